@@ -1,0 +1,95 @@
+//! Connector messages: `struct cn_msg` of `connector.h`, which says whose payload it carries.
+
+use core::mem::{offset_of, size_of};
+
+use proc_connector_sys as sys;
+use zerocopy::byteorder::{ByteOrder, NativeEndian, U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::error::{Layer, ParseError};
+
+/// `cb_id.idx` of the process events, and their multicast group.
+pub const CN_IDX_PROC: u32 = sys::CN_IDX_PROC;
+/// `cb_id.val` of the process events.
+pub const CN_VAL_PROC: u32 = sys::CN_VAL_PROC;
+
+/// `struct cn_msg` of `connector.h` without its payload, in the byte order `O`.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub struct CnMsgHdr<O: ByteOrder = NativeEndian> {
+    /// `id.idx`: the connector.
+    pub idx: U32<O>,
+    /// `id.val`: the connector's instance.
+    pub val: U32<O>,
+    /// In events a counter of the CPU that sent it; [`Event::seq`](crate::Event::seq) says more.
+    pub seq: U32<O>,
+    /// 0 in events; in an acknowledgement the request's `ack` plus one.
+    pub ack: U32<O>,
+    /// Length of the payload, in bytes.
+    pub len: U16<O>,
+    /// Flags; 0 in events.
+    pub flags: U16<O>,
+}
+
+const _: () = {
+    type Ours = CnMsgHdr<NativeEndian>;
+    assert!(size_of::<Ours>() == size_of::<sys::cn_msg>());
+    assert!(offset_of!(Ours, idx) == offset_of!(sys::cn_msg, id) + offset_of!(sys::cb_id, idx));
+    assert!(offset_of!(Ours, val) == offset_of!(sys::cn_msg, id) + offset_of!(sys::cb_id, val));
+    assert!(offset_of!(Ours, seq) == offset_of!(sys::cn_msg, seq));
+    assert!(offset_of!(Ours, ack) == offset_of!(sys::cn_msg, ack));
+    assert!(offset_of!(Ours, len) == offset_of!(sys::cn_msg, len));
+    assert!(offset_of!(Ours, flags) == offset_of!(sys::cn_msg, flags));
+};
+
+/// Bytes of a `struct cn_msg` before its payload.
+pub const HEADER_LEN: usize = size_of::<CnMsgHdr>();
+
+/// A connector message of the process events: its header, and the payload that its length covers.
+#[derive(Clone, Copy, Debug)]
+pub struct CnMsg<'a, O: ByteOrder = NativeEndian> {
+    header: &'a CnMsgHdr<O>,
+    payload: &'a [u8],
+}
+
+impl<'a, O: ByteOrder> CnMsg<'a, O> {
+    /// Reads the connector message at the start of `bytes`; what lies beyond its length is ignored.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::Truncated`] where `bytes` ends before the header or the payload does,
+    /// [`ParseError::UnexpectedConnector`] where the message belongs to another connector.
+    #[inline]
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
+        let truncated = |needed| ParseError::Truncated {
+            layer: Layer::CnMsg,
+            offset: 0,
+            needed,
+            actual: bytes.len(),
+        };
+        let Ok((header, rest)) = CnMsgHdr::<O>::ref_from_prefix(bytes) else {
+            return Err(truncated(HEADER_LEN));
+        };
+        let (idx, val) = (header.idx.get(), header.val.get());
+        if (idx, val) != (CN_IDX_PROC, CN_VAL_PROC) {
+            return Err(ParseError::UnexpectedConnector { offset: 0, idx, val });
+        }
+        let len = usize::from(header.len.get());
+        match rest.split_at_checked(len) {
+            Some((payload, _)) => Ok(Self { header, payload }),
+            None => Err(truncated(HEADER_LEN + len)),
+        }
+    }
+
+    /// The message's header.
+    #[inline]
+    pub const fn header(&self) -> &'a CnMsgHdr<O> {
+        self.header
+    }
+
+    /// The bytes that `cn_msg.len` covers.
+    #[inline]
+    pub const fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+}

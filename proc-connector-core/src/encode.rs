@@ -1,0 +1,349 @@
+//! Writing events as the kernel would: for tests, replay and fuzzing.
+
+use core::mem::size_of;
+
+use proc_connector_sys as sys;
+use zerocopy::byteorder::{ByteOrder, NativeEndian, U16, U32, U64};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsgHdr};
+use crate::netlink::{self, NLMSG_DONE, NlMsgHdr};
+use crate::proc_event::{self, Ack, EVENT_DATA_LEN, Event, Payload, ProcEventHdr};
+
+/// An event as plain values: what the encoder takes, and what [`Event`] converts to.
+///
+/// ```
+/// use proc_connector_core::{BigEndian, EventData, EventRecord, Notification, Notifications};
+///
+/// let record = EventRecord {
+///     seq: 1,
+///     cpu: 0,
+///     timestamp_ns: 5,
+///     data: EventData::Exec { process_pid: 7, process_tgid: 7 },
+/// };
+/// let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// let len = record.encode::<BigEndian>(&mut datagram)?;
+///
+/// let mut read = Notifications::<BigEndian>::with_order(&datagram[..len]);
+/// let Some(Ok(Notification::Event(event))) = read.next() else { panic!("an event") };
+/// assert_eq!(EventRecord::from(event), record);
+/// # Ok::<(), proc_connector_core::EncodeError>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs)]
+pub struct EventRecord<'a> {
+    /// [`Event::seq`].
+    pub seq: u32,
+    /// [`Event::cpu`].
+    pub cpu: u32,
+    /// [`Event::timestamp_ns`].
+    pub timestamp_ns: u64,
+    /// What happened to whom.
+    pub data: EventData<'a>,
+}
+
+/// What happened to whom, as plain values under the kernel's names.
+///
+/// The fields are those of the views in [`proc_event`]; parents of 0 are not known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+#[allow(missing_docs)]
+pub enum EventData<'a> {
+    /// [`proc_event::Fork`].
+    Fork { parent_pid: u32, parent_tgid: u32, child_pid: u32, child_tgid: u32 },
+    /// [`proc_event::Exec`].
+    Exec { process_pid: u32, process_tgid: u32 },
+    /// [`proc_event::Uid`].
+    Uid { process_pid: u32, process_tgid: u32, ruid: u32, euid: u32 },
+    /// [`proc_event::Gid`].
+    Gid { process_pid: u32, process_tgid: u32, rgid: u32, egid: u32 },
+    /// [`proc_event::Sid`].
+    Sid { process_pid: u32, process_tgid: u32 },
+    /// [`proc_event::Ptrace`].
+    Ptrace { process_pid: u32, process_tgid: u32, tracer_pid: u32, tracer_tgid: u32 },
+    /// [`proc_event::Comm`].
+    Comm { process_pid: u32, process_tgid: u32, comm: [u8; 16] },
+    /// [`proc_event::Coredump`].
+    Coredump { process_pid: u32, process_tgid: u32, parent_pid: u32, parent_tgid: u32 },
+    /// [`proc_event::Exit`].
+    Exit {
+        process_pid: u32,
+        process_tgid: u32,
+        exit_code: u32,
+        exit_signal: u32,
+        parent_pid: u32,
+        parent_tgid: u32,
+    },
+    /// A kind without a name: its bit and the bytes of the union.
+    Unknown { what: u32, data: &'a [u8] },
+}
+
+/// Why an event could not be encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The buffer cannot hold the datagram.
+    #[error("the datagram needs a buffer of {needed} bytes, and this one has {actual}")]
+    BufferTooSmall {
+        /// Bytes the datagram has.
+        needed: usize,
+        /// Bytes the buffer has.
+        actual: usize,
+    },
+    /// The data of an unknown kind is longer than a connector message can say.
+    #[error("event data of {actual} bytes is more than the {max} that fit a connector message")]
+    DataTooLong {
+        /// The most there can be, in bytes.
+        max: usize,
+        /// Bytes given.
+        actual: usize,
+    },
+    /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
+    /// read back as something else.
+    #[error("kind {what:#x} is not an unknown one")]
+    KnownKind {
+        /// The kind given.
+        what: u32,
+    },
+}
+
+impl EventRecord<'_> {
+    /// Bytes of a datagram of any kind that has a name.
+    pub const MAX_KERNEL_LEN: usize = HEADERS + EVENT_DATA_LEN;
+
+    /// Writes the datagram in the host's byte order and says how many bytes it has.
+    ///
+    /// # Errors
+    ///
+    /// As [`encode`](Self::encode).
+    pub fn encode_native(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+        self.encode::<NativeEndian>(buffer)
+    }
+
+    /// Writes the datagram in the byte order `O` and says how many bytes it has.
+    ///
+    /// The union is zero-filled beyond the kind's struct, as the kernel does; an unknown kind has
+    /// just the bytes given.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::BufferTooSmall`] where `buffer` cannot hold it, and
+    /// [`EncodeError::DataTooLong`] or [`EncodeError::KnownKind`] for an unknown kind that no
+    /// datagram could express.
+    pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+        let words = |values: &[u32]| words::<O>(values);
+        match self.data {
+            EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid } => {
+                let data = words(&[parent_pid, parent_tgid, child_pid, child_tgid]);
+                self.write::<O>(sys::PROC_EVENT_FORK, &data, buffer)
+            }
+            EventData::Exec { process_pid, process_tgid } => {
+                self.write::<O>(sys::PROC_EVENT_EXEC, &words(&[process_pid, process_tgid]), buffer)
+            }
+            EventData::Uid { process_pid, process_tgid, ruid, euid } => {
+                let data = words(&[process_pid, process_tgid, ruid, euid]);
+                self.write::<O>(sys::PROC_EVENT_UID, &data, buffer)
+            }
+            EventData::Gid { process_pid, process_tgid, rgid, egid } => {
+                let data = words(&[process_pid, process_tgid, rgid, egid]);
+                self.write::<O>(sys::PROC_EVENT_GID, &data, buffer)
+            }
+            EventData::Sid { process_pid, process_tgid } => {
+                self.write::<O>(sys::PROC_EVENT_SID, &words(&[process_pid, process_tgid]), buffer)
+            }
+            EventData::Ptrace { process_pid, process_tgid, tracer_pid, tracer_tgid } => {
+                let data = words(&[process_pid, process_tgid, tracer_pid, tracer_tgid]);
+                self.write::<O>(sys::PROC_EVENT_PTRACE, &data, buffer)
+            }
+            EventData::Comm { process_pid, process_tgid, comm } => {
+                let mut data = words(&[process_pid, process_tgid]);
+                data[8..].copy_from_slice(&comm);
+                self.write::<O>(sys::PROC_EVENT_COMM, &data, buffer)
+            }
+            EventData::Coredump { process_pid, process_tgid, parent_pid, parent_tgid } => {
+                let data = words(&[process_pid, process_tgid, parent_pid, parent_tgid]);
+                self.write::<O>(sys::PROC_EVENT_COREDUMP, &data, buffer)
+            }
+            EventData::Exit {
+                process_pid,
+                process_tgid,
+                exit_code,
+                exit_signal,
+                parent_pid,
+                parent_tgid,
+            } => {
+                #[rustfmt::skip]
+                let data = words(&[
+                    process_pid, process_tgid, exit_code, exit_signal, parent_pid, parent_tgid,
+                ]);
+                self.write::<O>(sys::PROC_EVENT_EXIT, &data, buffer)
+            }
+            EventData::Unknown { what, data } => {
+                if what == sys::PROC_EVENT_NONE || is_named(what) {
+                    return Err(EncodeError::KnownKind { what });
+                }
+                self.write::<O>(what, data, buffer)
+            }
+        }
+    }
+
+    fn write<O: ByteOrder>(
+        &self,
+        what: u32,
+        data: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<usize, EncodeError> {
+        let event = ProcEventHdr {
+            what: U32::new(what),
+            cpu: U32::new(self.cpu),
+            timestamp_ns: U64::new(self.timestamp_ns),
+        };
+        write::<O>(&Ids { seq: self.seq, ack: 0 }, event, data, buffer)
+    }
+}
+
+impl Ack {
+    /// Writes the acknowledgement as the kernel would multicast it, and says how many bytes it
+    /// has. `seq` and `cpu` are the kernel's own there, as in events.
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::BufferTooSmall`] where `buffer` cannot hold it.
+    pub fn encode<O: ByteOrder>(&self, seq: u32, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+        let event = ProcEventHdr {
+            what: U32::new(sys::PROC_EVENT_NONE),
+            cpu: U32::ZERO,
+            timestamp_ns: U64::ZERO,
+        };
+        write::<O>(&Ids { seq, ack: self.ack }, event, &words::<O>(&[self.err]), buffer)
+    }
+}
+
+/// Unlike a view, a record outlives the order of its bytes: it can be written in another.
+impl<'a, O: ByteOrder> From<Event<'a, O>> for EventRecord<'a> {
+    fn from(event: Event<'a, O>) -> Self {
+        let data = match event.payload() {
+            Payload::Fork(fork) => EventData::Fork {
+                parent_pid: fork.parent_pid(),
+                parent_tgid: fork.parent_tgid(),
+                child_pid: fork.child_pid(),
+                child_tgid: fork.child_tgid(),
+            },
+            Payload::Exec(exec) => EventData::Exec {
+                process_pid: exec.process_pid(),
+                process_tgid: exec.process_tgid(),
+            },
+            Payload::Uid(uid) => EventData::Uid {
+                process_pid: uid.process_pid(),
+                process_tgid: uid.process_tgid(),
+                ruid: uid.ruid(),
+                euid: uid.euid(),
+            },
+            Payload::Gid(gid) => EventData::Gid {
+                process_pid: gid.process_pid(),
+                process_tgid: gid.process_tgid(),
+                rgid: gid.rgid(),
+                egid: gid.egid(),
+            },
+            Payload::Sid(sid) => {
+                EventData::Sid { process_pid: sid.process_pid(), process_tgid: sid.process_tgid() }
+            }
+            Payload::Ptrace(ptrace) => EventData::Ptrace {
+                process_pid: ptrace.process_pid(),
+                process_tgid: ptrace.process_tgid(),
+                tracer_pid: ptrace.tracer_pid(),
+                tracer_tgid: ptrace.tracer_tgid(),
+            },
+            Payload::Comm(comm) => EventData::Comm {
+                process_pid: comm.process_pid(),
+                process_tgid: comm.process_tgid(),
+                comm: *comm.comm(),
+            },
+            Payload::Coredump(dump) => EventData::Coredump {
+                process_pid: dump.process_pid(),
+                process_tgid: dump.process_tgid(),
+                parent_pid: dump.parent_pid().unwrap_or_default(),
+                parent_tgid: dump.parent_tgid().unwrap_or_default(),
+            },
+            Payload::Exit(exit) => EventData::Exit {
+                process_pid: exit.process_pid(),
+                process_tgid: exit.process_tgid(),
+                exit_code: exit.exit_code(),
+                exit_signal: exit.exit_signal(),
+                parent_pid: exit.parent_pid().unwrap_or_default(),
+                parent_tgid: exit.parent_tgid().unwrap_or_default(),
+            },
+            Payload::Unknown(data) => EventData::Unknown { what: event.what(), data },
+        };
+        Self { seq: event.seq(), cpu: event.cpu(), timestamp_ns: event.timestamp_ns(), data }
+    }
+}
+
+const HEADERS: usize = size_of::<Headers<NativeEndian>>();
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct Headers<O: ByteOrder> {
+    netlink: NlMsgHdr<O>,
+    cn_msg: CnMsgHdr<O>,
+    proc_event: ProcEventHdr<O>,
+}
+
+/// What `nlmsg_len` counts beside the connector's payload.
+const BEFORE_PAYLOAD: u32 = 36;
+const _: () = assert!(BEFORE_PAYLOAD as usize == netlink::HEADER_LEN + cn_msg::HEADER_LEN);
+
+struct Ids {
+    seq: u32,
+    ack: u32,
+}
+
+fn write<O: ByteOrder>(
+    ids: &Ids,
+    proc_event: ProcEventHdr<O>,
+    data: &[u8],
+    buffer: &mut [u8],
+) -> Result<usize, EncodeError> {
+    let Ok(payload_len) = u16::try_from(proc_event::HEADER_LEN + data.len()) else {
+        let max = usize::from(u16::MAX) - proc_event::HEADER_LEN;
+        return Err(EncodeError::DataTooLong { max, actual: data.len() });
+    };
+    let headers = Headers::<O> {
+        netlink: NlMsgHdr {
+            nlmsg_len: U32::new(BEFORE_PAYLOAD + u32::from(payload_len)),
+            nlmsg_type: U16::new(NLMSG_DONE),
+            nlmsg_flags: U16::ZERO,
+            nlmsg_seq: U32::new(ids.seq),
+            nlmsg_pid: U32::ZERO,
+        },
+        cn_msg: CnMsgHdr {
+            idx: U32::new(CN_IDX_PROC),
+            val: U32::new(CN_VAL_PROC),
+            seq: U32::new(ids.seq),
+            ack: U32::new(ids.ack),
+            len: U16::new(payload_len),
+            flags: U16::ZERO,
+        },
+        proc_event,
+    };
+    let (needed, actual) = (HEADERS + data.len(), buffer.len());
+    let Some(datagram) = buffer.get_mut(..needed) else {
+        return Err(EncodeError::BufferTooSmall { needed, actual });
+    };
+    let (head, tail) = datagram.split_at_mut(HEADERS);
+    head.copy_from_slice(headers.as_bytes());
+    tail.copy_from_slice(data);
+    Ok(needed)
+}
+
+fn words<O: ByteOrder>(values: &[u32]) -> [u8; EVENT_DATA_LEN] {
+    let mut data = [0; EVENT_DATA_LEN];
+    for (bytes, &value) in data.chunks_exact_mut(size_of::<u32>()).zip(values) {
+        bytes.copy_from_slice(U32::<O>::new(value).as_bytes());
+    }
+    data
+}
+
+fn is_named(what: u32) -> bool {
+    !matches!(Payload::<NativeEndian>::parse(what, &[0; EVENT_DATA_LEN]), Ok(Payload::Unknown(_)))
+}

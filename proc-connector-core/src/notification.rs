@@ -1,0 +1,96 @@
+//! All layers at once: from a buffer to the events and acknowledgements in it.
+
+use zerocopy::byteorder::{ByteOrder, NativeEndian};
+
+use crate::cn_msg::CnMsg;
+use crate::error::ParseError;
+use crate::netlink::{self, Kind, Message, Messages};
+use crate::proc_event::{Ack, Delivery, Event};
+
+/// One message of a process events socket.
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum Notification<'a, O: ByteOrder = NativeEndian> {
+    /// Something that a process did.
+    Event(Event<'a, O>),
+    /// The kernel's answer to somebody's request, of this listener or another.
+    Ack(Ack),
+    /// A netlink message without a connector payload.
+    Control(Control),
+}
+
+/// A netlink message that carries no connector payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Control {
+    /// `NLMSG_NOOP`: nothing.
+    Noop,
+    /// `NLMSG_DONE` without a payload.
+    Done,
+    /// `NLMSG_OVERRUN`: data was lost.
+    Overrun,
+    /// `NLMSG_ERROR`: 0 for an acknowledgement, otherwise a negative errno.
+    Error(i32),
+}
+
+/// Walks a buffer: one [`Notification`], or [`ParseError`], for each message.
+///
+/// An error inside a message costs that message only. One that hides where the next message
+/// starts ends the walk.
+#[derive(Clone, Debug)]
+pub struct Notifications<'a, O: ByteOrder = NativeEndian> {
+    messages: Messages<'a, O>,
+}
+
+impl<'a> Notifications<'a> {
+    /// Walks `buffer` in the host's byte order.
+    #[inline]
+    pub const fn new(buffer: &'a [u8]) -> Self {
+        Self::with_order(buffer)
+    }
+}
+
+impl<'a, O: ByteOrder> Notifications<'a, O> {
+    /// Walks `buffer` in the byte order `O`.
+    #[inline]
+    pub const fn with_order(buffer: &'a [u8]) -> Self {
+        Self { messages: Messages::with_order(buffer) }
+    }
+}
+
+impl<O: ByteOrder> Notifications<'_, O> {
+    /// Where the next message starts in the buffer, in bytes; its length at the end.
+    #[inline]
+    pub const fn offset(&self) -> usize {
+        self.messages.offset()
+    }
+}
+
+impl<'a, O: ByteOrder + 'a> Iterator for Notifications<'a, O> {
+    type Item = Result<Notification<'a, O>, ParseError>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        Some(self.messages.next()?.and_then(|message| notification(&message)))
+    }
+}
+
+impl<'a, O: ByteOrder + 'a> core::iter::FusedIterator for Notifications<'a, O> {}
+
+#[inline]
+fn notification<'a, O: ByteOrder>(
+    message: &Message<'a, O>,
+) -> Result<Notification<'a, O>, ParseError> {
+    let payload = match message.kind()? {
+        Kind::Data(payload) => payload,
+        Kind::Noop => return Ok(Notification::Control(Control::Noop)),
+        Kind::Done => return Ok(Notification::Control(Control::Done)),
+        Kind::Overrun => return Ok(Notification::Control(Control::Overrun)),
+        Kind::Error { error } => return Ok(Notification::Control(Control::Error(error))),
+    };
+    match CnMsg::parse(payload).and_then(|cn_msg| Delivery::parse(&cn_msg)) {
+        Ok(Delivery::Event(event)) => Ok(Notification::Event(event)),
+        Ok(Delivery::Ack(ack)) => Ok(Notification::Ack(ack)),
+        Err(error) => Err(error.shifted(message.offset() + netlink::HEADER_LEN)),
+    }
+}

@@ -1,0 +1,175 @@
+//! What a listener sends to the kernel: LISTEN and IGNORE.
+
+use core::mem::size_of;
+use core::ops::Deref;
+
+use proc_connector_sys as sys;
+use zerocopy::byteorder::{ByteOrder, NativeEndian, U16, U32};
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsg, CnMsgHdr};
+use crate::error::ParseError;
+use crate::mask::EventMask;
+use crate::netlink::{self, NLMSG_DONE, NlMsgHdr};
+use crate::proc_event::Ack;
+
+/// What a request asks for: `enum proc_cn_mcast_op` of `cn_proc.h`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum McastOp {
+    /// Start sending events.
+    #[doc(alias = "PROC_CN_MCAST_LISTEN")]
+    Listen,
+    /// Stop sending events. Never acknowledged.
+    #[doc(alias = "PROC_CN_MCAST_IGNORE")]
+    Ignore,
+}
+
+/// A request to the kernel, ready to be encoded.
+///
+/// Without a mask it is the 4-byte form that every kernel knows. With one it is the 8-byte
+/// `struct proc_input`, which Linux 6.6 introduced and older kernels ignore in silence.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Request {
+    /// What is asked for.
+    pub op: McastOp,
+    /// The kinds wanted, in the 8-byte form.
+    pub mask: Option<EventMask>,
+    /// `cn_msg.ack`. The acknowledgement carries this plus one, and nothing else that would tell
+    /// it from another listener's, so it should be a random number.
+    pub ack: u32,
+}
+
+impl Request {
+    /// The 4-byte LISTEN.
+    pub const fn listen() -> Self {
+        Self { op: McastOp::Listen, mask: None, ack: 0 }
+    }
+
+    /// The 4-byte IGNORE.
+    pub const fn ignore() -> Self {
+        Self { op: McastOp::Ignore, mask: None, ack: 0 }
+    }
+
+    /// The same request in the 8-byte form, for the kinds in `mask`.
+    #[must_use]
+    pub const fn with_mask(self, mask: EventMask) -> Self {
+        Self { mask: Some(mask), ..self }
+    }
+
+    /// The same request with another `cn_msg.ack`.
+    #[must_use]
+    pub const fn with_ack(self, ack: u32) -> Self {
+        Self { ack, ..self }
+    }
+
+    /// The datagram to send to the kernel of this machine.
+    pub fn encode(&self) -> RequestBytes {
+        self.encode_order::<NativeEndian>()
+    }
+
+    /// The datagram in the byte order `O`.
+    #[expect(clippy::cast_possible_truncation, reason = "both lengths are below 64")]
+    pub fn encode_order<O: ByteOrder>(&self) -> RequestBytes {
+        let (op, mask) = (self.op.number(), self.mask.unwrap_or(EventMask::empty()));
+        let input_len = if self.mask.is_some() { LONG } else { SHORT };
+        let len = HEADERS + input_len;
+        let wire = Wire::<O> {
+            netlink: NlMsgHdr {
+                nlmsg_len: U32::new(len as u32),
+                nlmsg_type: U16::new(NLMSG_DONE),
+                nlmsg_flags: U16::ZERO,
+                nlmsg_seq: U32::ZERO,
+                nlmsg_pid: U32::ZERO,
+            },
+            cn_msg: CnMsgHdr {
+                idx: U32::new(CN_IDX_PROC),
+                val: U32::new(CN_VAL_PROC),
+                seq: U32::ZERO,
+                ack: U32::new(self.ack),
+                len: U16::new(input_len as u16),
+                flags: U16::ZERO,
+            },
+            op: U32::new(op),
+            mask: U32::new(mask.bits()),
+        };
+        RequestBytes { bytes: zerocopy::transmute!(wire), len }
+    }
+
+    /// Reads the payload of a connector message as a request, as the kernel would.
+    ///
+    /// # Errors
+    ///
+    /// [`ParseError::RequestLength`] where the payload has neither 4 nor 8 bytes, which the kernel
+    /// ignores in silence, and [`ParseError::UnknownOperation`], which it answers with `EINVAL`.
+    pub fn parse<O: ByteOrder>(message: &CnMsg<'_, O>) -> Result<Self, ParseError> {
+        let offset = cn_msg::HEADER_LEN;
+        let payload = message.payload();
+        let word = |bytes| U32::<O>::ref_from_bytes(bytes).ok().map(|word| word.get());
+        let (op, rest) = payload.split_at_checked(SHORT).unwrap_or_default();
+        let (Some(op), SHORT | LONG) = (word(op), payload.len()) else {
+            return Err(ParseError::RequestLength { offset, actual: payload.len() });
+        };
+        Ok(Self {
+            op: McastOp::from_number(op).ok_or(ParseError::UnknownOperation { offset, op })?,
+            mask: word(rest).map(EventMask::from_bits_retain),
+            ack: message.header().ack.get(),
+        })
+    }
+}
+
+impl Ack {
+    /// Whether this is the kernel's answer to `request`.
+    #[inline]
+    pub const fn answers(&self, request: &Request) -> bool {
+        self.ack == request.ack.wrapping_add(1)
+    }
+}
+
+impl McastOp {
+    const fn number(self) -> u32 {
+        match self {
+            Self::Listen => sys::PROC_CN_MCAST_LISTEN,
+            Self::Ignore => sys::PROC_CN_MCAST_IGNORE,
+        }
+    }
+
+    const fn from_number(op: u32) -> Option<Self> {
+        match op {
+            sys::PROC_CN_MCAST_LISTEN => Some(Self::Listen),
+            sys::PROC_CN_MCAST_IGNORE => Some(Self::Ignore),
+            _ => None,
+        }
+    }
+}
+
+/// An encoded [`Request`]: dereferences to the bytes of the datagram.
+#[derive(Clone, Copy, Debug)]
+pub struct RequestBytes {
+    bytes: [u8; HEADERS + LONG],
+    len: usize,
+}
+
+impl Deref for RequestBytes {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+}
+
+const HEADERS: usize = netlink::HEADER_LEN + cn_msg::HEADER_LEN;
+/// The form of every kernel: an operation.
+const SHORT: usize = size_of::<sys::proc_cn_mcast_op>();
+/// The form since 6.6: an operation and a mask.
+const LONG: usize = size_of::<sys::proc_input>();
+
+#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+struct Wire<O: ByteOrder> {
+    netlink: NlMsgHdr<O>,
+    cn_msg: CnMsgHdr<O>,
+    op: U32<O>,
+    mask: U32<O>,
+}

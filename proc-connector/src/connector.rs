@@ -1,0 +1,391 @@
+//! The connector: one socket that listens.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use proc_connector_core::{EventRecord, Notification, Notifications, Request};
+
+use crate::builder::Builder;
+use crate::compat::to_event;
+use crate::error::{Error, Result};
+use crate::handshake;
+use crate::proc_event::ProcEvent;
+use crate::received::Batch;
+use crate::shutdown::Shutdown;
+use crate::stash::Stash;
+use crate::stats::{Counters, Stats};
+use crate::sys::{EventFd, Source, poll_readable, retry_on_interrupt};
+use crate::transport::{SocketTransport, Wait};
+
+/// A listener to this machine's process events.
+///
+/// Open one with [`builder`](Self::builder) and read it with [`recv_batch`](Self::recv_batch),
+/// which delivers events and losses in the order of the stream:
+///
+/// ```no_run
+/// use proc_connector::{ProcConnector, ProcEvent, Received};
+///
+/// let mut events = ProcConnector::builder().open()?;
+/// loop {
+///     for received in events.recv_batch()? {
+///         match received {
+///             Received::Event(event) => println!("{}", ProcEvent::from(event)),
+///             Received::Lost(lost) => eprintln!("lost {:?} events", lost.count),
+///         }
+///     }
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
+///
+/// [`recv`](Self::recv) and its siblings, which take a buffer, are those of 0.1.5 and can be shared
+/// between threads. Use one family or the other on a connector: they read the same queue.
+///
+/// Dropping a connector tells the kernel, which otherwise would go on paying for its events.
+pub struct ProcConnector {
+    transport: SocketTransport,
+    stash: Stash,
+    counters: Counters,
+    shutdown: Arc<EventFd>,
+    nonblocking: AtomicBool,
+    /// LISTEN requests not yet taken back. Kernels before 6.6 count each.
+    listens: AtomicU32,
+}
+
+/// Opening and looking.
+impl ProcConnector {
+    /// Opens a connector with the defaults of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::open`].
+    pub fn new() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    /// Options for a new connector.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_parts(
+        transport: SocketTransport,
+        early: VecDeque<Box<[u8]>>,
+        nonblocking: bool,
+    ) -> Result<Self> {
+        let connector = Self {
+            transport,
+            stash: Stash::new(early),
+            counters: Counters::default(),
+            shutdown: Arc::new(EventFd::new()?),
+            nonblocking: AtomicBool::new(false),
+            listens: AtomicU32::new(1),
+        };
+        if nonblocking {
+            connector.set_nonblocking()?;
+        }
+        Ok(connector)
+    }
+
+    /// Totals since the connector was opened.
+    pub fn stats(&self) -> Stats {
+        self.counters.totals(self.transport.receive_buffer)
+    }
+
+    /// A handle that ends receives from another thread.
+    pub fn shutdown_handle(&self) -> Shutdown {
+        Shutdown { event: Arc::clone(&self.shutdown) }
+    }
+}
+
+/// Receiving in batches.
+impl ProcConnector {
+    /// Waits for something to arrive, then takes all there is, up to a few hundred events.
+    ///
+    /// The batch borrows the connector's memory; nothing is allocated once the connector has run
+    /// for a moment. It may turn out empty, when all that arrived were acknowledgements of other
+    /// listeners or forged datagrams.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shutdown`] once a [`Shutdown`] handle was used, [`Error::WouldBlock`] if the
+    /// connector is non-blocking and nothing is there, [`Error::Os`] for what the system says.
+    /// Signals do not end the wait.
+    pub fn recv_batch(&mut self) -> Result<Batch<'_>> {
+        let nonblocking = *self.nonblocking.get_mut();
+        if self.fill(if nonblocking { Wait::No } else { Wait::Forever })? {
+            Ok(self.transport.batch(&mut self.counters))
+        } else {
+            Err(Error::WouldBlock)
+        }
+    }
+
+    /// The same, but gives up after `timeout` with an empty batch. With [`Duration::ZERO`] it
+    /// never waits, and works after a shutdown too.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_batch`](Self::recv_batch), except that it is never [`Error::WouldBlock`].
+    pub fn recv_batch_timeout(&mut self, timeout: Duration) -> Result<Batch<'_>> {
+        let nonblocking = *self.nonblocking.get_mut();
+        self.fill(if nonblocking { Wait::No } else { Wait::for_at_most(timeout) })?;
+        Ok(self.transport.batch(&mut self.counters))
+    }
+
+    /// Makes sure that the batch has something in it; false if nothing came in time.
+    fn fill(&mut self, wait: Wait) -> Result<bool> {
+        let Self { transport, stash, .. } = self;
+        if transport.has_leftovers() {
+            return Ok(true);
+        }
+        if !stash.is_empty() {
+            stash.drain(|datagrams| transport.load(datagrams));
+            return Ok(true);
+        }
+        if !matches!(wait, Wait::No)
+            && poll_readable([self.shutdown.as_fd()], Some(Duration::ZERO))?[0]
+        {
+            return Err(Error::Shutdown);
+        }
+        transport.fill(wait, &self.shutdown, &mut self.counters)
+    }
+}
+
+/// Subscribing, and receiving one event at a time into a buffer of the caller, as in 0.1.5.
+impl ProcConnector {
+    /// Asks the kernel for events again, after [`unsubscribe`](Self::unsubscribe).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] if the request could not be sent.
+    pub fn subscribe(&self) -> Result<()> {
+        let request = Request::listen().with_ack(handshake::random());
+        retry_on_interrupt(|| self.transport.socket.send(&request.encode()))?;
+        self.listens.fetch_add(1, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// Tells the kernel that this connector wants no more events. What is queued stays.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] if the request could not be sent.
+    pub fn unsubscribe(&self) -> Result<()> {
+        // Kernels since 6.6 remember who listens and ignore what is too much.
+        for _ in 0..self.listens.swap(0, Ordering::Relaxed).max(1) {
+            retry_on_interrupt(|| self.transport.socket.send(&Request::ignore().encode()))?;
+        }
+        Ok(())
+    }
+
+    /// Receives the next event.
+    ///
+    /// A datagram of several messages gives its other events to the next calls. `buf` must hold at
+    /// least an event's 76 bytes.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`recv_raw`](Self::recv_raw), and those of
+    /// [`parse_netlink_message`](crate::parse_netlink_message).
+    pub fn recv(&self, buf: &mut [u8]) -> Result<ProcEvent> {
+        loop {
+            let len = self.recv_raw(buf)?;
+            if let Some(event) = self.first_event(&buf[..len])? {
+                return Ok(event);
+            }
+        }
+    }
+
+    /// Receives the next event, or `None` if none comes within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv`](Self::recv).
+    pub fn recv_timeout(&self, buf: &mut [u8], timeout: Duration) -> Result<Option<ProcEvent>> {
+        let wait = Wait::for_at_most(timeout);
+        loop {
+            let Some(len) = self.recv_raw_until(buf, wait)? else { return Ok(None) };
+            if let Some(event) = self.first_event(&buf[..len])? {
+                return Ok(Some(event));
+            }
+        }
+    }
+
+    /// Receives the next datagram that the kernel sent, and says how many bytes it has.
+    ///
+    /// # Errors
+    ///
+    /// - [`Error::BufferTooSmall`] if `buf` cannot hold an event, or not the datagram that came;
+    ///   that one is kept for a call with a larger buffer.
+    /// - [`Error::Interrupted`] if a signal arrived first.
+    /// - [`Error::Overrun`] once after events were dropped.
+    /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing is there.
+    /// - [`Error::Os`] for what else the system says.
+    pub fn recv_raw(&self, buf: &mut [u8]) -> Result<usize> {
+        check_room(buf)?;
+        loop {
+            if let Some(len) = self.take_stashed(buf)? {
+                return Ok(len);
+            }
+            if let Some(len) = self.receive(buf, true)? {
+                return Ok(len);
+            }
+        }
+    }
+
+    /// Receives the next datagram that the kernel sent, or `None` if none comes within `timeout`.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_raw`](Self::recv_raw), except that it is never [`Error::WouldBlock`].
+    pub fn recv_raw_timeout(&self, buf: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
+        self.recv_raw_until(buf, Wait::for_at_most(timeout))
+    }
+
+    /// Makes all receives fail with [`Error::WouldBlock`] instead of waiting.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] if the system refuses.
+    pub fn set_nonblocking(&self) -> Result<()> {
+        self.transport.socket.set_nonblocking()?;
+        self.nonblocking.store(true, Ordering::Relaxed);
+        Ok(())
+    }
+
+    /// The socket's descriptor, to be waited for.
+    ///
+    /// Receive until there is nothing more before the first wait: events that arrived while the
+    /// connector was being opened do not make it readable.
+    pub fn as_raw_fd(&self) -> RawFd {
+        self.transport.socket.as_fd().as_raw_fd()
+    }
+
+    fn recv_raw_until(&self, buf: &mut [u8], wait: Wait) -> Result<Option<usize>> {
+        check_room(buf)?;
+        loop {
+            if let Some(len) = self.take_stashed(buf)? {
+                return Ok(Some(len));
+            }
+            match self.receive(buf, false) {
+                Ok(Some(len)) => return Ok(Some(len)),
+                // Refused, with more behind it perhaps.
+                Ok(None) => continue,
+                Err(Error::WouldBlock) => {}
+                Err(error) => return Err(error),
+            }
+            let remaining = wait.remaining();
+            if remaining.is_some_and(|left| left.is_zero()) {
+                return Ok(None);
+            }
+            poll_readable([self.as_fd()], remaining).map_err(receive_error)?;
+            self.counters.wake_ups.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// One datagram off the socket; `None` if it was not the kernel's.
+    fn receive(&self, buf: &mut [u8], wait: bool) -> Result<Option<usize>> {
+        let mut overflow = [0; 4096];
+        let received = self.transport.socket.recv(buf, &mut overflow, wait);
+        let datagram = received.map_err(|error| {
+            let error = receive_error(error);
+            if matches!(error, Error::Overrun) {
+                let lost = self.transport.loss.take(&self.transport.socket).unwrap_or_default();
+                self.counters.lost.fetch_add(lost, Ordering::Relaxed);
+            }
+            error
+        })?;
+        if datagram.source != Source::Kernel {
+            self.counters.refused.fetch_add(1, Ordering::Relaxed);
+            return Ok(None);
+        }
+        let Some(beyond) = datagram.len.checked_sub(buf.len()).filter(|&beyond| beyond > 0) else {
+            return Ok(Some(datagram.len));
+        };
+        let rest = &overflow[..beyond.min(overflow.len())];
+        self.stash.push_front(&[buf, rest].concat());
+        Err(Error::BufferTooSmall { needed: datagram.len })
+    }
+
+    fn take_stashed(&self, buf: &mut [u8]) -> Result<Option<usize>> {
+        match self.stash.pop(|len| len <= buf.len()) {
+            None => Ok(None),
+            Some(Err(needed)) => Err(Error::BufferTooSmall { needed }),
+            Some(Ok(datagram)) => {
+                buf[..datagram.len()].copy_from_slice(&datagram);
+                Ok(Some(datagram.len()))
+            }
+        }
+    }
+
+    /// The first event of a datagram; what follows it waits in the stash.
+    fn first_event(&self, datagram: &[u8]) -> Result<Option<ProcEvent>> {
+        let mut notifications = Notifications::new(datagram);
+        while let Some(notification) = notifications.next() {
+            if let Ok(Notification::Event(event)) = notification {
+                self.counters.received_shared(event.what());
+            }
+            let event = to_event(notification);
+            if matches!(event, Ok(None)) {
+                continue;
+            }
+            let rest = datagram.get(notifications.offset()..).unwrap_or_default();
+            if !rest.is_empty() {
+                self.stash.push_front(rest);
+            }
+            return event;
+        }
+        Ok(None)
+    }
+}
+
+impl Drop for ProcConnector {
+    fn drop(&mut self) {
+        for _ in 0..*self.listens.get_mut() {
+            // Nobody is left to be told of a failure.
+            let _ = retry_on_interrupt(|| self.transport.socket.send(&Request::ignore().encode()));
+        }
+    }
+}
+
+impl AsFd for ProcConnector {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.socket.as_fd()
+    }
+}
+
+impl AsRawFd for ProcConnector {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for ProcConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcConnector")
+            .field("fd", &self.as_raw_fd())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
+
+/// No event is shorter than this, so a shorter buffer is refused before anything is received.
+fn check_room(buf: &[u8]) -> Result<()> {
+    let needed = EventRecord::MAX_KERNEL_LEN;
+    if buf.len() < needed { Err(Error::BufferTooSmall { needed }) } else { Ok(()) }
+}
+
+/// A failed receive in the words of 0.1.5.
+fn receive_error(error: io::Error) -> Error {
+    match (error.kind(), error.raw_os_error()) {
+        (io::ErrorKind::Interrupted, _) => Error::Interrupted,
+        (io::ErrorKind::WouldBlock, _) => Error::WouldBlock,
+        (_, Some(libc::ENOBUFS)) => Error::Overrun,
+        _ => error.into(),
+    }
+}

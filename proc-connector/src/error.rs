@@ -1,0 +1,138 @@
+//! What can go wrong, and what to do about it.
+
+use std::fmt;
+use std::io;
+
+use proc_connector_core::ParseError;
+
+/// Convenience alias for `Result<T, Error>`.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// What went wrong between the kernel and the caller.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A system call failed in a way that has no variant of its own.
+    #[error("system call error: {0}")]
+    Os(#[from] io::Error),
+
+    /// A message ends before it should, or a length in it lies.
+    #[error("truncated message")]
+    Truncated,
+
+    /// The buffer cannot hold an event. Nothing was taken from the socket, or what was taken is
+    /// kept: the same call with a larger buffer gets it.
+    #[error("buffer too small, need at least {needed} bytes")]
+    BufferTooSmall {
+        /// Bytes that would do.
+        needed: usize,
+    },
+
+    /// A signal arrived before anything else did. Nothing is lost; call again.
+    #[error("interrupted by signal")]
+    Interrupted,
+
+    /// The socket was shut down.
+    #[error("connection closed")]
+    ConnectionClosed,
+
+    /// The receive buffer was full and events were dropped. Those still queued can be received.
+    ///
+    /// Only the calls kept from 0.1.5 say it this way; [`recv_batch`] tells how many, and where.
+    ///
+    /// [`recv_batch`]: crate::ProcConnector::recv_batch
+    #[error("message overrun, events were dropped: read faster or use a larger receive buffer")]
+    Overrun,
+
+    /// Nothing to receive, and the connector is non-blocking.
+    #[error("operation would block")]
+    WouldBlock,
+
+    /// A message of another connector than the process events'.
+    #[error("unexpected connector index (expected CN_IDX_PROC)")]
+    UnexpectedConnector,
+
+    /// A connector message that is well formed and still no event: an acknowledgement.
+    #[error("not an event but the kernel's acknowledgement of a request")]
+    NotAnEvent,
+
+    /// A [`Shutdown`](crate::Shutdown) handle ended the receive.
+    #[error("the connector was shut down by its handle")]
+    Shutdown,
+
+    /// The kernel does not let this process listen.
+    #[error(
+        "no permission to listen to process events: before Linux 6.6 that takes CAP_NET_ADMIN, \
+         so run as root, or grant it with `setcap cap_net_admin+ep`"
+    )]
+    PermissionDenied,
+
+    /// The process is in a namespace that gets no process events.
+    #[error("process events are not sent to this {kind} namespace: {}", kind.remedy())]
+    NotInitialNamespace {
+        /// Which of its namespaces is not the initial one.
+        kind: Namespace,
+    },
+
+    /// The kernel has no process events connector, or does not answer on it.
+    #[error(
+        "this kernel has no process events connector: it takes CONFIG_CONNECTOR=y and \
+         CONFIG_PROC_EVENTS=y, which shows as a `cn_proc` line in /proc/net/connector"
+    )]
+    ConnectorUnavailable,
+
+    /// The kernel has the connector, and yet did not acknowledge the request to listen.
+    #[error(
+        "the kernel did not acknowledge the request to listen, for no reason that could be found: \
+         the connector is there, and this process is in the initial namespaces"
+    )]
+    NotAcknowledged,
+}
+
+/// A kind of namespace that the process events depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Namespace {
+    /// Network: only the initial one reaches the connector.
+    Network,
+    /// Process ids: requests from any but the initial one are ignored.
+    Pid,
+    /// Users: requests from any but the initial one are ignored.
+    User,
+}
+
+impl Namespace {
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Network => {
+                "run in the host's network namespace (containers: `--network=host`, `hostNetwork: true`)"
+            }
+            Self::Pid => {
+                "run in the host's pid namespace (containers: `--pid=host`, `hostPID: true`)"
+            }
+            Self::User => {
+                "run in the host's user namespace (containers: `--userns=host`, no rootless engine)"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Namespace {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Network => "network",
+            Self::Pid => "pid",
+            Self::User => "user",
+        })
+    }
+}
+
+/// The parser's errors in the words of 0.1.5, which knew two.
+impl From<ParseError> for Error {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::UnexpectedConnector { .. } => Self::UnexpectedConnector,
+            _ => Self::Truncated,
+        }
+    }
+}

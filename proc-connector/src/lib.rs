@@ -1,0 +1,34 @@
+//! Process events of this machine, from the kernel, as they happen.
+
+#![deny(unsafe_code)]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+mod builder;
+mod compat;
+mod connector;
+mod error;
+mod handshake;
+mod namespace;
+mod proc_event;
+mod received;
+mod shutdown;
+mod stash;
+mod stats;
+#[allow(unsafe_code)]
+mod sys;
+mod transport;
+
+pub use builder::Builder;
+pub use compat::{NetlinkMessageIter, parse_cn_msg, parse_netlink_message};
+pub use connector::ProcConnector;
+pub use error::{Error, Namespace, Result};
+pub use proc_connector_core::{
+    Event, EventMask, ExitStatus, ParseError, Payload, UnknownEventName, signal_name,
+};
+pub use proc_event::ProcEvent;
+pub use received::{Batch, LossCause, Lost, Received};
+pub use shutdown::Shutdown;
+pub use stats::Stats;
+
+/// The parser underneath, for offline use.
+pub use proc_connector_core as core;

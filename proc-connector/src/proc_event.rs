@@ -1,0 +1,247 @@
+//! The owned form of an event.
+
+use std::fmt;
+
+use proc_connector_core::{ByteOrder, Event, EventData, EventRecord, ExitStatus};
+
+/// A process event, owned.
+///
+/// `pid` is the thread id and `tgid` the process id, as in the kernel. What this shape has no room
+/// for (CPU, sequence number, parents of exits) is on [`Event`].
+///
+/// `timestamp_ns` counts nanoseconds of `CLOCK_MONOTONIC`.
+///
+/// ```
+/// use proc_connector::ProcEvent;
+///
+/// let event = ProcEvent::Exit { pid: 7, tgid: 7, exit_code: 768, exit_signal: 17, timestamp_ns: 5 };
+/// assert_eq!(event.to_string(), "EXIT pid=7 tgid=7 code=768 signal=17 ts=5");
+/// assert_eq!(event.exit_status().and_then(|status| status.code()), Some(3));
+/// ```
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[allow(clippy::exhaustive_enums)]
+pub enum ProcEvent {
+    /// A process runs a new program.
+    #[doc(alias = "PROC_EVENT_EXEC")]
+    Exec {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A process or thread was made; a thread where `child_pid` and `child_tgid` differ.
+    #[doc(alias = "PROC_EVENT_FORK")]
+    Fork {
+        /// Thread id of the parent.
+        parent_pid: u32,
+        /// Process id of the parent; for a new thread, of its process's parent.
+        parent_tgid: u32,
+        /// Thread id of the child.
+        child_pid: u32,
+        /// Process id of the child.
+        child_tgid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A thread ended; a process ends with its last.
+    #[doc(alias = "PROC_EVENT_EXIT")]
+    Exit {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// Wait status: see [`ProcEvent::exit_status`].
+        exit_code: u32,
+        /// Signal sent to the parent, not the cause of death.
+        exit_signal: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A thread's user ids changed.
+    #[doc(alias = "PROC_EVENT_UID")]
+    Uid {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// New real user id.
+        ruid: u32,
+        /// New effective user id.
+        euid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A thread's group ids changed.
+    #[doc(alias = "PROC_EVENT_GID")]
+    Gid {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// New real group id.
+        rgid: u32,
+        /// New effective group id.
+        egid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A process became the leader of a new session.
+    #[doc(alias = "PROC_EVENT_SID")]
+    Sid {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A tracer attached, or detached where the tracer is 0.
+    #[doc(alias = "PROC_EVENT_PTRACE")]
+    Ptrace {
+        /// Thread id of the traced.
+        pid: u32,
+        /// Process id of the traced.
+        tgid: u32,
+        /// Thread id of the tracer.
+        tracer_pid: u32,
+        /// Process id of the tracer.
+        tracer_tgid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A thread's name changed, other than by an exec.
+    #[doc(alias = "PROC_EVENT_COMM")]
+    Comm {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// The new name, normally ended by a NUL, of no particular encoding.
+        comm: [u8; 16],
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A process is about to dump core, or would if its limits allowed it.
+    #[doc(alias = "PROC_EVENT_COREDUMP")]
+    Coredump {
+        /// Thread id.
+        pid: u32,
+        /// Process id.
+        tgid: u32,
+        /// When, in nanoseconds of `CLOCK_MONOTONIC`.
+        timestamp_ns: u64,
+    },
+    /// A kind this version does not know.
+    Unknown {
+        /// The kernel's `what`.
+        what: u32,
+        /// The bytes of the `event_data` union.
+        raw_data: Vec<u8>,
+    },
+}
+
+impl ProcEvent {
+    /// How it ended, for an exit.
+    pub fn exit_status(&self) -> Option<ExitStatus> {
+        match *self {
+            Self::Exit { exit_code, .. } => Some(ExitStatus::from_raw(exit_code)),
+            _ => None,
+        }
+    }
+}
+
+/// Copies an event out of its buffer. Only unknown kinds allocate.
+impl<O: ByteOrder> From<Event<'_, O>> for ProcEvent {
+    #[inline]
+    fn from(event: Event<'_, O>) -> Self {
+        let timestamp_ns = event.timestamp_ns();
+        match EventRecord::from(event).data {
+            EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid } => {
+                Self::Fork { parent_pid, parent_tgid, child_pid, child_tgid, timestamp_ns }
+            }
+            EventData::Exec { process_pid: pid, process_tgid: tgid } => {
+                Self::Exec { pid, tgid, timestamp_ns }
+            }
+            EventData::Uid { process_pid: pid, process_tgid: tgid, ruid, euid } => {
+                Self::Uid { pid, tgid, ruid, euid, timestamp_ns }
+            }
+            EventData::Gid { process_pid: pid, process_tgid: tgid, rgid, egid } => {
+                Self::Gid { pid, tgid, rgid, egid, timestamp_ns }
+            }
+            EventData::Sid { process_pid: pid, process_tgid: tgid } => {
+                Self::Sid { pid, tgid, timestamp_ns }
+            }
+            EventData::Ptrace { process_pid, process_tgid, tracer_pid, tracer_tgid } => {
+                Self::Ptrace {
+                    pid: process_pid,
+                    tgid: process_tgid,
+                    tracer_pid,
+                    tracer_tgid,
+                    timestamp_ns,
+                }
+            }
+            EventData::Comm { process_pid: pid, process_tgid: tgid, comm } => {
+                Self::Comm { pid, tgid, comm, timestamp_ns }
+            }
+            EventData::Coredump { process_pid: pid, process_tgid: tgid, .. } => {
+                Self::Coredump { pid, tgid, timestamp_ns }
+            }
+            EventData::Exit {
+                process_pid: pid,
+                process_tgid: tgid,
+                exit_code,
+                exit_signal,
+                ..
+            } => Self::Exit { pid, tgid, exit_code, exit_signal, timestamp_ns },
+            EventData::Unknown { what, data } => Self::Unknown { what, raw_data: data.to_vec() },
+            // The core may learn kinds before this shape has a variant for them.
+            _ => Self::Unknown { what: event.what(), raw_data: event.data().to_vec() },
+        }
+    }
+}
+
+impl fmt::Display for ProcEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exec { pid, tgid, timestamp_ns } => {
+                write!(f, "EXEC pid={pid} tgid={tgid} ts={timestamp_ns}")
+            }
+            Self::Fork { parent_pid, parent_tgid, child_pid, child_tgid, timestamp_ns } => write!(
+                f,
+                "FORK parent=({parent_pid},{parent_tgid}) child=({child_pid},{child_tgid}) \
+                 ts={timestamp_ns}"
+            ),
+            Self::Exit { pid, tgid, exit_code, exit_signal, timestamp_ns } => write!(
+                f,
+                "EXIT pid={pid} tgid={tgid} code={exit_code} signal={exit_signal} ts={timestamp_ns}"
+            ),
+            Self::Uid { pid, tgid, ruid, euid, timestamp_ns } => {
+                write!(f, "UID pid={pid} tgid={tgid} ruid={ruid} euid={euid} ts={timestamp_ns}")
+            }
+            Self::Gid { pid, tgid, rgid, egid, timestamp_ns } => {
+                write!(f, "GID pid={pid} tgid={tgid} rgid={rgid} egid={egid} ts={timestamp_ns}")
+            }
+            Self::Sid { pid, tgid, timestamp_ns } => {
+                write!(f, "SID pid={pid} tgid={tgid} ts={timestamp_ns}")
+            }
+            Self::Ptrace { pid, tgid, tracer_pid, tracer_tgid, timestamp_ns } => write!(
+                f,
+                "PTRACE pid={pid} tgid={tgid} tracer=({tracer_pid},{tracer_tgid}) \
+                 ts={timestamp_ns}"
+            ),
+            Self::Comm { pid, tgid, comm, timestamp_ns } => {
+                let name = comm.split(|&byte| byte == 0).next().unwrap_or_default();
+                let name = std::str::from_utf8(name).unwrap_or("<invalid>");
+                write!(f, "COMM pid={pid} tgid={tgid} name=\"{name}\" ts={timestamp_ns}")
+            }
+            Self::Coredump { pid, tgid, timestamp_ns } => {
+                write!(f, "COREDUMP pid={pid} tgid={tgid} ts={timestamp_ns}")
+            }
+            Self::Unknown { what, raw_data } => {
+                write!(f, "UNKNOWN what=0x{what:08x} len={}", raw_data.len())
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Totals since a connector was opened.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use proc_connector_core::EventMask;
+
+/// Totals since the connector was opened, from [`ProcConnector::stats`].
+///
+/// [`ProcConnector::stats`]: crate::ProcConnector::stats
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Events delivered.
+    pub received: u64,
+    /// Events that could not be delivered, as far as that was told: the sum of all
+    /// [`Lost::count`](crate::Lost::count).
+    pub lost: u64,
+    /// Datagrams refused because a process, not the kernel, had sent them.
+    pub refused: u64,
+    /// Times the connector slept until the kernel woke it.
+    pub wake_ups: u64,
+    /// Bytes of receive buffer that the kernel granted.
+    pub receive_buffer: usize,
+    kinds: [u64; KINDS],
+}
+
+impl Stats {
+    /// Events delivered of the kinds in `mask`; bits without a name count the unknown kinds.
+    ///
+    /// ```
+    /// # use proc_connector::{EventMask, Stats};
+    /// assert_eq!(Stats::default().of(EventMask::FORK | EventMask::EXIT), 0);
+    /// ```
+    pub fn of(&self, mask: EventMask) -> u64 {
+        let by_bit = self.kinds.iter().enumerate();
+        by_bit.filter(|&(bit, _)| mask.bits() & (1 << bit) != 0).map(|(_, count)| count).sum()
+    }
+}
+
+/// One for each bit of `what`.
+const KINDS: usize = u32::BITS as usize;
+
+/// The counters that receiving moves on.
+///
+/// Atomic for the receives that share the connector; those that have it for themselves pass
+/// `&mut` and pay for no atomic operation.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) lost: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) wake_ups: AtomicU64,
+    kinds: [AtomicU64; KINDS],
+}
+
+impl Counters {
+    /// Counts an event; a `what` of several bits counts at its lowest.
+    #[inline]
+    pub(crate) fn received(&mut self, what: u32) {
+        if let Some(count) = self.kinds.get_mut(what.trailing_zeros() as usize) {
+            *count.get_mut() += 1;
+        }
+    }
+
+    /// The same, shared.
+    pub(crate) fn received_shared(&self, what: u32) {
+        if let Some(count) = self.kinds.get(what.trailing_zeros() as usize) {
+            count.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn totals(&self, receive_buffer: usize) -> Stats {
+        let kinds: [u64; KINDS] = std::array::from_fn(|bit| self.kinds[bit].load(Relaxed));
+        Stats {
+            received: kinds.iter().sum(),
+            lost: self.lost.load(Relaxed),
+            refused: self.refused.load(Relaxed),
+            wake_ups: self.wake_ups.load(Relaxed),
+            receive_buffer,
+            kinds,
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! The system calls: the only unsafe code of the project, behind safe functions.
+//!
+//! Each unsafe block holds one operation and the reason why it is allowed.
+
+mod batch;
+mod event_fd;
+mod netlink;
+mod poll;
+
+pub(crate) use self::batch::RecvBatch;
+pub(crate) use self::event_fd::EventFd;
+pub(crate) use self::netlink::{MemInfo, NetlinkSocket, Source};
+pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
+
+use std::io;
+
+/// Repeats a system call for as long as signals interrupt it.
+pub(crate) fn retry_on_interrupt<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
+}
+
+/// What a system call returned, with errno as the error for a negative number.
+fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
+    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
+}
+
+/// The same for calls that return a length.
+fn check_len(returned: libc::ssize_t) -> io::Result<usize> {
+    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
+}
+
+/// The size of a type as the system calls want it.
+#[expect(clippy::cast_possible_truncation, reason = "no type given to a system call is that large")]
+const fn socklen_of<T>() -> libc::socklen_t {
+    size_of::<T>() as libc::socklen_t
+}

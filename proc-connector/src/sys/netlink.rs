@@ -1,0 +1,217 @@
+//! A netlink socket of the connector family.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use proc_connector_sys as uapi;
+
+use super::{check, check_len, socklen_of};
+
+/// A `NETLINK_CONNECTOR` socket.
+#[derive(Debug)]
+pub(crate) struct NetlinkSocket {
+    fd: OwnedFd,
+}
+
+/// Who sent a datagram, by the address that the kernel noted and no sender can choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Kernel,
+    Process,
+}
+
+impl Source {
+    /// Port 0 is the kernel's; a process that multicasts or unicasts shows its own.
+    pub(super) fn of(address: &libc::sockaddr_nl) -> Self {
+        if address.nl_pid == 0 { Self::Kernel } else { Self::Process }
+    }
+}
+
+/// What one receive brought.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Datagram {
+    /// Length of the whole datagram in bytes, even if the buffers were shorter.
+    pub(crate) len: usize,
+    pub(crate) source: Source,
+}
+
+/// The part of `SO_MEMINFO` (`sock_diag.h`) in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct MemInfo {
+    /// Bytes that queued datagrams take of the receive buffer.
+    pub(crate) rmem_alloc: u32,
+    /// Datagrams dropped since the socket was made, modulo 2^32.
+    pub(crate) drops: u32,
+}
+
+impl NetlinkSocket {
+    /// A new, unbound socket.
+    pub(crate) fn new() -> io::Result<Self> {
+        let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
+        // SAFETY: takes numbers only.
+        let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_CONNECTOR) };
+        let fd = check(fd)?;
+        // SAFETY: the call above made this descriptor and nobody else has it.
+        let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+        Ok(Self { fd })
+    }
+
+    /// Binds to a multicast group, with a port number of the kernel's choice: the process id, which
+    /// is the common choice, is taken from the second socket on.
+    pub(crate) fn bind(&self, groups: u32) -> io::Result<()> {
+        let address = address(groups);
+        // SAFETY: the pointer and the length are those of a live sockaddr_nl.
+        check(unsafe {
+            libc::bind(self.raw(), (&raw const address).cast(), socklen_of::<libc::sockaddr_nl>())
+        })?;
+        Ok(())
+    }
+
+    /// Sends a datagram to the kernel.
+    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        let kernel = address(0);
+        // SAFETY: both pointers come with the lengths of what they point to.
+        check_len(unsafe {
+            libc::sendto(
+                self.raw(),
+                datagram.as_ptr().cast(),
+                datagram.len(),
+                0,
+                (&raw const kernel).cast(),
+                socklen_of::<libc::sockaddr_nl>(),
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Receives a datagram into `buffer` and, where that ends, `overflow`.
+    pub(crate) fn recv(
+        &self,
+        buffer: &mut [u8],
+        overflow: &mut [u8],
+        wait: bool,
+    ) -> io::Result<Datagram> {
+        let mut sender = address(0);
+        let mut parts = [io_slice(buffer), io_slice(overflow)];
+        let mut message = message_header(&raw mut sender, parts.as_mut_ptr(), parts.len());
+        let flags = libc::MSG_TRUNC | if wait { 0 } else { libc::MSG_DONTWAIT };
+        // SAFETY: the header points to an address and buffers that outlive the call, with their
+        // lengths, and nothing else uses them meanwhile.
+        let len = check_len(unsafe { libc::recvmsg(self.raw(), &raw mut message, flags) })?;
+        Ok(Datagram { len, source: Source::of(&sender) })
+    }
+
+    /// Asks for a receive buffer that accounts up to `bytes`, over the system's limit where
+    /// privilege allows it.
+    pub(crate) fn set_receive_buffer(&self, bytes: usize) -> io::Result<()> {
+        // The kernel doubles what it is asked for (net/core/sock.c), to account for its overhead.
+        let half = libc::c_int::try_from(bytes / 2).unwrap_or(libc::c_int::MAX);
+        self.set_option(libc::SO_RCVBUFFORCE, &half)
+            .or_else(|_| self.set_option(libc::SO_RCVBUF, &half))
+    }
+
+    /// The bytes that the receive buffer may account.
+    pub(crate) fn receive_buffer(&self) -> io::Result<usize> {
+        let [bytes] = self.option::<libc::c_int, 1>(libc::SO_RCVBUF)?;
+        Ok(usize::try_from(bytes).unwrap_or_default())
+    }
+
+    /// The socket's memory counters; an error before Linux 4.12.
+    pub(crate) fn mem_info(&self) -> io::Result<MemInfo> {
+        const COUNTERS: usize = uapi::SK_MEMINFO_DROPS as usize + 1;
+        let counters = self.option::<u32, COUNTERS>(libc::SO_MEMINFO)?;
+        Ok(MemInfo {
+            rmem_alloc: counters[uapi::SK_MEMINFO_RMEM_ALLOC as usize],
+            drops: counters[uapi::SK_MEMINFO_DROPS as usize],
+        })
+    }
+
+    /// Sets `O_NONBLOCK`.
+    pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
+        let value: libc::c_int = 1;
+        // SAFETY: FIONBIO reads one int, which lives through the call.
+        check(unsafe { libc::ioctl(self.raw(), libc::FIONBIO, &raw const value) })?;
+        Ok(())
+    }
+
+    fn raw(&self) -> libc::c_int {
+        self.fd.as_raw_fd()
+    }
+
+    fn set_option<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
+        let value: *const T = value;
+        // SAFETY: the pointer and the length are those of a live value, which is only read.
+        check(unsafe {
+            libc::setsockopt(self.raw(), libc::SOL_SOCKET, option, value.cast(), socklen_of::<T>())
+        })?;
+        Ok(())
+    }
+
+    fn option<T: Integer, const N: usize>(&self, option: libc::c_int) -> io::Result<[T; N]> {
+        let mut values = [T::ZERO; N];
+        let mut len = socklen_of::<[T; N]>();
+        // SAFETY: the kernel writes at most `len` bytes to the array, whose integers may have any
+        // value, and the new length to `len`.
+        check(unsafe {
+            libc::getsockopt(
+                self.raw(),
+                libc::SOL_SOCKET,
+                option,
+                values.as_mut_ptr().cast(),
+                &raw mut len,
+            )
+        })?;
+        Ok(values)
+    }
+}
+
+/// Integers that a socket option may fill with any bytes.
+trait Integer: Copy {
+    const ZERO: Self;
+}
+
+impl Integer for u32 {
+    const ZERO: Self = 0;
+}
+
+impl Integer for libc::c_int {
+    const ZERO: Self = 0;
+}
+
+impl AsFd for NetlinkSocket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// The kernel's address, with multicast groups.
+pub(super) fn address(groups: u32) -> libc::sockaddr_nl {
+    // SAFETY: a sockaddr_nl consists of integers, and all of them may be zero.
+    let mut address: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
+    address.nl_family = FAMILY;
+    address.nl_groups = groups;
+    address
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "16")]
+const FAMILY: libc::sa_family_t = libc::AF_NETLINK as libc::sa_family_t;
+
+fn io_slice(bytes: &mut [u8]) -> libc::iovec {
+    libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() }
+}
+
+/// A header for one datagram into `count` parts, its sender into `sender`.
+pub(super) fn message_header(
+    sender: *mut libc::sockaddr_nl,
+    parts: *mut libc::iovec,
+    count: usize,
+) -> libc::msghdr {
+    // SAFETY: a msghdr consists of integers and pointers, and all of them may be zero.
+    let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    header.msg_name = sender.cast();
+    header.msg_namelen = socklen_of::<libc::sockaddr_nl>();
+    header.msg_iov = parts;
+    header.msg_iovlen = count as _;
+    header
+}

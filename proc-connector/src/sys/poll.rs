@@ -1,0 +1,35 @@
+//! Waiting for descriptors.
+
+use std::io;
+use std::os::fd::{AsRawFd, BorrowedFd};
+use std::time::Duration;
+
+use super::check;
+
+/// Waits until one of `fds` is readable or in error, and says which, or until the time is over.
+///
+/// A signal ends the wait with [`io::ErrorKind::Interrupted`].
+pub(crate) fn poll_readable<const N: usize>(
+    fds: [BorrowedFd<'_>; N],
+    timeout: Option<Duration>,
+) -> io::Result<[bool; N]> {
+    let mut polled =
+        fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+    let timeout = timeout.map(|timeout| libc::timespec {
+        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    });
+    let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
+    // SAFETY: the array and the time live through the call, and N is the array's length.
+    check(unsafe { libc::ppoll(polled.as_mut_ptr(), N as _, timeout, std::ptr::null()) })?;
+    Ok(polled.map(|fd| fd.revents != 0))
+}
+
+/// Sleeps for `time`, or until `fd` is readable, which it says. Signals shorten it.
+pub(crate) fn sleep_unless_readable(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
+    match poll_readable([fd], Some(time)) {
+        Ok([readable]) => Ok(readable),
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),
+        Err(error) => Err(error),
+    }
+}

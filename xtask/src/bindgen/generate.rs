@@ -1,0 +1,117 @@
+//! Turns the headers into Rust: what is kept, and what it is called.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use bindgen::callbacks::{DeriveInfo, ItemInfo, ParseCallbacks};
+use bindgen::{Builder, EnumVariation, Formatter, RustEdition, RustTarget};
+
+use super::headers::Headers;
+
+const TYPES: [&str; 11] = [
+    // linux/cn_proc.h
+    "proc_event",
+    "proc_input",
+    "proc_cn_mcast_op",
+    "proc_cn_event",
+    // linux/connector.h
+    "cb_id",
+    "cn_msg",
+    // linux/netlink.h
+    "nlmsghdr",
+    "nlmsgerr",
+    "sockaddr_nl",
+    // linux/filter.h
+    "sock_filter",
+    "sock_fprog",
+];
+
+const CONSTANTS: [&str; 9] = [
+    "PROC_EVENT_.*",
+    "PROC_CN_.*",
+    "CN_.*",
+    "CONNECTOR_MAX_MSG_SIZE",
+    "NLMSG_.*",
+    "NLM_F_.*",
+    "NETLINK_(CONNECTOR|ADD_MEMBERSHIP|DROP_MEMBERSHIP|BROADCAST_ERROR|NO_ENOBUFS)",
+    // Every name of filter.h and bpf_common.h; bpf.h, which has more of them, is not included.
+    "BPF_.*",
+    "SK_MEMINFO_.*",
+];
+
+/// Types that are nested or nameless in C, where nesting gives no prefix: the header's own name,
+/// or one made of what the header does name.
+const NAMES: [(&str, &str); 12] = [
+    ("proc_event__bindgen_ty_1", "proc_event_data"),
+    ("proc_event__bindgen_ty_1__bindgen_ty_1", "ack_proc_event"),
+    ("proc_event__bindgen_ty_1_fork_proc_event", "fork_proc_event"),
+    ("proc_event__bindgen_ty_1_exec_proc_event", "exec_proc_event"),
+    ("proc_event__bindgen_ty_1_id_proc_event", "id_proc_event"),
+    ("proc_event__bindgen_ty_1_id_proc_event__bindgen_ty_1", "id_proc_event_r"),
+    ("proc_event__bindgen_ty_1_id_proc_event__bindgen_ty_2", "id_proc_event_e"),
+    ("proc_event__bindgen_ty_1_sid_proc_event", "sid_proc_event"),
+    ("proc_event__bindgen_ty_1_ptrace_proc_event", "ptrace_proc_event"),
+    ("proc_event__bindgen_ty_1_comm_proc_event", "comm_proc_event"),
+    ("proc_event__bindgen_ty_1_coredump_proc_event", "coredump_proc_event"),
+    ("proc_event__bindgen_ty_1_exit_proc_event", "exit_proc_event"),
+];
+
+/// What has a union or a pointer inside gets no `Default`: bindgen would write it with `unsafe`.
+const NO_DEFAULT: &str = "proc_event.*|sock_fprog";
+
+/// bindgen gives up on deriving `Default` where a field is an enum, integers though they are here.
+const DERIVED_DEFAULT: &str = "proc_input";
+
+/// Rust source for what the allowlist keeps of `wrapper`, not formatted; `scratch` is a folder
+/// that may be written to.
+pub(crate) fn generate(wrapper: &Path, headers: &Headers, scratch: &Path) -> Result<String> {
+    let rust_target = RustTarget::stable(85, 0).ok().context("bindgen does not know Rust 1.85")?;
+    let include_dirs = headers
+        .include_dirs
+        .iter()
+        .flat_map(|dir| ["-isystem".to_owned(), dir.to_string_lossy().into_owned()]);
+
+    let builder = Builder::default()
+        .header(wrapper.to_string_lossy())
+        // A fixed target: what is generated must not depend on the machine it is generated on.
+        .clang_args(["--target=x86_64-unknown-linux-gnu", "-nostdinc"])
+        .clang_args(include_dirs)
+        // Lets clang evaluate macros made of enum constants, such as PROC_EVENT_ALL.
+        .clang_macro_fallback()
+        .clang_macro_fallback_build_dir(scratch)
+        .rust_target(rust_target)
+        .rust_edition(RustEdition::Edition2024)
+        .use_core()
+        .ctypes_prefix("core::ffi")
+        .default_enum_style(EnumVariation::Consts)
+        .prepend_enum_name(false)
+        .generate_comments(false)
+        .layout_tests(true)
+        .derive_default(true)
+        .no_default(NO_DEFAULT)
+        .no_default(DERIVED_DEFAULT)
+        .impl_debug(true)
+        .allowlist_type(TYPES.join("|"))
+        .allowlist_var(CONSTANTS.join("|"))
+        .parse_callbacks(Box::new(Callbacks))
+        .disable_header_comment()
+        .formatter(Formatter::None);
+    Ok(builder.generate().context("bindgen cannot read the headers")?.to_string())
+}
+
+#[derive(Debug)]
+struct Callbacks;
+
+impl ParseCallbacks for Callbacks {
+    fn item_name(&self, item: ItemInfo<'_>) -> Option<String> {
+        NAMES
+            .iter()
+            .find(|(generated, _)| *generated == item.name)
+            .map(|(_, name)| (*name).to_owned())
+    }
+
+    fn add_derives(&self, info: &DeriveInfo<'_>) -> Vec<String> {
+        let derives = if info.name == DERIVED_DEFAULT { vec!["Default"] } else { vec![] };
+        derives.into_iter().map(str::to_owned).collect()
+    }
+}

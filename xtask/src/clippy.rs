@@ -1,0 +1,27 @@
+//! `cargo xtask clippy`: every lint, with every feature alone and all of them together.
+
+use anyhow::Result;
+
+use crate::command;
+use crate::workspace::{Metadata, cargo};
+
+/// The crates that must build with any choice of their features.
+const LIBRARIES: [&str; 3] = ["proc-connector-sys", "proc-connector-core", "proc-connector"];
+
+pub(crate) fn run() -> Result<()> {
+    clippy(&["--workspace", "--all-features", "--all-targets"])?;
+    let metadata = Metadata::load()?;
+    for package in LIBRARIES {
+        // `--lib` keeps dev-dependencies, and the features they ask for, out of it.
+        clippy(&["--package", package, "--lib", "--no-default-features"])?;
+        for feature in metadata.features(package)? {
+            let alone = ["--no-default-features", "--features", &feature];
+            clippy(&[&["--package", package, "--all-targets"][..], &alone].concat())?;
+        }
+    }
+    Ok(())
+}
+
+fn clippy(selection: &[&str]) -> Result<()> {
+    command::run(cargo().args(["clippy", "--quiet"]).args(selection).args(["--", "-D", "warnings"]))
+}

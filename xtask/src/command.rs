@@ -1,0 +1,53 @@
+//! Runs other programs: every failure says which command it was.
+
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+/// Runs `command` with its output on the terminal and fails unless it exits with 0.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let line = display(command);
+    eprintln!("$ {line}");
+    let status = command.status().with_context(|| format!("cannot start `{line}`"))?;
+    if !status.success() {
+        bail!("`{line}` failed: {status}");
+    }
+    Ok(())
+}
+
+/// Runs `command` and returns what it wrote to stdout.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let line = display(command);
+    let output = command
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("cannot start `{line}`"))?;
+    if !output.status.success() {
+        bail!("`{line}` failed: {}", output.status);
+    }
+    String::from_utf8(output.stdout).with_context(|| format!("`{line}` wrote no UTF-8"))
+}
+
+/// Whether `program` is there and succeeds with `args`.
+pub(crate) fn available(program: &str, args: &[&str]) -> bool {
+    Command::new(program)
+        .args(args)
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success())
+}
+
+/// The command as one would type it, environment variables that were set for it included.
+fn display(command: &Command) -> String {
+    let variables = command.get_envs().filter_map(|(name, value)| {
+        Some(format!("{}={:?}", name.to_string_lossy(), value?.to_string_lossy()))
+    });
+    let words = std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy().trim().replace('\n', " "))
+        // A program given on the command line says nothing to who reads the log.
+        .map(|word| if word.len() > 200 { "…".to_owned() } else { word });
+    variables.chain(words).collect::<Vec<_>>().join(" ")
+}

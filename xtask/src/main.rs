@@ -1,0 +1,68 @@
+//! Maintenance commands of the workspace: `cargo xtask help` lists them.
+
+mod big_endian;
+mod bindgen;
+mod ci;
+mod clippy;
+mod command;
+mod cross;
+mod deny;
+mod docs;
+mod fmt;
+mod fuzz;
+mod no_std;
+mod package;
+mod pypi;
+mod workspace;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+
+/// Maintenance commands of the proc-connector workspace
+#[derive(Parser, Debug)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+enum Cli {
+    Bindgen(bindgen::Args),
+    Ci(ci::Args),
+    /// Check the formatting
+    Fmt,
+    /// Run clippy with every feature alone and all of them together
+    Clippy,
+    /// Build the documentation, warnings denied
+    Docs,
+    /// Build core for a machine without an operating system
+    NoStd,
+    /// Run core's tests on s390x under qemu
+    BigEndian,
+    Fuzz(fuzz::Args),
+    /// Check licences and sources of dependencies
+    Deny,
+    Package(package::Args),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<()> {
+    match cli {
+        Cli::Bindgen(args) => bindgen::run(&args),
+        Cli::Ci(args) => ci::run(&args),
+        Cli::Fmt => fmt::run(),
+        Cli::Clippy => clippy::run(),
+        Cli::Docs => docs::run(),
+        Cli::NoStd => no_std::run(),
+        Cli::BigEndian => big_endian::run(),
+        Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Deny => deny::run(),
+        Cli::Package(args) => package::run(&args),
+    }
+}

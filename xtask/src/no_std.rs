@@ -1,0 +1,12 @@
+//! `cargo xtask no-std`: core on a microcontroller, where there is no std to lean on by accident.
+
+use anyhow::Result;
+
+use crate::{command, cross};
+
+const TARGET: &str = "thumbv7em-none-eabihf";
+
+pub(crate) fn run() -> Result<()> {
+    let mut build = cross::cargo_for("build", TARGET, "core")?;
+    command::run(build.args(["--package", "proc-connector-core", "--all-features"]))
+}

@@ -1,0 +1,62 @@
+//! Where things are in this workspace, and what `cargo metadata` knows about it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::command;
+
+/// The folder that holds the workspace's `Cargo.toml`.
+pub(crate) fn root() -> &'static Path {
+    let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
+    manifest_dir.parent().unwrap_or(manifest_dir)
+}
+
+/// A `cargo` command that starts at the workspace root, with the cargo that runs this program.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root());
+    command
+}
+
+/// What `cargo metadata` says about the members of the workspace.
+pub(crate) struct Metadata(Value);
+
+impl Metadata {
+    pub(crate) fn load() -> Result<Self> {
+        let json = command::read(cargo().args([
+            "metadata",
+            "--format-version=1",
+            "--no-deps",
+            "--quiet",
+        ]))?;
+        Ok(Self(serde_json::from_str(&json).context("cargo metadata wrote no JSON")?))
+    }
+
+    /// The target folder, wherever the environment or a configuration file puts it.
+    pub(crate) fn target_dir(&self) -> Result<PathBuf> {
+        let dir = self.0["target_directory"].as_str().context("no target_directory in metadata")?;
+        Ok(PathBuf::from(dir))
+    }
+
+    /// The features that `package` declares, in alphabetical order.
+    pub(crate) fn features(&self, package: &str) -> Result<Vec<String>> {
+        let mut features: Vec<_> = self.package(package)?["features"]
+            .as_object()
+            .with_context(|| format!("no features of {package} in metadata"))?
+            .keys()
+            .cloned()
+            .collect();
+        features.sort();
+        Ok(features)
+    }
+
+    fn package(&self, name: &str) -> Result<&Value> {
+        self.0["packages"]
+            .as_array()
+            .and_then(|packages| packages.iter().find(|package| package["name"] == name))
+            .with_context(|| format!("no package {name} in this workspace"))
+    }
+}
