@@ -30,11 +30,11 @@ fn written_is_read<O: ByteOrder>(request: &Request, err: u32) {
     let message = CnMsg::<O>::parse(message.payload()).expect("a whole connector message");
     assert_eq!(Request::parse(&message), Ok(*request));
 
-    let ack = Ack { ack: request.ack.wrapping_add(1), err };
+    let ack = Ack { ack: request.ack.wrapping_add(1), err, cpu: err ^ 1, seq: err ^ 2 };
     assert!(ack.answers(request));
-    assert!(!Ack { ack: request.ack, err }.answers(request));
+    assert!(!Ack { ack: request.ack, ..ack }.answers(request));
     let mut datagram = [0; 76];
-    assert_eq!(ack.encode::<O>(0, &mut datagram), Ok(76));
+    assert_eq!(ack.encode::<O>(&mut datagram), Ok(76));
     let mut read = Notifications::<O>::with_order(&datagram);
     assert!(matches!(read.next(), Some(Ok(Notification::Ack(read))) if read == ack));
     assert!(read.next().is_none());

@@ -203,19 +203,18 @@ impl EventRecord<'_> {
 }
 
 impl Ack {
-    /// Writes the acknowledgement as the kernel would multicast it, and says how many bytes it
-    /// has. `seq` and `cpu` are the kernel's own there, as in events.
+    /// Writes the acknowledgement as the kernel would multicast it, and says how many bytes it has.
     ///
     /// # Errors
     ///
     /// [`EncodeError::BufferTooSmall`] where `buffer` cannot hold it.
-    pub fn encode<O: ByteOrder>(&self, seq: u32, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+    pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
         let event = ProcEventHdr {
             what: U32::new(sys::PROC_EVENT_NONE),
-            cpu: U32::ZERO,
+            cpu: U32::new(self.cpu),
             timestamp_ns: U64::ZERO,
         };
-        write::<O>(&Ids { seq, ack: self.ack }, event, &words::<O>(&[self.err]), buffer)
+        write::<O>(&Ids { seq: self.seq, ack: self.ack }, event, &words::<O>(&[self.err]), buffer)
     }
 }
 

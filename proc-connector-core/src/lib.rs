@@ -64,11 +64,13 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cn_msg;
+pub mod filter;
 pub mod netlink;
 pub mod proc_event;
 
 mod encode;
 mod error;
+mod loss;
 mod mask;
 mod notification;
 mod request;
@@ -77,6 +79,8 @@ mod status;
 pub use cn_msg::CnMsg;
 pub use encode::{EncodeError, EventData, EventRecord};
 pub use error::{Layer, ParseError};
+pub use filter::{Filter, TooManyTgids};
+pub use loss::CpuSequence;
 pub use mask::{EventMask, UnknownEventName};
 pub use notification::{Control, Notification, Notifications};
 pub use proc_event::{Ack, Event, Payload};

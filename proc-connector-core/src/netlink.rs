@@ -172,6 +172,20 @@ impl<'a, O: ByteOrder> Messages<'a, O> {
         self.offset
     }
 
+    /// Takes `T` as the whole next message, if `read` makes something of it.
+    #[inline]
+    pub(crate) fn take_whole<T, R>(&mut self, read: impl FnOnce(&'a T) -> Option<R>) -> Option<R>
+    where
+        T: FromBytes + KnownLayout + Immutable + Unaligned + 'a,
+    {
+        const { assert!(size_of::<T>() % sys::NLMSG_ALIGNTO as usize == 0) };
+        let (whole, rest) = T::ref_from_prefix(self.rest).ok()?;
+        let read = read(whole)?;
+        self.rest = rest;
+        self.offset += size_of::<T>();
+        Some(read)
+    }
+
     #[cold]
     fn stop(&mut self, error: ParseError) -> Result<Message<'a, O>, ParseError> {
         self.offset += self.rest.len();

@@ -5,7 +5,7 @@ use zerocopy::byteorder::{ByteOrder, NativeEndian};
 use crate::cn_msg::CnMsg;
 use crate::error::ParseError;
 use crate::netlink::{self, Kind, Message, Messages};
-use crate::proc_event::{Ack, Delivery, Event};
+use crate::proc_event::{Ack, Delivery, Event, KernelDatagram};
 
 /// One message of a process events socket.
 #[derive(Clone, Copy, Debug)]
@@ -34,6 +34,8 @@ pub enum Control {
 }
 
 /// Walks a buffer: one [`Notification`], or [`ParseError`], for each message.
+///
+/// Code that is generic over the byte order bounds it as `O: ByteOrder + 'static`.
 ///
 /// An error inside a message costs that message only. One that hides where the next message
 /// starts ends the walk.
@@ -71,6 +73,9 @@ impl<'a, O: ByteOrder + 'a> Iterator for Notifications<'a, O> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
+        if let Some(event) = self.messages.take_whole(KernelDatagram::event) {
+            return Some(Ok(Notification::Event(event)));
+        }
         Some(self.messages.next()?.and_then(|message| notification(&message)))
     }
 }

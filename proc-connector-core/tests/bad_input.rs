@@ -4,11 +4,11 @@ mod common;
 
 use common::{
     COMM, EVENT_DATA, EXEC, EXIT, Found, HEAD, IDX, KINDS, LEN, NEW_KIND, NLMSG_LEN, NONE, Order,
-    TYPE_ERROR, VAL, buffer, datagram, event, message, put, walk,
+    TYPE_ERROR, VAL, acknowledgement, buffer, datagram, event, message, put, walk,
 };
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
-    Ack, CnMsg, Control, EncodeError, EventData, EventRecord, Layer, NativeEndian, Notification,
+    CnMsg, Control, EncodeError, EventData, EventRecord, Layer, NativeEndian, Notification,
     Notifications, ParseError, Payload,
 };
 
@@ -128,6 +128,17 @@ fn a_connector_length_that_lies_costs_that_message_only() {
         let bytes = followed(broken);
         let found = walk::<NativeEndian>(&bytes);
         assert_eq!(found, [Err(expected), INTACT], "kind {what:#x}, a length of {claimed}");
+    }
+}
+
+#[test]
+fn a_netlink_length_that_cuts_the_connector_message_costs_that_message_only() {
+    // Padded to 76 all the same, so that the walk finds the next message.
+    for len in 73..76 {
+        let mut bytes = followed(event(EXEC, &[1, 1]));
+        put(&mut bytes, NLMSG_LEN, &u32::to_ne_bytes(len));
+        let expected = truncated(Layer::CnMsg, 16, 60, len as usize - 16);
+        assert_eq!(walk::<NativeEndian>(&bytes), [Err(expected), INTACT], "a length of {len}");
     }
 }
 
@@ -262,9 +273,9 @@ fn what_no_datagram_could_express_is_not_encoded() {
     let mut room = vec![0; 1 << 17];
 
     // cn_msg.len has 16 bits, and counts the 16 bytes before the union.
-    let longest = vec![0; 65535 - 16];
+    let (longest, longer) = (vec![0; 65535 - 16], vec![0; 65535 - 15]);
     assert_eq!(unknown(NEW_KIND, &longest).encode_native(&mut room), Ok(36 + 65535));
-    let too_long = unknown(NEW_KIND, &vec![0; 65535 - 15]).encode_native(&mut room);
+    let too_long = unknown(NEW_KIND, &longer).encode_native(&mut room);
     assert_eq!(too_long, Err(EncodeError::DataTooLong { max: 65519, actual: 65520 }));
 
     for what in KINDS.map(|(what, _)| what).into_iter().chain([NONE]) {
@@ -280,5 +291,5 @@ fn what_no_datagram_could_express_is_not_encoded() {
     }
     let mut small = [0; 75];
     let expected = Err(EncodeError::BufferTooSmall { needed: 76, actual: 75 });
-    assert_eq!(Ack { ack: 1, err: 0 }.encode::<NativeEndian>(0, &mut small), expected);
+    assert_eq!(acknowledgement(1, 0).encode::<NativeEndian>(&mut small), expected);
 }

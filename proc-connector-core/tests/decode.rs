@@ -4,8 +4,8 @@ mod common;
 
 use common::{
     COMM, COREDUMP, EXEC, EXIT, FORK, Found, GID, HEAD, Head, NEW_KIND, NONE, NONZERO_EXIT, Order,
-    PTRACE, SID, TYPE_DONE, TYPE_ERROR, TYPE_NOOP, TYPE_OVERRUN, UID, buffer, datagram, event,
-    message, walk,
+    PTRACE, SID, TYPE_DONE, TYPE_ERROR, TYPE_NOOP, TYPE_OVERRUN, UID, acknowledgement, buffer,
+    datagram, event, message, walk,
 };
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
@@ -105,6 +105,7 @@ fn every_field<O: ByteOrder>(order: Order) {
         assert_eq!(event.cpu(), 0x0102_0304, "{kind}, {order:?}");
         assert_eq!(event.seq(), 0x0a0b_0c0d, "{kind}, {order:?}");
         assert_eq!(event.timestamp_ns(), 0x1122_3344_5566_7788, "{kind}, {order:?}");
+        assert_eq!(event.data(), &bytes[52..], "{kind}, {order:?}");
         assert_eq!(fields(&event), (kind, expected.to_vec()), "{order:?}");
     }
 }
@@ -232,8 +233,9 @@ fn encoder<O: ByteOrder>(order: Order) {
     }
 
     let mut bytes = [0xff; 80];
-    let len = Ack { ack: 0x5eee, err: 22 }.encode::<O>(9, &mut bytes).expect("76 bytes");
-    let head = Head { seq: 9, ack: 0x5eee, cpu: 0, timestamp_ns: 0 };
+    let ack = Ack { ack: 0x5eee, err: 22, cpu: 3, seq: 9 };
+    let len = ack.encode::<O>(&mut bytes).expect("76 bytes");
+    let head = Head { seq: 9, ack: 0x5eee, cpu: 3, timestamp_ns: 0 };
     assert_eq!(&bytes[..len], datagram(order, head, NONE, &order.union(&[22])));
 }
 
@@ -292,25 +294,25 @@ fn parents_are_none_where_the_kernel_did_not_say() {
 
 #[test]
 fn an_acknowledgement_is_told_from_an_event_in_every_byte_order() {
-    acknowledgement::<NativeEndian>(Order::Native);
-    acknowledgement::<LittleEndian>(Order::Little);
-    acknowledgement::<BigEndian>(Order::Big);
+    acknowledgements::<NativeEndian>(Order::Native);
+    acknowledgements::<LittleEndian>(Order::Little);
+    acknowledgements::<BigEndian>(Order::Big);
 }
 
-fn acknowledgement<O: ByteOrder>(order: Order) {
+fn acknowledgements<O: ByteOrder>(order: Order) {
     let request = Request::listen().with_ack(0x5eed_0001);
     for err in [0, 22] {
         let head = Head { ack: 0x5eed_0002, ..HEAD };
         for data in [order.words(&[err]), order.union(&[err])] {
             let bytes = datagram(order, head, NONE, &data);
             let found = walk::<O>(&bytes);
-            assert_eq!(found, [Ok(Found::Ack(Ack { ack: 0x5eed_0002, err }))], "{order:?}");
+            assert_eq!(found, [Ok(Found::Ack(acknowledgement(0x5eed_0002, err)))], "{order:?}");
         }
-        assert!(Ack { ack: 0x5eed_0002, err }.answers(&request));
-        assert!(!Ack { ack: 0x5eed_0001, err }.answers(&request), "an ack not counted up");
+        assert!(acknowledgement(0x5eed_0002, err).answers(&request));
+        assert!(!acknowledgement(0x5eed_0001, err).answers(&request), "an ack not counted up");
     }
     let last = Request::listen().with_ack(u32::MAX);
-    assert!(Ack { ack: 0, err: 0 }.answers(&last), "the kernel's count wraps");
+    assert!(acknowledgement(0, 0).answers(&last), "the kernel's count wraps");
 }
 
 #[test]
@@ -370,10 +372,43 @@ fn several<O: ByteOrder>(order: Order) {
         Ok(Found::Control(Control::Done)),
         found_exec(3),
         Ok(Found::Control(Control::Overrun)),
-        Ok(Found::Ack(Ack { ack: 6, err: 0 })),
+        Ok(Found::Ack(acknowledgement(6, 0))),
         found_exec(4),
     ];
     assert_eq!(walk::<O>(&bytes), expected, "{order:?}");
+}
+
+#[test]
+fn the_type_of_a_message_decides_whatever_its_payload_looks_like() {
+    let exec = event(EXEC, &[7, 7]);
+    let Ok(as_event) = walk::<NativeEndian>(&exec)[0] else { panic!("an event") };
+    let cases = [
+        (TYPE_NOOP, Found::Control(Control::Noop)),
+        // The payload starts with id.idx, which is 1.
+        (TYPE_ERROR, Found::Control(Control::Error(1))),
+        (TYPE_DONE, as_event),
+        (TYPE_OVERRUN, Found::Control(Control::Overrun)),
+        (0, as_event),
+        (0x10, as_event),
+        (0x0300, as_event),
+        (u16::MAX, as_event),
+    ];
+    for (nlmsg_type, expected) in cases {
+        let bytes = message(Order::Native, nlmsg_type, &exec[16..]);
+        assert_eq!(walk::<NativeEndian>(&bytes), [Ok(expected)], "type {nlmsg_type}");
+    }
+}
+
+#[test]
+fn an_event_may_be_followed_by_bytes_that_its_message_covers() {
+    // The connector's length ends before the netlink message's: what is between is nobody's.
+    let exec = event(EXEC, &[7, 7]);
+    let [expected] = walk::<NativeEndian>(&exec)[..] else { panic!("an event") };
+    for more in 1..=8 {
+        let payload = [&exec[16..], &vec![0xff; more]].concat();
+        let bytes = buffer(&[message(Order::Native, TYPE_DONE, &payload), exec.clone()]);
+        assert_eq!(walk::<NativeEndian>(&bytes), [expected; 2], "{more} bytes more");
+    }
 }
 
 #[test]

@@ -92,17 +92,25 @@ fn request() -> impl Strategy<Value = Request> {
     (op, mask, any::<u32>()).prop_map(|(op, mask, ack)| Request { op, mask, ack })
 }
 
-/// Reads all there is, and says how many items the walk had. Each message takes 16 bytes or
-/// more and an error that ends the walk one or more, so there is a most.
+/// Reads all there is. Each message takes 16 bytes or more and an error that ends the walk one or
+/// more, so there is a most that a buffer can give; and each starts where [`Messages`] says.
 fn exercise<O: ByteOrder>(bytes: &[u8]) {
     let most = bytes.len().div_ceil(16);
-    assert!(Messages::<O>::with_order(bytes).take(most + 1).count() <= most);
+    let mut messages = Messages::<O>::with_order(bytes);
     let mut notifications = Notifications::<O>::with_order(bytes);
     let mut items = 0;
-    for notification in notifications.by_ref().take(most + 1) {
+    loop {
+        assert_eq!(notifications.offset(), messages.offset());
+        let (message, notification) = (messages.next(), notifications.next());
+        let Some(message) = message else {
+            assert!(notification.is_none());
+            break;
+        };
         items += 1;
-        match notification {
+        assert!(items <= most, "{items} items in {} bytes", bytes.len());
+        match notification.expect("one for each message") {
             Ok(notification) => {
+                assert!(message.is_ok());
                 read_all(&notification);
                 assert!(!format!("{notification:?}").is_empty());
             }
@@ -112,8 +120,8 @@ fn exercise<O: ByteOrder>(bytes: &[u8]) {
             }
         }
     }
-    assert!(items <= most, "{items} items in {} bytes", bytes.len());
-    assert!(notifications.next().is_none());
+    assert_eq!(notifications.offset(), bytes.len());
+    assert!(messages.next().is_none() && notifications.next().is_none());
 }
 
 fn config() -> ProptestConfig {

@@ -3,48 +3,55 @@
 use std::io;
 use std::time::Duration;
 
+use proc_connector_core::Filter;
 use proc_connector_core::cn_msg::CN_IDX_PROC;
 
 use crate::connector::ProcConnector;
 use crate::error::{Error, Result};
 use crate::handshake;
 use crate::sys::NetlinkSocket;
-use crate::transport::{QUEUED_EVENT, SocketTransport};
+use crate::transport::{QUEUED_EVENT, Selection, SocketTransport};
 
 /// Options for a [`ProcConnector`], from [`ProcConnector::builder`].
 ///
 /// ```no_run
-/// use proc_connector::ProcConnector;
+/// use proc_connector::{EventMask, Filter, ProcConnector};
 /// use std::time::Duration;
 ///
 /// let events = ProcConnector::builder()
+///     .filter(Filter::new(EventMask::EXEC | EventMask::EXIT).processes_only())
 ///     .receive_buffer_events(100_000)
 ///     .coalesce(Duration::from_millis(5))
 ///     .open()?;
 /// println!("{} bytes granted", events.stats().receive_buffer);
 /// # Ok::<(), proc_connector::Error>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 #[must_use = "nothing happens before `open`"]
 pub struct Builder {
-    receive_buffer: usize,
-    coalesce: Duration,
+    filter: Filter,
+    receive_buffer: Option<usize>,
+    coalesce: Option<Duration>,
     nonblocking: bool,
 }
 
-impl Default for Builder {
-    fn default() -> Self {
-        Self { receive_buffer: 8 << 20, coalesce: Duration::from_millis(1), nonblocking: false }
-    }
-}
+const RECEIVE_BUFFER: usize = 8 << 20;
+const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {
+    /// The events wanted; all by default. The kernel evaluates it before an event takes room in
+    /// the receive buffer.
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
     /// The receive buffer in bytes as the kernel accounts them, 832 for an event; 8 MiB by default.
     ///
     /// With `CAP_NET_ADMIN` it is granted, without it is cut to twice `net.core.rmem_max`;
     /// [`Stats::receive_buffer`](crate::Stats::receive_buffer) says what it became.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
-        self.receive_buffer = bytes;
+        self.receive_buffer = Some(bytes);
         self
     }
 
@@ -60,7 +67,7 @@ impl Builder {
     /// after a quiet time is delivered at once whatever this is, and a sleep ends early when the
     /// buffer fills. Zero waits for the kernel's wake-up each time.
     pub fn coalesce(mut self, time: Duration) -> Self {
-        self.coalesce = time;
+        self.coalesce = Some(time);
         self
     }
 
@@ -79,11 +86,19 @@ impl Builder {
     /// system says beyond those.
     pub fn open(&self) -> Result<ProcConnector> {
         let socket = NetlinkSocket::new().map_err(no_socket)?;
-        socket.set_receive_buffer(self.receive_buffer)?;
+        socket.set_receive_buffer(self.receive_buffer.unwrap_or(RECEIVE_BUFFER))?;
         let granted = socket.receive_buffer()?;
+        // Before the socket is bound, so that nothing unwanted is ever queued.
+        let selection = Selection::new(&self.filter, &socket)?;
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
         let listening = handshake::listen(&socket)?;
-        let transport = SocketTransport::new(socket, granted, self.coalesce, listening.overrun);
+        let transport = SocketTransport::new(
+            socket,
+            granted,
+            selection,
+            self.coalesce.unwrap_or(COALESCE),
+            listening.overrun,
+        );
         ProcConnector::from_parts(transport, listening.early, self.nonblocking)
     }
 }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-use proc_connector_core::{EventRecord, Notification, Notifications, Request};
+use proc_connector_core::{EventRecord, Filter, Notification, Notifications, Request};
 
 use crate::builder::Builder;
 use crate::compat::to_event;
@@ -94,7 +94,18 @@ impl ProcConnector {
 
     /// Totals since the connector was opened.
     pub fn stats(&self) -> Stats {
-        self.counters.totals(self.transport.receive_buffer)
+        let transport = &self.transport;
+        self.counters.totals(transport.selection.missing(), transport.receive_buffer)
+    }
+
+    /// Changes the filter. Every event that happens from now on and passes the new filter is
+    /// delivered once; events queued before passed the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FilterRefused`] if the kernel does not take it; the old one stays.
+    pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
+        self.transport.selection.apply(filter, &self.transport.socket)
     }
 
     /// A handle that ends receives from another thread.
@@ -328,6 +339,9 @@ impl ProcConnector {
         let mut notifications = Notifications::new(datagram);
         while let Some(notification) = notifications.next() {
             if let Ok(Notification::Event(event)) = notification {
+                if !self.transport.selection.wants(&event) {
+                    continue;
+                }
                 self.counters.received_shared(event.what());
             }
             let event = to_event(notification);

@@ -81,6 +81,10 @@ pub enum Error {
     )]
     ConnectorUnavailable,
 
+    /// The kernel refused the filter's program.
+    #[error("the kernel refused the filter: {0}")]
+    FilterRefused(#[source] io::Error),
+
     /// The kernel has the connector, and yet did not acknowledge the request to listen.
     #[error(
         "the kernel did not acknowledge the request to listen, for no reason that could be found: \

@@ -4,10 +4,12 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
+mod clock;
 mod compat;
 mod connector;
 mod error;
 mod handshake;
+mod kernel;
 mod namespace;
 mod proc_event;
 mod received;
@@ -19,11 +21,13 @@ mod sys;
 mod transport;
 
 pub use builder::Builder;
+pub use clock::WallClock;
 pub use compat::{NetlinkMessageIter, parse_cn_msg, parse_netlink_message};
 pub use connector::ProcConnector;
 pub use error::{Error, Namespace, Result};
 pub use proc_connector_core::{
-    Event, EventMask, ExitStatus, ParseError, Payload, UnknownEventName, signal_name,
+    Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids, UnknownEventName,
+    signal_name,
 };
 pub use proc_event::ProcEvent;
 pub use received::{Batch, LossCause, Lost, Received};

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use proc_connector_core::{ByteOrder, Event, EventData, EventRecord, ExitStatus};
+use proc_connector_core::{ByteOrder, Event, ExitStatus, Payload};
 
 /// A process event, owned.
 ///
@@ -157,45 +157,57 @@ impl<O: ByteOrder> From<Event<'_, O>> for ProcEvent {
     #[inline]
     fn from(event: Event<'_, O>) -> Self {
         let timestamp_ns = event.timestamp_ns();
-        match EventRecord::from(event).data {
-            EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid } => {
-                Self::Fork { parent_pid, parent_tgid, child_pid, child_tgid, timestamp_ns }
+        match event.payload() {
+            Payload::Fork(fork) => Self::Fork {
+                parent_pid: fork.parent_pid(),
+                parent_tgid: fork.parent_tgid(),
+                child_pid: fork.child_pid(),
+                child_tgid: fork.child_tgid(),
+                timestamp_ns,
+            },
+            Payload::Exec(exec) => {
+                Self::Exec { pid: exec.process_pid(), tgid: exec.process_tgid(), timestamp_ns }
             }
-            EventData::Exec { process_pid: pid, process_tgid: tgid } => {
-                Self::Exec { pid, tgid, timestamp_ns }
+            Payload::Exit(exit) => Self::Exit {
+                pid: exit.process_pid(),
+                tgid: exit.process_tgid(),
+                exit_code: exit.exit_code(),
+                exit_signal: exit.exit_signal(),
+                timestamp_ns,
+            },
+            Payload::Uid(uid) => Self::Uid {
+                pid: uid.process_pid(),
+                tgid: uid.process_tgid(),
+                ruid: uid.ruid(),
+                euid: uid.euid(),
+                timestamp_ns,
+            },
+            Payload::Gid(gid) => Self::Gid {
+                pid: gid.process_pid(),
+                tgid: gid.process_tgid(),
+                rgid: gid.rgid(),
+                egid: gid.egid(),
+                timestamp_ns,
+            },
+            Payload::Sid(sid) => {
+                Self::Sid { pid: sid.process_pid(), tgid: sid.process_tgid(), timestamp_ns }
             }
-            EventData::Uid { process_pid: pid, process_tgid: tgid, ruid, euid } => {
-                Self::Uid { pid, tgid, ruid, euid, timestamp_ns }
+            Payload::Ptrace(ptrace) => Self::Ptrace {
+                pid: ptrace.process_pid(),
+                tgid: ptrace.process_tgid(),
+                tracer_pid: ptrace.tracer_pid(),
+                tracer_tgid: ptrace.tracer_tgid(),
+                timestamp_ns,
+            },
+            Payload::Comm(comm) => Self::Comm {
+                pid: comm.process_pid(),
+                tgid: comm.process_tgid(),
+                comm: *comm.comm(),
+                timestamp_ns,
+            },
+            Payload::Coredump(dump) => {
+                Self::Coredump { pid: dump.process_pid(), tgid: dump.process_tgid(), timestamp_ns }
             }
-            EventData::Gid { process_pid: pid, process_tgid: tgid, rgid, egid } => {
-                Self::Gid { pid, tgid, rgid, egid, timestamp_ns }
-            }
-            EventData::Sid { process_pid: pid, process_tgid: tgid } => {
-                Self::Sid { pid, tgid, timestamp_ns }
-            }
-            EventData::Ptrace { process_pid, process_tgid, tracer_pid, tracer_tgid } => {
-                Self::Ptrace {
-                    pid: process_pid,
-                    tgid: process_tgid,
-                    tracer_pid,
-                    tracer_tgid,
-                    timestamp_ns,
-                }
-            }
-            EventData::Comm { process_pid: pid, process_tgid: tgid, comm } => {
-                Self::Comm { pid, tgid, comm, timestamp_ns }
-            }
-            EventData::Coredump { process_pid: pid, process_tgid: tgid, .. } => {
-                Self::Coredump { pid, tgid, timestamp_ns }
-            }
-            EventData::Exit {
-                process_pid: pid,
-                process_tgid: tgid,
-                exit_code,
-                exit_signal,
-                ..
-            } => Self::Exit { pid, tgid, exit_code, exit_signal, timestamp_ns },
-            EventData::Unknown { what, data } => Self::Unknown { what, raw_data: data.to_vec() },
             // The core may learn kinds before this shape has a variant for them.
             _ => Self::Unknown { what: event.what(), raw_data: event.data().to_vec() },
         }

@@ -4,6 +4,7 @@ use proc_connector_core::{Control, Event, Notification, Notifications, ParseErro
 
 use crate::stats::Counters;
 use crate::sys::{RecvBatch, Source};
+use crate::transport::Selection;
 
 /// One thing that came out of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -52,6 +53,7 @@ pub struct Batch<'a> {
     datagrams: &'a RecvBatch,
     progress: &'a mut Progress,
     counters: &'a mut Counters,
+    selection: &'a mut Selection,
     /// The datagram being read.
     current: Notifications<'a>,
 }
@@ -85,9 +87,11 @@ impl<'a> Batch<'a> {
         datagrams: &'a RecvBatch,
         progress: &'a mut Progress,
         counters: &'a mut Counters,
+        selection: &'a mut Selection,
     ) -> Self {
         let read = progress.offset;
-        let mut batch = Self { datagrams, progress, counters, current: Notifications::new(&[]) };
+        let mut batch =
+            Self { datagrams, progress, counters, selection, current: Notifications::new(&[]) };
         batch.open(read);
         batch
     }
@@ -143,13 +147,18 @@ impl<'a> Iterator for Batch<'a> {
             self.progress.offset += self.current.offset() - before;
             match notification {
                 Ok(Notification::Event(event)) => {
+                    self.selection.observe(event.cpu(), event.seq());
+                    if !self.selection.wants(&event) {
+                        continue;
+                    }
                     self.counters.received(event.what());
                     return Some(Received::Event(event));
                 }
+                // Of this listener or another: no event, but a number in the sequence.
+                Ok(Notification::Ack(ack)) => self.selection.observe(ack.cpu, ack.seq),
                 Ok(Notification::Control(Control::Overrun)) => {
                     return Some(self.lost(Lost { count: None, cause: LossCause::Overrun }));
                 }
-                // Acknowledgements, of this listener or another, and control messages.
                 Ok(_) => {}
                 Err(error) => {
                     return Some(self.lost(Lost::one(LossCause::Malformed(error))));

@@ -15,6 +15,10 @@ pub struct Stats {
     /// Events that could not be delivered, as far as that was told: the sum of all
     /// [`Lost::count`](crate::Lost::count).
     pub lost: u64,
+    /// Events missing by the sequence numbers that the kernel counts on each CPU: another view on
+    /// `lost`, from [`recv_batch`](crate::ProcConnector::recv_batch) on a connector that never had
+    /// a filter; `None` on others.
+    pub missing: Option<u64>,
     /// Datagrams refused because a process, not the kernel, had sent them.
     pub refused: u64,
     /// Times the connector slept until the kernel woke it.
@@ -68,11 +72,12 @@ impl Counters {
         }
     }
 
-    pub(crate) fn totals(&self, receive_buffer: usize) -> Stats {
+    pub(crate) fn totals(&self, missing: Option<u64>, receive_buffer: usize) -> Stats {
         let kinds: [u64; KINDS] = std::array::from_fn(|bit| self.kinds[bit].load(Relaxed));
         Stats {
             received: kinds.iter().sum(),
             lost: self.lost.load(Relaxed),
+            missing,
             refused: self.refused.load(Relaxed),
             wake_ups: self.wake_ups.load(Relaxed),
             receive_buffer,

@@ -1,5 +1,6 @@
 //! Runs other programs: every failure says which command it was.
 
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -44,7 +45,8 @@ fn display(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         Some(format!("{}={:?}", name.to_string_lossy(), value?.to_string_lossy()))
     });
-    let words = std::iter::once(command.get_program())
+    let program = Path::new(command.get_program());
+    let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str()))
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().trim().replace('\n', " "))
         // A program given on the command line says nothing to who reads the log.

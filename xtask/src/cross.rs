@@ -27,6 +27,8 @@ pub(crate) fn cargo_for(subcommand: &str, target: &str, build_std: &str) -> Resu
     );
     command
         .arg(format!("-Zbuild-std={build_std}"))
+        // Without backtraces, whose parsers of debug information take a third of std's build.
+        .arg("-Zbuild-std-features=panic-unwind")
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTDOC", DEBIAN_RUSTDOC)
         // -Z options on a stable compiler.

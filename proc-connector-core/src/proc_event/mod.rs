@@ -11,9 +11,10 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 pub use self::payload::{
     Comm, Coredump, Exec, Exit, ExitTask, Fork, Gid, Parent, Payload, Ptrace, Sid, Task, Uid,
 };
-use crate::cn_msg::{self, CnMsg, CnMsgHdr};
+use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsg, CnMsgHdr};
 use crate::error::{Layer, ParseError};
 use crate::mask::EventMask;
+use crate::netlink::{NLMSG_DONE, NlMsgHdr};
 
 /// The head of `struct proc_event` of `cn_proc.h`, before the union, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -71,7 +72,12 @@ impl<'a, O: ByteOrder> Delivery<'a, O> {
         let what = header.what.get();
         let read = if what == sys::PROC_EVENT_NONE {
             U32::<O>::ref_from_prefix(data).map_or(Err(size_of::<u32>()), |(err, _)| {
-                Ok(Self::Ack(Ack { ack: message.header().ack.get(), err: err.get() }))
+                Ok(Self::Ack(Ack {
+                    ack: message.header().ack.get(),
+                    err: err.get(),
+                    cpu: header.cpu.get(),
+                    seq: message.header().seq.get(),
+                }))
             })
         } else {
             Payload::parse(what, data).map(|payload| {
@@ -144,6 +150,40 @@ impl<'a, O: ByteOrder> Event<'a, O> {
     }
 }
 
+/// The datagram that every kernel of today sends for an event, headers and all.
+///
+/// Recognising it whole costs one comparison for each field that could say otherwise, where the
+/// layers check a length each. What is not recognised takes the way through the layers, with the
+/// same result.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct KernelDatagram<O: ByteOrder> {
+    netlink: NlMsgHdr<O>,
+    cn_msg: CnMsgHdr<O>,
+    header: ProcEventHdr<O>,
+    data: [u8; EVENT_DATA_LEN],
+}
+
+impl<O: ByteOrder> KernelDatagram<O> {
+    const PAYLOAD_LEN: usize = HEADER_LEN + EVENT_DATA_LEN;
+
+    /// The event, if this is one.
+    #[inline]
+    pub(crate) fn event(&self) -> Option<Event<'_, O>> {
+        let what = self.header.what.get();
+        let recognised = usize::try_from(self.netlink.nlmsg_len.get()) == Ok(size_of::<Self>())
+            && self.netlink.nlmsg_type.get() == NLMSG_DONE
+            && (self.cn_msg.idx.get(), self.cn_msg.val.get()) == (CN_IDX_PROC, CN_VAL_PROC)
+            && usize::from(self.cn_msg.len.get()) == Self::PAYLOAD_LEN
+            && what != sys::PROC_EVENT_NONE;
+        if !recognised {
+            return None;
+        }
+        let payload = Payload::parse(what, &self.data).ok()?;
+        Some(Event { cn_msg: &self.cn_msg, header: &self.header, data: &self.data, payload })
+    }
+}
+
 /// The kernel's answer to a LISTEN request.
 ///
 /// Every listener sees every other's, so an answer counts only for who sent the request:
@@ -152,14 +192,18 @@ impl<'a, O: ByteOrder> Event<'a, O> {
 /// use proc_connector_core::{Ack, Request};
 ///
 /// let request = Request::listen().with_ack(0x5eed);
-/// assert!(Ack { ack: 0x5eee, err: 0 }.answers(&request));
-/// assert!(!Ack { ack: 0x1234, err: 0 }.answers(&request));
+/// assert!(Ack { ack: 0x5eee, ..Ack::default() }.answers(&request));
+/// assert!(!Ack { ack: 0x1234, ..Ack::default() }.answers(&request));
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Ack {
     /// `cn_msg.ack`: the request's `ack` plus one.
     pub ack: u32,
     /// `event_data.ack.err`: 0, or a *positive* errno such as 22 (`EINVAL`) for a bad operation.
     pub err: u32,
+    /// The CPU that sent it.
+    pub cpu: u32,
+    /// Its place among all that the CPU sent, as [`Event::seq`].
+    pub seq: u32,
 }

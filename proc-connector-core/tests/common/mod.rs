@@ -110,6 +110,11 @@ pub(crate) struct Head {
 pub(crate) const HEAD: Head =
     Head { seq: 0x0a0b_0c0d, ack: 0, cpu: 0x0102_0304, timestamp_ns: 0x1122_3344_5566_7788 };
 
+/// The acknowledgement that a datagram with [`HEAD`], but for `ack`, is read as.
+pub(crate) const fn acknowledgement(ack: u32, err: u32) -> Ack {
+    Ack { ack, err, cpu: HEAD.cpu, seq: HEAD.seq }
+}
+
 /// The datagram of an event, or of an acknowledgement where `what` is 0.
 pub(crate) fn datagram(order: Order, head: Head, what: u32, data: &[u8]) -> Vec<u8> {
     let mut bytes = vec![0; EVENT_DATA];
@@ -185,7 +190,7 @@ pub(crate) fn walk<'a, O: ByteOrder + 'a>(buffer: &'a [u8]) -> Vec<Result<Found<
 pub(crate) fn read_all<O: ByteOrder>(notification: &Notification<'_, O>) -> u64 {
     let event = match notification {
         Notification::Event(event) => event,
-        Notification::Ack(ack) => return sum(&[ack.ack, ack.err]),
+        Notification::Ack(ack) => return sum(&[ack.ack, ack.err, ack.cpu, ack.seq]),
         _ => return 0,
     };
     let known = Option::unwrap_or_default;
@@ -219,7 +224,7 @@ pub(crate) fn read_all<O: ByteOrder>(notification: &Notification<'_, O>) -> u64 
         other => panic!("{other:?} is not known to the tests"),
     };
     let header = sum(&[event.what(), event.mask().bits(), event.cpu(), event.seq()]);
-    header.wrapping_add(event.timestamp_ns()).wrapping_add(data)
+    header.wrapping_add(event.timestamp_ns()).wrapping_add(data + bytes(event.data()))
 }
 
 fn sum(values: &[u32]) -> u64 {

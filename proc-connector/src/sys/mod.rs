@@ -3,11 +3,13 @@
 //! Each unsafe block holds one operation and the reason why it is allowed.
 
 mod batch;
+mod clock;
 mod event_fd;
 mod netlink;
 mod poll;
 
 pub(crate) use self::batch::RecvBatch;
+pub(crate) use self::clock::monotonic;
 pub(crate) use self::event_fd::EventFd;
 pub(crate) use self::netlink::{MemInfo, NetlinkSocket, Source};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};

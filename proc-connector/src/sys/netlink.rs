@@ -102,13 +102,36 @@ impl NetlinkSocket {
         Ok(Datagram { len, source: Source::of(&sender) })
     }
 
+    /// Lets the kernel queue only what `program` keeps, in place of any filter before.
+    pub(crate) fn attach_filter(&self, program: &[uapi::sock_filter]) -> io::Result<()> {
+        let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let filter = uapi::sock_fprog { len, filter: program.as_ptr().cast_mut() };
+        // SAFETY: the pointer and the length are those of a live sock_fprog, which in turn has the
+        // pointer and the length of the program. The kernel copies it and writes nothing.
+        check(unsafe {
+            libc::setsockopt(
+                self.raw(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_FILTER,
+                (&raw const filter).cast(),
+                socklen_of::<uapi::sock_fprog>(),
+            )
+        })?;
+        Ok(())
+    }
+
+    /// Has the kernel tell senders when this socket overran.
+    pub(crate) fn report_overruns_to_senders(&self) -> io::Result<()> {
+        self.set_option(libc::SOL_NETLINK, libc::NETLINK_BROADCAST_ERROR, 1)
+    }
+
     /// Asks for a receive buffer that accounts up to `bytes`, over the system's limit where
     /// privilege allows it.
     pub(crate) fn set_receive_buffer(&self, bytes: usize) -> io::Result<()> {
         // The kernel doubles what it is asked for (net/core/sock.c), to account for its overhead.
         let half = libc::c_int::try_from(bytes / 2).unwrap_or(libc::c_int::MAX);
-        self.set_option(libc::SO_RCVBUFFORCE, &half)
-            .or_else(|_| self.set_option(libc::SO_RCVBUF, &half))
+        self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, half)
+            .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, half))
     }
 
     /// The bytes that the receive buffer may account.
@@ -139,11 +162,16 @@ impl NetlinkSocket {
         self.fd.as_raw_fd()
     }
 
-    fn set_option<T>(&self, option: libc::c_int, value: &T) -> io::Result<()> {
-        let value: *const T = value;
-        // SAFETY: the pointer and the length are those of a live value, which is only read.
+    fn set_option(
+        &self,
+        level: libc::c_int,
+        option: libc::c_int,
+        value: libc::c_int,
+    ) -> io::Result<()> {
+        let len = socklen_of::<libc::c_int>();
+        // SAFETY: the pointer and the length are those of a live integer, which is only read.
         check(unsafe {
-            libc::setsockopt(self.raw(), libc::SOL_SOCKET, option, value.cast(), socklen_of::<T>())
+            libc::setsockopt(self.raw(), level, option, (&raw const value).cast(), len)
         })?;
         Ok(())
     }

@@ -1,7 +1,9 @@
 //! How events get from the kernel to this process.
 
+mod selection;
 mod socket;
 
+pub(crate) use self::selection::Selection;
 pub(crate) use self::socket::{QUEUED_EVENT, SocketTransport};
 
 use std::time::{Duration, Instant};

@@ -5,7 +5,7 @@ use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::Wait;
+use super::{Selection, Wait};
 use crate::error::{Error, Result};
 use crate::received::{Batch, LossCause, Lost, Progress};
 use crate::stats::Counters;
@@ -30,6 +30,7 @@ pub(crate) struct SocketTransport {
     pub(crate) socket: NetlinkSocket,
     pub(crate) receive_buffer: usize,
     pub(crate) loss: LossMeter,
+    pub(crate) selection: Selection,
     coalesce: Duration,
     batch: Option<RecvBatch>,
     progress: Progress,
@@ -60,6 +61,7 @@ impl SocketTransport {
     pub(crate) fn new(
         socket: NetlinkSocket,
         receive_buffer: usize,
+        selection: Selection,
         coalesce: Duration,
         congested: bool,
     ) -> Self {
@@ -67,6 +69,7 @@ impl SocketTransport {
             socket,
             receive_buffer,
             loss: LossMeter::default(),
+            selection,
             coalesce,
             batch: None,
             progress: Progress::default(),
@@ -90,7 +93,7 @@ impl SocketTransport {
     /// What is left of the batch.
     pub(crate) fn batch<'a>(&'a mut self, counters: &'a mut Counters) -> Batch<'a> {
         let batch = self.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
-        Batch::new(batch, &mut self.progress, counters)
+        Batch::new(batch, &mut self.progress, counters, &mut self.selection)
     }
 
     /// Receives a new batch, and says whether there is anything in it.

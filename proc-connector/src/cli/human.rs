@@ -1,0 +1,129 @@
+//! Events for the eye: one line each, in columns.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use anstyle::{AnsiColor, Style};
+use jiff::{Timestamp, tz::TimeZone};
+use proc_connector::{Event, LossCause, Lost, Payload, Received, WallClock};
+
+use super::names::{Names, printable};
+use super::watch::Show;
+
+/// Writes events in columns: time, kind, process, what happened, name.
+#[derive(Debug)]
+pub(super) struct Human<W> {
+    output: W,
+    names: Names,
+    zone: TimeZone,
+}
+
+impl<W: Write> Human<W> {
+    pub(super) fn new(output: W) -> Self {
+        Self { output, names: Names::default(), zone: TimeZone::system() }
+    }
+
+    fn event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
+        let name = self.names.update(event).unwrap_or_else(|| "?".into());
+        let (style, kind, id, what) = describe(event);
+        let time = self.time(time);
+        writeln!(self.output, "{time}  {style}{kind:<8}{style:#} {id:>7}  {what:<28}  {name}")
+    }
+
+    fn lost(&mut self, lost: &Lost) -> io::Result<()> {
+        self.names.clear();
+        let style = color(AnsiColor::Red).bold();
+        let why = match lost.cause {
+            LossCause::Overrun => "the receive buffer was full".to_owned(),
+            LossCause::Oversized => "a datagram was larger than any known event".to_owned(),
+            LossCause::Malformed(error) => error.to_string(),
+            _ => "for a reason this version does not know".to_owned(),
+        };
+        let time = self.time(SystemTime::now());
+        match lost.count {
+            Some(count) => {
+                writeln!(self.output, "{time}  {style}LOST     {count} events: {why}{style:#}")
+            }
+            None => writeln!(self.output, "{time}  {style}LOST     events: {why}{style:#}"),
+        }
+    }
+
+    fn time(&self, time: SystemTime) -> impl std::fmt::Display + use<W> {
+        let time = Timestamp::try_from(time).unwrap_or_default().to_zoned(self.zone.clone());
+        time.strftime("%H:%M:%S%.6f").to_string()
+    }
+}
+
+impl<W: Write> Show for Human<W> {
+    fn show(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<()> {
+        match received {
+            Received::Event(event) => self.event(event, clock.time(event.timestamp_ns())),
+            Received::Lost(lost) => self.lost(lost),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+/// Colour, kind, the id it is about, and what happened.
+fn describe(event: &Event<'_>) -> (Style, &'static str, u32, String) {
+    match event.payload() {
+        Payload::Fork(e) => {
+            let what = if e.child_pid() == e.child_tgid() {
+                format!("by {}", e.parent_tgid())
+            } else {
+                format!("thread of {}", e.child_tgid())
+            };
+            (color(AnsiColor::Cyan), "fork", e.child_pid(), what)
+        }
+        Payload::Exec(e) => (
+            color(AnsiColor::Green),
+            "exec",
+            e.process_pid(),
+            thread(e.process_pid(), e.process_tgid()),
+        ),
+        Payload::Exit(e) => {
+            let style = color(if e.status().success() { AnsiColor::Blue } else { AnsiColor::Red });
+            let thread = thread(e.process_pid(), e.process_tgid());
+            let what = match thread.as_str() {
+                "" => e.status().to_string(),
+                thread => format!("{} ({thread})", e.status()),
+            };
+            (style, "exit", e.process_pid(), what)
+        }
+        Payload::Uid(e) => {
+            let what = format!("real {}, effective {}", e.ruid(), e.euid());
+            (color(AnsiColor::Yellow), "uid", e.process_pid(), what)
+        }
+        Payload::Gid(e) => {
+            let what = format!("real {}, effective {}", e.rgid(), e.egid());
+            (color(AnsiColor::Yellow), "gid", e.process_pid(), what)
+        }
+        Payload::Sid(e) => (color(AnsiColor::Yellow), "sid", e.process_pid(), "new session".into()),
+        Payload::Ptrace(e) => {
+            let what = match e.tracer_tgid() {
+                0 => "tracer gone".into(),
+                tracer => format!("traced by {tracer}"),
+            };
+            (color(AnsiColor::Magenta), "ptrace", e.process_pid(), what)
+        }
+        Payload::Comm(e) => {
+            let what = format!("now \"{}\"", printable(e.name()));
+            (color(AnsiColor::Yellow), "comm", e.process_pid(), what)
+        }
+        Payload::Coredump(e) => {
+            (color(AnsiColor::Red), "coredump", e.process_pid(), "dumps core".into())
+        }
+        _ => (Style::new(), "unknown", 0, format!("kind {:#x}", event.what())),
+    }
+}
+
+fn thread(pid: u32, tgid: u32) -> String {
+    if pid == tgid { String::new() } else { format!("thread of {tgid}") }
+}
+
+fn color(color: AnsiColor) -> Style {
+    Style::new().fg_color(Some(color.into()))
+}

@@ -1,0 +1,189 @@
+//! Events for programs: one JSON object a line.
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use proc_connector::core::{EventData, EventRecord};
+use proc_connector::{ExitStatus, Received, WallClock};
+use serde::Serialize;
+
+use super::watch::Show;
+
+/// Writes events as JSON lines.
+#[derive(Debug)]
+pub(super) struct Json<W> {
+    output: W,
+}
+
+impl<W: Write> Json<W> {
+    pub(super) fn new(output: W) -> Self {
+        Self { output }
+    }
+
+    fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.output, line)?;
+        self.output.write_all(b"\n")
+    }
+}
+
+impl<W: Write> Show for Json<W> {
+    fn show(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<()> {
+        match received {
+            Received::Event(event) => {
+                let EventRecord { seq, cpu, timestamp_ns, data } = EventRecord::from(*event);
+                let time = timestamp(clock.time(timestamp_ns));
+                let body = Body::new(&data, event.what());
+                self.line(&Line { body, timestamp_ns, cpu, seq, time })
+            }
+            Received::Lost(lost) => self.line(&LostLine {
+                event: "lost",
+                count: lost.count,
+                time: timestamp(SystemTime::now()),
+            }),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    #[serde(flatten)]
+    body: Body<'a>,
+    timestamp_ns: u64,
+    cpu: u32,
+    seq: u32,
+    time: Timestamp,
+}
+
+#[derive(Serialize)]
+struct LostLine {
+    event: &'static str,
+    count: Option<u64>,
+    time: Timestamp,
+}
+
+/// The fields of `ProcEvent`, and for exits what it has no room for.
+#[derive(Serialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum Body<'a> {
+    Exec {
+        pid: u32,
+        tgid: u32,
+    },
+    Fork {
+        parent_pid: u32,
+        parent_tgid: u32,
+        child_pid: u32,
+        child_tgid: u32,
+    },
+    Exit {
+        pid: u32,
+        tgid: u32,
+        exit_code: u32,
+        exit_signal: u32,
+        code: Option<u8>,
+        signal: Option<u8>,
+        core_dumped: bool,
+        parent_pid: Option<u32>,
+        parent_tgid: Option<u32>,
+    },
+    Uid {
+        pid: u32,
+        tgid: u32,
+        ruid: u32,
+        euid: u32,
+    },
+    Gid {
+        pid: u32,
+        tgid: u32,
+        rgid: u32,
+        egid: u32,
+    },
+    Sid {
+        pid: u32,
+        tgid: u32,
+    },
+    Ptrace {
+        pid: u32,
+        tgid: u32,
+        tracer_pid: u32,
+        tracer_tgid: u32,
+    },
+    Comm {
+        pid: u32,
+        tgid: u32,
+        comm: String,
+    },
+    Coredump {
+        pid: u32,
+        tgid: u32,
+    },
+    Unknown {
+        what: u32,
+        raw_data: &'a [u8],
+    },
+}
+
+impl<'a> Body<'a> {
+    fn new(data: &EventData<'a>, what: u32) -> Self {
+        match *data {
+            EventData::Exec { process_pid: pid, process_tgid: tgid } => Self::Exec { pid, tgid },
+            EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid } => {
+                Self::Fork { parent_pid, parent_tgid, child_pid, child_tgid }
+            }
+            EventData::Exit {
+                process_pid: pid,
+                process_tgid: tgid,
+                exit_code,
+                exit_signal,
+                parent_pid,
+                parent_tgid,
+            } => {
+                let status = ExitStatus::from_raw(exit_code);
+                Self::Exit {
+                    pid,
+                    tgid,
+                    exit_code,
+                    exit_signal,
+                    code: status.code(),
+                    signal: status.signal(),
+                    core_dumped: status.core_dumped(),
+                    parent_pid: known(parent_pid),
+                    parent_tgid: known(parent_tgid),
+                }
+            }
+            EventData::Uid { process_pid: pid, process_tgid: tgid, ruid, euid } => {
+                Self::Uid { pid, tgid, ruid, euid }
+            }
+            EventData::Gid { process_pid: pid, process_tgid: tgid, rgid, egid } => {
+                Self::Gid { pid, tgid, rgid, egid }
+            }
+            EventData::Sid { process_pid: pid, process_tgid: tgid } => Self::Sid { pid, tgid },
+            EventData::Ptrace { process_pid: pid, process_tgid: tgid, tracer_pid, tracer_tgid } => {
+                Self::Ptrace { pid, tgid, tracer_pid, tracer_tgid }
+            }
+            EventData::Comm { process_pid: pid, process_tgid: tgid, comm } => {
+                let name = comm.split(|&byte| byte == 0).next().unwrap_or_default();
+                Self::Comm { pid, tgid, comm: String::from_utf8_lossy(name).into_owned() }
+            }
+            EventData::Coredump { process_pid: pid, process_tgid: tgid, .. } => {
+                Self::Coredump { pid, tgid }
+            }
+            EventData::Unknown { what, data } => Self::Unknown { what, raw_data: data },
+            _ => Self::Unknown { what, raw_data: &[] },
+        }
+    }
+}
+
+/// A parent that the kernel named.
+fn known(id: u32) -> Option<u32> {
+    Some(id).filter(|&id| id != 0)
+}
+
+fn timestamp(time: SystemTime) -> Timestamp {
+    Timestamp::try_from(time).unwrap_or_default()
+}

@@ -1,0 +1,91 @@
+//! The command line: what can be asked for, and how it ends.
+
+mod human;
+mod json;
+mod names;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+/// Process events of this machine, from the kernel, as they happen.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Show events as they happen, until Ctrl-C.
+    Watch(watch::Args),
+}
+
+/// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
+pub(crate) fn run() -> ExitCode {
+    let result = match Args::parse().command {
+        Command::Watch(args) => watch::run(&args),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+            // Whoever read this has seen enough.
+            ExitCode::SUCCESS
+        }
+        Err(failure) => {
+            eprintln!("proc-connector: {failure}");
+            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}
+
+/// Why a command ended early.
+#[derive(Debug)]
+enum Failure {
+    Connector(proc_connector::Error),
+    Usage(proc_connector::TooManyTgids),
+    Output(io::Error),
+}
+
+impl From<proc_connector::Error> for Failure {
+    fn from(error: proc_connector::Error) -> Self {
+        Self::Connector(error)
+    }
+}
+
+impl From<proc_connector::TooManyTgids> for Failure {
+    fn from(error: proc_connector::TooManyTgids) -> Self {
+        Self::Usage(error)
+    }
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Self::Output(error)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connector(error) => error.fmt(f),
+            Self::Usage(error) => error.fmt(f),
+            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+        }
+    }
+}
+
+/// Reads a time such as `10s`, `500ms`, `1m 30s`; a bare number counts seconds.
+fn parse_duration(text: &str) -> Result<Duration, String> {
+    let usage = || format!("`{text}` is not a time: write it as 10s, 500ms or 1m30s");
+    if let Ok(seconds) = text.parse() {
+        return Ok(Duration::from_secs(seconds));
+    }
+    let duration: jiff::SignedDuration = text.parse().map_err(|_| usage())?;
+    duration.try_into().map_err(|_| usage())
+}

@@ -1,0 +1,59 @@
+//! Which kernel this is, and what is wrong with it.
+
+use std::fs;
+
+/// A kernel version, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
+
+impl Version {
+    /// The version of the running kernel.
+    pub(crate) fn running() -> Option<Self> {
+        Self::parse(&fs::read_to_string("/proc/sys/kernel/osrelease").ok()?)
+    }
+
+    /// Reads the numbers at the start of a release such as `6.1.0-18-cloud-amd64`. Distributions
+    /// that leave the patch level out of it count as patch level 0.
+    fn parse(release: &str) -> Option<Self> {
+        let numbers =
+            release.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next()?;
+        let mut numbers = numbers.split('.').map(str::parse);
+        let mut number = || numbers.next()?.ok();
+        Some(Self(number()?, number()?, number().unwrap_or(0)))
+    }
+
+    /// Whether the kernel stops sending events to everybody once no socket took one, because a
+    /// filter refused it or the only listener overran: commit c46bfba1337d brought that, commit
+    /// 8929f95b2b58 took it back.
+    pub(crate) fn goes_deaf(self) -> bool {
+        matches!(self, Self(6, 6, 13..=17) | Self(6, 7, 1..=5))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Version;
+
+    #[test]
+    fn releases_of_distributions_are_read() {
+        let cases = [
+            ("6.18.44-fc-v595\n", Some(Version(6, 18, 44))),
+            ("6.1.0-18-cloud-amd64", Some(Version(6, 1, 0))),
+            ("4.19", Some(Version(4, 19, 0))),
+            ("6.7.0-rc1+", Some(Version(6, 7, 0))),
+            ("linux", None),
+            ("", None),
+        ];
+        for (release, version) in cases {
+            assert_eq!(Version::parse(release), version, "{release:?}");
+        }
+    }
+
+    #[test]
+    fn only_the_releases_between_the_two_commits_go_deaf() {
+        let deaf = |minor, patch| Version(6, minor, patch).goes_deaf();
+        assert!(!deaf(6, 12) && deaf(6, 13) && deaf(6, 17) && !deaf(6, 18));
+        assert!(!deaf(7, 0) && deaf(7, 1) && deaf(7, 5) && !deaf(7, 6));
+        assert!(!deaf(1, 15) && !deaf(18, 14));
+    }
+}

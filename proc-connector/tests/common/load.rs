@@ -1,0 +1,40 @@
+//! Events made on purpose.
+
+use std::thread;
+
+use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
+use nix::unistd::{Pid, getpid, gettid};
+
+use super::watch::Task;
+
+/// The calling thread.
+pub(crate) fn this_task() -> Task {
+    (number(gettid()), number(getpid()))
+}
+
+/// Makes threads one after the other, which end at once: two events each. Gives their ids.
+pub(crate) fn threads(count: usize) -> Vec<u32> {
+    let thread = |_| thread::spawn(|| number(gettid())).join().expect("a thread that ends");
+    (0..count).map(thread).collect()
+}
+
+fn number(id: Pid) -> u32 {
+    id.as_raw().try_into().expect("ids are positive")
+}
+
+/// The CPUs that this process may use.
+pub(crate) fn cpus() -> Vec<usize> {
+    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("a set of CPUs");
+    (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true)).collect()
+}
+
+/// Makes a thread that ends on the CPU, so that this is where its exit is sent from.
+pub(crate) fn thread_on(cpu: usize) -> u32 {
+    let on_cpu = move || {
+        let mut only = CpuSet::new();
+        only.set(cpu).expect("a CPU that exists");
+        sched_setaffinity(Pid::from_raw(0), &only).expect("a CPU of the allowed");
+        number(gettid())
+    };
+    thread::spawn(on_cpu).join().expect("a thread that ends")
+}

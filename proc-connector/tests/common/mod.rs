@@ -1,0 +1,112 @@
+//! What the live tests share: their main function, the processes they start, and what is seen of
+//! those.
+
+#![allow(dead_code, reason = "every test binary includes this folder and uses a part of it")]
+
+pub(crate) mod actor;
+pub(crate) mod load;
+pub(crate) mod raw;
+pub(crate) mod tape;
+pub(crate) mod watch;
+pub(crate) mod wire;
+
+use std::process::ExitCode;
+use std::sync::OnceLock;
+use std::time::{Duration, Instant};
+
+use libtest_mimic::{Arguments, Trial};
+use proc_connector::{Error, ProcConnector};
+
+/// A function under the name it has in the source.
+pub(crate) type Named = (&'static str, fn());
+
+/// Functions with their names: `named![a, b]`.
+macro_rules! named {
+    ($($function:ident),* $(,)?) => { [$((stringify!($function), $function as fn())),*] };
+}
+pub(crate) use named;
+
+/// The main function of a test binary: plays one of `acts` if an [`actor::Actor`] started this
+/// process to do so, and runs `tests` otherwise.
+///
+/// Where the connector cannot be had, the tests are ignored and the reason is told, unless
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure.
+pub(crate) fn main(acts: &[Named], tests: &[Named]) -> ExitCode {
+    if let Some(code) = actor::play(acts) {
+        return code;
+    }
+    let missing = probe().as_ref().err();
+    if let Some(reason) = missing {
+        eprintln!("skipped: {reason}");
+    }
+    let ignored = missing.is_some() && !required();
+    let trial = |&(name, test): &Named| {
+        Trial::test(name, move || {
+            test();
+            Ok(())
+        })
+        .with_ignored_flag(ignored)
+    };
+    let mut arguments = Arguments::from_args();
+    // Each listener slows down every other test's load; this is also what keeps losses away.
+    arguments.test_threads.get_or_insert(1);
+    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+}
+
+/// A connector with room for what a busy machine does during a test.
+pub(crate) fn live() -> ProcConnector {
+    ProcConnector::builder().receive_buffer(128 << 20).open().expect("a live connector")
+}
+
+/// A connector for a test under the standard harness; `None` is told and means to return.
+pub(crate) fn live_or_skip() -> Option<ProcConnector> {
+    match probe() {
+        Ok(()) => Some(live()),
+        Err(reason) if required() => panic!("{reason}"),
+        Err(reason) => {
+            eprintln!("skipped: {reason}");
+            None
+        }
+    }
+}
+
+/// Whether the process has a capability of `capability.h`; if not, tells that a part of the test
+/// is left out for it.
+pub(crate) fn capable(capability: u32, name: &str) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
+    let effective = u64::from_str_radix(effective.expect("a CapEff line").trim(), 16);
+    let capable = effective.expect("a number") & (1 << capability) != 0;
+    if !capable {
+        eprintln!("skipped: this part needs {name}");
+    }
+    capable
+}
+
+pub(crate) const CAP_SETGID: u32 = 6;
+pub(crate) const CAP_SETUID: u32 = 7;
+pub(crate) const CAP_NET_ADMIN: u32 = 12;
+
+/// When to give up waiting for what is sure to come: far beyond what the slowest machine needs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline(Instant);
+
+impl Deadline {
+    pub(crate) fn new() -> Self {
+        Self(Instant::now() + Duration::from_secs(10))
+    }
+
+    /// What is left, or `None` when it is over.
+    pub(crate) fn left(self) -> Option<Duration> {
+        self.0.checked_duration_since(Instant::now())
+    }
+}
+
+fn required() -> bool {
+    std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|value| value == "1")
+}
+
+fn probe() -> &'static Result<(), Error> {
+    static PROBE: OnceLock<Result<(), Error>> = OnceLock::new();
+    PROBE.get_or_init(|| ProcConnector::new().map(drop))
+}

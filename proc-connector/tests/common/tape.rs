@@ -1,0 +1,168 @@
+//! Everything that a connector delivers, events and losses, held against a witness.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proc_connector::{Payload, ProcConnector, Received};
+
+use super::Deadline;
+use super::load;
+use super::raw::{RawSocket, Stamp, Witnessed};
+
+/// One thing delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Got {
+    /// An event, and whose thread's beginning or end it is.
+    Event { stamp: Stamp, forked: Option<u32>, exited: Option<u32> },
+    Lost(u64),
+}
+
+impl From<Received<'_>> for Got {
+    fn from(received: Received<'_>) -> Self {
+        let event = match received {
+            Received::Event(event) => event,
+            Received::Lost(lost) => return Self::Lost(lost.count.expect("a count since 4.12")),
+        };
+        let (cpu, seq, what) = (event.cpu(), event.seq(), event.what());
+        assert_ne!(what, 0, "an acknowledgement is no event");
+        let (forked, exited) = match event.payload() {
+            Payload::Fork(fork) => (Some(fork.child_pid()), None),
+            Payload::Exit(exit) => (None, Some(exit.process_pid())),
+            _ => (None, None),
+        };
+        let stamp = Stamp { cpu, seq, what, timestamp_ns: event.timestamp_ns() };
+        Self::Event { stamp, forked, exited }
+    }
+}
+
+impl Got {
+    pub(crate) fn stamp(self) -> Option<Stamp> {
+        match self {
+            Self::Event { stamp, .. } => Some(stamp),
+            Self::Lost(_) => None,
+        }
+    }
+
+    fn is_exit_of(self, thread: u32) -> bool {
+        matches!(self, Self::Event { exited: Some(exited), .. } if exited == thread)
+    }
+}
+
+/// What a connector delivered, in its order.
+#[derive(Debug, Default)]
+pub(crate) struct Tape {
+    pub(crate) got: Vec<Got>,
+}
+
+impl Tape {
+    /// Records a batch; true if there was something in it.
+    pub(crate) fn record(&mut self, connector: &mut ProcConnector, timeout: Duration) -> bool {
+        let before = self.got.len();
+        let batch = connector.recv_batch_timeout(timeout).expect("a batch");
+        self.got.extend(batch.map(Got::from));
+        self.got.len() > before
+    }
+
+    /// Records up to the exit of a thread.
+    pub(crate) fn record_until_exit(&mut self, connector: &mut ProcConnector, thread: u32) {
+        let deadline = Deadline::new();
+        let mut from = 0;
+        while !self.got[from..].iter().any(|got| got.is_exit_of(thread)) {
+            from = self.got.len();
+            let left = deadline.left().expect("the exit of a thread that has ended");
+            self.record(connector, left);
+        }
+    }
+
+    /// Makes a mark: a new thread, recorded up to its exit.
+    pub(crate) fn mark(&mut self, connector: &mut ProcConnector) {
+        let mark = load::threads(1)[0];
+        self.record_until_exit(connector, mark);
+    }
+
+    /// Records until every CPU has delivered an event of now and nothing was lost meanwhile, and
+    /// gives these events, one for each CPU.
+    pub(crate) fn settle(&mut self, connector: &mut ProcConnector) -> Vec<Stamp> {
+        let deadline = Deadline::new();
+        'again: loop {
+            let mut marks = Vec::new();
+            for cpu in load::cpus() {
+                let thread = load::thread_on(cpu);
+                let mut from = self.got.len();
+                loop {
+                    assert!(deadline.left().is_some(), "the machine is too busy");
+                    self.record(connector, Duration::from_millis(1));
+                    let new = &self.got[from..];
+                    if new.iter().any(|got| matches!(got, Got::Lost(_))) {
+                        continue 'again;
+                    }
+                    if let Some(mark) = new.iter().find(|got| got.is_exit_of(thread)) {
+                        marks.extend(mark.stamp());
+                        break;
+                    }
+                    from = self.got.len();
+                }
+            }
+            return marks;
+        }
+    }
+
+    pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> {
+        self.got.iter().filter_map(|got| got.stamp())
+    }
+
+    /// The sum of all losses.
+    pub(crate) fn lost(&self) -> u64 {
+        self.got.iter().map(|got| if let Got::Lost(count) = got { *count } else { 0 }).sum()
+    }
+
+    /// Asserts that each thread began once and ended once.
+    pub(crate) fn assert_has(&self, threads: &[u32]) {
+        let mut counts: BTreeMap<u32, [u32; 2]> =
+            threads.iter().map(|&thread| (thread, [0, 0])).collect();
+        for got in &self.got {
+            let Got::Event { forked, exited, .. } = got else { continue };
+            for (index, thread) in [forked, exited].into_iter().enumerate() {
+                if let Some(counts) = thread.and_then(|thread| counts.get_mut(&thread)) {
+                    counts[index] += 1;
+                }
+            }
+        }
+        counts.retain(|_, counts| *counts != [1, 1]);
+        assert!(counts.is_empty(), "threads with their counts of forks and exits: {counts:?}");
+    }
+
+    /// Asserts that from the first event of each CPU to its last there is exactly what the witness
+    /// saw: nothing missing, nothing twice, nothing else, and all in order.
+    pub(crate) fn assert_is_all_of(&self, witness: &RawSocket, witnessed: &mut Witnessed) {
+        assert_eq!(self.lost(), 0, "the machine is too busy");
+        let mut cpus: BTreeMap<u32, Vec<Stamp>> = BTreeMap::new();
+        for stamp in self.stamps() {
+            cpus.entry(stamp.cpu).or_default().push(stamp);
+        }
+        let ends: Vec<_> = cpus.values().map(|cpu| (cpu[0], cpu[cpu.len() - 1])).collect();
+        catch_up(witness, witnessed, ends.iter().map(|&(_, last)| last));
+        for (got, (first, last)) in cpus.values().zip(ends) {
+            let sent = witnessed.between(first, last).iter().filter(|stamp| stamp.what != 0);
+            assert!(got.iter().eq(sent), "CPU {} from {first:?} to {last:?}", first.cpu);
+        }
+    }
+}
+
+/// Lets the witness read until it has seen all of `last`.
+pub(crate) fn catch_up(
+    witness: &RawSocket,
+    witnessed: &mut Witnessed,
+    last: impl Iterator<Item = Stamp>,
+) {
+    let deadline = Deadline::new();
+    witnessed.add(&witness.drain());
+    for last in last {
+        // The kernel gives an event to one socket after the other.
+        while !witnessed.has(last) {
+            assert!(deadline.left().is_some(), "the witness never saw {last:?}");
+            std::thread::yield_now();
+            witnessed.add(&witness.drain());
+        }
+    }
+}

@@ -1,0 +1,432 @@
+//! What each action of a process emits, action by action, against what the test itself did.
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{ExitCode, ExitStatus};
+use std::sync::mpsc;
+use std::thread;
+
+use common::actor::{Actor, become_act, pause, say};
+use common::load::this_task;
+use common::watch::{Seen, Task, Watch};
+use common::{CAP_SETGID, CAP_SETUID, capable, named};
+use nix::sys::ptrace;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Gid, Pid, Uid, getresgid, getresuid, setresgid, setresuid, setsid};
+
+fn main() -> ExitCode {
+    let acts = named![
+        exits_3,
+        waits,
+        crashes_without_a_core,
+        aborts_with_a_core,
+        starts_a_thread,
+        changes_user_ids,
+        changes_group_ids,
+        starts_a_session,
+        renames_itself,
+        renames_its_other_thread,
+        executes_under_another_name,
+        asks_to_be_traced,
+        executes_from_a_thread,
+        says_who_it_is,
+    ];
+    let tests = named![
+        an_exit_has_its_code,
+        a_kill_has_its_signal,
+        a_fork_names_the_thread_that_forked,
+        a_crash_without_a_core_is_a_core_dump_and_an_exit,
+        a_crash_with_a_core_sets_the_core_flag,
+        a_thread_is_a_fork_by_the_parent_of_its_process,
+        user_ids_are_told_when_they_change,
+        group_ids_are_told_when_they_change,
+        a_new_session_is_told,
+        new_names_are_told_whoever_wrote_them,
+        exec_changes_the_name_without_telling,
+        attaching_and_detaching_tell_the_tracer,
+        asking_to_be_traced_is_not_told,
+        exec_from_a_thread_keeps_the_process_alive,
+    ];
+    common::main(&acts, &tests)
+}
+
+/// `exit_signal` of a process: what its parent is sent.
+const SIGCHLD: u32 = Signal::SIGCHLD as u32;
+/// `exit_signal` of a thread: nobody is sent anything.
+const NO_SIGNAL: u32 = u32::MAX;
+/// Whom nobody knows any more.
+const NOBODY: Task = (0, 0);
+
+/// What starting an actor emits.
+fn started(actor: &Actor) -> Vec<Seen> {
+    vec![Seen::Fork { parent: this_task(), child: actor.task() }, Seen::Exec(actor.task())]
+}
+
+/// What the end of an actor emits, by what the system told its parent.
+fn ended(task: Task, status: ExitStatus) -> Seen {
+    Seen::Exit { task, status: raw(status), signal: SIGCHLD, parent: this_task() }
+}
+
+fn raw(status: ExitStatus) -> u32 {
+    status.into_raw().try_into().expect("a wait status has 16 bits")
+}
+
+/// Starts an actor that needs no help, and compares all that it emits with what `between` expects
+/// between its start and its end.
+fn expect(act: &str, between: impl FnOnce(Task) -> Vec<Seen>) -> ExitStatus {
+    let mut watch = Watch::start();
+    let actor = Actor::start(act);
+    let (mut expected, task) = (started(&actor), actor.task());
+    expected.extend(between(task));
+    let seen = watch.until_exit(actor.pid());
+    let status = actor.wait();
+    expected.push(ended(task, status));
+    assert_eq!(seen, expected);
+    status
+}
+
+fn pid(actor: &Actor) -> Pid {
+    Pid::from_raw(actor.pid().try_into().expect("ids are positive"))
+}
+
+fn an_exit_has_its_code() {
+    let status = expect("exits_3", |_| vec![]);
+    assert_eq!((status.code(), raw(status)), (Some(3), 768));
+}
+
+fn exits_3() {
+    std::process::exit(3)
+}
+
+fn a_kill_has_its_signal() {
+    let mut watch = Watch::start();
+    let actor = Actor::start("waits");
+    let (mut expected, task) = (started(&actor), actor.task());
+    watch.until(actor.pid(), |seen| seen.contains(&Seen::Exec(task)));
+    kill(pid(&actor), Signal::SIGKILL).expect("a kill");
+    let seen = watch.until_exit(actor.pid());
+    let status = actor.wait();
+    assert_eq!((status.signal(), raw(status)), (Some(9), 9));
+    expected.push(ended(task, status));
+    assert_eq!(seen, expected);
+}
+
+fn waits() {
+    pause();
+}
+
+fn a_fork_names_the_thread_that_forked() {
+    let process = std::process::id();
+    let forker = thread::spawn(move || {
+        let (thread, of) = this_task();
+        assert_eq!(of, process);
+        assert_ne!(thread, process);
+        expect("exits_3", |_| vec![]);
+    });
+    forker.join().expect("the forker's own assertions hold");
+}
+
+fn a_crash_without_a_core_is_a_core_dump_and_an_exit() {
+    let parent = this_task();
+    let status = expect("crashes_without_a_core", |task| vec![Seen::Coredump { task, parent }]);
+    assert_eq!((status.signal(), status.core_dumped()), (Some(11), false));
+}
+
+fn crashes_without_a_core() {
+    setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("less is always granted");
+    // The standard library's handler catches the first one and steps aside.
+    loop {
+        raise(Signal::SIGSEGV).expect("a signal");
+    }
+}
+
+fn a_crash_with_a_core_sets_the_core_flag() {
+    let folder = Folder::new();
+    let parent = this_task();
+    let mut watch = Watch::start();
+    let actor = Actor::start_in("aborts_with_a_core", &folder.0);
+    let (mut expected, task) = (started(&actor), actor.task());
+    let seen = watch.until_exit(actor.pid());
+    let status = actor.wait();
+    // Whether a core is written is up to the machine's core_pattern; the parent is told.
+    if !status.core_dumped() {
+        eprintln!("skipped: this machine writes no cores, so the core flag stays clear");
+    }
+    assert_eq!(raw(status), if status.core_dumped() { 134 } else { 6 });
+    expected.extend([Seen::Coredump { task, parent }, ended(task, status)]);
+    assert_eq!(seen, expected);
+}
+
+fn aborts_with_a_core() {
+    let (_, most) = getrlimit(Resource::RLIMIT_CORE).expect("a limit");
+    setrlimit(Resource::RLIMIT_CORE, most, most).expect("what is allowed is granted");
+    std::process::abort()
+}
+
+/// A folder for a core, removed in the end.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("proc-connector-{}", std::process::id()));
+        fs::create_dir_all(&folder).expect("a folder");
+        Self(folder)
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn a_thread_is_a_fork_by_the_parent_of_its_process() {
+    let mut watch = Watch::start();
+    let mut actor = Actor::start("starts_a_thread");
+    let thread = (actor.hear(), actor.pid());
+    assert_ne!(thread, actor.task());
+    watch.until(actor.pid(), |seen| seen.iter().any(|seen| seen.is_exit_of(thread)));
+    actor.go_on();
+    let (mut expected, task) = (started(&actor), actor.task());
+    let seen = watch.until_exit(actor.pid());
+    expected.extend([
+        Seen::Fork { parent: this_task(), child: thread },
+        Seen::Exit { task: thread, status: 0, signal: NO_SIGNAL, parent: NOBODY },
+        ended(task, actor.wait()),
+    ]);
+    assert_eq!(seen, expected);
+}
+
+fn starts_a_thread() {
+    thread::spawn(|| say(this_task().0)).join().expect("a thread that ends");
+    pause();
+}
+
+fn user_ids_are_told_when_they_change() {
+    if !capable(CAP_SETUID, "CAP_SETUID") {
+        return;
+    }
+    expect("changes_user_ids", |task| {
+        let [(a, b), (c, d)] = IDS;
+        vec![Seen::Uid { task, ruid: a, euid: b }, Seen::Uid { task, ruid: c, euid: d }]
+    });
+}
+
+/// Real and effective ids, of which the second pair is allowed to who has the first.
+const IDS: [(u32, u32); 2] = [(10_001, 10_002), (10_002, 10_001)];
+
+fn changes_user_ids() {
+    for (ruid, euid) in IDS {
+        let [real, effective] = [ruid, euid].map(Uid::from_raw);
+        // The same again changes nothing.
+        for _ in 0..2 {
+            setresuid(real, effective, real).expect("a privileged process");
+        }
+        let now = getresuid().expect("ids");
+        assert_eq!((now.real, now.effective), (real, effective));
+    }
+}
+
+fn group_ids_are_told_when_they_change() {
+    if !capable(CAP_SETGID, "CAP_SETGID") {
+        return;
+    }
+    expect("changes_group_ids", |task| {
+        let [(a, b), (c, d)] = IDS;
+        vec![Seen::Gid { task, rgid: a, egid: b }, Seen::Gid { task, rgid: c, egid: d }]
+    });
+}
+
+fn changes_group_ids() {
+    for (rgid, egid) in IDS {
+        let [real, effective] = [rgid, egid].map(Gid::from_raw);
+        for _ in 0..2 {
+            setresgid(real, effective, real).expect("a privileged process");
+        }
+        let now = getresgid().expect("ids");
+        assert_eq!((now.real, now.effective), (real, effective));
+    }
+}
+
+fn a_new_session_is_told() {
+    expect("starts_a_session", |task| vec![Seen::Sid(task)]);
+}
+
+fn starts_a_session() {
+    let session = setsid().expect("a child leads no group");
+    assert_eq!(session, Pid::this());
+    // A leader cannot do it again, and that it tried is not told.
+    assert!(setsid().is_err());
+}
+
+/// A name as it is in an event: cut off so that its NUL fits.
+fn comm(name: &[u8]) -> [u8; 16] {
+    let name = &name[..name.len().min(15)];
+    let mut comm = [0; 16];
+    comm[..name.len()].copy_from_slice(name);
+    comm
+}
+
+const NAMES: [&[u8]; 3] = [b"a name much too long", b"short", b"\xff not UTF-8"];
+
+fn new_names_are_told_whoever_wrote_them() {
+    let mut watch = Watch::start();
+    let mut actor = Actor::start("renames_itself");
+    let (mut expected, task) = (started(&actor), actor.task());
+    for name in NAMES {
+        for _ in ["by prctl", "by writing"] {
+            actor.hear();
+            expected.push(Seen::Comm { task, comm: comm(name) });
+            let now = fs::read(format!("/proc/{}/comm", actor.pid())).expect("a name");
+            assert_eq!(now, [&name[..name.len().min(15)], b"\n"].concat());
+            actor.go_on();
+        }
+    }
+    let seen = watch.until_exit(actor.pid());
+    expected.push(ended(task, actor.wait()));
+    assert_eq!(seen, expected);
+
+    let mut watch = Watch::start();
+    let mut actor = Actor::start("renames_its_other_thread");
+    let thread = (actor.hear(), actor.pid());
+    let renamed = Seen::Comm { task: thread, comm: comm(NAMES[1]) };
+    let seen = watch.until(actor.pid(), |seen| seen.contains(&renamed));
+    let names = seen.iter().filter(|seen| matches!(seen, Seen::Comm { .. }));
+    assert_eq!(names.count(), 1);
+}
+
+fn renames_itself() {
+    for name in NAMES {
+        let c_name = std::ffi::CString::new(name).expect("no NUL inside");
+        nix::sys::prctl::set_name(&c_name).expect("any name will do");
+        say(0);
+        pause();
+        fs::write("/proc/self/comm", name).expect("one's own name may be written");
+        say(0);
+        pause();
+    }
+}
+
+fn renames_its_other_thread() {
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || {
+        tell.send(this_task().0).expect("somebody listens");
+        thread::park();
+    });
+    let thread = told.recv().expect("a thread id");
+    fs::write(format!("/proc/self/task/{thread}/comm"), NAMES[1]).expect("one process");
+    say(thread);
+    pause();
+}
+
+fn exec_changes_the_name_without_telling() {
+    let mut watch = Watch::start();
+    let mut actor = Actor::start("executes_under_another_name");
+    let name_file = format!("/proc/{}/comm", actor.pid());
+    actor.hear();
+    let before = fs::read(&name_file).expect("a name");
+    assert_eq!(before, [NAMES[1], b"\n"].concat());
+    actor.go_on();
+    let (mut expected, task) = (started(&actor), actor.task());
+    expected.extend([Seen::Comm { task, comm: comm(NAMES[1]) }, Seen::Exec(task)]);
+    assert_eq!(watch.until(actor.pid(), |seen| seen.len() >= expected.len()), expected);
+    let after = fs::read(&name_file).expect("a name");
+    assert_ne!(before, after);
+    actor.go_on();
+    let seen = watch.until_exit(actor.pid());
+    expected.push(ended(task, actor.wait()));
+    assert_eq!(seen, expected);
+}
+
+fn executes_under_another_name() {
+    fs::write("/proc/self/comm", NAMES[1]).expect("one's own name may be written");
+    say(0);
+    pause();
+    become_act("waits")
+}
+
+fn attaching_and_detaching_tell_the_tracer() {
+    let mut watch = Watch::start();
+    let actor = Actor::start("waits");
+    // What is traced runs this program, not a copy of the test on its way there.
+    watch.until(actor.pid(), |seen| seen.contains(&Seen::Exec(actor.task())));
+    let (mut expected, task, pid) = (started(&actor), actor.task(), pid(&actor));
+    for seize in [true, false] {
+        if seize {
+            ptrace::seize(pid, ptrace::Options::empty()).expect("a child may be traced");
+            ptrace::interrupt(pid).expect("the tracer may stop it");
+        } else {
+            ptrace::attach(pid).expect("a child may be traced");
+        }
+        let stopped = waitpid(pid, Some(WaitPidFlag::__WALL)).expect("it stops");
+        assert!(matches!(
+            stopped,
+            WaitStatus::Stopped(..) | WaitStatus::PtraceEvent(..) | WaitStatus::PtraceSyscall(..)
+        ));
+        ptrace::detach(pid, None).expect("it is stopped");
+        expected.push(Seen::Ptrace { task, tracer: this_task() });
+        expected.push(Seen::Ptrace { task, tracer: NOBODY });
+    }
+    let mut actor = actor;
+    actor.go_on();
+    let seen = watch.until_exit(actor.pid());
+    expected.push(ended(task, actor.wait()));
+    assert_eq!(seen, expected);
+}
+
+fn asking_to_be_traced_is_not_told() {
+    expect("asks_to_be_traced", |_| vec![]);
+}
+
+fn asks_to_be_traced() {
+    ptrace::traceme().expect("a parent that may trace");
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let tracer = status.lines().find_map(|line| line.strip_prefix("TracerPid:"));
+    assert_ne!(tracer.map(str::trim), Some("0"));
+}
+
+fn exec_from_a_thread_keeps_the_process_alive() {
+    let mut watch = Watch::start();
+    let mut actor = Actor::start("executes_from_a_thread");
+    let thread = (actor.hear(), actor.pid());
+    let (mut expected, task) = (started(&actor), actor.task());
+    expected.push(Seen::Fork { parent: this_task(), child: thread });
+    assert_eq!(watch.until(actor.pid(), |seen| seen.len() >= expected.len()), expected);
+    actor.go_on();
+
+    // The new program says so, long after the exit of its leader.
+    let seen = watch.until(actor.pid(), |seen| seen.len() >= expected.len() + 2);
+    assert_eq!(seen.len(), expected.len() + 2);
+    assert!(seen[3].is_exit_of(task), "{seen:#?}");
+    assert_eq!(seen[4], Seen::Exec(task));
+    assert_eq!(actor.hear(), actor.pid(), "the thread has become the leader");
+    assert!(Path::new(&format!("/proc/{}", actor.pid())).exists());
+
+    actor.go_on();
+    let exits = |seen: &[Seen]| seen.iter().filter(|seen| seen.is_exit_of(task)).count();
+    let seen = watch.until(actor.pid(), |seen| exits(seen) == 2);
+    assert_eq!(seen.len(), expected.len() + 3);
+    let last = seen[5].clone();
+    assert_eq!(last, ended(task, actor.wait()));
+}
+
+fn executes_from_a_thread() {
+    thread::spawn(|| {
+        say(this_task().0);
+        pause();
+        become_act("says_who_it_is")
+    });
+    loop {
+        thread::park();
+    }
+}
+
+fn says_who_it_is() {
+    say(this_task().0);
+    pause();
+}

@@ -1,0 +1,117 @@
+//! Opening: each listener finds its own acknowledgement, and nothing that came before it is lost.
+
+mod common;
+
+use std::process::ExitCode;
+use std::sync::Barrier;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+
+use common::raw::{RawSocket, Witnessed};
+use common::tape::Tape;
+use common::{CAP_NET_ADMIN, Deadline, capable, live, load, named};
+use proc_connector::ProcConnector;
+
+fn main() -> ExitCode {
+    let tests = named![
+        two_at_once_hear_the_same_and_no_acknowledgement,
+        eight_open_at_the_same_time,
+        what_comes_before_the_acknowledgement_is_delivered,
+        subscribing_again_is_quiet_about_it,
+    ];
+    common::main(&[], &tests)
+}
+
+fn two_at_once_hear_the_same_and_no_acknowledgement() {
+    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
+    let mut first = live();
+    let mut second = live();
+    // One more that comes and goes: its acknowledgement goes to everyone.
+    drop(live());
+    let threads = load::threads(20);
+    for connector in [&mut first, &mut second] {
+        let mut tape = Tape::default();
+        tape.mark(connector);
+        tape.assert_has(&threads);
+        tape.assert_is_all_of(&witness, &mut witnessed);
+    }
+}
+
+fn eight_open_at_the_same_time() {
+    const LISTENERS: usize = 8;
+    let start = Barrier::new(LISTENERS);
+    let connectors: Vec<ProcConnector> = thread::scope(|scope| {
+        let open = || {
+            start.wait();
+            live()
+        };
+        let openers: Vec<_> = (0..LISTENERS).map(|_| scope.spawn(open)).collect();
+        openers.into_iter().map(|opener| opener.join().expect("a connector")).collect()
+    });
+    let threads = load::threads(20);
+    for mut connector in connectors {
+        let mut tape = Tape::default();
+        tape.mark(&mut connector);
+        tape.assert_has(&threads);
+        assert_eq!(tape.lost(), 0);
+    }
+}
+
+fn what_comes_before_the_acknowledgement_is_delivered() {
+    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer") {
+        return;
+    }
+    // The kernel sends events from here on, because of the witness.
+    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
+    let several_cpus = load::cpus().len() > 1;
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                load::threads(1);
+            }
+        });
+        let _stop = OnDrop(|| done.store(true, Relaxed));
+        let deadline = Deadline::new();
+        let (mut rounds, mut early) = (0, 0);
+        while rounds < 50 || (early < 3 && several_cpus) {
+            assert!(deadline.left().is_some(), "{early} early events in {rounds} rounds");
+            witnessed.add(&witness.drain());
+            let mut connector = live();
+            let news = witness.drain();
+            witnessed.add(&news);
+            let mut tape = Tape::default();
+            tape.mark(&mut connector);
+            tape.assert_is_all_of(&witness, &mut witnessed);
+            // If it is the only acknowledgement of the time, it is this connector's.
+            let mut acks = news.iter().filter(|stamp| stamp.what == 0);
+            if let (Some(ack), None) = (acks.next(), acks.next()) {
+                early += tape.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
+            }
+            rounds += 1;
+        }
+        // With one CPU there is nobody to make events meanwhile.
+        assert!(early > 0 || !several_cpus);
+    });
+}
+
+/// Runs a function in the end, panic or not.
+struct OnDrop<F: Fn()>(F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}
+
+fn subscribing_again_is_quiet_about_it() {
+    let mut connector = live();
+    let mut tape = Tape::default();
+    connector.subscribe().expect("a request sent");
+    tape.mark(&mut connector);
+    connector.unsubscribe().expect("a request sent");
+    connector.subscribe().expect("a request sent");
+    let threads = load::threads(3);
+    tape.mark(&mut connector);
+    tape.assert_has(&threads);
+}
