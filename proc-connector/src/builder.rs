@@ -35,7 +35,7 @@ pub struct Builder {
     nonblocking: bool,
 }
 
-const RECEIVE_BUFFER: usize = 8 << 20;
+pub(crate) const RECEIVE_BUFFER: usize = 8 << 20;
 const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {

@@ -148,6 +148,18 @@ impl ProcConnector {
         Ok(self.transport.batch(&mut self.counters))
     }
 
+    /// What is left of the batch that was filled last.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn batch(&mut self) -> Batch<'_> {
+        self.transport.batch(&mut self.counters)
+    }
+
+    /// Fills the batch without waiting; false if nothing is there.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn try_fill(&mut self) -> Result<bool> {
+        self.fill(Wait::No)
+    }
+
     /// Makes sure that the batch has something in it; false if nothing came in time.
     fn fill(&mut self, wait: Wait) -> Result<bool> {
         let Self { transport, stash, .. } = self;
@@ -158,9 +170,10 @@ impl ProcConnector {
             stash.drain(|datagrams| transport.load(datagrams));
             return Ok(true);
         }
-        if !matches!(wait, Wait::No)
-            && poll_readable([self.shutdown.as_fd()], Some(Duration::ZERO))?[0]
-        {
+        // A signal interrupts even a poll that does not wait.
+        let is_shut_down =
+            || poll_readable([self.shutdown.as_fd()], Some(Duration::ZERO)).map(|[raised]| raised);
+        if !matches!(wait, Wait::No) && retry_on_interrupt(is_shut_down)? {
             return Err(Error::Shutdown);
         }
         transport.fill(wait, &self.shutdown, &mut self.counters)

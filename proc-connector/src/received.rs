@@ -1,5 +1,7 @@
 //! What a receive brings: events and losses, in the order of the stream.
 
+use std::fmt;
+
 use proc_connector_core::{Control, Event, Notification, Notifications, ParseError};
 
 use crate::stats::Counters;
@@ -36,6 +38,26 @@ pub enum LossCause {
     Oversized,
     /// The kernel sent what could not be parsed.
     Malformed(ParseError),
+}
+
+/// `17: the receive buffer was full`, for messages.
+impl fmt::Display for Lost {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.count {
+            Some(count) => write!(f, "{count}: {}", self.cause),
+            None => write!(f, "nobody knows how many: {}", self.cause),
+        }
+    }
+}
+
+impl fmt::Display for LossCause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overrun => f.write_str("the receive buffer was full"),
+            Self::Oversized => f.write_str("a datagram was larger than any known event"),
+            Self::Malformed(error) => error.fmt(f),
+        }
+    }
 }
 
 impl Lost {

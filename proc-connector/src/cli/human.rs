@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use anstyle::{AnsiColor, Style};
 use jiff::{Timestamp, tz::TimeZone};
-use proc_connector::{Event, LossCause, Lost, Payload, Received, WallClock};
+use proc_connector::{Event, Lost, Payload, Received, WallClock};
 
 use super::names::{Names, printable};
 use super::watch::Show;
@@ -33,19 +33,8 @@ impl<W: Write> Human<W> {
     fn lost(&mut self, lost: &Lost) -> io::Result<()> {
         self.names.clear();
         let style = color(AnsiColor::Red).bold();
-        let why = match lost.cause {
-            LossCause::Overrun => "the receive buffer was full".to_owned(),
-            LossCause::Oversized => "a datagram was larger than any known event".to_owned(),
-            LossCause::Malformed(error) => error.to_string(),
-            _ => "for a reason this version does not know".to_owned(),
-        };
         let time = self.time(SystemTime::now());
-        match lost.count {
-            Some(count) => {
-                writeln!(self.output, "{time}  {style}LOST     {count} events: {why}{style:#}")
-            }
-            None => writeln!(self.output, "{time}  {style}LOST     events: {why}{style:#}"),
-        }
+        writeln!(self.output, "{time}  {style}LOST     {lost}{style:#}")
     }
 
     fn time(&self, time: SystemTime) -> impl std::fmt::Display + use<W> {

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how it ends.
 
+mod doctor;
 mod human;
 mod json;
 mod names;
@@ -24,15 +25,19 @@ struct Args {
 enum Command {
     /// Show events as they happen, until Ctrl-C.
     Watch(watch::Args),
+    /// Find out whether this machine lets one listen, and what to do if not.
+    Doctor(doctor::Args),
 }
 
 /// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
 pub(crate) fn run() -> ExitCode {
     let result = match Args::parse().command {
-        Command::Watch(args) => watch::run(&args),
+        Command::Watch(args) => watch::run(&args).map(|()| true),
+        Command::Doctor(args) => doctor::run(&args),
     };
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             // Whoever read this has seen enough.
             ExitCode::SUCCESS

@@ -11,11 +11,10 @@ pub(crate) mod watch;
 pub(crate) mod wire;
 
 use std::process::ExitCode;
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Trial};
-use proc_connector::{Error, ProcConnector};
+use proc_connector::ProcConnector;
 
 /// A function under the name it has in the source.
 pub(crate) type Named = (&'static str, fn());
@@ -26,48 +25,43 @@ macro_rules! named {
 }
 pub(crate) use named;
 
-/// The main function of a test binary: plays one of `acts` if an [`actor::Actor`] started this
-/// process to do so, and runs `tests` otherwise.
-///
-/// Where the connector cannot be had, the tests are ignored and the reason is told, unless
-/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure.
+/// The main function of a binary of live tests: plays one of `acts` if an [`actor::Actor`] started
+/// this process to do so, and runs `tests` otherwise.
 pub(crate) fn main(acts: &[Named], tests: &[Named]) -> ExitCode {
+    main_with(acts, &[], tests)
+}
+
+/// The same with tests that run everywhere beside the live ones.
+///
+/// Where the connector cannot be had, live tests are ignored and the reason is told, unless
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure.
+pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
     if let Some(code) = actor::play(acts) {
         return code;
     }
-    let missing = probe().as_ref().err();
-    if let Some(reason) = missing {
+    let mut arguments = Arguments::from_args();
+    // Listeners slow each other's loads down, and each test wants its own to be fast.
+    arguments.test_threads.get_or_insert(1);
+    let missing = ProcConnector::new().err();
+    if let Some(reason) = &missing {
         eprintln!("skipped: {reason}");
     }
-    let ignored = missing.is_some() && !required();
+    let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
     let trial = |&(name, test): &Named| {
         Trial::test(name, move || {
             test();
             Ok(())
         })
-        .with_ignored_flag(ignored)
     };
-    let mut arguments = Arguments::from_args();
-    // Each listener slows down every other test's load; this is also what keeps losses away.
-    arguments.test_threads.get_or_insert(1);
-    libtest_mimic::run(&arguments, tests.iter().map(trial).collect()).exit_code()
+    let ignored = missing.is_some() && !required;
+    let live = live.iter().map(|test| trial(test).with_ignored_flag(ignored));
+    let trials = everywhere.iter().map(trial).chain(live).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 /// A connector with room for what a busy machine does during a test.
 pub(crate) fn live() -> ProcConnector {
     ProcConnector::builder().receive_buffer(128 << 20).open().expect("a live connector")
-}
-
-/// A connector for a test under the standard harness; `None` is told and means to return.
-pub(crate) fn live_or_skip() -> Option<ProcConnector> {
-    match probe() {
-        Ok(()) => Some(live()),
-        Err(reason) if required() => panic!("{reason}"),
-        Err(reason) => {
-            eprintln!("skipped: {reason}");
-            None
-        }
-    }
 }
 
 /// Whether the process has a capability of `capability.h`; if not, tells that a part of the test
@@ -100,13 +94,4 @@ impl Deadline {
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.checked_duration_since(Instant::now())
     }
-}
-
-fn required() -> bool {
-    std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|value| value == "1")
-}
-
-fn probe() -> &'static Result<(), Error> {
-    static PROBE: OnceLock<Result<(), Error>> = OnceLock::new();
-    PROBE.get_or_init(|| ProcConnector::new().map(drop))
 }

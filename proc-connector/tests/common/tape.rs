@@ -13,7 +13,11 @@ use super::raw::{RawSocket, Stamp, Witnessed};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Got {
     /// An event, and whose thread's beginning or end it is.
-    Event { stamp: Stamp, forked: Option<u32>, exited: Option<u32> },
+    Event {
+        stamp: Stamp,
+        forked: Option<u32>,
+        exited: Option<u32>,
+    },
     Lost(u64),
 }
 
@@ -63,21 +67,16 @@ impl Tape {
         self.got.len() > before
     }
 
-    /// Records up to the exit of a thread.
-    pub(crate) fn record_until_exit(&mut self, connector: &mut ProcConnector, thread: u32) {
+    /// Makes a mark: a new thread, recorded up to its exit.
+    pub(crate) fn mark(&mut self, connector: &mut ProcConnector) {
+        let mark = load::threads(1)[0];
         let deadline = Deadline::new();
-        let mut from = 0;
-        while !self.got[from..].iter().any(|got| got.is_exit_of(thread)) {
+        let mut from = self.got.len();
+        while !self.got[from..].iter().any(|got| got.is_exit_of(mark)) {
             from = self.got.len();
             let left = deadline.left().expect("the exit of a thread that has ended");
             self.record(connector, left);
         }
-    }
-
-    /// Makes a mark: a new thread, recorded up to its exit.
-    pub(crate) fn mark(&mut self, connector: &mut ProcConnector) {
-        let mark = load::threads(1)[0];
-        self.record_until_exit(connector, mark);
     }
 
     /// Records until every CPU has delivered an event of now and nothing was lost meanwhile, and
@@ -111,6 +110,19 @@ impl Tape {
         self.got.iter().filter_map(|got| got.stamp())
     }
 
+    pub(crate) fn has_exit_of(&self, thread: u32) -> bool {
+        self.got.iter().any(|got| got.is_exit_of(thread))
+    }
+
+    /// The first and the last event of each CPU.
+    pub(crate) fn ends(&self) -> Vec<(Stamp, Stamp)> {
+        let mut ends: BTreeMap<u32, (Stamp, Stamp)> = BTreeMap::new();
+        for stamp in self.stamps() {
+            ends.entry(stamp.cpu).or_insert((stamp, stamp)).1 = stamp;
+        }
+        ends.into_values().collect()
+    }
+
     /// The sum of all losses.
     pub(crate) fn lost(&self) -> u64 {
         self.got.iter().map(|got| if let Got::Lost(count) = got { *count } else { 0 }).sum()
@@ -140,7 +152,7 @@ impl Tape {
         for stamp in self.stamps() {
             cpus.entry(stamp.cpu).or_default().push(stamp);
         }
-        let ends: Vec<_> = cpus.values().map(|cpu| (cpu[0], cpu[cpu.len() - 1])).collect();
+        let ends = self.ends();
         catch_up(witness, witnessed, ends.iter().map(|&(_, last)| last));
         for (got, (first, last)) in cpus.values().zip(ends) {
             let sent = witnessed.between(first, last).iter().filter(|stamp| stamp.what != 0);

@@ -1,0 +1,38 @@
+//! The same in an event loop of one's own, on mio.
+//!
+//! `cargo run --example mio`
+
+use std::time::Duration;
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll, Token};
+use proc_connector::{ProcConnector, ProcEvent, Received, Result};
+
+fn main() -> Result<()> {
+    let mut connector = ProcConnector::builder().open()?;
+    let mut poll = Poll::new()?;
+    let fd = connector.as_raw_fd();
+    poll.registry().register(&mut SourceFd(&fd), Token(0), Interest::READABLE)?;
+
+    let mut ready = Events::with_capacity(8);
+    loop {
+        // Before the first wait too: what came while the connector was opened is not announced.
+        while drain(&mut connector)? > 0 {}
+        if let Err(error) = poll.poll(&mut ready, None) {
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                return Err(error.into());
+            }
+        }
+    }
+}
+
+/// Takes what is there, and says how much that was.
+fn drain(connector: &mut ProcConnector) -> Result<usize> {
+    let batch = connector.recv_batch_timeout(Duration::ZERO)?;
+    Ok(batch
+        .map(|received| match received {
+            Received::Event(event) => println!("{}", ProcEvent::from(event)),
+            Received::Lost(lost) => eprintln!("lost {lost}"),
+        })
+        .count())
+}

@@ -1,0 +1,269 @@
+//! What this machine allows, found out by looking and by trying.
+
+use std::fmt;
+use std::fs;
+use std::path::Path;
+
+use proc_connector_core::Filter;
+
+use crate::connector::ProcConnector;
+use crate::error::{Error, Namespace};
+use crate::handshake;
+use crate::kernel::Version;
+use crate::namespace;
+use crate::sys::NetlinkSocket;
+use crate::transport::{QUEUED_EVENT, Selection};
+
+/// What [`diagnose`] found, check by check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Diagnosis {
+    /// One for each check, in the order of what depends on what.
+    pub findings: Vec<Finding>,
+}
+
+/// The result of one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
+#[non_exhaustive]
+pub struct Finding {
+    /// What was looked at.
+    pub check: &'static str,
+    /// What that means for listening.
+    pub verdict: Verdict,
+    /// What was found.
+    pub fact: String,
+    /// What to do about it, where there is something to do.
+    pub remedy: Option<String>,
+}
+
+/// What a finding means for listening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
+#[non_exhaustive]
+pub enum Verdict {
+    /// As it should be.
+    Ok,
+    /// Listening works, with less.
+    Limited,
+    /// Listening does not work.
+    Fails,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Ok => "ok",
+            Self::Limited => "limited",
+            Self::Fails => "fails",
+        })
+    }
+}
+
+impl Diagnosis {
+    /// The worst of the verdicts.
+    pub fn verdict(&self) -> Verdict {
+        self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
+    }
+}
+
+/// Finds out whether, and how well, this process can listen to process events.
+///
+/// It looks at the kernel, the namespaces and the privileges, and then opens a connector.
+pub fn diagnose() -> Diagnosis {
+    let findings = vec![
+        kernel(),
+        proc_events(),
+        namespace_of(Namespace::Pid),
+        namespace_of(Namespace::User),
+        privileges(),
+        listeners(),
+        filter(),
+        ring(),
+    ];
+    let mut diagnosis = Diagnosis { findings };
+    diagnosis.findings.extend(subscription());
+    diagnosis
+}
+
+fn finding(check: &'static str, verdict: Verdict, fact: impl Into<String>) -> Finding {
+    Finding { check, verdict, fact: fact.into(), remedy: None }
+}
+
+impl Finding {
+    fn remedy(self, remedy: impl Into<String>) -> Self {
+        Self { remedy: Some(remedy.into()), ..self }
+    }
+}
+
+fn kernel() -> Finding {
+    let Some(version) = Version::running() else {
+        return finding("kernel", Verdict::Limited, "its version cannot be read from /proc")
+            .remedy("mount /proc");
+    };
+    let Version(major, minor, patch) = version;
+    let name = format!("Linux {major}.{minor}.{patch}");
+    if version.goes_deaf() {
+        let fact = format!(
+            "{name}, which stops sending events to everybody when nobody takes one; \
+             filters are evaluated by this library instead"
+        );
+        return finding("kernel", Verdict::Limited, fact)
+            .remedy("update it to 6.6.18, 6.7.6 or later");
+    }
+    if version < Version(4, 12, 0) {
+        let fact = format!("{name}, which does not say how many events were lost");
+        return finding("kernel", Verdict::Limited, fact).remedy("update it to 4.12 or later");
+    }
+    let needs =
+        if version < Version(6, 6, 0) { ", where listening takes CAP_NET_ADMIN" } else { "" };
+    finding("kernel", Verdict::Ok, format!("{name}{needs}"))
+}
+
+fn proc_events() -> Finding {
+    const CHECK: &str = "connector";
+    match handshake::has_proc_events() {
+        Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
+        Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
+            .remedy(Error::ConnectorUnavailable.to_string()),
+        None => finding(CHECK, Verdict::Fails, "there is no /proc/net/connector here")
+            .remedy(Error::NotInitialNamespace { kind: Namespace::Network }.to_string()),
+    }
+}
+
+fn namespace_of(kind: Namespace) -> Finding {
+    let check = match kind {
+        Namespace::Pid => "pid namespace",
+        Namespace::User => "user namespace",
+        Namespace::Network => "network namespace",
+    };
+    match namespace::is_initial(kind) {
+        Some(true) => finding(check, Verdict::Ok, "the initial one"),
+        Some(false) => finding(check, Verdict::Fails, "not the initial one")
+            .remedy(Error::NotInitialNamespace { kind }.to_string()),
+        None => finding(check, Verdict::Limited, "cannot be read from /proc/self/ns")
+            .remedy("mount /proc"),
+    }
+}
+
+/// Capabilities that matter, by their bit (`include/uapi/linux/capability.h`).
+const CAP_NET_ADMIN: u32 = 12;
+const CAP_BPF: u32 = 39;
+
+fn privileges() -> Finding {
+    const CHECK: &str = "privileges";
+    let Some(capabilities) = capabilities() else {
+        return finding(CHECK, Verdict::Limited, "cannot be read from /proc/self/status");
+    };
+    let unprivileged_suffices =
+        Version::running().is_some_and(|version| version >= Version(6, 6, 0));
+    if capabilities & (1 << CAP_NET_ADMIN) != 0 {
+        finding(CHECK, Verdict::Ok, "CAP_NET_ADMIN")
+    } else if unprivileged_suffices {
+        finding(CHECK, Verdict::Limited, "no CAP_NET_ADMIN: the receive buffer is limited")
+            .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
+    } else {
+        finding(CHECK, Verdict::Fails, "no CAP_NET_ADMIN")
+            .remedy(Error::PermissionDenied.to_string())
+    }
+}
+
+/// The effective capabilities of this process.
+fn capabilities() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn listeners() -> Finding {
+    const CHECK: &str = "listeners";
+    let Ok(sockets) = fs::read_to_string("/proc/net/netlink") else {
+        return finding(CHECK, Verdict::Limited, "cannot be read from /proc/net/netlink");
+    };
+    let ports: Vec<&str> = sockets.lines().filter_map(listening_port).collect();
+    let fact = match ports.as_slice() {
+        [] => "nobody else listens".to_owned(),
+        ports => {
+            format!("{} other sockets listen, with the ports {}", ports.len(), ports.join(", "))
+        }
+    };
+    finding(CHECK, Verdict::Ok, fact)
+}
+
+/// The port of a line of `/proc/net/netlink` that is a listener to process events: the columns are
+/// an address, the family (11 for connectors), the port, and the groups in hexadecimal.
+fn listening_port(line: &str) -> Option<&str> {
+    let mut columns = line.split_whitespace().skip(1);
+    let (family, port, groups) = (columns.next()?, columns.next()?, columns.next()?);
+    let groups = u32::from_str_radix(groups, 16).ok()?;
+    (family.parse() == Ok(libc::NETLINK_CONNECTOR) && groups & 1 != 0 && port != "0")
+        .then_some(port)
+}
+
+fn filter() -> Finding {
+    const CHECK: &str = "filter";
+    let attempt = NetlinkSocket::new()
+        .map_err(Error::from)
+        .and_then(|socket| Selection::new(&Filter::default().processes_only(), &socket));
+    match attempt {
+        Ok(_) => finding(CHECK, Verdict::Ok, "the kernel takes filters"),
+        Err(error) => finding(CHECK, Verdict::Limited, error.to_string())
+            .remedy("open without a filter, or allow setsockopt(SO_ATTACH_FILTER)"),
+    }
+}
+
+/// A later transport needs it; that it is missing takes nothing from this version.
+fn ring() -> Finding {
+    const CHECK: &str = "ring";
+    let version = Version::running().is_some_and(|version| version >= Version(5, 8, 0));
+    let privileged = capabilities().is_some_and(|set| set & (1 << CAP_BPF) != 0);
+    let types = Path::new("/sys/kernel/btf/vmlinux").exists();
+    let fact = match (version, privileged, types) {
+        (false, ..) => "no: BPF ring buffers came with Linux 5.8",
+        (true, false, _) => "no: it takes CAP_BPF",
+        (true, true, false) => "possible, without the kernel's type information",
+        (true, true, true) => "possible",
+    };
+    finding(CHECK, Verdict::Ok, format!("{fact} (this version uses the socket)"))
+}
+
+/// Opens a connector, and looks at the buffer it got.
+fn subscription() -> Vec<Finding> {
+    const CHECK: &str = "subscription";
+    let connector = match ProcConnector::new() {
+        Ok(connector) => connector,
+        Err(error) => return vec![finding(CHECK, Verdict::Fails, error.to_string())],
+    };
+    let granted = connector.stats().receive_buffer;
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max");
+    let limit = limit.as_deref().map_or("unknown", str::trim);
+    let buffer = format!(
+        "{granted} bytes granted, for {} events (net.core.rmem_max is {limit})",
+        granted / QUEUED_EVENT
+    );
+    let buffer = if granted < crate::builder::RECEIVE_BUFFER {
+        finding("receive buffer", Verdict::Limited, buffer)
+            .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
+    } else {
+        finding("receive buffer", Verdict::Ok, buffer)
+    };
+    vec![finding(CHECK, Verdict::Ok, "the kernel acknowledged it"), buffer]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listening_port;
+
+    #[test]
+    fn only_bound_sockets_of_the_connector_family_count_as_listeners() {
+        let header = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode";
+        let listener = "000000007d5b5d0e 11  4711       00000001 0        0        0     2        0        8713";
+        let kernel = "000000001b9c1ba1 11  0          00000000 0        0        0     2        0        1035";
+        let route = "00000000bb1bb6c0 0   4712       00000001 0        0        0     2        0        8714";
+        assert_eq!(listening_port(header), None);
+        assert_eq!(listening_port(listener), Some("4711"));
+        assert_eq!(listening_port(kernel), None);
+        assert_eq!(listening_port(route), None);
+    }
+}

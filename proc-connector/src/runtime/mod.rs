@@ -1,0 +1,133 @@
+//! Receiving without blocking a thread: one adapter, for the runtimes with a feature.
+
+#[cfg(feature = "async-io")]
+mod async_io;
+#[cfg(feature = "tokio")]
+mod tokio;
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use futures_core::Stream;
+
+#[cfg(feature = "async-io")]
+pub use self::async_io::AsyncIo;
+#[cfg(feature = "tokio")]
+pub use self::tokio::Tokio;
+use crate::connector::ProcConnector;
+use crate::error::{Error, Result};
+use crate::proc_event::ProcEvent;
+use crate::received::{Batch, Received};
+
+/// A connector whose receives are awaited, on the runtime `R`.
+///
+/// Made by [`ProcConnector::into_tokio`] or [`ProcConnector::into_async_io`]. Read it with
+/// [`recv_batch`](Self::recv_batch), or as a [`Stream`] of owned events. Both are cancel-safe:
+/// what a dropped future or a dropped batch left behind comes with the next.
+///
+/// Dropping it, or the future, ends a wait; a [`Shutdown`](crate::Shutdown) handle does not wake
+/// it. Nor does it sleep to let events collect: the runtime is woken for what arrives.
+#[derive(Debug)]
+pub struct AsyncConnector<R> {
+    connector: ProcConnector,
+    readiness: R,
+}
+
+/// How a runtime waits for a descriptor.
+pub trait Readiness: sealed::Sealed {
+    /// Gives `attempt` a try whenever the descriptor may be readable, until it says true.
+    #[doc(hidden)]
+    fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: &mut dyn FnMut() -> Result<bool>,
+    ) -> Poll<Result<()>>;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+impl<R: Readiness> AsyncConnector<R> {
+    /// Waits for something to arrive, then takes all there is, as
+    /// [`ProcConnector::recv_batch`] does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] for what the system says.
+    pub async fn recv_batch(&mut self) -> Result<Batch<'_>> {
+        std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
+        Ok(self.connector.batch())
+    }
+
+    /// The connector inside.
+    pub fn get_ref(&self) -> &ProcConnector {
+        &self.connector
+    }
+
+    /// The connector inside, for [`set_filter`](ProcConnector::set_filter).
+    pub fn get_mut(&mut self) -> &mut ProcConnector {
+        &mut self.connector
+    }
+
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Self { connector, readiness } = self;
+        if connector.try_fill()? {
+            return Poll::Ready(Ok(()));
+        }
+        readiness.poll_until(cx, &mut || connector.try_fill())
+    }
+}
+
+/// Owned events. A loss comes as [`Error::Lost`], and the stream goes on after it; it ends only
+/// with an error of the system, which is given over and over.
+impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
+    type Item = Result<ProcEvent>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            ready!(self.poll_fill(cx))?;
+            match self.connector.batch().next() {
+                Some(Received::Event(event)) => return Poll::Ready(Some(Ok(event.into()))),
+                Some(Received::Lost(lost)) => return Poll::Ready(Some(Err(Error::Lost(lost)))),
+                // Only acknowledgements, or forged.
+                None => {}
+            }
+        }
+    }
+}
+
+impl ProcConnector {
+    /// Hands the connector to the tokio runtime that this is called in, which must have I/O
+    /// enabled.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] if the descriptor cannot be registered.
+    ///
+    /// # Panics
+    ///
+    /// As tokio does, outside of a runtime with I/O enabled.
+    #[cfg(feature = "tokio")]
+    pub fn into_tokio(self) -> Result<AsyncConnector<Tokio>> {
+        let readiness = Tokio::new(&self)?;
+        Ok(AsyncConnector { connector: self, readiness })
+    }
+
+    /// Hands the connector to the reactor of `async-io`, which works with any executor.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Os`] if the descriptor cannot be registered.
+    #[cfg(feature = "async-io")]
+    pub fn into_async_io(self) -> Result<AsyncConnector<AsyncIo>> {
+        let readiness = AsyncIo::new(&self)?;
+        Ok(AsyncConnector { connector: self, readiness })
+    }
+}
+
+/// The descriptor to register: a duplicate, so that the connector itself stays free to be used.
+fn duplicate(connector: &ProcConnector) -> io::Result<std::os::fd::OwnedFd> {
+    std::os::fd::AsFd::as_fd(connector).try_clone_to_owned()
+}

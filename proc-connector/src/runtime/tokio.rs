@@ -1,0 +1,48 @@
+//! Waiting on tokio.
+
+use std::os::fd::OwnedFd;
+use std::task::{Context, Poll, ready};
+
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
+
+use super::{Readiness, duplicate, sealed::Sealed};
+use crate::connector::ProcConnector;
+use crate::error::Result;
+
+/// Waits on tokio's reactor.
+#[derive(Debug)]
+pub struct Tokio {
+    fd: AsyncFd<OwnedFd>,
+}
+
+impl Tokio {
+    pub(super) fn new(connector: &ProcConnector) -> Result<Self> {
+        let fd = duplicate(connector)?;
+        #[allow(
+            deprecated,
+            reason = "newer versions want to be told that the descriptor is owned, \
+            in an unsafe call; an OwnedFd is"
+        )]
+        let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
+        Ok(Self { fd })
+    }
+}
+
+impl Sealed for Tokio {}
+
+impl Readiness for Tokio {
+    fn poll_until(
+        &mut self,
+        cx: &mut Context<'_>,
+        attempt: &mut dyn FnMut() -> Result<bool>,
+    ) -> Poll<Result<()>> {
+        loop {
+            let mut guard = ready!(self.fd.poll_read_ready(cx))?;
+            if attempt()? {
+                return Poll::Ready(Ok(()));
+            }
+            guard.clear_ready();
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Receives that are awaited, on both runtimes.
+
+mod common;
+
+use std::collections::HashMap;
+use std::future::Future;
+use std::process::ExitCode;
+
+use common::load::threads;
+use common::{live, named};
+use futures_lite::{StreamExt, future};
+use proc_connector::{
+    AsyncConnector, Error, Payload, ProcConnector, ProcEvent, Readiness, Received,
+};
+
+fn main() -> ExitCode {
+    let tests = named![
+        a_stream_tells_each_exit_once,
+        cancelled_receives_and_dropped_batches_lose_nothing,
+        a_loss_is_told_and_the_stream_goes_on,
+    ];
+    common::main(&[], &tests)
+}
+
+/// Runs the same on tokio and on async-io.
+macro_rules! on_each_runtime {
+    ($connector:expr, $test:ident) => {
+        on_tokio(async { $test(&mut $connector.into_tokio().expect("I/O is enabled")).await });
+        future::block_on(async { $test(&mut $connector.into_async_io().expect("a fd")).await });
+    };
+}
+
+fn on_tokio<T>(test: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build();
+    runtime.expect("a runtime").block_on(test)
+}
+
+fn a_stream_tells_each_exit_once() {
+    async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
+        let mut exits = Exits::of(threads(300));
+        while exits.are_missing() {
+            let event = events.next().await.expect("a stream without an end");
+            if let ProcEvent::Exit { pid, .. } = event.expect("no loss") {
+                exits.count(pid);
+            }
+        }
+        exits.assert_once_each();
+    }
+    on_each_runtime!(live(), test);
+}
+
+fn cancelled_receives_and_dropped_batches_lose_nothing() {
+    async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
+        let load = std::thread::spawn(|| threads(300));
+        // While the load runs every other receive is dropped, waiting or not.
+        let mut seen = Vec::new();
+        while !load.is_finished() {
+            drop(future::poll_once(events.recv_batch()).await);
+            if let Some(batch) = future::poll_once(events.recv_batch()).await {
+                seen.extend(batch.expect("a batch").filter_map(exited).take(1));
+            }
+        }
+        let mut exits = Exits::of(load.join().expect("a list of threads"));
+        for pid in seen {
+            exits.count(pid);
+        }
+        while exits.are_missing() {
+            let batch = events.recv_batch().await.expect("a batch");
+            batch.take(3).filter_map(exited).for_each(|pid| exits.count(pid));
+        }
+        exits.assert_once_each();
+    }
+    on_each_runtime!(live(), test);
+}
+
+fn a_loss_is_told_and_the_stream_goes_on() {
+    async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
+        threads(1000);
+        let mut missing = 0;
+        while missing == 0 {
+            match events.next().await.expect("a stream without an end") {
+                Err(Error::Lost(lost)) => missing += lost.count.expect("a count"),
+                event => drop(event.expect("an event")),
+            }
+        }
+        assert_eq!(events.get_ref().stats().lost, missing);
+        let mut exits = Exits::of(threads(1));
+        while exits.are_missing() {
+            if let Some(Ok(ProcEvent::Exit { pid, .. })) = events.next().await {
+                exits.count(pid);
+            }
+        }
+    }
+    on_each_runtime!(
+        ProcConnector::builder().receive_buffer_events(100).open().expect("a live connector"),
+        test
+    );
+}
+
+fn exited(received: Received<'_>) -> Option<u32> {
+    let Received::Event(event) = received else { panic!("{received:?}") };
+    match event.payload() {
+        Payload::Exit(exit) => Some(exit.process_pid()),
+        _ => None,
+    }
+}
+
+/// How often the exit of each thread was told.
+struct Exits(HashMap<u32, usize>);
+
+impl Exits {
+    fn of(threads: Vec<u32>) -> Self {
+        Self(threads.into_iter().map(|thread| (thread, 0)).collect())
+    }
+
+    fn count(&mut self, thread: u32) {
+        if let Some(count) = self.0.get_mut(&thread) {
+            *count += 1;
+        }
+    }
+
+    fn are_missing(&self) -> bool {
+        self.0.values().any(|&count| count == 0)
+    }
+
+    fn assert_once_each(&self) {
+        assert!(self.0.values().all(|&count| count == 1), "{:?}", self.0);
+    }
+}

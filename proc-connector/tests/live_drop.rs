@@ -1,0 +1,104 @@
+//! Leaving: once the last listener is gone, the kernel sends nothing any more.
+//!
+//! Measured with a socket that is bound to the group and asks for nothing: it hears events for as
+//! long as the kernel counts a listener, whoever that is. So these tests tell something only while
+//! nobody else on the machine listens, and have a binary to themselves.
+
+mod common;
+
+use std::panic::resume_unwind;
+use std::process::ExitCode;
+use std::thread;
+
+use common::raw::{RawSocket, Stamp};
+use common::{Deadline, live, load, named};
+use proc_connector::ProcConnector;
+
+fn main() -> ExitCode {
+    let tests = named![
+        a_dropped_connector_leaves_silence,
+        subscribing_twice_leaves_silence_too,
+        unsubscribing_leaves_silence_at_once,
+        a_panic_leaves_silence_too,
+    ];
+    common::main(&[], &tests)
+}
+
+fn a_dropped_connector_leaves_silence() {
+    leaves_silence(|connector| {
+        drop(connector);
+        0
+    });
+}
+
+fn subscribing_twice_leaves_silence_too() {
+    leaves_silence(|connector| {
+        connector.subscribe().expect("a request sent");
+        connector.subscribe().expect("a request sent");
+        2
+    });
+    leaves_silence(|connector| {
+        connector.unsubscribe().expect("a request sent");
+        connector.subscribe().expect("a request sent");
+        1
+    });
+}
+
+fn unsubscribing_leaves_silence_at_once() {
+    let mut kept = Vec::new();
+    leaves_silence(|connector| {
+        connector.unsubscribe().expect("a request sent");
+        kept.push(connector);
+        0
+    });
+}
+
+fn a_panic_leaves_silence_too() {
+    leaves_silence(|connector| {
+        let panicked = thread::spawn(move || {
+            let _connector = connector;
+            // Without the message that a panic would print.
+            resume_unwind(Box::new(()));
+        });
+        assert!(panicked.join().is_err());
+        0
+    });
+}
+
+/// Opens a connector, lets `leave` have it, and listens whether the kernel still sends events.
+/// `leave` says how many requests it made that the kernel acknowledges.
+fn leaves_silence(mut leave: impl FnMut(ProcConnector) -> usize) {
+    let deadline = Deadline::new();
+    while deadline.left().is_some() {
+        let ear = RawSocket::bound();
+        if !falls_silent(&ear, &mut Vec::new()) {
+            continue;
+        }
+        let connector = live();
+        load::threads(1);
+        let mut heard = ear.drain();
+        assert!(heard.iter().any(|stamp| stamp.what != 0), "it hears what others ask for");
+        let requests = 1 + leave(connector);
+        if falls_silent(&ear, &mut heard) {
+            return;
+        }
+        // Whoever came meanwhile was acknowledged as well, and may be the one who listens.
+        let acknowledged = heard.iter().filter(|stamp| stamp.what == 0).count();
+        assert!(acknowledged > requests, "the kernel goes on sending events");
+    }
+    eprintln!("skipped: somebody else listens to process events, so there is no silence to hear");
+}
+
+/// Whether the kernel sends nothing about a fork, which it would do before the fork returns.
+///
+/// Asked a few times, for what was under way before; what was heard instead goes to `heard`.
+fn falls_silent(ear: &RawSocket, heard: &mut Vec<Stamp>) -> bool {
+    (0..10).any(|_| {
+        heard.extend(ear.drain());
+        load::threads(1);
+        let news = ear.drain();
+        let silent = news.is_empty();
+        heard.extend(news);
+        silent
+    })
+}

@@ -1,0 +1,106 @@
+//! Forgeries: what another process sends never becomes an event.
+
+mod common;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use common::raw::{GROUP, RawSocket, port};
+use common::tape::Tape;
+use common::wire::{EXEC, NLMSG_OVERRUN, NONE, event, message};
+use common::{CAP_NET_ADMIN, capable, live, load, named};
+use proc_connector::{Payload, ProcConnector, ProcEvent, Received};
+
+fn main() -> ExitCode {
+    let tests = named![
+        batches_refuse_what_a_process_sent,
+        single_receives_refuse_what_a_process_sent,
+        a_loss_cannot_be_forged,
+    ];
+    common::main(&[], &tests)
+}
+
+/// An id that no kernel gives: they end at 2^22.
+const NOBODY: u32 = 0x7fff_0001;
+
+/// Sends to the connector, by multicast and directly, what looks like the kernel's, and says how
+/// many datagrams that were.
+fn forge(connector: &ProcConnector) -> u64 {
+    let forger = RawSocket::bound();
+    let fake = event(EXEC, &[NOBODY, NOBODY]);
+    forger.send(&fake, 0, GROUP);
+    let port = port(connector);
+    let others = [
+        fake.clone(),
+        // An acknowledgement.
+        event(NONE, &[0]),
+        // Longer than any event, and no message at all.
+        [&fake[..], &[0; 5000]].concat(),
+        vec![0xff; 10],
+    ];
+    for datagram in &others {
+        forger.send(datagram, port, 0);
+    }
+    1 + others.len() as u64
+}
+
+fn batches_refuse_what_a_process_sent() {
+    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events") {
+        return;
+    }
+    let mut connector = live();
+    let before = load::threads(2);
+    let forged = forge(&connector);
+    let after = load::threads(2);
+    let mut tape = Tape::default();
+    while !tape.has_exit_of(after[1]) {
+        for received in connector.recv_batch_timeout(Duration::from_secs(10)).expect("a batch") {
+            if let Received::Event(event) = received {
+                let Payload::Exec(exec) = event.payload() else { continue };
+                assert_ne!(exec.process_pid(), NOBODY);
+            }
+            tape.got.push(received.into());
+        }
+    }
+    tape.assert_has(&[before, after].concat());
+    assert_eq!(tape.lost(), 0);
+    assert_refused(&connector, forged);
+}
+
+fn single_receives_refuse_what_a_process_sent() {
+    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events") {
+        return;
+    }
+    let connector = live();
+    let forged = forge(&connector);
+    let thread = load::threads(1)[0];
+    let mut buffer = [0; 128];
+    let mut exited = false;
+    while !exited {
+        let event = connector.recv_timeout(&mut buffer, Duration::from_secs(10));
+        match event.expect("an event").expect("an event in time") {
+            ProcEvent::Exec { pid, .. } => assert_ne!(pid, NOBODY),
+            ProcEvent::Exit { pid, .. } => exited = pid == thread,
+            _ => {}
+        }
+    }
+    assert_refused(&connector, forged);
+}
+
+fn a_loss_cannot_be_forged() {
+    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events") {
+        return;
+    }
+    let mut connector = live();
+    RawSocket::bound().send(&message(NLMSG_OVERRUN, &[]), port(&connector), 0);
+    let mut tape = Tape::default();
+    tape.mark(&mut connector);
+    assert_eq!((tape.lost(), connector.stats().lost), (0, 0));
+    assert_refused(&connector, 1);
+}
+
+/// At least as many as were forged here: somebody else may try it too, even this test elsewhere.
+fn assert_refused(connector: &ProcConnector, forged: u64) {
+    let refused = connector.stats().refused;
+    assert!(refused >= forged, "{refused} refused of {forged}");
+}

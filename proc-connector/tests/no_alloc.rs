@@ -1,0 +1,110 @@
+//! Converting an event allocates nothing, and neither does receiving once it has begun: counted by
+//! the allocator, on the thread that does it.
+
+mod common;
+
+use std::hint::black_box;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use allocation_counter::measure;
+use common::wire::{
+    COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NONE, PTRACE, SID, UID, event,
+};
+use common::{Deadline, live, load, named};
+use proc_connector::core::{Notification, Notifications};
+use proc_connector::{NetlinkMessageIter, ProcEvent, Received, parse_netlink_message};
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        converting_allocates_nothing,
+        the_functions_of_old_allocate_nothing,
+        unknown_kinds_take_one_allocation_and_it_is_counted,
+    ];
+    let live = named![batches_allocate_nothing, single_receives_allocate_nothing];
+    common::main_with(&[], &everywhere, &live)
+}
+
+/// Allocations that a function makes.
+fn allocations(function: impl FnOnce()) -> u64 {
+    measure(function).count_total
+}
+
+fn known_kinds() -> Vec<u8> {
+    let kinds = [FORK, EXEC, UID, GID, SID, PTRACE, COMM, COREDUMP, EXIT];
+    kinds.iter().flat_map(|&what| event(what, &[1, 2, 3, 4, 5, 6])).collect()
+}
+
+fn converting_allocates_nothing() {
+    let bytes = known_kinds();
+    let mut converted = 0;
+    let counted = allocations(|| {
+        for notification in Notifications::new(&bytes) {
+            let Ok(Notification::Event(event)) = notification else { panic!("an event") };
+            black_box(ProcEvent::from(event));
+            converted += 1;
+        }
+    });
+    assert_eq!((converted, counted), (9, 0));
+}
+
+fn the_functions_of_old_allocate_nothing() {
+    let mut bytes = known_kinds();
+    bytes.extend(event(NONE, &[0]));
+    let mut parsed = 0;
+    let counted = allocations(|| {
+        for message in NetlinkMessageIter::new(&bytes, bytes.len()) {
+            black_box(message.expect("no error"));
+            parsed += 1;
+        }
+        black_box(parse_netlink_message(&bytes, bytes.len()).expect("no error"));
+    });
+    assert_eq!((parsed, counted), (10, 0));
+}
+
+fn unknown_kinds_take_one_allocation_and_it_is_counted() {
+    let bytes = event(NEW_KIND, &[1]);
+    let counted = allocations(|| {
+        black_box(parse_netlink_message(&bytes, bytes.len()).expect("no error"));
+    });
+    assert_eq!(counted, 1);
+}
+
+fn batches_allocate_nothing() {
+    let mut connector = live();
+    load::threads(1);
+    // The first receive makes the memory for all.
+    black_box(connector.recv_batch().expect("a batch").count());
+    let deadline = Deadline::new();
+    let (mut received, mut rounds) = (0, 0);
+    while rounds < 3 || received < 1_000 {
+        assert!(deadline.left().is_some(), "{received} events");
+        load::threads(300);
+        let counted = allocations(|| {
+            for timeout in [Duration::from_secs(1), Duration::ZERO, Duration::ZERO] {
+                for item in connector.recv_batch_timeout(timeout).expect("a batch") {
+                    let Received::Event(event) = item else { panic!("the machine is too busy") };
+                    black_box(ProcEvent::from(event));
+                    received += 1;
+                }
+            }
+        });
+        assert_eq!(counted, 0);
+        rounds += 1;
+    }
+}
+
+fn single_receives_allocate_nothing() {
+    let connector = live();
+    let mut buffer = [0; 128];
+    // What came before the acknowledgement was kept in memory of its own.
+    while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {}
+    load::threads(100);
+    let counted = allocations(|| {
+        for _ in 0..50 {
+            black_box(connector.recv(&mut buffer).expect("an event"));
+            black_box(connector.recv_timeout(&mut buffer, Duration::MAX).expect("an event"));
+        }
+    });
+    assert_eq!(counted, 0);
+}
