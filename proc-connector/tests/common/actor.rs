@@ -97,7 +97,7 @@ pub(crate) fn become_act(act: &str) -> ! {
     panic!("{}", command(act).exec())
 }
 
-fn command(act: &str) -> Command {
+pub(crate) fn command(act: &str) -> Command {
     let mut command = Command::new(std::env::current_exe().expect("/proc is mounted"));
     command.env(ACT, act);
     command

@@ -1,0 +1,236 @@
+//! The program, run as its users do.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+
+use common::named;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        bad_usage_exits_with_2_and_says_what_is_good,
+        doctor_tells_each_check_in_both_formats,
+    ];
+    let live = named![
+        json_has_the_promised_keys,
+        a_failed_exit_is_spelled_out,
+        only_what_was_asked_for_is_shown,
+        ctrl_c_ends_with_a_summary,
+        a_closed_pipe_ends_quietly,
+        a_loss_is_a_line_among_the_events,
+    ];
+    common::main_with(&named![exit_3, pause_for_ever], &everywhere, &live)
+}
+
+fn exit_3() {
+    std::process::exit(3)
+}
+
+fn pause_for_ever() {
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// `watch`, running, and known to be listening.
+struct Watch {
+    child: Child,
+    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Watch {
+    fn start(arguments: &[&str]) -> Self {
+        // The time is for a test that waits in vain.
+        let mut child = program(&[&["watch", "--duration", "60s"], arguments].concat())
+            .spawn()
+            .expect("the program runs");
+        let stdout = child.stdout.take().expect("a pipe");
+        Self { child, lines: BufReader::new(stdout).lines() }
+    }
+
+    /// Starts children, each of which exits with 3, until one of them is told of.
+    fn line_of_exit_3(&mut self, is_it: impl Fn(&str, u32) -> bool) -> String {
+        let failing = std::thread::spawn(|| {
+            // The program may need a moment before it listens; more than it takes do no harm.
+            (0..200).map(|_| end_with_3()).collect::<Vec<u32>>()
+        });
+        let mut lines = Vec::new();
+        while !failing.is_finished() {
+            lines.push(self.lines.next().expect("a line").expect("text"));
+        }
+        let failed = failing.join().expect("a list");
+        loop {
+            let found =
+                lines.iter().find(|line| failed.iter().any(|&pid| is_it(line.as_str(), pid)));
+            if let Some(line) = found {
+                return line.clone();
+            }
+            lines = vec![self.lines.next().expect("a line").expect("text")];
+        }
+    }
+
+    fn end(mut self, signal: Signal) -> Output {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        kill(pid, signal).expect("a child that runs");
+        // Read what is left, so that it can finish writing.
+        for line in self.lines.by_ref() {
+            line.expect("text");
+        }
+        self.child.wait_with_output().expect("its end")
+    }
+}
+
+/// Runs a child that exits with 3 and gives its process id.
+fn end_with_3() -> u32 {
+    let mut actor = common::actor::command("exit_3").spawn().expect("this binary can be started");
+    actor.wait().expect("its end");
+    actor.id()
+}
+
+fn bad_usage_exits_with_2_and_says_what_is_good() {
+    for (arguments, help) in [
+        (&["watch", "--events", "exec,boot"][..], "coredump"),
+        (&["watch", "--duration", "soon"], "10s"),
+        (&["watch", "--pid", "init"], "--pid"),
+        (&["listen"], "--help"),
+        (&[], "Usage"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(help), "{arguments:?}: {}", text(&output.stderr));
+        assert!(output.stdout.is_empty());
+    }
+    let too_many: Vec<String> = (1..=1025u32).map(|pid| pid.to_string()).collect();
+    let output = run(&["watch", "--pid", &too_many.join(",")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("1024"), "{}", text(&output.stderr));
+}
+
+fn doctor_tells_each_check_in_both_formats() {
+    let (lines, json) = (run(&["doctor"]), run(&["doctor", "--json"]));
+    let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
+    let findings = json["findings"].as_array().expect("a list");
+    for check in ["kernel", "connector", "pid namespace", "privileges", "filter", "subscription"] {
+        let finding = findings.iter().find(|finding| finding["check"] == check);
+        let verdict = finding.expect(check)["verdict"].as_str().expect("a verdict");
+        let line = text(&lines.stdout).lines().find(|line| line.contains(check)).expect(check);
+        assert!(line.starts_with(verdict), "{line}");
+    }
+    let works = findings.iter().all(|finding| finding["verdict"] != "fails");
+    assert_eq!(lines.status.code(), Some(i32::from(!works)));
+}
+
+fn json_has_the_promised_keys() {
+    let mut watch = Watch::start(&["--json", "--events", "exit"]);
+    let line = watch.line_of_exit_3(|line, pid| {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        event["event"] == "exit" && event["pid"] == pid
+    });
+    let event: Value = serde_json::from_str(&line).expect("JSON");
+    let mut keys: Vec<&str> =
+        event.as_object().expect("an object").keys().map(String::as_str).collect();
+    keys.sort_unstable();
+    let promised = [
+        "code",
+        "core_dumped",
+        "cpu",
+        "event",
+        "exit_code",
+        "exit_signal",
+        "parent_pid",
+        "parent_tgid",
+        "pid",
+        "seq",
+        "signal",
+        "tgid",
+        "time",
+        "timestamp_ns",
+    ];
+    assert_eq!(keys, promised);
+    assert_eq!(event["exit_code"], 768);
+    assert_eq!(event["code"], 3);
+    assert_eq!(event["signal"], Value::Null);
+    assert_eq!(event["core_dumped"], false);
+    assert_eq!(event["parent_tgid"], std::process::id());
+    assert!(event["time"].as_str().expect("text").starts_with("20"), "{event}");
+    watch.end(Signal::SIGTERM);
+}
+
+fn a_failed_exit_is_spelled_out() {
+    let mut watch = Watch::start(&["--failed"]);
+    watch.line_of_exit_3(|line, pid| line.contains("exit 3") && line.contains(&pid.to_string()));
+    watch.end(Signal::SIGTERM);
+}
+
+fn only_what_was_asked_for_is_shown() {
+    let load = std::thread::spawn(|| (0..100).map(|_| end_with_3()).count());
+    let output = run(&["watch", "--json", "--events", "exec", "--count", "20"]);
+    load.join().expect("its end");
+    assert_eq!(output.status.code(), Some(0));
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 20);
+    assert!(lines.iter().all(|line| line.starts_with(r#"{"event":"exec""#)), "{lines:?}");
+    assert!(text(&output.stderr).starts_with("20 events, 0 lost"), "{}", text(&output.stderr));
+}
+
+fn ctrl_c_ends_with_a_summary() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let mut watch = Watch::start(&["--json"]);
+        watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
+        let output = watch.end(signal);
+        assert_eq!(output.status.code(), Some(0), "{signal}");
+        assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
+    }
+}
+
+fn a_closed_pipe_ends_quietly() {
+    let mut child = program(&["watch", "--json"]).spawn().expect("the program runs");
+    drop(child.stdout.take());
+    let mut status = None;
+    for _ in 0..5_000 {
+        // It notices when it has something to write.
+        end_with_3();
+        status = child.try_wait().expect("its state");
+        if status.is_some() {
+            break;
+        }
+    }
+    let _ = child.kill();
+    child.wait().expect("its end");
+    assert_eq!(status.expect("an end of its own").code(), Some(0));
+    let mut errors = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("text");
+    assert!(!errors.contains("pipe") && !errors.contains("panic"), "{errors}");
+}
+
+fn a_loss_is_a_line_among_the_events() {
+    let mut watch = Watch::start(&["--json", "--buffer", "100"]);
+    watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
+    let pid = Pid::from_raw(watch.child.id().try_into().expect("a pid"));
+    kill(pid, Signal::SIGSTOP).expect("a child that runs");
+    common::load::threads(1000);
+    kill(pid, Signal::SIGCONT).expect("a child that is stopped");
+    let lost = watch.lines.by_ref().map(|line| line.expect("text"));
+    let lost = lost.into_iter().find(|line| line.starts_with(r#"{"event":"lost""#));
+    let lost: Value = serde_json::from_str(&lost.expect("a loss")).expect("JSON");
+    // Two events for each thread, of which about a hundred were queued, beside what else ran.
+    let count = lost["count"].as_u64().expect("a count");
+    assert!(count >= 1_800, "{lost}");
+    watch.end(Signal::SIGINT);
+}
