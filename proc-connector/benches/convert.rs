@@ -4,16 +4,17 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
+#[path = "../../proc-connector-core/benches/mixed/mod.rs"]
+mod mixed;
+
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
+use mixed::EVENTS;
 use proc_connector::NetlinkMessageIter;
-use proc_connector::core::{EventData, EventRecord};
-
-const EVENTS: u32 = 64;
 
 fn convert(c: &mut Criterion) {
-    let buffer = mixed_events();
+    let buffer = mixed::events();
     let mut group = c.benchmark_group("convert");
     group.throughput(Throughput::Elements(EVENTS.into()));
     group.bench_function("to ProcEvent", |b| {
@@ -33,38 +34,6 @@ fn convert(c: &mut Criterion) {
         });
     });
     group.finish();
-}
-
-fn mixed_events() -> Vec<u8> {
-    let mut buffer = Vec::new();
-    for n in 0..EVENTS {
-        let (process_pid, process_tgid) = (1_000 + n, 1_000 + n);
-        let (parent_pid, parent_tgid) = (1, 1);
-        let data = match n % 8 {
-            0 | 4 => EventData::Fork {
-                parent_pid,
-                parent_tgid,
-                child_pid: process_pid,
-                child_tgid: process_tgid,
-            },
-            1 | 5 => EventData::Exec { process_pid, process_tgid },
-            2 => EventData::Comm { process_pid, process_tgid, comm: *b"kworker/u8:1\0\0\0\0" },
-            6 => EventData::Uid { process_pid, process_tgid, ruid: 1000, euid: 1000 },
-            _ => EventData::Exit {
-                process_pid,
-                process_tgid,
-                exit_code: 256,
-                exit_signal: 17,
-                parent_pid,
-                parent_tgid,
-            },
-        };
-        let record = EventRecord { seq: n, cpu: n % 2, timestamp_ns: 1 << 40, data };
-        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
-        let len = record.encode_native(&mut datagram).expect("a kernel's event fits");
-        buffer.extend_from_slice(&datagram[..len]);
-    }
-    buffer
 }
 
 criterion_group!(benches, convert);

@@ -23,6 +23,9 @@ pub enum Received<'a> {
 #[non_exhaustive]
 pub struct Lost {
     /// How many; `None` where the kernel does not say (before Linux 4.12).
+    ///
+    /// The kernel counts datagrams: the acknowledgement to another listener that was opened while
+    /// the buffer was full, and datagrams that a process forged, are among them.
     pub count: Option<u64>,
     /// Why.
     pub cause: LossCause,

@@ -3,13 +3,13 @@
 mod common;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
 use common::raw::{GROUP, RawSocket, port};
 use common::tape::Tape;
+use common::watch::Seen;
 use common::wire::{EXEC, NLMSG_OVERRUN, NONE, event, message};
-use common::{CAP_NET_ADMIN, capable, live, load, named};
-use proc_connector::{Payload, ProcConnector, ProcEvent, Received};
+use common::{CAP_NET_ADMIN, Deadline, capable, live, load, named};
+use proc_connector::{ProcConnector, ProcEvent, Received};
 
 fn main() -> ExitCode {
     let tests = named![
@@ -53,11 +53,12 @@ fn batches_refuse_what_a_process_sent() {
     let forged = forge(&connector);
     let after = load::threads(2);
     let mut tape = Tape::default();
+    let deadline = Deadline::new();
     while !tape.has_exit_of(after[1]) {
-        for received in connector.recv_batch_timeout(Duration::from_secs(10)).expect("a batch") {
+        let left = deadline.left().expect("the exit of a thread that has ended");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
             if let Received::Event(event) = received {
-                let Payload::Exec(exec) = event.payload() else { continue };
-                assert_ne!(exec.process_pid(), NOBODY);
+                assert_ne!(Seen::from(event).process(), NOBODY);
             }
             tape.got.push(received.into());
         }
@@ -75,12 +76,12 @@ fn single_receives_refuse_what_a_process_sent() {
     let forged = forge(&connector);
     let thread = load::threads(1)[0];
     let mut buffer = [0; 128];
-    let mut exited = false;
-    while !exited {
-        let event = connector.recv_timeout(&mut buffer, Duration::from_secs(10));
-        match event.expect("an event").expect("an event in time") {
-            ProcEvent::Exec { pid, .. } => assert_ne!(pid, NOBODY),
-            ProcEvent::Exit { pid, .. } => exited = pid == thread,
+    let deadline = Deadline::new();
+    loop {
+        let left = deadline.left().expect("the exit of a thread that has ended");
+        match connector.recv_timeout(&mut buffer, left).expect("no error") {
+            Some(ProcEvent::Exec { pid, .. }) => assert_ne!(pid, NOBODY),
+            Some(ProcEvent::Exit { pid, .. }) if pid == thread => break,
             _ => {}
         }
     }

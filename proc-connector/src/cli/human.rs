@@ -8,7 +8,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use proc_connector::{Event, Lost, Payload, Received, WallClock};
 
 use super::names::{Names, printable};
-use super::watch::Show;
+use super::show::Show;
 
 /// Writes events in columns: time, kind, process, what happened, name.
 #[derive(Debug)]

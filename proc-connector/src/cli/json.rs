@@ -8,7 +8,7 @@ use proc_connector::core::{EventData, EventRecord};
 use proc_connector::{ExitStatus, Received, WallClock};
 use serde::Serialize;
 
-use super::watch::Show;
+use super::show::Show;
 
 /// Writes events as JSON lines.
 #[derive(Debug)]

@@ -4,6 +4,7 @@ mod doctor;
 mod human;
 mod json;
 mod names;
+mod show;
 mod watch;
 
 use std::fmt;

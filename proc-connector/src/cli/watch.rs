@@ -12,6 +12,7 @@ use signal_hook::iterator::Signals;
 
 use super::human::Human;
 use super::json::Json;
+use super::show::Show;
 use super::{Failure, parse_duration};
 
 #[derive(Debug, clap::Args)]
@@ -98,12 +99,6 @@ impl Args {
             Transport::Auto | Transport::Socket => Ok(builder.open()?),
         }
     }
-}
-
-/// Something that shows what is received.
-pub(super) trait Show {
-    fn show(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<()>;
-    fn flush(&mut self) -> io::Result<()>;
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {

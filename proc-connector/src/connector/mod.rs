@@ -1,0 +1,209 @@
+//! The connector: one socket that listens.
+
+mod single;
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::time::Duration;
+
+use proc_connector_core::{Filter, Request};
+
+use crate::builder::Builder;
+use crate::error::{Error, Result};
+use crate::received::Batch;
+use crate::shutdown::Shutdown;
+use crate::stash::Stash;
+use crate::stats::{Counters, Stats};
+use crate::sys::{EventFd, poll_readable, retry_on_interrupt};
+use crate::transport::{SocketTransport, Wait};
+
+/// A listener to this machine's process events.
+///
+/// Open one with [`builder`](Self::builder) and read it with [`recv_batch`](Self::recv_batch),
+/// which delivers events and losses in the order of the stream:
+///
+/// ```no_run
+/// use proc_connector::{ProcConnector, ProcEvent, Received};
+///
+/// let mut events = ProcConnector::builder().open()?;
+/// loop {
+///     for received in events.recv_batch()? {
+///         match received {
+///             Received::Event(event) => println!("{}", ProcEvent::from(event)),
+///             Received::Lost(lost) => eprintln!("lost {:?} events", lost.count),
+///         }
+///     }
+/// }
+/// # #[allow(unreachable_code)]
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
+///
+/// [`recv`](Self::recv) and its siblings, which take a buffer, are those of 0.1.5 and can be shared
+/// between threads. Use one family or the other on a connector: they read the same queue.
+///
+/// Dropping a connector tells the kernel, which otherwise would go on paying for its events.
+pub struct ProcConnector {
+    transport: SocketTransport,
+    stash: Stash,
+    counters: Counters,
+    shutdown: Arc<EventFd>,
+    nonblocking: AtomicBool,
+    /// LISTEN requests not yet taken back. Kernels before 6.6 count each.
+    listens: AtomicU32,
+}
+
+/// Opening and looking.
+impl ProcConnector {
+    /// Opens a connector with the defaults of [`builder`](Self::builder).
+    ///
+    /// # Errors
+    ///
+    /// As [`Builder::open`].
+    pub fn new() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    /// Options for a new connector.
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub(crate) fn from_parts(
+        transport: SocketTransport,
+        early: VecDeque<Box<[u8]>>,
+        nonblocking: bool,
+    ) -> Result<Self> {
+        let connector = Self {
+            transport,
+            stash: Stash::new(early),
+            counters: Counters::default(),
+            shutdown: Arc::new(EventFd::new()?),
+            nonblocking: AtomicBool::new(false),
+            listens: AtomicU32::new(1),
+        };
+        if nonblocking {
+            connector.set_nonblocking()?;
+        }
+        Ok(connector)
+    }
+
+    /// Totals since the connector was opened.
+    pub fn stats(&self) -> Stats {
+        let transport = &self.transport;
+        self.counters.totals(transport.selection.missing(), transport.receive_buffer)
+    }
+
+    /// Changes the filter. Every event that happens from now on and passes the new filter is
+    /// delivered once; events queued before passed the old one.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FilterRefused`] if the kernel does not take it; the old one stays.
+    pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
+        self.transport.selection.apply(filter, &self.transport.socket)
+    }
+
+    /// A handle that ends receives from another thread.
+    pub fn shutdown_handle(&self) -> Shutdown {
+        Shutdown { event: Arc::clone(&self.shutdown) }
+    }
+}
+
+/// Receiving in batches.
+impl ProcConnector {
+    /// Waits for something to arrive, then takes all there is, up to a few hundred events.
+    ///
+    /// The batch borrows the connector's memory; nothing is allocated once the connector has run
+    /// for a moment. It may turn out empty, when all that arrived were acknowledgements of other
+    /// listeners or forged datagrams.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Shutdown`] once a [`Shutdown`] handle was used, [`Error::WouldBlock`] if the
+    /// connector is non-blocking and nothing is there, [`Error::Os`] for what the system says.
+    /// Signals do not end the wait.
+    pub fn recv_batch(&mut self) -> Result<Batch<'_>> {
+        let nonblocking = *self.nonblocking.get_mut();
+        if self.fill(if nonblocking { Wait::No } else { Wait::Forever })? {
+            Ok(self.transport.batch(&mut self.counters))
+        } else {
+            Err(Error::WouldBlock)
+        }
+    }
+
+    /// The same, but gives up after `timeout` with an empty batch. With [`Duration::ZERO`] it
+    /// never waits, and works after a shutdown too.
+    ///
+    /// # Errors
+    ///
+    /// As [`recv_batch`](Self::recv_batch), except that it is never [`Error::WouldBlock`].
+    pub fn recv_batch_timeout(&mut self, timeout: Duration) -> Result<Batch<'_>> {
+        let nonblocking = *self.nonblocking.get_mut();
+        self.fill(if nonblocking { Wait::No } else { Wait::for_at_most(timeout) })?;
+        Ok(self.transport.batch(&mut self.counters))
+    }
+
+    /// What is left of the batch that was filled last.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn batch(&mut self) -> Batch<'_> {
+        self.transport.batch(&mut self.counters)
+    }
+
+    /// Fills the batch without waiting; false if nothing is there.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn try_fill(&mut self) -> Result<bool> {
+        self.fill(Wait::No)
+    }
+
+    /// Makes sure that the batch has something in it; false if nothing came in time.
+    fn fill(&mut self, wait: Wait) -> Result<bool> {
+        let Self { transport, stash, .. } = self;
+        if transport.has_leftovers() {
+            return Ok(true);
+        }
+        if !stash.is_empty() {
+            stash.drain(|datagrams| transport.load(datagrams));
+            return Ok(true);
+        }
+        // A signal interrupts even a poll that does not wait.
+        let is_shut_down =
+            || poll_readable([self.shutdown.as_fd()], Some(Duration::ZERO)).map(|[raised]| raised);
+        if !matches!(wait, Wait::No) && retry_on_interrupt(is_shut_down)? {
+            return Err(Error::Shutdown);
+        }
+        transport.fill(wait, &self.shutdown, &mut self.counters)
+    }
+}
+
+impl Drop for ProcConnector {
+    fn drop(&mut self) {
+        for _ in 0..*self.listens.get_mut() {
+            // Nobody is left to be told of a failure.
+            let _ = retry_on_interrupt(|| self.transport.socket.send(&Request::ignore().encode()));
+        }
+    }
+}
+
+impl AsFd for ProcConnector {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.transport.socket.as_fd()
+    }
+}
+
+impl AsRawFd for ProcConnector {
+    fn as_raw_fd(&self) -> RawFd {
+        self.as_fd().as_raw_fd()
+    }
+}
+
+impl fmt::Debug for ProcConnector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ProcConnector")
+            .field("fd", &self.as_raw_fd())
+            .field("stats", &self.stats())
+            .finish_non_exhaustive()
+    }
+}
