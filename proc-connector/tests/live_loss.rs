@@ -97,8 +97,15 @@ fn losing(receive_buffer: usize, load: impl Fn(&mut ProcConnector, &mut Tape)) {
     );
     assert!(lost > 0, "nothing was lost");
     assert_eq!(connector.stats().lost, tape.lost());
-    assert_gaps_are_told(&tape, &ends, &witnessed);
+    // Five events are lost again before the reader, told of a loss, has asked how many: those of the
+    // second time are then told with the first.
+    if granted > 5 * QUEUED_EVENT {
+        assert_gaps_are_told(&tape, &ends, &witnessed);
+    }
 }
+
+/// Bytes of receive buffer that an event takes.
+const QUEUED_EVENT: usize = 832;
 
 /// Asserts that between the ends events of a CPU come in order, and that where some are missing a
 /// loss was told between the one before and the one after.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{big_endian, bindgen, clippy, deny, docs, fmt, fuzz, no_std, package};
+use crate::{big_endian, bindgen, clippy, deny, docs, fmt, fuzz, no_std, package, vm_test};
 
 /// Run every check that is not a test of this machine's own kernel
 #[derive(clap::Args, Debug)]
@@ -30,6 +30,7 @@ enum Step {
     Bindings,
     NoStd,
     BigEndian,
+    Vm,
     Fuzz,
     Deny,
     Package,
@@ -75,6 +76,7 @@ impl Step {
             Self::Bindings => bindgen::run(&bindgen::Args::check()),
             Self::NoStd => no_std::run(),
             Self::BigEndian => big_endian::run(),
+            Self::Vm => vm_test::run(&vm_test::Args::all()),
             Self::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds }),
             Self::Deny => deny::run(),
             // A clean checkout is what CI is for; at a desk, work in progress is the normal case.

@@ -13,6 +13,7 @@ mod fuzz;
 mod no_std;
 mod package;
 mod pypi;
+mod vm_test;
 mod workspace;
 
 use std::process::ExitCode;
@@ -36,6 +37,7 @@ enum Cli {
     NoStd,
     /// Run core's tests on s390x under qemu
     BigEndian,
+    VmTest(vm_test::Args),
     Fuzz(fuzz::Args),
     /// Check licences and sources of dependencies
     Deny,
@@ -61,6 +63,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::Docs => docs::run(),
         Cli::NoStd => no_std::run(),
         Cli::BigEndian => big_endian::run(),
+        Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),

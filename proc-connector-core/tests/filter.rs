@@ -1,0 +1,145 @@
+//! Filters: the predicate against the numbers, the program against both, on a machine of its own.
+
+mod filters;
+#[path = "filters/machine.rs"]
+mod machine;
+#[path = "filters/strategy.rs"]
+mod strategy;
+
+use filters::{COMM, COREDUMP, Choice, EXEC, EXIT, FORK, Happening, Set, UID};
+use machine::run;
+use proc_connector_core::filter::MAX_PROGRAM_LEN;
+use proc_connector_core::{Filter, Notification, Notifications, TooManyTgids};
+use proc_connector_sys::sock_filter;
+use proptest::prelude::{prop_assert_eq, proptest};
+use strategy::{choice, happening};
+
+const NOTHING: sock_filter = sock_filter { code: 0, jt: 0, jf: 0, k: 0 };
+
+fn matches(filter: &Filter, event: &Happening) -> bool {
+    let datagram = event.datagram();
+    match Notifications::new(&datagram).next() {
+        Some(Ok(Notification::Event(event))) => filter.matches(&event),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn compile(filter: &Filter) -> Vec<sock_filter> {
+    let mut buffer = [NOTHING; MAX_PROGRAM_LEN];
+    filter.compile(&mut buffer).expect("a program that fits").to_vec()
+}
+
+proptest! {
+    #[test]
+    fn predicate_and_program_agree_with_the_numbers(choice in choice(), event in happening()) {
+        let filter = choice.filter();
+        let kept = run(&compile(&filter), &event.datagram());
+        prop_assert_eq!(matches(&filter, &event), choice.wants(&event));
+        prop_assert_eq!(kept, if choice.wants(&event) { u32::MAX } else { 0 });
+    }
+
+    #[test]
+    fn acknowledgements_pass_every_program(choice in choice(), ack in happening()) {
+        let ack = Happening { what: 0, ..ack };
+        prop_assert_eq!(run(&compile(&choice.filter()), &ack.datagram()), u32::MAX);
+    }
+
+    #[test]
+    fn what_is_cut_short_is_dropped_or_kept_and_never_ends_badly(
+        choice in choice(),
+        event in happening(),
+        len in 0..76usize,
+    ) {
+        let kept = run(&compile(&choice.filter()), &event.datagram()[..len]);
+        assert!(kept == 0 || len >= 40, "{kept} of {len}");
+    }
+}
+
+/// An event with a tgid of 20 where it has one and a success where it exits.
+fn event(what: u32, pid: u32, tgid: u32) -> Happening {
+    Happening { what, words: [pid, tgid, 0, 0, 0, 0] }
+}
+
+#[test]
+fn each_choice_does_what_it_says() {
+    let fork_of_process = Happening { what: FORK, words: [10, 10, 20, 20, 0, 0] };
+    let fork_of_thread = Happening { what: FORK, words: [1, 1, 11, 10, 0, 0] };
+    let failure = Happening { what: EXIT, words: [10, 10, 256, 17, 1, 1] };
+    let only = |tgids: &[u32]| Filter::default().only_tgids(tgids).expect("few");
+    let except = |tgids: &[u32]| Filter::default().except_tgids(tgids).expect("few");
+    let cases = vec![
+        ("everything passes", Filter::default(), fork_of_thread, true),
+        ("unknown kinds too", Filter::default(), event(0x400, 0, 0), true),
+        ("threads are no processes", Filter::default().processes_only(), fork_of_thread, false),
+        ("processes are", Filter::default().processes_only(), fork_of_process, true),
+        ("a thread's end", Filter::default().processes_only(), event(EXIT, 11, 10), false),
+        ("a leader's end", Filter::default().processes_only(), event(EXIT, 10, 10), true),
+        ("a thread's name", Filter::default().processes_only(), event(COMM, 11, 10), false),
+        (
+            "a thread's crash is all's",
+            Filter::default().processes_only(),
+            event(COREDUMP, 11, 10),
+            true,
+        ),
+        ("so is its exec", Filter::default().processes_only(), event(EXEC, 11, 10), true),
+        ("a success", Filter::default().failures_only(), event(EXIT, 10, 10), false),
+        ("a failure", Filter::default().failures_only(), failure, true),
+        ("not an exit", Filter::default().failures_only(), event(UID, 10, 10), true),
+        ("a new process concerns its parent", only(&[10]), fork_of_process, true),
+        ("and not itself", only(&[20]), fork_of_process, false),
+        ("a new thread concerns its process", only(&[10]), fork_of_thread, true),
+        ("and not that one's parent", only(&[1]), fork_of_thread, false),
+        ("nobody at all", only(&[]), failure, false),
+        ("nobody left out", except(&[]), failure, true),
+        ("left out", except(&[9, 10, 11]), failure, false),
+        ("unknown kinds concern nobody known", only(&[]), event(0x400, 0, 0), true),
+    ];
+    for (name, filter, event, expected) in cases {
+        assert_eq!(matches(&filter, &event), expected, "{name}");
+        assert_eq!(run(&compile(&filter), &event.datagram()) != 0, expected, "{name}, compiled");
+    }
+}
+
+#[test]
+fn a_set_holds_1024_ids_and_says_no_to_one_more() {
+    let most: Vec<u32> = (0..1024).map(|n| n * 4093).collect();
+    for set in [Set::Only, Set::Except] {
+        let choice = Choice {
+            mask: u32::MAX,
+            processes_only: true,
+            failures_only: true,
+            tgids: Some((set, most.clone())),
+        };
+        let program = compile(&choice.filter());
+        // BPF_MAXINSNS of the kernel.
+        assert!(program.len() <= MAX_PROGRAM_LEN && program.len() <= 4096, "{}", program.len());
+        for &tgid in &most {
+            for tgid in [tgid, tgid + 1] {
+                let event = Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
+                assert_eq!(run(&program, &event.datagram()) != 0, choice.wants(&event), "{tgid}");
+            }
+        }
+    }
+    let repeated = [most.clone(), most.clone()].concat();
+    assert!(Filter::default().only_tgids(&repeated).is_ok(), "the same ids again");
+    let more = [&most[..], &[1]].concat();
+    let error = Filter::default().only_tgids(&more).expect_err("one more");
+    assert!(matches!(error, TooManyTgids { given: 1025, .. }), "{error}");
+}
+
+#[test]
+fn a_buffer_too_short_for_the_program_is_refused() {
+    let filter = Filter::default().only_tgids(&[1, 2, 3]).expect("few");
+    let len = compile(&filter).len();
+    assert!(filter.compile(&mut vec![NOTHING; len]).is_some());
+    assert!(filter.compile(&mut vec![NOTHING; len - 1]).is_none());
+    assert!(filter.compile(&mut []).is_none());
+}
+
+#[test]
+fn a_filter_can_be_looked_at() {
+    let filter = Filter::default().only_tgids(&[7, 4711]).expect("few");
+    let shown = format!("{filter:?}");
+    assert!(shown.contains('7') && shown.contains("4711"), "{shown}");
+    assert!(!filter.passes_everything() && Filter::default().passes_everything());
+}

@@ -1,0 +1,114 @@
+//! What the live benches share: processes that fork, CPU time, medians.
+
+#![allow(dead_code, reason = "every bench includes this file and uses a part of it")]
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use fork::Fork;
+use rustix::time::{ClockId, clock_gettime};
+
+/// What a forker is to do: a number of forks, or a number of milliseconds.
+const FORKS: &str = "PROC_CONNECTOR_BENCH_FORKS";
+const MILLIS: &str = "PROC_CONNECTOR_BENCH_MILLIS";
+
+/// Forks, if this process was started for that. To be called first in `main`.
+pub(crate) fn fork_if_asked() -> bool {
+    let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
+    let (forks, time) = match (number(FORKS), number(MILLIS)) {
+        (Some(forks), _) => (forks, Duration::from_secs(60)),
+        (None, Some(millis)) => (u64::MAX, Duration::from_millis(millis)),
+        (None, None) => return false,
+    };
+    // All forkers start when they are told to, which takes the starting out of the time.
+    println!("ready");
+    std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
+    let start = Instant::now();
+    let mut made = 0;
+    while made < forks && start.elapsed() < time {
+        match fork::fork() {
+            Ok(Fork::Child) => std::process::exit(0),
+            Ok(Fork::Parent(child)) => {
+                let _ = fork::waitpid(child);
+                made += 1;
+            }
+            Err(error) => panic!("cannot fork: {error:?}"),
+        }
+    }
+    println!("{made}");
+    true
+}
+
+/// Processes that do nothing but fork children that do nothing.
+pub(crate) struct Forkers(Vec<(Child, BufReader<std::process::ChildStdout>)>);
+
+impl Forkers {
+    /// `count` forkers that fork for that long.
+    pub(crate) fn for_time(count: usize, time: Duration) -> Self {
+        Self::start(count, MILLIS, &time.as_millis().to_string())
+    }
+
+    /// One forker that forks that often: two events each.
+    pub(crate) fn for_forks(forks: u64) -> Self {
+        Self::start(1, FORKS, &forks.to_string())
+    }
+
+    fn start(count: usize, variable: &str, value: &str) -> Self {
+        let start = |_| {
+            let mut child = Command::new(std::env::current_exe().expect("/proc is mounted"))
+                .env(variable, value)
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()
+                .expect("this binary can be started");
+            let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
+            output.read_line(&mut String::new()).expect("it is ready");
+            (child, output)
+        };
+        Self((0..count).map(start).collect())
+    }
+
+    /// Lets them run to their end, and says how many forks they made.
+    pub(crate) fn run(mut self) -> u64 {
+        for (child, _) in &mut self.0 {
+            child.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");
+        }
+        let mut forks = 0;
+        for (mut child, mut output) in self.0 {
+            let mut line = String::new();
+            output.read_line(&mut line).expect("a line");
+            forks += line.trim().parse::<u64>().expect("a number");
+            child.wait().expect("its end");
+        }
+        forks
+    }
+}
+
+/// CPU time that the calling thread has used.
+pub(crate) fn thread_time() -> Duration {
+    duration(clock_gettime(ClockId::ThreadCPUTime))
+}
+
+/// The clock of the kernel's time stamps.
+pub(crate) fn monotonic() -> Duration {
+    duration(clock_gettime(ClockId::Monotonic))
+}
+
+fn duration(time: rustix::time::Timespec) -> Duration {
+    time.try_into().expect("a time after the clock's start")
+}
+
+/// The middle of the values.
+pub(crate) fn median(values: &[f64]) -> f64 {
+    let mut sorted = values.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// The least and the greatest, for the eye.
+pub(crate) fn spread(values: &[f64]) -> String {
+    let least = values.iter().copied().fold(f64::INFINITY, f64::min);
+    let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    format!("{least:.0} to {greatest:.0}")
+}

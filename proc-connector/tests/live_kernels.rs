@@ -1,0 +1,344 @@
+//! What kernels, namespaces and missing privileges do not allow is refused with the error that names
+//! the cause and the remedy, and all else works.
+//!
+//! `cargo xtask vm-test` runs this on kernels of both kinds, before Linux 6.6 and since, and on such
+//! that lack the connector.
+
+mod common;
+
+use std::fs;
+use std::process::ExitCode;
+
+use common::tape::Tape;
+use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, actor, capable, load, named};
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
+use proc_connector::{Error, ProcConnector, Verdict, diagnose};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities,
+};
+
+fn main() -> ExitCode {
+    let acts = named![
+        opens,
+        opens_in_a_network_namespace,
+        opens_in_a_pid_namespace,
+        opens_in_a_user_namespace,
+        opens_as_nobody_in_a_user_namespace,
+        opens_in_a_rootless_container,
+        opens_as_nobody,
+        opens_as_root_without_privilege,
+        opens_with_one_privilege,
+    ];
+    let tests = named![
+        a_kernel_without_the_connector_is_named,
+        a_network_namespace_is_named,
+        a_pid_namespace_is_named,
+        a_user_namespace_is_named,
+        a_rootless_container_is_told_the_first_of_its_namespaces,
+        nobody_listens_where_the_kernel_lets_them,
+        root_is_not_the_privilege_it_takes,
+        one_privilege_is_enough_and_grants_the_buffer,
+    ];
+    common::main_with(&acts, &tests, &[])
+}
+
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// Neither a user nor a group of anything.
+const NOBODY: u32 = 65534;
+
+const NETWORK: &str = "NotInitialNamespace { kind: Network }";
+const PID: &str = "NotInitialNamespace { kind: Pid }";
+const USER: &str = "NotInitialNamespace { kind: User }";
+
+fn a_kernel_without_the_connector_is_named() {
+    if !connector_was_taken_out() {
+        eprintln!("skipped: this kernel has the connector, or does not say why it has not");
+        return;
+    }
+    for act in ["opens", "opens_as_nobody"] {
+        if act == "opens" || may_change_ids() {
+            Outcome::of(act).assert_is(
+                "ConnectorUnavailable",
+                "this kernel has no process events connector",
+                "CONFIG_PROC_EVENTS=y",
+            );
+        }
+    }
+}
+
+fn a_network_namespace_is_named() {
+    if has_connector() && capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+        Outcome::of("opens_in_a_network_namespace").assert_is(
+            NETWORK,
+            "not sent to this network namespace",
+            "--network=host",
+        );
+    }
+}
+
+fn a_pid_namespace_is_named() {
+    if has_connector() && capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+        Outcome::of("opens_in_a_pid_namespace").assert_is(
+            PID,
+            "not sent to this pid namespace",
+            "--pid=host",
+        );
+    }
+}
+
+fn a_user_namespace_is_named() {
+    if !has_connector() {
+        return;
+    }
+    for act in ["opens_in_a_user_namespace", "opens_as_nobody_in_a_user_namespace"] {
+        let outcome = Outcome::of(act);
+        if !outcome.is_forbidden() {
+            outcome.assert_is(USER, "not sent to this user namespace", "--userns=host");
+        }
+    }
+}
+
+fn a_rootless_container_is_told_the_first_of_its_namespaces() {
+    if !has_connector() {
+        return;
+    }
+    let outcome = Outcome::of("opens_in_a_rootless_container");
+    if !outcome.is_forbidden() {
+        outcome.assert_is(NETWORK, "not sent to this network namespace", "--network=host");
+    }
+}
+
+fn nobody_listens_where_the_kernel_lets_them() {
+    if has_connector() && may_change_ids() {
+        assert_is_unprivileged(&Outcome::of("opens_as_nobody"));
+    }
+}
+
+fn root_is_not_the_privilege_it_takes() {
+    if has_connector() && capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to go without it") {
+        assert_is_unprivileged(&Outcome::of("opens_as_root_without_privilege"));
+    }
+}
+
+/// Asserts what the kernel does for processes without `CAP_NET_ADMIN`.
+fn assert_is_unprivileged(outcome: &Outcome) {
+    if anybody_may_listen() {
+        outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
+    } else {
+        outcome.assert_is("PermissionDenied", "takes CAP_NET_ADMIN", "setcap cap_net_admin+ep");
+    }
+}
+
+fn one_privilege_is_enough_and_grants_the_buffer() {
+    if has_connector()
+        && capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to keep nothing else")
+        && may_change_ids()
+    {
+        Outcome::of("opens_with_one_privilege").assert_works(wanted_buffer());
+    }
+}
+
+/// Whether there is something to open here; a test that needs it is left out if not.
+fn has_connector() -> bool {
+    let connectors = fs::read_to_string("/proc/net/connector").unwrap_or_default();
+    let listed = connectors.lines().any(|line| line.starts_with("cn_proc"));
+    // Their numbers in `include/linux/proc_ns.h`.
+    let initial = [("pid", 0xefff_fffc_u32), ("user", 0xefff_fffd)].iter().all(|(kind, number)| {
+        fs::read_link(format!("/proc/self/ns/{kind}"))
+            .is_ok_and(|link| link.as_os_str() == format!("{kind}:[{number}]").as_str())
+    });
+    if listed && initial {
+        return true;
+    }
+    let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
+    let reason = "no cn_proc in /proc/net/connector, or not in the initial namespaces";
+    assert!(!required || connector_was_taken_out(), "{reason}");
+    eprintln!("skipped: {reason}");
+    false
+}
+
+/// Whether the kernel was started without what the connector needs.
+fn connector_was_taken_out() -> bool {
+    let parameters = fs::read_to_string("/proc/cmdline").expect("/proc is mounted");
+    parameters.split_whitespace().any(|parameter| parameter.starts_with("initcall_blacklist=cn_"))
+}
+
+/// Since Linux 6.6, whose `drivers/connector/connector.c` says `NL_CFG_F_NONROOT_RECV`.
+fn anybody_may_listen() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(6))
+}
+
+fn may_change_ids() -> bool {
+    !Uid::effective().is_root()
+        || capable(CAP_SETUID, "CAP_SETUID") && capable(CAP_SETGID, "CAP_SETGID")
+}
+
+fn rmem_max() -> usize {
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("a limit");
+    limit.trim().parse().expect("a number")
+}
+
+/// More than anybody gets without privilege.
+fn wanted_buffer() -> usize {
+    (4 * rmem_max()).min(1 << 30)
+}
+
+/// What a process told that tried to open a connector.
+#[derive(Debug)]
+struct Outcome(Vec<String>);
+
+/// Instead of an outcome: this process may not make the namespace.
+const FORBIDDEN: &str = "forbidden";
+
+impl Outcome {
+    fn of(act: &str) -> Self {
+        let output = actor::command(act).output().expect("this binary can be started");
+        let said = String::from_utf8(output.stdout).expect("text");
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{act}: {}, {said}{complaint}", output.status);
+        Self(said.lines().map(str::to_owned).collect())
+    }
+
+    fn is_forbidden(&self) -> bool {
+        let forbidden = self.0 == [FORBIDDEN];
+        if forbidden {
+            eprintln!("skipped: this system lets nobody make user namespaces");
+        }
+        forbidden
+    }
+
+    /// Asserts that opening failed with an error whose text tells a cause and a remedy.
+    #[track_caller]
+    fn assert_is(&self, error: &str, cause: &str, remedy: &str) {
+        let [kind, text, verdict] = self.0.as_slice() else { panic!("{self:?}") };
+        assert_eq!(kind, error);
+        assert!(text.contains(cause), "{text}");
+        assert!(text.contains(remedy), "{text}");
+        assert_eq!(verdict, "fails", "what `diagnose` makes of it");
+    }
+
+    /// Asserts that it worked, with a receive buffer of this size.
+    #[track_caller]
+    fn assert_works(&self, granted: usize) {
+        let [size, verdict] = self.0.as_slice() else { panic!("{self:?}") };
+        assert_eq!(*size, granted.to_string());
+        assert_ne!(verdict, "fails", "what `diagnose` makes of it");
+    }
+}
+
+/// In a process of its own: opens a connector, and tells what came of it.
+fn opens() {
+    match ProcConnector::builder().receive_buffer(wanted_buffer()).open() {
+        Ok(mut connector) => {
+            let threads = load::threads(3);
+            let mut tape = Tape::default();
+            tape.mark(&mut connector);
+            tape.assert_has(&threads);
+            println!("{}", connector.stats().receive_buffer);
+        }
+        Err(error) => tell(&error),
+    }
+    let verdict: Verdict = diagnose().verdict();
+    println!("{verdict}");
+}
+
+fn tell(error: &Error) {
+    println!("{error:?}\n{error}");
+}
+
+/// Enters new namespaces. They are forbidden in some containers, and for some users.
+fn enter(namespaces: CloneFlags) -> bool {
+    match unshare(namespaces) {
+        Ok(()) => true,
+        Err(Errno::EPERM) => {
+            println!("{FORBIDDEN}");
+            false
+        }
+        Err(error) => panic!("no new namespace: {error}"),
+    }
+}
+
+/// Lets a child open, which is in namespaces that this process only made for children, and without
+/// capabilities in those where it is nobody.
+fn let_a_child_open() {
+    let status = actor::command("opens").status().expect("this binary can be started");
+    assert!(status.success());
+}
+
+fn opens_in_a_network_namespace() {
+    if enter(CloneFlags::CLONE_NEWNET) {
+        opens();
+    }
+}
+
+fn opens_in_a_pid_namespace() {
+    if enter(CloneFlags::CLONE_NEWPID) {
+        let_a_child_open();
+    }
+}
+
+/// With all capabilities over that namespace.
+fn opens_in_a_user_namespace() {
+    if enter(CloneFlags::CLONE_NEWUSER) {
+        opens();
+    }
+}
+
+fn opens_as_nobody_in_a_user_namespace() {
+    if enter(CloneFlags::CLONE_NEWUSER) {
+        let_a_child_open();
+    }
+}
+
+fn opens_in_a_rootless_container() {
+    let all = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWPID | CloneFlags::CLONE_NEWNET;
+    let user = Uid::current();
+    if enter(all) {
+        fs::write("/proc/self/uid_map", format!("0 {user} 1")).expect("root of its own");
+        let_a_child_open();
+    }
+}
+
+/// Gives up the ids of root; and with them all capabilities, unless they are to be kept.
+fn become_nobody() {
+    if Uid::effective().is_root() {
+        let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+        setgroups(&[]).expect("CAP_SETGID");
+        setresgid(group, group, group).expect("CAP_SETGID");
+        setresuid(user, user, user).expect("CAP_SETUID");
+    }
+}
+
+fn keep(capabilities: CapabilitySet) {
+    let sets = CapabilitySets {
+        effective: capabilities,
+        permitted: capabilities,
+        inheritable: CapabilitySet::empty(),
+    };
+    set_capabilities(None, sets).expect("capabilities can be dropped");
+}
+
+fn opens_as_nobody() {
+    become_nobody();
+    keep(CapabilitySet::empty());
+    opens();
+}
+
+fn opens_as_root_without_privilege() {
+    let all = capabilities(None).expect("capabilities").permitted;
+    keep(all.difference(CapabilitySet::NET_ADMIN));
+    opens();
+}
+
+/// As after `setcap cap_net_admin+ep`.
+fn opens_with_one_privilege() {
+    set_keep_capabilities(true).expect("a flag of this process");
+    become_nobody();
+    keep(CapabilitySet::NET_ADMIN);
+    opens();
+}

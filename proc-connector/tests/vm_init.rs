@@ -1,0 +1,78 @@
+//! The first process of the machines that `cargo xtask vm-test` boots: it runs the test binaries
+//! beside it as `/plan` says, and turns the machine off. Started any other way, it does nothing.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+use nix::sys::reboot::{RebootMode, reboot};
+use nix::sys::termios::tcdrain;
+
+/// A line for each run: the user, `root` or `nobody`, and the name of the binary in `/tests`.
+const PLAN: &str = "/plan";
+
+/// Neither a user nor a group of anything.
+const NOBODY: u32 = 65534;
+
+fn main() {
+    if std::process::id() != 1 || !Path::new(PLAN).is_file() {
+        return;
+    }
+    // A panic of the first process is one of the kernel, which then starts the machine again; and
+    // that ends the emulator, without the line that would say that all is well.
+    match prepare().and_then(|()| run_plan()) {
+        Ok(Tally { runs, failed: 0 }) if runs > 0 => say(&format!("all {runs} runs passed")),
+        Ok(Tally { runs, failed }) => say(&format!("{failed} of {runs} runs failed")),
+        Err(error) => say(&format!("init failed: {error}")),
+    }
+    let _ = tcdrain(io::stdout());
+    // The emulator is told to leave when the machine starts again.
+    let refused = reboot(RebootMode::RB_AUTOBOOT);
+    panic!("the machine goes on: {refused:?}");
+}
+
+/// Runs, and how many of them failed.
+struct Tally {
+    runs: usize,
+    failed: usize,
+}
+
+fn prepare() -> io::Result<()> {
+    for (kind, target) in
+        [("proc", "/proc"), ("sysfs", "/sys"), ("devtmpfs", "/dev"), ("tmpfs", "/tmp")]
+    {
+        mount(Some(kind), target, Some(kind), MsFlags::empty(), None::<&str>)?;
+    }
+    say(&format!("booted {}", fs::read_to_string("/proc/sys/kernel/osrelease")?.trim()));
+    Ok(())
+}
+
+fn run_plan() -> io::Result<Tally> {
+    let plan = fs::read_to_string(PLAN)?;
+    let mut tally = Tally { runs: 0, failed: 0 };
+    for line in plan.lines() {
+        let Some((user, name)) = line.split_once(' ') else {
+            return Err(io::Error::other(format!("not a line of a plan: {line}")));
+        };
+        let mut test = Command::new(format!("/tests/{name}"));
+        test.current_dir("/tmp").env_clear().env("PROC_CONNECTOR_REQUIRE_LIVE", "1");
+        if user != "root" {
+            test.uid(NOBODY).gid(NOBODY);
+        }
+        let status = test.status()?;
+        let result = if status.success() { "ok".to_owned() } else { format!("FAILED, {status}") };
+        say(&format!("{name} {user}: {result}"));
+        tally.runs += 1;
+        tally.failed += usize::from(!status.success());
+    }
+    Ok(tally)
+}
+
+fn say(line: &str) {
+    let mut stdout = io::stdout();
+    // Nobody could be told that the console is gone.
+    let _ = writeln!(stdout, "vm-test: {line}").and_then(|()| stdout.flush());
+}

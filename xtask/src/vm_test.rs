@@ -1,0 +1,225 @@
+//! `cargo xtask vm-test`: the live tests on other kernels than this machine's, under QEMU.
+
+mod guest;
+mod initramfs;
+mod kernel;
+mod qemu;
+
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::{Result, bail, ensure};
+use clap::ValueEnum;
+
+use crate::command;
+use crate::workspace::Metadata;
+use guest::Binaries;
+use qemu::Boot;
+
+/// Run the live tests on Debian's kernels under QEMU
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// The series of the kernel
+    #[arg(long, value_name = "SERIES", default_value = "all")]
+    kernel: Choice,
+    /// Seconds after which a machine is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 300)]
+    timeout: u64,
+}
+
+impl Args {
+    /// What `cargo xtask ci` runs.
+    pub(crate) fn all() -> Self {
+        Self { kernel: Choice::All, timeout: 300 }
+    }
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum Choice {
+    #[value(name = "6.1")]
+    V6_1,
+    #[value(name = "6.12")]
+    V6_12,
+    All,
+}
+
+impl Choice {
+    fn series(self) -> &'static [Series] {
+        match self {
+            Self::V6_1 => &[V6_1],
+            Self::V6_12 => &[V6_12],
+            Self::All => &[V6_1, V6_12],
+        }
+    }
+}
+
+/// A series of kernels.
+#[derive(Clone, Copy, Debug)]
+struct Series {
+    name: &'static str,
+    /// Anybody may listen, since 6.6; before that it takes `CAP_NET_ADMIN`.
+    open_to_all: bool,
+}
+
+const V6_1: Series = Series { name: "6.1", open_to_all: false };
+const V6_12: Series = Series { name: "6.12", open_to_all: true };
+
+/// What a kernel has of the connector.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Variant {
+    /// All of it.
+    Whole,
+    /// As without `CONFIG_PROC_EVENTS`.
+    NoEvents,
+    /// As without `CONFIG_CONNECTOR`.
+    NoConnector,
+}
+
+impl Variant {
+    const ALL: [Self; 3] = [Self::Whole, Self::NoEvents, Self::NoConnector];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Whole => "as it is",
+            Self::NoEvents => "without proc events",
+            Self::NoConnector => "without connector",
+        }
+    }
+
+    /// What the kernel is told, beside what it is always told. The functions are those that start
+    /// `drivers/connector/cn_proc.c` and `drivers/connector/connector.c`.
+    fn parameter(self) -> &'static str {
+        match self {
+            Self::Whole => "",
+            Self::NoEvents => "initcall_blacklist=cn_proc_init",
+            Self::NoConnector => "initcall_blacklist=cn_init",
+        }
+    }
+}
+
+/// The test of what a kernel cannot do, which is run on every kernel and as every user.
+const LIMITS: &str = "live_kernels";
+
+/// What nobody without privilege can run: these tests forge events, or need what they lose and
+/// keep to be exact, and for that a buffer larger than `net.core.rmem_max`.
+const ROOT_ONLY: [&str; 1] = ["live_forgery"];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    ensure!(
+        command::available(qemu::PROGRAM, &["--version"]),
+        "{} is missing: apt-get install qemu-system-x86",
+        qemu::PROGRAM
+    );
+    let folder = Metadata::load()?.target_dir()?.join("vm");
+    let binaries = guest::build(&folder.join("build"))?;
+    ensure!(binaries.tests().any(|name| name == LIMITS), "there is no test {LIMITS}");
+
+    let mut outcomes = Vec::new();
+    for series in args.kernel.series() {
+        let kernel = kernel::fetch(series.name, &folder)?;
+        for variant in Variant::ALL {
+            let boot = boot(series, variant, &kernel.image, &binaries, &folder, args.timeout)?;
+            outcomes.push(Outcome { kernel: kernel.name.clone(), variant, boot });
+        }
+    }
+    println!("\n{}", table(&outcomes));
+    let failed = outcomes.iter().filter(|outcome| outcome.boot.verdict.is_err()).count();
+    if failed > 0 {
+        bail!("{failed} of {} machines failed", outcomes.len());
+    }
+    Ok(())
+}
+
+fn boot(
+    series: &Series,
+    variant: Variant,
+    image: &Path,
+    binaries: &Binaries,
+    folder: &Path,
+    timeout: u64,
+) -> Result<Boot> {
+    let plan = plan(*series, variant, binaries.tests());
+    let initramfs = folder.join("initramfs.cpio");
+    binaries.write_initramfs(&plan, &initramfs)?;
+    qemu::boot(image, &initramfs, variant.parameter(), Duration::from_secs(timeout))
+}
+
+/// Which binaries the machine runs, and as whom: a line `USER NAME` for each run.
+fn plan<'a>(series: Series, variant: Variant, tests: impl Iterator<Item = &'a str>) -> String {
+    let mut plan = String::new();
+    for name in tests.filter(|&name| variant == Variant::Whole || name == LIMITS) {
+        let open_to_all = series.open_to_all && !ROOT_ONLY.contains(&name);
+        let users: &[_] =
+            if name == LIMITS || open_to_all { &["root", "nobody"] } else { &["root"] };
+        for user in users {
+            plan.push_str(&format!("{user} {name}\n"));
+        }
+    }
+    plan
+}
+
+/// How one machine fared.
+struct Outcome {
+    kernel: String,
+    variant: Variant,
+    boot: Boot,
+}
+
+fn table(outcomes: &[Outcome]) -> String {
+    let seconds =
+        |time: Option<Duration>| time.map_or("-".into(), |t| format!("{:.1} s", t.as_secs_f64()));
+    let row = |kernel: &str, variant: &str, booted: &str, all: &str, result: &str| {
+        format!("{kernel:<26} {variant:<20} {booted:>8} {all:>8}  {result}\n")
+    };
+    let mut table = row("kernel", "connector", "boot", "all", "result");
+    for Outcome { kernel, variant, boot } in outcomes {
+        let (Ok(result) | Err(result)) = &boot.verdict;
+        let (booted, all) = (seconds(boot.booted), seconds(Some(boot.all)));
+        table += &row(kernel, variant.name(), &booted, &all, result);
+    }
+    table
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TESTS: [&str; 3] = ["live_forgery", "live_kernels", "live_recv"];
+
+    #[test]
+    fn everyone_runs_what_the_kernel_lets_them() {
+        let old = plan(V6_1, Variant::Whole, TESTS.into_iter());
+        assert_eq!(
+            old,
+            "root live_forgery\nroot live_kernels\nnobody live_kernels\nroot live_recv\n"
+        );
+        let new = plan(V6_12, Variant::Whole, TESTS.into_iter());
+        assert!(new.ends_with("root live_recv\nnobody live_recv\n"), "{new}");
+        assert!(!new.contains("nobody live_forgery"), "{new}");
+    }
+
+    #[test]
+    fn without_a_connector_only_its_absence_is_tested() {
+        let plan = plan(V6_12, Variant::NoEvents, TESTS.into_iter());
+        assert_eq!(plan, "root live_kernels\nnobody live_kernels\n");
+    }
+
+    #[test]
+    fn the_table_has_a_line_for_each_machine() {
+        let outcome = |booted, verdict| Outcome {
+            kernel: "6.1.0-1-cloud-amd64".to_owned(),
+            variant: Variant::Whole,
+            boot: Boot { booted, all: Duration::from_millis(2500), verdict },
+        };
+        let outcomes = [
+            outcome(Some(Duration::from_secs(1)), Ok("all 2 runs passed".to_owned())),
+            outcome(None, Err("timed out".to_owned())),
+        ];
+        let expected = "\
+kernel                     connector                boot      all  result
+6.1.0-1-cloud-amd64        as it is                1.0 s    2.5 s  all 2 runs passed
+6.1.0-1-cloud-amd64        as it is                    -    2.5 s  timed out
+";
+        assert_eq!(table(&outcomes), expected);
+    }
+}

@@ -1,0 +1,111 @@
+//! What runs in the machine: test binaries that need nothing beside them.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::BufWriter;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::initramfs::Archive;
+use crate::command;
+use crate::workspace::cargo;
+
+const TARGET: &str = "x86_64-unknown-linux-gnu";
+
+/// The test target that is the first process of the machine.
+const INIT: &str = "vm_init";
+
+/// Where the kernel looks for its first process, and what that expects.
+const INIT_PATH: &str = "init";
+const PLAN: &str = "plan";
+const TESTS: &str = "tests";
+const MOUNT_POINTS: [&str; 4] = ["proc", "sys", "dev", "tmp"];
+
+/// The binaries by the name of their test target.
+#[derive(Debug)]
+pub(super) struct Binaries(BTreeMap<String, PathBuf>);
+
+/// Builds the live tests, linked statically, in a target folder of their own: with other flags in
+/// the common one, everything there would be built again.
+pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
+    let mut build = cargo();
+    build
+        .args(["test", "--no-run", "--quiet", "--message-format=json", "--target", TARGET])
+        // Not `--package`: the released crate that benches compare with has the same name.
+        .args(["--manifest-path=proc-connector/Cargo.toml", "--features=async-io,tokio"])
+        .args(["--test=live_*", "--test=no_alloc"])
+        .arg(format!("--test={INIT}"))
+        .arg("--target-dir")
+        .arg(target_dir)
+        .env("RUSTFLAGS", "-C target-feature=+crt-static")
+        // The emulator executes about a tenth of what the machine could.
+        .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
+        // Everything is in the memory of the machine.
+        .env("CARGO_PROFILE_DEV_STRIP", "symbols")
+        .env("CARGO_PROFILE_DEV_DEBUG", "0")
+        .env("CARGO_INCREMENTAL", "0");
+    for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
+        build.env_remove(variable);
+    }
+    eprintln!("building the tests, linked statically");
+    let binaries = Binaries(executables(&command::read(&mut build)?)?);
+    binaries.path(INIT)?;
+    Ok(binaries)
+}
+
+/// The executables of test targets in what cargo says of a build.
+fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
+    let mut executables = BTreeMap::new();
+    for line in messages.lines() {
+        let message: Value = serde_json::from_str(line).context("cargo wrote no JSON")?;
+        if let (Some(name), Some(path)) =
+            (message["target"]["name"].as_str(), message["executable"].as_str())
+        {
+            executables.insert(name.to_owned(), PathBuf::from(path));
+        }
+    }
+    Ok(executables)
+}
+
+impl Binaries {
+    /// The names of the tests, in alphabetical order.
+    pub(super) fn tests(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str).filter(|&name| name != INIT)
+    }
+
+    fn path(&self, name: &str) -> Result<&Path> {
+        self.0.get(name).map(PathBuf::as_path).with_context(|| format!("cargo built no {name}"))
+    }
+
+    /// Writes the file system of a machine that runs `plan`.
+    pub(super) fn write_initramfs(&self, plan: &str, path: &Path) -> Result<()> {
+        let file =
+            File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
+        let mut archive = Archive::new(BufWriter::new(file));
+        for folder in MOUNT_POINTS.into_iter().chain([TESTS]) {
+            archive.folder(folder)?;
+        }
+        archive.file(PLAN, false, plan.as_bytes())?;
+        archive.file(INIT_PATH, true, &fs::read(self.path(INIT)?)?)?;
+        for name in self.tests().filter(|name| plan.split_whitespace().any(|word| word == *name)) {
+            archive.file(&format!("{TESTS}/{name}"), true, &fs::read(self.path(name)?)?)?;
+        }
+        Ok(archive.finish()?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn executables_are_found_among_what_cargo_says() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"libc"},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"live_open"},"executable":"/target/live_open-1"}
+{"reason":"build-finished","success":true}"#;
+        let found = executables(messages).expect("JSON");
+        assert_eq!(found, [("live_open".to_owned(), PathBuf::from("/target/live_open-1"))].into());
+    }
+}

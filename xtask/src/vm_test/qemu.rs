@@ -1,0 +1,139 @@
+//! Boots a machine, shows what it prints, and waits for its verdict.
+
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+
+pub(super) const PROGRAM: &str = "qemu-system-x86_64";
+
+/// How the first process of the machine begins the lines that are its own.
+const MARK: &str = "vm-test: ";
+
+/// What became of a machine.
+#[derive(Debug)]
+pub(super) struct Boot {
+    /// How long it took to the first process.
+    pub(super) booted: Option<Duration>,
+    pub(super) all: Duration,
+    /// `Ok` if the machine said that everything passed.
+    pub(super) verdict: Result<String, String>,
+}
+
+/// Boots a kernel with a file system and waits until the machine is off.
+pub(super) fn boot(
+    kernel: &Path,
+    initramfs: &Path,
+    parameter: &str,
+    timeout: Duration,
+) -> Result<Boot> {
+    let start = Instant::now();
+    let mut machine = Machine(qemu(kernel, initramfs, parameter).spawn().context(PROGRAM)?);
+    let console = machine.0.stdout.take().context("the machine has no console")?;
+    let (sender, lines) = mpsc::channel();
+    thread::spawn(move || {
+        for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end().to_owned();
+            if sender.send(line).is_err() {
+                break;
+            }
+        }
+    });
+
+    let mut boot = Boot {
+        booted: None,
+        all: Duration::ZERO,
+        verdict: Err("ended before it said how it went".to_owned()),
+    };
+    loop {
+        match lines.recv_timeout(timeout.saturating_sub(start.elapsed())) {
+            Ok(line) => {
+                println!("| {line}");
+                if let Some(said) = said(&line) {
+                    boot.note(said, start.elapsed());
+                }
+            }
+            // The console is closed: the machine is off.
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                boot.verdict = Err(format!("timed out after {} s", timeout.as_secs()));
+                break;
+            }
+        }
+    }
+    boot.all = start.elapsed();
+    Ok(boot)
+}
+
+impl Boot {
+    /// Takes note of what the first process says.
+    fn note(&mut self, said: &str, after: Duration) {
+        if said.starts_with("booted ") {
+            self.booted = Some(after);
+        } else if said.starts_with("all ") && said.ends_with(" passed") {
+            self.verdict = Ok(said.to_owned());
+        } else if said.ends_with(" failed") || said.starts_with("init failed") {
+            self.verdict = Err(said.to_owned());
+        }
+    }
+}
+
+/// What the first process says, if it is its line. Something that a test left on the line may be
+/// in front of it.
+fn said(line: &str) -> Option<&str> {
+    line.split_once(MARK).map(|(_, said)| said)
+}
+
+fn qemu(kernel: &Path, initramfs: &Path, parameter: &str) -> Command {
+    let mut qemu = Command::new(PROGRAM);
+    qemu.args(["-accel", "tcg", "-cpu", "qemu64", "-m", "512", "-smp", "2"])
+        .args(["-nographic", "-no-reboot", "-nic", "none"])
+        .arg("-kernel")
+        .arg(kernel)
+        .arg("-initrd")
+        .arg(initramfs)
+        // A panic restarts the machine, which ends the emulator.
+        .args(["-append", &format!("console=ttyS0 quiet panic=-1 {parameter}")])
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped());
+    qemu
+}
+
+/// A running emulator, which ends with its handle.
+struct Machine(Child);
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        // It has ended, unless it took too long.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_final_line_makes_a_success() {
+        let verdict = |lines: &[&str]| {
+            let mut boot =
+                Boot { booted: None, all: Duration::ZERO, verdict: Err("ended".to_owned()) };
+            for said in lines.iter().copied().filter_map(said) {
+                boot.note(said, Duration::from_secs(3));
+            }
+            (boot.booted.is_some(), boot.verdict.is_ok())
+        };
+        assert_eq!(verdict(&["all 3 runs passed"]), (false, false));
+        assert_eq!(
+            verdict(&["vm-test: booted 6.1.0", "vm-test: live_open root: ok"]),
+            (true, false)
+        );
+        assert_eq!(verdict(&["vm-test: 1 of 3 runs failed"]), (false, false));
+        assert_eq!(verdict(&["left there vm-test: all 3 runs passed"]), (false, true));
+    }
+}
