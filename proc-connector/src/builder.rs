@@ -117,7 +117,7 @@ fn no_socket(error: io::Error) -> Error {
 
 fn not_bound(error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => Error::PermissionDenied,
+        Some(libc::EPERM | libc::EACCES) => handshake::forbidden(),
         _ => error.into(),
     }
 }

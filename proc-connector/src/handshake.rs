@@ -93,6 +93,19 @@ fn refused(error: io::Error) -> Error {
     }
 }
 
+/// Why the kernel does not let this process join the listeners: before Linux 6.6 it asks for
+/// `CAP_NET_ADMIN` first, and that must not send anybody for a privilege that would not help.
+pub(crate) fn forbidden() -> Error {
+    if has_proc_events() == Some(false) {
+        Error::ConnectorUnavailable
+    } else if namespace::is_initial(Namespace::User) == Some(false) {
+        // Whoever is root there has no privilege over the network namespace.
+        Error::NotInitialNamespace { kind: Namespace::User }
+    } else {
+        Error::PermissionDenied
+    }
+}
+
 /// Why the kernel took the request and did not answer.
 fn unanswered() -> Error {
     for kind in [Namespace::Pid, Namespace::User] {

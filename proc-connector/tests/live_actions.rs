@@ -12,7 +12,7 @@ use std::thread;
 use common::actor::{Actor, become_act, pause, say};
 use common::load::this_task;
 use common::watch::{Seen, Task, Watch};
-use common::{CAP_SETGID, CAP_SETUID, capable, named};
+use common::{CAP_SETGID, CAP_SETUID, named, need};
 use nix::sys::ptrace;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, raise};
@@ -208,9 +208,7 @@ fn starts_a_thread() {
 }
 
 fn user_ids_are_told_when_they_change() {
-    if !capable(CAP_SETUID, "CAP_SETUID") {
-        return;
-    }
+    need(CAP_SETUID, "CAP_SETUID");
     expect("changes_user_ids", |task| {
         let [(a, b), (c, d)] = IDS;
         vec![Seen::Uid { task, ruid: a, euid: b }, Seen::Uid { task, ruid: c, euid: d }]
@@ -233,9 +231,7 @@ fn changes_user_ids() {
 }
 
 fn group_ids_are_told_when_they_change() {
-    if !capable(CAP_SETGID, "CAP_SETGID") {
-        return;
-    }
+    need(CAP_SETGID, "CAP_SETGID");
     expect("changes_group_ids", |task| {
         let [(a, b), (c, d)] = IDS;
         vec![Seen::Gid { task, rgid: a, egid: b }, Seen::Gid { task, rgid: c, egid: d }]

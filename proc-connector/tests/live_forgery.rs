@@ -8,7 +8,7 @@ use common::raw::{GROUP, RawSocket, port};
 use common::tape::Tape;
 use common::watch::Seen;
 use common::wire::{EXEC, NLMSG_OVERRUN, NONE, event, message};
-use common::{CAP_NET_ADMIN, Deadline, capable, live, load, named};
+use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
 use proc_connector::{ProcConnector, ProcEvent, Received};
 
 fn main() -> ExitCode {
@@ -45,16 +45,14 @@ fn forge(connector: &ProcConnector) -> u64 {
 }
 
 fn batches_refuse_what_a_process_sent() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
     let mut connector = live();
-    let before = load::threads(2);
+    let mut threads = load::threads(2);
     let forged = forge(&connector);
-    let after = load::threads(2);
+    threads.extend(load::threads(2));
     let mut tape = Tape::default();
     let deadline = Deadline::new();
-    while !tape.has_exit_of(after[1]) {
+    while !tape.has_exits_of(&threads) {
         let left = deadline.left().expect("the exit of a thread that has ended");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             if let Received::Event(event) = received {
@@ -63,15 +61,13 @@ fn batches_refuse_what_a_process_sent() {
             tape.got.push(received.into());
         }
     }
-    tape.assert_has(&[before, after].concat());
+    tape.assert_has(&threads);
     assert_eq!(tape.lost(), 0);
     assert_refused(&connector, forged);
 }
 
 fn single_receives_refuse_what_a_process_sent() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
     let connector = live();
     let forged = forge(&connector);
     let thread = load::threads(1)[0];
@@ -89,9 +85,7 @@ fn single_receives_refuse_what_a_process_sent() {
 }
 
 fn a_loss_cannot_be_forged() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
     let mut connector = live();
     RawSocket::bound().send(&message(NLMSG_OVERRUN, &[]), port(&connector), 0);
     let mut tape = Tape::default();

@@ -4,13 +4,13 @@ mod common;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
 use common::raw::{RawSocket, Stamp, Witnessed};
 use common::tape::{Tape, catch_up};
-use common::{CAP_NET_ADMIN, capable, load, named};
+use common::{CAP_NET_ADMIN, Deadline, load, named, need, skip};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
@@ -18,65 +18,106 @@ fn main() -> ExitCode {
         what_a_sleeping_reader_loses_is_counted,
         what_a_slow_reader_loses_is_counted,
         what_a_reader_with_the_least_of_buffers_loses_is_counted,
+        what_was_lost_while_opening_is_not_counted_later,
     ];
     common::main(&[], &tests)
 }
 
 fn what_a_sleeping_reader_loses_is_counted() {
-    losing(256 << 10, |connector, tape| {
-        for _ in 0..5 {
-            // Two events each, of 832 bytes each: several times what the buffer holds.
-            load::threads(500);
-            while tape.record(connector, Duration::ZERO) {}
-        }
+    losing(&small(256 << 10), |connector, tape| {
+        // Two events each, of 832 bytes each: several times what the buffer holds.
         load::threads(500);
+        while tape.record(connector, Duration::ZERO) {}
     });
 }
 
 fn what_a_slow_reader_loses_is_counted() {
-    losing(64 << 10, |connector, tape| {
-        let done = AtomicBool::new(false);
+    losing(&small(64 << 10), |connector, tape| {
+        let made = AtomicUsize::new(0);
         thread::scope(|scope| {
             scope.spawn(|| {
-                load::threads(4_000);
-                done.store(true, Relaxed);
+                for _ in 0..1_000 {
+                    load::threads(1);
+                    made.fetch_add(1, Relaxed);
+                }
             });
-            while !done.load(Relaxed) {
+            // Half as often as the buffer is full.
+            for turn in 1..=10 {
+                while made.load(Relaxed) < turn * 100 {
+                    thread::yield_now();
+                }
                 tape.record(connector, Duration::ZERO);
-                thread::sleep(Duration::from_millis(2));
             }
         });
     });
 }
 
 fn what_a_reader_with_the_least_of_buffers_loses_is_counted() {
-    losing(0, |connector, tape| {
-        for burst in (1..40).cycle().take(400) {
+    losing(&small(0), |connector, tape| {
+        for burst in 1..40 {
             load::threads(burst);
             tape.record(connector, Duration::ZERO);
         }
     });
 }
 
-/// Lets a connector with that much of a buffer lose events by `load`, and holds what it delivers
-/// and what it says it lost against a witness that lost nothing.
-fn losing(receive_buffer: usize, load: impl Fn(&mut ProcConnector, &mut Tape)) {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer") {
-        return;
+fn what_was_lost_while_opening_is_not_counted_later() {
+    for _ in 0..50 {
+        let busy = AtomicBool::new(true);
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while busy.load(Relaxed) {
+                    load::threads(1);
+                }
+            });
+            let _stop = load::OnDrop(|| busy.store(false, Relaxed));
+            let open_under_load = || {
+                let connector = small(0)();
+                busy.store(false, Relaxed);
+                connector
+            };
+            losing(&open_under_load, |_, _| drop(load::threads(10)));
+        });
     }
+}
+
+/// Opens a connector with a receive buffer of that many bytes, or the least there is.
+fn small(receive_buffer: usize) -> impl Fn() -> ProcConnector {
+    move || {
+        let builder = ProcConnector::builder().receive_buffer(receive_buffer);
+        let connector = builder.open().expect("a live connector");
+        let granted = connector.stats().receive_buffer;
+        assert!(granted >= receive_buffer && granted < 2 * receive_buffer.max(4096), "{granted}");
+        connector
+    }
+}
+
+/// Lets a connector lose events, by `load` as often as that takes, and holds what it delivers and
+/// what it says it lost against a witness that lost nothing.
+fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &mut Tape)) {
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
-    let builder = ProcConnector::builder().receive_buffer(receive_buffer);
-    let mut connector = builder.open().expect("a live connector");
-    let granted = connector.stats().receive_buffer;
-    assert!(granted >= receive_buffer && granted < 2 * receive_buffer.max(4096), "{granted}");
+    let mut connector = open();
+    let tiny = connector.stats().receive_buffer < TINY;
     let mut tape = Tape::default();
 
     // From here ...
     let first = tape.settle(&mut connector);
     let lost_before = tape.lost();
-    load(&mut connector, &mut tape);
-    // ... to there, on each CPU.
-    let last = tape.settle(&mut connector);
+    let deadline = Deadline::new();
+    let last = loop {
+        load(&mut connector, &mut tape);
+        // ... to there, on each CPU.
+        let last = tape.settle(&mut connector);
+        if first.is_none() || last.is_none() || tape.lost() > lost_before {
+            break last;
+        }
+        assert!(deadline.left().is_some(), "nothing was lost");
+    };
+    let (Some(first), Some(last)) = (first, last) else {
+        assert!(tiny, "the machine is too busy");
+        skip("the machine is too busy for a buffer of a few events");
+    };
     catch_up(&witness, &mut witnessed, last.iter().copied());
 
     let ends: BTreeMap<u32, (Stamp, Stamp)> =
@@ -93,19 +134,19 @@ fn losing(receive_buffer: usize, load: impl Fn(&mut ProcConnector, &mut Tape)) {
     // Only an acknowledgement to somebody else on the machine, if lost, is counted and no event.
     assert!(
         (sent..=sent + acks.len() as u64).contains(&told),
-        "{received} received and {lost} lost of {sent}"
+        "{received} received and {lost} lost of {sent}, beside {} acknowledgements",
+        acks.len()
     );
-    assert!(lost > 0, "nothing was lost");
     assert_eq!(connector.stats().lost, tape.lost());
-    // Five events are lost again before the reader, told of a loss, has asked how many: those of the
-    // second time are then told with the first.
-    if granted > 5 * QUEUED_EVENT {
+    // A queue this short overruns again before the reader, told of it, has asked how many were lost:
+    // those of the second time are then told with the first.
+    if !tiny {
         assert_gaps_are_told(&tape, &ends, &witnessed);
     }
 }
 
-/// Bytes of receive buffer that an event takes.
-const QUEUED_EVENT: usize = 832;
+/// Bytes of receive buffer that hold some ten events.
+const TINY: usize = 10 << 10;
 
 /// Asserts that between the ends events of a CPU come in order, and that where some are missing a
 /// loss was told between the one before and the one after.

@@ -9,7 +9,7 @@ use std::thread;
 
 use common::raw::{RawSocket, Witnessed};
 use common::tape::Tape;
-use common::{CAP_NET_ADMIN, Deadline, capable, live, load, named};
+use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
@@ -31,8 +31,7 @@ fn two_at_once_hear_the_same_and_no_acknowledgement() {
     let threads = load::threads(20);
     for connector in [&mut first, &mut second] {
         let mut tape = Tape::default();
-        tape.mark(connector);
-        tape.assert_has(&threads);
+        tape.record_exits(connector, &threads);
         tape.assert_is_all_of(&witness, &mut witnessed);
     }
 }
@@ -51,16 +50,13 @@ fn eight_open_at_the_same_time() {
     let threads = load::threads(20);
     for mut connector in connectors {
         let mut tape = Tape::default();
-        tape.mark(&mut connector);
-        tape.assert_has(&threads);
+        tape.record_exits(&mut connector, &threads);
         assert_eq!(tape.lost(), 0);
     }
 }
 
 fn what_comes_before_the_acknowledgement_is_delivered() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     // The kernel sends events from here on, because of the witness.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let several_cpus = load::cpus().len() > 1;
@@ -71,7 +67,7 @@ fn what_comes_before_the_acknowledgement_is_delivered() {
                 load::threads(1);
             }
         });
-        let _stop = OnDrop(|| done.store(true, Relaxed));
+        let _stop = load::OnDrop(|| done.store(true, Relaxed));
         let deadline = Deadline::new();
         let (mut rounds, mut early) = (0, 0);
         while rounds < 50 || (early < 3 && several_cpus) {
@@ -95,15 +91,6 @@ fn what_comes_before_the_acknowledgement_is_delivered() {
     });
 }
 
-/// Runs a function in the end, panic or not.
-struct OnDrop<F: Fn()>(F);
-
-impl<F: Fn()> Drop for OnDrop<F> {
-    fn drop(&mut self) {
-        self.0();
-    }
-}
-
 fn subscribing_again_is_quiet_about_it() {
     let mut connector = live();
     let mut tape = Tape::default();
@@ -112,6 +99,5 @@ fn subscribing_again_is_quiet_about_it() {
     connector.unsubscribe().expect("a request sent");
     connector.subscribe().expect("a request sent");
     let threads = load::threads(3);
-    tape.mark(&mut connector);
-    tape.assert_has(&threads);
+    tape.record_exits(&mut connector, &threads);
 }

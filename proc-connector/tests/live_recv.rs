@@ -13,7 +13,7 @@ use common::load::this_task;
 use common::raw::{RawSocket, Witnessed};
 use common::tape::{Got, Tape, catch_up};
 use common::wire::EVENT_LEN;
-use common::{CAP_NET_ADMIN, Deadline, capable, live, load, named};
+use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::core::{Notification, Notifications};
@@ -116,7 +116,7 @@ fn a_small_buffer_is_refused_and_costs_nothing() {
     // The least that does.
     let mut tape = Tape::default();
     let mut buffer = [0; EVENT_LEN];
-    while !tape.has_exit_of(threads[4]) {
+    while !tape.has_exits_of(&threads) {
         record(&connector, &mut buffer, &mut tape);
     }
     tape.assert_has(&threads);
@@ -190,9 +190,7 @@ fn a_nonblocking_connector_would_block() {
 }
 
 fn a_signal_interrupts_and_costs_nothing() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let caught = Arc::new(AtomicBool::new(false));
     let handler = signal_hook::flag::register(SIGUSR1, Arc::clone(&caught)).expect("a handler");
@@ -203,7 +201,7 @@ fn a_signal_interrupts_and_costs_nothing() {
     let done = AtomicBool::new(false);
     let deadline = Deadline::new();
     thread::scope(|scope| {
-        let load = scope.spawn(|| {
+        let loader = scope.spawn(|| {
             let mut threads = Vec::new();
             while !done.load(Relaxed) {
                 pthread_kill(reader, Signal::SIGUSR1).expect("the reader lives");
@@ -213,6 +211,7 @@ fn a_signal_interrupts_and_costs_nothing() {
             }
             threads
         });
+        let stop = load::OnDrop(|| done.store(true, Relaxed));
         let mut buffer = [0; EVENT_LEN];
         while interrupted < 50 && deadline.left().is_some() {
             match connector.recv_raw_timeout(&mut buffer, LONG) {
@@ -221,14 +220,13 @@ fn a_signal_interrupts_and_costs_nothing() {
                 other => panic!("{other:?}"),
             }
         }
-        done.store(true, Relaxed);
-        threads.extend(load.join().expect("threads"));
+        drop(stop);
+        threads.extend(loader.join().expect("threads"));
     });
     assert!(interrupted >= 50, "{interrupted} interruptions");
     signal_hook::low_level::unregister(handler);
-    threads.extend(load::threads(1));
     let mut buffer = [0; EVENT_LEN];
-    while !tape.has_exit_of(threads[threads.len() - 1]) {
+    while !tape.has_exits_of(&threads) {
         record(&connector, &mut buffer, &mut tape);
     }
     tape.assert_has(&threads);
@@ -236,9 +234,7 @@ fn a_signal_interrupts_and_costs_nothing() {
 }
 
 fn an_overrun_is_told_and_counted() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let builder = ProcConnector::builder().receive_buffer_events(200);
     let connector = builder.open().expect("a live connector");
@@ -294,7 +290,7 @@ fn threads_can_share_a_connector() {
         let deadline = Deadline::new();
         let all_came = || {
             let tape = tape.lock().expect("no panic");
-            threads.iter().all(|&thread| tape.has_exit_of(thread))
+            tape.has_exits_of(&threads)
         };
         while deadline.left().is_some() && !all_came() {
             thread::sleep(Duration::from_millis(5));

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
 use common::tape::{Got, Tape};
-use common::{CAP_NET_ADMIN, Deadline, capable, live, load, named};
+use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::{Error, EventMask, ProcConnector};
@@ -34,9 +34,7 @@ fn main() -> ExitCode {
 }
 
 fn the_stream_is_what_was_sent_and_in_order() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let mut connector = live();
     let mut tape = Tape::default();
@@ -48,8 +46,7 @@ fn the_stream_is_what_was_sent_and_in_order() {
         // Some of it is read in between.
         tape.record(&mut connector, Duration::from_millis(1));
     }
-    tape.mark(&mut connector);
-    tape.assert_has(&threads);
+    tape.record_exits(&mut connector, &threads);
     tape.assert_is_all_of(&witness, &mut witnessed);
 }
 
@@ -65,8 +62,7 @@ fn read_piecemeal(limit: impl Fn(usize) -> usize) {
             tape.got.push(got.into());
         }
     }
-    tape.mark(&mut connector);
-    tape.assert_has(&threads);
+    tape.record_exits(&mut connector, &threads);
     tape.assert_is_all_of(&witness, &mut witnessed);
 }
 
@@ -120,7 +116,7 @@ fn a_nonblocking_connector_would_block() {
         drain_nonblocking(&mut connector, &mut tape);
         let threads = load::threads(2);
         let deadline = Deadline::new();
-        while !tape.has_exit_of(threads[1]) {
+        while !tape.has_exits_of(&threads) {
             assert!(deadline.left().is_some(), "{tape:?}");
             drain_nonblocking(&mut connector, &mut tape);
         }
@@ -170,7 +166,7 @@ fn after_a_shutdown_the_rest_can_be_drained() {
     assert!(matches!(ended, Some(Error::Shutdown)), "{ended:?}");
     let mut tape = Tape::default();
     let deadline = Deadline::new();
-    while !tape.has_exit_of(threads[4]) {
+    while !tape.has_exits_of(&threads) {
         assert!(deadline.left().is_some(), "{tape:?}");
         tape.record(&mut connector, Duration::ZERO);
     }
@@ -179,9 +175,7 @@ fn after_a_shutdown_the_rest_can_be_drained() {
 
 fn a_storm_of_signals_costs_nothing() {
     const SIGNALS: usize = 10_000;
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer") {
-        return;
-    }
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let caught = Arc::new(AtomicBool::new(false));
     let handler = signal_hook::flag::register(SIGUSR1, Arc::clone(&caught)).expect("a handler");
@@ -212,9 +206,8 @@ fn a_storm_of_signals_costs_nothing() {
         }
         load.join().expect("threads")
     });
-    tape.mark(&mut connector);
+    tape.record_exits(&mut connector, &threads);
     signal_hook::low_level::unregister(handler);
-    tape.assert_has(&threads);
     tape.assert_is_all_of(&witness, &mut witnessed);
 }
 

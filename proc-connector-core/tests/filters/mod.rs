@@ -17,7 +17,7 @@ pub(crate) const COREDUMP: u32 = 0x4000_0000;
 pub(crate) const EXIT: u32 = 0x8000_0000;
 
 /// An event as the kernel lays it out: the kind and the six words of the union.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Happening {
     pub(crate) what: u32,
     pub(crate) words: [u32; 6],

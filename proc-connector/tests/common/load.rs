@@ -38,3 +38,12 @@ pub(crate) fn thread_on(cpu: usize) -> u32 {
     };
     thread::spawn(on_cpu).join().expect("a thread that ends")
 }
+
+/// Runs a function in the end, panic or not: to stop a thread that a scope would wait for.
+pub(crate) struct OnDrop<F: Fn()>(pub(crate) F);
+
+impl<F: Fn()> Drop for OnDrop<F> {
+    fn drop(&mut self) {
+        self.0();
+    }
+}

@@ -10,10 +10,11 @@ pub(crate) mod tape;
 pub(crate) mod watch;
 pub(crate) mod wire;
 
+use std::panic::{catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use libtest_mimic::{Arguments, Trial};
+use libtest_mimic::{Arguments, Completion, Trial};
 use proc_connector::ProcConnector;
 
 /// A function under the name it has in the source.
@@ -48,9 +49,12 @@ pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) ->
     }
     let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
     let trial = |&(name, test): &Named| {
-        Trial::test(name, move || {
-            test();
-            Ok(())
+        Trial::ignorable_test(name, move || match catch_unwind(test) {
+            Ok(()) => Ok(Completion::Completed),
+            Err(payload) => match payload.downcast::<Skipped>() {
+                Ok(skipped) => Ok(Completion::ignored_with(skipped.0)),
+                Err(payload) => resume_unwind(payload),
+            },
         })
     };
     let ignored = missing.is_some() && !required;
@@ -58,6 +62,13 @@ pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) ->
     let trials = everywhere.iter().map(trial).chain(live).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
+
+/// Ends a test as one that could not be made, and is counted as ignored.
+pub(crate) fn skip(reason: &str) -> ! {
+    resume_unwind(Box::new(Skipped(reason.to_owned())))
+}
+
+struct Skipped(String);
 
 /// A connector with room for what a busy machine does during a test.
 pub(crate) fn live() -> ProcConnector {
@@ -75,6 +86,13 @@ pub(crate) fn capable(capability: u32, name: &str) -> bool {
         eprintln!("skipped: this part needs {name}");
     }
     capable
+}
+
+/// Skips the test where the process lacks a capability.
+pub(crate) fn need(capability: u32, name: &str) {
+    if !capable(capability, name) {
+        skip(&format!("needs {name}"));
+    }
 }
 
 pub(crate) const CAP_SETGID: u32 = 6;

@@ -44,6 +44,18 @@ impl RawSocket {
         Self { socket, listening: false }
     }
 
+    /// How many sockets on the machine are bound to the group.
+    pub(crate) fn bound_by_anyone() -> usize {
+        let sockets = std::fs::read_to_string("/proc/net/netlink").expect("/proc is mounted");
+        let is_bound = |line: &&str| {
+            let mut columns = line.split_whitespace().skip(1);
+            let (protocol, groups) = (columns.next(), columns.nth(1));
+            let groups = groups.and_then(|groups| u32::from_str_radix(groups, 16).ok());
+            protocol == Some("11") && groups.is_some_and(|groups| groups & GROUP != 0)
+        };
+        sockets.lines().filter(is_bound).count()
+    }
+
     /// One that the kernel sends events to.
     pub(crate) fn listening() -> Self {
         let mut raw = Self::bound();

@@ -1,6 +1,6 @@
 //! Everything that a connector delivers, events and losses, held against a witness.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use proc_connector::{Payload, ProcConnector, Received};
@@ -69,19 +69,34 @@ impl Tape {
 
     /// Makes a mark: a new thread, recorded up to its exit.
     pub(crate) fn mark(&mut self, connector: &mut ProcConnector) {
-        let mark = load::threads(1)[0];
+        self.record_exits(connector, &load::threads(1));
+    }
+
+    /// Records until each thread's exit has come, then asserts that each began once and ended once.
+    ///
+    /// That a thread was joined does not mean that its exit was sent, or in that order.
+    pub(crate) fn record_exits(&mut self, connector: &mut ProcConnector, threads: &[u32]) {
         let deadline = Deadline::new();
-        let mut from = self.got.len();
-        while !self.got[from..].iter().any(|got| got.is_exit_of(mark)) {
+        let mut missing: BTreeSet<u32> = threads.iter().copied().collect();
+        let mut from = 0;
+        loop {
+            for got in &self.got[from..] {
+                if let Got::Event { exited: Some(thread), .. } = got {
+                    missing.remove(thread);
+                }
+            }
+            if missing.is_empty() {
+                return self.assert_has(threads);
+            }
             from = self.got.len();
-            let left = deadline.left().expect("the exit of a thread that has ended");
+            let Some(left) = deadline.left() else { panic!("no exits of {missing:?}") };
             self.record(connector, left);
         }
     }
 
     /// Records until every CPU has delivered an event of now and nothing was lost meanwhile, and
-    /// gives these events, one for each CPU.
-    pub(crate) fn settle(&mut self, connector: &mut ProcConnector) -> Vec<Stamp> {
+    /// gives these events, one for each CPU; `None` if the machine is too busy for that.
+    pub(crate) fn settle(&mut self, connector: &mut ProcConnector) -> Option<Vec<Stamp>> {
         let deadline = Deadline::new();
         'again: loop {
             let mut marks = Vec::new();
@@ -89,7 +104,7 @@ impl Tape {
                 let thread = load::thread_on(cpu);
                 let mut from = self.got.len();
                 loop {
-                    assert!(deadline.left().is_some(), "the machine is too busy");
+                    deadline.left()?;
                     self.record(connector, Duration::from_millis(1));
                     let new = &self.got[from..];
                     if new.iter().any(|got| matches!(got, Got::Lost(_))) {
@@ -102,7 +117,7 @@ impl Tape {
                     from = self.got.len();
                 }
             }
-            return marks;
+            return Some(marks);
         }
     }
 
@@ -112,6 +127,10 @@ impl Tape {
 
     pub(crate) fn has_exit_of(&self, thread: u32) -> bool {
         self.got.iter().any(|got| got.is_exit_of(thread))
+    }
+
+    pub(crate) fn has_exits_of(&self, threads: &[u32]) -> bool {
+        threads.iter().all(|&thread| self.has_exit_of(thread))
     }
 
     /// The first and the last event of each CPU.

@@ -17,10 +17,13 @@ const TARGET: &str = "x86_64-unknown-linux-gnu";
 /// The test target that is the first process of the machine.
 const INIT: &str = "vm_init";
 
+/// The test targets that ask the kernel for something.
+const TESTS: [&str; 3] = ["live_*", "filter_kernel", "no_alloc"];
+
 /// Where the kernel looks for its first process, and what that expects.
 const INIT_PATH: &str = "init";
 const PLAN: &str = "plan";
-const TESTS: &str = "tests";
+const TEST_FOLDER: &str = "tests";
 const MOUNT_POINTS: [&str; 4] = ["proc", "sys", "dev", "tmp"];
 
 /// The binaries by the name of their test target.
@@ -35,7 +38,7 @@ pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
         .args(["test", "--no-run", "--quiet", "--message-format=json", "--target", TARGET])
         // Not `--package`: the released crate that benches compare with has the same name.
         .args(["--manifest-path=proc-connector/Cargo.toml", "--features=async-io,tokio"])
-        .args(["--test=live_*", "--test=no_alloc"])
+        .args(TESTS.map(|name| format!("--test={name}")))
         .arg(format!("--test={INIT}"))
         .arg("--target-dir")
         .arg(target_dir)
@@ -84,13 +87,13 @@ impl Binaries {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut archive = Archive::new(BufWriter::new(file));
-        for folder in MOUNT_POINTS.into_iter().chain([TESTS]) {
+        for folder in MOUNT_POINTS.into_iter().chain([TEST_FOLDER]) {
             archive.folder(folder)?;
         }
         archive.file(PLAN, false, plan.as_bytes())?;
         archive.file(INIT_PATH, true, &fs::read(self.path(INIT)?)?)?;
         for name in self.tests().filter(|name| plan.split_whitespace().any(|word| word == *name)) {
-            archive.file(&format!("{TESTS}/{name}"), true, &fs::read(self.path(name)?)?)?;
+            archive.file(&format!("{TEST_FOLDER}/{name}"), true, &fs::read(self.path(name)?)?)?;
         }
         Ok(archive.finish()?)
     }

@@ -41,13 +41,8 @@ impl<W: Write> Archive<W> {
         // ino, mode, uid, gid, nlink, mtime, filesize, major, minor, rmajor, rminor, namesize, and a
         // checksum that this format leaves 0.
         let fields = [self.entries, mode, 0, 0, 1, 0, file_length, 0, 0, 0, 0, name_length, 0];
-        let mut header = String::from("070701");
-        for field in fields {
-            header += &format!("{field:08x}");
-        }
-        header += path;
-        header.push('\0');
-        self.padded(header.as_bytes())?;
+        let fields = fields.map(|field| format!("{field:08x}")).concat();
+        self.padded(format!("070701{fields}{path}\0").as_bytes())?;
         self.padded(content)
     }
 

@@ -24,12 +24,12 @@ const FLAVOUR: &str = "-cloud-amd64";
 pub(super) fn fetch(series: &str, folder: &Path) -> Result<Kernel> {
     fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
     let known = command::read(Command::new("apt-cache").args(["--names-only", "search", PACKAGE]));
-    let name = newest(series, known.iter().flat_map(|list| list.split_whitespace()))
+    let name = newest(series, known.iter().flat_map(|list| list.lines()))
         .or_else(|| newest(series, cached(folder).iter().map(String::as_str)));
     let name = name.with_context(|| {
         format!(
-            "apt knows no {PACKAGE}{series}.*{FLAVOUR}: run apt-get update, and where it still \
-             does not, add Debian's backports to its sources"
+            "apt knows no {PACKAGE}{series}.*{FLAVOUR}: run apt-get update (Debian 12 has it among \
+             its security updates)"
         )
     })?;
     let image = folder.join(format!("{PACKAGE}{name}"));
@@ -39,11 +39,11 @@ pub(super) fn fetch(series: &str, folder: &Path) -> Result<Kernel> {
     Ok(Kernel { name, image })
 }
 
-/// The newest release of a series among the names of packages.
+/// The newest release of a series among lines that begin with the name of a package.
 fn newest<'a>(series: &str, packages: impl Iterator<Item = &'a str>) -> Option<String> {
     let start = format!("{series}.");
     packages
-        .filter_map(|package| package.strip_prefix(PACKAGE))
+        .filter_map(|line| line.split_whitespace().next()?.strip_prefix(PACKAGE))
         .filter(|name| name.starts_with(&start) && name.ends_with(FLAVOUR))
         .max_by_key(|name| numbers(name))
         .map(str::to_owned)
@@ -103,7 +103,7 @@ linux-image-6.12.10+deb12-cloud-amd64 - Linux 6.12 for x86-64 cloud (signed)";
 
     #[test]
     fn the_newest_of_a_series_is_taken() {
-        let newest = |series| newest(series, PACKAGES.split_whitespace());
+        let newest = |series| newest(series, PACKAGES.lines());
         assert_eq!(newest("6.1").as_deref(), Some("6.1.0-56-cloud-amd64"));
         assert_eq!(newest("6.12").as_deref(), Some("6.12.10+deb12-cloud-amd64"));
         assert_eq!(newest("6.18"), None);

@@ -14,6 +14,10 @@ pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 /// How the first process of the machine begins the lines that are its own.
 const MARK: &str = "vm-test: ";
 
+/// The console is what this program reads. A panic restarts the machine, which ends the emulator.
+/// The limit lets those without privilege have the receive buffer that the tests ask for.
+const PARAMETERS: &str = "console=ttyS0 quiet panic=-1 sysctl.net.core.rmem_max=134217728";
+
 /// What became of a machine.
 #[derive(Debug)]
 pub(super) struct Boot {
@@ -90,14 +94,14 @@ fn said(line: &str) -> Option<&str> {
 
 fn qemu(kernel: &Path, initramfs: &Path, parameter: &str) -> Command {
     let mut qemu = Command::new(PROGRAM);
-    qemu.args(["-accel", "tcg", "-cpu", "qemu64", "-m", "512", "-smp", "2"])
-        .args(["-nographic", "-no-reboot", "-nic", "none"])
+    qemu.args(["-accel", "tcg", "-cpu", "qemu64", "-m", "512", "-nic", "none", "-no-reboot"])
+        // Not `-nographic`, which has the firmware clear the terminal first.
+        .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
         .arg("-kernel")
         .arg(kernel)
         .arg("-initrd")
         .arg(initramfs)
-        // A panic restarts the machine, which ends the emulator.
-        .args(["-append", &format!("console=ttyS0 quiet panic=-1 {parameter}")])
+        .args(["-append", &format!("{PARAMETERS} {parameter}")])
         .stdin(Stdio::null())
         .stdout(Stdio::piped());
     qemu
