@@ -288,15 +288,15 @@ fn assert_has_all_exits(tape: &Tape, witness: &RawSocket, witnessed: &mut Witnes
 fn a_change_under_load_loses_nothing_and_repeats_nothing() {
     need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
-    let crowd: Vec<u32> = strangers(900).collect();
-    // Each lets all exits through.
-    #[expect(clippy::useless_vec, reason = "four kilobytes each are much for a stack")]
-    let filters = vec![
-        Filter::new(EventMask::EXIT),
-        Filter::new(EventMask::FORK | EventMask::EXIT).except_tgids(&crowd).expect("few enough"),
-        Filter::new(EventMask::EXIT | EventMask::COREDUMP),
-        Filter::default(),
-    ];
+    let crowd: Vec<u32> = strangers(400).collect();
+    let fork = EventMask::FORK;
+    // Each lets all exits through, with a program of its own length.
+    let filters = [(EventMask::empty(), 0), (fork, 400), (EventMask::SID, 20), (fork, 1)].map(
+        |(more, left_out)| {
+            let filter = Filter::new(EventMask::EXIT | more).except_tgids(&crowd[..left_out]);
+            filter.expect("few enough")
+        },
+    );
     let mut connector = open(&filters[0]);
     let mut tape = Tape::default();
     let done = AtomicBool::new(false);

@@ -17,7 +17,9 @@ use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::core::{Notification, Notifications};
-use proc_connector::{Error, ProcConnector, ProcEvent, Received, Result, parse_netlink_message};
+use proc_connector::{
+    Error, ExitStatus, ProcConnector, ProcEvent, Received, Result, parse_netlink_message,
+};
 use signal_hook::consts::SIGUSR1;
 
 fn main() -> ExitCode {
@@ -96,7 +98,7 @@ fn each_way_of_receiving_tells_the_life_of_a_child() {
             },
         ];
         assert_eq!(seen, expected, "{name}");
-        assert_eq!(seen[2].exit_status().and_then(|status| status.code()), Some(5));
+        assert_eq!(seen[2].exit_status().and_then(ExitStatus::code), Some(5));
         assert_eq!(child.wait().code(), Some(5));
     }
 }
