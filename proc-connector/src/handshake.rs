@@ -32,12 +32,15 @@ pub(crate) fn listen(socket: &NetlinkSocket) -> Result<Listening> {
     for _ in 0..ATTEMPTS {
         let request = Request::listen().with_ack(random());
         retry_on_interrupt(|| socket.send(&request.encode())).map_err(refused)?;
-        listening.overrun = false;
-        if find_ack(socket, &request, &mut listening)? {
-            return Ok(listening);
-        }
-        if !listening.overrun {
+        let overran_before = std::mem::take(&mut listening.overrun);
+        let acknowledged = find_ack(socket, &request, &mut listening)?;
+        if !acknowledged && !listening.overrun {
             return Err(unanswered());
+        }
+        // Once and for all attempts: the first batch tells what was lost.
+        listening.overrun |= overran_before;
+        if acknowledged {
+            return Ok(listening);
         }
     }
     Err(Error::NotAcknowledged)

@@ -8,16 +8,15 @@ mod strategy;
 use std::io::{ErrorKind, Read, Write};
 
 use filters::{Choice, EXEC, Happening, Set};
+use nix::sys::socket::getsockopt;
+use nix::{getsockopt_impl, sockopt_impl};
 use proc_connector::core::filter::MAX_PROGRAM_LEN;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, SockFilter, Socket, Type};
 use strategy::{choice, happening};
 
-/// Which of the events come through a socket that has the filter.
-fn pass(choice: &Choice, events: &[Happening]) -> Vec<[u8; 76]> {
-    let (mut sender, mut receiver) =
-        Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
+fn attach(socket: &Socket, choice: &Choice) {
     let nothing = proc_connector_sys::sock_filter { code: 0, jt: 0, jf: 0, k: 0 };
     let mut buffer = [nothing; MAX_PROGRAM_LEN];
     let program: Vec<SockFilter> = choice
@@ -27,7 +26,14 @@ fn pass(choice: &Choice, events: &[Happening]) -> Vec<[u8; 76]> {
         .iter()
         .map(|step| SockFilter::new(step.code, step.jt, step.jf, step.k))
         .collect();
-    receiver.attach_filter(&program).expect("a program that the kernel takes");
+    socket.attach_filter(&program).expect("a program that the kernel takes");
+}
+
+/// Which of the events come through a socket that has the filter.
+fn pass(choice: &Choice, events: &[Happening]) -> Vec<[u8; 76]> {
+    let (mut sender, mut receiver) =
+        Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
+    attach(&receiver, choice);
     receiver.set_nonblocking(true).expect("a socket");
 
     let mut passed = Vec::new();
@@ -62,16 +68,38 @@ proptest! {
     }
 }
 
+/// A filter with all that a filter can have, and these 1,024 ids.
+fn full(ids: impl Iterator<Item = u32>) -> Choice {
+    let tgids = Some((Set::Only, ids.take(1024).collect()));
+    Choice { mask: u32::MAX, processes_only: true, failures_only: true, tgids }
+}
+
 #[test]
 fn the_kernel_takes_a_filter_of_1024_ids() {
-    let tgids: Vec<u32> = (1..=1024).map(|n| n * 4093).collect();
-    let choice = Choice {
-        mask: u32::MAX,
-        processes_only: true,
-        failures_only: true,
-        tgids: Some((Set::Only, tgids.clone())),
-    };
     let exec = |tgid| Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
-    let events: Vec<Happening> = tgids.iter().flat_map(|&id| [exec(id), exec(id + 1)]).collect();
-    assert_eq!(pass(&choice, &events).len(), 1024);
+    let ids = (1..).map(|n| n * 4093);
+    let events: Vec<Happening> =
+        ids.clone().take(1024).flat_map(|id| [exec(id), exec(id + 1)]).collect();
+    assert_eq!(pass(&full(ids), &events).len(), 1024);
+}
+
+sockopt_impl!(
+    /// `SO_MEMINFO`: the counters of `sock_diag.h`.
+    MemInfo, GetOnly, libc::SOL_SOCKET, libc::SO_MEMINFO, [u32; 9]
+);
+
+#[test]
+fn two_filters_of_1024_ids_have_room_on_a_socket_of_old_kernels() {
+    // The default of `net.core.optmem_max` before Linux 6.7. A filter that replaces another needs
+    // room beside it.
+    const OPTMEM_MAX: u32 = 20_480;
+    const SK_MEMINFO_OPTMEM: usize = 6;
+    // Ids in a row, and such that the kernel would see as negative numbers on little-endian hosts.
+    for ids in [full(1..), full((0..).map(|n| n / 128 * 256 + 128 + n % 128))] {
+        let (_, receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("two sockets");
+        attach(&receiver, &ids);
+        let taken = getsockopt(&receiver, MemInfo).expect("a socket option")[SK_MEMINFO_OPTMEM];
+        assert!(taken > 1024 * 8, "{taken} bytes cannot hold so many instructions");
+        assert!(2 * taken < OPTMEM_MAX, "{taken} bytes");
+    }
 }

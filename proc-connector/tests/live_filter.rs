@@ -309,15 +309,23 @@ fn a_change_under_load_loses_nothing_and_repeats_nothing() {
             threads
         });
         let stop = load::OnDrop(|| done.store(true, Relaxed));
-        for filter in filters.iter().cycle().take(1_000) {
+        let change = |filter, connector: &mut ProcConnector, tape: &mut Tape| {
             connector.set_filter(filter).expect("a filter that the kernel takes");
-            tape.record(&mut connector, Duration::ZERO);
+            tape.record(connector, Duration::ZERO);
             thread::sleep(Duration::from_micros(100));
+        };
+        for _ in 0..250 {
+            change(&filters[2], &mut connector, &mut tape);
+            change(&filters[0], &mut connector, &mut tape);
+        }
+        assert!(tape.stamps().all(|stamp| stamp.what != FORK), "neither lets a fork through");
+        for filter in filters.iter().cycle().take(500) {
+            change(filter, &mut connector, &mut tape);
         }
         drop(stop);
         let threads = load.join().expect("threads");
         let deadline = Deadline::new();
-        while !tape.has_exits_of(&threads) {
+        while !tape.has_exits_of(&threads[threads.len() - 10..]) {
             tape.record(&mut connector, deadline.left().expect("the exits of all threads"));
         }
         // They were all in force for some of the time.

@@ -2,7 +2,6 @@
 
 mod common;
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
@@ -13,7 +12,6 @@ use common::raw::{RawSocket, Stamp, Witnessed};
 use common::tape::{Tape, catch_up};
 use common::{CAP_NET_ADMIN, Deadline, load, named, need, skip};
 use proc_connector::ProcConnector;
-use rustix::process::setpriority_process;
 
 fn main() -> ExitCode {
     let tests = named![
@@ -64,30 +62,24 @@ fn what_a_reader_with_the_least_of_buffers_loses_is_counted() {
 }
 
 fn what_was_lost_while_opening_is_not_counted_later() {
-    let cpu = load::cpus()[0];
-    // Threads that are preferred to the one that opens interrupt it everywhere.
-    let busy = AtomicBool::new(true);
-    thread::scope(|scope| {
-        for _ in 0..2 {
+    for _ in 0..100 {
+        let busy = AtomicBool::new(true);
+        thread::scope(|scope| {
             scope.spawn(|| {
-                load::stay_on(cpu);
                 while busy.load(Relaxed) {
                     load::threads(1);
                 }
             });
-        }
-        let opener = scope.spawn(|| {
-            let _stop = load::OnDrop(|| busy.store(false, Relaxed));
-            load::stay_on(cpu);
-            setpriority_process(None, 19).expect("anybody may be less important");
-            (0..50).map(|_| small(0)()).collect::<Vec<_>>()
+            let stop = load::OnDrop(|| busy.store(false, Relaxed));
+            let open_under_load = || {
+                let connector = small(0)();
+                busy.store(false, Relaxed);
+                connector
+            };
+            losing(&open_under_load, |_, _| drop(load::threads(10)));
+            drop(stop);
         });
-        for connector in opener.join().expect("connectors") {
-            let connector = Cell::new(Some(connector));
-            let opened = || connector.take().expect("once");
-            losing(&opened, |_, _| drop(load::threads(10)));
-        }
-    });
+    }
 }
 
 /// Opens a connector with a receive buffer of that many bytes, or the least there is.

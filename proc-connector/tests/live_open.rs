@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         eight_open_at_the_same_time,
         what_comes_before_the_acknowledgement_is_delivered,
         subscribing_again_is_quiet_about_it,
+        unsubscribing_twice_takes_nothing_from_others,
     ];
     common::main(&[], &tests)
 }
@@ -100,4 +101,15 @@ fn subscribing_again_is_quiet_about_it() {
     connector.subscribe().expect("a request sent");
     let threads = load::threads(3);
     tape.record_exits(&mut connector, &threads);
+}
+
+fn unsubscribing_twice_takes_nothing_from_others() {
+    let mut first = live();
+    let second = live();
+    // Kernels before 6.6 would take each for that of another listener.
+    for _ in 0..3 {
+        second.unsubscribe().expect("a request sent");
+    }
+    drop(second);
+    Tape::default().mark(&mut first);
 }

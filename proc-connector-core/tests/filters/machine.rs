@@ -23,6 +23,7 @@ pub(crate) fn run(program: &[sock_filter], datagram: &[u8]) -> u32 {
             0x1d => jump_if(a == x),
             0x35 => jump_if(a >= k),
             0x45 => jump_if(a & k != 0),
+            0x74 => a >>= k,
             0x06 => return k,
             other => panic!("instruction {other:#x}"),
         }

@@ -44,27 +44,6 @@ pub(crate) fn stay_on(cpu: usize) {
     sched_setaffinity(Pid::from_raw(0), &only).expect("a CPU of the allowed");
 }
 
-fn number(id: Pid) -> u32 {
-    id.as_raw().try_into().expect("ids are positive")
-}
-
-/// The CPUs that this process may use.
-pub(crate) fn cpus() -> Vec<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).expect("a set of CPUs");
-    (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true)).collect()
-}
-
-/// Makes a thread that ends on the CPU, so that this is where its exit is sent from.
-pub(crate) fn thread_on(cpu: usize) -> u32 {
-    let on_cpu = move || {
-        let mut only = CpuSet::new();
-        only.set(cpu).expect("a CPU that exists");
-        sched_setaffinity(Pid::from_raw(0), &only).expect("a CPU of the allowed");
-        number(gettid())
-    };
-    thread::spawn(on_cpu).join().expect("a thread that ends")
-}
-
 /// Runs a function in the end, panic or not: to stop a thread that a scope would wait for.
 pub(crate) struct OnDrop<F: Fn()>(pub(crate) F);
 
