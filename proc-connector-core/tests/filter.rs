@@ -102,29 +102,36 @@ fn each_choice_does_what_it_says() {
 
 #[test]
 fn a_set_holds_1024_ids_and_says_no_to_one_more() {
-    let most: Vec<u32> = (0..1024).map(|n| n * 4093).collect();
-    for set in [Set::Only, Set::Except] {
-        let choice = Choice {
-            mask: u32::MAX,
-            processes_only: true,
-            failures_only: true,
-            tgids: Some((set, most.clone())),
-        };
-        let program = compile(&choice.filter());
-        // BPF_MAXINSNS of the kernel.
-        assert!(program.len() <= MAX_PROGRAM_LEN && program.len() <= 4096, "{}", program.len());
-        for &tgid in &most {
-            for tgid in [tgid, tgid + 1] {
-                let event = Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
-                assert_eq!(run(&program, &event.datagram()) != 0, choice.wants(&event), "{tgid}");
-            }
+    // Ids of three bytes, and of four.
+    for distance in [4093, 4_194_301] {
+        let most: Vec<u32> = (0..1024).map(|n| n * distance).collect();
+        for set in [Set::Only, Set::Except] {
+            assert_finds_each(&Choice {
+                mask: u32::MAX,
+                processes_only: true,
+                failures_only: true,
+                tgids: Some((set, most.clone())),
+            });
         }
     }
+    let most: Vec<u32> = (0..1024).collect();
     let repeated = [most.clone(), most.clone()].concat();
     assert!(Filter::default().only_tgids(&repeated).is_ok(), "the same ids again");
-    let more = [&most[..], &[1]].concat();
+    let more = [&most[..], &[1024]].concat();
     let error = Filter::default().only_tgids(&more).expect_err("one more");
     assert!(matches!(error, TooManyTgids { given: 1025, .. }), "{error}");
+}
+
+/// Asserts of each id in the set and of its neighbours that the program knows whether it is there.
+fn assert_finds_each(choice: &Choice) {
+    let program = compile(&choice.filter());
+    // BPF_MAXINSNS of the kernel.
+    assert!(program.len() <= MAX_PROGRAM_LEN && program.len() <= 4096, "{}", program.len());
+    let (_, tgids) = choice.tgids.as_ref().expect("a set");
+    for tgid in tgids.iter().flat_map(|&id| [id.wrapping_sub(1), id, id + 1, id ^ 1 << 24]) {
+        let event = Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
+        assert_eq!(run(&program, &event.datagram()) != 0, choice.wants(&event), "{tgid}");
+    }
 }
 
 #[test]

@@ -77,10 +77,13 @@ fn full(ids: impl Iterator<Item = u32>) -> Choice {
 #[test]
 fn the_kernel_takes_a_filter_of_1024_ids() {
     let exec = |tgid| Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
-    let ids = (1..).map(|n| n * 4093);
-    let events: Vec<Happening> =
-        ids.clone().take(1024).flat_map(|id| [exec(id), exec(id + 1)]).collect();
-    assert_eq!(pass(&full(ids), &events).len(), 1024);
+    // Ids of three bytes, and of four.
+    for distance in [4093, 4_194_301] {
+        let ids = (0..).map(|n| n * distance);
+        let events: Vec<Happening> =
+            ids.clone().take(1024).flat_map(|id| [exec(id), exec(id + 1)]).collect();
+        assert_eq!(pass(&full(ids), &events).len(), 1024);
+    }
 }
 
 sockopt_impl!(

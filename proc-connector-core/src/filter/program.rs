@@ -183,25 +183,37 @@ impl Assembler<'_> {
     }
 
     /// Ends the program with `found` if the accumulator is in the set, and with `missing` if not.
+    ///
+    /// The kernel makes two instructions of a comparison with what it takes for a negative number
+    /// (`bpf_convert_filter` in `net/core/filter.c`). Here that would be every other id of a
+    /// little-endian host, whose first byte is loaded last. That byte is zero in the ids of all
+    /// processes (`PID_MAX_LIMIT`), so it is shifted out where it is zero in all of the set.
     fn search(&mut self, set: &TgidSet, found: u32, missing: u32) {
-        self.search_slice(set.as_slice(), found, missing);
+        let ids = set.as_slice();
+        let unused = if ids.iter().all(|id| id.trailing_zeros() >= 8) { 8 } else { 0 };
+        if unused > 0 {
+            self.push(sys::BPF_JMP | sys::BPF_JSET | sys::BPF_K, 0, 1, 0xff);
+            self.give(missing);
+            self.push(sys::BPF_ALU | sys::BPF_RSH | sys::BPF_K, 0, 0, unused);
+        }
+        self.search_slice(ids, unused, found, missing);
     }
 
     /// A tree of comparisons down to a few ids, which are tried one by one. Conditional jumps
     /// reach 255 instructions, so each end of the tree has its own results, and a jump over a
     /// whole branch is an unconditional one.
-    fn search_slice(&mut self, ids: &[u32], found: u32, missing: u32) {
+    fn search_slice(&mut self, ids: &[u32], unused: u32, found: u32, missing: u32) {
         if ids.len() > usize::from(TRIED) {
             let (low, high) = ids.split_at(ids.len() / 2);
-            self.push(sys::BPF_JMP | sys::BPF_JGE | sys::BPF_K, 0, 1, high[0]);
+            self.push(sys::BPF_JMP | sys::BPF_JGE | sys::BPF_K, 0, 1, high[0] >> unused);
             self.push(sys::BPF_JMP | sys::BPF_JA, 0, 0, number(search_len(low.len())));
-            self.search_slice(low, found, missing);
-            self.search_slice(high, found, missing);
+            self.search_slice(low, unused, found, missing);
+            self.search_slice(high, unused, found, missing);
             return;
         }
         // A hit jumps over the ids that are left and the miss.
         for (left, &id) in (1..=TRIED).rev().skip(usize::from(TRIED) - ids.len()).zip(ids) {
-            self.push(sys::BPF_JMP | sys::BPF_JEQ | sys::BPF_K, left, 0, id);
+            self.push(sys::BPF_JMP | sys::BPF_JEQ | sys::BPF_K, left, 0, id >> unused);
         }
         self.give(missing);
         self.give(found);
@@ -229,7 +241,10 @@ impl Assembler<'_> {
 }
 
 /// Ids tried one by one at the ends of a search.
-const TRIED: u8 = 16;
+///
+/// Each end takes room for its own results, and room is scarce: before Linux 6.7 a socket has 20,480
+/// bytes (`net.core.optmem_max`) for its program and the one that replaces it.
+const TRIED: u8 = 128;
 
 /// Instructions of a search among a number of ids.
 const fn search_len(ids: usize) -> usize {

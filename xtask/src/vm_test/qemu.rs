@@ -94,7 +94,10 @@ fn said(line: &str) -> Option<&str> {
 
 fn qemu(kernel: &Path, initramfs: &Path, parameter: &str) -> Command {
     let mut qemu = Command::new(PROGRAM);
-    qemu.args(["-accel", "tcg", "-cpu", "qemu64", "-m", "512", "-nic", "none", "-no-reboot"])
+    // Without `rdrand`, nothing happens in the machine that a kernel would take for random, and who
+    // asks it for random numbers waits for ever.
+    qemu.args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "512"])
+        .args(["-nic", "none", "-no-reboot"])
         // Not `-nographic`, which has the firmware clear the terminal first.
         .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
         .arg("-kernel")
