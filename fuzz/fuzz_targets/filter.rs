@@ -16,15 +16,17 @@ use proc_connector_sys::sock_filter;
 /// The mask, processes only, failures only, and a set of ids to follow or to leave out.
 type Parts = (u32, bool, bool, Option<(bool, Vec<u16>)>);
 
-fuzz_target!(|input: (Parts, u32, [u16; 6])| {
-    let ((mask, processes_only, failures_only, tgids), what, words) = input;
+fuzz_target!(|input: (Parts, bool, u32, [u16; 6])| {
+    let ((mask, processes_only, failures_only, tgids), high, what, words) = input;
+    // Few different numbers, so that they are often the same, with low bits or with high ones.
+    let number = |number: u16| u32::from(number) << if high { 16 } else { 0 };
     let tgids = tgids.map(|(only, mut ids)| {
         ids.truncate(1024);
         let set = if only { Set::Only } else { Set::Except };
-        (set, ids.into_iter().map(u32::from).collect())
+        (set, ids.into_iter().map(number).collect())
     });
     let choice = Choice { mask, processes_only, failures_only, tgids };
-    let event = Happening { what, words: words.map(u32::from) };
+    let event = Happening { what, words: words.map(number) };
     let (filter, datagram) = (choice.filter(), event.datagram());
 
     let mut buffer = [sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; MAX_PROGRAM_LEN];

@@ -99,7 +99,7 @@ impl Builder {
             self.coalesce.unwrap_or(COALESCE),
             listening.overrun,
         );
-        ProcConnector::from_parts(transport, listening.early, self.nonblocking)
+        ProcConnector::from_parts(transport, listening.early, listening.requests, self.nonblocking)
     }
 }
 

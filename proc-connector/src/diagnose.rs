@@ -127,8 +127,13 @@ fn proc_events() -> Finding {
         Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
         Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
             .remedy(Error::ConnectorUnavailable.to_string()),
-        None => finding(CHECK, Verdict::Fails, "there is no /proc/net/connector here")
-            .remedy(Error::NotInitialNamespace { kind: Namespace::Network }.to_string()),
+        None => {
+            finding(CHECK, Verdict::Fails, "there is no /proc/net/connector here").remedy(format!(
+                "{}; if this is it: {}",
+                Error::NotInitialNamespace { kind: Namespace::Network },
+                Error::ConnectorUnavailable
+            ))
+        }
     }
 }
 

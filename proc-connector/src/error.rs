@@ -93,8 +93,8 @@ pub enum Error {
 
     /// The kernel has the connector, and yet did not acknowledge the request to listen.
     #[error(
-        "the kernel did not acknowledge the request to listen, for no reason that could be found: \
-         the connector is there, and this process is in the initial namespaces"
+        "the kernel did not acknowledge the request to listen, and nothing in /proc says why: \
+         `proc-connector doctor` shows what was found"
     )]
     NotAcknowledged,
 }

@@ -18,6 +18,8 @@ pub(crate) struct Listening {
     pub(crate) early: VecDeque<Box<[u8]>>,
     /// Events were dropped meanwhile.
     pub(crate) overrun: bool,
+    /// How often the kernel was asked. Before 6.6 it counts each as a listener of its own.
+    pub(crate) requests: u32,
 }
 
 /// How often to ask again when the acknowledgement may have been among dropped events.
@@ -29,18 +31,34 @@ const ATTEMPTS: usize = 8;
 /// (`drivers/connector/connector.c`): if it cannot be found then, it will not come.
 pub(crate) fn listen(socket: &NetlinkSocket) -> Result<Listening> {
     let mut listening = Listening::default();
+    let result = ask(socket, &mut listening);
+    if result.is_err() {
+        ignore(socket, listening.requests);
+    }
+    result.map(|()| listening)
+}
+
+/// Takes LISTEN requests back. Nobody is told of a failure: this is the way out.
+pub(crate) fn ignore(socket: &NetlinkSocket, requests: u32) {
+    for _ in 0..requests {
+        let _ = retry_on_interrupt(|| socket.send(&Request::ignore().encode()));
+    }
+}
+
+fn ask(socket: &NetlinkSocket, listening: &mut Listening) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let request = Request::listen().with_ack(random());
         retry_on_interrupt(|| socket.send(&request.encode())).map_err(refused)?;
+        listening.requests += 1;
         let overran_before = std::mem::take(&mut listening.overrun);
-        let acknowledged = find_ack(socket, &request, &mut listening)?;
+        let acknowledged = find_ack(socket, &request, listening)?;
         if !acknowledged && !listening.overrun {
             return Err(unanswered());
         }
         // Once and for all attempts: the first batch tells what was lost.
         listening.overrun |= overran_before;
         if acknowledged {
-            return Ok(listening);
+            return Ok(());
         }
     }
     Err(Error::NotAcknowledged)

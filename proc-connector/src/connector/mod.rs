@@ -9,10 +9,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 use std::time::Duration;
 
-use proc_connector_core::{Filter, Request};
+use proc_connector_core::Filter;
 
 use crate::builder::Builder;
 use crate::error::{Error, Result};
+use crate::handshake;
 use crate::received::Batch;
 use crate::shutdown::Shutdown;
 use crate::stash::Stash;
@@ -74,6 +75,7 @@ impl ProcConnector {
     pub(crate) fn from_parts(
         transport: SocketTransport,
         early: VecDeque<Box<[u8]>>,
+        requests: u32,
         nonblocking: bool,
     ) -> Result<Self> {
         let connector = Self {
@@ -82,7 +84,7 @@ impl ProcConnector {
             counters: Counters::default(),
             shutdown: Arc::new(EventFd::new()?),
             nonblocking: AtomicBool::new(false),
-            listens: AtomicU32::new(1),
+            listens: AtomicU32::new(requests),
         };
         if nonblocking {
             connector.set_nonblocking()?;
@@ -180,10 +182,7 @@ impl ProcConnector {
 
 impl Drop for ProcConnector {
     fn drop(&mut self) {
-        for _ in 0..*self.listens.get_mut() {
-            // Nobody is left to be told of a failure.
-            let _ = retry_on_interrupt(|| self.transport.socket.send(&Request::ignore().encode()));
-        }
+        handshake::ignore(&self.transport.socket, *self.listens.get_mut());
     }
 }
 

@@ -35,8 +35,8 @@ impl ProcConnector {
     ///
     /// [`Error::Os`] if the request could not be sent.
     pub fn unsubscribe(&self) -> Result<()> {
-        // Kernels since 6.6 remember who listens and ignore what is too much.
-        for _ in 0..self.listens.swap(0, Ordering::Relaxed).max(1) {
+        // Kernels before 6.6 only count: one IGNORE more than LISTENs would take another's away.
+        for _ in 0..self.listens.swap(0, Ordering::Relaxed) {
             retry_on_interrupt(|| self.transport.socket.send(&Request::ignore().encode()))?;
         }
         Ok(())
