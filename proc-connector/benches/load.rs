@@ -7,7 +7,7 @@ mod support;
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use proc_connector::{Filter, Payload, ProcConnector, Received};
 use proc_connector_peer::ProcEvent as PeerEvent;
@@ -72,17 +72,22 @@ fn table(forkers: usize, rounds: usize, time: Duration) {
         "CPU ns/event",
         "lost %",
     );
-    for (index, (name, _)) in listeners.iter().enumerate() {
+    for (index, (name, listener)) in listeners.iter().enumerate() {
         let rates = column(index, |round| round.rate);
         let rate = median(&rates);
-        println!(
-            "{name:<28} {rate:>10.0} {:>18} {:>12.2} {:>9.2} {:>12.0} {:>8.2}",
+        print!(
+            "{name:<28} {rate:>10.0} {:>18} {:>12.2} {:>9.2}",
             spread(&rates),
             rate / unwatched,
             rate / peer,
-            median(&column(index, |round| round.cost)),
-            median(&column(index, |round| round.lost)) * 100.0,
         );
+        if *listener == Listener::Nobody {
+            println!(" {:>12} {:>8}", "-", "-");
+        } else {
+            let cost = median(&column(index, |round| round.cost));
+            let lost = median(&column(index, |round| round.lost));
+            println!(" {cost:>12.0} {:>8.2}", lost * 100.0);
+        }
     }
 }
 
@@ -118,11 +123,30 @@ fn round(listener: Listener, forkers: usize, time: Duration) -> Round {
 /// How often a listener looks whether it should stop.
 const GLANCE: Duration = Duration::from_millis(100);
 
+/// When a listener stops: once nothing comes any more, or soon after it was told to if the rest of the
+/// machine goes on.
+struct Stop<'a> {
+    told: &'a AtomicBool,
+    since: Option<Instant>,
+}
+
+impl<'a> Stop<'a> {
+    fn new(told: &'a AtomicBool) -> Self {
+        Self { told, since: None }
+    }
+
+    fn is_due(&mut self, quiet: bool) -> bool {
+        self.told.load(Relaxed)
+            && (quiet || self.since.get_or_insert_with(Instant::now).elapsed() > 3 * GLANCE)
+    }
+}
+
 fn listen(coalesce: Duration, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Duration) {
     let builder = ProcConnector::builder().coalesce(coalesce);
     let mut connector = builder.open().expect("a live connector");
     ready.store(true, Relaxed);
     let (start, mut events, mut sum) = (thread_time(), 0, 0);
+    let mut stop = Stop::new(stop);
     loop {
         let before = events;
         for received in connector.recv_batch_timeout(GLANCE).expect("a batch") {
@@ -131,7 +155,7 @@ fn listen(coalesce: Duration, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Du
                 sum ^= event.timestamp_ns();
             }
         }
-        if events == before && stop.load(Relaxed) {
+        if stop.is_due(events == before) {
             std::hint::black_box(sum);
             return (events, thread_time().saturating_sub(start));
         }
@@ -142,12 +166,13 @@ fn listen_with_peer(ready: &AtomicBool, stop: &AtomicBool) -> (u64, Duration) {
     let connector = proc_connector_peer::ProcConnector::new().expect("0.3.0 opens");
     ready.store(true, Relaxed);
     let (start, mut events, mut buffer) = (thread_time(), 0, [0; 4096]);
+    let mut stop = Stop::new(stop);
     loop {
-        match connector.recv_timeout(&mut buffer, GLANCE) {
-            Ok(Some(_)) => events += 1,
-            Ok(None) if stop.load(Relaxed) => return (events, thread_time().saturating_sub(start)),
-            // Nothing for a while, or an overrun, which it does not count.
-            Ok(None) | Err(_) => {}
+        let received = connector.recv_timeout(&mut buffer, GLANCE);
+        events += u64::from(matches!(received, Ok(Some(_))));
+        // An error is an overrun, which it does not count.
+        if stop.is_due(matches!(received, Ok(None))) {
+            return (events, thread_time().saturating_sub(start));
         }
     }
 }
@@ -158,10 +183,14 @@ fn latency(times: usize) {
     let mut connector = ProcConnector::builder().filter(own).open().expect("a live connector");
     let peer = proc_connector_peer::ProcConnector::new().expect("0.3.0 opens");
     let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let mut buffer = [0; 4096];
     for _ in 0..times {
-        while connector.recv_batch_timeout(GLANCE).expect("a batch").count() > 0 {}
-        ours.push(after_a_pause(|delays| {
-            for received in connector.recv_batch().expect("a batch") {
+        let over = Instant::now() + GLANCE;
+        while connector.recv_batch_timeout(Duration::ZERO).expect("a batch").count() > 0
+            && Instant::now() < over
+        {}
+        ours.extend(after_a_pause(|delays| {
+            for received in connector.recv_batch_timeout(GLANCE).expect("a batch") {
                 if let Received::Event(event) = received {
                     if let Payload::Fork(fork) = event.payload() {
                         delays.note(fork.child_tgid(), event.timestamp_ns());
@@ -169,11 +198,13 @@ fn latency(times: usize) {
                 }
             }
         }));
-        let mut buffer = [0; 4096];
-        while let Ok(Some(_)) | Err(_) = peer.recv_timeout(&mut buffer, GLANCE) {}
-        theirs.push(after_a_pause(|delays| {
-            let event = peer.recv(&mut buffer);
-            if let Ok(PeerEvent::Fork { child_tgid, timestamp_ns, .. }) = event {
+        let over = Instant::now() + GLANCE;
+        while !matches!(peer.recv_timeout(&mut buffer, Duration::ZERO), Ok(None))
+            && Instant::now() < over
+        {}
+        theirs.extend(after_a_pause(|delays| {
+            let event = peer.recv_timeout(&mut buffer, GLANCE);
+            if let Ok(Some(PeerEvent::Fork { child_tgid, timestamp_ns, .. })) = event {
                 delays.note(child_tgid, timestamp_ns);
             }
         }));
@@ -200,16 +231,17 @@ impl Delays {
 }
 
 /// Has a thread made after a pause that a thread made before it sleeps through, and gives the delay
-/// of the second.
-fn after_a_pause(mut receive: impl FnMut(&mut Delays)) -> f64 {
+/// of the second; `None` if the listener lost it.
+fn after_a_pause(mut receive: impl FnMut(&mut Delays)) -> Option<f64> {
     let sleeper = thread::spawn(|| {
         thread::sleep(Duration::from_millis(20));
         thread::spawn(|| {}).join().expect("a thread that ends");
     });
     let mut delays = Delays::default();
-    while delays.0.len() < 2 {
+    let start = Instant::now();
+    while delays.0.len() < 2 && start.elapsed() < 10 * GLANCE {
         receive(&mut delays);
     }
     sleeper.join().expect("a thread that ends");
-    delays.0[1]
+    delays.0.get(1).copied()
 }

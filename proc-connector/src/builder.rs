@@ -9,7 +9,7 @@ use proc_connector_core::cn_msg::CN_IDX_PROC;
 use crate::connector::ProcConnector;
 use crate::error::{Error, Result};
 use crate::handshake;
-use crate::sys::NetlinkSocket;
+use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport::{QUEUED_EVENT, Selection, SocketTransport};
 
 /// Options for a [`ProcConnector`], from [`ProcConnector::builder`].
@@ -85,6 +85,9 @@ impl Builder {
     /// [`Error::ConnectorUnavailable`], [`Error::NotAcknowledged`], and [`Error::Os`] for what the
     /// system says beyond those.
     pub fn open(&self) -> Result<ProcConnector> {
+        // First, so that nothing can fail between the kernel's yes and a connector that takes it
+        // back when it is dropped.
+        let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(no_socket)?;
         socket.set_receive_buffer(self.receive_buffer.unwrap_or(RECEIVE_BUFFER))?;
         let granted = socket.receive_buffer()?;
@@ -99,7 +102,12 @@ impl Builder {
             self.coalesce.unwrap_or(COALESCE),
             listening.overrun,
         );
-        ProcConnector::from_parts(transport, listening.early, listening.requests, self.nonblocking)
+        let connector =
+            ProcConnector::from_parts(transport, shutdown, listening.early, listening.requests);
+        if self.nonblocking {
+            connector.set_nonblocking()?;
+        }
+        Ok(connector)
     }
 }
 

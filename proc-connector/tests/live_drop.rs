@@ -6,12 +6,17 @@
 
 mod common;
 
+use std::fs::File;
+use std::os::fd::AsRawFd;
 use std::panic::resume_unwind;
+use std::path::Path;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::raw::{RawSocket, Stamp};
 use common::{Deadline, live, load, named, skip};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
@@ -20,8 +25,20 @@ fn main() -> ExitCode {
         subscribing_twice_leaves_silence_too,
         unsubscribing_leaves_silence_at_once,
         a_panic_leaves_silence_too,
+        an_open_that_fails_halfway_leaves_silence,
     ];
+    // Before anything here has listened.
+    let silent = RawSocket::try_bound().is_some_and(|ear| falls_silent(&ear, &mut Vec::new()));
+    SILENT_AT_FIRST.store(silent, Relaxed);
     common::main(&[], &tests)
+}
+
+static SILENT_AT_FIRST: AtomicBool = AtomicBool::new(false);
+
+/// Whether all listeners that this machine ever had were these tests, and none was killed: it is
+/// one of `cargo xtask vm-test`.
+fn is_for_tests_only() -> bool {
+    Path::new("/plan").is_file()
 }
 
 fn a_dropped_connector_leaves_silence() {
@@ -65,6 +82,25 @@ fn a_panic_leaves_silence_too() {
     });
 }
 
+fn an_open_that_fails_halfway_leaves_silence() {
+    leaves_silence(|connector| {
+        drop(connector);
+        let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+        let file = File::open("/proc/self/stat").expect("/proc is mounted");
+        let next = u64::try_from(file.as_raw_fd()).expect("a descriptor");
+        drop(file);
+        let mut opened = 0;
+        // Room for none of the descriptors that a connector has, for some, for all.
+        for room in 0..8 {
+            setrlimit(Resource::RLIMIT_NOFILE, next + room, hard).expect("a lower limit");
+            opened += usize::from(ProcConnector::new().is_ok());
+        }
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
+        assert!((1..8).contains(&opened), "{opened} of 8 were opened");
+        opened
+    });
+}
+
 /// Opens a connector, lets `leave` have it, and listens whether the kernel still sends events.
 /// `leave` says how many requests it made that the kernel acknowledges.
 fn leaves_silence(mut leave: impl FnMut(ProcConnector) -> usize) {
@@ -73,6 +109,8 @@ fn leaves_silence(mut leave: impl FnMut(ProcConnector) -> usize) {
         let ear = RawSocket::bound();
         if !falls_silent(&ear, &mut Vec::new()) {
             if RawSocket::bound_by_anyone() == 1 {
+                let left_here = SILENT_AT_FIRST.load(Relaxed) || is_for_tests_only();
+                assert!(!left_here, "a connector has left the kernel sending events");
                 skip("a listener that was killed has left the kernel sending events");
             }
             continue;

@@ -127,7 +127,7 @@ fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &m
     let (events, acks): (Vec<&Stamp>, Vec<_>) = sent.partition(|stamp| stamp.what != 0);
     let is_between = |stamp: &Stamp| {
         let (first, last) = ends[&stamp.cpu];
-        is_after(*stamp, first) && !is_after(*stamp, last)
+        stamp.is_after(first) && !stamp.is_after(last)
     };
     let received = tape.stamps().filter(is_between).count() as u64;
     let missing = tape.lost() - lost_before;
@@ -161,13 +161,13 @@ fn assert_gaps_are_told(tape: &Tape, ends: &BTreeMap<u32, (Stamp, Stamp)>, witne
         };
         let (first, last) = ends[&stamp.cpu];
         let has_begun = previous.contains_key(&stamp.cpu) || stamp == first;
-        if !has_begun || is_after(stamp, last) {
+        if !has_begun || stamp.is_after(last) {
             continue;
         }
         let Some((before, losses_then)) = previous.insert(stamp.cpu, (stamp, losses)) else {
             continue;
         };
-        assert!(is_after(stamp, before), "{stamp:?} comes after {before:?}");
+        assert!(stamp.is_after(before), "{stamp:?} comes after {before:?}");
         let passed = witnessed.between(before, stamp);
         let missing = passed[1..passed.len() - 1].iter().filter(|stamp| stamp.what != 0).count();
         if missing > 0 {
@@ -176,9 +176,4 @@ fn assert_gaps_are_told(tape: &Tape, ends: &BTreeMap<u32, (Stamp, Stamp)>, witne
         }
     }
     assert!(gaps > 0);
-}
-
-/// Whether an event of the same CPU is later: numbers wrap.
-fn is_after(stamp: Stamp, other: Stamp) -> bool {
-    (1..1 << 31).contains(&stamp.seq.wrapping_sub(other.seq))
 }

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
+use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
 use common::tape::Tape;
@@ -17,6 +18,7 @@ fn main() -> ExitCode {
         two_at_once_hear_the_same_and_no_acknowledgement,
         eight_open_at_the_same_time,
         what_comes_before_the_acknowledgement_is_delivered,
+        an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too,
         subscribing_again_is_quiet_about_it,
         unsubscribing_twice_takes_nothing_from_others,
     ];
@@ -89,6 +91,50 @@ fn what_comes_before_the_acknowledgement_is_delivered() {
         }
         // With one CPU there is nobody to make events meanwhile.
         assert!(early > 0 || !several_cpus);
+    });
+}
+
+fn an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too() {
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+    // The kernel sends events from here on, because of the witness.
+    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
+    let cpu = load::cpus()[0];
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // On one CPU, so that now and then they interrupt the opening between its steps.
+        for _ in 0..2 {
+            scope.spawn(|| {
+                load::stay_on(cpu);
+                while !done.load(Relaxed) {
+                    load::threads(1);
+                }
+            });
+        }
+        let open_until_interrupted = || {
+            let _stop = load::OnDrop(|| done.store(true, Relaxed));
+            load::stay_on(cpu);
+            let deadline = Deadline::long();
+            loop {
+                assert!(deadline.left().is_some(), "no event ever comes before");
+                witnessed.add(&witness.drain());
+                let mut connector = live();
+                let news = witness.drain();
+                witnessed.add(&news);
+                let mut tape = Tape::default();
+                tape.record(&mut connector, Duration::ZERO);
+                // If it is the only acknowledgement of the time, it is this connector's.
+                let mut acks = news.iter().filter(|stamp| stamp.what == 0);
+                let (Some(ack), None) = (acks.next(), acks.next()) else { continue };
+                // One CPU's come in their order.
+                if tape.stamps().any(|stamp| stamp.cpu == ack.cpu && ack.is_after(stamp)) {
+                    tape.mark(&mut connector);
+                    tape.assert_is_all_of(&witness, &mut witnessed);
+                    return;
+                }
+            }
+        };
+        let opener = scope.spawn(open_until_interrupted);
+        opener.join().expect("the opener's own assertions hold");
     });
 }
 

@@ -201,12 +201,14 @@ fn a_signal_interrupts_and_costs_nothing() {
     let mut tape = Tape::default();
     let (mut interrupted, mut threads) = (0, Vec::new());
     let done = AtomicBool::new(false);
-    let deadline = Deadline::new();
+    let deadline = Deadline::long();
     thread::scope(|scope| {
         let loader = scope.spawn(|| {
             let mut threads = Vec::new();
             while !done.load(Relaxed) {
                 pthread_kill(reader, Signal::SIGUSR1).expect("the reader lives");
+                // If an event came with the signal, the reader would be told of that instead.
+                thread::sleep(Duration::from_micros(200));
                 threads.extend(load::threads(1));
                 // Long enough for the reader to wait for something.
                 thread::sleep(Duration::from_micros(200));
@@ -225,8 +227,7 @@ fn a_signal_interrupts_and_costs_nothing() {
         drop(stop);
         threads.extend(loader.join().expect("threads"));
     });
-    // Where signal and event come together, on a single slow CPU, few are told of the signal.
-    assert!(interrupted > 0, "no interruption");
+    assert!(interrupted >= 50, "{interrupted} interruptions");
     signal_hook::low_level::unregister(handler);
     let mut buffer = [0; EVENT_LEN];
     while !tape.has_exits_of(&threads) {
@@ -253,7 +254,11 @@ fn an_overrun_is_told_and_counted() {
                 match connector.recv_raw_timeout(&mut buffer, Duration::from_millis(10)) {
                     Ok(Some(len)) => tape.got.extend(got(&buffer[..len])),
                     Ok(None) => mark = load::thread_on(cpu),
-                    Err(Error::Overrun) => overruns += 1,
+                    Err(Error::Overrun) => {
+                        overruns += 1;
+                        // The mark may be among what was lost.
+                        mark = load::thread_on(cpu);
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }

@@ -1,24 +1,17 @@
 //! Datagrams laid out by hand at the offsets of the kernel's headers, without this crate's encoder.
 
-#![allow(dead_code, reason = "every test binary includes this file and uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "every test binary includes this file and uses a part of it"
+)]
 
+#[path = "../kinds/mod.rs"]
+mod kinds;
+
+pub(crate) use kinds::*;
 use proc_connector_core::{Ack, ByteOrder, Control, EventRecord, Notification, Notifications};
 use proc_connector_core::{ParseError, Payload};
-
-// `enum proc_cn_event` of cn_proc.h.
-pub(crate) const NONE: u32 = 0;
-pub(crate) const FORK: u32 = 0x0000_0001;
-pub(crate) const EXEC: u32 = 0x0000_0002;
-pub(crate) const UID: u32 = 0x0000_0004;
-pub(crate) const GID: u32 = 0x0000_0040;
-pub(crate) const SID: u32 = 0x0000_0080;
-pub(crate) const PTRACE: u32 = 0x0000_0100;
-pub(crate) const COMM: u32 = 0x0000_0200;
-pub(crate) const NONZERO_EXIT: u32 = 0x2000_0000;
-pub(crate) const COREDUMP: u32 = 0x4000_0000;
-pub(crate) const EXIT: u32 = 0x8000_0000;
-/// A bit that no kernel has used so far.
-pub(crate) const NEW_KIND: u32 = 0x0000_0400;
 
 /// Each kind with a name, and the least bytes of `event_data` it needs.
 pub(crate) const KINDS: [(u32, usize); 9] = [

@@ -1,20 +1,17 @@
 //! Filters and events made up at random, and what the one says of the other, worked out from the
 //! numbers alone: without this crate's views, and without its programs.
 
-#![allow(dead_code, reason = "every test binary includes this file and uses a part of it")]
+#![allow(
+    dead_code,
+    unused_imports,
+    reason = "every test binary includes this file and uses a part of it"
+)]
 
+#[path = "../kinds/mod.rs"]
+mod kinds;
+
+pub(crate) use kinds::*;
 use proc_connector_core::{EventMask, Filter};
-
-// `enum proc_cn_event` of cn_proc.h.
-pub(crate) const FORK: u32 = 0x0000_0001;
-pub(crate) const EXEC: u32 = 0x0000_0002;
-pub(crate) const UID: u32 = 0x0000_0004;
-pub(crate) const GID: u32 = 0x0000_0040;
-pub(crate) const SID: u32 = 0x0000_0080;
-pub(crate) const PTRACE: u32 = 0x0000_0100;
-pub(crate) const COMM: u32 = 0x0000_0200;
-pub(crate) const COREDUMP: u32 = 0x4000_0000;
-pub(crate) const EXIT: u32 = 0x8000_0000;
 
 /// An event as the kernel lays it out: the kind and the six words of the union.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

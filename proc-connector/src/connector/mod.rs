@@ -74,22 +74,18 @@ impl ProcConnector {
 
     pub(crate) fn from_parts(
         transport: SocketTransport,
+        shutdown: EventFd,
         early: VecDeque<Box<[u8]>>,
         requests: u32,
-        nonblocking: bool,
-    ) -> Result<Self> {
-        let connector = Self {
+    ) -> Self {
+        Self {
             transport,
             stash: Stash::new(early),
             counters: Counters::default(),
-            shutdown: Arc::new(EventFd::new()?),
+            shutdown: Arc::new(shutdown),
             nonblocking: AtomicBool::new(false),
             listens: AtomicU32::new(requests),
-        };
-        if nonblocking {
-            connector.set_nonblocking()?;
         }
-        Ok(connector)
     }
 
     /// Totals since the connector was opened.

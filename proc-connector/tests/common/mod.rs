@@ -108,6 +108,11 @@ impl Deadline {
         Self(Instant::now() + Duration::from_secs(10))
     }
 
+    /// The same for what comes by chance.
+    pub(crate) fn long() -> Self {
+        Self(Instant::now() + Duration::from_secs(60))
+    }
+
     /// What is left, or `None` when it is over.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.checked_duration_since(Instant::now())

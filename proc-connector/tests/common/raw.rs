@@ -23,6 +23,13 @@ pub(crate) struct Stamp {
     pub(crate) timestamp_ns: u64,
 }
 
+impl Stamp {
+    /// Whether it comes after another of the same CPU: numbers wrap.
+    pub(crate) fn is_after(self, other: Self) -> bool {
+        (1..1 << 31).contains(&self.seq.wrapping_sub(other.seq))
+    }
+}
+
 /// A socket bound to the group of the process events.
 #[derive(Debug)]
 pub(crate) struct RawSocket {
@@ -33,15 +40,20 @@ pub(crate) struct RawSocket {
 impl RawSocket {
     /// One that asks for nothing: it hears what others have asked for.
     pub(crate) fn bound() -> Self {
-        let flags = SocketFlags::CLOEXEC;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::DGRAM, flags, Some(CONNECTOR));
-        let socket = socket.expect("a netlink socket");
+        Self::try_bound().expect("a bound netlink socket")
+    }
+
+    /// The same, where the kernel allows it.
+    pub(crate) fn try_bound() -> Option<Self> {
+        let (family, kind, flags) =
+            (AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC);
+        let socket = socket_with(family, kind, flags, Some(CONNECTOR)).ok()?;
         let size = 128 << 20;
         set_socket_recv_buffer_size_force(&socket, size)
             .or_else(|_| set_socket_recv_buffer_size(&socket, size))
             .expect("a buffer");
-        bind(&socket, &SocketAddrNetlink::new(0, GROUP)).expect("a bound socket");
-        Self { socket, listening: false }
+        bind(&socket, &SocketAddrNetlink::new(0, GROUP)).ok()?;
+        Some(Self { socket, listening: false })
     }
 
     /// How many sockets on the machine are bound to the group.
