@@ -64,6 +64,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 pub mod cn_msg;
+pub mod context;
 pub mod filter;
 pub mod netlink;
 pub mod proc_event;
@@ -77,6 +78,7 @@ mod request;
 mod status;
 
 pub use cn_msg::CnMsg;
+pub use context::{Args, Context};
 pub use encode::{EncodeError, EventData, EventRecord};
 pub use error::{Layer, ParseError};
 pub use filter::{Filter, TooManyTgids};

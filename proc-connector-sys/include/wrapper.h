@@ -4,4 +4,5 @@
 #include <linux/connector.h>
 #include <linux/cn_proc.h>
 #include <linux/filter.h>
+#include <linux/bpf.h>
 #include <linux/sock_diag.h>

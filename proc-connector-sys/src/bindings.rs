@@ -95,9 +95,28 @@ pub const BPF_TXA: u32 = 128;
 pub const BPF_MEMWORDS: u32 = 16;
 pub const BPF_NET_OFF: i32 = -1048576;
 pub const BPF_LL_OFF: i32 = -2097152;
+pub const BPF_JMP32: u32 = 6;
+pub const BPF_ALU64: u32 = 7;
+pub const BPF_DW: u32 = 24;
+pub const BPF_ATOMIC: u32 = 192;
+pub const BPF_MOV: u32 = 176;
+pub const BPF_END: u32 = 208;
+pub const BPF_TO_LE: u32 = 0;
+pub const BPF_TO_BE: u32 = 8;
+pub const BPF_JNE: u32 = 80;
+pub const BPF_JLT: u32 = 160;
+pub const BPF_JLE: u32 = 176;
+pub const BPF_JSGT: u32 = 96;
+pub const BPF_JSLE: u32 = 208;
+pub const BPF_CALL: u32 = 128;
+pub const BPF_EXIT: u32 = 144;
+pub const BPF_PSEUDO_MAP_FD: u32 = 1;
+pub const BPF_PSEUDO_MAP_VALUE: u32 = 2;
+pub const BPF_OBJ_NAME_LEN: u32 = 16;
 pub type __kernel_sa_family_t = core::ffi::c_ushort;
 pub type __u8 = core::ffi::c_uchar;
 pub type __u16 = core::ffi::c_ushort;
+pub type __s32 = core::ffi::c_int;
 pub type __u32 = core::ffi::c_uint;
 pub type __u64 = core::ffi::c_ulonglong;
 pub type __kernel_pid_t = core::ffi::c_int;
@@ -535,6 +554,259 @@ const _: () = {
     ["Offset of field: sock_fprog::len"][::core::mem::offset_of!(sock_fprog, len) - 0usize];
     ["Offset of field: sock_fprog::filter"][::core::mem::offset_of!(sock_fprog, filter) - 8usize];
 };
+pub const BPF_MAP_CREATE: bpf_cmd = 0;
+pub const BPF_PROG_LOAD: bpf_cmd = 5;
+pub type bpf_cmd = core::ffi::c_uint;
+pub const BPF_MAP_TYPE_ARRAY: bpf_map_type = 2;
+pub const BPF_MAP_TYPE_RINGBUF: bpf_map_type = 27;
+pub type bpf_map_type = core::ffi::c_uint;
+pub const BPF_PROG_TYPE_SOCKET_FILTER: bpf_prog_type = 1;
+pub type bpf_prog_type = core::ffi::c_uint;
+pub const BPF_F_MMAPABLE: core::ffi::c_uint = 1024;
+#[repr(C, align(8))]
+#[derive(Debug, Copy, Clone)]
+pub struct bpf_attr_map_create {
+    pub map_type: __u32,
+    pub key_size: __u32,
+    pub value_size: __u32,
+    pub max_entries: __u32,
+    pub map_flags: __u32,
+    pub inner_map_fd: __u32,
+    pub numa_node: __u32,
+    pub map_name: [core::ffi::c_char; 16usize],
+    pub map_ifindex: __u32,
+    pub btf_fd: __u32,
+    pub btf_key_type_id: __u32,
+    pub btf_value_type_id: __u32,
+    pub btf_vmlinux_value_type_id: __u32,
+    pub map_extra: __u64,
+    pub value_type_btf_obj_fd: __s32,
+    pub map_token_fd: __s32,
+    pub excl_prog_hash: __u64,
+    pub excl_prog_hash_size: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of bpf_attr_map_create"][::core::mem::size_of::<bpf_attr_map_create>() - 96usize];
+    ["Alignment of bpf_attr_map_create"][::core::mem::align_of::<bpf_attr_map_create>() - 8usize];
+    ["Offset of field: bpf_attr_map_create::map_type"]
+        [::core::mem::offset_of!(bpf_attr_map_create, map_type) - 0usize];
+    ["Offset of field: bpf_attr_map_create::key_size"]
+        [::core::mem::offset_of!(bpf_attr_map_create, key_size) - 4usize];
+    ["Offset of field: bpf_attr_map_create::value_size"]
+        [::core::mem::offset_of!(bpf_attr_map_create, value_size) - 8usize];
+    ["Offset of field: bpf_attr_map_create::max_entries"]
+        [::core::mem::offset_of!(bpf_attr_map_create, max_entries) - 12usize];
+    ["Offset of field: bpf_attr_map_create::map_flags"]
+        [::core::mem::offset_of!(bpf_attr_map_create, map_flags) - 16usize];
+    ["Offset of field: bpf_attr_map_create::inner_map_fd"]
+        [::core::mem::offset_of!(bpf_attr_map_create, inner_map_fd) - 20usize];
+    ["Offset of field: bpf_attr_map_create::numa_node"]
+        [::core::mem::offset_of!(bpf_attr_map_create, numa_node) - 24usize];
+    ["Offset of field: bpf_attr_map_create::map_name"]
+        [::core::mem::offset_of!(bpf_attr_map_create, map_name) - 28usize];
+    ["Offset of field: bpf_attr_map_create::map_ifindex"]
+        [::core::mem::offset_of!(bpf_attr_map_create, map_ifindex) - 44usize];
+    ["Offset of field: bpf_attr_map_create::btf_fd"]
+        [::core::mem::offset_of!(bpf_attr_map_create, btf_fd) - 48usize];
+    ["Offset of field: bpf_attr_map_create::btf_key_type_id"]
+        [::core::mem::offset_of!(bpf_attr_map_create, btf_key_type_id) - 52usize];
+    ["Offset of field: bpf_attr_map_create::btf_value_type_id"]
+        [::core::mem::offset_of!(bpf_attr_map_create, btf_value_type_id) - 56usize];
+    ["Offset of field: bpf_attr_map_create::btf_vmlinux_value_type_id"]
+        [::core::mem::offset_of!(bpf_attr_map_create, btf_vmlinux_value_type_id) - 60usize];
+    ["Offset of field: bpf_attr_map_create::map_extra"]
+        [::core::mem::offset_of!(bpf_attr_map_create, map_extra) - 64usize];
+    ["Offset of field: bpf_attr_map_create::value_type_btf_obj_fd"]
+        [::core::mem::offset_of!(bpf_attr_map_create, value_type_btf_obj_fd) - 72usize];
+    ["Offset of field: bpf_attr_map_create::map_token_fd"]
+        [::core::mem::offset_of!(bpf_attr_map_create, map_token_fd) - 76usize];
+    ["Offset of field: bpf_attr_map_create::excl_prog_hash"]
+        [::core::mem::offset_of!(bpf_attr_map_create, excl_prog_hash) - 80usize];
+    ["Offset of field: bpf_attr_map_create::excl_prog_hash_size"]
+        [::core::mem::offset_of!(bpf_attr_map_create, excl_prog_hash_size) - 88usize];
+};
+#[repr(C, align(8))]
+#[derive(Copy, Clone)]
+pub struct bpf_attr_prog_load {
+    pub prog_type: __u32,
+    pub insn_cnt: __u32,
+    pub insns: __u64,
+    pub license: __u64,
+    pub log_level: __u32,
+    pub log_size: __u32,
+    pub log_buf: __u64,
+    pub kern_version: __u32,
+    pub prog_flags: __u32,
+    pub prog_name: [core::ffi::c_char; 16usize],
+    pub prog_ifindex: __u32,
+    pub expected_attach_type: __u32,
+    pub prog_btf_fd: __u32,
+    pub func_info_rec_size: __u32,
+    pub func_info: __u64,
+    pub func_info_cnt: __u32,
+    pub line_info_rec_size: __u32,
+    pub line_info: __u64,
+    pub line_info_cnt: __u32,
+    pub attach_btf_id: __u32,
+    pub __bindgen_anon_1: bpf_attr_prog_load_attach,
+    pub core_relo_cnt: __u32,
+    pub fd_array: __u64,
+    pub core_relos: __u64,
+    pub core_relo_rec_size: __u32,
+    pub log_true_size: __u32,
+    pub prog_token_fd: __s32,
+    pub fd_array_cnt: __u32,
+    pub signature: __u64,
+    pub signature_size: __u32,
+    pub keyring_id: __s32,
+}
+#[repr(C)]
+#[derive(Copy, Clone)]
+pub union bpf_attr_prog_load_attach {
+    pub attach_prog_fd: __u32,
+    pub attach_btf_obj_fd: __u32,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of bpf_attr_prog_load_attach"]
+        [::core::mem::size_of::<bpf_attr_prog_load_attach>() - 4usize];
+    ["Alignment of bpf_attr_prog_load_attach"]
+        [::core::mem::align_of::<bpf_attr_prog_load_attach>() - 4usize];
+    ["Offset of field: bpf_attr_prog_load_attach::attach_prog_fd"]
+        [::core::mem::offset_of!(bpf_attr_prog_load_attach, attach_prog_fd) - 0usize];
+    ["Offset of field: bpf_attr_prog_load_attach::attach_btf_obj_fd"]
+        [::core::mem::offset_of!(bpf_attr_prog_load_attach, attach_btf_obj_fd) - 0usize];
+};
+impl ::core::fmt::Debug for bpf_attr_prog_load_attach {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        write!(f, "bpf_attr_prog_load_attach {{ union }}")
+    }
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of bpf_attr_prog_load"][::core::mem::size_of::<bpf_attr_prog_load>() - 168usize];
+    ["Alignment of bpf_attr_prog_load"][::core::mem::align_of::<bpf_attr_prog_load>() - 8usize];
+    ["Offset of field: bpf_attr_prog_load::prog_type"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, prog_type) - 0usize];
+    ["Offset of field: bpf_attr_prog_load::insn_cnt"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, insn_cnt) - 4usize];
+    ["Offset of field: bpf_attr_prog_load::insns"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, insns) - 8usize];
+    ["Offset of field: bpf_attr_prog_load::license"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, license) - 16usize];
+    ["Offset of field: bpf_attr_prog_load::log_level"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, log_level) - 24usize];
+    ["Offset of field: bpf_attr_prog_load::log_size"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, log_size) - 28usize];
+    ["Offset of field: bpf_attr_prog_load::log_buf"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, log_buf) - 32usize];
+    ["Offset of field: bpf_attr_prog_load::kern_version"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, kern_version) - 40usize];
+    ["Offset of field: bpf_attr_prog_load::prog_flags"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, prog_flags) - 44usize];
+    ["Offset of field: bpf_attr_prog_load::prog_name"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, prog_name) - 48usize];
+    ["Offset of field: bpf_attr_prog_load::prog_ifindex"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, prog_ifindex) - 64usize];
+    ["Offset of field: bpf_attr_prog_load::expected_attach_type"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, expected_attach_type) - 68usize];
+    ["Offset of field: bpf_attr_prog_load::prog_btf_fd"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, prog_btf_fd) - 72usize];
+    ["Offset of field: bpf_attr_prog_load::func_info_rec_size"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, func_info_rec_size) - 76usize];
+    ["Offset of field: bpf_attr_prog_load::func_info"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, func_info) - 80usize];
+    ["Offset of field: bpf_attr_prog_load::func_info_cnt"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, func_info_cnt) - 88usize];
+    ["Offset of field: bpf_attr_prog_load::line_info_rec_size"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, line_info_rec_size) - 92usize];
+    ["Offset of field: bpf_attr_prog_load::line_info"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, line_info) - 96usize];
+    ["Offset of field: bpf_attr_prog_load::line_info_cnt"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, line_info_cnt) - 104usize];
+    ["Offset of field: bpf_attr_prog_load::attach_btf_id"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, attach_btf_id) - 108usize];
+    ["Offset of field: bpf_attr_prog_load::core_relo_cnt"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, core_relo_cnt) - 116usize];
+    ["Offset of field: bpf_attr_prog_load::fd_array"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, fd_array) - 120usize];
+    ["Offset of field: bpf_attr_prog_load::core_relos"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, core_relos) - 128usize];
+    ["Offset of field: bpf_attr_prog_load::core_relo_rec_size"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, core_relo_rec_size) - 136usize];
+    ["Offset of field: bpf_attr_prog_load::log_true_size"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, log_true_size) - 140usize];
+    ["Offset of field: bpf_attr_prog_load::prog_token_fd"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, prog_token_fd) - 144usize];
+    ["Offset of field: bpf_attr_prog_load::fd_array_cnt"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, fd_array_cnt) - 148usize];
+    ["Offset of field: bpf_attr_prog_load::signature"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, signature) - 152usize];
+    ["Offset of field: bpf_attr_prog_load::signature_size"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, signature_size) - 160usize];
+    ["Offset of field: bpf_attr_prog_load::keyring_id"]
+        [::core::mem::offset_of!(bpf_attr_prog_load, keyring_id) - 164usize];
+};
+impl ::core::fmt::Debug for bpf_attr_prog_load {
+    fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+        write!(
+            f,
+            "bpf_attr_prog_load {{ prog_type: {:?}, insn_cnt: {:?}, insns: {:?}, license: {:?}, log_level: {:?}, log_size: {:?}, log_buf: {:?}, kern_version: {:?}, prog_flags: {:?}, prog_name: {:?}, prog_ifindex: {:?}, expected_attach_type: {:?}, prog_btf_fd: {:?}, func_info_rec_size: {:?}, func_info: {:?}, func_info_cnt: {:?}, line_info_rec_size: {:?}, line_info: {:?}, line_info_cnt: {:?}, attach_btf_id: {:?}, __bindgen_anon_1: {:?}, core_relo_cnt: {:?}, fd_array: {:?}, core_relos: {:?}, core_relo_rec_size: {:?}, log_true_size: {:?}, prog_token_fd: {:?}, fd_array_cnt: {:?}, signature: {:?}, signature_size: {:?}, keyring_id: {:?} }}",
+            self.prog_type,
+            self.insn_cnt,
+            self.insns,
+            self.license,
+            self.log_level,
+            self.log_size,
+            self.log_buf,
+            self.kern_version,
+            self.prog_flags,
+            self.prog_name,
+            self.prog_ifindex,
+            self.expected_attach_type,
+            self.prog_btf_fd,
+            self.func_info_rec_size,
+            self.func_info,
+            self.func_info_cnt,
+            self.line_info_rec_size,
+            self.line_info,
+            self.line_info_cnt,
+            self.attach_btf_id,
+            self.__bindgen_anon_1,
+            self.core_relo_cnt,
+            self.fd_array,
+            self.core_relos,
+            self.core_relo_rec_size,
+            self.log_true_size,
+            self.prog_token_fd,
+            self.fd_array_cnt,
+            self.signature,
+            self.signature_size,
+            self.keyring_id
+        )
+    }
+}
+pub const BPF_FUNC_get_current_pid_tgid: bpf_func_id = 14;
+pub const BPF_FUNC_get_current_uid_gid: bpf_func_id = 15;
+pub const BPF_FUNC_get_current_comm: bpf_func_id = 16;
+pub const BPF_FUNC_skb_load_bytes: bpf_func_id = 26;
+pub const BPF_FUNC_get_current_task: bpf_func_id = 35;
+pub const BPF_FUNC_get_current_cgroup_id: bpf_func_id = 80;
+pub const BPF_FUNC_probe_read_user: bpf_func_id = 112;
+pub const BPF_FUNC_probe_read_kernel: bpf_func_id = 113;
+pub const BPF_FUNC_ktime_get_boot_ns: bpf_func_id = 125;
+pub const BPF_FUNC_ringbuf_reserve: bpf_func_id = 131;
+pub const BPF_FUNC_ringbuf_submit: bpf_func_id = 132;
+pub const BPF_FUNC_ringbuf_discard: bpf_func_id = 133;
+pub const BPF_FUNC_ringbuf_query: bpf_func_id = 134;
+pub const BPF_FUNC_get_current_task_btf: bpf_func_id = 158;
+pub type bpf_func_id = core::ffi::c_uint;
+pub const BPF_RB_NO_WAKEUP: core::ffi::c_uint = 1;
+pub const BPF_RB_FORCE_WAKEUP: core::ffi::c_uint = 2;
+pub const BPF_RINGBUF_BUSY_BIT: core::ffi::c_uint = 2147483648;
+pub const BPF_RINGBUF_DISCARD_BIT: core::ffi::c_uint = 1073741824;
+pub const BPF_RINGBUF_HDR_SZ: core::ffi::c_uint = 8;
 pub const SK_MEMINFO_RMEM_ALLOC: core::ffi::c_uint = 0;
 pub const SK_MEMINFO_RCVBUF: core::ffi::c_uint = 1;
 pub const SK_MEMINFO_WMEM_ALLOC: core::ffi::c_uint = 2;

@@ -9,13 +9,15 @@
 //! | `linux/connector.h` | [`cn_msg`], [`cb_id`], `CN_*` |
 //! | `linux/netlink.h` | [`nlmsghdr`], [`nlmsgerr`], [`sockaddr_nl`], `NLMSG_*`, `NLM_F_*`, the socket options in use |
 //! | `linux/filter.h` | [`sock_filter`], [`sock_fprog`], `BPF_*` of classic BPF |
+//! | `linux/bpf.h` | [`bpf_attr_map_create`], [`bpf_attr_prog_load`], and the `BPF_*` that a ring buffer and its program take |
 //! | `linux/sock_diag.h` | `SK_MEMINFO_*` |
 //!
 //! Enumerations are integers with constants, because a newer kernel may send a value that no list
 //! knows. Sizes and offsets are asserted at compile time.
 //!
 //! A struct that C nests in another keeps its own name ([`fork_proc_event`]); one that C leaves
-//! nameless has one made of its field ([`ack_proc_event`], [`proc_event_data`], [`id_proc_event_r`]).
+//! nameless has one made of its field ([`ack_proc_event`], [`proc_event_data`], [`id_proc_event_r`]); the requests that
+//! the union `bpf_attr` joins have those of their commands ([`bpf_attr_map_create`]).
 //!
 //! For parsing use `proc-connector-core`, for live events `proc-connector`.
 //!
@@ -35,6 +37,7 @@
 #[allow(
     missing_docs,
     non_camel_case_types,
+    non_upper_case_globals,
     clippy::pedantic,
     reason = "generated: names are C's, and the kernel's headers document them"
 )]

@@ -1,6 +1,7 @@
 //! Opening a connector the way one wants it.
 
 use std::io;
+use std::os::fd::AsFd;
 use std::time::Duration;
 
 use proc_connector_core::Filter;
@@ -10,7 +11,10 @@ use crate::connector::ProcConnector;
 use crate::error::{Error, Result};
 use crate::handshake;
 use crate::sys::{EventFd, NetlinkSocket};
-use crate::transport::{QUEUED_EVENT, Selection, SocketTransport};
+use crate::transport::{
+    Intake, NoRing, Notes, QUEUED_EVENT, RingError, RingQueue, Selection, Transport, event_room,
+    goes_deaf,
+};
 
 /// Options for a [`ProcConnector`], from [`ProcConnector::builder`].
 ///
@@ -30,12 +34,33 @@ use crate::transport::{QUEUED_EVENT, Selection, SocketTransport};
 #[must_use = "nothing happens before `open`"]
 pub struct Builder {
     filter: Filter,
-    receive_buffer: Option<usize>,
+    transport: Transport,
+    receive_buffer: Option<Room>,
     coalesce: Option<Duration>,
     nonblocking: bool,
+    context: bool,
+    argument_bytes: Option<usize>,
+}
+
+/// How large a buffer is.
+#[derive(Clone, Copy, Debug)]
+enum Room {
+    Bytes(usize),
+    Events(usize),
+}
+
+impl Room {
+    /// In bytes, where an event takes so many.
+    fn bytes(self, event: usize) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Events(events) => events.saturating_mul(event),
+        }
+    }
 }
 
 pub(crate) const RECEIVE_BUFFER: usize = 8 << 20;
+const ARGUMENT_BYTES: usize = 256;
 const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {
@@ -46,18 +71,29 @@ impl Builder {
         self
     }
 
-    /// The receive buffer in bytes as the kernel accounts them, 832 for an event; 8 MiB by default.
-    ///
-    /// With `CAP_NET_ADMIN` it is granted, without it is cut to twice `net.core.rmem_max`;
-    /// [`Stats::receive_buffer`](crate::Stats::receive_buffer) says what it became.
-    pub fn receive_buffer(mut self, bytes: usize) -> Self {
-        self.receive_buffer = Some(bytes);
+    /// How events get here; [`Transport::Auto`] by default.
+    pub fn transport(mut self, transport: Transport) -> Self {
+        self.transport = transport;
         self
     }
 
-    /// The receive buffer as the number of events it holds.
-    pub fn receive_buffer_events(self, events: usize) -> Self {
-        self.receive_buffer(events.saturating_mul(QUEUED_EVENT))
+    /// The buffer in bytes; 8 MiB by default, which is 95,000 events in a ring and 10,000 at a
+    /// socket.
+    ///
+    /// A ring has the next power of two, and at least a page. A socket's buffer counts what the
+    /// kernel accounts for, 832 for an event. With `CAP_NET_ADMIN` that is granted, without it is
+    /// cut to twice `net.core.rmem_max`. [`Stats::receive_buffer`](crate::Stats::receive_buffer)
+    /// says what it became.
+    pub fn receive_buffer(mut self, bytes: usize) -> Self {
+        self.receive_buffer = Some(Room::Bytes(bytes));
+        self
+    }
+
+    /// The buffer as the number of events it holds, at least; of such without arguments, if those
+    /// are noted.
+    pub fn receive_buffer_events(mut self, events: usize) -> Self {
+        self.receive_buffer = Some(Room::Events(events));
+        self
     }
 
     /// How long [`recv_batch`](ProcConnector::recv_batch) sleeps between two batches while events
@@ -68,6 +104,23 @@ impl Builder {
     /// buffer fills. Zero waits for the kernel's wake-up each time.
     pub fn coalesce(mut self, time: Duration) -> Self {
         self.coalesce = Some(time);
+        self
+    }
+
+    /// Has the kernel note who made each event, and with which arguments an exec was, when it
+    /// happens; [`Event::context`](crate::Event::context) tells it.
+    ///
+    /// `/proc` may have forgotten a process by the time its event is read; this has not. It takes
+    /// the ring, and its records are longer: they are `None` where events come through the socket.
+    pub fn context(mut self, context: bool) -> Self {
+        self.context = context;
+        self
+    }
+
+    /// How many bytes of a program's arguments to note, of [`context`](Self::context); 256 by
+    /// default, up to 16 KiB. Each exec takes that much room of the buffer.
+    pub fn argument_bytes(mut self, bytes: usize) -> Self {
+        self.argument_bytes = Some(bytes);
         self
     }
 
@@ -82,32 +135,72 @@ impl Builder {
     /// # Errors
     ///
     /// Each says what to do: [`Error::PermissionDenied`], [`Error::NotInitialNamespace`],
-    /// [`Error::ConnectorUnavailable`], [`Error::NotAcknowledged`], and [`Error::Os`] for what the
-    /// system says beyond those.
+    /// [`Error::ConnectorUnavailable`], [`Error::NotAcknowledged`],
+    /// [`Error::RingUnavailable`] where that was asked for, and [`Error::Os`] for what the system
+    /// says beyond those.
     pub fn open(&self) -> Result<ProcConnector> {
+        let connector = match self.transport {
+            Transport::Socket => self.open_socket(NoRing::NotWanted),
+            Transport::Ring => self.open_ring(),
+            Transport::Auto => match self.open_ring() {
+                Err(Error::RingUnavailable { reason, .. }) => self.open_socket(reason),
+                result => result,
+            },
+        }?;
+        if self.nonblocking {
+            connector.set_nonblocking()?;
+        }
+        Ok(connector)
+    }
+
+    fn open_socket(&self, no_ring: NoRing) -> Result<ProcConnector> {
         // First, so that nothing can fail between the kernel's yes and a connector that takes it
         // back when it is dropped.
         let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(no_socket)?;
-        socket.set_receive_buffer(self.receive_buffer.unwrap_or(RECEIVE_BUFFER))?;
+        let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(QUEUED_EVENT));
+        socket.set_receive_buffer(bytes)?;
         let granted = socket.receive_buffer()?;
         // Before the socket is bound, so that nothing unwanted is ever queued.
         let selection = Selection::new(&self.filter, &socket)?;
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
         let listening = handshake::listen(&socket)?;
-        let transport = SocketTransport::new(
-            socket,
-            granted,
-            selection,
-            self.coalesce.unwrap_or(COALESCE),
-            listening.overrun,
-        );
-        let connector =
-            ProcConnector::from_parts(transport, shutdown, listening.early, listening.requests);
-        if self.nonblocking {
-            connector.set_nonblocking()?;
+        let intake = Intake::socket(socket, selection, self.pause(), granted, listening.overrun);
+        let requests = listening.requests;
+        Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, listening.early, requests))
+    }
+
+    fn open_ring(&self) -> Result<ProcConnector> {
+        if goes_deaf() {
+            return Err(RingError::of(NoRing::GoesDeaf).into());
         }
-        Ok(connector)
+        let shutdown = EventFd::new()?;
+        let socket = NetlinkSocket::new().map_err(no_socket)?;
+        let args_len = self.argument_bytes.unwrap_or(ARGUMENT_BYTES);
+        let context = self.context.then(|| Notes::new(args_len));
+        let event = event_room(context.as_ref());
+        let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(event));
+        let ring = RingQueue::new(bytes, context)?;
+        let wakes = ring.as_fd().try_clone_to_owned()?;
+        ring.attach(&self.filter, socket.as_fd())?;
+        ring.set_asking(true);
+        socket.bind(CN_IDX_PROC).map_err(not_bound)?;
+        let listening = handshake::listen(&socket).map_err(|error| match error {
+            // It may have come in a shape that the program does not know.
+            Error::NotAcknowledged if ring.refused() > 0 => {
+                RingError::of(NoRing::Unanswered).into()
+            }
+            error => error,
+        })?;
+        ring.set_asking(false);
+        let selection = Selection::filtered(&self.filter);
+        let intake = Intake::ring(socket, selection, self.pause(), ring, wakes);
+        let requests = listening.requests;
+        Ok(ProcConnector::new_with(intake, None, shutdown, listening.early, requests))
+    }
+
+    fn pause(&self) -> Duration {
+        self.coalesce.unwrap_or(COALESCE)
     }
 }
 

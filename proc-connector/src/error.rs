@@ -6,6 +6,7 @@ use std::io;
 use proc_connector_core::ParseError;
 
 use crate::received::Lost;
+use crate::transport::{NoRing, RingError};
 
 /// Convenience alias for `Result<T, Error>`.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -91,12 +92,32 @@ pub enum Error {
     #[error("the kernel refused the filter: {0}")]
     FilterRefused(#[source] io::Error),
 
+    /// The ring was asked for, or is in use, and the kernel refused a part of it.
+    #[error("the ring cannot be used: {reason}{}", indented(log))]
+    RingUnavailable {
+        /// Why.
+        reason: NoRing,
+        /// What the kernel's verifier said of the program, if it was that.
+        log: String,
+    },
+
     /// The kernel has the connector, and yet did not acknowledge the request to listen.
     #[error(
         "the kernel did not acknowledge the request to listen, and nothing in /proc says why: \
          `proc-connector doctor` shows what was found"
     )]
     NotAcknowledged,
+}
+
+impl From<RingError> for Error {
+    fn from(error: RingError) -> Self {
+        Self::RingUnavailable { reason: error.reason, log: error.log }
+    }
+}
+
+/// A log on lines of its own, behind a message.
+fn indented(log: &str) -> String {
+    log.lines().flat_map(|line| ["\n    ", line]).collect()
 }
 
 /// A kind of namespace that the process events depend on.

@@ -96,8 +96,8 @@ pub use connector::ProcConnector;
 pub use diagnose::{Diagnosis, Finding, Verdict, diagnose};
 pub use error::{Error, Namespace, Result};
 pub use proc_connector_core::{
-    Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids, UnknownEventName,
-    signal_name,
+    Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
+    UnknownEventName, signal_name,
 };
 pub use proc_event::ProcEvent;
 pub use received::{Batch, LossCause, Lost, Received};
@@ -109,6 +109,7 @@ pub use runtime::Tokio;
 pub use runtime::{AsyncConnector, Readiness};
 pub use shutdown::Shutdown;
 pub use stats::Stats;
+pub use transport::{NoRing, Transport};
 
 /// The parser underneath, for offline use.
 pub use proc_connector_core as core;

@@ -2,11 +2,10 @@
 
 use std::fmt;
 
-use proc_connector_core::{Control, Event, Notification, Notifications, ParseError};
+use proc_connector_core::{Control, Event, Notification, ParseError};
 
 use crate::stats::Counters;
-use crate::sys::{RecvBatch, Source};
-use crate::transport::Selection;
+use crate::transport::{Item, Items, Selection};
 
 /// One thing that came out of the stream.
 #[derive(Clone, Copy, Debug)]
@@ -64,7 +63,8 @@ impl fmt::Display for LossCause {
 }
 
 impl Lost {
-    fn one(cause: LossCause) -> Self {
+    /// One event.
+    pub(crate) fn one(cause: LossCause) -> Self {
         Self { count: Some(1), cause }
     }
 }
@@ -75,78 +75,18 @@ impl Lost {
 /// leaves behind stays for the next receive.
 #[derive(Debug)]
 pub struct Batch<'a> {
-    datagrams: &'a RecvBatch,
-    progress: &'a mut Progress,
+    items: Items<'a>,
     counters: &'a mut Counters,
     selection: &'a mut Selection,
-    /// The datagram being read.
-    current: Notifications<'a>,
-}
-
-/// How far the reading of a batch has come, and what follows it.
-#[derive(Debug, Default)]
-pub(crate) struct Progress {
-    /// The first datagram not read to its end, and how many bytes of it are.
-    pub(crate) index: usize,
-    pub(crate) offset: usize,
-    /// A loss that happened after all of the batch.
-    pub(crate) lost_after: Option<Lost>,
-}
-
-impl Progress {
-    /// Whether a batch of `len` datagrams has nothing more to give.
-    pub(crate) fn is_done(&self, len: usize) -> bool {
-        self.index >= len && self.lost_after.is_none()
-    }
-}
-
-/// What follows a datagram.
-enum Advance {
-    Next,
-    Lost(Lost),
-    End,
 }
 
 impl<'a> Batch<'a> {
     pub(crate) fn new(
-        datagrams: &'a RecvBatch,
-        progress: &'a mut Progress,
-        counters: &'a mut Counters,
+        items: Items<'a>,
         selection: &'a mut Selection,
+        counters: &'a mut Counters,
     ) -> Self {
-        let read = progress.offset;
-        let mut batch =
-            Self { datagrams, progress, counters, selection, current: Notifications::new(&[]) };
-        batch.open(read);
-        batch
-    }
-
-    /// Starts on the datagram that `progress` points to, `read` bytes into it.
-    fn open(&mut self, read: usize) {
-        let bytes = match self.datagrams.datagram(self.progress.index) {
-            Some((Source::Kernel, bytes, len)) if len == bytes.len() => bytes,
-            // Forged, cut short or not there: `next` says which.
-            _ => &[],
-        };
-        self.progress.offset = read;
-        self.current = Notifications::new(bytes.get(read..).unwrap_or_default());
-    }
-
-    /// Leaves the datagram just read for the next one, with what it has to tell beside events.
-    fn advance(&mut self) -> Advance {
-        let Some((source, bytes, len)) = self.datagrams.datagram(self.progress.index) else {
-            return self.progress.lost_after.take().map_or(Advance::End, Advance::Lost);
-        };
-        self.progress.index += 1;
-        self.open(0);
-        match source {
-            Source::Kernel if len > bytes.len() => Advance::Lost(Lost::one(LossCause::Oversized)),
-            Source::Kernel => Advance::Next,
-            Source::Process => {
-                *self.counters.refused.get_mut() += 1;
-                Advance::Next
-            }
-        }
+        Self { items, counters, selection }
     }
 
     fn lost(&mut self, lost: Lost) -> Received<'a> {
@@ -161,16 +101,15 @@ impl<'a> Iterator for Batch<'a> {
     #[inline]
     fn next(&mut self) -> Option<Received<'a>> {
         loop {
-            let before = self.current.offset();
-            let Some(notification) = self.current.next() else {
-                match self.advance() {
-                    Advance::Next => continue,
-                    Advance::Lost(lost) => return Some(self.lost(lost)),
-                    Advance::End => return None,
+            let message = match self.items.next()? {
+                Item::Message(message) => message,
+                Item::Lost(lost) => return Some(self.lost(lost)),
+                Item::Refused => {
+                    *self.counters.refused.get_mut() += 1;
+                    continue;
                 }
             };
-            self.progress.offset += self.current.offset() - before;
-            match notification {
+            match message {
                 Ok(Notification::Event(event)) => {
                     self.selection.observe(event.cpu(), event.seq());
                     if !self.selection.wants(&event) {

@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use proc_connector_core::EventMask;
 
+use crate::transport::{NoRing, Transport};
+
 /// Totals since the connector was opened, from [`ProcConnector::stats`].
 ///
 /// [`ProcConnector::stats`]: crate::ProcConnector::stats
@@ -23,8 +25,12 @@ pub struct Stats {
     pub refused: u64,
     /// Times the connector slept until the kernel woke it.
     pub wake_ups: u64,
-    /// Bytes of receive buffer that the kernel granted.
+    /// Bytes of the buffer: what the kernel granted of a receive buffer, or the size of a ring.
     pub receive_buffer: usize,
+    /// How events get here: never [`Transport::Auto`].
+    pub transport: Transport,
+    /// Why they do not come through a ring; `None` if they do.
+    pub no_ring: Option<NoRing>,
     kinds: [u64; KINDS],
 }
 
@@ -72,16 +78,21 @@ impl Counters {
         }
     }
 
-    pub(crate) fn totals(&self, missing: Option<u64>, receive_buffer: usize) -> Stats {
+    /// Counts a wake-up.
+    pub(crate) fn woken(&self) {
+        self.wake_ups.fetch_add(1, Relaxed);
+    }
+
+    /// The counters, with the rest at its defaults.
+    pub(crate) fn totals(&self) -> Stats {
         let kinds: [u64; KINDS] = std::array::from_fn(|bit| self.kinds[bit].load(Relaxed));
         Stats {
             received: kinds.iter().sum(),
             lost: self.lost.load(Relaxed),
-            missing,
             refused: self.refused.load(Relaxed),
             wake_ups: self.wake_ups.load(Relaxed),
-            receive_buffer,
             kinds,
+            ..Stats::default()
         }
     }
 }

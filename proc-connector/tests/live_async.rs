@@ -7,11 +7,9 @@ use std::future::Future;
 use std::process::ExitCode;
 
 use common::load::threads;
-use common::{live, named};
+use common::{builder, live, named};
 use futures_lite::{StreamExt, future};
-use proc_connector::{
-    AsyncConnector, Error, Payload, ProcConnector, ProcEvent, Readiness, Received,
-};
+use proc_connector::{AsyncConnector, Error, Payload, ProcEvent, Readiness, Received};
 
 fn main() -> ExitCode {
     let tests = named![
@@ -91,10 +89,7 @@ fn a_loss_is_told_and_the_stream_goes_on() {
             }
         }
     }
-    on_each_runtime!(
-        ProcConnector::builder().receive_buffer_events(100).open().expect("a live connector"),
-        test
-    );
+    on_each_runtime!(builder().receive_buffer_events(100).open().expect("a live connector"), test);
 }
 
 fn exited(received: Received<'_>) -> Option<u32> {

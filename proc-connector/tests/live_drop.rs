@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::raw::{RawSocket, Stamp};
-use common::{Deadline, live, load, named, skip};
+use common::{Deadline, builder, live, load, named, skip};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proc_connector::ProcConnector;
 
@@ -93,7 +93,7 @@ fn an_open_that_fails_halfway_leaves_silence() {
         // Room for none of the descriptors that a connector has, for some, for all.
         for room in 0..8 {
             setrlimit(Resource::RLIMIT_NOFILE, next + room, hard).expect("a lower limit");
-            opened += usize::from(ProcConnector::new().is_ok());
+            opened += usize::from(builder().open().is_ok());
         }
         setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
         assert!((1..8).contains(&opened), "{opened} of 8 were opened");

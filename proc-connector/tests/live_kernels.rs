@@ -14,7 +14,7 @@ use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, actor, capable, lo
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use proc_connector::{Error, ProcConnector, Verdict, diagnose};
+use proc_connector::{Error, ProcConnector, Transport, Verdict, diagnose};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities,
 };
@@ -234,7 +234,8 @@ impl Outcome {
 
 /// In a process of its own: opens a connector, and tells what came of it.
 fn opens() {
-    match ProcConnector::builder().receive_buffer(wanted_buffer()).open() {
+    let socket = ProcConnector::builder().transport(Transport::Socket);
+    match socket.receive_buffer(wanted_buffer()).open() {
         Ok(mut connector) => {
             let threads = load::threads(3);
             let (mut tape, deadline) = (Tape::default(), Deadline::new());

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
 use common::tape::Tape;
-use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
+use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
@@ -117,7 +117,8 @@ fn an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too() {
             loop {
                 assert!(deadline.left().is_some(), "no event ever comes before");
                 witnessed.add(&witness.drain());
-                let mut connector = live();
+                let builder = builder().receive_buffer_events(20_000);
+                let mut connector = builder.open().expect("a live connector");
                 let news = witness.drain();
                 witnessed.add(&news);
                 let mut tape = Tape::default();

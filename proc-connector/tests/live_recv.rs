@@ -13,7 +13,7 @@ use common::load::this_task;
 use common::raw::{RawSocket, Witnessed};
 use common::tape::{Got, Tape, catch_up};
 use common::wire::EVENT_LEN;
-use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
+use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::core::{Notification, Notifications};
@@ -240,7 +240,7 @@ fn a_signal_interrupts_and_costs_nothing() {
 fn an_overrun_is_told_and_counted() {
     need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
-    let builder = ProcConnector::builder().receive_buffer_events(200);
+    let builder = builder().receive_buffer_events(200);
     let connector = builder.open().expect("a live connector");
     let mut tape = Tape::default();
     let mut overruns = 0;

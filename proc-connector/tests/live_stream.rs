@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
 use common::tape::{Got, Tape};
-use common::{CAP_NET_ADMIN, Deadline, live, load, named, need};
+use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::{Error, EventMask, ProcConnector};
@@ -108,7 +108,7 @@ fn drain_nonblocking(connector: &mut ProcConnector, tape: &mut Tape) {
 }
 
 fn a_nonblocking_connector_would_block() {
-    let built = ProcConnector::builder().nonblocking(true).open().expect("a live connector");
+    let built = builder().nonblocking(true).open().expect("a live connector");
     let set = live();
     set.set_nonblocking().expect("a socket option");
     for mut connector in [built, set] {

@@ -12,6 +12,7 @@ pub use self::payload::{
     Comm, Coredump, Exec, Exit, ExitTask, Fork, Gid, Parent, Payload, Ptrace, Sid, Task, Uid,
 };
 use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsg, CnMsgHdr};
+use crate::context::Context;
 use crate::error::{Layer, ParseError};
 use crate::mask::EventMask;
 use crate::netlink::{NLMSG_DONE, NlMsgHdr};
@@ -81,7 +82,7 @@ impl<'a, O: ByteOrder> Delivery<'a, O> {
             })
         } else {
             Payload::parse(what, data).map(|payload| {
-                Self::Event(Event { cn_msg: message.header(), header, data, payload })
+                Self::Event(Event { cn_msg: message.header(), header, data, payload, context: &[] })
             })
         };
         read.map_err(|needed| ParseError::Truncated {
@@ -100,6 +101,8 @@ pub struct Event<'a, O: ByteOrder = NativeEndian> {
     header: &'a ProcEventHdr<O>,
     data: &'a [u8],
     payload: Payload<'a, O>,
+    /// What was noted of the task, or nothing.
+    context: &'a [u8],
 }
 
 impl<'a, O: ByteOrder> Event<'a, O> {
@@ -148,6 +151,19 @@ impl<'a, O: ByteOrder> Event<'a, O> {
     pub const fn payload(&self) -> Payload<'a, O> {
         self.payload
     }
+
+    /// The task that made the event, where a program in the kernel noted it.
+    pub fn context(&self) -> Option<Context<'a>> {
+        Context::parse(self.context)
+    }
+
+    /// The event with what was noted of its task: a [`ContextHdr`](crate::context::ContextHdr) and
+    /// the arguments.
+    #[inline]
+    #[must_use]
+    pub const fn with_context(self, context: &'a [u8]) -> Self {
+        Self { context, ..self }
+    }
 }
 
 /// The datagram that every kernel of today sends for an event, headers and all.
@@ -180,7 +196,13 @@ impl<O: ByteOrder> KernelDatagram<O> {
             return None;
         }
         let payload = Payload::parse(what, &self.data).ok()?;
-        Some(Event { cn_msg: &self.cn_msg, header: &self.header, data: &self.data, payload })
+        Some(Event {
+            cn_msg: &self.cn_msg,
+            header: &self.header,
+            data: &self.data,
+            payload,
+            context: &[],
+        })
     }
 }
 

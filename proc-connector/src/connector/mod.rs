@@ -19,7 +19,7 @@ use crate::shutdown::Shutdown;
 use crate::stash::Stash;
 use crate::stats::{Counters, Stats};
 use crate::sys::{EventFd, poll_readable, retry_on_interrupt};
-use crate::transport::{SocketTransport, Wait};
+use crate::transport::{Intake, NoRing, Wait};
 
 /// A listener to this machine's process events.
 ///
@@ -47,7 +47,9 @@ use crate::transport::{SocketTransport, Wait};
 ///
 /// Dropping a connector tells the kernel, which otherwise would go on paying for its events.
 pub struct ProcConnector {
-    transport: SocketTransport,
+    intake: Intake,
+    /// Why events do not come through a ring, if they do not.
+    no_ring: Option<NoRing>,
     stash: Stash,
     counters: Counters,
     shutdown: Arc<EventFd>,
@@ -72,14 +74,16 @@ impl ProcConnector {
         Builder::default()
     }
 
-    pub(crate) fn from_parts(
-        transport: SocketTransport,
+    pub(crate) fn new_with(
+        intake: Intake,
+        no_ring: Option<NoRing>,
         shutdown: EventFd,
         early: VecDeque<Box<[u8]>>,
         requests: u32,
     ) -> Self {
         Self {
-            transport,
+            intake,
+            no_ring,
             stash: Stash::new(early),
             counters: Counters::default(),
             shutdown: Arc::new(shutdown),
@@ -90,8 +94,14 @@ impl ProcConnector {
 
     /// Totals since the connector was opened.
     pub fn stats(&self) -> Stats {
-        let transport = &self.transport;
-        self.counters.totals(transport.selection.missing(), transport.receive_buffer)
+        let Self { intake, no_ring, counters, .. } = self;
+        let mut totals = counters.totals();
+        totals.missing = intake.missing();
+        totals.refused += intake.refused();
+        totals.receive_buffer = intake.buffer();
+        totals.transport = intake.transport();
+        totals.no_ring = *no_ring;
+        totals
     }
 
     /// Changes the filter. Every event that happens from now on and passes the new filter is
@@ -99,9 +109,10 @@ impl ProcConnector {
     ///
     /// # Errors
     ///
-    /// [`Error::FilterRefused`] if the kernel does not take it; the old one stays.
+    /// [`Error::FilterRefused`] or [`Error::RingUnavailable`] if the kernel does not take it; the
+    /// old one stays.
     pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
-        self.transport.selection.apply(filter, &self.transport.socket)
+        self.intake.set_filter(filter)
     }
 
     /// A handle that ends receives from another thread.
@@ -126,7 +137,7 @@ impl ProcConnector {
     pub fn recv_batch(&mut self) -> Result<Batch<'_>> {
         let nonblocking = *self.nonblocking.get_mut();
         if self.fill(if nonblocking { Wait::No } else { Wait::Forever })? {
-            Ok(self.transport.batch(&mut self.counters))
+            Ok(self.batch())
         } else {
             Err(Error::WouldBlock)
         }
@@ -141,13 +152,13 @@ impl ProcConnector {
     pub fn recv_batch_timeout(&mut self, timeout: Duration) -> Result<Batch<'_>> {
         let nonblocking = *self.nonblocking.get_mut();
         self.fill(if nonblocking { Wait::No } else { Wait::for_at_most(timeout) })?;
-        Ok(self.transport.batch(&mut self.counters))
+        Ok(self.batch())
     }
 
     /// What is left of the batch that was filled last.
-    #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn batch(&mut self) -> Batch<'_> {
-        self.transport.batch(&mut self.counters)
+        let (items, selection) = self.intake.items();
+        Batch::new(items, selection, &mut self.counters)
     }
 
     /// Fills the batch without waiting; false if nothing is there.
@@ -158,12 +169,12 @@ impl ProcConnector {
 
     /// Makes sure that the batch has something in it; false if nothing came in time.
     fn fill(&mut self, wait: Wait) -> Result<bool> {
-        let Self { transport, stash, .. } = self;
-        if transport.has_leftovers() {
+        let Self { intake, stash, .. } = self;
+        if intake.has_leftovers() {
             return Ok(true);
         }
         if !stash.is_empty() {
-            stash.drain(|datagrams| transport.load(datagrams));
+            stash.drain(|datagrams| intake.load(datagrams));
             return Ok(true);
         }
         // A signal interrupts even a poll that does not wait.
@@ -172,19 +183,19 @@ impl ProcConnector {
         if !matches!(wait, Wait::No) && retry_on_interrupt(is_shut_down)? {
             return Err(Error::Shutdown);
         }
-        transport.fill(wait, &self.shutdown, &mut self.counters)
+        intake.fill(wait, &self.shutdown, &self.counters)
     }
 }
 
 impl Drop for ProcConnector {
     fn drop(&mut self) {
-        handshake::ignore(&self.transport.socket, *self.listens.get_mut());
+        handshake::ignore(&self.intake.socket, *self.listens.get_mut());
     }
 }
 
 impl AsFd for ProcConnector {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.transport.socket.as_fd()
+        self.intake.wakes()
     }
 }
 

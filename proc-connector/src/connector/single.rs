@@ -1,7 +1,7 @@
 //! One event at a time, into a buffer of the caller: the methods of 0.1.5.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, RawFd};
+use std::os::fd::{AsRawFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use crate::compat::to_event;
 use crate::error::{Error, Result};
 use crate::handshake;
 use crate::proc_event::ProcEvent;
-use crate::sys::{Source, poll_readable, retry_on_interrupt};
-use crate::transport::Wait;
+use crate::sys::{Source, retry_on_interrupt};
+use crate::transport::{Popped, Transport, Wait};
 
 /// Subscribing, and receiving one event at a time into a buffer of the caller, as in 0.1.5.
 impl ProcConnector {
@@ -24,7 +24,7 @@ impl ProcConnector {
     /// [`Error::Os`] if the request could not be sent.
     pub fn subscribe(&self) -> Result<()> {
         let request = Request::listen().with_ack(handshake::random());
-        retry_on_interrupt(|| self.transport.socket.send(&request.encode()))?;
+        retry_on_interrupt(|| self.intake.socket.send(&request.encode()))?;
         self.listens.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -37,7 +37,7 @@ impl ProcConnector {
     pub fn unsubscribe(&self) -> Result<()> {
         // Kernels before 6.6 only count: one IGNORE more than LISTENs would take another's away.
         for _ in 0..self.listens.swap(0, Ordering::Relaxed) {
-            retry_on_interrupt(|| self.transport.socket.send(&Request::ignore().encode()))?;
+            retry_on_interrupt(|| self.intake.socket.send(&Request::ignore().encode()))?;
         }
         Ok(())
     }
@@ -86,6 +86,11 @@ impl ProcConnector {
     /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing is there.
     /// - [`Error::Os`] for what else the system says.
     pub fn recv_raw(&self, buf: &mut [u8]) -> Result<usize> {
+        if self.intake.transport() == Transport::Ring {
+            let nonblocking = self.nonblocking.load(Ordering::Relaxed);
+            let wait = if nonblocking { Wait::No } else { Wait::Forever };
+            return self.recv_raw_until(buf, wait)?.ok_or(Error::WouldBlock);
+        }
         check_room(buf)?;
         loop {
             if let Some(len) = self.take_stashed(buf)? {
@@ -112,17 +117,17 @@ impl ProcConnector {
     ///
     /// [`Error::Os`] if the system refuses.
     pub fn set_nonblocking(&self) -> Result<()> {
-        self.transport.socket.set_nonblocking()?;
+        self.intake.socket.set_nonblocking()?;
         self.nonblocking.store(true, Ordering::Relaxed);
         Ok(())
     }
 
-    /// The socket's descriptor, to be waited for.
+    /// The descriptor to wait for: the socket's, or the ring's.
     ///
     /// Receive until there is nothing more before the first wait: events that arrived while the
     /// connector was being opened do not make it readable.
     pub fn as_raw_fd(&self) -> RawFd {
-        self.transport.socket.as_fd().as_raw_fd()
+        self.intake.wakes().as_raw_fd()
     }
 
     fn recv_raw_until(&self, buf: &mut [u8], wait: Wait) -> Result<Option<usize>> {
@@ -142,19 +147,30 @@ impl ProcConnector {
             if remaining.is_some_and(|left| left.is_zero()) {
                 return Ok(None);
             }
-            poll_readable([self.as_fd()], remaining).map_err(receive_error)?;
-            self.counters.wake_ups.fetch_add(1, Ordering::Relaxed);
+            self.intake.wait_shared(remaining, &self.counters).map_err(receive_error)?;
         }
     }
 
-    /// One datagram off the socket; `None` if it was not the kernel's.
+    /// One datagram off the queue; `None` if it was not the kernel's.
     fn receive(&self, buf: &mut [u8], wait: bool) -> Result<Option<usize>> {
+        match self.intake.pop_shared(buf) {
+            None => self.receive_from_socket(buf, wait),
+            Some(Popped::Datagram(len)) => Ok(Some(len)),
+            Some(Popped::Lost(lost)) => {
+                self.counters.lost.fetch_add(lost.into(), Ordering::Relaxed);
+                Err(Error::Overrun)
+            }
+            Some(Popped::Nothing) => Err(Error::WouldBlock),
+        }
+    }
+
+    fn receive_from_socket(&self, buf: &mut [u8], wait: bool) -> Result<Option<usize>> {
         let mut overflow = [0; 4096];
-        let received = self.transport.socket.recv(buf, &mut overflow, wait);
+        let received = self.intake.socket.recv(buf, &mut overflow, wait);
         let datagram = received.map_err(|error| {
             let error = receive_error(error);
             if matches!(error, Error::Overrun) {
-                let lost = self.transport.loss.take(&self.transport.socket).unwrap_or_default();
+                let lost = self.intake.take_lost().unwrap_or_default();
                 self.counters.lost.fetch_add(lost, Ordering::Relaxed);
             }
             error
@@ -187,7 +203,7 @@ impl ProcConnector {
         let mut notifications = Notifications::new(datagram);
         while let Some(notification) = notifications.next() {
             if let Ok(Notification::Event(event)) = notification {
-                if !self.transport.selection.wants(&event) {
+                if !self.intake.selection.wants(&event) {
                     continue;
                 }
                 self.counters.received_shared(event.what());

@@ -3,16 +3,24 @@
 //! Each unsafe block holds one operation and the reason why it is allowed.
 
 mod batch;
+mod board;
+mod bpf;
 mod clock;
 mod event_fd;
+mod mapping;
 mod netlink;
 mod poll;
+mod ring_buffer;
 
 pub(crate) use self::batch::RecvBatch;
+pub(crate) use self::board::Board;
+pub(crate) use self::bpf::{Instruction, Program};
 pub(crate) use self::clock::monotonic;
 pub(crate) use self::event_fd::EventFd;
+pub(crate) use self::mapping::page_size;
 pub(crate) use self::netlink::{MemInfo, NetlinkSocket, Source};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
+pub(crate) use self::ring_buffer::{RingBuffer, Slot};
 
 use std::io;
 

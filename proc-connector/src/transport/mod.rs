@@ -1,12 +1,264 @@
 //! How events get from the kernel to this process.
 
+mod pace;
+mod ring;
 mod selection;
 mod socket;
 
-pub(crate) use self::selection::Selection;
-pub(crate) use self::socket::{QUEUED_EVENT, SocketTransport};
+pub use self::ring::NoRing;
+pub(crate) use self::ring::{Notes, Popped, RingError, RingQueue, event_room};
+pub(crate) use self::selection::{Selection, goes_deaf};
+pub(crate) use self::socket::QUEUED_EVENT;
 
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
+
+use proc_connector_core::{Filter, Notification, ParseError};
+
+use self::pace::Pace;
+use self::ring::Records;
+use self::socket::{Datagrams, SocketQueue};
+use crate::error::Result;
+use crate::received::Lost;
+use crate::stats::Counters;
+use crate::sys::{EventFd, NetlinkSocket, poll_readable};
+
+/// How events get from the kernel to this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// [`Ring`](Self::Ring) where it works, otherwise [`Socket`](Self::Socket);
+    /// [`Stats::no_ring`](crate::Stats::no_ring) says why not.
+    #[default]
+    Auto,
+    /// Shared memory, which a small BPF program of this crate fills in the task that makes the
+    /// event. Reading costs next to nothing, and a buffer holds ten times as many events.
+    ///
+    /// It takes Linux 5.8 and `CAP_BPF`. The program refuses what is not exactly an event in
+    /// shape, but it cannot see who sent it: a process with `CAP_NET_ADMIN` can forge events.
+    Ring,
+    /// The queue of the netlink socket, on any kernel and without privilege from Linux 6.6 on.
+    ///
+    /// The kernel notes the sender of each datagram there, so what other processes forge is
+    /// refused.
+    Socket,
+}
+
+/// A bound socket, and the queue that its events come through.
+#[derive(Debug)]
+pub(crate) struct Intake {
+    pub(crate) socket: NetlinkSocket,
+    pub(crate) selection: Selection,
+    queue: Queue,
+    pace: Pace,
+}
+
+#[derive(Debug)]
+enum Queue {
+    Socket(SocketQueue),
+    Ring {
+        /// Locked by the receives that share the connector; the others have it for themselves.
+        queue: Mutex<RingQueue>,
+        /// What becomes readable, without the lock.
+        wakes: OwnedFd,
+    },
+}
+
+/// One thing off a queue.
+pub(crate) enum Item<'a> {
+    Message(std::result::Result<Notification<'a>, ParseError>),
+    Lost(Lost),
+    /// A datagram that a process sent.
+    Refused,
+}
+
+/// What one receive brought.
+#[derive(Debug)]
+pub(crate) enum Items<'a> {
+    Socket(Datagrams<'a>),
+    Ring(Records<'a>),
+}
+
+impl<'a> Iterator for Items<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        match self {
+            Self::Socket(datagrams) => datagrams.next(),
+            Self::Ring(records) => records.next(),
+        }
+    }
+}
+
+impl Intake {
+    /// A listening socket with a receive buffer of so many bytes, which may have overrun already.
+    pub(crate) fn socket(
+        socket: NetlinkSocket,
+        selection: Selection,
+        coalesce: Duration,
+        receive_buffer: usize,
+        overrun: bool,
+    ) -> Self {
+        let queue = Queue::Socket(SocketQueue::new(receive_buffer, overrun));
+        Self { socket, selection, queue, pace: Pace::new(coalesce) }
+    }
+
+    /// A listening socket whose events go to a ring, and a duplicate of the ring's descriptor.
+    pub(crate) fn ring(
+        socket: NetlinkSocket,
+        selection: Selection,
+        coalesce: Duration,
+        queue: RingQueue,
+        wakes: OwnedFd,
+    ) -> Self {
+        let queue = Queue::Ring { queue: Mutex::new(queue), wakes };
+        Self { socket, selection, queue, pace: Pace::new(coalesce) }
+    }
+
+    /// What becomes readable when there is something to receive.
+    pub(crate) fn wakes(&self) -> BorrowedFd<'_> {
+        match &self.queue {
+            Queue::Socket(_) => self.socket.as_fd(),
+            Queue::Ring { wakes, .. } => wakes.as_fd(),
+        }
+    }
+
+    pub(crate) fn transport(&self) -> Transport {
+        match self.queue {
+            Queue::Socket(_) => Transport::Socket,
+            Queue::Ring { .. } => Transport::Ring,
+        }
+    }
+
+    /// Bytes of the buffer: a socket's as the kernel accounts them, a ring's as they are.
+    pub(crate) fn buffer(&self) -> usize {
+        match &self.queue {
+            Queue::Socket(queue) => queue.receive_buffer(),
+            Queue::Ring { queue, .. } => lock(queue).size(),
+        }
+    }
+
+    /// Datagrams that never got into the queue because no kernel sends them.
+    pub(crate) fn refused(&self) -> u64 {
+        match &self.queue {
+            Queue::Socket(_) => 0,
+            Queue::Ring { queue, .. } => lock(queue).refused(),
+        }
+    }
+
+    /// Puts `filter` in the place of the one before. From now on every event that passes it is
+    /// queued and no other; what is queued already was chosen by the filter of its time.
+    pub(crate) fn set_filter(&mut self, filter: &Filter) -> Result<()> {
+        match &mut self.queue {
+            Queue::Socket(_) => self.selection.apply(filter, &self.socket),
+            Queue::Ring { queue, .. } => {
+                exclusive(queue).attach(filter, self.socket.as_fd())?;
+                self.selection.note(filter);
+                Ok(())
+            }
+        }
+    }
+
+    /// Numbers of the sequence that never came, as far as they are no acknowledgements to others.
+    pub(crate) fn missing(&self) -> Option<u64> {
+        let missing = self.selection.missing()?;
+        Some(match &self.queue {
+            Queue::Socket(_) => missing,
+            Queue::Ring { queue, .. } => missing.saturating_sub(lock(queue).lost_acks()),
+        })
+    }
+
+    /// Whether the last batch was not read to its end and could be lost.
+    pub(crate) fn has_leftovers(&self) -> bool {
+        match &self.queue {
+            Queue::Socket(queue) => queue.has_leftovers(),
+            // What was not read is still in the ring.
+            Queue::Ring { .. } => false,
+        }
+    }
+
+    /// Takes datagrams that were received by other means, as many as a batch holds.
+    pub(crate) fn load<'a>(&mut self, datagrams: impl Iterator<Item = &'a [u8]>) -> usize {
+        match &mut self.queue {
+            Queue::Socket(queue) => queue.load(datagrams),
+            // A record is one message, so no receive leaves a part of one behind.
+            Queue::Ring { .. } => datagrams.count(),
+        }
+    }
+
+    /// Takes a new batch, and says whether there is anything in it.
+    pub(crate) fn fill(
+        &mut self,
+        wait: Wait,
+        shutdown: &EventFd,
+        counters: &Counters,
+    ) -> Result<bool> {
+        match &mut self.queue {
+            Queue::Socket(queue) => {
+                self.pace.fill(&mut queue.of(&self.socket), wait, shutdown, counters)
+            }
+            Queue::Ring { queue, .. } => self.pace.fill(exclusive(queue), wait, shutdown, counters),
+        }
+    }
+
+    /// What is left of the batch, and the selection to hold it against.
+    pub(crate) fn items(&mut self) -> (Items<'_>, &mut Selection) {
+        let items = match &mut self.queue {
+            Queue::Socket(queue) => Items::Socket(queue.datagrams()),
+            Queue::Ring { queue, .. } => Items::Ring(exclusive(queue).records()),
+        };
+        (items, &mut self.selection)
+    }
+
+    /// Takes one datagram off the ring, for a receive that shares the connector; `None` where
+    /// there is no ring.
+    pub(crate) fn pop_shared(&self, buf: &mut [u8]) -> Option<Popped> {
+        let Queue::Ring { queue, .. } = &self.queue else { return None };
+        let popped = lock(queue).pop(buf);
+        if !matches!(popped, Popped::Nothing) {
+            self.pace.note_shared();
+        }
+        Some(popped)
+    }
+
+    /// Drops of the socket since somebody was last told.
+    pub(crate) fn take_lost(&self) -> Option<u64> {
+        match &self.queue {
+            Queue::Socket(queue) => queue.take_lost(&self.socket),
+            Queue::Ring { .. } => None,
+        }
+    }
+
+    /// Waits, for a receive that shares the connector, until it is worth another try; fails when a
+    /// signal arrives.
+    pub(crate) fn wait_shared(
+        &self,
+        remaining: Option<Duration>,
+        counters: &Counters,
+    ) -> io::Result<()> {
+        if let Queue::Ring { queue, .. } = &self.queue {
+            if !self.pace.arm_shared(queue, remaining)? {
+                return Ok(());
+            }
+        }
+        let [readable] = poll_readable([self.wakes()], remaining)?;
+        if readable {
+            counters.woken();
+        }
+        Ok(())
+    }
+}
+
+fn lock<T>(queue: &Mutex<T>) -> MutexGuard<'_, T> {
+    queue.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn exclusive<T>(queue: &mut Mutex<T>) -> &mut T {
+    queue.get_mut().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// How long a receive may wait for something to arrive.
 #[derive(Clone, Copy, Debug)]

@@ -22,16 +22,28 @@ pub(crate) struct Selection {
     missing: u64,
 }
 
+impl Default for Selection {
+    fn default() -> Self {
+        Self { attached: false, here: None, sequences: Some(Vec::new()), missing: 0 }
+    }
+}
+
 /// More CPUs than any kernel is built for (`NR_CPUS`).
 const MAX_CPUS: usize = 8192;
 
 impl Selection {
     /// Prepares a socket that is not bound yet.
     pub(crate) fn new(filter: &Filter, socket: &NetlinkSocket) -> Result<Self> {
-        let mut selection =
-            Self { attached: false, here: None, sequences: Some(Vec::new()), missing: 0 };
+        let mut selection = Self::default();
         selection.apply(filter, socket)?;
         Ok(selection)
+    }
+
+    /// For a stream that is filtered by others before it gets here.
+    pub(crate) fn filtered(filter: &Filter) -> Self {
+        let mut selection = Self::default();
+        selection.note(filter);
+        selection
     }
 
     /// Puts `filter` in the place of the one before. From now on every event that passes it is
@@ -45,11 +57,16 @@ impl Selection {
             attach(filter, socket).map_err(Error::FilterRefused)?;
             self.attached = true;
         }
-        if !everything {
-            // For good: after a filter, nobody knows where the numbers should go on.
+        self.note(filter);
+        Ok(())
+    }
+
+    /// Takes note of a filter. One that holds something back ends the counting of sequence numbers
+    /// for good: after it, nobody knows where they should go on.
+    pub(crate) fn note(&mut self, filter: &Filter) {
+        if !filter.passes_everything() {
             self.sequences = None;
         }
-        Ok(())
     }
 
     /// Whether an event is wanted, as far as the kernel has not seen to it.

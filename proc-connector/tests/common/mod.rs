@@ -10,12 +10,13 @@ pub(crate) mod tape;
 pub(crate) mod watch;
 pub(crate) mod wire;
 
+use std::cell::Cell;
 use std::panic::{catch_unwind, resume_unwind};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Completion, Trial};
-use proc_connector::ProcConnector;
+use proc_connector::{Builder, Error, NoRing, ProcConnector, Transport};
 
 /// A function under the name it has in the source.
 pub(crate) type Named = (&'static str, fn());
@@ -32,10 +33,12 @@ pub(crate) fn main(acts: &[Named], tests: &[Named]) -> ExitCode {
     main_with(acts, &[], tests)
 }
 
-/// The same with tests that run everywhere beside the live ones.
+/// The same with tests that run everywhere beside the live ones, each of which runs over every
+/// transport.
 ///
 /// Where the connector cannot be had, live tests are ignored and the reason is told, unless
-/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure.
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure. The ring may be missing where the process
+/// lacks a privilege.
 pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
     if let Some(code) = actor::play(acts) {
         return code;
@@ -43,24 +46,52 @@ pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) ->
     let mut arguments = Arguments::from_args();
     // Listeners slow each other's loads down, and each test wants its own to be fast.
     arguments.test_threads.get_or_insert(1);
-    let missing = ProcConnector::new().err();
-    if let Some(reason) = &missing {
-        eprintln!("skipped: {reason}");
-    }
     let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
-    let trial = |&(name, test): &Named| {
-        Trial::ignorable_test(name, move || match catch_unwind(test) {
+    let mut trials: Vec<Trial> =
+        everywhere.iter().map(|named| trial(named, "", Transport::Auto)).collect();
+    for (name, transport) in [("socket::", Transport::Socket), ("ring::", Transport::Ring)] {
+        let opened = ProcConnector::builder().transport(transport).open();
+        let needed = match &opened {
+            Err(Error::RingUnavailable { reason: NoRing::Forbidden, .. }) => false,
+            _ => required,
+        };
+        let ignored = opened.is_err() && !needed;
+        if let Err(reason) = opened {
+            eprintln!("skipped: {reason}");
+        }
+        trials.extend(
+            live.iter().map(|named| trial(named, name, transport).with_ignored_flag(ignored)),
+        );
+    }
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+/// A test as the harness runs it, with [`transport`] set to what it is given.
+fn trial(&(name, test): &Named, prefix: &str, transport: Transport) -> Trial {
+    Trial::ignorable_test(format!("{prefix}{name}"), move || {
+        TRANSPORT.set(transport);
+        match catch_unwind(test) {
             Ok(()) => Ok(Completion::Completed),
             Err(payload) => match payload.downcast::<Skipped>() {
                 Ok(skipped) => Ok(Completion::ignored_with(skipped.0)),
                 Err(payload) => resume_unwind(payload),
             },
-        })
-    };
-    let ignored = missing.is_some() && !required;
-    let live = live.iter().map(|test| trial(test).with_ignored_flag(ignored));
-    let trials = everywhere.iter().map(trial).chain(live).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+        }
+    })
+}
+
+thread_local! {
+    static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Auto) };
+}
+
+/// The transport that this test is about. Other threads than the test's do not know it.
+pub(crate) fn transport() -> Transport {
+    TRANSPORT.get()
+}
+
+/// A builder of connectors with this test's transport.
+pub(crate) fn builder() -> Builder {
+    ProcConnector::builder().transport(transport())
 }
 
 /// Ends a test as one that could not be made, and is counted as ignored.
@@ -70,9 +101,14 @@ pub(crate) fn skip(reason: &str) -> ! {
 
 struct Skipped(String);
 
+/// A builder of such as lose nothing of what a busy machine does during a test.
+pub(crate) fn roomy() -> Builder {
+    builder().receive_buffer_events(160_000)
+}
+
 /// A connector with room for what a busy machine does during a test.
 pub(crate) fn live() -> ProcConnector {
-    ProcConnector::builder().receive_buffer(128 << 20).open().expect("a live connector")
+    roomy().open().expect("a live connector")
 }
 
 /// Whether the process has a capability of `capability.h`; if not, tells that a part of the test

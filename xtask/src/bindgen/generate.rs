@@ -8,7 +8,7 @@ use bindgen::{Builder, EnumVariation, Formatter, RustEdition, RustTarget};
 
 use super::headers::Headers;
 
-const TYPES: [&str; 11] = [
+const TYPES: [&str; 17] = [
     // linux/cn_proc.h
     "proc_event",
     "proc_input",
@@ -24,6 +24,104 @@ const TYPES: [&str; 11] = [
     // linux/filter.h
     "sock_filter",
     "sock_fprog",
+    // linux/bpf.h: of the union bpf_attr the two requests in use, which have no name there.
+    "bpf_attr__bindgen_ty_1",
+    "bpf_attr__bindgen_ty_4",
+    "bpf_cmd",
+    "bpf_func_id",
+    "bpf_map_type",
+    "bpf_prog_type",
+];
+
+/// Of the hundreds of names that start so in bpf.h, and of all in filter.h and bpf_common.h.
+pub(super) const BPF_CONSTANTS: [&str; 87] = [
+    "BPF_LD",
+    "BPF_LDX",
+    "BPF_ST",
+    "BPF_STX",
+    "BPF_ALU",
+    "BPF_JMP",
+    "BPF_RET",
+    "BPF_MISC",
+    "BPF_W",
+    "BPF_H",
+    "BPF_B",
+    "BPF_IMM",
+    "BPF_ABS",
+    "BPF_IND",
+    "BPF_MEM",
+    "BPF_LEN",
+    "BPF_MSH",
+    "BPF_ADD",
+    "BPF_SUB",
+    "BPF_MUL",
+    "BPF_DIV",
+    "BPF_OR",
+    "BPF_AND",
+    "BPF_LSH",
+    "BPF_RSH",
+    "BPF_NEG",
+    "BPF_MOD",
+    "BPF_XOR",
+    "BPF_JA",
+    "BPF_JEQ",
+    "BPF_JGT",
+    "BPF_JGE",
+    "BPF_JSET",
+    "BPF_K",
+    "BPF_X",
+    "BPF_MAXINSNS",
+    "BPF_MAJOR_VERSION",
+    "BPF_MINOR_VERSION",
+    "BPF_A",
+    "BPF_TAX",
+    "BPF_TXA",
+    "BPF_MEMWORDS",
+    "BPF_NET_OFF",
+    "BPF_LL_OFF",
+    "BPF_ALU64",
+    "BPF_JMP32",
+    "BPF_DW",
+    "BPF_ATOMIC",
+    "BPF_MOV",
+    "BPF_END",
+    "BPF_TO_BE",
+    "BPF_TO_LE",
+    "BPF_JNE",
+    "BPF_JLT",
+    "BPF_JLE",
+    "BPF_JSGT",
+    "BPF_JSLE",
+    "BPF_CALL",
+    "BPF_EXIT",
+    "BPF_PSEUDO_MAP_FD",
+    "BPF_PSEUDO_MAP_VALUE",
+    "BPF_OBJ_NAME_LEN",
+    "BPF_MAP_CREATE",
+    "BPF_PROG_LOAD",
+    "BPF_MAP_TYPE_ARRAY",
+    "BPF_MAP_TYPE_RINGBUF",
+    "BPF_PROG_TYPE_SOCKET_FILTER",
+    "BPF_F_MMAPABLE",
+    "BPF_FUNC_skb_load_bytes",
+    "BPF_FUNC_ringbuf_reserve",
+    "BPF_FUNC_ringbuf_submit",
+    "BPF_FUNC_ringbuf_discard",
+    "BPF_FUNC_ringbuf_query",
+    "BPF_FUNC_get_current_comm",
+    "BPF_FUNC_get_current_pid_tgid",
+    "BPF_FUNC_get_current_uid_gid",
+    "BPF_FUNC_get_current_cgroup_id",
+    "BPF_FUNC_get_current_task",
+    "BPF_FUNC_get_current_task_btf",
+    "BPF_FUNC_ktime_get_boot_ns",
+    "BPF_FUNC_probe_read_kernel",
+    "BPF_FUNC_probe_read_user",
+    "BPF_RB_NO_WAKEUP",
+    "BPF_RB_FORCE_WAKEUP",
+    "BPF_RINGBUF_BUSY_BIT",
+    "BPF_RINGBUF_DISCARD_BIT",
+    "BPF_RINGBUF_HDR_SZ",
 ];
 
 const CONSTANTS: [&str; 9] = [
@@ -34,14 +132,17 @@ const CONSTANTS: [&str; 9] = [
     "NLMSG_.*",
     "NLM_F_.*",
     "NETLINK_(CONNECTOR|ADD_MEMBERSHIP|DROP_MEMBERSHIP|BROADCAST_ERROR|NO_ENOBUFS)",
-    // Every name of filter.h and bpf_common.h; bpf.h, which has more of them, is not included.
+    // Those not in BPF_CONSTANTS are taken out again: names in enums cannot be chosen here.
     "BPF_.*",
     "SK_MEMINFO_.*",
 ];
 
 /// Types that are nested or nameless in C, where nesting gives no prefix: the header's own name,
 /// or one made of what the header does name.
-const NAMES: [(&str, &str); 12] = [
+const NAMES: [(&str, &str); 15] = [
+    ("bpf_attr__bindgen_ty_1", "bpf_attr_map_create"),
+    ("bpf_attr__bindgen_ty_4", "bpf_attr_prog_load"),
+    ("bpf_attr__bindgen_ty_4__bindgen_ty_1", "bpf_attr_prog_load_attach"),
     ("proc_event__bindgen_ty_1", "proc_event_data"),
     ("proc_event__bindgen_ty_1__bindgen_ty_1", "ack_proc_event"),
     ("proc_event__bindgen_ty_1_fork_proc_event", "fork_proc_event"),
@@ -57,7 +158,7 @@ const NAMES: [(&str, &str); 12] = [
 ];
 
 /// What has a union or a pointer inside gets no `Default`: bindgen would write it with `unsafe`.
-const NO_DEFAULT: &str = "proc_event.*|sock_fprog";
+const NO_DEFAULT: &str = "proc_event.*|sock_fprog|bpf_attr.*";
 
 /// bindgen gives up on deriving `Default` where a field is an enum, integers though they are here.
 const DERIVED_DEFAULT: &str = "proc_input";

@@ -7,26 +7,28 @@ use anyhow::{Context, Result, ensure};
 use quote::ToTokens;
 use syn::{Attribute, Expr, Fields, File, Item, Type, parse_quote};
 
+use super::generate::BPF_CONSTANTS;
+
 /// bindgen's stand-in for a C flexible array; an empty array does the same without `unsafe`.
 const FLEXIBLE_ARRAY: &str = "__IncompleteArrayField";
 /// bindgen's names for nameless enums, numbered in the order of the headers.
 const NAMELESS: &str = "_bindgen_ty_";
 /// Holds a pointer: its layout checks are true on 64-bit machines only.
 const HOLDS_POINTER: &str = "sock_fprog";
-/// Has a field with `__attribute__((aligned(8)))`, which bindgen leaves out because it changes
+/// Have fields with `__attribute__((aligned(8)))`, which bindgen leaves out because it changes
 /// nothing on x86-64. On 32-bit x86 it does.
-const ALIGNED_TO_8: &str = "proc_event";
+const ALIGNED_TO_8: [&str; 3] = ["proc_event", "bpf_attr_map_create", "bpf_attr_prog_load"];
 
 /// Edits the Rust in `source`; the result still wants rustfmt.
 pub(crate) fn tidy(source: &str) -> Result<String> {
     let mut file: File = syn::parse_str(source).context("bindgen wrote no Rust")?;
-    file.items.retain(|item| !defines_flexible_array(item));
+    file.items.retain(|item| !defines_flexible_array(item) && !is_unused_bpf(item));
     inline_nameless(&mut file.items);
     for item in &mut file.items {
         match item {
             Item::Struct(item) => {
                 replace_flexible_arrays(&mut item.fields);
-                if item.ident == ALIGNED_TO_8 {
+                if ALIGNED_TO_8.iter().any(|name| item.ident == name) {
                     item.attrs.retain(|attribute| !attribute.path().is_ident("repr"));
                     item.attrs.insert(0, parse_quote!(#[repr(C, align(8))]));
                 }
@@ -51,6 +53,14 @@ fn defines_flexible_array(item: &Item) -> bool {
         Item::Impl(item) => last_segment(&item.self_ty).is_some_and(|name| name == FLEXIBLE_ARRAY),
         _ => false,
     }
+}
+
+/// Whether this is one of the constants of bpf.h that nobody asked for.
+fn is_unused_bpf(item: &Item) -> bool {
+    let Item::Const(item) = item else { return false };
+    let name = item.ident.to_string();
+    // The counts of names in enums, which are the only others, mean something to the kernel alone.
+    name.contains("BPF_") && !BPF_CONSTANTS.contains(&name.as_str())
 }
 
 fn replace_flexible_arrays(fields: &mut Fields) {
@@ -120,6 +130,14 @@ pub struct proc_event {
         let source = r#"const _: () = { ["Size of sock_fprog"][0]; };
 const _: () = { ["Size of sock_filter"][0]; };"#;
         assert_eq!(tidy(source).unwrap().matches("#[cfg").count(), 1);
+    }
+
+    #[test]
+    fn constants_of_bpf_are_kept_by_name() {
+        let source = "pub const BPF_JNE: u32 = 80; pub const BPF_TCP_LISTEN: u32 = 10;
+            pub const __MAX_BPF_CMD: u32 = 39; pub const NLMSG_DONE: u32 = 3;";
+        let expected = "pub const BPF_JNE: u32 = 80;\npub const NLMSG_DONE: u32 = 3;\n";
+        assert_eq!(tidy(source).unwrap(), expected);
     }
 
     #[test]

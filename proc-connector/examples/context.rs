@@ -1,0 +1,26 @@
+//! Prints who executed what, with the arguments, as the kernel noted them at the event.
+
+use proc_connector::{EventMask, Filter, ProcConnector, Received, Transport};
+
+fn main() -> proc_connector::Result<()> {
+    let mut events = ProcConnector::builder()
+        .filter(Filter::new(EventMask::EXEC))
+        .transport(Transport::Ring)
+        .context(true)
+        .open()?;
+    loop {
+        for received in events.recv_batch()? {
+            let Received::Event(event) = received else { continue };
+            let Some(context) = event.context() else { continue };
+            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            println!(
+                "{} {} {}",
+                context.tgid().map_or("?".into(), |tgid| tgid.to_string()),
+                context.uid().map_or("?".into(), |uid| uid.to_string()),
+                context.args().map_or("?".into(), |args| {
+                    args.iter().map(text).collect::<Vec<_>>().join(" ")
+                }),
+            );
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! `bpf(2)`: maps, programs, and a socket's program.
+
+use std::ffi::{CStr, c_char};
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+
+use proc_connector_sys as uapi;
+
+use super::{check, socklen_of};
+
+/// One instruction as the kernel reads it: `struct bpf_insn` of `bpf.h`, whose register numbers
+/// are bit fields.
+pub(crate) type Instruction = [u8; 8];
+
+/// The kinds of maps in use.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum MapKind {
+    /// A ring buffer of so many bytes.
+    Ring(u32),
+    /// An array with one element of so many bytes, which can be mapped.
+    Board(u32),
+}
+
+/// A BPF map.
+#[derive(Debug)]
+pub(crate) struct Map {
+    fd: OwnedFd,
+}
+
+impl Map {
+    pub(crate) fn new(kind: MapKind, name: &CStr) -> io::Result<Self> {
+        // SAFETY: the request consists of integers, and all of them may be zero.
+        let mut request: uapi::bpf_attr_map_create = unsafe { MaybeUninit::zeroed().assume_init() };
+        request.map_name = object_name(name);
+        match kind {
+            MapKind::Ring(bytes) => {
+                request.map_type = uapi::BPF_MAP_TYPE_RINGBUF;
+                request.max_entries = bytes;
+            }
+            MapKind::Board(bytes) => {
+                request.map_type = uapi::BPF_MAP_TYPE_ARRAY;
+                request.map_flags = uapi::BPF_F_MMAPABLE;
+                request.key_size = 4;
+                request.value_size = bytes;
+                request.max_entries = 1;
+            }
+        }
+        // SAFETY: the command takes this request, which holds no pointers.
+        let fd = unsafe { bpf(uapi::BPF_MAP_CREATE, &request) }?;
+        Ok(Self { fd })
+    }
+}
+
+impl AsFd for Map {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
+/// A loaded socket filter.
+#[derive(Debug)]
+pub(crate) struct Program {
+    fd: OwnedFd,
+}
+
+impl Program {
+    /// Loads a program. Its verifier writes to `log`, a text that ends with a zero; without room
+    /// there it writes nothing.
+    pub(crate) fn load(
+        instructions: &[Instruction],
+        name: &CStr,
+        licence: &CStr,
+        log: &mut [u8],
+    ) -> io::Result<Self> {
+        let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
+        // SAFETY: the request consists of integers, and all of them may be zero.
+        let mut request: uapi::bpf_attr_prog_load = unsafe { MaybeUninit::zeroed().assume_init() };
+        request.prog_type = uapi::BPF_PROG_TYPE_SOCKET_FILTER;
+        request.prog_name = object_name(name);
+        request.insns = address(instructions.as_ptr());
+        request.insn_cnt = u32::try_from(instructions.len()).map_err(too_large)?;
+        request.license = address(licence.as_ptr());
+        if !log.is_empty() {
+            request.log_level = 1;
+            request.log_buf = address(log.as_mut_ptr());
+            request.log_size = u32::try_from(log.len()).map_err(too_large)?;
+        }
+        // SAFETY: the command takes this request, whose pointers come with the lengths of what
+        // they point to, or to a text that ends with a zero; all of that lives through the call.
+        let fd = unsafe { bpf(uapi::BPF_PROG_LOAD, &request) }?;
+        Ok(Self { fd })
+    }
+
+    /// Lets the program decide what a socket queues, in place of any filter before.
+    pub(crate) fn attach(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
+        let program: libc::c_int = self.fd.as_raw_fd();
+        // SAFETY: the pointer and the length are those of a live integer, which is only read.
+        check(unsafe {
+            libc::setsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                libc::SO_ATTACH_BPF,
+                (&raw const program).cast(),
+                socklen_of::<libc::c_int>(),
+            )
+        })?;
+        Ok(())
+    }
+}
+
+/// A command that gives a descriptor.
+///
+/// # Safety
+///
+/// `request` must be what the command takes, and its pointers must be valid for it.
+unsafe fn bpf<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the pointer and the length are those of a live request; the rest is the caller's.
+    let fd = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            libc::c_long::from(command),
+            std::ptr::from_ref(request),
+            size_of::<T>(),
+        )
+    };
+    let fd = check(libc::c_int::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: the call above made this descriptor and nobody else has it.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// A pointer as requests hold it.
+fn address<T>(pointer: *const T) -> u64 {
+    pointer.expose_provenance() as u64
+}
+
+/// The name that tools show; what does not fit is cut off.
+fn object_name(name: &CStr) -> [c_char; uapi::BPF_OBJ_NAME_LEN as usize] {
+    let mut cut = [0; uapi::BPF_OBJ_NAME_LEN as usize];
+    let room = cut.len() - 1;
+    for (to, &from) in cut[..room].iter_mut().zip(name.to_bytes()) {
+        *to = c_char::from_ne_bytes([from]);
+    }
+    cut
+}

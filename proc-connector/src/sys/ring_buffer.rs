@@ -1,0 +1,144 @@
+//! The reader's end of a BPF ring buffer.
+//!
+//! A ring buffer (`kernel/bpf/ringbuf.c`) can be mapped as a page that holds the reader's position,
+//! a read-only page with the writers' position, and the data, twice in a row so that no record is
+//! ever broken by the end. Positions only grow; the data is at a position modulo the size.
+//!
+//! A record starts with a header of 8 bytes: its length in 4, of which bit 31 says that a writer is
+//! busy with it and bit 30 that it was discarded, and 4 that are the kernel's. Records are aligned
+//! to 8 bytes.
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
+
+use proc_connector_sys as uapi;
+
+use super::bpf::{Map, MapKind};
+use super::mapping::{Mapping, page_size};
+
+const HEADER_LEN: usize = uapi::BPF_RINGBUF_HDR_SZ as usize;
+
+/// A ring buffer and how far it was read.
+///
+/// What lies between the position that was published last and the writers' position belongs to
+/// this reader: the kernel writes to none of its records once they are no longer busy. Moving the
+/// position on takes `&mut self`, so no slice of a record outlives the record.
+#[derive(Debug)]
+pub(crate) struct RingBuffer {
+    // Unmapped before the map is closed.
+    reader: Mapping,
+    writers: Mapping,
+    map: Map,
+    size: usize,
+    /// What was published last: everything before may be overwritten.
+    released: usize,
+}
+
+/// What is at a position of the ring.
+#[derive(Debug)]
+pub(crate) enum Slot<'a> {
+    /// A record, and the position of the next slot.
+    Record(&'a [u8], usize),
+    /// A record that its writer took back, and the position of the next slot.
+    Discarded(usize),
+    /// A writer is busy here, for a moment.
+    Busy,
+    /// Nothing yet.
+    Empty,
+}
+
+impl RingBuffer {
+    /// Makes a ring of `size` bytes, a power of two and at least a page.
+    pub(crate) fn new(size: usize, name: &CStr) -> io::Result<Self> {
+        let bytes = u32::try_from(size).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let map = Map::new(MapKind::Ring(bytes), name)?;
+        let page = page_size();
+        let reader = Mapping::new(map.as_fd(), 0, page, true)?;
+        let writers = Mapping::new(map.as_fd(), page, page + 2 * size, false)?;
+        Ok(Self { reader, writers, map, size, released: 0 })
+    }
+
+    /// Bytes that it holds, headers included.
+    pub(crate) fn size(&self) -> usize {
+        self.size
+    }
+
+    /// The position up to which everything was read.
+    pub(crate) fn released(&self) -> usize {
+        self.released
+    }
+
+    /// The position up to which the kernel has given out room.
+    ///
+    /// Acquire, for the release with which `__bpf_ringbuf_reserve` stores it: a header before
+    /// this position is there to be read, with its busy bit.
+    pub(crate) fn written(&self) -> usize {
+        let position = self.writers.at(0).cast::<AtomicUsize>();
+        // SAFETY: the mapping lives as long as `self` and starts with this word, which is aligned
+        // as all of a page's start, and which the kernel changes atomically.
+        unsafe { position.as_ref() }.load(Ordering::Acquire)
+    }
+
+    /// What is at `position`, which must lie between [`released`](Self::released) and `written`, a
+    /// value that [`written`](Self::written) gave.
+    ///
+    /// # Panics
+    ///
+    /// If the position is outside of that.
+    #[inline]
+    pub(crate) fn slot(&self, position: usize, written: usize) -> Slot<'_> {
+        let ahead = position.wrapping_sub(self.released);
+        let filled = written.wrapping_sub(self.released);
+        assert!(ahead <= filled && filled <= self.size, "a position outside of the ring");
+        if ahead == filled {
+            return Slot::Empty;
+        }
+        let start = page_size() + (position & (self.size - 1));
+        let header = self.writers.at(start).cast::<AtomicU32>();
+        // Acquire, for the exchange with which `bpf_ringbuf_commit` clears the busy bit: the
+        // record's bytes were written before.
+        // SAFETY: positions are multiples of 8 and within the ring, and the kernel changes the
+        // word atomically.
+        let header = unsafe { header.as_ref() }.load(Ordering::Acquire);
+        if header & uapi::BPF_RINGBUF_BUSY_BIT != 0 {
+            return Slot::Busy;
+        }
+        let len = (header & !uapi::BPF_RINGBUF_DISCARD_BIT) as usize;
+        let next = position.wrapping_add((HEADER_LEN + len).next_multiple_of(8));
+        if header & uapi::BPF_RINGBUF_DISCARD_BIT != 0 {
+            return Slot::Discarded(next);
+        }
+        assert!(len <= self.size - HEADER_LEN, "a record longer than the ring");
+        let bytes = self.writers.at(start + HEADER_LEN);
+        // SAFETY: the record starts within the ring and is no longer than that, so it ends within
+        // its second mapping. It is committed: the kernel writes there again only once the
+        // position was released beyond it, which takes `&mut self`.
+        let record = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), len) };
+        Slot::Record(record, next)
+    }
+
+    /// Gives the room before `position` back to the writers.
+    ///
+    /// Release, for the acquire with which `__bpf_ringbuf_reserve` loads it: all reads of the
+    /// records before it are done.
+    pub(crate) fn release(&mut self, position: usize) {
+        if position == self.released {
+            return;
+        }
+        self.released = position;
+        let published = self.reader.at(0).cast::<AtomicUsize>();
+        // SAFETY: the mapping lives as long as `self` and starts with this word, aligned as a
+        // page's start, which the kernel reads atomically.
+        unsafe { published.as_ref() }.store(position, Ordering::Release);
+    }
+}
+
+/// Readable while there is something between the two positions, to whoever looks; who waits is
+/// woken when a writer asks for that.
+impl AsFd for RingBuffer {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.map.as_fd()
+    }
+}

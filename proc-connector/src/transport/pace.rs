@@ -1,0 +1,144 @@
+//! When a reader sleeps, and when it asks to be woken: one policy for all transports.
+//!
+//! A reader that keeps up with a busy machine would be woken for almost every event, and every
+//! wake-up costs the process that made the event as much as the reader. So after a batch it
+//! sleeps for a moment without asking to be woken, as network drivers do, and only a nap that
+//! brought nothing ends in a wait for the kernel, which then wakes it at the first event.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
+use super::{Wait, lock};
+use crate::error::{Error, Result};
+use crate::stats::Counters;
+use crate::sys::{EventFd, poll_readable, sleep_unless_readable};
+
+/// Where events wait for the reader.
+pub(super) trait Queue {
+    /// Takes what is there for the next batch; false if that is nothing.
+    fn take(&mut self) -> Result<bool>;
+
+    /// Whether the last batch left something behind, for all that is known.
+    fn has_more(&self) -> bool;
+
+    /// Asks for a wake-up with the next event; false if there is something already.
+    fn arm(&mut self) -> bool;
+
+    /// What becomes readable with the wake-up.
+    fn wakes(&self) -> BorrowedFd<'_>;
+
+    /// How many events it holds.
+    fn capacity(&self) -> usize;
+
+    /// Whether over a quarter of that is taken.
+    fn is_filling(&self) -> bool;
+}
+
+/// How a reader waits.
+#[derive(Debug)]
+pub(crate) struct Pace {
+    coalesce: Duration,
+    /// Something came since the last nap.
+    busy: AtomicBool,
+}
+
+impl Pace {
+    pub(super) fn new(coalesce: Duration) -> Self {
+        Self { coalesce, busy: AtomicBool::new(false) }
+    }
+
+    /// Takes a new batch, and says whether there is anything in it.
+    pub(super) fn fill(
+        &mut self,
+        queue: &mut impl Queue,
+        wait: Wait,
+        shutdown: &EventFd,
+        counters: &Counters,
+    ) -> Result<bool> {
+        loop {
+            if *self.busy.get_mut() && !matches!(wait, Wait::No) && !queue.has_more() {
+                *self.busy.get_mut() = false;
+                if self.nap(queue, wait, shutdown)? {
+                    return Err(Error::Shutdown);
+                }
+            }
+            if queue.take()? {
+                *self.busy.get_mut() = true;
+                return Ok(true);
+            }
+            if queue.arm() && !block(queue.wakes(), wait, shutdown, counters)? {
+                return Ok(false);
+            }
+        }
+    }
+
+    /// Notes that a receive that shares the reader got something.
+    pub(super) fn note_shared(&self) {
+        self.busy.store(true, Relaxed);
+    }
+
+    /// The same for a receive that shares the reader and found nothing: naps, if something came
+    /// since the last nap, or asks for a wake-up. True if the caller has to wait for that.
+    pub(super) fn arm_shared(
+        &self,
+        queue: &Mutex<impl Queue>,
+        remaining: Option<Duration>,
+    ) -> io::Result<bool> {
+        if self.busy.swap(false, Relaxed) && !self.coalesce.is_zero() {
+            let slice = slice(lock(queue).capacity());
+            let nap = self.coalesce.min(slice).min(remaining.unwrap_or(Duration::MAX));
+            return poll_readable([], Some(nap)).map(|[]| false);
+        }
+        Ok(lock(queue).arm())
+    }
+
+    /// Sleeps for the coalescing time, in slices, and no further once a quarter of the queue is
+    /// taken. True if the connector was shut down.
+    fn nap(&self, queue: &impl Queue, wait: Wait, shutdown: &EventFd) -> Result<bool> {
+        let mut left = self.coalesce.min(wait.remaining().unwrap_or(Duration::MAX));
+        let slice = slice(queue.capacity());
+        while !left.is_zero() {
+            if sleep_unless_readable(shutdown.as_fd(), left.min(slice))? {
+                return Ok(true);
+            }
+            left = left.saturating_sub(slice);
+            if left.is_zero() || queue.is_filling() {
+                break;
+            }
+        }
+        Ok(false)
+    }
+}
+
+/// A time too short for the fastest machine to fill half of a queue.
+fn slice(capacity: usize) -> Duration {
+    let events = u64::try_from(capacity).unwrap_or(u64::MAX);
+    Duration::from_micros(events / 2).max(Duration::from_micros(50))
+}
+
+/// Waits for a wake-up. False if the time is over.
+fn block(
+    wakes: BorrowedFd<'_>,
+    wait: Wait,
+    shutdown: &EventFd,
+    counters: &Counters,
+) -> Result<bool> {
+    let remaining = wait.remaining();
+    if remaining.is_some_and(|left| left.is_zero()) {
+        return Ok(false);
+    }
+    match poll_readable([wakes, shutdown.as_fd()], remaining) {
+        Ok([_, true]) => Err(Error::Shutdown),
+        Ok([readable, _]) => {
+            if readable {
+                counters.woken();
+            }
+            Ok(readable)
+        }
+        Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(true),
+        Err(error) => Err(error.into()),
+    }
+}

@@ -1,0 +1,225 @@
+//! Events through a ring buffer, which a program of ours fills in the task that makes them.
+
+mod asm;
+mod btf;
+mod helpers;
+mod layout;
+mod notes;
+mod program;
+mod reason;
+mod records;
+#[cfg(test)]
+mod tests;
+mod translate;
+
+pub(crate) use self::notes::Notes;
+pub use self::reason::NoRing;
+pub(crate) use self::reason::RingError;
+pub(crate) use self::records::Records;
+
+use std::ffi::CStr;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, fence};
+use std::thread;
+
+use proc_connector_core::Filter;
+
+use self::layout::{DATAGRAM_LEN, RECORD_LEN, WORDS, Word};
+use self::program::Spec;
+use self::records::Cursor;
+use super::pace::Queue;
+use crate::error::Result;
+use crate::sys::{Board, Program, RingBuffer, Slot, page_size};
+
+/// A ring, the words shared with its program, and how far it was read.
+#[derive(Debug)]
+pub(crate) struct RingQueue {
+    ring: RingBuffer,
+    board: Board<WORDS>,
+    cursor: Cursor,
+    /// Whether the program can know who runs it.
+    knows_actor: bool,
+    /// What records say of the acting task, if anything.
+    context: Option<Notes>,
+}
+
+/// Bytes that an event takes in a ring, the kernel's header included and arguments not.
+pub(crate) fn event_room(context: Option<&Notes>) -> usize {
+    let record = context.map_or(RECORD_LEN, |_| Notes::record_len());
+    (8 + record).next_multiple_of(8)
+}
+
+/// What tools call the program.
+const NAME: &CStr = c"proc_connector";
+
+/// This crate's, in the words that let a program call the helpers that are for GPL-compatible ones
+/// only (`license_is_gpl_compatible` in `include/linux/license.h`).
+const LICENCE: &CStr = c"Dual MIT/GPL";
+
+/// What one look at a ring brought.
+pub(crate) enum Popped {
+    /// A datagram, with its length.
+    Datagram(usize),
+    /// Events that found no room before the next datagram.
+    Lost(u32),
+    Nothing,
+}
+
+impl RingQueue {
+    /// A ring of at least so many bytes, empty and not in use.
+    pub(crate) fn new(
+        bytes: usize,
+        context: Option<Notes>,
+    ) -> std::result::Result<Self, RingError> {
+        // However long the arguments may be, some execs find room.
+        let longest = context.map_or(0, |notes| notes.record_len_with_args());
+        let size = bytes.max(page_size()).max(4 * longest).checked_next_power_of_two();
+        let size = size.ok_or_else(|| RingError::of_map(&io::ErrorKind::InvalidInput.into()))?;
+        let ring =
+            RingBuffer::new(size, c"proc_events").map_err(|error| RingError::of_map(&error))?;
+        let board = Board::new(c"proc_board").map_err(|error| RingError::of_map(&error))?;
+        let knows_actor = helpers::tell_actor();
+        Ok(Self { ring, board, cursor: Cursor::default(), knows_actor, context })
+    }
+
+    /// From now on events of the socket that pass the filter go here and no others.
+    pub(crate) fn attach(
+        &self,
+        filter: &Filter,
+        socket: BorrowedFd<'_>,
+    ) -> std::result::Result<(), RingError> {
+        let spec = Spec {
+            ring: self.ring.as_fd(),
+            board: self.board.as_fd(),
+            filter,
+            knows_actor: self.knows_actor,
+            context: self.context.as_ref(),
+        };
+        let code = spec.assemble().map_err(RingError::of_assembly)?;
+        let load = |log: &mut [u8]| Program::load(&code, NAME, LICENCE, log);
+        let program = load(&mut []).or_else(|error| {
+            // Once more for the verifier's reasons.
+            let mut log = vec![0; 1 << 16];
+            load(&mut log).map_err(|_| RingError::of_program(&error, &log))
+        })?;
+        program.attach(socket).map_err(|error| RingError::of_map(&error))
+    }
+
+    /// Whether acknowledgements are queued at the socket too.
+    pub(crate) fn set_asking(&self, asking: bool) {
+        self.word(Word::Asking).store(if asking { u32::MAX } else { 0 }, SeqCst);
+    }
+
+    /// Bytes of the ring.
+    pub(crate) fn size(&self) -> usize {
+        self.ring.size()
+    }
+
+    /// Datagrams that no kernel sends, so far.
+    pub(crate) fn refused(&self) -> u64 {
+        self.word(Word::Refused).load(Relaxed).into()
+    }
+
+    /// Acknowledgements to other listeners that found no room, so far.
+    pub(crate) fn lost_acks(&self) -> u64 {
+        self.word(Word::LostAcks).load(Relaxed).into()
+    }
+
+    /// What is left of the batch.
+    pub(crate) fn records(&mut self) -> Records<'_> {
+        let lost = &self.board.words()[Word::Lost as usize];
+        Records { ring: &self.ring, lost, cursor: &mut self.cursor }
+    }
+
+    /// Takes one datagram off, into a buffer that is large enough.
+    pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Popped {
+        if !self.look() {
+            let lost = self.records().lost_behind();
+            return lost.map_or(Popped::Nothing, Popped::Lost);
+        }
+        let Slot::Record(record, next) = self.ring.slot(self.cursor.position, self.cursor.written)
+        else {
+            return Popped::Nothing;
+        };
+        if let Some(lost) = self.cursor.lost_before(record) {
+            return Popped::Lost(lost);
+        }
+        buf[..DATAGRAM_LEN].copy_from_slice(&record[..DATAGRAM_LEN]);
+        self.cursor.position = next;
+        self.ring.release(next);
+        Popped::Datagram(DATAGRAM_LEN)
+    }
+
+    /// Gives back what was read and looks for a record behind it.
+    fn look(&mut self) -> bool {
+        self.cursor.written = self.ring.written();
+        let found = loop {
+            match self.ring.slot(self.cursor.position, self.cursor.written) {
+                Slot::Record(..) => break true,
+                Slot::Discarded(next) => self.cursor.position = next,
+                Slot::Empty => break false,
+                Slot::Busy => {
+                    // A moment, unless its writer was suspended: let it run.
+                    thread::yield_now();
+                    break false;
+                }
+            }
+        };
+        self.ring.release(self.cursor.position);
+        found
+    }
+
+    /// Whether events were lost that no record says of.
+    fn has_lost(&self) -> bool {
+        self.word(Word::Lost).load(Relaxed) != self.cursor.told
+    }
+
+    fn word(&self, word: Word) -> &AtomicU32 {
+        &self.board.words()[word as usize]
+    }
+}
+
+impl Queue for RingQueue {
+    fn take(&mut self) -> Result<bool> {
+        let found = self.look();
+        self.cursor.start_batch(self.ring.size());
+        Ok(found || self.has_lost())
+    }
+
+    fn has_more(&self) -> bool {
+        self.cursor.position != self.cursor.written
+    }
+
+    fn arm(&mut self) -> bool {
+        let armed = self.word(Word::Armed);
+        armed.store(1, Relaxed);
+        // Between the store and the look, as `program` has it.
+        fence(SeqCst);
+        let written = self.ring.written();
+        if matches!(self.ring.slot(self.cursor.position, written), Slot::Empty | Slot::Busy) {
+            return true;
+        }
+        armed.store(0, Relaxed);
+        false
+    }
+
+    fn wakes(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+
+    fn capacity(&self) -> usize {
+        self.ring.size() / event_room(self.context.as_ref())
+    }
+
+    fn is_filling(&self) -> bool {
+        self.ring.written().wrapping_sub(self.ring.released()) > self.ring.size() / 4
+    }
+}
+
+impl AsFd for RingQueue {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.ring.as_fd()
+    }
+}

@@ -1,0 +1,122 @@
+//! Reading the records of a ring, and the losses between them.
+
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
+
+use proc_connector_core::{Notification, Notifications};
+
+use super::layout::{LOST, RECORD_LEN};
+use crate::received::{LossCause, Lost};
+use crate::sys::{RingBuffer, Slot};
+use crate::transport::Item;
+
+/// The most bytes that one batch reads: its room is free again only after it.
+const BATCH: usize = 128 << 10;
+
+/// How far a ring was read.
+#[derive(Debug, Default)]
+pub(super) struct Cursor {
+    /// The next slot.
+    pub(super) position: usize,
+    /// Where the writers were when the reader last looked.
+    pub(super) written: usize,
+    /// Where the batch ends.
+    limit: usize,
+    /// The losses that somebody was told of, modulo 2^32.
+    pub(super) told: u32,
+}
+
+impl Cursor {
+    /// Starts a batch in a ring of so many bytes.
+    pub(super) fn start_batch(&mut self, size: usize) {
+        self.limit = self.position.wrapping_add(BATCH.min(size / 4));
+    }
+
+    fn is_at_limit(&self) -> bool {
+        // Positions wrap, so only their distance says which is first.
+        self.limit.wrapping_sub(self.position).wrapping_sub(1) >= BATCH
+    }
+
+    /// Events lost between the last record and this one.
+    #[inline]
+    pub(super) fn lost_before(&mut self, record: &[u8]) -> Option<u32> {
+        let lost = record.get(LOST..LOST + 4)?.try_into().map(u32::from_ne_bytes).ok()?;
+        self.tell(lost)
+    }
+
+    /// Takes note of a count of losses, and says how many are new. Two programs at once may have
+    /// read the count in one order and reserved their records in the other.
+    #[inline]
+    fn tell(&mut self, lost: u32) -> Option<u32> {
+        let new = lost.wrapping_sub(self.told);
+        if new == 0 || new > u32::MAX / 2 {
+            return None;
+        }
+        self.told = lost;
+        Some(new)
+    }
+}
+
+/// What one receive brought, record by record.
+#[derive(Debug)]
+pub(crate) struct Records<'a> {
+    pub(super) ring: &'a RingBuffer,
+    /// Events that found no room.
+    pub(super) lost: &'a AtomicU32,
+    pub(super) cursor: &'a mut Cursor,
+}
+
+impl Records<'_> {
+    /// Events lost behind the last record, if there is no other behind those.
+    pub(super) fn lost_behind(&mut self) -> Option<u32> {
+        let lost = self.lost.load(Acquire);
+        // What was written meanwhile says by itself what was lost before.
+        let is_last = self.ring.written() == self.cursor.position;
+        if is_last { self.cursor.tell(lost) } else { None }
+    }
+}
+
+impl<'a> Iterator for Records<'a> {
+    type Item = Item<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<Item<'a>> {
+        loop {
+            if self.cursor.is_at_limit() {
+                return None;
+            }
+            match self.ring.slot(self.cursor.position, self.cursor.written) {
+                Slot::Record(record, next) => {
+                    if let Some(lost) = self.cursor.lost_before(record) {
+                        return Some(overrun(lost));
+                    }
+                    self.cursor.position = next;
+                    return message(record);
+                }
+                Slot::Discarded(next) => self.cursor.position = next,
+                Slot::Busy => return None,
+                Slot::Empty => {
+                    let unchanged = self.lost.load(Relaxed) == self.cursor.told;
+                    return if unchanged { None } else { self.lost_behind().map(overrun) };
+                }
+            }
+        }
+    }
+}
+
+/// The message of a record, and what was noted behind it.
+#[inline]
+fn message(record: &[u8]) -> Option<Item<'_>> {
+    let (datagram, rest) = record.split_at_checked(LOST)?;
+    let message = Notifications::new(datagram).next()?;
+    Some(Item::Message(match message {
+        Ok(Notification::Event(event)) if record.len() > RECORD_LEN => {
+            Ok(Notification::Event(event.with_context(&rest[RECORD_LEN - LOST..])))
+        }
+        message => message,
+    }))
+}
+
+fn overrun(lost: u32) -> Item<'static> {
+    Item::Lost(Lost { count: Some(lost.into()), cause: LossCause::Overrun })
+}
