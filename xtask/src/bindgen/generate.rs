@@ -33,7 +33,7 @@ const TYPES: [&str; 17] = [
     "bpf_prog_type",
 ];
 
-/// Of the hundreds of names that start so in bpf.h, and of all in filter.h and bpf_common.h.
+/// Of the hundreds of names that start so in `bpf.h`, and of all in `filter.h` and `bpf_common.h`.
 pub(super) const BPF_CONSTANTS: [&str; 87] = [
     "BPF_LD",
     "BPF_LDX",
