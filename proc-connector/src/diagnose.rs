@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs;
-use std::path::Path;
+use std::os::fd::AsFd;
 
 use proc_connector_core::Filter;
 
@@ -12,7 +12,9 @@ use crate::handshake;
 use crate::kernel::Version;
 use crate::namespace;
 use crate::sys::NetlinkSocket;
-use crate::transport::{QUEUED_EVENT, Selection};
+use crate::transport::{
+    NoRing, Notes, QUEUED_EVENT, RingError, RingQueue, Selection, Transport, goes_deaf,
+};
 
 /// What [`diagnose`] found, check by check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,7 +156,6 @@ fn namespace_of(kind: Namespace) -> Finding {
 
 /// Capabilities that matter, by their bit (`include/uapi/linux/capability.h`).
 const CAP_NET_ADMIN: u32 = 12;
-const CAP_BPF: u32 = 39;
 
 fn privileges() -> Finding {
     const CHECK: &str = "privileges";
@@ -218,25 +219,35 @@ fn filter() -> Finding {
     }
 }
 
-/// A later transport needs it; that it is missing takes nothing from this version.
+/// Makes a small ring, and looks at what its records could say.
 fn ring() -> Finding {
     const CHECK: &str = "ring";
-    let version = Version::running().is_some_and(|version| version >= Version(5, 8, 0));
-    let privileged = capabilities().is_some_and(|set| set & (1 << CAP_BPF) != 0);
-    let types = Path::new("/sys/kernel/btf/vmlinux").exists();
-    let fact = match (version, privileged, types) {
-        (false, ..) => "no: BPF ring buffers came with Linux 5.8",
-        (true, false, _) => "no: it takes CAP_BPF",
-        (true, true, false) => "possible, without the kernel's type information",
-        (true, true, true) => "possible",
+    let attempt = if goes_deaf() {
+        Err(RingError::of(NoRing::GoesDeaf).into())
+    } else {
+        NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
+            let notes = Notes::new(1);
+            RingQueue::new(0, Some(notes))?.attach(&Filter::default(), socket.as_fd())?;
+            Ok(notes)
+        })
     };
-    finding(CHECK, Verdict::Ok, format!("{fact} (this version uses the socket)"))
+    match attempt {
+        Ok(notes) => finding(CHECK, Verdict::Ok, format!("works; {notes}")),
+        Err(Error::RingUnavailable { reason, .. }) => {
+            let finding = finding(CHECK, Verdict::Limited, format!("no: {}", reason.cause()));
+            match reason.remedy() {
+                Some(remedy) => finding.remedy(remedy),
+                None => finding,
+            }
+        }
+        Err(error) => finding(CHECK, Verdict::Limited, format!("no: {error}")),
+    }
 }
 
-/// Opens a connector, and looks at the buffer it got.
+/// Opens a connector over the socket, and looks at the buffer it got.
 fn subscription() -> Vec<Finding> {
     const CHECK: &str = "subscription";
-    let connector = match ProcConnector::new() {
+    let connector = match ProcConnector::builder().transport(Transport::Socket).open() {
         Ok(connector) => connector,
         Err(error) => return vec![finding(CHECK, Verdict::Fails, error.to_string())],
     };

@@ -5,6 +5,7 @@ mod common;
 use std::collections::HashMap;
 use std::future::Future;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use common::load::threads;
 use common::{builder, live, named};
@@ -16,6 +17,8 @@ fn main() -> ExitCode {
         a_stream_tells_each_exit_once,
         cancelled_receives_and_dropped_batches_lose_nothing,
         a_loss_is_told_and_the_stream_goes_on,
+        a_handle_ends_an_awaited_receive,
+        a_rest_outlasts_events_and_not_a_shutdown,
     ];
     common::main(&[], &tests)
 }
@@ -90,6 +93,48 @@ fn a_loss_is_told_and_the_stream_goes_on() {
         }
     }
     on_each_runtime!(builder().receive_buffer_events(100).open().expect("a live connector"), test);
+}
+
+fn a_handle_ends_an_awaited_receive() {
+    async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
+        let shutdown = events.get_ref().shutdown_handle();
+        let stopper = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(20));
+            shutdown.shutdown().expect("an eventfd");
+        });
+        // The machine may go on making events meanwhile.
+        while let Some(event) = events.next().await {
+            event.expect("no loss");
+        }
+        assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
+        stopper.join().expect("a raised eventfd");
+    }
+    on_each_runtime!(live(), test);
+}
+
+fn a_rest_outlasts_events_and_not_a_shutdown() {
+    async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
+        let mut exits = Exits::of(threads(1));
+        while exits.are_missing() {
+            events.recv_batch().await.expect("a batch").filter_map(exited).for_each(|pid| {
+                exits.count(pid);
+            });
+        }
+        // Now it rests: what comes is not told before that is over, and nothing is woken for it.
+        let wake_ups = events.get_ref().stats().wake_ups;
+        assert!(future::poll_once(events.recv_batch()).await.is_none());
+        threads(10);
+        assert!(future::poll_once(events.recv_batch()).await.is_none());
+        assert_eq!(events.get_ref().stats().wake_ups, wake_ups);
+        events.get_ref().shutdown_handle().shutdown().expect("an eventfd");
+        assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
+    }
+    // An hour, as far as the buffer allows: that of these events takes minutes to fill.
+    let open = || {
+        let builder = builder().receive_buffer_events(1 << 19).coalesce(Duration::from_secs(3600));
+        builder.open().expect("a live connector")
+    };
+    on_each_runtime!(open(), test);
 }
 
 fn exited(received: Received<'_>) -> Option<u32> {

@@ -14,7 +14,7 @@ use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, actor, capable, lo
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
-use proc_connector::{Error, ProcConnector, Transport, Verdict, diagnose};
+use proc_connector::{Error, ProcConnector, Stats, Transport, Verdict, diagnose};
 use rustix::thread::{
     CapabilitySet, CapabilitySets, capabilities, set_capabilities, set_keep_capabilities,
 };
@@ -30,6 +30,8 @@ fn main() -> ExitCode {
         opens_as_nobody,
         opens_as_root_without_privilege,
         opens_with_one_privilege,
+        opens_by_each_transport,
+        opens_by_each_transport_as_nobody,
     ];
     let tests = named![
         a_kernel_without_the_connector_is_named,
@@ -40,6 +42,8 @@ fn main() -> ExitCode {
         nobody_listens_where_the_kernel_lets_them,
         root_is_not_the_privilege_it_takes,
         one_privilege_is_enough_and_grants_the_buffer,
+        the_ring_is_taken_where_it_works,
+        without_bpf_the_socket_is_taken_and_the_ring_says_why,
     ];
     common::main_with(&acts, &tests, &[])
 }
@@ -138,6 +142,34 @@ fn one_privilege_is_enough_and_grants_the_buffer() {
         && may_change_ids()
     {
         Outcome::of("opens_with_one_privilege").assert_works(wanted_buffer());
+    }
+}
+
+const CAP_BPF: u32 = 39;
+
+fn the_ring_is_taken_where_it_works() {
+    let privileged =
+        || capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for the ring") && capable(CAP_BPF, "CAP_BPF");
+    if has_connector() && privileged() {
+        let outcome = Outcome::of("opens_by_each_transport");
+        assert_eq!(outcome.0, ["Ring None", "Ring None", "Socket Some(NotWanted)"]);
+    }
+}
+
+fn without_bpf_the_socket_is_taken_and_the_ring_says_why() {
+    if !has_connector() || !may_change_ids() {
+        return;
+    }
+    let outcome = Outcome::of("opens_by_each_transport_as_nobody");
+    let [auto, ring, socket] = outcome.0.as_slice() else { panic!("{outcome:?}") };
+    for part in ["the ring cannot be used", "takes CAP_BPF", "setcap cap_bpf"] {
+        assert!(ring.contains(part), "{ring}");
+    }
+    if anybody_may_listen() {
+        assert_eq!(auto, "Socket Some(Forbidden)");
+        assert_eq!(socket, "Socket Some(NotWanted)");
+    } else {
+        assert!(auto.contains("no permission to listen") && socket == auto, "{outcome:?}");
     }
 }
 
@@ -346,4 +378,22 @@ fn opens_with_one_privilege() {
     become_nobody();
     keep(CapabilitySet::NET_ADMIN);
     opens();
+}
+
+fn opens_by_each_transport() {
+    for transport in [Transport::Auto, Transport::Ring, Transport::Socket] {
+        match ProcConnector::builder().transport(transport).open() {
+            Ok(connector) => {
+                let Stats { transport, no_ring, .. } = connector.stats();
+                println!("{transport:?} {no_ring:?}");
+            }
+            Err(error) => println!("{error}"),
+        }
+    }
+}
+
+fn opens_by_each_transport_as_nobody() {
+    become_nobody();
+    keep(CapabilitySet::empty());
+    opens_by_each_transport();
 }

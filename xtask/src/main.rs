@@ -1,5 +1,6 @@
 //! Maintenance commands of the workspace: `cargo xtask help` lists them.
 
+mod bench;
 mod big_endian;
 mod bindgen;
 mod ci;
@@ -25,6 +26,7 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Cli {
+    Bench(bench::Args),
     Bindgen(bindgen::Args),
     Ci(ci::Args),
     /// Check the formatting
@@ -56,6 +58,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     match cli {
+        Cli::Bench(args) => bench::run(&args),
         Cli::Bindgen(args) => bindgen::run(&args),
         Cli::Ci(args) => ci::run(&args),
         Cli::Fmt => fmt::run(),

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every bench includes this file and uses a part of it")]
 
+pub(crate) mod listener;
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -106,4 +108,37 @@ pub(crate) fn spread(values: &[f64]) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{least:.0} to {greatest:.0}")
+}
+
+/// A table in Markdown, its columns aligned for the eye.
+pub(crate) struct Table(Vec<Vec<String>>);
+
+impl Table {
+    pub(crate) fn new<const N: usize>(head: [&str; N]) -> Self {
+        Self(vec![head.map(str::to_owned).to_vec()])
+    }
+
+    pub(crate) fn row<const N: usize>(&mut self, cells: [String; N]) {
+        self.0.push(cells.into());
+    }
+
+    pub(crate) fn print(&self) {
+        let columns = self.0.first().map_or(0, Vec::len);
+        let width = |column: usize| self.0.iter().map(|row| row[column].len()).max().unwrap_or(0);
+        let widths: Vec<usize> = (0..columns).map(width).collect();
+        println!();
+        for (index, row) in self.0.iter().enumerate() {
+            let cells = row.iter().zip(&widths).enumerate().map(|(column, (cell, &width))| {
+                if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+            });
+            println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
+            if index == 0 {
+                let rules = widths.iter().enumerate().map(|(column, &width)| {
+                    let rule = "-".repeat(width.saturating_sub(usize::from(column > 0)));
+                    if column == 0 { rule } else { rule + ":" }
+                });
+                println!("| {} |", rules.collect::<Vec<_>>().join(" | "));
+            }
+        }
+    }
 }

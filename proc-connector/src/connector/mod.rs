@@ -4,6 +4,8 @@ mod single;
 
 use std::collections::VecDeque;
 use std::fmt;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -18,7 +20,11 @@ use crate::received::Batch;
 use crate::shutdown::Shutdown;
 use crate::stash::Stash;
 use crate::stats::{Counters, Stats};
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+use crate::sys::Gate;
 use crate::sys::{EventFd, poll_readable, retry_on_interrupt};
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+use crate::transport::Step;
 use crate::transport::{Intake, NoRing, Wait};
 
 /// A listener to this machine's process events.
@@ -161,20 +167,40 @@ impl ProcConnector {
         Batch::new(items, selection, &mut self.counters)
     }
 
-    /// Fills the batch without waiting; false if nothing is there.
+    /// Fills the batch, or says what to do before that is possible.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn try_fill(&mut self) -> Result<bool> {
-        self.fill(Wait::No)
+    pub(crate) fn step(&mut self) -> Result<Step> {
+        if self.has_leftovers() { Ok(Step::Filled) } else { self.intake.step() }
+    }
+
+    /// Counts a wake-up that the caller waited for.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn woken(&self) {
+        self.counters.woken();
+    }
+
+    /// A gate before the queue, for a reader that must not block.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn gate(&self) -> io::Result<Gate> {
+        Gate::new(self.intake.wakes(), self.shutdown.as_fd())
+    }
+
+    /// Whether the batch has something in it that was received before.
+    fn has_leftovers(&mut self) -> bool {
+        let Self { intake, stash, .. } = self;
+        if intake.has_leftovers() {
+            return true;
+        }
+        let stashed = !stash.is_empty();
+        if stashed {
+            stash.drain(|datagrams| intake.load(datagrams));
+        }
+        stashed
     }
 
     /// Makes sure that the batch has something in it; false if nothing came in time.
     fn fill(&mut self, wait: Wait) -> Result<bool> {
-        let Self { intake, stash, .. } = self;
-        if intake.has_leftovers() {
-            return Ok(true);
-        }
-        if !stash.is_empty() {
-            stash.drain(|datagrams| intake.load(datagrams));
+        if self.has_leftovers() {
             return Ok(true);
         }
         // A signal interrupts even a poll that does not wait.
@@ -183,7 +209,7 @@ impl ProcConnector {
         if !matches!(wait, Wait::No) && retry_on_interrupt(is_shut_down)? {
             return Err(Error::Shutdown);
         }
-        intake.fill(wait, &self.shutdown, &self.counters)
+        self.intake.fill(wait, &self.shutdown, &self.counters)
     }
 }
 

@@ -5,8 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use async_io::Async;
 
-use super::{Readiness, duplicate, sealed::Sealed};
-use crate::connector::ProcConnector;
+use super::{Readiness, sealed::Sealed};
 use crate::error::Result;
 
 /// Waits on the reactor of async-io.
@@ -16,10 +15,9 @@ pub struct AsyncIo {
 }
 
 impl AsyncIo {
-    pub(super) fn new(connector: &ProcConnector) -> Result<Self> {
-        // The receives of this crate choose by themselves whether they wait, so the descriptor,
-        // which the connector shares, can stay as it is.
-        Ok(Self { fd: Async::new_nonblocking(duplicate(connector)?)? })
+    pub(super) fn new(fd: OwnedFd) -> Result<Self> {
+        // Nobody ever reads it.
+        Ok(Self { fd: Async::new_nonblocking(fd)? })
     }
 }
 

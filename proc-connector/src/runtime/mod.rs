@@ -5,7 +5,7 @@ mod async_io;
 #[cfg(feature = "tokio")]
 mod tokio;
 
-use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -19,6 +19,8 @@ use crate::connector::ProcConnector;
 use crate::error::{Error, Result};
 use crate::proc_event::ProcEvent;
 use crate::received::{Batch, Received};
+use crate::sys::{Gate, Opened};
+use crate::transport::Step;
 
 /// A connector whose receives are awaited, on the runtime `R`.
 ///
@@ -26,12 +28,16 @@ use crate::received::{Batch, Received};
 /// [`recv_batch`](Self::recv_batch), or as a [`Stream`] of owned events. Both are cancel-safe:
 /// what a dropped future or a dropped batch left behind comes with the next.
 ///
-/// Dropping it, or the future, ends a wait; a [`Shutdown`](crate::Shutdown) handle does not wake
-/// it. Nor does it sleep to let events collect: the runtime is woken for what arrives.
+/// Dropping it, or the future, ends a wait, and so does a [`Shutdown`](crate::Shutdown) handle. While
+/// events keep coming it rests between batches for [`Builder::coalesce`](crate::Builder::coalesce)
+/// as the receives that block do, and leaves the runtime to its other tasks meanwhile.
 #[derive(Debug)]
 pub struct AsyncConnector<R> {
     connector: ProcConnector,
+    gate: Gate,
     readiness: R,
+    /// The gate has to open before anything else.
+    waiting: bool,
 }
 
 /// How a runtime waits for a descriptor.
@@ -55,7 +61,8 @@ impl<R: Readiness> AsyncConnector<R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Os`] for what the system says.
+    /// [`Error::Shutdown`] once a [`Shutdown`](crate::Shutdown) handle was used, [`Error::Os`] for
+    /// what the system says.
     pub async fn recv_batch(&mut self) -> Result<Batch<'_>> {
         std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
         Ok(self.connector.batch())
@@ -72,22 +79,42 @@ impl<R: Readiness> AsyncConnector<R> {
     }
 
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Self { connector, readiness } = self;
-        if connector.try_fill()? {
-            return Poll::Ready(Ok(()));
+        let Self { connector, gate, readiness, waiting } = self;
+        loop {
+            if *waiting {
+                let mut opened = None;
+                ready!(readiness.poll_until(cx, &mut || {
+                    opened = gate.opened()?;
+                    Ok(opened.is_some())
+                }))?;
+                match opened {
+                    Some(Opened::Shutdown) => return Poll::Ready(Err(Error::Shutdown)),
+                    Some(Opened::Woken) => connector.woken(),
+                    Some(Opened::Rested) | None => {}
+                }
+                *waiting = false;
+            }
+            match connector.step()? {
+                Step::Filled => return Poll::Ready(Ok(())),
+                Step::Nap(time) => gate.rest(time)?,
+                Step::Wait => gate.listen()?,
+            }
+            *waiting = true;
         }
-        readiness.poll_until(cx, &mut || connector.try_fill())
     }
 }
 
-/// Owned events. A loss comes as [`Error::Lost`], and the stream goes on after it; it ends only
-/// with an error of the system, which is given over and over.
+/// Owned events. A loss comes as [`Error::Lost`], and the stream goes on after it. It ends with a
+/// shutdown; an error of the system is given over and over.
 impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
     type Item = Result<ProcEvent>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            ready!(self.poll_fill(cx))?;
+            match ready!(self.poll_fill(cx)) {
+                Err(Error::Shutdown) => return Poll::Ready(None),
+                filled => filled?,
+            }
             match self.connector.batch().next() {
                 Some(Received::Event(event)) => return Poll::Ready(Some(Ok(event.into()))),
                 Some(Received::Lost(lost)) => return Poll::Ready(Some(Err(Error::Lost(lost)))),
@@ -111,8 +138,7 @@ impl ProcConnector {
     /// As tokio does, outside of a runtime with I/O enabled.
     #[cfg(feature = "tokio")]
     pub fn into_tokio(self) -> Result<AsyncConnector<Tokio>> {
-        let readiness = Tokio::new(&self)?;
-        Ok(AsyncConnector { connector: self, readiness })
+        self.into_async(Tokio::new)
     }
 
     /// Hands the connector to the reactor of `async-io`, which works with any executor.
@@ -122,12 +148,13 @@ impl ProcConnector {
     /// [`Error::Os`] if the descriptor cannot be registered.
     #[cfg(feature = "async-io")]
     pub fn into_async_io(self) -> Result<AsyncConnector<AsyncIo>> {
-        let readiness = AsyncIo::new(&self)?;
-        Ok(AsyncConnector { connector: self, readiness })
+        self.into_async(AsyncIo::new)
     }
-}
 
-/// The descriptor to register: a duplicate, so that the connector itself stays free to be used.
-fn duplicate(connector: &ProcConnector) -> io::Result<std::os::fd::OwnedFd> {
-    std::os::fd::AsFd::as_fd(connector).try_clone_to_owned()
+    fn into_async<R>(self, register: fn(OwnedFd) -> Result<R>) -> Result<AsyncConnector<R>> {
+        let gate = self.gate()?;
+        // A duplicate, so that nothing of the connector is in the runtime's hands.
+        let readiness = register(gate.as_fd().try_clone_to_owned()?)?;
+        Ok(AsyncConnector { connector: self, gate, readiness, waiting: false })
+    }
 }

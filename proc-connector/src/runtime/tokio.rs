@@ -6,8 +6,7 @@ use std::task::{Context, Poll, ready};
 use tokio::io::Interest;
 use tokio::io::unix::AsyncFd;
 
-use super::{Readiness, duplicate, sealed::Sealed};
-use crate::connector::ProcConnector;
+use super::{Readiness, sealed::Sealed};
 use crate::error::Result;
 
 /// Waits on tokio's reactor.
@@ -17,8 +16,7 @@ pub struct Tokio {
 }
 
 impl Tokio {
-    pub(super) fn new(connector: &ProcConnector) -> Result<Self> {
-        let fd = duplicate(connector)?;
+    pub(super) fn new(fd: OwnedFd) -> Result<Self> {
         #[allow(
             deprecated,
             reason = "newer versions want to be told that the descriptor is owned, \

@@ -7,6 +7,8 @@ mod board;
 mod bpf;
 mod clock;
 mod event_fd;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+mod gate;
 mod mapping;
 mod netlink;
 mod poll;
@@ -17,12 +19,15 @@ pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
 pub(crate) use self::clock::monotonic;
 pub(crate) use self::event_fd::EventFd;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+pub(crate) use self::gate::{Gate, Opened};
 pub(crate) use self::mapping::page_size;
 pub(crate) use self::netlink::{MemInfo, NetlinkSocket, Source};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
 
 use std::io;
+use std::time::Duration;
 
 /// Repeats a system call for as long as signals interrupt it.
 pub(crate) fn retry_on_interrupt<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
@@ -48,4 +53,12 @@ fn check_len(returned: libc::ssize_t) -> io::Result<usize> {
 #[expect(clippy::cast_possible_truncation, reason = "no type given to a system call is that large")]
 const fn socklen_of<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
+}
+
+/// A time as the system calls want it; one too long to say becomes the longest.
+fn timespec(time: Duration) -> libc::timespec {
+    libc::timespec {
+        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
+        tv_nsec: time.subsec_nanos().into(),
+    }
 }

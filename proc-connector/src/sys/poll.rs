@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use super::check;
+use super::{check, timespec};
 
 /// Waits until one of `fds` is readable or in error, and says which, or until the time is over.
 ///
@@ -15,10 +15,7 @@ pub(crate) fn poll_readable<const N: usize>(
 ) -> io::Result<[bool; N]> {
     let mut polled =
         fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
-    let timeout = timeout.map(|timeout| libc::timespec {
-        tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: timeout.subsec_nanos().into(),
-    });
+    let timeout = timeout.map(timespec);
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the array and the time live through the call, and N is the array's length.
     check(unsafe { libc::ppoll(polled.as_mut_ptr(), N as _, timeout, std::ptr::null()) })?;

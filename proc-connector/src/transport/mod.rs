@@ -18,6 +18,10 @@ use std::time::{Duration, Instant};
 use proc_connector_core::{Filter, Notification, ParseError};
 
 use self::pace::Pace;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+use self::pace::Queue as _;
+#[cfg(any(feature = "tokio", feature = "async-io"))]
+pub(crate) use self::pace::Step;
 use self::ring::Records;
 use self::socket::{Datagrams, SocketQueue};
 use crate::error::Result;
@@ -202,6 +206,26 @@ impl Intake {
             }
             Queue::Ring { queue, .. } => self.pace.fill(exclusive(queue), wait, shutdown, counters),
         }
+    }
+
+    /// Takes a new batch, or says what to do before there can be one. No nap is so long that the
+    /// queue could be full before it is over.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
+    pub(crate) fn step(&mut self) -> Result<Step> {
+        let (step, capacity) = match &mut self.queue {
+            Queue::Socket(queue) => {
+                let mut queue = queue.of(&self.socket);
+                (self.pace.step(&mut queue)?, queue.capacity())
+            }
+            Queue::Ring { queue, .. } => {
+                let queue = exclusive(queue);
+                (self.pace.step(queue)?, queue.capacity())
+            }
+        };
+        Ok(match step {
+            Step::Nap(time) => Step::Nap(time.min(pace::slice(capacity))),
+            step => step,
+        })
     }
 
     /// What is left of the batch, and the selection to hold it against.

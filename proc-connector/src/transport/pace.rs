@@ -37,6 +37,17 @@ pub(super) trait Queue {
     fn is_filling(&self) -> bool;
 }
 
+/// What a reader does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Step {
+    /// It reads the batch.
+    Filled,
+    /// It sleeps for at most that long, without being woken, and steps again.
+    Nap(Duration),
+    /// It waits for the wake-up that it has asked for, and steps again.
+    Wait,
+}
+
 /// How a reader waits.
 #[derive(Debug)]
 pub(crate) struct Pace {
@@ -50,6 +61,23 @@ impl Pace {
         Self { coalesce, busy: AtomicBool::new(false) }
     }
 
+    /// Takes a new batch, or says what to do before there can be one.
+    pub(super) fn step(&mut self, queue: &mut impl Queue) -> Result<Step> {
+        let busy = std::mem::take(self.busy.get_mut());
+        if busy && !queue.has_more() && !self.coalesce.is_zero() {
+            return Ok(Step::Nap(self.coalesce));
+        }
+        loop {
+            if queue.take()? {
+                *self.busy.get_mut() = true;
+                return Ok(Step::Filled);
+            }
+            if queue.arm() {
+                return Ok(Step::Wait);
+            }
+        }
+    }
+
     /// Takes a new batch, and says whether there is anything in it.
     pub(super) fn fill(
         &mut self,
@@ -59,18 +87,19 @@ impl Pace {
         counters: &Counters,
     ) -> Result<bool> {
         loop {
-            if *self.busy.get_mut() && !matches!(wait, Wait::No) && !queue.has_more() {
-                *self.busy.get_mut() = false;
-                if self.nap(queue, wait, shutdown)? {
-                    return Err(Error::Shutdown);
+            match self.step(queue)? {
+                Step::Filled => return Ok(true),
+                Step::Nap(_) if matches!(wait, Wait::No) => {}
+                Step::Nap(time) => {
+                    if nap(time, queue, wait, shutdown)? {
+                        return Err(Error::Shutdown);
+                    }
                 }
-            }
-            if queue.take()? {
-                *self.busy.get_mut() = true;
-                return Ok(true);
-            }
-            if queue.arm() && !block(queue.wakes(), wait, shutdown, counters)? {
-                return Ok(false);
+                Step::Wait => {
+                    if !block(queue.wakes(), wait, shutdown, counters)? {
+                        return Ok(false);
+                    }
+                }
             }
         }
     }
@@ -94,27 +123,27 @@ impl Pace {
         }
         Ok(lock(queue).arm())
     }
+}
 
-    /// Sleeps for the coalescing time, in slices, and no further once a quarter of the queue is
-    /// taken. True if the connector was shut down.
-    fn nap(&self, queue: &impl Queue, wait: Wait, shutdown: &EventFd) -> Result<bool> {
-        let mut left = self.coalesce.min(wait.remaining().unwrap_or(Duration::MAX));
-        let slice = slice(queue.capacity());
-        while !left.is_zero() {
-            if sleep_unless_readable(shutdown.as_fd(), left.min(slice))? {
-                return Ok(true);
-            }
-            left = left.saturating_sub(slice);
-            if left.is_zero() || queue.is_filling() {
-                break;
-            }
+/// Sleeps for a time, in slices, and no further once a quarter of the queue is taken. True if the
+/// connector was shut down.
+fn nap(time: Duration, queue: &impl Queue, wait: Wait, shutdown: &EventFd) -> Result<bool> {
+    let mut left = time.min(wait.remaining().unwrap_or(Duration::MAX));
+    let slice = slice(queue.capacity());
+    while !left.is_zero() {
+        if sleep_unless_readable(shutdown.as_fd(), left.min(slice))? {
+            return Ok(true);
         }
-        Ok(false)
+        left = left.saturating_sub(slice);
+        if left.is_zero() || queue.is_filling() {
+            break;
+        }
     }
+    Ok(false)
 }
 
 /// A time too short for the fastest machine to fill half of a queue.
-fn slice(capacity: usize) -> Duration {
+pub(super) fn slice(capacity: usize) -> Duration {
     let events = u64::try_from(capacity).unwrap_or(u64::MAX);
     Duration::from_micros(events / 2).max(Duration::from_micros(50))
 }

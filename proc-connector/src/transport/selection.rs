@@ -16,7 +16,7 @@ pub(crate) struct Selection {
     /// The kernel has a filter.
     attached: bool,
     /// A filter that the kernel cannot be given.
-    here: Option<Filter>,
+    here: Option<Box<Filter>>,
     /// The numbers of each CPU; none on a filtered stream, which has gaps by design.
     sequences: Option<Vec<CpuSequence>>,
     missing: u64,
@@ -52,7 +52,7 @@ impl Selection {
         let everything = filter.passes_everything();
         if goes_deaf() {
             socket.report_overruns_to_senders()?;
-            self.here = Some(filter.clone()).filter(|_| !everything);
+            self.here = (!everything).then(|| Box::new(filter.clone()));
         } else if self.attached || !everything {
             attach(filter, socket).map_err(Error::FilterRefused)?;
             self.attached = true;

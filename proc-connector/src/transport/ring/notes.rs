@@ -1,6 +1,7 @@
 //! What records say of the acting task: the part of the program that writes a `ContextHdr` and the
 //! arguments.
 
+use std::fmt;
 use std::mem::offset_of;
 
 use proc_connector_core::context::{self, ContextHdr, Noted};
@@ -146,6 +147,27 @@ impl Notes {
         asm.load(Size::Double, R1, R10, SECOND);
         asm.store(Size::Word, record, ARGS_LEN, R1);
         asm.bind(done);
+    }
+}
+
+/// `it can note of a task: name, ids`, for people.
+impl fmt::Display for Notes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let args = self.args().is_some();
+        let parts = [
+            (self.possible.contains(Noted::COMM), "name"),
+            (self.possible.contains(Noted::PID_TGID), "ids"),
+            (self.possible.contains(Noted::UID_GID), "user and group"),
+            (self.possible.contains(Noted::CGROUP_ID), "cgroup"),
+            (self.possible.contains(Noted::BOOT_NS), "boot time"),
+            (args, "arguments"),
+        ];
+        let (can, cannot): (Vec<_>, Vec<_>) = parts.into_iter().partition(|&(can, _)| can);
+        let list = |parts: Vec<(bool, &'static str)>| {
+            parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
+        };
+        write!(f, "it can note of a task: {}", list(can))?;
+        if cannot.is_empty() { Ok(()) } else { write!(f, "; not: {}", list(cannot)) }
     }
 }
 

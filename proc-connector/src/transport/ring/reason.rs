@@ -1,5 +1,6 @@
 //! Why there is no ring.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
@@ -25,27 +26,39 @@ pub enum NoRing {
     Os(i32),
 }
 
+impl NoRing {
+    /// What stands in the way.
+    pub(crate) fn cause(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NotWanted => "it was not asked for",
+            Self::Forbidden => "this process may not use bpf(2), which takes CAP_BPF",
+            Self::Unsupported => "the kernel has no BPF ring buffers, which came with Linux 5.8",
+            Self::Refused => "the kernel's verifier refused the program",
+            Self::GoesDeaf => "the kernel stops sending events once no socket queues one",
+            Self::Unanswered => "the kernel's datagrams are not those that the program knows",
+            Self::Os(errno) => return io::Error::from_raw_os_error(errno).to_string().into(),
+        })
+    }
+
+    /// What to do about it, where there is something to do.
+    pub(crate) fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Forbidden => Some(
+                "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep`, \
+                 and let bpf(2) pass in seccomp profiles",
+            ),
+            Self::Unsupported => Some("update the kernel, which needs CONFIG_BPF_SYSCALL=y too"),
+            Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
+            Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
+        }
+    }
+}
+
+/// The cause, and behind a colon the remedy where there is one.
 impl fmt::Display for NoRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match *self {
-            Self::NotWanted => f.write_str("it was not asked for"),
-            Self::Forbidden => f.write_str(
-                "bpf(2) is not permitted: it takes CAP_BPF (`setcap cap_bpf,cap_net_admin+ep`), \
-                 and a seccomp profile that lets it pass",
-            ),
-            Self::Unsupported => {
-                f.write_str("this kernel has no BPF ring buffers, which came with Linux 5.8")
-            }
-            Self::Refused => f.write_str("the kernel's verifier refused the program"),
-            Self::GoesDeaf => f.write_str(
-                "this kernel stops sending events when no socket queues one: update it to \
-                 6.6.18, 6.7.6 or later",
-            ),
-            Self::Unanswered => {
-                f.write_str("the kernel's datagrams are not those that the program knows")
-            }
-            Self::Os(errno) => io::Error::from_raw_os_error(errno).fmt(f),
-        }
+        f.write_str(&self.cause())?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, ": {remedy}"))
     }
 }
 

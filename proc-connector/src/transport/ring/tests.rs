@@ -115,7 +115,9 @@ proptest! {
         let Some(mut line) = Line::new(0, &choice.filter(), Actors::Any, None) else {
             return Ok(());
         };
-        events.iter().for_each(|event| line.send(&event.datagram()));
+        for event in &events {
+            line.send(&event.datagram());
+        }
         let wanted: Vec<Result<[u8; 76], u32>> = events
             .iter()
             .filter(|event| choice.wants(event))

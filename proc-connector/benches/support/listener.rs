@@ -1,0 +1,144 @@
+//! Who listens, in the benches: this crate over its transports, and the released 0.3.0.
+
+use std::time::Duration;
+
+use proc_connector::{Event, Payload, ProcConnector, Received, Transport};
+use proc_connector_peer::{ProcConnector as Peer, ProcEvent as PeerEvent};
+
+/// Who listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    Nobody,
+    Batches { transport: Transport, coalesce: Duration, context: bool },
+    Peer,
+}
+
+const fn batches(transport: Transport, millis: u64) -> Listener {
+    Listener::Batches { transport, coalesce: Duration::from_millis(millis), context: false }
+}
+
+pub(crate) const SOCKET: Listener = batches(Transport::Socket, 1);
+pub(crate) const RING: Listener = batches(Transport::Ring, 1);
+pub(crate) const RING_5_MS: Listener = batches(Transport::Ring, 5);
+pub(crate) const RING_WITH_CONTEXT: Listener = Listener::Batches {
+    transport: Transport::Ring,
+    coalesce: Duration::from_millis(1),
+    context: true,
+};
+
+impl Listener {
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Nobody => "nobody listens",
+            Self::Peer => "0.3.0",
+            Self::Batches { context: true, .. } => "ring with context",
+            Self::Batches { transport: Transport::Ring, coalesce, .. }
+                if coalesce > MILLISECOND =>
+            {
+                "ring, coalesce 5 ms"
+            }
+            Self::Batches { transport: Transport::Ring, .. } => "ring",
+            Self::Batches { .. } => "socket",
+        }
+    }
+
+    /// Opens it, with a buffer for so many events, or the default; `None` for nobody.
+    pub(crate) fn open(self, events: Option<usize>) -> Option<Open> {
+        match self {
+            Self::Nobody => None,
+            Self::Peer => Some(Open::Peer(Peer::new().expect("0.3.0 opens"), Box::new([0; 4096]))),
+            Self::Batches { transport, coalesce, context } => {
+                let mut builder = ProcConnector::builder().transport(transport).context(context);
+                builder = builder.coalesce(coalesce);
+                if let Some(events) = events {
+                    builder = builder.receive_buffer_events(events);
+                }
+                Some(Open::Batches(Box::new(builder.open().expect("a live connector"))))
+            }
+        }
+    }
+}
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// An open listener.
+pub(crate) enum Open {
+    Batches(Box<ProcConnector>),
+    Peer(Peer, Box<[u8; 4096]>),
+}
+
+/// What a receive brought, as far as benches look at it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Taken {
+    pub(crate) events: u64,
+    /// Of all fields, so that none goes unread.
+    pub(crate) sum: u64,
+    /// Of events that were counted; 0.3.0 does not say how many.
+    pub(crate) lost: u64,
+}
+
+impl Open {
+    /// Receives once: a batch, or an event. Zero events when the time is over.
+    pub(crate) fn receive(&mut self, timeout: Duration, mut each: impl FnMut(Seen)) -> Taken {
+        let mut taken = Taken::default();
+        match self {
+            Self::Batches(connector) => {
+                for received in connector.recv_batch_timeout(timeout).expect("a batch") {
+                    match received {
+                        Received::Event(event) => {
+                            taken.events += 1;
+                            taken.sum += sum(&event);
+                            each(Seen::of(&event));
+                        }
+                        Received::Lost(lost) => taken.lost += lost.count.unwrap_or_default(),
+                    }
+                }
+            }
+            Self::Peer(connector, buffer) => {
+                // An error is an overrun.
+                if let Ok(Some(event)) = connector.recv_timeout(&mut buffer[..], timeout) {
+                    taken.events += 1;
+                    each(Seen::of_peer(&event));
+                }
+            }
+        }
+        taken
+    }
+}
+
+/// A fork, by the process it is in and the time it happened.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Seen {
+    pub(crate) fork_in: u32,
+    pub(crate) timestamp_ns: u64,
+}
+
+impl Seen {
+    fn of(event: &Event<'_>) -> Self {
+        match event.payload() {
+            Payload::Fork(fork) => {
+                Self { fork_in: fork.child_tgid(), timestamp_ns: event.timestamp_ns() }
+            }
+            _ => Self::default(),
+        }
+    }
+
+    fn of_peer(event: &PeerEvent) -> Self {
+        match *event {
+            PeerEvent::Fork { child_tgid, timestamp_ns, .. } => {
+                Self { fork_in: child_tgid, timestamp_ns }
+            }
+            _ => Self::default(),
+        }
+    }
+}
+
+/// Every field of an event.
+fn sum(event: &Event<'_>) -> u64 {
+    let ids = match event.payload() {
+        Payload::Fork(e) => e.parent_pid() ^ e.parent_tgid() ^ e.child_pid() ^ e.child_tgid(),
+        Payload::Exit(e) => e.process_pid() ^ e.process_tgid() ^ e.exit_code() ^ e.exit_signal(),
+        _ => 0,
+    };
+    event.timestamp_ns() + u64::from(event.cpu()) + u64::from(event.seq()) + u64::from(ids)
+}

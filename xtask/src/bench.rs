@@ -1,0 +1,78 @@
+//! `cargo xtask bench`: every figure of the README, measured here and now, as tables in Markdown.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::command;
+use crate::workspace::{Metadata, cargo};
+
+/// Measure what the README says, and print it as tables
+#[derive(clap::Args, Debug)]
+pub(crate) struct Args {
+    /// A minute instead of twelve, and figures to match
+    #[arg(long)]
+    quick: bool,
+}
+
+/// Benches of criterion's: the crate's manifest, the bench, and what is compared there, by group.
+const PARSING: [(&str, &str, &str, [&str; 2]); 2] = [
+    (
+        "proc-connector-core/Cargo.toml",
+        "parse",
+        "every field of 64 events",
+        ["parse/walk and read every field", "parse/0.3.0: walk and read every field"],
+    ),
+    (
+        "proc-connector/Cargo.toml",
+        "convert",
+        "64 events to ProcEvent",
+        ["convert/to ProcEvent", "convert/0.3.0: to ProcEvent"],
+    ),
+];
+
+/// Benches that listen, and print tables by themselves.
+const LIVE: [&str; 3] = ["drain", "load", "latency"];
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let criterion = Metadata::load()?.target_dir()?.join("criterion");
+    let mut rows = Vec::new();
+    for (manifest, bench, what, compared) in PARSING {
+        let mut measure = bench_of(manifest, bench);
+        if args.quick {
+            measure.args(["--", "--quick"]);
+        }
+        command::read(&mut measure)?;
+        let [ours, theirs] = compared.map(|name| median_ns(&criterion, name));
+        let (ours, theirs) = (ours?, theirs?);
+        rows.push(format!("| {what} | {ours:.0} | {theirs:.0} | {:.2} |", theirs / ours));
+    }
+    println!("| parsing | ns | 0.3.0 ns | 0.3.0 costs |\n| --- | --: | --: | --: |");
+    println!("{}", rows.join("\n"));
+    for bench in LIVE {
+        let mut measure = bench_of("proc-connector/Cargo.toml", bench);
+        if args.quick {
+            measure.args(["--", "--quick"]);
+        }
+        println!("{}", command::read(&mut measure)?.trim_end());
+    }
+    Ok(())
+}
+
+fn bench_of(manifest: &str, bench: &str) -> std::process::Command {
+    let mut command = cargo();
+    command.args(["bench", "--quiet", "--manifest-path", manifest, "--bench", bench]);
+    command
+}
+
+/// What criterion wrote down of a bench when it ran last.
+fn median_ns(criterion: &Path, name: &str) -> Result<f64> {
+    // Its folders have no colons in their names.
+    let path = criterion.join(name.replace(':', "_")).join("new/estimates.json");
+    let text =
+        fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let estimates: Value = serde_json::from_str(&text)?;
+    estimates["median"]["point_estimate"].as_f64().with_context(|| format!("no median of {name}"))
+}
