@@ -1,0 +1,242 @@
+//! What the kernel notes of the task that makes an event, held against what that task is.
+
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+
+use common::actor::{Actor, command, pause};
+use common::{Deadline, builder, load, named, skip, transport};
+use proc_connector::{Context, EventMask, Filter, Payload, ProcConnector, Received, Transport};
+
+fn main() -> ExitCode {
+    let acts = named![ends, pauses, changes];
+    let tests = named![
+        every_exec_has_its_own_arguments,
+        long_arguments_are_cut_and_marked,
+        the_task_is_the_one_that_acts,
+        without_being_asked_for_nothing_is_noted,
+    ];
+    common::main(&acts, &tests)
+}
+
+fn ends() {}
+
+fn pauses() {
+    pause();
+}
+
+/// Changes its name and its ids, if it may.
+fn changes() {
+    pause();
+    nix::sys::prctl::set_name(c"renamed").expect("a name");
+    pause();
+}
+
+fn noting(args: usize) -> ProcConnector {
+    let all = builder().receive_buffer_events(160_000).context(true).argument_bytes(args);
+    all.open().expect("a live connector")
+}
+
+/// What became of the arguments of each of these processes, once all their execs have come.
+fn arguments_of(
+    connector: &mut ProcConnector,
+    processes: &[u32],
+) -> BTreeMap<u32, Option<(Vec<u8>, bool)>> {
+    let mut found = BTreeMap::new();
+    let deadline = Deadline::new();
+    while found.len() < processes.len() {
+        let left = deadline.left().expect("the execs of processes that have ended");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = received else { panic!("the machine is too busy") };
+            let Payload::Exec(exec) = event.payload() else { continue };
+            if processes.contains(&exec.process_tgid()) {
+                let args = event.context().and_then(|context| context.args());
+                let args = args.map(|args| (args.bytes().to_vec(), args.is_cut()));
+                found.insert(exec.process_tgid(), args);
+            }
+        }
+    }
+    found
+}
+
+/// Whether events have anything noted with them; if not, there is nothing to test.
+fn need_notes() {
+    let mut connector = noting(256);
+    let thread = load::threads(1)[0];
+    let deadline = Deadline::new();
+    loop {
+        let left = deadline.left().expect("the exit of a thread that has ended");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = received else { continue };
+            let Payload::Exit(exit) = event.payload() else { continue };
+            if exit.process_pid() != thread {
+                continue;
+            }
+            assert_eq!(event.context().is_some(), transport() == Transport::Ring);
+            if event.context().is_none() {
+                skip("events of a socket have nothing noted");
+            }
+            return;
+        }
+    }
+}
+
+/// Whether this kernel lets one find arguments: on such a one a single miss is a failure.
+fn has_arguments(found: &BTreeMap<u32, Option<(Vec<u8>, bool)>>) -> bool {
+    let any = found.values().any(Option::is_some);
+    let types = Path::new("/sys/kernel/btf/vmlinux").exists();
+    assert!(any || !types || !is_recent(), "this kernel could tell");
+    any
+}
+
+/// Since Linux 6.1 at the least the helpers are there that it takes.
+fn is_recent() -> bool {
+    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
+    (numbers.next(), numbers.next()) >= (Some(6), Some(1))
+}
+
+fn every_exec_has_its_own_arguments() {
+    need_notes();
+    let mut connector = noting(256);
+    connector.set_filter(&Filter::new(EventMask::EXEC)).expect("a filter");
+    let mut expected = BTreeMap::new();
+    let mut run = |mut command: Command, words: &[&str]| {
+        let mut child = command.args(&words[1..]).arg0(words[0]).spawn().expect("a program");
+        let args: Vec<u8> =
+            words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat()).collect();
+        expected.insert(child.id(), Some((args, false)));
+        child.wait().expect("a child");
+    };
+    for number in 0..50 {
+        run(command("ends"), &["an actor", &number.to_string(), "", "two words"]);
+    }
+    let program = Path::new("/bin/true");
+    if program.exists() {
+        for number in 0..200 {
+            run(Command::new(program), &["true", &format!("full-{number}")]);
+            // Without an environment there is nothing behind the arguments, not even memory.
+            let mut empty = Command::new(program);
+            empty.env_clear();
+            run(empty, &["true", &format!("empty-{number}")]);
+        }
+    }
+    let processes: Vec<u32> = expected.keys().copied().collect();
+    let found = arguments_of(&mut connector, &processes);
+    if !has_arguments(&found) {
+        skip("this kernel does not let one find arguments");
+    }
+    assert_eq!(found, expected);
+}
+
+fn long_arguments_are_cut_and_marked() {
+    need_notes();
+    let long = "a".repeat(300);
+    for (limit, cut) in [(100, true), (308, true), (309, false), (4096, false)] {
+        let mut connector = noting(limit);
+        let mut child =
+            command("ends").arg0("an actor").arg(&long[..299]).spawn().expect("a program");
+        child.wait().expect("a child");
+        let found = arguments_of(&mut connector, &[child.id()]);
+        if !has_arguments(&found) {
+            skip("this kernel does not let one find arguments");
+        }
+        let all = [b"an actor\0", &long.as_bytes()[..299], b"\0"].concat();
+        let noted = all[..limit.min(all.len())].to_vec();
+        assert_eq!(found[&child.id()], Some((noted, cut)), "{limit} bytes");
+    }
+}
+
+/// Asserts that what was noted, if it was, is this.
+fn assert_noted<T: PartialEq + std::fmt::Debug>(noted: Option<T>, actual: &T) {
+    if let Some(noted) = noted {
+        assert_eq!(noted, *actual);
+    }
+}
+
+fn the_task_is_the_one_that_acts() {
+    need_notes();
+    let mut connector = noting(0);
+    let mut actor = Actor::start("changes");
+    let process = actor.pid();
+    let path = format!("/proc/{process}");
+    let (status, this) = (fs::metadata(&path).expect("its files"), std::process::id());
+    let cgroup = cgroup_id(process);
+    actor.go_on();
+    actor.go_on();
+    let deadline = Deadline::new();
+    let (mut seen, mut stamps) = (Vec::new(), Vec::new());
+    while !seen.contains(&"exit") {
+        let left = deadline.left().expect("the exit of a process that is let go");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = received else { panic!("the machine is too busy") };
+            let context = event.context().expect("what was noted");
+            let (name, by, comm): (_, _, &[u8]) = match event.payload() {
+                Payload::Fork(e) if e.child_tgid() == process => ("fork", this, &[]),
+                Payload::Exec(e) if e.process_tgid() == process => ("exec", process, &[]),
+                Payload::Comm(e) if e.process_tgid() == process && e.comm()[0] == b'r' => {
+                    ("comm", process, b"renamed")
+                }
+                Payload::Exit(e) if e.process_tgid() == process => ("exit", process, b"renamed"),
+                _ => continue,
+            };
+            seen.push(name);
+            assert_noted(context.tgid(), &by);
+            assert_noted(context.uid(), &status.uid());
+            assert_noted(context.gid(), &status.gid());
+            if !comm.is_empty() {
+                assert_noted(context.comm(), &comm);
+            }
+            if let Some(cgroup) = cgroup {
+                assert_noted(context.cgroup_id(), &cgroup);
+            }
+            assert_eq!(context.args(), None, "none were asked for");
+            stamps.extend(boot_less_monotonic(&context, event.timestamp_ns()));
+        }
+    }
+    assert_eq!(seen, ["fork", "exec", "comm", "exit"]);
+    // The clocks differ by the time that the machine was suspended, which is the same for all of
+    // them, but for the moment between the two readings.
+    for pair in stamps.windows(2) {
+        assert!(pair[0].abs_diff(pair[1]) < 1_000_000_000, "{stamps:?}");
+    }
+}
+
+fn boot_less_monotonic(context: &Context<'_>, timestamp_ns: u64) -> Option<u64> {
+    let boot_ns = context.boot_ns()?;
+    assert!(boot_ns >= timestamp_ns, "{boot_ns} is before {timestamp_ns}");
+    Some(boot_ns - timestamp_ns)
+}
+
+/// The inode number of the folder of a process's cgroup, where the hierarchy of version 2 is mounted.
+fn cgroup_id(process: u32) -> Option<u64> {
+    let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
+    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
+    let root = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"]
+        .into_iter()
+        .find(|root| Path::new(root).join("cgroup.controllers").exists())?;
+    Some(fs::metadata(format!("{root}{path}")).ok()?.ino())
+}
+
+fn without_being_asked_for_nothing_is_noted() {
+    let mut connector = common::live();
+    let mut actor = Actor::start("pauses");
+    let deadline = Deadline::new();
+    loop {
+        let left = deadline.left().expect("an exec");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = received else { continue };
+            assert!(event.context().is_none());
+            if matches!(event.payload(), Payload::Exec(exec) if exec.process_tgid() == actor.pid())
+            {
+                actor.go_on();
+                return;
+            }
+        }
+    }
+}
