@@ -1,4 +1,4 @@
-//! Where the running kernel has a process's arguments, from its own type information.
+//! Where the running kernel has what a task is, from its own type information.
 //!
 //! `/sys/kernel/btf/vmlinux` is a header, types, and the names they point to
 //! (`Documentation/bpf/btf.rst`, `include/uapi/linux/btf.h`). Only structs and their members are of
@@ -17,10 +17,36 @@ pub(super) struct ArgOffsets {
     pub(super) arg_end: u32,
 }
 
+/// Offsets in bytes of what a task says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct TaskOffsets {
+    /// `pid` in `struct task_struct`, with `tgid` right behind it.
+    pub(super) pid_tgid: u32,
+    /// `comm` in `struct task_struct`.
+    pub(super) comm: u32,
+}
+
+impl TaskOffsets {
+    /// Those of the kernel that runs.
+    pub(super) fn of_running_kernel() -> Option<Self> {
+        Self::find(&fs::read(VMLINUX).ok()?)
+    }
+
+    fn find(bytes: &[u8]) -> Option<Self> {
+        let btf = Btf::parse(bytes)?;
+        let task = btf.structure(b"task_struct")?;
+        let pid_tgid = btf.member(task, b"pid")?;
+        (btf.member(task, b"tgid")? == pid_tgid + 4)
+            .then_some(Self { pid_tgid, comm: btf.member(task, b"comm")? })
+    }
+}
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+
 impl ArgOffsets {
     /// Those of the kernel that runs; `None` if it was built without type information.
     pub(super) fn of_running_kernel() -> Option<Self> {
-        Self::find(&fs::read("/sys/kernel/btf/vmlinux").ok()?)
+        Self::find(&fs::read(VMLINUX).ok()?)
     }
 
     fn find(bytes: &[u8]) -> Option<Self> {

@@ -12,6 +12,11 @@ pub(super) const LOST: usize = DATAGRAM_LEN;
 /// Bytes of a record without context.
 pub(super) const RECORD_LEN: usize = LOST + 4;
 
+/// Where the program's stack has the datagram, from `R10` on, and two words for whatever comes.
+pub(super) const STACK: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
+pub(super) const FIRST: i16 = STACK - 8;
+pub(super) const SECOND: i16 = STACK - 16;
+
 /// The words of the board.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Word {

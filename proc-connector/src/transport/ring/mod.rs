@@ -26,6 +26,7 @@ use std::thread;
 
 use proc_connector_core::Filter;
 
+use self::helpers::Source;
 use self::layout::{DATAGRAM_LEN, RECORD_LEN, WORDS, Word};
 use self::program::Spec;
 use self::records::Cursor;
@@ -39,8 +40,8 @@ pub(crate) struct RingQueue {
     ring: RingBuffer,
     board: Board<WORDS>,
     cursor: Cursor,
-    /// Whether the program can know who runs it.
-    knows_actor: bool,
+    /// How the program can know who runs it, if it can.
+    actor: Option<Source>,
     /// What records say of the acting task, if anything.
     context: Option<Notes>,
 }
@@ -80,8 +81,8 @@ impl RingQueue {
         let ring =
             RingBuffer::new(size, c"proc_events").map_err(|error| RingError::of_map(&error))?;
         let board = Board::new(c"proc_board").map_err(|error| RingError::of_map(&error))?;
-        let knows_actor = helpers::tell_actor();
-        Ok(Self { ring, board, cursor: Cursor::default(), knows_actor, context })
+        let actor = helpers::pid_tgid();
+        Ok(Self { ring, board, cursor: Cursor::default(), actor, context })
     }
 
     /// From now on events of the socket that pass the filter go here and no others.
@@ -94,7 +95,7 @@ impl RingQueue {
             ring: self.ring.as_fd(),
             board: self.board.as_fd(),
             filter,
-            knows_actor: self.knows_actor,
+            actor: self.actor,
             context: self.context.as_ref(),
         };
         let code = spec.assemble().map_err(RingError::of_assembly)?;

@@ -9,46 +9,65 @@ use proc_connector_sys as uapi;
 
 use super::asm::{Alu, Assembler, Cond, Reg, Size, Width};
 use super::btf::ArgOffsets;
-use super::helpers;
-use super::layout::{RECORD_LEN, flag, number, offset};
+use super::helpers::{self, Source, follow};
+use super::layout::{FIRST, RECORD_LEN, SECOND, flag, number, offset};
 use Reg::{R0, R1, R2, R3, R10};
 
-/// What to note, and what of that is possible.
+/// What to note, and how, as far as that is possible.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notes {
-    possible: Noted,
-    /// Bytes of arguments at most.
+    boot_ns: Option<Source>,
+    cgroup_id: Option<Source>,
+    pid_tgid: Option<Source>,
+    uid_gid: Option<Source>,
+    comm: Option<Source>,
+    /// Where the kernel has the arguments.
+    args: Option<ArgOffsets>,
+    /// Bytes of them at most.
     args_len: usize,
-    /// Where the kernel has them, if it says so.
-    offsets: Option<ArgOffsets>,
 }
 
 /// The most bytes of arguments that a record may have.
 const MAX_ARGS_LEN: usize = 16 << 10;
 
-/// Words of the stack, from `R10` on, that the datagram does not use.
-const FIRST: i16 = -88;
-const SECOND: i16 = -96;
-
 impl Notes {
     /// Finds out what is possible. That takes the privilege to load programs.
     pub(crate) fn new(args_len: usize) -> Self {
+        let wanted = args_len > 0 && helpers::can_read_memory();
         Self {
-            possible: helpers::noteworthy(),
+            boot_ns: helpers::number(uapi::BPF_FUNC_ktime_get_boot_ns),
+            cgroup_id: helpers::number(uapi::BPF_FUNC_get_current_cgroup_id),
+            pid_tgid: helpers::pid_tgid(),
+            uid_gid: helpers::number(uapi::BPF_FUNC_get_current_uid_gid),
+            comm: helpers::comm(),
+            args: if wanted { ArgOffsets::of_running_kernel() } else { None },
             args_len: args_len.min(MAX_ARGS_LEN),
-            offsets: if args_len == 0 { None } else { ArgOffsets::of_running_kernel() },
         }
     }
 
-    /// What is possible.
+    /// The same without the helpers that older kernels lack.
     #[cfg(test)]
+    pub(super) fn from_memory(self) -> Self {
+        let [pid_tgid, comm] = helpers::from_memory();
+        Self { pid_tgid, comm, ..self }
+    }
+
+    /// What is possible.
     pub(super) fn possible(&self) -> Noted {
-        self.possible
+        let parts = [
+            (Noted::BOOT_NS, self.boot_ns.is_some()),
+            (Noted::CGROUP_ID, self.cgroup_id.is_some()),
+            (Noted::PID_TGID, self.pid_tgid.is_some()),
+            (Noted::UID_GID, self.uid_gid.is_some()),
+            (Noted::COMM, self.comm.is_some()),
+            (Noted::ARGS, self.args.is_some()),
+        ];
+        parts.into_iter().filter(|&(_, can)| can).map(|(part, _)| part).collect()
     }
 
     /// Where the arguments are, if records of execs are to have them.
     pub(super) fn args(&self) -> Option<ArgOffsets> {
-        self.offsets.filter(|_| self.possible.contains(Noted::ARGS))
+        self.args
     }
 
     /// Bytes of a record without arguments.
@@ -64,46 +83,27 @@ impl Notes {
     /// Fills in all but the arguments of the record that `record` points to.
     pub(super) fn note_task(&self, asm: &mut Assembler, record: Reg) {
         let numbers = [
-            (
-                Noted::BOOT_NS,
-                uapi::BPF_FUNC_ktime_get_boot_ns,
-                field(offset_of!(ContextHdr, boot_ns)),
-            ),
-            (
-                Noted::CGROUP_ID,
-                uapi::BPF_FUNC_get_current_cgroup_id,
-                field(offset_of!(ContextHdr, cgroup_id)),
-            ),
-            (
-                Noted::PID_TGID,
-                uapi::BPF_FUNC_get_current_pid_tgid,
-                field(offset_of!(ContextHdr, pid_tgid)),
-            ),
-            (
-                Noted::UID_GID,
-                uapi::BPF_FUNC_get_current_uid_gid,
-                field(offset_of!(ContextHdr, uid_gid)),
-            ),
+            (self.boot_ns, offset_of!(ContextHdr, boot_ns)),
+            (self.cgroup_id, offset_of!(ContextHdr, cgroup_id)),
+            (self.pid_tgid, offset_of!(ContextHdr, pid_tgid)),
+            (self.uid_gid, offset_of!(ContextHdr, uid_gid)),
         ];
-        for (part, helper, at) in numbers {
-            if self.possible.contains(part) {
-                asm.call(helper);
-                asm.store(Size::Double, record, at, R0);
+        for (source, at) in numbers {
+            if let Some(source) = source {
+                source.load(asm);
+                asm.store(Size::Double, record, field(at), R0);
             } else {
-                asm.store(Size::Double, record, at, 0);
+                asm.store(Size::Double, record, field(at), 0);
             }
         }
         let comm = field(offset_of!(ContextHdr, comm));
-        if self.possible.contains(Noted::COMM) {
-            asm.mov(R1, record);
-            asm.alu(Width::W64, Alu::Add, R1, i32::from(comm));
-            asm.mov(R2, 16);
-            asm.call(uapi::BPF_FUNC_get_current_comm);
+        if let Some(source) = self.comm {
+            source.fill(asm, record, comm, 16);
         } else {
             asm.store(Size::Double, record, comm, 0);
             asm.store(Size::Double, record, comm + 8, 0);
         }
-        let noted = self.possible.difference(Noted::ARGS);
+        let noted = self.possible().difference(Noted::ARGS);
         asm.store(Size::Word, record, NOTED, flag(noted.bits()));
         asm.store(Size::Word, record, ARGS_LEN, 0);
     }
@@ -153,17 +153,18 @@ impl Notes {
 /// `it can note of a task: name, ids`, for people.
 impl fmt::Display for Notes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let args = self.args().is_some();
+        let possible = self.possible();
         let parts = [
-            (self.possible.contains(Noted::COMM), "name"),
-            (self.possible.contains(Noted::PID_TGID), "ids"),
-            (self.possible.contains(Noted::UID_GID), "user and group"),
-            (self.possible.contains(Noted::CGROUP_ID), "cgroup"),
-            (self.possible.contains(Noted::BOOT_NS), "boot time"),
-            (args, "arguments"),
+            (Noted::COMM, "name"),
+            (Noted::PID_TGID, "ids"),
+            (Noted::UID_GID, "user and group"),
+            (Noted::CGROUP_ID, "cgroup"),
+            (Noted::BOOT_NS, "boot time"),
+            (Noted::ARGS, "arguments"),
         ];
-        let (can, cannot): (Vec<_>, Vec<_>) = parts.into_iter().partition(|&(can, _)| can);
-        let list = |parts: Vec<(bool, &'static str)>| {
+        let (can, cannot): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|&(part, _)| possible.contains(part));
+        let list = |parts: Vec<(Noted, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
         write!(f, "it can note of a task: {}", list(can))?;
@@ -177,13 +178,4 @@ const ARGS_LEN: i16 = field(offset_of!(ContextHdr, args_len));
 /// Where a record has a field of the context.
 const fn field(at: usize) -> i16 {
     offset(RECORD_LEN + at)
-}
-
-/// Reads the pointer that is `offset` bytes behind `R3` to the stack.
-fn follow(asm: &mut Assembler, offset: u32, to: i16) {
-    asm.alu(Width::W64, Alu::Add, R3, flag(offset));
-    asm.mov(R1, R10);
-    asm.alu(Width::W64, Alu::Add, R1, i32::from(to));
-    asm.mov(R2, 8);
-    asm.call(uapi::BPF_FUNC_probe_read_kernel);
 }

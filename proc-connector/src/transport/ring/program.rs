@@ -24,7 +24,8 @@ use proc_connector_sys as uapi;
 use uapi::sock_filter;
 
 use super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Unwritable, Width};
-use super::layout::{DATAGRAM_LEN, LOST, RECORD_LEN, Word, flag, number, offset};
+use super::helpers::Source;
+use super::layout::{DATAGRAM_LEN, LOST, RECORD_LEN, STACK, Word, flag, number, offset};
 use super::notes::Notes;
 use super::translate::translate;
 use crate::sys::Instruction;
@@ -36,14 +37,11 @@ pub(super) struct Spec<'a> {
     pub(super) ring: BorrowedFd<'a>,
     pub(super) board: BorrowedFd<'a>,
     pub(super) filter: &'a Filter,
-    /// Whether the program can know who runs it.
-    pub(super) knows_actor: bool,
+    /// How the program can know who runs it, if it can.
+    pub(super) actor: Option<Source>,
     /// What records say of the acting task, if anything.
     pub(super) context: Option<&'a Notes>,
 }
-
-/// Where the stack has the datagram, from `R10` on.
-const STACK: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
 
 /// Fields of a datagram that decide.
 const ACK: i16 = 28;
@@ -145,8 +143,8 @@ impl Spec<'_> {
         asm.bind(event);
         asm.load(Size::Word, R1, R10, STACK + ACK);
         asm.branch(Width::W32, Cond::Ne, R1, 0, labels.refused);
-        if self.knows_actor {
-            hold_against_actor(asm, labels);
+        if let Some(actor) = self.actor {
+            hold_against(actor, asm, labels);
         }
         asm.bind(known);
     }
@@ -218,14 +216,14 @@ impl Spec<'_> {
 }
 
 /// Refuses the deeds of other processes than the running one, which are forged.
-fn hold_against_actor(asm: &mut Assembler, labels: &Labels) {
+fn hold_against(actor: Source, asm: &mut Assembler, labels: &Labels) {
     let done = asm.label();
     let deed = asm.label();
     asm.load(Size::Word, R1, R10, STACK + WHAT);
     asm.branch(Width::W32, Cond::Set, R1, flag(DEEDS), deed);
     asm.jump(done);
     asm.bind(deed);
-    asm.call(uapi::BPF_FUNC_get_current_pid_tgid);
+    actor.load(asm);
     asm.alu(Width::W64, Alu::Rsh, R0, 32);
     asm.load(Size::Word, R1, R10, STACK + TGID);
     asm.branch(Width::W32, Cond::Ne, R0, R1, labels.refused);
