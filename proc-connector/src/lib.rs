@@ -63,7 +63,7 @@
 //! |---|---|
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
-//! | `serde` | [`Diagnosis`] can be serialised |
+//! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Diagnosis`] to write |
 //! | `cli` | the program `proc-connector` |
 
 #![deny(unsafe_code)]
@@ -82,6 +82,8 @@ mod proc_event;
 mod received;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod runtime;
+#[cfg(feature = "serde")]
+mod serde_forms;
 mod shutdown;
 mod stash;
 mod stats;

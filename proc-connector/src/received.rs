@@ -4,6 +4,8 @@ use std::fmt;
 
 use proc_connector_core::{Control, Event, Notification, Notifications, ParseError};
 
+#[cfg(feature = "serde")]
+use crate::serde_forms::LostForm;
 use crate::stats::Counters;
 use crate::sys::{RecvBatch, Source};
 use crate::transport::Selection;
@@ -19,7 +21,12 @@ pub enum Received<'a> {
 }
 
 /// Events that happened and could not be delivered.
+///
+/// With the feature `serde` it is a map as a [`ProcEvent`](crate::ProcEvent) is: `event` is `lost`,
+/// and `count` and `cause` are the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(from = "LostForm", into = "LostForm"))]
 #[non_exhaustive]
 pub struct Lost {
     /// How many; `None` where the kernel does not say (before Linux 4.12).
@@ -33,6 +40,8 @@ pub struct Lost {
 
 /// Why events were lost.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum LossCause {
     /// The receive buffer was full: read faster, filter, or use a larger buffer.
