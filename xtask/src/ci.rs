@@ -17,7 +17,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "only")]
     skip: Vec<Step>,
     /// Seconds for each fuzz target
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 20)]
     fuzz_seconds: u32,
 }
 
