@@ -28,14 +28,16 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut sorts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let mut buffer = [0; 4096];
     loop {
-        let ended = child.try_wait()?;
-        while let Some(len) = connector.recv_raw_timeout(&mut buffer, Duration::from_millis(50))? {
-            if let Some(sort) = sort(&buffer[..len]) {
-                sorts.entry(sort).or_insert_with(|| buffer[..len].to_vec());
+        let ended = child.try_wait()?.is_some();
+        let wait = Duration::from_millis(if ended { 0 } else { 50 });
+        match connector.recv_raw_timeout(&mut buffer, wait)? {
+            Some(len) => {
+                if let Some(sort) = sort(&buffer[..len]) {
+                    sorts.entry(sort).or_insert_with(|| buffer[..len].to_vec());
+                }
             }
-        }
-        if ended.is_some() {
-            break;
+            None if ended => break,
+            None => {}
         }
     }
     for (sort, datagram) in &sorts {

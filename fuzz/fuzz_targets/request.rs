@@ -1,5 +1,5 @@
 //! Connector messages and what listeners send: any bytes are read or refused, every request is read
-//! as it was written, and so is the kernel's answer to it.
+//! as it was written, and so are its mask's text and the kernel's answer to it.
 
 #![no_main]
 
@@ -29,14 +29,24 @@ fuzz_target!(|input: &[u8]| {
         read_is_written::<LittleEndian>(bytes);
         read_is_written::<BigEndian>(bytes);
     }
+    if let Ok(text) = std::str::from_utf8(input) {
+        mask_is_its_text(text.parse().ok());
+    }
     let Ok(asked) = Asked::arbitrary_take_rest(Unstructured::new(input)) else { return };
     let op = if asked.listen { McastOp::Listen } else { McastOp::Ignore };
     let mask = asked.mask.map(EventMask::from_bits_retain);
+    mask_is_its_text(mask);
     let request = Request { op, mask, ack: asked.ack };
     written_is_read::<LittleEndian>(&request, asked.err);
     written_is_read::<BigEndian>(&request, asked.err);
     other_payload(&asked);
 });
+
+fn mask_is_its_text(mask: Option<EventMask>) {
+    let Some(mask) = mask else { return };
+    assert_eq!(mask.to_string().parse(), Ok(mask));
+    assert_eq!(mask.to_string().to_uppercase().parse(), Ok(mask));
+}
 
 fn written_is_read<O: ByteOrder>(request: &Request, err: u32) {
     let datagram = request.encode_order::<O>();
