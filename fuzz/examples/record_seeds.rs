@@ -74,6 +74,10 @@ fn sort(datagram: &[u8]) -> Option<&'static str> {
         Payload::Comm(_) => "comm-bytes",
         Payload::Coredump(_) => "coredump",
         Payload::Exit(exit) if exit.process_pid() != exit.process_tgid() => "exit-thread",
+        // Reaped before the kernel noted the parent.
+        Payload::Exit(exit) if exit.parent_pid().is_none() => {
+            return exit.status().success().then_some("exit-reaped");
+        }
         Payload::Exit(exit) if exit.status().core_dumped() => "exit-core",
         Payload::Exit(exit) if exit.status().signal().is_some() => "exit-signal",
         Payload::Exit(exit) if exit.status().success() => "exit",

@@ -79,7 +79,8 @@ fn says_what_its_name_says(name: &str, found: &Found<'_>) {
             let status = ExitStatus::from_raw(exit_code);
             assert_eq!(process_pid != process_tgid, is("thread"), "{name}");
             assert_eq!(exit_signal, if is("thread") { u32::MAX } else { 17 }, "{name}");
-            assert_eq!(parent_pid == 0, is("thread") || is("short"), "{name}");
+            let parentless = ["thread", "short", "reaped"].into_iter().any(is);
+            assert_eq!(parent_pid == 0, parentless, "{name}");
             assert_eq!(status.core_dumped(), is("core"), "{name}");
             assert_eq!(status.signal().is_some(), is("core") || is("signal"), "{name}");
             assert_eq!(status.code().is_some_and(|code| code != 0), is("failure"), "{name}");
