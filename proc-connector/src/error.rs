@@ -5,7 +5,7 @@ use std::io;
 
 use proc_connector_core::ParseError;
 
-use crate::received::Lost;
+use crate::stream::Lost;
 
 /// Convenience alias for `Result<T, Error>`.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -97,6 +97,13 @@ pub enum Error {
          `proc-connector doctor` shows what was found"
     )]
     NotAcknowledged,
+
+    /// This system has another kernel than Linux.
+    #[error(
+        "process events come from the Linux kernel, which this system does not run; \
+         those recorded on Linux can be read here"
+    )]
+    NotLinux,
 }
 
 /// A kind of namespace that the process events depend on.

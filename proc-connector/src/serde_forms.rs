@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-use crate::received::{LossCause, Lost};
+use crate::stream::{LossCause, Lost};
 
 /// A loss under the key that tells events apart, so that one stream of data can hold both.
 #[derive(Serialize, Deserialize)]
