@@ -5,10 +5,13 @@
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{BigEndian, ByteOrder, LittleEndian};
+use proc_connector_fuzz::shape;
 
-fuzz_target!(|bytes: &[u8]| {
-    walk::<LittleEndian>(bytes, u32::from_le_bytes);
-    walk::<BigEndian>(bytes, u32::from_be_bytes);
+fuzz_target!(|input: &[u8]| {
+    shape::both(input, |bytes| {
+        walk::<LittleEndian>(bytes, u32::from_le_bytes);
+        walk::<BigEndian>(bytes, u32::from_be_bytes);
+    });
 });
 
 fn walk<O: ByteOrder>(bytes: &[u8], number: fn([u8; 4]) -> u32) {

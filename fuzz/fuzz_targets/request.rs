@@ -1,27 +1,52 @@
-//! Connector messages and what listeners send: any bytes are read or refused, and every request is
-//! read as it was written.
+//! Connector messages and what listeners send: any bytes are read or refused, every request is read
+//! as it was written, and so are its mask's text and the kernel's answer to it.
 
 #![no_main]
 
+use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
     Ack, BigEndian, ByteOrder, CnMsg, EventMask, LittleEndian, McastOp, Notification,
-    Notifications, Request,
+    Notifications, ParseError, Request,
 };
 
-/// Whether it is a LISTEN, the mask, `ack`, and an errno of the answer.
-type Wanted = (bool, Option<u32>, u32, u32);
+/// What a listener could ask for, and the errno of the answer.
+#[derive(Arbitrary, Debug)]
+struct Asked {
+    listen: bool,
+    mask: Option<u32>,
+    ack: u32,
+    err: u32,
+    /// What to write over the request's payload: operations that are none, and any length.
+    op: u8,
+    len: u8,
+}
 
-fuzz_target!(|input: (Wanted, &[u8])| {
-    let ((listen, mask, ack, err), bytes) = input;
-    let op = if listen { McastOp::Listen } else { McastOp::Ignore };
-    let request = Request { op, mask: mask.map(EventMask::from_bits_retain), ack };
-    written_is_read::<LittleEndian>(&request, err);
-    written_is_read::<BigEndian>(&request, err);
-    read_is_written::<LittleEndian>(bytes);
-    read_is_written::<BigEndian>(bytes);
+fuzz_target!(|input: &[u8]| {
+    // As a connector message, and as the datagram around one.
+    for bytes in [input, input.get(16..).unwrap_or_default()] {
+        read_is_written::<LittleEndian>(bytes);
+        read_is_written::<BigEndian>(bytes);
+    }
+    if let Ok(text) = std::str::from_utf8(input) {
+        mask_is_its_text(text.parse().ok());
+    }
+    let Ok(asked) = Asked::arbitrary_take_rest(Unstructured::new(input)) else { return };
+    let op = if asked.listen { McastOp::Listen } else { McastOp::Ignore };
+    let mask = asked.mask.map(EventMask::from_bits_retain);
+    mask_is_its_text(mask);
+    let request = Request { op, mask, ack: asked.ack };
+    written_is_read::<LittleEndian>(&request, asked.err);
+    written_is_read::<BigEndian>(&request, asked.err);
+    other_payload(&asked);
 });
+
+fn mask_is_its_text(mask: Option<EventMask>) {
+    let Some(mask) = mask else { return };
+    assert_eq!(mask.to_string().parse(), Ok(mask));
+    assert_eq!(mask.to_string().to_uppercase().parse(), Ok(mask));
+}
 
 fn written_is_read<O: ByteOrder>(request: &Request, err: u32) {
     let datagram = request.encode_order::<O>();
@@ -49,4 +74,32 @@ fn read_is_written<O: ByteOrder>(bytes: &[u8]) {
     let again = request.encode_order::<O>();
     assert_eq!(&again[36..], message.payload());
     assert_eq!(again[28..32], bytes[12..16], "the ack");
+}
+
+/// A request's message with another payload is read as the kernel would: 4 or 8 bytes that begin
+/// with 1 or 2, or not at all.
+fn other_payload(asked: &Asked) {
+    let datagram = Request::listen().with_mask(EventMask::empty()).encode_order::<LittleEndian>();
+    let len = asked.len % 16;
+    let mut bytes = datagram[16..36].to_vec();
+    bytes[16] = len;
+    bytes.extend_from_slice(&[asked.op, 0, 0, 0]);
+    bytes.extend_from_slice(&asked.mask.unwrap_or_default().to_le_bytes());
+    bytes.resize(20 + 16, 0);
+    let message = CnMsg::<LittleEndian>::parse(&bytes).expect("a whole connector message");
+    let read = Request::parse(&message);
+    match (len, asked.op) {
+        (4 | 8, 1 | 2) => {
+            let request = read.expect("a request");
+            let mask = (len == 8).then(|| asked.mask.unwrap_or_default());
+            assert_eq!(request.mask.map(|mask| mask.bits()), mask);
+            assert_eq!(request.op == McastOp::Listen, asked.op == 1);
+        }
+        (4 | 8, op) => {
+            assert_eq!(read, Err(ParseError::UnknownOperation { offset: 20, op: op.into() }));
+        }
+        (len, _) => {
+            assert_eq!(read, Err(ParseError::RequestLength { offset: 20, actual: len.into() }));
+        }
+    }
 }

@@ -4,6 +4,8 @@ use core::fmt;
 
 /// The layer of the wire format that an error or an offset belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Layer {
     /// `struct nlmsghdr` (`netlink.h`) and the payload its length announces.
@@ -39,6 +41,8 @@ impl fmt::Display for Layer {
 /// for [`Notifications`](crate::Notifications) the buffer, for [`CnMsg::parse`](crate::CnMsg::parse)
 /// the connector message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ParseError {
     /// The bytes end before the structure, or the payload its length field announces, does.

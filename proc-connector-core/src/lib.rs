@@ -58,6 +58,11 @@
 //! read, at which offset, how many bytes it needed and how many there were. Iterators go on after
 //! an error inside a message whose end is known, and stop after one that hides where the next
 //! message starts.
+//!
+//! # Features
+//!
+//! `serde`, off by default, makes [`EventMask`], [`ExitStatus`] and [`ParseError`] data that can be
+//! written and read; it needs no `std` either.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -75,6 +80,8 @@ mod loss;
 mod mask;
 mod notification;
 mod request;
+#[cfg(feature = "serde")]
+mod serde_mask;
 mod status;
 
 pub use cn_msg::CnMsg;

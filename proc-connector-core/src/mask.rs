@@ -8,6 +8,9 @@ use proc_connector_sys as sys;
 bitflags::bitflags! {
     /// A set of event kinds, with the kernel's bits. Bits without a name are kept.
     ///
+    /// For serde it is its text in formats for people, as `"exec,exit"` in JSON, and the kernel's
+    /// bits in others.
+    ///
     /// ```
     /// use proc_connector_core::EventMask;
     ///

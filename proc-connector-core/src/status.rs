@@ -4,6 +4,8 @@ use core::fmt;
 
 /// A wait status, as `exit_code` of an exit event carries it.
 ///
+/// For serde it is that number, so a field `exit_code` of recorded events can be read as one.
+///
 /// ```
 /// use proc_connector_core::ExitStatus;
 ///
@@ -13,6 +15,7 @@ use core::fmt;
 /// assert_eq!(crash.to_string(), "killed by SIGSEGV (core dumped)");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize), serde(transparent))]
 pub struct ExitStatus(u32);
 
 impl ExitStatus {

@@ -9,7 +9,7 @@ mod strategy;
 use filters::{COMM, COREDUMP, Choice, EXEC, EXIT, FORK, Happening, Set, UID};
 use machine::run;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
-use proc_connector_core::{Filter, Notification, Notifications, TooManyTgids};
+use proc_connector_core::{EventMask, Filter, Notification, Notifications, TooManyTgids};
 use proc_connector_sys::sock_filter;
 use proptest::prelude::{prop_assert_eq, proptest};
 use strategy::{choice, happening};
@@ -93,6 +93,18 @@ fn each_choice_does_what_it_says() {
         ("nobody left out", except(&[]), failure, true),
         ("left out", except(&[9, 10, 11]), failure, false),
         ("unknown kinds concern nobody known", only(&[]), event(0x400, 0, 0), true),
+        (
+            "ids of four bytes alone",
+            only(&[0x0100_0001, 0x0200_0001]),
+            event(EXEC, 1, 0x0100_0001),
+            true,
+        ),
+        (
+            "and one that ends like them",
+            only(&[0x0100_0001, 0x0200_0001]),
+            event(EXEC, 1, 1),
+            false,
+        ),
     ];
     for (name, filter, event, expected) in cases {
         assert_eq!(matches(&filter, &event), expected, "{name}");
@@ -131,6 +143,49 @@ fn assert_finds_each(choice: &Choice) {
     for tgid in tgids.iter().flat_map(|&id| [id.wrapping_sub(1), id, id + 1, id ^ 1 << 24]) {
         let event = Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
         assert_eq!(run(&program, &event.datagram()) != 0, choice.wants(&event), "{tgid}");
+    }
+}
+
+#[test]
+fn two_programs_of_any_length_fit_what_older_kernels_give_a_socket() {
+    // net.core.optmem_max before Linux 6.7.
+    let longest = [NOTHING; MAX_PROGRAM_LEN];
+    assert!(2 * size_of_val(&longest) <= 20_480, "{MAX_PROGRAM_LEN} instructions");
+}
+
+#[test]
+fn ids_of_processes_are_never_compared_as_negative_numbers() {
+    let negative = |filter: &Filter| {
+        let comparisons = compile(filter).into_iter().filter(|i| [0x15, 0x35].contains(&i.code));
+        comparisons.filter(|i| i.k >= 1 << 31).count()
+    };
+    // PID_MAX_LIMIT is 2^22. Of the numbers, some kinds are negative as a program loads them.
+    let ids: Vec<u32> = (0..1024).map(|n| n * 4093).collect();
+    let set = Filter::default().only_tgids(&ids).expect("as many as fit");
+    assert_eq!(negative(&set), negative(&Filter::default()));
+}
+
+#[test]
+fn filters_are_equal_if_they_want_the_same() {
+    let only = |tgids: &[u32]| Filter::default().only_tgids(tgids).expect("few");
+    let except = |tgids: &[u32]| Filter::default().except_tgids(tgids).expect("few");
+    assert_eq!(only(&[1, 2, 3]), only(&[3, 1, 2, 1]));
+    assert_eq!(only(&[1, 2]).only_tgids(&[7]).expect("few"), only(&[7]), "the last choice counts");
+    let different = vec![
+        Filter::default(),
+        Filter::new(EventMask::EVENTS),
+        Filter::default().processes_only(),
+        Filter::default().failures_only(),
+        only(&[]),
+        only(&[1]),
+        only(&[2]),
+        only(&[1, 2]),
+        except(&[1]),
+    ];
+    for (index, filter) in different.iter().enumerate() {
+        for (other, another) in different.iter().enumerate() {
+            assert_eq!(filter == another, index == other, "{filter:?}, {another:?}");
+        }
     }
 }
 

@@ -2,10 +2,11 @@
 
 mod common;
 
-use common::{KINDS, buffer, read_all, walk};
+use allocation_counter::measure;
+use common::{Found, KINDS, buffer, read_all, walk};
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
-    BigEndian, ByteOrder, CnMsg, EventData, EventMask, EventRecord, ExitStatus, LittleEndian,
+    Ack, BigEndian, ByteOrder, CnMsg, EventData, EventMask, EventRecord, ExitStatus, LittleEndian,
     McastOp, NativeEndian, Notifications, Request,
 };
 use proptest::collection::vec;
@@ -92,15 +93,16 @@ fn request() -> impl Strategy<Value = Request> {
     (op, mask, any::<u32>()).prop_map(|(op, mask, ack)| Request { op, mask, ack })
 }
 
-/// Reads all there is. Each message takes 16 bytes or more and an error that ends the walk one or
-/// more, so there is a most that a buffer can give; and each starts where [`Messages`] says.
+/// Reads all there is. Each message takes 16 bytes or more and an error that ends the walk all of
+/// the rest, so there is a most that a buffer can give; and each starts where [`Messages`] says.
 fn exercise<O: ByteOrder>(bytes: &[u8]) {
     let most = bytes.len().div_ceil(16);
     let mut messages = Messages::<O>::with_order(bytes);
     let mut notifications = Notifications::<O>::with_order(bytes);
     let mut items = 0;
     loop {
-        assert_eq!(notifications.offset(), messages.offset());
+        let start = notifications.offset();
+        assert_eq!(start, messages.offset());
         let (message, notification) = (messages.next(), notifications.next());
         let Some(message) = message else {
             assert!(notification.is_none());
@@ -108,6 +110,9 @@ fn exercise<O: ByteOrder>(bytes: &[u8]) {
         };
         items += 1;
         assert!(items <= most, "{items} items in {} bytes", bytes.len());
+        let progress = notifications.offset() - start;
+        assert!(progress >= 16 || notifications.offset() == bytes.len(), "{progress} bytes");
+        assert!(notifications.offset() <= bytes.len());
         match notification.expect("one for each message") {
             Ok(notification) => {
                 assert!(message.is_ok());
@@ -124,6 +129,20 @@ fn exercise<O: ByteOrder>(bytes: &[u8]) {
     assert!(messages.next().is_none() && notifications.next().is_none());
 }
 
+/// Reads all there is, and says how much that was and how often it allocated.
+fn allocations<O: ByteOrder>(bytes: &[u8]) -> (u64, u64) {
+    let mut total = 0u64;
+    let counted = measure(|| {
+        for notification in Notifications::<O>::with_order(bytes) {
+            total = total.wrapping_add(match notification {
+                Ok(notification) => read_all(&notification),
+                Err(error) => error.offset() as u64,
+            });
+        }
+    });
+    (total, counted.count_total)
+}
+
 fn config() -> ProptestConfig {
     // A failure prints its input; a file of it would be written beside the sources.
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
@@ -136,11 +155,26 @@ proptest! {
     fn a_record_encoded_and_decoded_is_the_same_record(parts in parts()) {
         fn identity<O: ByteOrder>(parts: &Parts) {
             let bytes = parts.encoded::<O>();
-            assert_eq!(walk::<O>(&bytes), [Ok(common::Found::Event(parts.record()))]);
+            assert_eq!(walk::<O>(&bytes), [Ok(Found::Event(parts.record()))]);
         }
         identity::<NativeEndian>(&parts);
         identity::<LittleEndian>(&parts);
         identity::<BigEndian>(&parts);
+    }
+
+    #[test]
+    fn an_acknowledgement_encoded_and_decoded_is_the_same(
+        (ack, err, cpu, seq) in any::<(u32, u32, u32, u32)>(),
+    ) {
+        fn identity<O: ByteOrder>(ack: Ack) {
+            let mut bytes = [0xff; EventRecord::MAX_KERNEL_LEN];
+            assert_eq!(ack.encode::<O>(&mut bytes), Ok(bytes.len()));
+            assert_eq!(walk::<O>(&bytes), [Ok(Found::Ack(ack))]);
+        }
+        let ack = Ack { ack, err, cpu, seq };
+        identity::<NativeEndian>(ack);
+        identity::<LittleEndian>(ack);
+        identity::<BigEndian>(ack);
     }
 
     #[test]
@@ -155,24 +189,68 @@ proptest! {
     }
 
     #[test]
-    fn a_prefix_delivers_its_whole_messages_and_at_most_one_error(
-        parts in vec(parts(), 1..6),
-        cut in any::<Index>(),
+    fn reading_any_bytes_allocates_nothing(
+        bytes in bytes(),
+        parts in vec(parts(), 0..6),
+        damage in vec((any::<Index>(), any::<u8>()), 0..8),
     ) {
         let messages: Vec<_> = parts.iter().map(Parts::encoded::<NativeEndian>).collect();
-        let bytes = buffer(&messages);
-        let cut = cut.index(bytes.len() + 1);
-        let (mut start, mut whole) = (0usize, 0);
-        for message in &messages {
-            start = start.next_multiple_of(4) + message.len();
-            whole += usize::from(start <= cut);
+        let mut messages = buffer(&messages);
+        for (index, byte) in damage {
+            if !messages.is_empty() {
+                let index = index.index(messages.len());
+                messages[index] = byte;
+            }
         }
-        let found = walk::<NativeEndian>(&bytes[..cut]);
+        for bytes in [bytes, messages] {
+            prop_assert_eq!(allocations::<LittleEndian>(&bytes).1, 0);
+            prop_assert_eq!(allocations::<BigEndian>(&bytes).1, 0);
+        }
+    }
+
+    #[test]
+    fn every_prefix_delivers_its_whole_messages_and_at_most_one_error(
+        parts in vec(parts(), 1..5),
+    ) {
+        fn prefixes<O: ByteOrder + 'static>(parts: &[Parts]) {
+            let messages: Vec<_> = parts.iter().map(Parts::encoded::<O>).collect();
+            let bytes = buffer(&messages);
+            let all = walk::<O>(&bytes);
+            assert_eq!(all.len(), messages.len());
+            for cut in 0..=bytes.len() {
+                let (mut start, mut whole) = (0usize, 0);
+                for message in &messages {
+                    start = start.next_multiple_of(4) + message.len();
+                    whole += usize::from(start <= cut);
+                }
+                let found = walk::<O>(&bytes[..cut]);
+                assert_eq!(found[..whole], all[..whole], "cut to {cut} bytes");
+                assert!(found[whole..].len() <= 1, "cut to {cut} bytes");
+                assert!(found[whole..].iter().all(Result::is_err), "cut to {cut} bytes");
+            }
+        }
+        prefixes::<LittleEndian>(&parts);
+        prefixes::<BigEndian>(&parts);
+    }
+
+    #[test]
+    fn a_walk_goes_on_from_its_offset_as_if_it_had_not_stopped(
+        bytes in bytes(),
+        parts in vec(parts(), 0..6),
+        stop in 0..8usize,
+    ) {
+        let mut messages: Vec<_> = parts.iter().map(Parts::encoded::<NativeEndian>).collect();
+        messages.push(bytes);
+        let bytes = buffer(&messages);
+        let mut stopped = Notifications::new(&bytes);
+        let before = stopped.by_ref().take(stop).count();
+        let rest = walk::<NativeEndian>(&bytes[stopped.offset()..]);
         let all = walk::<NativeEndian>(&bytes);
-        prop_assert_eq!(all.len(), messages.len());
-        prop_assert_eq!(&found[..whole], &all[..whole]);
-        prop_assert!(found[whole..].len() <= 1);
-        prop_assert!(found[whole..].iter().all(Result::is_err));
+        prop_assert_eq!(before + rest.len(), all.len());
+        for (one, other) in rest.iter().zip(&all[before..]) {
+            // Offsets of errors count from where each walk started.
+            prop_assert_eq!(one.ok(), other.ok());
+        }
     }
 
     #[test]

@@ -12,9 +12,9 @@ use crate::error::{Error, Result};
 use crate::handshake;
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport::{
-    Intake, NoRing, Notes, QUEUED_EVENT, RingError, RingQueue, Selection, Transport, event_room,
-    goes_deaf,
+    Intake, Notes, QUEUED_EVENT, RingError, RingQueue, Selection, event_room, goes_deaf,
 };
+use crate::transport_kind::{NoRing, Transport};
 
 /// Options for a [`ProcConnector`], from [`ProcConnector::builder`].
 ///

@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use crate::sys;
-
 /// Converts `timestamp_ns` of events to the time of day.
 ///
 /// It compares the two clocks once, when it is made. The time of day may be set, and the time stamps stand
 /// still while the machine is suspended, so a program that runs for long makes a new one now and
 /// then: for each batch, say, which costs two readings of a clock.
+///
+/// Only Linux has the clock of the time stamps. Elsewhere they are taken to count from 1970.
 ///
 /// ```no_run
 /// use proc_connector::{ProcConnector, Received, WallClock};
@@ -32,9 +32,7 @@ impl WallClock {
     /// Compares the clocks.
     #[must_use]
     pub fn new() -> Self {
-        let monotonic = sys::monotonic();
-        let now = SystemTime::now();
-        Self { epoch: now.checked_sub(monotonic).unwrap_or(SystemTime::UNIX_EPOCH) }
+        Self { epoch: epoch() }
     }
 
     /// The time of day of a `timestamp_ns`.
@@ -48,4 +46,15 @@ impl Default for WallClock {
     fn default() -> Self {
         Self::new()
     }
+}
+
+#[cfg(target_os = "linux")]
+fn epoch() -> SystemTime {
+    let monotonic = crate::sys::monotonic();
+    SystemTime::now().checked_sub(monotonic).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn epoch() -> SystemTime {
+    SystemTime::UNIX_EPOCH
 }

@@ -5,8 +5,8 @@ use std::io;
 
 use proc_connector_core::ParseError;
 
-use crate::received::Lost;
-use crate::transport::{NoRing, RingError};
+use crate::stream::Lost;
+use crate::transport_kind::NoRing;
 
 /// Convenience alias for `Result<T, Error>`.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -107,12 +107,13 @@ pub enum Error {
          `proc-connector doctor` shows what was found"
     )]
     NotAcknowledged,
-}
 
-impl From<RingError> for Error {
-    fn from(error: RingError) -> Self {
-        Self::RingUnavailable { reason: error.reason, log: error.log }
-    }
+    /// This system has another kernel than Linux.
+    #[error(
+        "process events come from the Linux kernel, which this system does not run; \
+         those recorded on Linux can be read here"
+    )]
+    NotLinux,
 }
 
 /// A log on lines of its own, behind a message.

@@ -57,59 +57,97 @@
 //! [`Builder::open`] fails with the cause: no permission, a namespace that gets no events, a kernel
 //! without the connector. [`diagnose`] gathers all there is to know.
 //!
+//! # Other systems
+//!
+//! All of this compiles elsewhere too, but for the adapters to runtimes and what waits for a
+//! descriptor. Parsing works; [`Builder::open`] fails with [`Error::NotLinux`].
+//!
 //! # Features
 //!
 //! | feature | brings |
 //! |---|---|
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
-//! | `serde` | [`Diagnosis`] can be serialised |
+//! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Diagnosis`] to write |
 //! | `cli` | the program `proc-connector` |
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(target_os = "linux")]
 mod builder;
 mod clock;
 mod compat;
+#[cfg(target_os = "linux")]
 mod connector;
+#[cfg(target_os = "linux")]
 mod diagnose;
+#[cfg(any(test, not(target_os = "linux")))]
+#[cfg_attr(
+    target_os = "linux",
+    allow(dead_code, unreachable_pub, reason = "its tests run anywhere")
+)]
+mod elsewhere;
 mod error;
+mod finding;
+#[cfg(target_os = "linux")]
 mod handshake;
+#[cfg(target_os = "linux")]
 mod kernel;
+#[cfg(target_os = "linux")]
 mod namespace;
 mod proc_event;
+#[cfg(target_os = "linux")]
 mod received;
-#[cfg(any(feature = "tokio", feature = "async-io"))]
+#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 mod runtime;
+#[cfg(feature = "serde")]
+mod serde_forms;
+#[cfg(target_os = "linux")]
 mod shutdown;
+#[cfg(target_os = "linux")]
 mod stash;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is received"))]
 mod stats;
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is received"))]
+mod stream;
+#[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod sys;
+#[cfg(target_os = "linux")]
 mod transport;
+mod transport_kind;
 
+#[cfg(target_os = "linux")]
 pub use builder::Builder;
 pub use clock::WallClock;
 pub use compat::{NetlinkMessageIter, parse_cn_msg, parse_netlink_message};
+#[cfg(target_os = "linux")]
 pub use connector::ProcConnector;
-pub use diagnose::{Diagnosis, Finding, Verdict, diagnose};
+#[cfg(target_os = "linux")]
+pub use diagnose::diagnose;
+#[cfg(not(target_os = "linux"))]
+pub use elsewhere::{Batch, Builder, ProcConnector, Shutdown, diagnose};
 pub use error::{Error, Namespace, Result};
+pub use finding::{Diagnosis, Finding, Verdict};
 pub use proc_connector_core::{
     Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
     UnknownEventName, signal_name,
 };
 pub use proc_event::ProcEvent;
-pub use received::{Batch, LossCause, Lost, Received};
-#[cfg(feature = "async-io")]
+#[cfg(target_os = "linux")]
+pub use received::Batch;
+#[cfg(all(target_os = "linux", feature = "async-io"))]
 pub use runtime::AsyncIo;
-#[cfg(feature = "tokio")]
+#[cfg(all(target_os = "linux", feature = "tokio"))]
 pub use runtime::Tokio;
-#[cfg(any(feature = "tokio", feature = "async-io"))]
+#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 pub use runtime::{AsyncConnector, Readiness};
+#[cfg(target_os = "linux")]
 pub use shutdown::Shutdown;
 pub use stats::Stats;
-pub use transport::{NoRing, Transport};
+pub use stream::{LossCause, Lost, Received};
+pub use transport_kind::{NoRing, Transport};
 
 /// The parser underneath, for offline use.
 pub use proc_connector_core as core;

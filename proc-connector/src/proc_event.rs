@@ -11,6 +11,12 @@ use proc_connector_core::{ByteOrder, Event, ExitStatus, Payload};
 ///
 /// `timestamp_ns` counts nanoseconds of `CLOCK_MONOTONIC`.
 ///
+/// With the feature `serde`, it is a map with the key `event`, the variant in lower case, and the
+/// names of the fields. `comm` is a text: the name up to its NUL, with U+FFFD for what is no UTF-8.
+/// Where that leaves something out, `raw_comm` has all 16 bytes. Reading ignores keys that it does
+/// not know, so it takes the lines of `proc-connector watch --json`. Formats that do not name their
+/// fields cannot be read back.
+///
 /// ```
 /// use proc_connector::ProcEvent;
 ///
@@ -19,6 +25,8 @@ use proc_connector_core::{ByteOrder, Event, ExitStatus, Payload};
 /// assert_eq!(event.exit_status().and_then(|status| status.code()), Some(3));
 /// ```
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(tag = "event", rename_all = "lowercase"))]
 #[allow(clippy::exhaustive_enums)]
 pub enum ProcEvent {
     /// A process runs a new program.
@@ -119,6 +127,7 @@ pub enum ProcEvent {
         /// Process id.
         tgid: u32,
         /// The new name, normally ended by a NUL, of no particular encoding.
+        #[cfg_attr(feature = "serde", serde(flatten, with = "crate::serde_forms::comm"))]
         comm: [u8; 16],
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,

@@ -1,73 +1,10 @@
-//! What a receive brings: events and losses, in the order of the stream.
+//! What a receive brings, read out of the transport's memory.
 
-use std::fmt;
-
-use proc_connector_core::{Control, Event, Notification, ParseError};
+use proc_connector_core::{Control, Notification};
 
 use crate::stats::Counters;
+pub(crate) use crate::stream::{LossCause, Lost, Received};
 use crate::transport::{Item, Items, Selection};
-
-/// One thing that came out of the stream.
-#[derive(Clone, Copy, Debug)]
-#[allow(clippy::exhaustive_enums)]
-pub enum Received<'a> {
-    /// An event.
-    Event(Event<'a>),
-    /// Here, between the events before and after, others were lost.
-    Lost(Lost),
-}
-
-/// Events that happened and could not be delivered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Lost {
-    /// How many; `None` where the kernel does not say (before Linux 4.12).
-    ///
-    /// The kernel counts datagrams: the acknowledgement to another listener that was opened while
-    /// the buffer was full, and datagrams that a process forged, are among them.
-    pub count: Option<u64>,
-    /// Why.
-    pub cause: LossCause,
-}
-
-/// Why events were lost.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LossCause {
-    /// The receive buffer was full: read faster, filter, or use a larger buffer.
-    Overrun,
-    /// A datagram larger than any known event, of which only a part was received.
-    Oversized,
-    /// The kernel sent what could not be parsed.
-    Malformed(ParseError),
-}
-
-/// `17: the receive buffer was full`, for messages.
-impl fmt::Display for Lost {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.count {
-            Some(count) => write!(f, "{count}: {}", self.cause),
-            None => write!(f, "nobody knows how many: {}", self.cause),
-        }
-    }
-}
-
-impl fmt::Display for LossCause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Overrun => f.write_str("the receive buffer was full"),
-            Self::Oversized => f.write_str("a datagram was larger than any known event"),
-            Self::Malformed(error) => error.fmt(f),
-        }
-    }
-}
-
-impl Lost {
-    /// One event.
-    pub(crate) fn one(cause: LossCause) -> Self {
-        Self { count: Some(1), cause }
-    }
-}
 
 /// What one receive brought, to be iterated over.
 ///

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use proc_connector_core::EventMask;
 
-use crate::transport::{NoRing, Transport};
+use crate::transport_kind::{NoRing, Transport};
 
 /// Totals since the connector was opened, from [`ProcConnector::stats`].
 ///

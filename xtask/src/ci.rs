@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result};
 use clap::ValueEnum;
 
-use crate::{big_endian, bindgen, clippy, deny, docs, fmt, fuzz, no_std, package, vm_test};
+use crate::{
+    big_endian, bindgen, clippy, deny, docs, fmt, fuzz, no_std, non_linux, package, vm_test,
+};
 
 /// Run every check that is not a test of this machine's own kernel
 #[derive(clap::Args, Debug)]
@@ -17,7 +19,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "only")]
     skip: Vec<Step>,
     /// Seconds for each fuzz target
-    #[arg(long, default_value_t = 10)]
+    #[arg(long, default_value_t = 20)]
     fuzz_seconds: u32,
 }
 
@@ -29,6 +31,7 @@ enum Step {
     Docs,
     Bindings,
     NoStd,
+    NonLinux,
     BigEndian,
     Vm,
     Fuzz,
@@ -75,6 +78,7 @@ impl Step {
             Self::Docs => docs::run(),
             Self::Bindings => bindgen::run(&bindgen::Args::check()),
             Self::NoStd => no_std::run(),
+            Self::NonLinux => non_linux::run(),
             Self::BigEndian => big_endian::run(),
             Self::Vm => vm_test::run(&vm_test::Args::all()),
             Self::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds }),

@@ -26,21 +26,22 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         "fuzzing needs nightly: rustup toolchain install nightly --profile minimal"
     );
 
+    let folder = workspace::root().join("fuzz");
+    let seeds = folder.join("seeds");
     let targets = command::read(cargo_fuzz().arg("list"))?;
     ensure!(!targets.trim().is_empty(), "cargo fuzz list names no target");
     for target in targets.split_whitespace() {
-        let corpus = workspace::root().join("fuzz/corpus").join(target);
-        let seeds = workspace::root().join("fuzz/seeds").join(target);
+        let corpus = folder.join("corpus").join(target);
         fs::create_dir_all(&corpus)?;
 
         let mut fuzz = cargo_fuzz();
         // libFuzzer writes what it finds to the first folder and only reads the others.
         fuzz.args(["run", target]).arg(corpus);
-        if seeds.is_dir() {
-            fuzz.arg(seeds);
-        }
+        // Datagrams are something to start from for each, and a target may have its own.
+        fuzz.args(["datagrams", target].map(|name| seeds.join(name)).iter().filter(|s| s.is_dir()));
         let time = format!("-max_total_time={}", args.seconds);
-        command::run(fuzz.args(["--", &time, "-print_final_stats=1"]))?;
+        let words = format!("-dict={}", folder.join("proc_events.dict").display());
+        command::run(fuzz.args(["--", &time, &words, "-print_final_stats=1"]))?;
     }
     Ok(())
 }

@@ -12,6 +12,7 @@ mod docs;
 mod fmt;
 mod fuzz;
 mod no_std;
+mod non_linux;
 mod package;
 mod pypi;
 mod vm_test;
@@ -37,6 +38,8 @@ enum Cli {
     Docs,
     /// Build core for a machine without an operating system
     NoStd,
+    /// Check what works on other systems than Linux
+    NonLinux,
     /// Run core's tests on s390x under qemu
     BigEndian,
     VmTest(vm_test::Args),
@@ -65,6 +68,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::Clippy => clippy::run(),
         Cli::Docs => docs::run(),
         Cli::NoStd => no_std::run(),
+        Cli::NonLinux => non_linux::run(),
         Cli::BigEndian => big_endian::run(),
         Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),

@@ -25,7 +25,8 @@ use crate::sys::Gate;
 use crate::sys::{EventFd, poll_readable, retry_on_interrupt};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::transport::Step;
-use crate::transport::{Intake, NoRing, Wait};
+use crate::transport::{Intake, Wait};
+use crate::transport_kind::NoRing;
 
 /// A listener to this machine's process events.
 ///

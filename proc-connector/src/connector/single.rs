@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::handshake;
 use crate::proc_event::ProcEvent;
 use crate::sys::{Source, retry_on_interrupt};
-use crate::transport::{Popped, Transport, Wait};
+use crate::transport::{Popped, Wait};
+use crate::transport_kind::Transport;
 
 /// Subscribing, and receiving one event at a time into a buffer of the caller, as in 0.1.5.
 impl ProcConnector {

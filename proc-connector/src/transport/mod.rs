@@ -5,7 +5,6 @@ mod ring;
 mod selection;
 mod socket;
 
-pub use self::ring::NoRing;
 pub(crate) use self::ring::{Notes, Popped, RingError, RingQueue, event_room};
 pub(crate) use self::selection::{Selection, goes_deaf};
 pub(crate) use self::socket::QUEUED_EVENT;
@@ -28,27 +27,7 @@ use crate::error::Result;
 use crate::received::Lost;
 use crate::stats::Counters;
 use crate::sys::{EventFd, NetlinkSocket, poll_readable};
-
-/// How events get from the kernel to this process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Transport {
-    /// [`Ring`](Self::Ring) where it works, otherwise [`Socket`](Self::Socket);
-    /// [`Stats::no_ring`](crate::Stats::no_ring) says why not.
-    #[default]
-    Auto,
-    /// Shared memory, which a small BPF program of this crate fills in the task that makes the
-    /// event. Reading costs next to nothing, and a buffer holds ten times as many events.
-    ///
-    /// It takes Linux 5.8 and `CAP_BPF`. The program refuses what is not exactly an event in
-    /// shape, but it cannot see who sent it: a process with `CAP_NET_ADMIN` can forge events.
-    Ring,
-    /// The queue of the netlink socket, on any kernel and without privilege from Linux 6.6 on.
-    ///
-    /// The kernel notes the sender of each datagram there, so what other processes forge is
-    /// refused.
-    Socket,
-}
+use crate::transport_kind::Transport;
 
 /// A bound socket, and the queue that its events come through.
 #[derive(Debug)]

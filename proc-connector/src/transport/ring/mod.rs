@@ -13,7 +13,6 @@ mod tests;
 mod translate;
 
 pub(crate) use self::notes::Notes;
-pub use self::reason::NoRing;
 pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;
 

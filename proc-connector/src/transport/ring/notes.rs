@@ -47,7 +47,7 @@ impl Notes {
 
     /// The same without the helpers that older kernels lack.
     #[cfg(test)]
-    pub(super) fn from_memory(self) -> Self {
+    pub(super) fn without_helpers(self) -> Self {
         let [pid_tgid, comm] = helpers::from_memory();
         Self { pid_tgid, comm, ..self }
     }

@@ -22,6 +22,7 @@ use strategy::{choice, happening};
 use super::*;
 use crate::sys::poll_readable;
 use crate::transport::Item;
+use crate::transport_kind::NoRing;
 
 /// A ring, and a socket whose datagrams it gets.
 struct Line {
@@ -297,7 +298,7 @@ fn the_acting_task_is_noted_as_it_is() {
     // Room for all, for a part of it, and for nothing; and as older kernels have to find it out.
     for (args_len, old) in [(4096, false), (5, false), (0, false), (4096, true)] {
         let notes = Notes::new(args_len);
-        let notes = if old { notes.from_memory() } else { notes };
+        let notes = if old { notes.without_helpers() } else { notes };
         let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, Some(notes)) else {
             return;
         };

@@ -1,0 +1,117 @@
+//! Records the seeds: the first datagram of each sort that the kernel sends while a command runs, as
+//! it is, and in the other forms that are read.
+//!
+//! From `fuzz/`, as root:
+//!
+//!     cargo run --example record_seeds -- cargo test --manifest-path ../Cargo.toml --test live_actions
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::Path;
+use std::process::{Command, ExitCode};
+use std::time::Duration;
+
+use proc_connector::ProcConnector;
+use proc_connector_core::{
+    BigEndian, EventRecord, NativeEndian, Notification, Notifications, Payload, netlink,
+};
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut words = std::env::args_os().skip(1);
+    let program = words.next().ok_or("which command makes the events?")?;
+
+    let connector = ProcConnector::builder().receive_buffer(128 << 20).open()?;
+    // Answered with an acknowledgement, which is a sort of its own.
+    connector.subscribe()?;
+    let mut child = Command::new(program).args(words).spawn()?;
+    let mut sorts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let ended = child.try_wait()?.is_some();
+        let wait = Duration::from_millis(if ended { 0 } else { 50 });
+        match connector.recv_raw_timeout(&mut buffer, wait)? {
+            Some(len) => {
+                if let Some(sort) = sort(&buffer[..len]) {
+                    sorts.entry(sort).or_insert_with(|| buffer[..len].to_vec());
+                }
+            }
+            None if ended => break,
+            None => {}
+        }
+    }
+    for (sort, datagram) in &sorts {
+        write(sort, datagram)?;
+        write(&format!("{sort}-big"), &swapped(datagram)?)?;
+    }
+    // Before 4.18 these two ended before the parents.
+    for (sort, union) in [("exit", 16), ("coredump", 8)] {
+        let datagram = sorts.get(sort).ok_or("no exit or no core dump came")?;
+        write(&format!("{sort}-short"), &shortened(datagram, union))?;
+    }
+    write("several", &sorts.values().flatten().copied().collect::<Vec<_>>())?;
+    println!("{} sorts: {}", sorts.len(), sorts.into_keys().collect::<Vec<_>>().join(", "));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// What the datagram is, as finely as parsers may tell.
+fn sort(datagram: &[u8]) -> Option<&'static str> {
+    let event = match Notifications::new(datagram).next()?.ok()? {
+        Notification::Event(event) => event,
+        Notification::Ack(_) => return Some("ack"),
+        _ => return None,
+    };
+    Some(match event.payload() {
+        Payload::Fork(fork) if fork.child_pid() != fork.child_tgid() => "fork-thread",
+        Payload::Fork(_) => "fork",
+        Payload::Exec(_) => "exec",
+        Payload::Uid(_) => "uid",
+        Payload::Gid(_) => "gid",
+        Payload::Sid(_) => "sid",
+        Payload::Ptrace(ptrace) if ptrace.tracer_pid() == 0 => "ptrace-detach",
+        Payload::Ptrace(_) => "ptrace",
+        Payload::Comm(comm) if comm.name().is_ascii() => "comm",
+        Payload::Comm(_) => "comm-bytes",
+        Payload::Coredump(_) => "coredump",
+        Payload::Exit(exit) if exit.process_pid() != exit.process_tgid() => "exit-thread",
+        // Reaped before the kernel noted the parent.
+        Payload::Exit(exit) if exit.parent_pid().is_none() => {
+            return exit.status().success().then_some("exit-reaped");
+        }
+        Payload::Exit(exit) if exit.status().core_dumped() => "exit-core",
+        Payload::Exit(exit) if exit.status().signal().is_some() => "exit-signal",
+        Payload::Exit(exit) if exit.status().success() => "exit",
+        Payload::Exit(_) => "exit-failure",
+        _ => return None,
+    })
+}
+
+/// The same in the other byte order, as a machine of that order would send it.
+fn swapped(datagram: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
+    let mut bytes = vec![0; datagram.len()];
+    let len = match Notifications::<NativeEndian>::new(datagram).next() {
+        Some(Ok(Notification::Event(event))) => {
+            EventRecord::from(event).encode::<BigEndian>(&mut bytes)?
+        }
+        Some(Ok(Notification::Ack(ack))) => ack.encode::<BigEndian>(&mut bytes)?,
+        other => return Err(format!("{other:?}").into()),
+    };
+    bytes.truncate(len);
+    Ok(bytes)
+}
+
+/// The same with less of the union, and the lengths that go with it.
+fn shortened(datagram: &[u8], union: u8) -> Vec<u8> {
+    let payload = 16 + union;
+    let before = netlink::HEADER_LEN + 20;
+    let mut bytes = datagram[..before + usize::from(payload)].to_vec();
+    bytes[..4].copy_from_slice(&u32::from(before as u8 + payload).to_ne_bytes());
+    bytes[32..34].copy_from_slice(&u16::from(payload).to_ne_bytes());
+    bytes
+}
+
+fn write(name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/datagrams");
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), bytes)?)
+}

@@ -1,0 +1,6 @@
+//! What the targets share: buffers with the structure of the kernel's, and a decoder to compare with.
+
+#![forbid(unsafe_code)]
+
+pub mod naive;
+pub mod shape;

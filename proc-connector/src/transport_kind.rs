@@ -1,0 +1,82 @@
+//! The ways in which events can get here.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::io;
+
+/// How events get from the kernel to this process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Transport {
+    /// [`Ring`](Self::Ring) where it works, otherwise [`Socket`](Self::Socket);
+    /// [`Stats::no_ring`](crate::Stats::no_ring) says why not.
+    #[default]
+    Auto,
+    /// Shared memory, which a small BPF program of this crate fills in the task that makes the
+    /// event. Reading costs next to nothing, and a buffer holds ten times as many events.
+    ///
+    /// It takes Linux 5.8 and `CAP_BPF`. The program refuses what is not exactly an event in
+    /// shape, but it cannot see who sent it: a process with `CAP_NET_ADMIN` can forge events.
+    Ring,
+    /// The queue of the netlink socket, on any kernel and without privilege from Linux 6.6 on.
+    ///
+    /// The kernel notes the sender of each datagram there, so what other processes forge is
+    /// refused.
+    Socket,
+}
+
+/// Why events do not come through [`Transport::Ring`](crate::Transport::Ring).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NoRing {
+    /// It was not asked for.
+    NotWanted,
+    /// The process may not use `bpf(2)`.
+    Forbidden,
+    /// The kernel has no BPF, or no ring buffers: those came with Linux 5.8.
+    Unsupported,
+    /// The kernel's verifier did not take the program.
+    Refused,
+    /// The kernel stops sending events to everybody once no socket queues one.
+    GoesDeaf,
+    /// The kernel's answer did not come through the program.
+    Unanswered,
+    /// The system refused with this errno.
+    Os(i32),
+}
+
+impl NoRing {
+    /// What stands in the way.
+    pub(crate) fn cause(self) -> Cow<'static, str> {
+        Cow::Borrowed(match self {
+            Self::NotWanted => "it was not asked for",
+            Self::Forbidden => "this process may not use bpf(2), which takes CAP_BPF",
+            Self::Unsupported => "the kernel has no BPF ring buffers, which came with Linux 5.8",
+            Self::Refused => "the kernel's verifier refused the program",
+            Self::GoesDeaf => "the kernel stops sending events once no socket queues one",
+            Self::Unanswered => "the kernel's datagrams are not those that the program knows",
+            Self::Os(errno) => return io::Error::from_raw_os_error(errno).to_string().into(),
+        })
+    }
+
+    /// What to do about it, where there is something to do.
+    pub(crate) fn remedy(self) -> Option<&'static str> {
+        match self {
+            Self::Forbidden => Some(
+                "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep`, \
+                 and let bpf(2) pass in seccomp profiles",
+            ),
+            Self::Unsupported => Some("update the kernel, which needs CONFIG_BPF_SYSCALL=y too"),
+            Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
+            Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
+        }
+    }
+}
+
+/// The cause, and behind a colon the remedy where there is one.
+impl fmt::Display for NoRing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.cause())?;
+        self.remedy().map_or(Ok(()), |remedy| write!(f, ": {remedy}"))
+    }
+}
