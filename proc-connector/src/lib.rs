@@ -64,12 +64,15 @@
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
 //! | `serde` | [`Diagnosis`] can be serialised |
+//! | `capture` | `capture`: files of events, to be written and read |
 //! | `cli` | the program `proc-connector` |
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod builder;
+#[cfg(feature = "capture")]
+pub mod capture;
 mod clock;
 mod compat;
 mod connector;

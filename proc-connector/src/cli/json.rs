@@ -5,10 +5,10 @@ use std::time::SystemTime;
 
 use jiff::Timestamp;
 use proc_connector::core::{EventData, EventRecord};
-use proc_connector::{ExitStatus, Received, WallClock};
+use proc_connector::{ExitStatus, Received};
 use serde::Serialize;
 
-use super::show::Show;
+use super::sink::Sink;
 
 /// Writes events as JSON lines.
 #[derive(Debug)]
@@ -27,20 +27,16 @@ impl<W: Write> Json<W> {
     }
 }
 
-impl<W: Write> Show for Json<W> {
-    fn show(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<()> {
+impl<W: Write> Sink for Json<W> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
+        let time = time.and_then(|time| Timestamp::try_from(time).ok());
         match received {
             Received::Event(event) => {
                 let EventRecord { seq, cpu, timestamp_ns, data } = EventRecord::from(*event);
-                let time = timestamp(clock.time(timestamp_ns));
                 let body = Body::new(&data, event.what());
                 self.line(&Line { body, timestamp_ns, cpu, seq, time })
             }
-            Received::Lost(lost) => self.line(&LostLine {
-                event: "lost",
-                count: lost.count,
-                time: timestamp(SystemTime::now()),
-            }),
+            Received::Lost(lost) => self.line(&LostLine { event: "lost", count: lost.count, time }),
         }
     }
 
@@ -56,14 +52,14 @@ struct Line<'a> {
     timestamp_ns: u64,
     cpu: u32,
     seq: u32,
-    time: Timestamp,
+    time: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
 struct LostLine {
     event: &'static str,
     count: Option<u64>,
-    time: Timestamp,
+    time: Option<Timestamp>,
 }
 
 /// The fields of `ProcEvent`, and for exits what it has no room for.
@@ -182,8 +178,4 @@ impl<'a> Body<'a> {
 /// A parent that the kernel named.
 fn known(id: u32) -> Option<u32> {
     Some(id).filter(|&id| id != 0)
-}
-
-fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or_default()
 }
