@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use super::error::{Error, Part};
 
 /// Bytes read at once, and kept as long as nothing larger comes.
-const WINDOW: usize = 256 << 10;
+const WINDOW: usize = 64 << 10;
 
 /// The largest block or record: Wireshark's own limit. Netlink's messages are far below it.
 pub(super) const MAX_LEN: usize = 16 << 20;

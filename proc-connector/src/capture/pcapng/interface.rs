@@ -96,8 +96,8 @@ mod tests {
         assert_eq!(nanos(3, 7_001), Some(7_001_000_000));
         assert_eq!(nanos(9, u64::MAX), Some(u64::MAX.into()));
         assert_eq!(nanos(12, 7_000_000_001_999), Some(7_000_000_001));
-        assert_eq!(nanos(0x80 | 10, 1024 + 512), Some(1_500_000_000));
-        assert_eq!(nanos(0x80 | 63, 1 << 62), Some(500_000_000));
+        assert_eq!(nanos(0x80 | 0x0a, 1024 + 512), Some(1_500_000_000));
+        assert_eq!(nanos(0x80 | 0x3f, 1 << 62), Some(500_000_000));
         assert_eq!(nanos(20, 7), None);
         assert_eq!(nanos(0xff, 7), None);
         // Beyond what the system can say.
