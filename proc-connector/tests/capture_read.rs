@@ -234,7 +234,7 @@ fn copies_for_several_listeners_are_one_event() {
 
 #[test]
 fn filters_choose_as_they_do_on_the_events() {
-    let filters = [
+    let filters = vec![
         Filter::new(EventMask::EXEC | EventMask::EXIT),
         Filter::default().processes_only(),
         Filter::new(EventMask::EXIT).failures_only(),

@@ -169,7 +169,7 @@ fn the_file_is_laid_out_as_the_specification_says() {
     assert_eq!(section[1], (3, b"x".repeat(1024)), "cut to what is sensible");
     assert_eq!(section[2], (4, b"a test".to_vec()));
     assert_eq!(
-        order.u32(blocks[1], 8) & 0xffff_ffff,
+        order.u32(blocks[1], 8),
         u32::from(NETLINK) << if order == Order::Big { 16 } else { 0 }
     );
     let interface = options(order, &blocks[1][16..]);

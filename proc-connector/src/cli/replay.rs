@@ -27,14 +27,15 @@ const DEMO: &[u8] = include_bytes!("../../demo/build.pcapng");
 const LONG: u64 = 10_000_000;
 
 #[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct Args {
     /// A file from `record`, an nlmon capture (pcap or pcapng), or netlink messages; `-` is standard
     /// input.
-    #[arg(value_name = "FILE", required_unless_present = "demo", conflicts_with = "demo")]
+    #[arg(value_name = "FILE", group = "source")]
     file: Option<PathBuf>,
 
     /// Replay a recording that comes with the program: a small build, with a crash.
-    #[arg(long)]
+    #[arg(long, group = "source")]
     demo: bool,
 
     /// One JSON object a line.
