@@ -245,6 +245,30 @@ fn a_length_is_not_believed_before_the_bytes_are_there() {
 }
 
 #[test]
+fn a_length_beyond_reason_is_refused_even_if_the_bytes_would_come() {
+    let section = &DEMO[blocks(Order::Little, DEMO)[0].clone()];
+    for length in [(16_u32 << 20) + 4, 0x7fff_fffc] {
+        let head = [section, &6_u32.to_le_bytes(), &length.to_le_bytes()].concat();
+        let record = [&[0; 8][..], &length.to_be_bytes()].concat();
+        let record = [pcap(Order::Big, true, NETLINK, &[]), record].concat();
+        let message = [&length.to_ne_bytes()[..], &3_u16.to_ne_bytes()].concat();
+        let message = [demo_datagrams()[0].1.clone(), message].concat();
+        for file in [&head[..], &record, &message] {
+            let measured = measure(|| {
+                let mut reader = Reader::new(file.chain(io::repeat(0))).expect("a capture");
+                let error = loop {
+                    if let Err(error) = reader.next() {
+                        break error;
+                    }
+                };
+                assert!(matches!(error, Error::Length { .. }), "{error}");
+            });
+            assert!(measured.bytes_max < 1 << 20, "{length:#x}: {} bytes", measured.bytes_max);
+        }
+    }
+}
+
+#[test]
 fn an_input_that_fails_is_not_damaged() {
     /// Gives the demo byte by byte, with a failure in the middle.
     struct Flaky(usize, bool);
