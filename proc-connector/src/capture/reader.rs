@@ -139,6 +139,12 @@ impl<R: Read> Reader<R> {
                 return Ok(true);
             }
             let (start, len) = (packet.messages.start, packet.len);
+            // Most packets have one message: this spares them the search for a second.
+            if self.read >= packet.messages.len() {
+                self.input.consume(len);
+                self.packet = None;
+                continue;
+            }
             match self.search() {
                 Ok(Some(current)) => {
                     self.current = current;
