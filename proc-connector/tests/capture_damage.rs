@@ -6,14 +6,14 @@ use std::io::{self, Read};
 
 use allocation_counter::measure;
 use captures::{
-    CONNECTOR, DEMO, NETLINK, Order, Packet, Plain, blocks, demo_datagrams, demo_events, drain,
-    nlmon, pcap, pcapng, read_all, swap,
+    CONNECTOR, DEMO, NETLINK, Order, Packet, Plain, blocks, cooked, demo_datagrams, demo_events,
+    drain, pcap, pcapng, read_all, swap,
 };
 use proc_connector::Received;
 use proc_connector::capture::{Error, Reader};
 
 fn packets() -> Vec<Packet> {
-    demo_datagrams().iter().map(|(time, data)| (*time, nlmon(CONNECTOR, data))).collect()
+    demo_datagrams().iter().map(|(time, data)| (*time, cooked(CONNECTOR, data))).collect()
 }
 
 /// Where in a file an error is.
@@ -156,7 +156,7 @@ fn corruptions_harm_nothing_that_comes_before_them() {
 fn corruptions_of_the_other_byte_order_do_no_harm() {
     let swapped: Vec<Packet> = demo_datagrams()
         .iter()
-        .map(|(time, data)| (*time, nlmon(CONNECTOR, &swap(Order::Little, data))))
+        .map(|(time, data)| (*time, cooked(CONNECTOR, &swap(Order::Little, data))))
         .collect();
     let file = pcapng(Order::Big, &swapped);
     let mut numbers = Numbers(0xb19_e4d);

@@ -5,9 +5,8 @@ mod captures;
 mod wire;
 
 use captures::{
-    CONNECTOR, DEMO, ETHERNET, Got, NETLINK, Order, Packet, Plain, blocks, demo_datagrams,
-    demo_events, drain, enhanced, events, interface, nlmon, option, pcap, pcapng, read_all,
-    section, swap,
+    CONNECTOR, DEMO, ETHERNET, Got, NETLINK, Order, Packet, Plain, blocks, cooked, demo_datagrams,
+    demo_events, drain, enhanced, events, interface, option, pcap, pcapng, read_all, section, swap,
 };
 use proc_connector::capture::{Error, Format, Reader};
 use proc_connector::{EventMask, Filter, LossCause};
@@ -15,20 +14,20 @@ use proc_connector::{EventMask, Filter, LossCause};
 const ROUTE: u16 = 0;
 const GENERIC: u16 = 16;
 
-/// The demo's packets in a byte order, as an `nlmon` interface would have them.
+/// The demo's packets in a byte order, as another program would have captured them.
 fn packets(order: Order) -> Vec<Packet> {
     let of_machine = |bytes: &[u8]| match order {
         Order::Little => bytes.to_vec(),
         Order::Big => swap(Order::Little, bytes),
     };
-    let packet = |(time, bytes): &Packet| (*time, nlmon(CONNECTOR, &of_machine(bytes)));
+    let packet = |(time, bytes): &Packet| (*time, cooked(CONNECTOR, &of_machine(bytes)));
     demo_datagrams().iter().map(packet).collect()
 }
 
 /// Packets of other families before, between and behind.
 fn among_others(packets: &[Packet]) -> Vec<Packet> {
-    let route = nlmon(ROUTE, &wire::message(16, &[7; 33]));
-    let generic = nlmon(GENERIC, &wire::event(wire::EXEC, &[1, 1]));
+    let route = cooked(ROUTE, &wire::message(16, &[7; 33]));
+    let generic = cooked(GENERIC, &wire::event(wire::EXEC, &[1, 1]));
     let mut mixed = vec![(1, generic.clone())];
     for (time, data) in packets {
         mixed.extend([(*time, route.clone()), (*time, data.clone())]);
@@ -178,7 +177,7 @@ fn bare_messages_may_lack_the_last_padding_and_repeat_themselves() {
 #[test]
 fn several_messages_of_a_packet_are_all_delivered() {
     let datagrams: Vec<Vec<u8>> = demo_datagrams().into_iter().map(|(_, bytes)| bytes).collect();
-    let packet = nlmon(CONNECTOR, &datagrams.concat());
+    let packet = cooked(CONNECTOR, &datagrams.concat());
     assert_eq!(events(&pcapng(Order::Little, &[(9, packet)])), demo_events());
 }
 
@@ -199,37 +198,17 @@ fn what_listeners_send_and_are_answered_is_no_event() {
         wire::message(wire::NLMSG_DONE, &[]),
         wire::message(wire::NLMSG_ERROR, &[0; 20]),
     ];
-    let mut mixed: Vec<Packet> = others.iter().map(|bytes| (1, nlmon(CONNECTOR, bytes))).collect();
+    let mut mixed: Vec<Packet> = others.iter().map(|bytes| (1, cooked(CONNECTOR, bytes))).collect();
     mixed.extend(packets(Order::NATIVE));
-    mixed.extend(others.iter().map(|bytes| (1, nlmon(CONNECTOR, bytes))));
+    mixed.extend(others.iter().map(|bytes| (1, cooked(CONNECTOR, bytes))));
     assert_eq!(events(&pcap(Order::Little, true, NETLINK, &mixed)), demo_events());
 }
 
 #[test]
 fn an_overrun_message_is_a_loss() {
-    let overrun = nlmon(CONNECTOR, &wire::message(wire::NLMSG_OVERRUN, &[]));
+    let overrun = cooked(CONNECTOR, &wire::message(wire::NLMSG_OVERRUN, &[]));
     let lost = Got::Lost(None, LossCause::Overrun, Some(5));
     assert_eq!(read_all(&pcapng(Order::Big, &[(5, overrun)])).0, [lost]);
-}
-
-#[test]
-fn copies_for_several_listeners_are_one_event() {
-    // Two listeners: each event twice in a row on its CPU, with another CPU's in between.
-    let packets = packets(Order::Little);
-    let (a, b) = (&packets[0], &packets[1]);
-    let other_cpu = {
-        let mut data = b.1.clone();
-        data[16 + 40] = 2;
-        (b.0, data)
-    };
-    let file = pcapng(Order::Little, &[a, &other_cpu, a, &other_cpu, b, b].map(Clone::clone));
-    let seen: Vec<(u32, u32)> = events(&file).iter().map(|event| (event.cpu, event.seq)).collect();
-    let [first, second] = [0, 1].map(|n| (demo_events()[n].cpu, demo_events()[n].seq));
-    assert_eq!(seen, [first, (2, second.1), second]);
-    // Of an absurd CPU nothing is remembered, and no memory is taken for it.
-    let mut absurd = a.1.clone();
-    absurd[16 + 40..16 + 44].fill(0xff);
-    assert_eq!(events(&pcapng(Order::Little, &[(1, absurd.clone()), (1, absurd)])).len(), 2);
 }
 
 #[test]

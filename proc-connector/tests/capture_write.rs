@@ -10,8 +10,8 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use captures::{
-    CONNECTOR, DEMO, Got, NETLINK, Order, at, blocks, demo_datagrams, demo_events, enhanced,
-    interface, nlmon, option, read_all, section,
+    CONNECTOR, DEMO, Got, NETLINK, Order, at, blocks, cooked, demo_datagrams, demo_events,
+    enhanced, interface, option, read_all, section,
 };
 use proc_connector::capture::{Origin, Reader, Writer};
 use proc_connector::{LossCause, Received};
@@ -73,7 +73,7 @@ fn with_losses() -> (Vec<u8>, Vec<Got>) {
     let end = option(order, 0, &[]);
     let comment = |text: &str| option(order, 1, text.as_bytes());
     let packet = |n: usize, options: &[Vec<u8>]| {
-        let data = nlmon(CONNECTOR, &datagrams[n].1);
+        let data = cooked(CONNECTOR, &datagrams[n].1);
         enhanced(order, 0, datagrams[n].0, &data, &options.concat())
     };
     let overrun = "17 events lost: the receive buffer was full";

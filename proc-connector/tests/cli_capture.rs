@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use captures::{
-    CONNECTOR, DEMO, NETLINK, Order, Plain, blocks, demo_datagrams, demo_events, nlmon, pcap,
+    CONNECTOR, DEMO, NETLINK, Order, Plain, blocks, cooked, demo_datagrams, demo_events, pcap,
     pcapng, swap,
 };
 use common::wire::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
@@ -31,6 +31,7 @@ fn main() -> ExitCode {
         what_cannot_be_read_is_named,
         bad_usage_exits_with_2,
         a_capture_is_not_written_to_a_terminal,
+        a_capture_of_other_protocols_is_told_to_be_one,
         a_replay_into_a_closed_pipe_ends_quietly,
         who_cannot_watch_is_told_of_the_demo,
     ];
@@ -193,7 +194,7 @@ fn a_capture_of_another_machine_gives_identical_output() {
             Order::Little => bytes.to_vec(),
             Order::Big => swap(Order::Little, bytes),
         };
-        let packet = |(time, bytes): &captures::Packet| (*time, nlmon(CONNECTOR, &machine(bytes)));
+        let packet = |(time, bytes): &captures::Packet| (*time, cooked(CONNECTOR, &machine(bytes)));
         demo_datagrams().iter().map(packet).collect()
     };
     for file in Order::ALL {
@@ -304,6 +305,19 @@ fn a_capture_is_not_written_to_a_terminal() {
     let output = program(&["record", "-"]).stdout(slave).output().expect("the program runs");
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output.stderr).contains("name a file"), "{}", text(&output.stderr));
+}
+
+fn a_capture_of_other_protocols_is_told_to_be_one() {
+    const ROUTE: u16 = 0;
+    let packets = vec![(1, cooked(ROUTE, &[7; 40])); 3];
+    let output = feed(&["replay", "-"], &pcap(Order::Little, false, NETLINK, &packets));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty());
+    let errors = text(&output.stderr);
+    assert!(
+        errors.contains("3 packets of other protocols") && errors.contains("nlmon"),
+        "{errors}"
+    );
 }
 
 fn a_replay_into_a_closed_pipe_ends_quietly() {

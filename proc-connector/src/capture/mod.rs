@@ -1,8 +1,8 @@
 //! Capture files: events and losses recorded now, here or elsewhere, and read again anywhere.
 //!
-//! [`Writer`] makes pcapng files that Wireshark and its tools read. [`Reader`] reads those, what
-//! `tcpdump` and `dumpcap` capture on an `nlmon` interface, and bare netlink messages; on any
-//! operating system, from machines of either byte order.
+//! [`Writer`] makes pcapng files that Wireshark and its tools read. [`Reader`] reads those, what such
+//! tools make of them, any other pcapng or pcap file of netlink packets, and bare netlink messages;
+//! on any operating system, from machines of either byte order.
 //!
 //! ```
 //! use proc_connector::Received;
@@ -48,6 +48,12 @@
 //! the `epb_dropcount` of the packet after it; one after which nothing came is the difference that
 //! the next interface statistics block makes to `isb_ifdrop`. A comment says why.
 //!
+//! # Interfaces of the kind `nlmon`
+//!
+//! `tcpdump` and `dumpcap` capture netlink packets there, but no process events: the kernel shows
+//! these interfaces a list of protocols on which the connector is not (`netlink_filter_tap` in
+//! `af_netlink.c`; seen on 6.1 and 6.12). [`Reader::skipped`] counts what they captured instead.
+//!
 //! # What a capture cannot prove
 //!
 //! A live connector refuses what a process sends in the kernel's name. In a file nothing tells such
@@ -56,7 +62,6 @@
 mod bare;
 mod byte_order;
 mod cooked;
-mod copies;
 mod error;
 mod input;
 mod loss;

@@ -12,19 +12,17 @@ use proc_connector_core::{
 };
 
 use super::byte_order::{self, Foreign, Order};
-use super::copies::Copies;
 use super::error::Error;
 use super::input::Input;
 use super::packet::{Format, Packet, Packets};
 use crate::received::{LossCause, Lost, Received};
 
-/// Reads a capture: what [`Writer`](super::Writer) wrote, what `tcpdump` or `dumpcap` captured on an
-/// `nlmon` interface (pcap or pcapng), or netlink messages one after the other.
+/// Reads a capture: what [`Writer`](super::Writer) wrote, any other file of netlink packets (pcap or
+/// pcapng, of the link type `NETLINK`), or netlink messages one after the other.
 ///
 /// It reads as it goes, from a file, a pipe or memory, and needs no buffering around the input. The
 /// byte orders of the file and of the machine that the events come from do not matter. Packets of
-/// other protocols are left out, as are requests, acknowledgements, and the copies of an event that
-/// an `nlmon` interface sees when several programs listen.
+/// other protocols are left out, as are requests and acknowledgements.
 ///
 /// ```no_run
 /// use proc_connector::capture::Reader;
@@ -46,7 +44,6 @@ pub struct Reader<R> {
     input: Input<R>,
     packets: Packets,
     filter: Filter,
-    copies: Copies,
     /// The packet being read, and how many bytes of its messages are.
     packet: Option<Packet>,
     read: usize,
@@ -91,7 +88,6 @@ impl<R: Read> Reader<R> {
             input,
             packets,
             filter: Filter::default(),
-            copies: Copies::default(),
             packet: None,
             read: 0,
             current: Current::Native(0),
@@ -169,13 +165,9 @@ impl<R: Read> Reader<R> {
     fn search(&mut self) -> Result<Option<Current>, ParseError> {
         let Some(packet) = &self.packet else { return Ok(None) };
         let messages = self.input.bytes().get(packet.messages.clone()).unwrap_or_default();
-        let (filter, copies) = (&self.filter, &mut self.copies);
-        // Copies are made where packets are captured, which bare messages were not.
-        let once = matches!(self.packets.format(), Format::Messages);
-        let mut wants = Wants { filter, copies: if once { None } else { Some(copies) } };
         match byte_order::of_packet(messages) {
             Order::Native => {
-                let found = search::<NativeEndian>(messages, &mut self.read, &mut wants)?;
+                let found = search::<NativeEndian>(messages, &mut self.read, &self.filter)?;
                 let start = packet.messages.start;
                 Ok(found.map(|found| match found {
                     Found::Event(_, at) => Current::Window(start + at.start..start + at.end),
@@ -183,7 +175,7 @@ impl<R: Read> Reader<R> {
                 }))
             }
             Order::Foreign => {
-                let found = search::<Foreign>(messages, &mut self.read, &mut wants)?;
+                let found = search::<Foreign>(messages, &mut self.read, &self.filter)?;
                 Ok(found.map(|found| match found {
                     Found::Event(event, _) => {
                         Current::Native(byte_order::to_native(event, &mut self.native))
@@ -236,26 +228,12 @@ enum Found<'a, O: ByteOrder> {
     Lost(Lost),
 }
 
-/// Which events are wanted.
-struct Wants<'a> {
-    filter: &'a Filter,
-    copies: Option<&'a mut Copies>,
-}
-
-impl Wants<'_> {
-    #[inline]
-    fn event<O: ByteOrder>(&mut self, event: &Event<'_, O>) -> bool {
-        let is_copy = self.copies.as_mut().is_some_and(|copies| copies.is_copy(event));
-        !is_copy && self.filter.matches(event)
-    }
-}
-
 /// Finds the next event or loss from `read` on, which is moved behind it.
 #[inline]
 fn search<'a, O: ByteOrder + 'static>(
     messages: &'a [u8],
     read: &mut usize,
-    wants: &mut Wants<'_>,
+    filter: &Filter,
 ) -> Result<Option<Found<'a, O>>, ParseError> {
     let start = *read;
     let mut notifications =
@@ -265,7 +243,7 @@ fn search<'a, O: ByteOrder + 'static>(
         let Some(notification) = notifications.next() else { return Ok(None) };
         *read = start + notifications.offset();
         match notification {
-            Ok(Notification::Event(event)) if wants.event(&event) => {
+            Ok(Notification::Event(event)) if filter.matches(&event) => {
                 return Ok(Some(Found::Event(event, before..*read)));
             }
             Ok(Notification::Control(Control::Overrun)) => {
@@ -280,7 +258,7 @@ fn search<'a, O: ByteOrder + 'static>(
     }
 }
 
-/// Whether a message is what a listener sends to the kernel, which `nlmon` interfaces see too.
+/// Whether a message is what a listener sends to the kernel.
 #[cold]
 fn is_request<O: ByteOrder + 'static>(bytes: &[u8]) -> bool {
     let message = Messages::<O>::with_order(bytes).next();

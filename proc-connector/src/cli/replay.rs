@@ -1,7 +1,7 @@
 //! `replay`: what was recorded, as if it happened now.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read};
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -29,8 +29,8 @@ const LONG: u64 = 10_000_000;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct Args {
-    /// A file from `record`, an nlmon capture (pcap or pcapng), or netlink messages; `-` is standard
-    /// input.
+    /// A file from `record`, other netlink packets (pcapng or pcap), or netlink messages; `-` is
+    /// standard input.
     #[arg(value_name = "FILE", group = "source")]
     file: Option<PathBuf>,
 
@@ -101,6 +101,14 @@ fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<(), Fail
     sink.flush()?;
     summary.time = started.elapsed();
     summary.tell();
+    if result.is_ok() && summary.events == 0 && reader.skipped() > 0 {
+        let _ = writeln!(
+            io::stderr(),
+            "{} packets of other protocols left out: interfaces of the kind nlmon, where other \
+             programs capture, see no process events",
+            reader.skipped(),
+        );
+    }
     result
 }
 

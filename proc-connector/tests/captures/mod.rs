@@ -207,8 +207,8 @@ pub(crate) fn swap(order: Order, datagram: &[u8]) -> Vec<u8> {
     swapped
 }
 
-/// A packet as an `nlmon` interface gives it: sent by this machine (4), of the netlink protocol.
-pub(crate) fn nlmon(protocol: u16, messages: &[u8]) -> Vec<u8> {
+/// A packet as a packet socket gives it: sent by this machine (4), of a netlink protocol.
+pub(crate) fn cooked(protocol: u16, messages: &[u8]) -> Vec<u8> {
     let header = [U16(4), U16(824), U64(0), U16(0), U16(protocol)];
     [Order::Big.numbers(&header), messages.to_vec()].concat()
 }
