@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         bad_usage_exits_with_2,
         a_capture_is_not_written_to_a_terminal,
         a_capture_of_other_protocols_is_told_to_be_one,
+        a_long_file_on_a_terminal_has_a_progress_bar,
         a_replay_into_a_closed_pipe_ends_quietly,
         who_cannot_watch_is_told_of_the_demo,
     ];
@@ -318,6 +319,32 @@ fn a_capture_of_other_protocols_is_told_to_be_one() {
         errors.contains("3 packets of other protocols") && errors.contains("nlmon"),
         "{errors}"
     );
+}
+
+fn a_long_file_on_a_terminal_has_a_progress_bar() {
+    // What errors look like on a terminal.
+    let errors = |file: &Scratch, stdout: Stdio| {
+        let terminal = nix::pty::openpty(None, None).expect("a terminal");
+        let mut child = program(&["replay", "--events", "ptrace", file.path()])
+            .stdout(stdout)
+            .stderr(terminal.slave)
+            .spawn()
+            .expect("it runs");
+        let mut written = Vec::new();
+        // Once nobody has it open any more, a terminal says that reading failed.
+        let _ = fs::File::from(terminal.master).read_to_end(&mut written);
+        assert_eq!(child.wait().expect("its end").code(), Some(0));
+        String::from_utf8(written).expect("UTF-8")
+    };
+    let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let long = Scratch::containing("long", &bare.repeat(1 + 10_000_000 / bare.len()));
+    let short = Scratch::containing("short", &bare);
+    let with_bar = errors(&long, Stdio::null());
+    assert!(with_bar.contains("MiB, "), "{with_bar}");
+    // The bar leaves its line before the summary takes it.
+    let (before, after) = with_bar.rsplit_once("3558 events").expect("a summary");
+    assert!(before.ends_with("\u{1b}[2K") && !after.contains('\u{1b}'), "{with_bar:?}");
+    assert!(!errors(&short, Stdio::null()).contains("MiB, "));
 }
 
 fn a_replay_into_a_closed_pipe_ends_quietly() {

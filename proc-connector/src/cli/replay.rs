@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use proc_connector::Received;
-use proc_connector::capture::Reader;
+use proc_connector::capture::{self, Reader};
 
 use super::Failure;
 use super::choice::Choice;
@@ -47,26 +47,30 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    match &args.file {
-        None => show(args, DEMO),
-        Some(file) if is_standard(file) => show(args, io::stdin().lock()),
+    let (name, replayed) = match &args.file {
+        None => (Path::new("the demo"), show(args, DEMO)),
+        Some(file) if is_standard(file) => {
+            (Path::new("standard input"), show(args, io::stdin().lock()))
+        }
         Some(path) => {
             let unreadable = |error| Failure::File { path: path.clone(), error };
             let file = File::open(path).map_err(unreadable)?;
-            match progress(&file) {
+            let replayed = match progress(&file) {
                 Some(bar) => {
-                    let shown = show(args, bar.wrap_read(file));
+                    let replayed = show(args, bar.wrap_read(file));
+                    // It would take the summary's line.
                     bar.finish_and_clear();
-                    shown
+                    replayed
                 }
                 None => show(args, file),
-            }
+            };
+            (path.as_path(), replayed)
         }
-    }
-    .map_err(|failure| failure.in_file(args.file.as_deref().unwrap_or(Path::new("the demo"))))
+    };
+    replayed.and_then(Replayed::tell).map_err(|failure| failure.in_file(name))
 }
 
-fn show(args: &Args, input: impl Read) -> Result<(), Failure> {
+fn show(args: &Args, input: impl Read) -> Result<Replayed, Failure> {
     if args.json {
         replay(args, input, Json::new(BufWriter::new(io::stdout().lock())))
     } else {
@@ -75,19 +79,20 @@ fn show(args: &Args, input: impl Read) -> Result<(), Failure> {
     }
 }
 
-fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<(), Failure> {
+fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<Replayed, Failure> {
     let (filter, wanted) = (args.choice.filter()?, args.choice.count());
     let started = Instant::now();
     let mut reader = Reader::new(input)?.with_filter(filter);
     let mut summary = Summary::default();
-    let result = loop {
-        if summary.events == wanted {
-            break Ok(());
-        }
+    let mut damage = None;
+    while summary.events < wanted {
         let recorded = match reader.next() {
             Ok(Some(recorded)) => recorded,
-            Ok(None) => break Ok(()),
-            Err(error) => break Err(error.into()),
+            Ok(None) => break,
+            Err(error) => {
+                damage = Some(error);
+                break;
+            }
         };
         match &recorded.received {
             Received::Event(_) => summary.events += 1,
@@ -96,20 +101,37 @@ fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<(), Fail
             }
         }
         sink.take(&recorded.received, recorded.time)?;
-    };
-    // What came before an error counts.
+    }
+    // What came before the damage counts.
     sink.flush()?;
     summary.time = started.elapsed();
-    summary.tell();
-    if result.is_ok() && summary.events == 0 && reader.skipped() > 0 {
-        let _ = writeln!(
-            io::stderr(),
-            "{} packets of other protocols left out: interfaces of the kind nlmon, where other \
-             programs capture, see no process events",
-            reader.skipped(),
-        );
+    Ok(Replayed { summary, skipped: reader.skipped(), damage })
+}
+
+/// How a replay went.
+struct Replayed {
+    summary: Summary,
+    /// Packets of other protocols.
+    skipped: u64,
+    damage: Option<capture::Error>,
+}
+
+impl Replayed {
+    fn tell(self) -> Result<(), Failure> {
+        self.summary.tell();
+        if let Some(error) = self.damage {
+            return Err(error.into());
+        }
+        if self.summary.events == 0 && self.skipped > 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "{} packets of other protocols left out: interfaces of the kind nlmon, where \
+                 other programs capture, see no process events",
+                self.skipped,
+            );
+        }
+        Ok(())
     }
-    result
 }
 
 /// A bar for a long file on a terminal that shows nothing else: between lines of events there is
