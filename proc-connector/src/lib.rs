@@ -88,6 +88,7 @@
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
 //! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Diagnosis`] to write |
+//! | `capture` | `capture`: files of events, to be written and read |
 //! | `cli` | the program `proc-connector` |
 
 #![deny(unsafe_code)]
@@ -95,6 +96,8 @@
 
 #[cfg(target_os = "linux")]
 mod builder;
+#[cfg(feature = "capture")]
+pub mod capture;
 mod clock;
 mod compat;
 #[cfg(target_os = "linux")]

@@ -47,6 +47,8 @@ pub enum LossCause {
     Oversized,
     /// The kernel sent what could not be parsed.
     Malformed(ParseError),
+    /// A capture file has the loss, and no cause of this list.
+    Recorded,
 }
 
 /// `17: the receive buffer was full`, for messages.
@@ -65,6 +67,7 @@ impl fmt::Display for LossCause {
             Self::Overrun => f.write_str("the receive buffer was full"),
             Self::Oversized => f.write_str("a datagram was larger than any known event"),
             Self::Malformed(error) => error.fmt(f),
+            Self::Recorded => f.write_str("the capture does not say why"),
         }
     }
 }

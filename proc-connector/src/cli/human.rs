@@ -1,14 +1,14 @@
 //! Events for the eye: one line each, in columns.
 
 use std::io::{self, Write};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use jiff::{Timestamp, tz::TimeZone};
-use proc_connector::{Event, Lost, Payload, Received, WallClock};
+use proc_connector::{Event, Lost, Payload, Received};
 
 use super::names::{Names, printable};
-use super::show::Show;
+use super::sink::Sink;
 
 /// Writes events in columns: time, kind, process, what happened, name.
 #[derive(Debug)]
@@ -19,35 +19,41 @@ pub(super) struct Human<W> {
 }
 
 impl<W: Write> Human<W> {
-    pub(super) fn new(output: W) -> Self {
-        Self { output, names: Names::default(), zone: TimeZone::system() }
+    pub(super) fn new(output: W, names: Names) -> Self {
+        Self { output, names, zone: TimeZone::system() }
     }
 
-    fn event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
-        let name = self.names.update(event).unwrap_or_else(|| "?".into());
+    fn event(&mut self, event: &Event<'_>, time: Option<SystemTime>) -> io::Result<()> {
+        let name = self.names.update(event).unwrap_or_else(|| self.names.unknown().into());
         let (style, kind, id, what) = describe(event);
-        let time = self.time(time);
-        writeln!(self.output, "{time}  {style}{kind:<8}{style:#} {id:>7}  {what:<28}  {name}")
+        let time = match time {
+            Some(time) => self.time(time),
+            // A capture without times of day: seconds since the machine's start have to do.
+            None => format!("{:>15.6}", Duration::from_nanos(event.timestamp_ns()).as_secs_f64()),
+        };
+        let line = format!("{what:<28}  {name}");
+        let line = line.trim_end();
+        writeln!(self.output, "{time}  {style}{kind:<8}{style:#} {id:>7}  {line}")
     }
 
-    fn lost(&mut self, lost: &Lost) -> io::Result<()> {
+    fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
         self.names.clear();
         let style = color(AnsiColor::Red).bold();
-        let time = self.time(SystemTime::now());
-        writeln!(self.output, "{time}  {style}LOST     {lost}{style:#}")
+        let time = time.map(|time| self.time(time)).unwrap_or_default();
+        writeln!(self.output, "{time:<15}  {style}LOST     {lost}{style:#}")
     }
 
-    fn time(&self, time: SystemTime) -> impl std::fmt::Display + use<W> {
+    fn time(&self, time: SystemTime) -> String {
         let time = Timestamp::try_from(time).unwrap_or_default().to_zoned(self.zone.clone());
         time.strftime("%H:%M:%S%.6f").to_string()
     }
 }
 
-impl<W: Write> Show for Human<W> {
-    fn show(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<()> {
+impl<W: Write> Sink for Human<W> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
         match received {
-            Received::Event(event) => self.event(event, clock.time(event.timestamp_ns())),
-            Received::Lost(lost) => self.lost(lost),
+            Received::Event(event) => self.event(event, time),
+            Received::Lost(lost) => self.lost(lost, time),
         }
     }
 

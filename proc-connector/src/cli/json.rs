@@ -1,14 +1,15 @@
 //! Events for programs: one JSON object a line.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 use proc_connector::core::{EventData, EventRecord};
-use proc_connector::{ExitStatus, Received, WallClock};
+use proc_connector::{Context, ExitStatus, LossCause, Received};
 use serde::Serialize;
 
-use super::show::Show;
+use super::sink::Sink;
 
 /// Writes events as JSON lines.
 #[derive(Debug)]
@@ -27,20 +28,20 @@ impl<W: Write> Json<W> {
     }
 }
 
-impl<W: Write> Show for Json<W> {
-    fn show(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<()> {
+impl<W: Write> Sink for Json<W> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
+        let time = time.and_then(|time| Timestamp::try_from(time).ok());
         match received {
             Received::Event(event) => {
                 let EventRecord { seq, cpu, timestamp_ns, data } = EventRecord::from(*event);
-                let time = timestamp(clock.time(timestamp_ns));
                 let body = Body::new(&data, event.what());
-                self.line(&Line { body, timestamp_ns, cpu, seq, time })
+                let context = event.context();
+                let task = context.as_ref().map(Task::from);
+                self.line(&Line { body, timestamp_ns, cpu, seq, time, task })
             }
-            Received::Lost(lost) => self.line(&LostLine {
-                event: "lost",
-                count: lost.count,
-                time: timestamp(SystemTime::now()),
-            }),
+            Received::Lost(lost) => {
+                self.line(&LostLine { event: "lost", count: lost.count, cause: lost.cause, time })
+            }
         }
     }
 
@@ -56,14 +57,52 @@ struct Line<'a> {
     timestamp_ns: u64,
     cpu: u32,
     seq: u32,
-    time: Timestamp,
+    time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    task: Option<Task<'a>>,
+}
+
+/// Who made an event, as the kernel noted it; what it cannot find out is null.
+#[derive(Serialize)]
+struct Task<'a> {
+    pid: Option<u32>,
+    tgid: Option<u32>,
+    uid: Option<u32>,
+    gid: Option<u32>,
+    comm: Option<Cow<'a, str>>,
+    cgroup_id: Option<u64>,
+    boot_ns: Option<u64>,
+    /// Of execs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args: Option<Vec<Cow<'a, str>>>,
+    /// Whether there were more.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    args_cut: Option<bool>,
+}
+
+impl<'a> From<&Context<'a>> for Task<'a> {
+    fn from(context: &Context<'a>) -> Self {
+        let args = context.args();
+        Self {
+            pid: context.pid(),
+            tgid: context.tgid(),
+            uid: context.uid(),
+            gid: context.gid(),
+            comm: context.comm().map(String::from_utf8_lossy),
+            cgroup_id: context.cgroup_id(),
+            boot_ns: context.boot_ns(),
+            args: args.map(|args| args.iter().map(String::from_utf8_lossy).collect()),
+            args_cut: args.map(|args| args.is_cut()),
+        }
+    }
 }
 
 #[derive(Serialize)]
 struct LostLine {
     event: &'static str,
     count: Option<u64>,
-    time: Timestamp,
+    cause: LossCause,
+    time: Option<Timestamp>,
 }
 
 /// The fields of `ProcEvent`, and for exits what it has no room for.
@@ -182,8 +221,4 @@ impl<'a> Body<'a> {
 /// A parent that the kernel named.
 fn known(id: u32) -> Option<u32> {
     Some(id).filter(|&id| id != 0)
-}
-
-fn timestamp(time: SystemTime) -> Timestamp {
-    Timestamp::try_from(time).unwrap_or_default()
 }

@@ -1,18 +1,25 @@
 //! The command line: what can be asked for, and how it ends.
 
+mod choice;
 mod doctor;
 mod human;
 mod json;
+mod listen;
 mod names;
-mod show;
+mod record;
+mod replay;
+mod sink;
+mod summary;
 mod watch;
 
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use proc_connector::capture;
 
 /// Process events of this machine, from the kernel, as they happen.
 #[derive(Debug, Parser)]
@@ -26,6 +33,10 @@ struct Args {
 enum Command {
     /// Show events as they happen, until Ctrl-C.
     Watch(watch::Args),
+    /// Write events to a capture file as they happen, until Ctrl-C.
+    Record(record::Args),
+    /// Show the events of a capture file, recorded here or elsewhere.
+    Replay(replay::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
     Doctor(doctor::Args),
 }
@@ -34,6 +45,8 @@ enum Command {
 pub(crate) fn run() -> ExitCode {
     let result = match Args::parse().command {
         Command::Watch(args) => watch::run(&args).map(|()| true),
+        Command::Record(args) => record::run(&args).map(|()| true),
+        Command::Replay(args) => replay::run(&args).map(|()| true),
         Command::Doctor(args) => doctor::run(&args),
     };
     match result {
@@ -45,7 +58,10 @@ pub(crate) fn run() -> ExitCode {
         }
         Err(failure) => {
             eprintln!("proc-connector: {failure}");
-            if matches!(failure, Failure::Usage(_)) { ExitCode::from(2) } else { ExitCode::FAILURE }
+            match failure {
+                Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
+                _ => ExitCode::FAILURE,
+            }
         }
     }
 }
@@ -54,6 +70,18 @@ pub(crate) fn run() -> ExitCode {
 #[derive(Debug)]
 enum Failure {
     Connector(proc_connector::Error),
+    /// The same where somebody came to watch.
+    NothingToWatch(proc_connector::Error),
+    Capture {
+        file: PathBuf,
+        error: capture::Error,
+    },
+    /// A file that cannot be opened or made.
+    File {
+        path: PathBuf,
+        error: io::Error,
+    },
+    BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
 }
@@ -61,6 +89,22 @@ enum Failure {
 impl From<proc_connector::Error> for Failure {
     fn from(error: proc_connector::Error) -> Self {
         Self::Connector(error)
+    }
+}
+
+impl From<capture::Error> for Failure {
+    fn from(error: capture::Error) -> Self {
+        Self::Capture { file: PathBuf::new(), error }
+    }
+}
+
+impl Failure {
+    /// The same, knowing which file was read.
+    fn in_file(self, file: &Path) -> Self {
+        match self {
+            Self::Capture { error, .. } => Self::Capture { file: file.to_owned(), error },
+            other => other,
+        }
     }
 }
 
@@ -80,6 +124,15 @@ impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connector(error) => error.fmt(f),
+            Self::NothingToWatch(error) => write!(
+                f,
+                "{error}\nTo see a recording of such events: proc-connector replay --demo"
+            ),
+            Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
+            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::BinaryToTerminal => f.write_str(
+                "a capture is not for the eye: name a file, or direct the output to one",
+            ),
             Self::Usage(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }

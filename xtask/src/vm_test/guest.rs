@@ -37,7 +37,7 @@ pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
     build
         .args(["test", "--no-run", "--quiet", "--message-format=json", "--target", TARGET])
         // Not `--package`: the released crate that benches compare with has the same name.
-        .args(["--manifest-path=proc-connector/Cargo.toml", "--features=async-io,tokio"])
+        .args(["--manifest-path=proc-connector/Cargo.toml", "--features=async-io,capture,tokio"])
         .args(TESTS.map(|name| format!("--test={name}")))
         .arg(format!("--test={INIT}"))
         .arg("--target-dir")

@@ -1,0 +1,325 @@
+//! Writing a capture.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+use std::time::{Duration, SystemTime};
+
+use pcap_file::pcapng::PcapNgWriter;
+use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
+use pcap_file::pcapng::blocks::interface_statistics::{
+    InterfaceStatisticsBlock, InterfaceStatisticsOption,
+};
+use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
+use pcap_file::{DataLink, Endianness, PcapError};
+use proc_connector_core::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsgHdr};
+use proc_connector_core::netlink::{self, NLMSG_DONE, NlMsgHdr};
+use proc_connector_core::proc_event::{self, ProcEventHdr};
+use proc_connector_core::{Event, NativeEndian};
+use zerocopy::{Immutable, IntoBytes, Unaligned};
+
+use super::{cooked, loss, origin::Origin};
+use crate::stream::{Lost, Received};
+
+/// Bytes that are collected before they are written.
+const BUFFER: usize = 64 << 10;
+
+/// What one text of an [`Origin`] may take, in bytes.
+const MAX_TEXT: usize = 1024;
+
+/// `if_tsresol`: nanoseconds.
+const NANOSECONDS: u8 = 9;
+
+/// Records events and losses as a pcapng file.
+///
+/// Writes to its output in whole blocks only, so what a program that was killed leaves behind can be
+/// read, up to the last [`flush`](Self::flush) and maybe further. No buffering is needed around the
+/// output.
+///
+/// ```no_run
+/// use proc_connector::capture::Writer;
+/// use proc_connector::{ProcConnector, Received, WallClock};
+/// use std::fs::File;
+/// use std::time::SystemTime;
+///
+/// let mut events = ProcConnector::builder().open()?;
+/// let mut writer = Writer::new(File::create("events.pcapng")?)?;
+/// for _ in 0..100 {
+///     let batch = events.recv_batch()?;
+///     let clock = WallClock::new();
+///     for received in batch {
+///         let time = match received {
+///             Received::Event(event) => clock.time(event.timestamp_ns()),
+///             Received::Lost(_) => SystemTime::now(),
+///         };
+///         writer.write(&received, time)?;
+///     }
+///     writer.flush()?;
+/// }
+/// writer.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub struct Writer<W: Write> {
+    /// Whole blocks that are not yet written.
+    blocks: PcapNgWriter<Vec<u8>>,
+    output: W,
+    /// A loss that nothing was written after.
+    pending: Option<(Lost, SystemTime)>,
+    packet: Vec<u8>,
+    events: u64,
+    lost: u64,
+    /// The time of what was written last.
+    time: SystemTime,
+}
+
+impl<W: Write> Writer<W> {
+    /// Starts a capture with what this machine says of itself.
+    ///
+    /// # Errors
+    ///
+    /// What writing to the output says.
+    pub fn new(output: W) -> io::Result<Self> {
+        Self::with_origin(output, &Origin::this_machine())
+    }
+
+    /// Starts a capture.
+    ///
+    /// # Errors
+    ///
+    /// What writing to the output says.
+    pub fn with_origin(output: W, origin: &Origin) -> io::Result<Self> {
+        let mut blocks =
+            PcapNgWriter::with_section_header(Vec::with_capacity(BUFFER), section(origin))
+                .map_err(into_io)?;
+        blocks.write_pcapng_block(interface(origin)).map_err(into_io)?;
+        let mut writer = Self {
+            blocks,
+            output,
+            pending: None,
+            packet: cooked::HEADER.to_vec(),
+            events: 0,
+            lost: 0,
+            time: SystemTime::UNIX_EPOCH,
+        };
+        writer.flush()?;
+        Ok(writer)
+    }
+
+    /// Records an event or a loss, with the time of day.
+    ///
+    /// # Errors
+    ///
+    /// What writing to the output says. The capture then ends with what was written before.
+    pub fn write(&mut self, received: &Received<'_>, time: SystemTime) -> io::Result<()> {
+        match received {
+            Received::Event(event) => self.event(event, time)?,
+            Received::Lost(lost) => self.lost(*lost, time)?,
+        }
+        self.time = time;
+        if self.blocks.get_ref().len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    /// Writes out everything recorded so far.
+    ///
+    /// # Errors
+    ///
+    /// What writing to the output says.
+    pub fn flush(&mut self) -> io::Result<()> {
+        self.tell_pending()?;
+        self.write_out()?;
+        self.output.flush()
+    }
+
+    /// Ends the capture with its totals.
+    ///
+    /// # Errors
+    ///
+    /// What writing to the output says.
+    pub fn finish(mut self) -> io::Result<()> {
+        self.tell_pending()?;
+        self.statistics(self.time, None)?;
+        self.write_out()?;
+        self.output.flush()
+    }
+
+    fn event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
+        self.packet.truncate(cooked::HEADER_LEN);
+        self.packet.extend_from_slice(Headers::of(event).as_bytes());
+        self.packet.extend_from_slice(event.data());
+        let options = match self.pending.take() {
+            None => Vec::new(),
+            Some((lost, _)) => {
+                let comment = EnhancedPacketOption::Comment(loss::comment(&lost).into());
+                let count = lost.count.map(EnhancedPacketOption::DropCount);
+                count.into_iter().chain([comment]).collect()
+            }
+        };
+        let block = EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: since_epoch(time),
+            original_len: u32::try_from(self.packet.len()).unwrap_or(u32::MAX),
+            data: Cow::Borrowed(&self.packet),
+            options,
+        };
+        self.blocks.write_pcapng_block(block).map_err(into_io)?;
+        self.events += 1;
+        Ok(())
+    }
+
+    fn lost(&mut self, lost: Lost, time: SystemTime) -> io::Result<()> {
+        // A packet has room for one.
+        self.tell_pending()?;
+        self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
+        self.pending = Some((lost, time));
+        Ok(())
+    }
+
+    /// Tells of a loss for which no packet came.
+    fn tell_pending(&mut self) -> io::Result<()> {
+        match self.pending.take() {
+            Some((lost, time)) => self.statistics(time, Some(loss::comment(&lost))),
+            None => Ok(()),
+        }
+    }
+
+    fn statistics(&mut self, time: SystemTime, comment: Option<String>) -> io::Result<()> {
+        let timestamp = u64::try_from(since_epoch(time).as_nanos()).unwrap_or(u64::MAX);
+        let mut options = vec![
+            InterfaceStatisticsOption::IsbIfRecv(self.events.saturating_add(self.lost)),
+            InterfaceStatisticsOption::IsbIfDrop(self.lost),
+        ];
+        options.extend(comment.map(|comment| InterfaceStatisticsOption::Comment(comment.into())));
+        let block = InterfaceStatisticsBlock {
+            interface_id: 0,
+            // The upper half comes first in either byte order, where this is written as one number.
+            timestamp: match Endianness::native() {
+                Endianness::Big => timestamp,
+                Endianness::Little => timestamp.rotate_left(32),
+            },
+            options,
+        };
+        self.blocks.write_pcapng_block(block).map_err(into_io)?;
+        Ok(())
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let blocks = self.blocks.get_mut();
+        let written = self.output.write_all(blocks);
+        // What was written in part cannot be taken back, and writing it again would damage more.
+        blocks.clear();
+        written
+    }
+}
+
+/// Writes out what is left, without the totals. A failure goes unnoticed: use
+/// [`finish`](Self::finish).
+impl<W: Write> Drop for Writer<W> {
+    fn drop(&mut self) {
+        // In a panic, the output may be what panicked.
+        if !std::thread::panicking() {
+            let _ = self.flush();
+        }
+    }
+}
+
+impl<W: Write> std::fmt::Debug for Writer<W> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writer")
+            .field("events", &self.events)
+            .field("lost", &self.lost)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The head of a datagram as the kernel sends it; the bytes of the union follow.
+///
+/// Not `EventRecord`, which leaves out what a kernel newer than this crate adds to the union.
+#[derive(IntoBytes, Immutable, Unaligned)]
+#[repr(C)]
+struct Headers {
+    netlink: NlMsgHdr<NativeEndian>,
+    cn_msg: CnMsgHdr<NativeEndian>,
+    proc_event: ProcEventHdr<NativeEndian>,
+}
+
+impl Headers {
+    fn of(event: &Event<'_>) -> Self {
+        // It was read out of a `cn_msg`, whose length has 16 bits.
+        let payload = u16::try_from(proc_event::HEADER_LEN + event.data().len());
+        let payload = payload.unwrap_or(u16::MAX);
+        let message = u32::from(payload) + BEFORE_PAYLOAD;
+        Self {
+            netlink: NlMsgHdr {
+                nlmsg_len: message.into(),
+                nlmsg_type: NLMSG_DONE.into(),
+                nlmsg_flags: 0.into(),
+                nlmsg_seq: event.seq().into(),
+                nlmsg_pid: 0.into(),
+            },
+            cn_msg: CnMsgHdr {
+                idx: CN_IDX_PROC.into(),
+                val: CN_VAL_PROC.into(),
+                seq: event.seq().into(),
+                ack: 0.into(),
+                len: payload.into(),
+                flags: 0.into(),
+            },
+            proc_event: ProcEventHdr {
+                what: event.what().into(),
+                cpu: event.cpu().into(),
+                timestamp_ns: event.timestamp_ns().into(),
+            },
+        }
+    }
+}
+
+/// What `nlmsg_len` counts beside the connector's payload.
+const BEFORE_PAYLOAD: u32 = 36;
+const _: () = assert!(BEFORE_PAYLOAD as usize == netlink::HEADER_LEN + cn_msg::HEADER_LEN);
+
+fn section(origin: &Origin) -> SectionHeaderBlock<'static> {
+    let mut options = Vec::new();
+    if let Some(host) = &origin.host {
+        options.push(SectionHeaderOption::Comment(text(&format!("recorded on {host}"))));
+    }
+    options.extend(origin.hardware.as_deref().map(|it| SectionHeaderOption::Hardware(text(it))));
+    options.extend(origin.os.as_deref().map(|it| SectionHeaderOption::OS(text(it))));
+    let application = origin.application.as_deref();
+    options.extend(application.map(|it| SectionHeaderOption::UserApplication(text(it))));
+    SectionHeaderBlock { endianness: Endianness::native(), options, ..Default::default() }
+}
+
+fn interface(origin: &Origin) -> InterfaceDescriptionBlock<'static> {
+    let description = "process events of the netlink connector";
+    let mut options = vec![
+        InterfaceDescriptionOption::IfName("cn_proc".into()),
+        InterfaceDescriptionOption::IfDescription(description.into()),
+        InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
+    ];
+    if let Some(filter) = &origin.filter {
+        // The first byte says that what follows is a text.
+        let filter = [&[0], text(filter).as_bytes()].concat();
+        options.push(InterfaceDescriptionOption::IfFilter(filter.into()));
+    }
+    options.extend(origin.os.as_deref().map(|it| InterfaceDescriptionOption::IfOs(text(it))));
+    InterfaceDescriptionBlock { linktype: DataLink::NETLINK, snaplen: 0, options }
+}
+
+/// As much of a text as there is room for: the format has 16 bits for its length.
+fn text(text: &str) -> Cow<'static, str> {
+    let fits = (0..=text.len().min(MAX_TEXT)).rev().find(|&end| text.is_char_boundary(end));
+    text[..fits.unwrap_or_default()].to_owned().into()
+}
+
+fn since_epoch(time: SystemTime) -> Duration {
+    time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
+}
+
+fn into_io(error: PcapError) -> io::Error {
+    match error {
+        PcapError::IoError(error) => error,
+        other => io::Error::other(other),
+    }
+}

@@ -1,0 +1,80 @@
+//! `record`: events into a capture file.
+
+use std::fs::File;
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use proc_connector::Received;
+use proc_connector::capture::{Origin, Writer};
+
+use super::Failure;
+use super::choice::Choice;
+use super::listen::Listening;
+use super::sink::Sink;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// The file to write, pcapng; `-` is standard output.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Leave the machine's name out of the file.
+    #[arg(long)]
+    anonymous: bool,
+
+    #[command(flatten)]
+    choice: Choice,
+
+    #[command(flatten)]
+    listening: Listening,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    if is_standard(&args.file) {
+        if io::stdout().is_terminal() {
+            return Err(Failure::BinaryToTerminal);
+        }
+        return record(args, || Ok(io::stdout().lock()));
+    }
+    record(args, || {
+        let unwritable = |error| Failure::File { path: args.file.clone(), error };
+        File::create(&args.file).map_err(unwritable)
+    })
+}
+
+/// Whether a file's name stands for standard input or output.
+pub(super) fn is_standard(file: &Path) -> bool {
+    file == Path::new("-")
+}
+
+fn record<W: Write>(
+    args: &Args,
+    output: impl FnOnce() -> Result<W, Failure>,
+) -> Result<(), Failure> {
+    // First, so that a file of that name stays as it is where nothing can be recorded.
+    let mut events = args.listening.open(&args.choice, false)?;
+    let mut origin = Origin::this_machine();
+    if args.anonymous {
+        origin.host = None;
+    }
+    origin.filter = Some(args.choice.to_string()).filter(|filter| !filter.is_empty());
+    let mut recorder = Recorder(Writer::with_origin(output()?, &origin)?);
+    let summary = args.listening.run(&mut events, &args.choice, &mut recorder)?;
+    recorder.0.finish()?;
+    summary.tell();
+    Ok(())
+}
+
+/// Writes what it is given to a capture.
+struct Recorder<W: Write>(Writer<W>);
+
+impl<W: Write> Sink for Recorder<W> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
+        self.0.write(received, time.unwrap_or(SystemTime::UNIX_EPOCH))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
+}

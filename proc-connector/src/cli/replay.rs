@@ -1,0 +1,146 @@
+//! `replay`: what was recorded, as if it happened now.
+
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use proc_connector::Received;
+use proc_connector::capture::{self, Reader};
+
+use super::Failure;
+use super::choice::Choice;
+use super::human::Human;
+use super::json::Json;
+use super::names::Names;
+use super::record::is_standard;
+use super::sink::Sink;
+use super::summary::Summary;
+
+/// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the build's
+/// own processes. The program's tests make threads with names, a session of another user, a traced
+/// child, a failure and a crash, so there are events of every kind.
+const DEMO: &[u8] = include_bytes!("../../demo/build.pcapng");
+
+/// Files of more bytes get a progress bar.
+const LONG: u64 = 10_000_000;
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
+pub(crate) struct Args {
+    /// A file from `record`, other netlink packets (pcapng or pcap), or netlink messages; `-` is
+    /// standard input.
+    #[arg(value_name = "FILE", group = "source")]
+    file: Option<PathBuf>,
+
+    /// Replay a recording that comes with the program: a small build, with a crash.
+    #[arg(long, group = "source")]
+    demo: bool,
+
+    /// One JSON object a line.
+    #[arg(long)]
+    json: bool,
+
+    #[command(flatten)]
+    choice: Choice,
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    let (name, replayed) = match &args.file {
+        None => (Path::new("the demo"), show(args, DEMO)),
+        Some(file) if is_standard(file) => {
+            (Path::new("standard input"), show(args, io::stdin().lock()))
+        }
+        Some(path) => {
+            let unreadable = |error| Failure::File { path: path.clone(), error };
+            let file = File::open(path).map_err(unreadable)?;
+            let replayed = match progress(&file) {
+                Some(bar) => {
+                    let replayed = show(args, bar.wrap_read(file));
+                    // It would take the summary's line.
+                    bar.finish_and_clear();
+                    replayed
+                }
+                None => show(args, file),
+            };
+            (path.as_path(), replayed)
+        }
+    };
+    replayed.and_then(Replayed::tell).map_err(|failure| failure.in_file(name))
+}
+
+fn show(args: &Args, input: impl Read) -> Result<Replayed, Failure> {
+    if args.json {
+        replay(args, input, Json::new(BufWriter::new(io::stdout().lock())))
+    } else {
+        let output = BufWriter::new(anstream::stdout().lock());
+        replay(args, input, Human::new(output, Names::recorded()))
+    }
+}
+
+fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<Replayed, Failure> {
+    let (filter, wanted) = (args.choice.filter()?, args.choice.count());
+    let started = Instant::now();
+    let mut reader = Reader::new(input)?.with_filter(filter);
+    let mut summary = Summary::default();
+    let mut damage = None;
+    while summary.events < wanted {
+        let recorded = match reader.next() {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => break,
+            Err(error) => {
+                damage = Some(error);
+                break;
+            }
+        };
+        match &recorded.received {
+            Received::Event(_) => summary.events += 1,
+            Received::Lost(lost) => {
+                summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
+            }
+        }
+        sink.take(&recorded.received, recorded.time)?;
+    }
+    // What came before the damage counts.
+    sink.flush()?;
+    summary.time = started.elapsed();
+    Ok(Replayed { summary, skipped: reader.skipped(), damage })
+}
+
+/// How a replay went.
+struct Replayed {
+    summary: Summary,
+    /// Packets of other protocols.
+    skipped: u64,
+    damage: Option<capture::Error>,
+}
+
+impl Replayed {
+    fn tell(self) -> Result<(), Failure> {
+        self.summary.tell();
+        if let Some(error) = self.damage {
+            return Err(error.into());
+        }
+        if self.summary.events == 0 && self.skipped > 0 {
+            let _ = writeln!(
+                io::stderr(),
+                "{} packets of other protocols left out: interfaces of the kind nlmon, where \
+                 other programs capture, see no process events",
+                self.skipped,
+            );
+        }
+        Ok(())
+    }
+}
+
+/// A bar for a long file on a terminal that shows nothing else: between lines of events there is
+/// neither room nor need for one.
+fn progress(file: &File) -> Option<ProgressBar> {
+    let len = file.metadata().ok()?.len();
+    if len <= LONG || !io::stderr().is_terminal() || io::stdout().is_terminal() {
+        return None;
+    }
+    let style = "{bar:40} {binary_bytes}/{binary_total_bytes}, {eta} left";
+    Some(ProgressBar::new(len).with_style(ProgressStyle::with_template(style).ok()?))
+}

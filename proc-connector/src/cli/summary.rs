@@ -1,0 +1,31 @@
+//! How much it was, in a line at the end.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// What a run brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Summary {
+    pub(super) events: u64,
+    pub(super) lost: u64,
+    pub(super) time: Duration,
+}
+
+impl Summary {
+    /// Tells it on standard error.
+    pub(super) fn tell(&self) {
+        // The terminal may be gone by now, which is no reason to fail.
+        let _ = writeln!(io::stderr(), "{self}");
+    }
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.time.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
+        let rate = self.events as f64 / seconds.max(f64::EPSILON);
+        let (events, lost) = (self.events, self.lost);
+        write!(f, "{events} events, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
+    }
+}

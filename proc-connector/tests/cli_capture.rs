@@ -1,0 +1,499 @@
+//! `record` and `replay`, run as their users do.
+
+mod captures;
+mod common;
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+
+use captures::{
+    CONNECTOR, DEMO, NETLINK, Order, Plain, blocks, cooked, demo_datagrams, demo_events, pcap,
+    pcapng, swap,
+};
+use common::wire::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
+use common::{Deadline, named};
+use nix::sched::{CloneFlags, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proc_connector::capture::Reader;
+use proc_connector::{Received, WallClock};
+use serde_json::{Value, json};
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        the_demo_in_json_is_what_its_bytes_say,
+        the_demo_in_lines_is_for_the_eye,
+        a_capture_of_another_machine_gives_identical_output,
+        filters_of_a_replay_choose_the_same_lines,
+        a_damaged_file_gives_what_comes_before_and_fails,
+        what_cannot_be_read_is_named,
+        bad_usage_exits_with_2,
+        a_capture_is_not_written_to_a_terminal,
+        a_capture_of_other_protocols_is_told_to_be_one,
+        a_long_file_on_a_terminal_has_a_progress_bar,
+        a_replay_into_a_closed_pipe_ends_quietly,
+        who_cannot_watch_is_told_of_the_demo,
+    ];
+    let live = named![
+        a_replay_chooses_what_a_filtered_recording_would_have,
+        a_recording_to_a_pipe_ends_by_itself,
+        a_file_stays_as_it_is_where_nothing_can_be_recorded,
+    ];
+    common::main_with(&named![exit_3, watch_in_a_network_namespace], &everywhere, &live)
+}
+
+fn exit_3() {
+    std::process::exit(3)
+}
+
+fn watch_in_a_network_namespace() {
+    match unshare(CloneFlags::CLONE_NEWNET) {
+        Ok(()) => {
+            let error = Command::new(env!("CARGO_BIN_EXE_proc-connector")).arg("watch").exec();
+            panic!("{error}")
+        }
+        Err(error) => println!("cannot: {error}"),
+    }
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
+    command.args(arguments).env("TZ", "UTC");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().expect("the program runs")
+}
+
+/// Runs the program with something to read.
+fn feed(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = program(arguments).stdin(Stdio::piped()).spawn().expect("the program runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("its end");
+    // It need not read what it has no use for.
+    let _ = feeder.join().expect("no panic");
+    output
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+fn json_lines(bytes: &[u8]) -> Vec<Value> {
+    text(bytes).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// A file for one test, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("proc-connector-{}-{name}", std::process::id());
+        Self(std::env::temp_dir().join(name))
+    }
+
+    fn containing(name: &str, bytes: &[u8]) -> Self {
+        let scratch = Self::new(name);
+        fs::write(&scratch.0, bytes).expect("room for it");
+        scratch
+    }
+
+    fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// The object that an event is promised to be, without its time of day.
+fn object(event: &Plain) -> Value {
+    let word = |n: usize| event.words[n];
+    let known = |n: usize| Some(word(n)).filter(|&id| id != 0);
+    let mut object = match event.what {
+        FORK => json!({
+            "event": "fork", "parent_pid": word(0), "parent_tgid": word(1),
+            "child_pid": word(2), "child_tgid": word(3),
+        }),
+        EXEC => json!({"event": "exec"}),
+        UID => json!({"event": "uid", "ruid": word(2), "euid": word(3)}),
+        GID => json!({"event": "gid", "rgid": word(2), "egid": word(3)}),
+        SID => json!({"event": "sid"}),
+        PTRACE => json!({"event": "ptrace", "tracer_pid": word(2), "tracer_tgid": word(3)}),
+        COMM => {
+            let name: Vec<u8> = event.comm.iter().copied().take_while(|&b| b != 0).collect();
+            json!({"event": "comm", "comm": text(&name)})
+        }
+        COREDUMP => json!({"event": "coredump"}),
+        EXIT => {
+            let (status, signal) = (word(2), word(2) & 0x7f);
+            json!({
+                "event": "exit", "exit_code": status, "exit_signal": word(3),
+                "code": (signal == 0).then_some(status >> 8),
+                "signal": (signal != 0).then_some(signal),
+                "core_dumped": status & 0x80 != 0,
+                "parent_pid": known(4), "parent_tgid": known(5),
+            })
+        }
+        what => panic!("kind {what:#x}"),
+    };
+    if event.what != FORK {
+        (object["pid"], object["tgid"]) = (word(0).into(), word(1).into());
+    }
+    object["timestamp_ns"] = event.timestamp_ns.into();
+    (object["cpu"], object["seq"]) = (event.cpu.into(), event.seq.into());
+    object
+}
+
+fn the_demo_in_json_is_what_its_bytes_say() {
+    let output = run(&["replay", "--demo", "--json"]);
+    assert_eq!(output.status.code(), Some(0));
+    let mut lines = json_lines(&output.stdout);
+    // As tshark prints them: 1795393336.701127632 and 1795393337.085459405.
+    assert_eq!(lines[0]["time"], "2026-11-23T00:22:16.701127632Z");
+    assert_eq!(lines[73]["time"], "2026-11-23T00:22:17.085459405Z");
+    for line in &mut lines {
+        line.as_object_mut().expect("an object").remove("time").expect("a time");
+    }
+    let expected: Vec<Value> = demo_events().iter().map(object).collect();
+    assert_eq!(lines, expected);
+    assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
+    // What there is to see: every kind, threads, failures and a crash with a core dump.
+    for kind in ["fork", "exec", "exit", "uid", "gid", "sid", "ptrace", "comm", "coredump"] {
+        assert!(lines.iter().any(|line| line["event"] == kind), "{kind}");
+    }
+    let crash = lines.iter().find(|line| line["signal"] == 11).expect("a crash");
+    assert_eq!(crash["core_dumped"], true);
+}
+
+fn the_demo_in_lines_is_for_the_eye() {
+    let output = run(&["replay", "--demo"]);
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    assert_eq!(lines.len(), 74);
+    assert_eq!(lines[0], "00:22:16.701127  fork       14583  by 14187");
+    assert!(lines.contains(&"00:22:17.064359  fork       14885  thread of 14883"));
+    assert!(lines.contains(&"00:22:17.078601  exit       14894  exit 3"));
+    let crash = "00:22:17.085166  exit       14895  killed by SIGSEGV (core dumped)";
+    assert!(lines.contains(&crash), "{lines:#?}");
+    // The processes of this machine that have these ids are others.
+    assert!(lines.iter().all(|line| !line.contains('?')), "{lines:#?}");
+}
+
+fn a_capture_of_another_machine_gives_identical_output() {
+    let expected = run(&["replay", "--demo", "--json"]).stdout;
+    let packets = |order| -> Vec<captures::Packet> {
+        let machine = |bytes: &[u8]| match order {
+            Order::Little => bytes.to_vec(),
+            Order::Big => swap(Order::Little, bytes),
+        };
+        let packet = |(time, bytes): &captures::Packet| (*time, cooked(CONNECTOR, &machine(bytes)));
+        demo_datagrams().iter().map(packet).collect()
+    };
+    for file in Order::ALL {
+        for machine in Order::ALL {
+            let capture = pcapng(file, &packets(machine));
+            assert_eq!(feed(&["replay", "-", "--json"], &capture).stdout, expected);
+            let capture = pcap(file, true, NETLINK, &packets(machine));
+            let scratch = Scratch::containing("other.pcap", &capture);
+            assert_eq!(run(&["replay", "--json", scratch.path()]).stdout, expected);
+        }
+    }
+    // Bare messages have no times of day.
+    let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let lines = json_lines(&feed(&["replay", "-", "--json"], &bare).stdout);
+    assert_eq!(lines.len(), 74);
+    assert!(lines.iter().all(|line| line["time"].is_null()));
+    assert_eq!(text(&feed(&["replay", "-"], &bare).stdout).lines().count(), 74);
+}
+
+/// Whether a line is chosen.
+type Choose<'a> = &'a dyn Fn(&Value) -> bool;
+
+fn filters_of_a_replay_choose_the_same_lines() {
+    let whole = json_lines(&run(&["replay", "--demo", "--json"]).stdout);
+    let thread = |line: &Value| match line["event"].as_str() {
+        Some("fork") => line["child_pid"] != line["child_tgid"],
+        Some("exec" | "coredump") => false,
+        _ => line["pid"] != line["tgid"],
+    };
+    let of = |line: &Value, process: u64| match line["event"].as_str() {
+        Some("fork") if !thread(line) => line["parent_tgid"] == process,
+        Some("fork") => line["child_tgid"] == process,
+        _ => line["tgid"] == process,
+    };
+    let cases: [(&[&str], Choose<'_>); 5] = [
+        (&["--events", "exec,exit"], &|line| line["event"] == "exec" || line["event"] == "exit"),
+        (&["--processes"], &|line| !thread(line)),
+        (&["--failed"], &|line| line["event"] != "exit" || line["exit_code"] != 0),
+        (&["--pid", "14883,14891"], &|line| of(line, 14883) || of(line, 14891)),
+        (&["--events", "all", "--count", "7"], &|line| whole[..7].contains(line)),
+    ];
+    for (arguments, choose) in cases {
+        let chosen = run(&[&["replay", "--demo", "--json"], arguments].concat());
+        let expected: Vec<Value> = whole.iter().filter(|line| choose(line)).cloned().collect();
+        assert!(!expected.is_empty() && expected.len() < whole.len());
+        assert_eq!(json_lines(&chosen.stdout), expected, "{arguments:?}");
+    }
+}
+
+fn a_damaged_file_gives_what_comes_before_and_fails() {
+    let whole = run(&["replay", "--demo", "--json"]).stdout;
+    let before =
+        |events: usize| -> String { text(&whole).split_inclusive('\n').take(events).collect() };
+    let blocks = blocks(Order::Little, DEMO);
+    let (ten, eleven) = (blocks[2 + 10].clone(), blocks[2 + 11].clone());
+    let cut = DEMO[..ten.start + 5].to_vec();
+    let mut wrong_length = DEMO.to_vec();
+    wrong_length[eleven.start + 4] += 1;
+    let mut wrong_message = DEMO.to_vec();
+    wrong_message[eleven.start + 28 + 16 + 32] = 200;
+    let cases = [
+        (cut, 10, format!("at byte {} is cut short", ten.start)),
+        (wrong_length, 11, format!("at byte {} claims a length of 125", eleven.start)),
+        (wrong_message, 11, format!("at byte {} are damaged", eleven.start + 28 + 16)),
+    ];
+    for (file, events, message) in cases {
+        let scratch = Scratch::containing("damaged.pcapng", &file);
+        let output = run(&["replay", "--json", scratch.path()]);
+        assert_eq!(output.status.code(), Some(1), "{message}");
+        assert_eq!(text(&output.stdout), before(events), "{message}");
+        let errors = text(&output.stderr);
+        assert!(errors.contains(&message) && errors.contains(scratch.path()), "{errors}");
+        assert!(errors.contains(&format!("{events} events, 0 lost")), "{errors}");
+    }
+}
+
+fn what_cannot_be_read_is_named() {
+    let scratch = Scratch::containing("text", b"just a text, and no capture\n");
+    for (path, message) in [
+        (scratch.path(), "not a capture"),
+        ("/dev/null", "empty"),
+        ("/does/not/exist.pcapng", "/does/not/exist.pcapng"),
+    ] {
+        let output = run(&["replay", path]);
+        assert_eq!(output.status.code(), Some(1), "{path}");
+        assert!(text(&output.stderr).contains(message), "{}", text(&output.stderr));
+        assert!(output.stdout.is_empty());
+    }
+}
+
+fn bad_usage_exits_with_2() {
+    for (arguments, help) in [
+        (&["replay"][..], "--demo"),
+        (&["replay", "--demo", "file"], "--demo"),
+        (&["replay", "--demo", "--events", "boot"], "coredump"),
+        (&["record"], "FILE"),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(text(&output.stderr).contains(help), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+fn a_capture_is_not_written_to_a_terminal() {
+    let terminal = nix::pty::openpty(None, None).expect("a terminal");
+    let slave: OwnedFd = terminal.slave;
+    let output = program(&["record", "-"]).stdout(slave).output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output.stderr).contains("name a file"), "{}", text(&output.stderr));
+}
+
+fn a_capture_of_other_protocols_is_told_to_be_one() {
+    const ROUTE: u16 = 0;
+    let packets = vec![(1, cooked(ROUTE, &[7; 40])); 3];
+    let output = feed(&["replay", "-"], &pcap(Order::Little, false, NETLINK, &packets));
+    assert_eq!(output.status.code(), Some(0));
+    assert!(output.stdout.is_empty());
+    let errors = text(&output.stderr);
+    assert!(
+        errors.contains("3 packets of other protocols") && errors.contains("nlmon"),
+        "{errors}"
+    );
+}
+
+fn a_long_file_on_a_terminal_has_a_progress_bar() {
+    // What errors look like on a terminal.
+    let errors = |file: &Scratch, stdout: Stdio| {
+        let terminal = nix::pty::openpty(None, None).expect("a terminal");
+        let mut child = program(&["replay", "--events", "ptrace", file.path()])
+            .stdout(stdout)
+            .stderr(terminal.slave)
+            .spawn()
+            .expect("it runs");
+        let mut written = Vec::new();
+        // Once nobody has it open any more, a terminal says that reading failed.
+        let _ = fs::File::from(terminal.master).read_to_end(&mut written);
+        assert_eq!(child.wait().expect("its end").code(), Some(0));
+        String::from_utf8(written).expect("UTF-8")
+    };
+    let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let long = Scratch::containing("long", &bare.repeat(1 + 10_000_000 / bare.len()));
+    let short = Scratch::containing("short", &bare);
+    let with_bar = errors(&long, Stdio::null());
+    assert!(with_bar.contains("MiB, "), "{with_bar}");
+    // The bar leaves its line before the summary takes it.
+    let (before, after) = with_bar.rsplit_once("3558 events").expect("a summary");
+    assert!(before.ends_with("\u{1b}[2K") && !after.contains('\u{1b}'), "{with_bar:?}");
+    assert!(!errors(&short, Stdio::null()).contains("MiB, "));
+}
+
+fn a_replay_into_a_closed_pipe_ends_quietly() {
+    // More than a pipe holds.
+    let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
+    let scratch = Scratch::containing("long", &bare.repeat(100));
+    let mut child = program(&["replay", "--json", scratch.path()]).spawn().expect("it runs");
+    drop(child.stdout.take());
+    let mut errors = String::new();
+    child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("text");
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    assert_eq!(errors, "");
+}
+
+fn who_cannot_watch_is_told_of_the_demo() {
+    let output = common::actor::command("watch_in_a_network_namespace").output().expect("its end");
+    if text(&output.stdout).starts_with("cannot: ") {
+        common::skip("needs the right to make a network namespace");
+    }
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr);
+    assert!(errors.contains("network namespace") && errors.contains("replay --demo"), "{errors}");
+}
+
+/// A recorder that runs.
+struct Recorder {
+    child: Child,
+    file: Scratch,
+}
+
+impl Recorder {
+    fn start(name: &str, arguments: &[&str]) -> Self {
+        let file = Scratch::new(name);
+        // The time is for a test that waits in vain.
+        let arguments = [&["record", file.path(), "--duration", "60s"], arguments].concat();
+        let child = program(&arguments).spawn().expect("the program runs");
+        Self { child, file }
+    }
+
+    /// What is in the file by now; it is whole at any time.
+    fn lines(&self) -> Vec<Value> {
+        json_lines(&run(&["replay", "--json", self.file.path()]).stdout)
+    }
+
+    /// Starts children that exit with 3 until one of them is recorded; gives that one's exit.
+    fn mark(&self) -> Value {
+        let (deadline, mut marks) = (Deadline::new(), Vec::new());
+        loop {
+            assert!(deadline.left().is_some(), "nothing is recorded");
+            let mut child = common::actor::command("exit_3").spawn().expect("it can be started");
+            child.wait().expect("its end");
+            marks.push(child.id());
+            let is_mark = |line: &&Value| {
+                line["event"] == "exit" && marks.iter().any(|&mark| line["pid"] == mark)
+            };
+            if let Some(line) = self.lines().iter().find(is_mark) {
+                return line.clone();
+            }
+            std::thread::sleep(std::time::Duration::from_millis(10));
+        }
+    }
+
+    fn end(mut self) -> Vec<Value> {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        kill(pid, Signal::SIGINT).expect("a child that runs");
+        let mut errors = String::new();
+        let mut stderr = self.child.stderr.take().expect("a pipe");
+        stderr.read_to_string(&mut errors).expect("text");
+        assert_eq!(self.child.wait().expect("its end").code(), Some(0), "{errors}");
+        assert!(errors.contains(" events, 0 lost, "), "{errors}");
+        self.lines()
+    }
+}
+
+fn a_replay_chooses_what_a_filtered_recording_would_have() {
+    let options = ["--events", "exec,exit,comm", "--processes", "--failed"];
+    let all = Recorder::start("all.pcapng", &[]);
+    let filtered = Recorder::start("filtered.pcapng", &options);
+    // Between two exits that both have, both have recorded everything.
+    let first = filtered.mark();
+    all.mark();
+    let first = [first, filtered.mark()].into_iter().map(|mark| time(&mark)).max();
+    common::load::threads(50);
+    for _ in 0..20 {
+        common::actor::command("exit_3").status().expect("its end");
+    }
+    let last = [all.mark(), filtered.mark()].iter().map(time).min();
+    let path = all.file.path().to_owned();
+    let whole = all.lines();
+    let chosen = json_lines(&run(&[&["replay", "--json", &path], &options[..]].concat()).stdout);
+    let (everything, recorded) = (all.end(), filtered.end());
+    assert!(whole.len() > chosen.len());
+    assert_eq!(everything[..whole.len()], whole, "a recording only grows");
+    let between = |lines: Vec<Value>| -> Vec<Value> {
+        let inside = |line: &Value| Some(time(line)) > first && Some(time(line)) < last;
+        let mut lines: Vec<Value> = lines.into_iter().filter(inside).collect();
+        // Two sockets may get the events of two CPUs in different orders, and each recorder
+        // compares the two clocks for itself.
+        lines.sort_by_key(|line| (time(line), line["cpu"].as_u64(), line["seq"].as_u64()));
+        for line in &mut lines {
+            line.as_object_mut().expect("an object").remove("time");
+        }
+        lines
+    };
+    let (chosen, recorded) = (between(chosen), between(recorded));
+    assert!(chosen.iter().filter(|line| line["exit_code"] == 768).count() >= 20);
+    assert_eq!(chosen, recorded);
+}
+
+fn time(line: &Value) -> u64 {
+    line["timestamp_ns"].as_u64().expect("a time stamp")
+}
+
+fn a_recording_to_a_pipe_ends_by_itself() {
+    let load = std::thread::spawn(|| {
+        for _ in 0..100 {
+            common::actor::command("exit_3").status().expect("its end");
+        }
+    });
+    let output = run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"]);
+    load.join().expect("its end");
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stderr).starts_with("20 events, 0 lost"), "{}", text(&output.stderr));
+    let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("/proc is mounted");
+    let named = format!("recorded on {}", host.trim());
+    let has = |text: &str| output.stdout.windows(text.len()).any(|at| at == text.as_bytes());
+    assert!(!has(&named) && has("--events exec"));
+    let lines = json_lines(&feed(&["replay", "-", "--json"], &output.stdout).stdout);
+    assert_eq!(lines.len(), 20);
+    assert!(lines.iter().all(|line| line["event"] == "exec"));
+    // The time of day is that of the event, as near as two comparisons of the clocks come.
+    let clock = WallClock::new();
+    let mut reader = Reader::new(&output.stdout[..]).expect("a capture");
+    while let Some(recorded) = reader.next().expect("no damage") {
+        let Received::Event(event) = recorded.received else { panic!("a loss") };
+        let (time, own) = (recorded.time.expect("a time"), clock.time(event.timestamp_ns()));
+        let apart = captures::nanos(time).abs_diff(captures::nanos(own));
+        assert!(apart < 1_000_000_000, "{apart} ns");
+    }
+}
+
+fn a_file_stays_as_it_is_where_nothing_can_be_recorded() {
+    let scratch = Scratch::containing("kept", b"dear to somebody");
+    let too_many: Vec<String> = (1..=1025_u32).map(|pid| pid.to_string()).collect();
+    let output = run(&["record", scratch.path(), "--pid", &too_many.join(",")]);
+    assert_eq!(output.status.code(), Some(2));
+    assert_eq!(fs::read(&scratch.0).expect("it is there"), b"dear to somebody");
+    let output = run(&["record", "/does/not/exist"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("/does/not/exist: "), "{}", text(&output.stderr));
+}
