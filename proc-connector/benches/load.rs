@@ -1,6 +1,6 @@
 //! What a listener costs a machine that is busy forking.
 //!
-//! `cargo bench --bench load [-- --quick]`; needs the connector and `CAP_BPF`. Who is measured takes
+//! `cargo bench --bench load [-- --quick] [--forkers N]`; needs the connector and `CAP_BPF`. Who is measured takes
 //! turns, round by round, and medians are printed.
 
 mod support;
@@ -22,7 +22,9 @@ fn main() {
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
     let (rounds, time) = if quick { (3, 1) } else { (7, 3) };
-    for forkers in [1, 2, 4, 8] {
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--forkers").skip(1);
+    let only: Option<usize> = arguments.next().map(|number| number.parse().expect("a number"));
+    for forkers in [1, 2, 4, 8].into_iter().filter(|&forkers| only.is_none_or(|n| n == forkers)) {
         table(forkers, rounds, Duration::from_secs(time));
     }
 }

@@ -20,9 +20,9 @@ use crate::received::Batch;
 use crate::shutdown::Shutdown;
 use crate::stash::Stash;
 use crate::stats::{Counters, Stats};
+use crate::sys::EventFd;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::sys::Gate;
-use crate::sys::{EventFd, poll_readable, retry_on_interrupt};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::transport::Step;
 use crate::transport::{Intake, Wait};
@@ -204,10 +204,7 @@ impl ProcConnector {
         if self.has_leftovers() {
             return Ok(true);
         }
-        // A signal interrupts even a poll that does not wait.
-        let is_shut_down =
-            || poll_readable([self.shutdown.as_fd()], Some(Duration::ZERO)).map(|[raised]| raised);
-        if !matches!(wait, Wait::No) && retry_on_interrupt(is_shut_down)? {
+        if !matches!(wait, Wait::No) && self.shutdown.is_raised() {
             return Err(Error::Shutdown);
         }
         self.intake.fill(wait, &self.shutdown, &self.counters)

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::{check, check_len};
 
@@ -9,6 +10,7 @@ use super::{check, check_len};
 #[derive(Debug)]
 pub(crate) struct EventFd {
     fd: OwnedFd,
+    raised: AtomicBool,
 }
 
 impl EventFd {
@@ -17,11 +19,12 @@ impl EventFd {
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
         // SAFETY: the call above made this descriptor and nobody else has it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-        Ok(Self { fd })
+        Ok(Self { fd, raised: AtomicBool::new(false) })
     }
 
     /// Makes it readable. One `write`, which a signal handler may make too.
     pub(crate) fn raise(&self) -> io::Result<()> {
+        self.raised.store(true, Relaxed);
         let one = 1u64.to_ne_bytes();
         // SAFETY: the pointer and the length are those of a live array.
         let written =
@@ -31,6 +34,11 @@ impl EventFd {
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
         }
+    }
+
+    /// Whether it was raised, without a system call. Who must not miss it waits for the descriptor.
+    pub(crate) fn is_raised(&self) -> bool {
+        self.raised.load(Relaxed)
     }
 }
 
