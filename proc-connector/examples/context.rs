@@ -1,4 +1,6 @@
 //! Prints who executed what, with the arguments, as the kernel noted them at the event.
+//!
+//! `cargo run --example context`; takes `CAP_BPF` and `CAP_NET_ADMIN`.
 
 use proc_connector::{EventMask, Filter, ProcConnector, Received, Transport};
 

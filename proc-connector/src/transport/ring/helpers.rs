@@ -1,8 +1,8 @@
 //! How a socket filter can find out here what it is to note.
 //!
 //! Which helpers it may call depends on the kernel's version and on this process's privilege, so
-//! each is tried. Where one is missing, as most are before Linux 6.10, but reading the kernel's
-//! memory is allowed, the same is read from the task.
+//! each is tried. Where one is missing, as most are on Linux 6.1, but reading the kernel's memory is
+//! allowed, the same is read from the task.
 
 use proc_connector_sys as uapi;
 

@@ -17,7 +17,6 @@ pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;
 
 use std::ffi::CStr;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, fence};
@@ -32,6 +31,7 @@ use self::records::Cursor;
 use super::pace::Queue;
 use crate::error::Result;
 use crate::sys::{Board, Program, RingBuffer, Slot, page_size};
+use crate::transport_kind::NoRing;
 
 /// A ring, the words shared with its program, and how far it was read.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ impl RingQueue {
         // However long the arguments may be, some execs find room.
         let longest = context.map_or(0, |notes| notes.record_len_with_args());
         let size = bytes.max(page_size()).max(4 * longest).checked_next_power_of_two();
-        let size = size.ok_or_else(|| RingError::of_map(&io::ErrorKind::InvalidInput.into()))?;
+        let size = size.ok_or(RingError::of(NoRing::Os(libc::E2BIG)))?;
         let ring =
             RingBuffer::new(size, c"proc_events").map_err(|error| RingError::of_map(&error))?;
         let board = Board::new(c"proc_board").map_err(|error| RingError::of_map(&error))?;

@@ -8,7 +8,7 @@ mod filters;
 mod strategy;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use filters::{COMM, Choice, EXEC, EXIT, FORK, Happening, PTRACE, Set};
@@ -22,7 +22,6 @@ use strategy::{choice, happening};
 use super::*;
 use crate::sys::poll_readable;
 use crate::transport::Item;
-use crate::transport_kind::NoRing;
 
 /// A ring, and a socket whose datagrams it gets.
 struct Line {
