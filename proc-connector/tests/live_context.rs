@@ -10,7 +10,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode};
 
 use common::actor::{Actor, command, pause};
-use common::{Deadline, builder, load, named, skip, transport};
+use common::{Deadline, builder, kernel_is_since, load, named, skip, transport};
 use proc_connector::{Context, EventMask, Filter, Payload, ProcConnector, Received, Transport};
 
 fn main() -> ExitCode {
@@ -90,15 +90,8 @@ fn need_notes() {
 fn has_arguments(found: &BTreeMap<u32, Option<(Vec<u8>, bool)>>) -> bool {
     let any = found.values().any(Option::is_some);
     let types = Path::new("/sys/kernel/btf/vmlinux").exists();
-    assert!(any || !types || !is_recent(), "this kernel could tell");
+    assert!(any || !types || !kernel_is_since(6, 1), "this kernel could tell");
     any
-}
-
-/// Since Linux 6.1 at the least the helpers are there that it takes.
-fn is_recent() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
-    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
-    (numbers.next(), numbers.next()) >= (Some(6), Some(1))
 }
 
 fn every_exec_has_its_own_arguments() {

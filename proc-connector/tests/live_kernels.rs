@@ -10,7 +10,9 @@ use std::fs;
 use std::process::ExitCode;
 
 use common::tape::Tape;
-use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, actor, capable, load, named};
+use common::{
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, actor, capable, kernel_is_since, load, named,
+};
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::{Gid, Uid, setgroups, setresgid, setresuid};
@@ -200,9 +202,7 @@ fn connector_was_taken_out() -> bool {
 
 /// Since Linux 6.6, whose `drivers/connector/connector.c` says `NL_CFG_F_NONROOT_RECV`.
 fn anybody_may_listen() -> bool {
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
-    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
-    (numbers.next(), numbers.next()) >= (Some(6), Some(6))
+    kernel_is_since(6, 6)
 }
 
 fn may_change_ids() -> bool {

@@ -117,7 +117,8 @@ impl ProcConnector {
     /// # Errors
     ///
     /// [`Error::FilterRefused`] or [`Error::RingUnavailable`] if the kernel does not take it; the
-    /// old one stays.
+    /// old one stays. Over the ring a new program is loaded, so a process that gave up `CAP_BPF`
+    /// after opening cannot change its filter any more; over the socket it can.
     pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
         self.intake.set_filter(filter)
     }

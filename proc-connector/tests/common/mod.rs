@@ -106,6 +106,13 @@ pub(crate) fn roomy() -> Builder {
     builder().receive_buffer_events(160_000)
 }
 
+/// Whether the running kernel is of this version or a later one.
+pub(crate) fn kernel_is_since(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
+    let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
+    (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
+}
+
 /// A connector with room for what a busy machine does during a test.
 pub(crate) fn live() -> ProcConnector {
     roomy().open().expect("a live connector")

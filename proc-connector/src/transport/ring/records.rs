@@ -120,3 +120,26 @@ fn message(record: &[u8]) -> Option<Item<'_>> {
 fn overrun(lost: u32) -> Item<'static> {
     Item::Lost(Lost { count: Some(lost.into()), cause: LossCause::Overrun })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Cursor;
+
+    #[test]
+    fn counts_that_come_in_another_order_are_told_once() {
+        let mut cursor = Cursor { told: u32::MAX - 1, ..Cursor::default() };
+        let told = [u32::MAX, u32::MAX - 1, 2, 1, 2].map(|lost| cursor.tell(lost));
+        assert_eq!(told, [Some(1), None, Some(3), None, None]);
+    }
+
+    #[test]
+    fn a_batch_ends_at_its_limit_or_behind_it() {
+        let mut cursor = Cursor { position: usize::MAX - 7, ..Cursor::default() };
+        cursor.start_batch(400);
+        let is_over = [0_usize, 96, 100, 104].map(|read| {
+            let position = (usize::MAX - 7).wrapping_add(read);
+            Cursor { position, limit: cursor.limit, ..Cursor::default() }.is_at_limit()
+        });
+        assert_eq!(is_over, [false, false, true, true]);
+    }
+}

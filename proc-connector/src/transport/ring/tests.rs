@@ -225,6 +225,18 @@ fn a_ring_goes_round_and_counts_what_it_has_no_room_for() {
 }
 
 #[test]
+fn acknowledgements_without_room_are_no_losses() {
+    let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
+    let room = line.ring.size() / event_room(None);
+    let ack = Happening { what: 0, words: [0; 6] }.datagram();
+    for _ in 0..room + 3 {
+        line.send(&ack);
+    }
+    assert_eq!(line.drain(), vec![Ok(ack); room]);
+    assert_eq!(line.ring.lost_acks(), 3);
+}
+
+#[test]
 fn batches_tell_losses_between_the_events_around_them() {
     let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
     let room = u32::try_from(line.ring.size() / event_room(None)).expect("a small ring");
