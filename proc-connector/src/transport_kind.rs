@@ -41,6 +41,8 @@ pub enum NoRing {
     GoesDeaf,
     /// The kernel's answer did not come through the program.
     Unanswered,
+    /// The buffer asked for is larger than a ring can be, or than there is memory for.
+    TooLarge,
     /// The system refused with this errno.
     Os(i32),
 }
@@ -55,6 +57,9 @@ impl NoRing {
             Self::Refused => "the kernel's verifier refused the program",
             Self::GoesDeaf => "the kernel stops sending events once no socket queues one",
             Self::Unanswered => "the kernel's datagrams are not those that the program knows",
+            Self::TooLarge => {
+                "the buffer is larger than a ring can be, or than there is memory for"
+            }
             Self::Os(errno) => return io::Error::from_raw_os_error(errno).to_string().into(),
         })
     }
@@ -68,6 +73,7 @@ impl NoRing {
             ),
             Self::Unsupported => Some("update the kernel, which needs CONFIG_BPF_SYSCALL=y too"),
             Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
+            Self::TooLarge => Some("ask for a smaller one"),
             Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
         }
     }

@@ -76,7 +76,7 @@ impl RingQueue {
         // However long the arguments may be, some execs find room.
         let longest = context.map_or(0, |notes| notes.record_len_with_args());
         let size = bytes.max(page_size()).max(4 * longest).checked_next_power_of_two();
-        let size = size.ok_or(RingError::of(NoRing::Os(libc::E2BIG)))?;
+        let size = size.ok_or(RingError::of(NoRing::TooLarge))?;
         let ring =
             RingBuffer::new(size, c"proc_events").map_err(|error| RingError::of_map(&error))?;
         let board = Board::new(c"proc_board").map_err(|error| RingError::of_map(&error))?;

@@ -24,6 +24,7 @@ impl RingError {
         Self::of(match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => NoRing::Forbidden,
             Some(libc::EINVAL | libc::ENOSYS) | None => NoRing::Unsupported,
+            Some(libc::E2BIG | libc::ENOMEM) => NoRing::TooLarge,
             Some(errno) => NoRing::Os(errno),
         })
     }

@@ -225,6 +225,14 @@ fn a_ring_goes_round_and_counts_what_it_has_no_room_for() {
 }
 
 #[test]
+fn a_ring_that_cannot_be_is_told_to_be_too_large() {
+    for bytes in [usize::MAX / 2, usize::MAX] {
+        let error = RingQueue::new(bytes, None).expect_err("more than a ring holds");
+        assert_eq!(error.reason, NoRing::TooLarge, "{bytes} bytes");
+    }
+}
+
+#[test]
 fn acknowledgements_without_room_are_no_losses() {
     let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
     let room = line.ring.size() / event_room(None);
