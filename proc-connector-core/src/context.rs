@@ -149,6 +149,11 @@ pub struct Args<'a> {
 }
 
 impl<'a> Args<'a> {
+    /// Arguments as the kernel keeps them, and whether there are more.
+    pub const fn new(bytes: &'a [u8], is_cut: bool) -> Self {
+        Self { bytes, is_cut }
+    }
+
     /// The arguments as the kernel keeps them: each ends with a zero, but for the last where
     /// there were more than were noted.
     pub const fn bytes(&self) -> &'a [u8] {

@@ -89,6 +89,7 @@
 //! | `async-io` | `ProcConnector::into_async_io` |
 //! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Diagnosis`] to write |
 //! | `capture` | `capture`: files of events, to be written and read |
+//! | `process` | `process`: the processes of the machine, by name |
 //! | `cli` | the program `proc-connector` |
 
 #![deny(unsafe_code)]
@@ -119,6 +120,8 @@ mod kernel;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod proc_event;
+#[cfg(feature = "process")]
+pub mod process;
 #[cfg(target_os = "linux")]
 mod received;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]

@@ -1,0 +1,133 @@
+//! Looking at all of `/proc`: at the start, and again after losses.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::change::ChangeKind;
+use super::facts::{Facts, Wants};
+use super::population::Key;
+use super::process::{End, Process};
+use super::table::ProcessTable;
+
+/// How long no loss must have come before a look, and how long to wait for that at most: while
+/// events are being lost, one look leads to another.
+const SETTLE: Duration = Duration::from_millis(50);
+const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
+
+/// Between two looks, at least this, and so many times what the last one took.
+const REST: Duration = Duration::from_millis(500);
+const REST_FACTOR: u32 = 20;
+
+/// When to look again.
+#[derive(Debug, Default)]
+pub(super) struct Rescan {
+    pub(super) due: Option<Instant>,
+    /// The first loss since the last look.
+    first_loss: Option<Instant>,
+    /// When the next look is allowed.
+    rested: Option<Instant>,
+    /// Whether events are missing that no look has made up for.
+    pub(super) is_unsure: bool,
+}
+
+impl Rescan {
+    pub(super) fn is_due(&self) -> bool {
+        self.due.is_some_and(|due| due <= Instant::now())
+    }
+
+    fn after_loss(&mut self, now: Instant) {
+        let first = *self.first_loss.get_or_insert(now);
+        let settled = (now + SETTLE).min(first + SETTLE_AT_MOST);
+        self.due = Some(self.rested.map_or(settled, |rested| rested.max(settled)));
+    }
+
+    fn after_look(&mut self, started: Instant, now: Instant) {
+        let took = now.duration_since(started);
+        let rest = REST.max(took.saturating_mul(REST_FACTOR));
+        *self = Self { rested: now.checked_add(rest), ..Self::default() };
+    }
+}
+
+impl ProcessTable {
+    pub(super) fn lost(&mut self) {
+        self.rescan.is_unsure = true;
+        // Their exits may be among what was lost.
+        self.displaced.clear();
+        self.want_rescan();
+    }
+
+    pub(super) fn want_rescan(&mut self) {
+        if self.source.is_some() {
+            self.rescan.after_loss(Instant::now());
+        }
+    }
+
+    /// Makes the table what `/proc` says. What the stream has still to tell from before is found to
+    /// be known already.
+    pub(super) fn look(&mut self) -> io::Result<()> {
+        let Some(source) = self.source.take() else { return Ok(()) };
+        let started = Instant::now();
+        let now_ns = source.now_ns();
+        let found = source.list().map(|tgids| {
+            let read = |tgid| source.read(tgid, Wants::all()).map(|facts| (tgid, facts));
+            let mut found = HashSet::with_capacity(tgids.len());
+            for (tgid, facts) in tgids.into_iter().filter_map(read) {
+                if facts.is_alive {
+                    found.insert(tgid);
+                    self.found(tgid, facts);
+                }
+            }
+            found
+        });
+        self.source = Some(source);
+        let found = match found {
+            Ok(found) => found,
+            Err(error) => {
+                // Not at once again.
+                self.rescan.after_loss(Instant::now());
+                return Err(error);
+            }
+        };
+        let known = self.population.live.keys();
+        let gone: Vec<u32> = known.filter(|tgid| !found.contains(tgid)).copied().collect();
+        for tgid in gone {
+            self.vanished(tgid, now_ns);
+        }
+        self.looked_ns = now_ns;
+        self.population.count_children();
+        self.displaced.clear();
+        self.rescan.after_look(started, Instant::now());
+        Ok(())
+    }
+
+    /// A process was found alive.
+    fn found(&mut self, tgid: u32, facts: Facts) {
+        match self.population.live.get_mut(&tgid) {
+            Some(process) if process.start.can_be(facts.start_ticks) => {
+                if process.update(facts) {
+                    self.push(ChangeKind::Corrected, Key::Live(tgid));
+                }
+                return;
+            }
+            Some(_) => self.vanished(tgid, facts.seen_ns),
+            None => {}
+        }
+        self.appeared(tgid, facts);
+    }
+
+    pub(super) fn appeared(&mut self, tgid: u32, facts: Facts) {
+        let mut process = Process::unknown(self.population.serial(), tgid);
+        let parent = facts.parent.and_then(|parent| self.population.live.get(&parent));
+        process.creator = parent.map(Process::serial);
+        process.update(facts);
+        let key = self.population.insert(process);
+        self.push(ChangeKind::Appeared, key);
+    }
+
+    fn vanished(&mut self, tgid: u32, ns: u64) {
+        if let Some(key) = self.population.end(tgid, End { ns, status: None }) {
+            self.push(ChangeKind::Vanished, key);
+        }
+    }
+}

@@ -1,0 +1,214 @@
+//! The table against a machine that is known, through all that the kernel may do to it.
+
+mod machine;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+
+use self::machine::Shared;
+use super::change::{Change, ChangeKind};
+use super::table::ProcessTable;
+
+/// What happens next, on the machine or to the table.
+#[derive(Clone, Debug)]
+enum Step {
+    Fork(usize),
+    Thread(usize),
+    Exec(usize, [u32; 2]),
+    ThreadExit(usize, u32),
+    ProcessExit(usize, u32),
+    Reap,
+    Rename(usize),
+    User(usize),
+    Session(usize),
+    /// The table is told so many things.
+    Tell(usize),
+    /// So many events are lost.
+    Lose(u64),
+    /// The table looks at `/proc`.
+    Look,
+}
+
+fn step(losses: bool) -> impl Strategy<Value = Step> {
+    let late = || prop_oneof![3 => Just(0_u32), 1 => 1..4_u32];
+    let quiet = prop_oneof![
+        8 => any::<usize>().prop_map(Step::Fork),
+        3 => any::<usize>().prop_map(Step::Thread),
+        4 => (any::<usize>(), [late(), late()]).prop_map(|(who, late)| Step::Exec(who, late)),
+        3 => (any::<usize>(), late()).prop_map(|(who, late)| Step::ThreadExit(who, late)),
+        5 => (any::<usize>(), late()).prop_map(|(who, late)| Step::ProcessExit(who, late)),
+        6 => Just(Step::Reap),
+        1 => any::<usize>().prop_map(Step::Rename),
+        1 => any::<usize>().prop_map(Step::User),
+        1 => any::<usize>().prop_map(Step::Session),
+        9 => (0..12_usize).prop_map(Step::Tell),
+    ];
+    let loud = prop_oneof![(1..9_u64).prop_map(Step::Lose), Just(Step::Look)];
+    if losses { prop_oneof![20 => quiet, 1 => loud].boxed() } else { quiet.boxed() }
+}
+
+/// A table and what its changes say.
+#[derive(Debug)]
+struct Told {
+    table: ProcessTable,
+    alive: BTreeSet<u64>,
+}
+
+impl Told {
+    fn start(machine: &Shared) -> Self {
+        machine.machine().listen();
+        let table = ProcessTable::with_source(Box::new(machine.clone())).expect("a machine");
+        let alive = table.iter().map(super::Process::serial).collect();
+        Self { table, alive }
+    }
+
+    fn note(alive: &mut BTreeSet<u64>, change: &Change<'_>) {
+        let serial = change.process.serial();
+        match change.kind {
+            ChangeKind::Started | ChangeKind::Appeared => {
+                assert!(alive.insert(serial), "{change:?} was there");
+            }
+            ChangeKind::Vanished => assert!(alive.remove(&serial), "{change:?} was not there"),
+            // May have vanished before.
+            ChangeKind::Ended => {
+                alive.remove(&serial);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether there was anything.
+    fn tell(&mut self, machine: &Shared) -> bool {
+        let alive = &mut self.alive;
+        machine.tell(&mut self.table, |table, received| {
+            table.apply(received).for_each(|change| Self::note(alive, &change));
+        })
+    }
+
+    fn look(&mut self) {
+        let changes = self.table.rescan().expect("a machine");
+        changes.for_each(|change| Self::note(&mut self.alive, &change));
+    }
+}
+
+/// One process, to be compared.
+type Row = (Option<u32>, usize, Option<String>, Option<String>, Option<u32>, Option<u32>);
+
+fn rows(table: &ProcessTable) -> BTreeMap<u32, Row> {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let row = |process: &super::Process| {
+        let row: Row = (
+            process.parent(),
+            process.threads(),
+            process.comm().map(text),
+            process.args().map(|args| text(args.bytes())),
+            process.uid().map(|uid| uid.real),
+            process.session(),
+        );
+        (process.tgid(), row)
+    };
+    table.iter().map(row).collect()
+}
+
+fn truth(machine: &Shared) -> BTreeMap<u32, Row> {
+    let machine = machine.machine();
+    let row = |(tgid, task): (u32, &machine::Task)| {
+        let row: Row = (
+            Some(task.parent).filter(|&parent| parent != 0),
+            task.threads.len(),
+            Some(task.comm.clone()),
+            Some(task.args.clone()),
+            Some(task.user),
+            Some(task.session),
+        );
+        (tgid, row)
+    };
+    machine.alive().map(row).collect()
+}
+
+/// Panics at the first process that is not in the table as it is.
+fn compare(told: &Told, machine: &Shared) {
+    let (rows, truth) = (rows(&told.table), truth(machine));
+    for tgid in rows.keys().chain(truth.keys()) {
+        assert_eq!(rows.get(tgid), truth.get(tgid), "{tgid}, in the table and in truth");
+    }
+    let alive: BTreeSet<u64> = told.table.iter().map(super::Process::serial).collect();
+    assert_eq!(told.alive, alive, "the changes tell the same");
+}
+
+fn run(before: &[Step], after: &[Step]) {
+    let shared = Shared::new();
+    for step in before {
+        act(&shared, step);
+    }
+    let mut told = Told::start(&shared);
+    for step in after {
+        match step {
+            Step::Tell(number) => (0..*number).for_each(|_| {
+                told.tell(&shared);
+            }),
+            Step::Look => told.look(),
+            step => act(&shared, step),
+        }
+    }
+    shared.machine().settle();
+    while told.tell(&shared) {}
+    // Whatever it is not sure of it looks up, given time.
+    if told.table.rescan_in().is_some() {
+        told.look();
+    }
+    compare(&told, &shared);
+}
+
+fn act(shared: &Shared, step: &Step) {
+    let mut machine = shared.machine();
+    machine.step();
+    match *step {
+        Step::Fork(who) => machine.fork(who),
+        Step::Thread(who) => machine.thread(who),
+        Step::Exec(who, late) => machine.exec(who, late),
+        Step::ThreadExit(who, late) => machine.thread_exit(who, late),
+        Step::ProcessExit(who, late) => machine.process_exit(who, late),
+        Step::Reap => machine.reap(),
+        Step::Rename(who) => machine.rename(who),
+        Step::User(who) => machine.change_user(who),
+        Step::Session(who) => machine.new_session(who),
+        Step::Lose(events) => machine.lose(events),
+        Step::Tell(_) | Step::Look => {}
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_table_is_the_machine_at_every_moment(
+        steps in proptest::collection::vec(step(false), 0..100),
+    ) {
+        let shared = Shared::new();
+        let mut told = Told::start(&shared);
+        for step in &steps {
+            act(&shared, step);
+            shared.machine().settle();
+            while told.tell(&shared) {}
+            compare(&told, &shared);
+        }
+    }
+
+    #[test]
+    fn the_table_is_the_machine_by_events_alone(
+        before in proptest::collection::vec(step(false), 0..40),
+        after in proptest::collection::vec(step(false), 0..200),
+    ) {
+        run(&before, &after);
+    }
+
+    #[test]
+    fn the_table_becomes_the_machine_after_losses(
+        before in proptest::collection::vec(step(false), 0..40),
+        after in proptest::collection::vec(step(true), 0..200),
+    ) {
+        run(&before, &after);
+    }
+}

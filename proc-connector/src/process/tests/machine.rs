@@ -1,0 +1,376 @@
+//! A machine of a few processes, that sends events as the kernel does and shows `/proc` as it is:
+//! what a table is held against.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
+
+use crate::process::facts::{Arguments, Facts, Ids, Image, Source, Wants};
+use crate::process::table::ProcessTable;
+use crate::stream::{LossCause, Lost, Received};
+
+/// Ids go around among so many.
+const IDS: u32 = 50;
+
+/// From one step to the next, in nanoseconds: an id is given out again after some hundred
+/// milliseconds.
+const STEP_NS: u64 = 7_000_000;
+
+/// How long the machine was suspended.
+const OFFSET_NS: u64 = 3_000_000_000;
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) start_ns: u64,
+    pub(super) parent: u32,
+    /// The threads that run.
+    pub(super) threads: BTreeSet<u32>,
+    pub(super) comm: String,
+    pub(super) args: String,
+    pub(super) user: u32,
+    pub(super) session: u32,
+}
+
+/// What the stream brings next.
+#[derive(Debug)]
+enum Sent {
+    Event(Vec<u8>),
+    Lost(u64),
+}
+
+#[derive(Debug)]
+pub(super) struct Machine {
+    now_ns: u64,
+    last_id: u32,
+    tasks: BTreeMap<u32, Task>,
+    /// Whether anybody listens.
+    is_heard: bool,
+    /// How many of the next events find no room.
+    to_lose: u64,
+    lost: u64,
+    queue: VecDeque<Sent>,
+    /// Exits of other CPUs that are not sent yet, and in how many steps they will be.
+    late: Vec<(u32, EventData<'static>)>,
+}
+
+impl Machine {
+    pub(super) fn new() -> Self {
+        let init = Task {
+            start_ns: 0,
+            parent: 0,
+            threads: BTreeSet::from([1]),
+            comm: "init".into(),
+            args: "init\0".into(),
+            user: 0,
+            session: 1,
+        };
+        Self {
+            now_ns: 1_000_000_000,
+            last_id: 1,
+            tasks: BTreeMap::from([(1, init)]),
+            is_heard: false,
+            to_lose: 0,
+            lost: 0,
+            queue: VecDeque::new(),
+            late: Vec::new(),
+        }
+    }
+
+    /// Somebody listens from now on.
+    pub(super) fn listen(&mut self) {
+        self.late.clear();
+        self.is_heard = true;
+    }
+
+    /// The next so many events find no room.
+    pub(super) fn lose(&mut self, events: u64) {
+        self.to_lose += events;
+    }
+
+    /// Those whose threads run.
+    pub(super) fn alive(&self) -> impl Iterator<Item = (u32, &Task)> {
+        let tasks = self.tasks.iter().map(|(&tgid, task)| (tgid, task));
+        tasks.filter(|(_, task)| !task.threads.is_empty())
+    }
+
+    /// One of the processes that live. The exits of threads that an exec of it ended are late by
+    /// less than it takes for the process to do anything else.
+    fn pick(&mut self, choice: usize) -> u32 {
+        let alive: Vec<u32> = self.alive().map(|(tgid, _)| tgid).collect();
+        let picked = alive[choice % alive.len()];
+        for (steps, exit) in &mut self.late {
+            if matches!(exit, EventData::Exit { process_tgid, .. } if *process_tgid == picked) {
+                *steps = 0;
+            }
+        }
+        self.send_late();
+        picked
+    }
+
+    fn pick_thread(&self, tgid: u32, choice: usize) -> u32 {
+        let threads = &self.tasks[&tgid].threads;
+        *threads.iter().nth(choice % threads.len()).expect("a thread")
+    }
+
+    fn new_id(&mut self) -> Option<u32> {
+        let taken = |id: &u32| {
+            self.tasks.iter().any(|(tgid, task)| tgid == id || task.threads.contains(id))
+        };
+        let next = (1..=IDS).map(|step| (self.last_id + step - 2) % (IDS - 1) + 2);
+        let id = next.into_iter().find(|id| !taken(id))?;
+        self.last_id = id;
+        Some(id)
+    }
+
+    /// Time goes on, and what is late gets nearer.
+    pub(super) fn step(&mut self) {
+        self.now_ns += STEP_NS;
+        for (steps, _) in &mut self.late {
+            *steps = steps.saturating_sub(1);
+        }
+        self.send_late();
+    }
+
+    fn send_late(&mut self) {
+        while let Some(place) = self.late.iter().position(|(steps, _)| *steps == 0) {
+            let (_, exit) = self.late.remove(place);
+            self.send(exit);
+        }
+    }
+
+    /// Nothing is late any more.
+    pub(super) fn settle(&mut self) {
+        for (steps, _) in &mut self.late {
+            *steps = 0;
+        }
+        self.step();
+        if self.lost > 0 {
+            self.queue.push_back(Sent::Lost(std::mem::take(&mut self.lost)));
+        }
+    }
+
+    fn send(&mut self, data: EventData<'_>) {
+        self.now_ns += 1_000;
+        if !self.is_heard {
+            return;
+        }
+        if self.to_lose > 0 {
+            self.to_lose -= 1;
+            self.lost += 1;
+            return;
+        }
+        if self.lost > 0 {
+            self.queue.push_back(Sent::Lost(std::mem::take(&mut self.lost)));
+        }
+        let record = EventRecord { seq: 0, cpu: 0, timestamp_ns: self.now_ns, data };
+        let mut datagram = vec![0; EventRecord::MAX_KERNEL_LEN];
+        record.encode_native(&mut datagram).expect("room");
+        self.queue.push_back(Sent::Event(datagram));
+    }
+}
+
+/// What processes do.
+impl Machine {
+    pub(super) fn fork(&mut self, choice: usize) {
+        let Some(child) = self.new_id() else { return };
+        let parent = self.pick(choice);
+        let parent_pid = self.pick_thread(parent, choice / 7);
+        let mut task = self.tasks[&parent].clone();
+        (task.start_ns, task.parent) = (self.now_ns, parent);
+        task.threads = BTreeSet::from([child]);
+        self.tasks.insert(child, task);
+        self.send(EventData::Fork {
+            parent_pid,
+            parent_tgid: parent,
+            child_pid: child,
+            child_tgid: child,
+        });
+    }
+
+    pub(super) fn thread(&mut self, choice: usize) {
+        let Some(child_pid) = self.new_id() else { return };
+        let child_tgid = self.pick(choice);
+        let task = self.tasks.get_mut(&child_tgid).expect("a process");
+        task.threads.insert(child_pid);
+        let parent = task.parent;
+        self.send(EventData::Fork {
+            parent_pid: parent,
+            parent_tgid: parent,
+            child_pid,
+            child_tgid,
+        });
+    }
+
+    /// A thread executes a program: the others end, and it goes on as the first.
+    pub(super) fn exec(&mut self, choice: usize, late: [u32; 2]) {
+        let tgid = self.pick(choice);
+        let pid = self.pick_thread(tgid, choice / 7);
+        let threads = self.tasks[&tgid].threads.clone();
+        for (number, &other) in threads.iter().filter(|&&other| other != pid).enumerate() {
+            self.tell_exit(other, tgid, 0, late[number % 2]);
+        }
+        let name = format!("program{}", self.now_ns);
+        let task = self.tasks.get_mut(&tgid).expect("a process");
+        task.threads = BTreeSet::from([tgid]);
+        task.args = format!("/bin/{name}\0--x\0");
+        task.comm = name[..15].to_owned();
+        self.send(EventData::Exec { process_pid: tgid, process_tgid: tgid });
+    }
+
+    pub(super) fn thread_exit(&mut self, choice: usize, late: u32) {
+        let tgid = self.pick(choice);
+        let pid = self.pick_thread(tgid, choice / 7);
+        if tgid == 1 && self.tasks[&1].threads.len() == 1 {
+            return;
+        }
+        self.tasks.get_mut(&tgid).expect("a process").threads.remove(&pid);
+        self.end_if_over(tgid);
+        self.tell_exit(pid, tgid, 0, late);
+    }
+
+    pub(super) fn process_exit(&mut self, choice: usize, late: u32) {
+        let tgid = self.pick(choice);
+        if tgid == 1 {
+            return;
+        }
+        let task = self.tasks.get_mut(&tgid).expect("a process");
+        let threads = std::mem::take(&mut task.threads);
+        self.end_if_over(tgid);
+        // The first one last, as it usually is.
+        for &pid in threads.iter().rev() {
+            self.tell_exit(pid, tgid, 3 << 8, late);
+        }
+    }
+
+    /// The parent asks how its children ended, and their ids are free.
+    pub(super) fn reap(&mut self) {
+        self.tasks.retain(|_, task| !task.threads.is_empty());
+    }
+
+    pub(super) fn rename(&mut self, choice: usize) {
+        let tgid = self.pick(choice);
+        let name = format!("name{}", self.now_ns / STEP_NS);
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name.as_bytes());
+        self.tasks.get_mut(&tgid).expect("a process").comm = name;
+        self.send(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm });
+    }
+
+    pub(super) fn change_user(&mut self, choice: usize) {
+        let tgid = self.pick(choice);
+        let user = u32::try_from(choice % 5).expect("small");
+        self.tasks.get_mut(&tgid).expect("a process").user = user;
+        self.send(EventData::Uid { process_pid: tgid, process_tgid: tgid, ruid: user, euid: user });
+    }
+
+    pub(super) fn new_session(&mut self, choice: usize) {
+        let tgid = self.pick(choice);
+        self.tasks.get_mut(&tgid).expect("a process").session = tgid;
+        self.send(EventData::Sid { process_pid: tgid, process_tgid: tgid });
+    }
+
+    fn end_if_over(&mut self, tgid: u32) {
+        if self.tasks[&tgid].threads.is_empty() {
+            for task in self.tasks.values_mut().filter(|task| task.parent == tgid) {
+                task.parent = 1;
+            }
+        }
+    }
+
+    fn tell_exit(&mut self, pid: u32, tgid: u32, exit_code: u32, late: u32) {
+        let parent = self.tasks[&tgid].parent;
+        let exit = EventData::Exit {
+            process_pid: pid,
+            process_tgid: tgid,
+            exit_code,
+            exit_signal: 17,
+            parent_pid: parent,
+            parent_tgid: parent,
+        };
+        if late == 0 {
+            self.send(exit);
+        } else {
+            self.late.push((late, exit));
+        }
+    }
+}
+
+/// The machine, to be asked by a table.
+#[derive(Clone, Debug)]
+pub(super) struct Shared(Arc<Mutex<Machine>>);
+
+impl Shared {
+    pub(super) fn new() -> Self {
+        Self(Arc::new(Mutex::new(Machine::new())))
+    }
+
+    pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
+        self.0.lock().expect("no test panicked")
+    }
+
+    /// Tells the table what comes next, if anything does.
+    pub(super) fn tell(
+        &self,
+        table: &mut ProcessTable,
+        tell: impl FnOnce(&mut ProcessTable, &Received<'_>),
+    ) -> bool {
+        let sent = self.machine().queue.pop_front();
+        match sent {
+            None => return false,
+            Some(Sent::Lost(count)) => {
+                let lost = Lost { count: Some(count), cause: LossCause::Overrun };
+                tell(table, &Received::Lost(lost));
+            }
+            Some(Sent::Event(datagram)) => match Notifications::new(&datagram).next() {
+                Some(Ok(Notification::Event(event))) => tell(table, &Received::Event(event)),
+                other => panic!("{other:?}"),
+            },
+        }
+        true
+    }
+}
+
+impl Source for Shared {
+    fn list(&self) -> io::Result<Vec<u32>> {
+        Ok(self.machine().tasks.keys().copied().collect())
+    }
+
+    fn read(&self, tgid: u32, wants: Wants) -> Option<Facts> {
+        let machine = self.machine();
+        let task = machine.tasks.get(&tgid)?;
+        let has_ended = !task.threads.contains(&tgid);
+        let ids = Ids { real: task.user, effective: task.user };
+        let is_alive = !task.threads.is_empty();
+        let args = Arguments { bytes: task.args.as_bytes().into(), is_cut: false };
+        Some(Facts {
+            seen_ns: machine.now_ns,
+            offset_ns: OFFSET_NS,
+            start_ticks: (task.start_ns + OFFSET_NS) / 10_000_000,
+            parent: Some(task.parent).filter(|&parent| parent != 0),
+            session: task.session,
+            is_kernel_thread: false,
+            comm: task.comm.as_bytes().to_vec(),
+            first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
+            is_alive,
+            others: wants
+                .contains(Wants::THREADS)
+                .then(|| task.threads.iter().copied().filter(|&pid| pid != tgid).collect()),
+            // A process without threads has no memory.
+            image: (wants.contains(Wants::IMAGE) && is_alive)
+                .then_some(Image { args: Some(args), exe: None }),
+            uid: wants.contains(Wants::IDS).then_some(ids),
+            gid: wants.contains(Wants::IDS).then_some(ids),
+            cgroup: None,
+        })
+    }
+
+    fn offset_ns(&self) -> u64 {
+        OFFSET_NS
+    }
+
+    fn now_ns(&self) -> u64 {
+        self.machine().now_ns
+    }
+}
