@@ -1,7 +1,9 @@
 //! The command line: what can be asked for, and how it ends.
 
 mod choice;
+mod columns;
 mod doctor;
+mod format;
 mod human;
 mod json;
 mod listen;
@@ -10,7 +12,9 @@ mod record;
 mod replay;
 mod sink;
 mod summary;
+mod users;
 mod watch;
+mod who;
 
 use std::fmt;
 use std::io;
@@ -81,6 +85,8 @@ enum Failure {
         path: PathBuf,
         error: io::Error,
     },
+    /// The processes of this machine cannot be listed.
+    Proc(io::Error),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -130,6 +136,7 @@ impl fmt::Display for Failure {
             ),
             Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),

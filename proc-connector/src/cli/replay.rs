@@ -6,17 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use proc_connector::Received;
 use proc_connector::capture::{self, Reader};
+use proc_connector::{Filter, Received};
 
 use super::Failure;
 use super::choice::Choice;
+use super::format::Format;
 use super::human::Human;
 use super::json::Json;
-use super::names::Names;
 use super::record::is_standard;
 use super::sink::Sink;
 use super::summary::Summary;
+use super::who::{Who, Whose};
 
 /// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the build's
 /// own processes. The program's tests make threads with names, a session of another user, a traced
@@ -38,12 +39,14 @@ pub(crate) struct Args {
     #[arg(long, group = "source")]
     demo: bool,
 
-    /// One JSON object a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 
     #[command(flatten)]
     choice: Choice,
+
+    #[command(flatten)]
+    whose: Whose,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -71,16 +74,32 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn show(args: &Args, input: impl Read) -> Result<Replayed, Failure> {
-    if args.json {
-        replay(args, input, Json::new(BufWriter::new(io::stdout().lock())))
+    let Args { format, choice, whose, .. } = args;
+    let Format { json, who, .. } = format;
+    if *json && !who && !whose.chooses() {
+        let output = Json::new(BufWriter::new(io::stdout().lock()));
+        return replay(args, choice.filter()?, input, output);
+    }
+    // To know who is who takes all events; which to show is decided here.
+    let known = Who::recorded(whose);
+    if *json {
+        let output = BufWriter::new(io::stdout().lock());
+        let output = Json::with_who(output, known, choice.filter()?, (true, *who));
+        replay(args, Filter::default(), input, output)
     } else {
         let output = BufWriter::new(anstream::stdout().lock());
-        replay(args, input, Human::new(output, Names::recorded()))
+        let output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
+        replay(args, Filter::default(), input, output)
     }
 }
 
-fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<Replayed, Failure> {
-    let (filter, wanted) = (args.choice.filter()?, args.choice.count());
+fn replay(
+    args: &Args,
+    filter: Filter,
+    input: impl Read,
+    mut sink: impl Sink,
+) -> Result<Replayed, Failure> {
+    let wanted = args.choice.count();
     let started = Instant::now();
     let mut reader = Reader::new(input)?.with_filter(filter);
     let mut summary = Summary::default();
@@ -94,13 +113,10 @@ fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<Replayed
                 break;
             }
         };
-        match &recorded.received {
-            Received::Event(_) => summary.events += 1,
-            Received::Lost(lost) => {
-                summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
-            }
+        if let Received::Lost(lost) = &recorded.received {
+            summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
         }
-        sink.take(&recorded.received, recorded.time)?;
+        summary.events += u64::from(sink.take(&recorded.received, recorded.time)?);
     }
     // What came before the damage counts.
     sink.flush()?;
