@@ -23,7 +23,7 @@ pub(super) struct Whose {
     #[arg(long, value_name = "GLOB")]
     comm: Vec<Pattern>,
 
-    /// Only processes of this user, by name or id.
+    /// Only processes of this user, by name or id; in a recording by id only.
     #[arg(long, value_name = "USER")]
     user: Vec<String>,
 
@@ -45,7 +45,8 @@ impl Whose {
 #[derive(Debug)]
 pub(super) struct Who<'a> {
     table: ProcessTable,
-    users: RefCell<Users>,
+    /// Of this machine; another's users are known by their ids only.
+    users: Option<RefCell<Users>>,
     whose: &'a Whose,
     /// The serials of those that are part of a tree that is asked for.
     in_trees: HashSet<u64>,
@@ -57,22 +58,22 @@ pub(super) struct Subject<'a> {
     pub(super) process: Option<&'a Process>,
     /// Whether it is of interest.
     pub(super) is_wanted: bool,
-    users: &'a RefCell<Users>,
+    users: Option<&'a RefCell<Users>>,
 }
 
 impl<'a> Who<'a> {
     /// Of this machine's processes, to be made when a connector is open.
     pub(super) fn live(whose: &'a Whose) -> io::Result<Self> {
-        Ok(Self::new(ProcessTable::new()?, whose))
+        Ok(Self::new(ProcessTable::new()?, Some(RefCell::default()), whose))
     }
 
     /// Of processes elsewhere, or long gone.
     pub(super) fn recorded(whose: &'a Whose) -> Self {
-        Self::new(ProcessTable::without_proc(), whose)
+        Self::new(ProcessTable::without_proc(), None, whose)
     }
 
-    fn new(table: ProcessTable, whose: &'a Whose) -> Self {
-        let mut new = Self { table, users: RefCell::default(), whose, in_trees: HashSet::new() };
+    fn new(table: ProcessTable, users: Option<RefCell<Users>>, whose: &'a Whose) -> Self {
+        let mut new = Self { table, users, whose, in_trees: HashSet::new() };
         // Parents have to be known to be part of a tree before their children are asked for.
         let mut processes: Vec<&Process> = new.table.iter().collect();
         processes.sort_unstable_by_key(|process| (process.start_ns(), process.tgid()));
@@ -112,7 +113,7 @@ impl<'a> Who<'a> {
         if let Some(left) = left {
             self.in_trees.remove(&left);
         }
-        Subject { process, is_wanted, users: &self.users }
+        Subject { process, is_wanted, users: self.users.as_ref() }
     }
 
     /// How long to wait for events at most.
@@ -143,9 +144,13 @@ impl<'a> Who<'a> {
         let Some(ids) = process.uid() else { return false };
         [ids.real, ids.effective].into_iter().any(|uid| match user.parse::<u32>() {
             Ok(number) => uid == number,
-            Err(_) => self.users.borrow_mut().name(uid) == Some(user),
+            Err(_) => is_called_user(self.users.as_ref(), uid, user),
         })
     }
+}
+
+fn is_called_user(users: Option<&RefCell<Users>>, uid: u32, name: &str) -> bool {
+    users.is_some_and(|users| users.borrow_mut().name(uid) == Some(name))
 }
 
 /// Notes whether a process is part of a tree that is asked for.
@@ -205,7 +210,7 @@ impl Subject<'_> {
     /// Its effective user, by name if there is one.
     pub(super) fn user(&self) -> Option<String> {
         let uid = self.process?.uid()?.effective;
-        let name = self.users.borrow_mut().name(uid).map(str::to_owned);
+        let name = self.users.and_then(|users| users.borrow_mut().name(uid).map(str::to_owned));
         Some(name.unwrap_or_else(|| uid.to_string()))
     }
 }
