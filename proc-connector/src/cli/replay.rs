@@ -13,10 +13,12 @@ use super::Failure;
 use super::choice::Choice;
 use super::human::Human;
 use super::json::Json;
-use super::names::Names;
+use super::names::{Names, printable};
+use super::picture::{Drawing, Target};
 use super::record::is_standard;
 use super::sink::Sink;
 use super::summary::Summary;
+use super::trace::target;
 
 /// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the build's
 /// own processes. The program's tests make threads with names, a session of another user, a traced
@@ -42,27 +44,33 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 
+    /// Draw to this file instead: a timeline of the processes (.svg), trace events for Perfetto
+    /// (.json), or the events as of --json (.jsonl). May be given more than once.
+    #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
+    output: Vec<Target>,
+
     #[command(flatten)]
     choice: Choice,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (name, replayed) = match &args.file {
-        None => (Path::new("the demo"), show(args, DEMO)),
+        None => (Path::new("the demo"), show(args, "demo", DEMO)),
         Some(file) if is_standard(file) => {
-            (Path::new("standard input"), show(args, io::stdin().lock()))
+            (Path::new("standard input"), show(args, "standard input", io::stdin().lock()))
         }
         Some(path) => {
             let unreadable = |error| Failure::File { path: path.clone(), error };
             let file = File::open(path).map_err(unreadable)?;
+            let title = printable(path.as_os_str().as_encoded_bytes());
             let replayed = match progress(&file) {
                 Some(bar) => {
-                    let replayed = show(args, bar.wrap_read(file));
+                    let replayed = show(args, &title, bar.wrap_read(file));
                     // It would take the summary's line.
                     bar.finish_and_clear();
                     replayed
                 }
-                None => show(args, file),
+                None => show(args, &title, file),
             };
             (path.as_path(), replayed)
         }
@@ -70,16 +78,21 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     replayed.and_then(Replayed::tell).map_err(|failure| failure.in_file(name))
 }
 
-fn show(args: &Args, input: impl Read) -> Result<Replayed, Failure> {
-    if args.json {
-        replay(args, input, Json::new(BufWriter::new(io::stdout().lock())))
+fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
+    if !args.output.is_empty() {
+        let mut drawing = Drawing::open(&args.output)?;
+        let replayed = replay(args, input, &mut drawing)?;
+        drawing.finish(title)?;
+        Ok(replayed)
+    } else if args.json {
+        replay(args, input, &mut Json::new(BufWriter::new(io::stdout().lock())))
     } else {
         let output = BufWriter::new(anstream::stdout().lock());
-        replay(args, input, Human::new(output, Names::recorded()))
+        replay(args, input, &mut Human::new(output, Names::recorded()))
     }
 }
 
-fn replay(args: &Args, input: impl Read, mut sink: impl Sink) -> Result<Replayed, Failure> {
+fn replay(args: &Args, input: impl Read, sink: &mut impl Sink) -> Result<Replayed, Failure> {
     let (filter, wanted) = (args.choice.filter()?, args.choice.count());
     let started = Instant::now();
     let mut reader = Reader::new(input)?.with_filter(filter);
