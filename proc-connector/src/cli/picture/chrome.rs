@@ -110,7 +110,7 @@ impl<W: Write> Events<'_, W> {
 
     fn process(&mut self, forest: &Forest, index: usize, tid: u32) -> io::Result<()> {
         let life = &forest.lives[index];
-        let name = life.name();
+        let name = life.name_or_pid();
         self.put(&Event {
             cat: Some("process"),
             ts: Some(self.micros(forest.start(index))),

@@ -197,7 +197,7 @@ impl Lives {
                 if !(is_new && is_root && self.all.is_empty()) {
                     // Found after a loss: nobody saw who made it, but somebody has it.
                     let of_theirs = self
-                        .lives
+                        .all
                         .iter()
                         .rposition(|life| life.runs() && Some(life.tgid) == process.parent());
                     return of_theirs

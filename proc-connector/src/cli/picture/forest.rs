@@ -47,6 +47,9 @@ pub(crate) struct Program {
     pub(crate) command: Option<String>,
 }
 
+/// Stands for a name that nobody knows.
+const UNKNOWN: &str = "?";
+
 /// Events that are missing.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loss {
@@ -129,7 +132,15 @@ impl Life {
         match (self.programs.last(), &self.inherited) {
             (Some(Program { name: Some(name), .. }), _) => Cow::Borrowed(name),
             (None, Some(name)) => Cow::Owned(format!("({name})")),
-            _ => Cow::Owned(format!("pid {}", self.tgid)),
+            _ => Cow::Borrowed(UNKNOWN),
+        }
+    }
+
+    /// The same, or its id, for a place that does not have that beside it.
+    pub(crate) fn name_or_pid(&self) -> Cow<'_, str> {
+        match self.program() {
+            Some(_) => self.name(),
+            None => Cow::Owned(format!("pid {}", self.tgid)),
         }
     }
 

@@ -1,6 +1,7 @@
 //! The command that is traced, from its start to its end.
 
 use std::ffi::OsString;
+use std::fs;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command};
@@ -27,6 +28,8 @@ impl Running {
     /// Starts it, with this program's input and outputs; ends the receives when it has ended. Also
     /// gives its process id.
     pub(super) fn start(words: &[OsString], shutdown: Shutdown) -> Result<(Self, u32), Failure> {
+        // Before the command, which may already be the reason for a signal.
+        let signals = Signals::new(not_ignored())?;
         let child = match words {
             [] => Err(io::ErrorKind::InvalidInput.into()),
             [name, arguments @ ..] => Command::new(name).args(arguments).spawn(),
@@ -37,8 +40,7 @@ impl Running {
         })?;
         let tgid = child.id();
         let alive = Arc::new(Mutex::new(Some(Pid::from_child(&child))));
-        // Only now: what this program was started to ignore, the command has to ignore too.
-        pass_on_signals(Arc::clone(&alive))?;
+        pass_on(signals, Arc::clone(&alive));
         let waiting = thread::spawn(move || {
             let status = wait(child, &alive);
             shutdown.shutdown()?;
@@ -62,10 +64,19 @@ fn wait(mut child: Child, alive: &Alive) -> io::Result<ExitStatus> {
     Ok(ExitStatus::from_raw(u32::from_ne_bytes(status.to_ne_bytes())))
 }
 
+/// Of the signals that this program outlives, those that it was not started to ignore: these the
+/// command has to ignore too, and a handler would keep it from that.
+fn not_ignored() -> impl Iterator<Item = i32> {
+    let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|set| u64::from_str_radix(set.trim(), 16).ok());
+    let ignored = ignored.unwrap_or_default();
+    [SIGINT, SIGTERM, SIGHUP].into_iter().filter(move |signal| ignored & (1 << (signal - 1)) == 0)
+}
+
 /// Ctrl-C is for the command, which gets it from the terminal, as this program does; requests to end
 /// that only this program gets are for the command too.
-fn pass_on_signals(alive: Alive) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
+fn pass_on(mut signals: Signals, alive: Alive) {
     thread::spawn(move || {
         for signal in &mut signals {
             let signal = match signal {
@@ -74,10 +85,9 @@ fn pass_on_signals(alive: Alive) -> io::Result<()> {
                 _ => continue,
             };
             if let Some(pid) = *alive.lock().unwrap_or_else(PoisonError::into_inner) {
-                // Somebody else's, if it has become that by now.
+                // If it cannot be told, it is another user's by now.
                 let _ = kill_process(pid, signal);
             }
         }
     });
-    Ok(())
 }

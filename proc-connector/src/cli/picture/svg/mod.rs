@@ -230,7 +230,8 @@ impl<W: Write> Picture<'_, W> {
             self.output.write_all(shape.as_bytes())?;
         }
         let sign = if life.failed() { "✗ " } else { "" };
-        let texts = [life.brief(), life.name()].map(|text| format!("{sign}{text}"));
+        let brief = if life.program().is_some() { life.brief() } else { life.name_or_pid() };
+        let texts = [brief, life.name_or_pid()].map(|text| format!("{sign}{text}"));
         let free = self.label(mark, y, (from, to), [&texts[0], &texts[1]])?;
         writeln!(self.output, "</g>")?;
         Ok(free)

@@ -136,7 +136,7 @@ fn an_end_that_nobody_saw_is_no_success() {
     let expected = "
 PID   TIME    END     COMMAND
   7  5.0µs    unseen  sleep 1
-  8    0ns    unseen  pid 8
+  8    0ns    unseen  ?
 ";
     assert_eq!(text(&forest(vec![life, unknown]), Look::default()), expected[1..]);
 }
