@@ -34,7 +34,7 @@ pub(super) struct Listening {
 }
 
 #[derive(Clone, Copy, Debug, Default, clap::ValueEnum)]
-enum Transport {
+pub(super) enum Transport {
     /// The ring where it works, otherwise the socket.
     #[default]
     Auto,
@@ -42,6 +42,16 @@ enum Transport {
     Ring,
     /// The queue of a netlink socket.
     Socket,
+}
+
+impl From<Transport> for proc_connector::Transport {
+    fn from(transport: Transport) -> Self {
+        match transport {
+            Transport::Auto => Self::Auto,
+            Transport::Ring => Self::Ring,
+            Transport::Socket => Self::Socket,
+        }
+    }
 }
 
 impl Listening {
@@ -54,12 +64,7 @@ impl Listening {
         if let Some(events) = self.buffer {
             builder = builder.receive_buffer_events(events);
         }
-        let transport = match self.transport {
-            Transport::Auto => proc_connector::Transport::Auto,
-            Transport::Ring => proc_connector::Transport::Ring,
-            Transport::Socket => proc_connector::Transport::Socket,
-        };
-        let events = builder.transport(transport).open()?;
+        let events = builder.transport(self.transport.into()).open()?;
         end_on_signals(events.shutdown_handle())?;
         Ok(events)
     }

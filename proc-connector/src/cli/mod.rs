@@ -8,10 +8,12 @@ mod human;
 mod json;
 mod listen;
 mod names;
+mod picture;
 mod record;
 mod replay;
 mod sink;
 mod summary;
+mod trace;
 mod users;
 mod watch;
 mod who;
@@ -41,6 +43,8 @@ enum Command {
     Record(record::Args),
     /// Show the events of a capture file, recorded here or elsewhere.
     Replay(replay::Args),
+    /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
+    Trace(trace::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
     Doctor(doctor::Args),
 }
@@ -48,14 +52,15 @@ enum Command {
 /// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
 pub(crate) fn run() -> ExitCode {
     let result = match Args::parse().command {
-        Command::Watch(args) => watch::run(&args).map(|()| true),
-        Command::Record(args) => record::run(&args).map(|()| true),
-        Command::Replay(args) => replay::run(&args).map(|()| true),
-        Command::Doctor(args) => doctor::run(&args),
+        Command::Watch(args) => watch::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Record(args) => record::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Replay(args) => replay::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Trace(args) => trace::run(&args),
+        Command::Doctor(args) => doctor::run(&args)
+            .map(|works| if works { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     };
     match result {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(code) => code,
         Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
             // Whoever read this has seen enough.
             ExitCode::SUCCESS
@@ -64,6 +69,11 @@ pub(crate) fn run() -> ExitCode {
             eprintln!("proc-connector: {failure}");
             match failure {
                 Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
+                // As shells have it.
+                Failure::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                    ExitCode::from(127)
+                }
+                Failure::Command { .. } => ExitCode::from(126),
                 _ => ExitCode::FAILURE,
             }
         }
@@ -87,6 +97,11 @@ enum Failure {
     },
     /// The processes of this machine cannot be listed.
     Proc(io::Error),
+    /// A command that cannot be run.
+    Command {
+        name: String,
+        error: io::Error,
+    },
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -137,6 +152,7 @@ impl fmt::Display for Failure {
             Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
+            Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),

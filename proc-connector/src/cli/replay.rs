@@ -14,9 +14,12 @@ use super::choice::Choice;
 use super::format::Format;
 use super::human::Human;
 use super::json::Json;
+use super::names::printable;
+use super::picture::{Drawing, Target};
 use super::record::is_standard;
 use super::sink::Sink;
 use super::summary::Summary;
+use super::trace::target;
 use super::who::{Who, Whose};
 
 /// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the build's
@@ -42,6 +45,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: Format,
 
+    /// Draw to this file instead: a timeline of the processes (.svg), trace events for Perfetto
+    /// (.json), or the events as of --json (.jsonl). May be given more than once.
+    #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
+    output: Vec<Target>,
+
     #[command(flatten)]
     choice: Choice,
 
@@ -51,21 +59,22 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let (name, replayed) = match &args.file {
-        None => (Path::new("the demo"), show(args, DEMO)),
+        None => (Path::new("the demo"), show(args, "demo", DEMO)),
         Some(file) if is_standard(file) => {
-            (Path::new("standard input"), show(args, io::stdin().lock()))
+            (Path::new("standard input"), show(args, "standard input", io::stdin().lock()))
         }
         Some(path) => {
             let unreadable = |error| Failure::File { path: path.clone(), error };
             let file = File::open(path).map_err(unreadable)?;
+            let title = printable(path.as_os_str().as_encoded_bytes());
             let replayed = match progress(&file) {
                 Some(bar) => {
-                    let replayed = show(args, bar.wrap_read(file));
+                    let replayed = show(args, &title, bar.wrap_read(file));
                     // It would take the summary's line.
                     bar.finish_and_clear();
                     replayed
                 }
-                None => show(args, file),
+                None => show(args, &title, file),
             };
             (path.as_path(), replayed)
         }
@@ -73,23 +82,29 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     replayed.and_then(Replayed::tell).map_err(|failure| failure.in_file(name))
 }
 
-fn show(args: &Args, input: impl Read) -> Result<Replayed, Failure> {
+fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
     let Args { format, choice, whose, .. } = args;
     let Format { json, who, .. } = format;
+    if !args.output.is_empty() {
+        let mut drawing = Drawing::open(&args.output)?;
+        let replayed = replay(args, choice.filter()?, input, &mut drawing)?;
+        drawing.finish(title)?;
+        return Ok(replayed);
+    }
     if *json && !who && !whose.chooses() {
-        let output = Json::new(BufWriter::new(io::stdout().lock()));
-        return replay(args, choice.filter()?, input, output);
+        let mut output = Json::new(BufWriter::new(io::stdout().lock()));
+        return replay(args, choice.filter()?, input, &mut output);
     }
     // To know who is who takes all events; which to show is decided here.
     let known = Who::recorded(whose);
     if *json {
         let output = BufWriter::new(io::stdout().lock());
-        let output = Json::with_who(output, known, choice.filter()?, (true, *who));
-        replay(args, Filter::default(), input, output)
+        let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
+        replay(args, Filter::default(), input, &mut output)
     } else {
         let output = BufWriter::new(anstream::stdout().lock());
-        let output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
-        replay(args, Filter::default(), input, output)
+        let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
+        replay(args, Filter::default(), input, &mut output)
     }
 }
 
@@ -97,7 +112,7 @@ fn replay(
     args: &Args,
     filter: Filter,
     input: impl Read,
-    mut sink: impl Sink,
+    sink: &mut impl Sink,
 ) -> Result<Replayed, Failure> {
     let wanted = args.choice.count();
     let started = Instant::now();

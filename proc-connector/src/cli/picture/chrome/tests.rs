@@ -1,0 +1,124 @@
+use std::collections::HashMap;
+
+use serde_json::Value;
+
+use super::super::forest::Forest;
+use super::super::samples::{HOSTILE, a_loop, build, forest, process};
+use super::write;
+
+fn trace(forest: &Forest) -> Value {
+    let mut output = Vec::new();
+    write(forest, "a \"title\"", &mut output).expect("memory");
+    serde_json::from_slice(&output).expect("JSON")
+}
+
+fn events<'a>(trace: &'a Value, phase: &str) -> Vec<&'a Value> {
+    let events = trace["traceEvents"].as_array().expect("a list").iter();
+    events.filter(|event| event["ph"] == phase).collect()
+}
+
+/// Begin and end in nanoseconds, computed as Perfetto does: with fractions of a microsecond cut off.
+fn times(event: &Value) -> (u64, u64) {
+    let ns = |key: &str| {
+        let us = event[key].as_f64().expect("a number");
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "as it does")]
+        let ns = (us * 1_000.0) as u64;
+        ns
+    };
+    (ns("ts"), ns("ts") + ns("dur"))
+}
+
+#[test]
+fn every_process_is_a_complete_event_with_what_is_known_of_it() {
+    let trace = trace(&build());
+    let processes = events(&trace, "X");
+    assert_eq!(processes.len(), 14);
+    let of =
+        |pid: u32| *processes.iter().find(|event| event["args"]["pid"] == pid).expect("its event");
+    let make = of(100);
+    assert_eq!(make["name"], "make");
+    assert_eq!((make["ts"].as_f64(), make["dur"].as_f64()), (Some(0.0), Some(374_000.0)));
+    assert_eq!(make["args"]["command"], "make -j2 test");
+    assert_eq!(make["args"]["exit_code"], 2);
+    assert_eq!(make["args"]["end"], "exit 2");
+    assert_eq!(make["cname"], "terrible");
+    let ld = of(108);
+    assert_eq!(ld["args"]["parent"], 107);
+    assert_eq!(ld["args"]["exit_code"], 0);
+    assert_eq!((ld["ts"].as_f64(), ld["dur"].as_f64()), (Some(292_000.0), Some(51_000.0)));
+    assert_eq!(ld.get("cname"), None);
+    let crash = of(111);
+    assert_eq!(crash["args"]["signal"], 11);
+    assert_eq!(crash["args"].get("exit_code"), None);
+    assert_eq!(of(110)["args"]["threads"], 4);
+    let server = of(113);
+    assert_eq!(server["args"]["end"], "still running");
+    assert_eq!(times(server).1, 374_000_000);
+}
+
+#[test]
+fn events_have_what_the_format_asks_of_each_phase() {
+    let trace = trace(&build());
+    for event in trace["traceEvents"].as_array().expect("a list") {
+        assert!(event["name"].is_string() && event["pid"] == 1, "{event}");
+        match event["ph"].as_str().expect("a phase") {
+            "X" => assert!(event["ts"].is_f64() && event["dur"].is_f64(), "{event}"),
+            "i" => {
+                assert!(event["ts"].is_f64(), "{event}");
+                assert!(event["s"] == "g" || event["s"] == "t" && event["tid"].is_u64(), "{event}");
+            }
+            "M" => match event["name"].as_str().expect("text") {
+                "process_name" => assert_eq!(event["args"]["name"], "a \"title\""),
+                "thread_name" => assert!(event["args"]["name"].is_string()),
+                "thread_sort_index" => assert_eq!(event["args"]["sort_index"], event["tid"]),
+                other => panic!("{other}"),
+            },
+            other => panic!("{other}"),
+        }
+        assert_ne!(event.get("tid"), Some(&0.into()), "no thread has that");
+    }
+    let execs = events(&trace, "i").iter().filter(|event| event["name"] == "exec").count();
+    assert_eq!(execs, 14);
+    let lost = *events(&trace, "i").last().expect("an event");
+    assert_eq!((&lost["name"], &lost["args"]["count"]), (&"events lost".into(), &12.into()));
+    assert_eq!(lost["ts"], 200_000.0);
+}
+
+#[test]
+fn events_of_one_thread_are_apart() {
+    for forest in [build(), a_loop(5_000)] {
+        let trace = trace(&forest);
+        let mut lanes: HashMap<u64, Vec<(u64, u64)>> = HashMap::new();
+        for event in events(&trace, "X") {
+            lanes.entry(event["tid"].as_u64().expect("a number")).or_default().push(times(event));
+        }
+        assert_eq!(lanes.values().map(Vec::len).sum::<usize>(), forest.lives.len());
+        for lane in lanes.values_mut() {
+            lane.sort_unstable();
+            for pair in lane.windows(2) {
+                assert!(pair[0].1 <= pair[1].0, "{pair:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nothing_is_a_trace_too() {
+    let trace = trace(&Forest::default());
+    assert!(events(&trace, "X").is_empty());
+    assert_eq!(trace["otherData"]["processes"], 0);
+}
+
+#[test]
+fn hostile_names_are_what_they_were() {
+    let lives = HOSTILE.iter().map(|name| process(None, 1, name, 0, 5)).collect();
+    let trace = trace(&forest(lives));
+    let mut commands: Vec<&str> = events(&trace, "X")
+        .iter()
+        .map(|event| event["args"]["command"].as_str().expect("text"))
+        .collect();
+    commands.sort_unstable();
+    let mut expected = HOSTILE;
+    expected.sort_unstable();
+    assert_eq!(commands, expected);
+}

@@ -1,0 +1,296 @@
+//! From events to lives: who is in the picture, and what becomes of them.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
+use proc_connector::{Args, ExitStatus, Received};
+
+use super::super::names::printable;
+use super::forest::{Forest, Life, Loss, Program};
+
+/// Collects the lives of processes from the stream.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    table: ProcessTable,
+    whom: Whom,
+    lives: Lives,
+    /// The time of the first event, of the last of those followed, and of the last of any.
+    first_ns: Option<u64>,
+    last_ns: u64,
+    now_ns: u64,
+}
+
+/// Who is followed.
+#[derive(Clone, Copy, Debug)]
+enum Whom {
+    All,
+    /// The child `root` of `parent`, and its descendants.
+    Tree {
+        root: u32,
+        parent: u32,
+    },
+}
+
+#[derive(Debug, Default)]
+struct Lives {
+    all: Vec<Life>,
+    losses: Vec<Loss>,
+    /// Where each is, by the number that the table gave it.
+    places: HashMap<u64, usize>,
+    /// Those that are only known as the parent of another.
+    parents: HashMap<u32, usize>,
+}
+
+impl Follower {
+    /// Follows all processes of a recording.
+    pub(crate) fn of_recording() -> Self {
+        Self::new(ProcessTable::without_proc(), Whom::All)
+    }
+
+    /// Follows a child of a process, and its descendants. The child must have been made after the
+    /// table, and nothing of it received yet.
+    pub(crate) fn of_child(table: ProcessTable, root: u32, parent: u32) -> Self {
+        Self::new(table, Whom::Tree { root, parent })
+    }
+
+    fn new(table: ProcessTable, whom: Whom) -> Self {
+        Self { table, whom, lives: Lives::default(), first_ns: None, last_ns: 0, now_ns: 0 }
+    }
+
+    /// Takes in what was received, and says whether it is about somebody who is followed.
+    pub(crate) fn take(&mut self, received: &Received<'_>) -> bool {
+        match received {
+            Received::Event(event) => {
+                // Those of different CPUs may be a little out of order.
+                self.now_ns = self.now_ns.max(event.timestamp_ns());
+                self.first_ns.get_or_insert(event.timestamp_ns());
+            }
+            Received::Lost(lost) => {
+                self.lives.losses.push(Loss { at_ns: self.now_ns, count: lost.count });
+            }
+        }
+        let (mut theirs, at_ns) = match received {
+            Received::Event(event) => (false, Some(event.timestamp_ns())),
+            Received::Lost(_) => (true, None),
+        };
+        for change in self.table.apply(received) {
+            theirs |= self.lives.change(self.whom, &change, at_ns);
+        }
+        if theirs {
+            self.last_ns = self.now_ns;
+        }
+        theirs
+    }
+
+    /// How long to wait for events at most, after a loss.
+    pub(crate) fn rescan_in(&self) -> Option<Duration> {
+        self.table.rescan_in()
+    }
+
+    /// Looks at `/proc` where a loss made that necessary and the time has come; now at the latest if
+    /// `last`. What it cannot find out stays as the events told it.
+    pub(crate) fn rescan_if_due(&mut self, last: bool) {
+        let wanted = last && self.table.rescan_in().is_some();
+        let changes = if wanted { self.table.rescan() } else { self.table.rescan_if_due() };
+        for change in changes.into_iter().flatten() {
+            self.lives.change(self.whom, &change, None);
+        }
+    }
+
+    /// Whether the first one has ended, and whether all have.
+    pub(crate) fn ended(&self) -> (bool, bool) {
+        let lives = &self.lives.all;
+        (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
+    }
+
+    /// The end of the first one, where its parent knows more than was received.
+    pub(crate) fn first_ended(&mut self, status: Option<ExitStatus>) {
+        let Some(first) = self.lives.all.first_mut() else { return };
+        first.end_ns = first.end_ns.or(Some(self.now_ns));
+        first.status = first.status.or(status);
+    }
+
+    /// What was collected, up to now.
+    pub(crate) fn into_forest(self) -> Forest {
+        let Lives { all: lives, losses, .. } = self.lives;
+        let starts = lives.iter().filter_map(|life| life.start_ns);
+        let (begin_ns, end_ns) = match self.whom {
+            Whom::All => (self.first_ns, self.now_ns),
+            Whom::Tree { .. } => (starts.min(), self.last_ns),
+        };
+        let begin_ns = begin_ns.unwrap_or(end_ns);
+        let ends = lives.iter().filter_map(|life| life.end_ns);
+        let end_ns = ends.chain([end_ns, begin_ns]).max().unwrap_or(end_ns);
+        Forest { lives: without_lone_parents(lives), losses, begin_ns, end_ns }
+    }
+}
+
+/// Leaves out those of whom nothing is known but that they made one other process.
+fn without_lone_parents(lives: Vec<Life>) -> Vec<Life> {
+    let mut children = vec![0; lives.len()];
+    for creator in lives.iter().filter_map(|life| life.creator) {
+        children[creator] += 1;
+    }
+    let mut places = Vec::with_capacity(lives.len());
+    let mut kept: Vec<Life> = Vec::with_capacity(lives.len());
+    for (mut life, children) in lives.into_iter().zip(children) {
+        life.creator = life.creator.and_then(|creator| places[creator]);
+        let unseen = life.start_ns.is_none() && life.end_ns.is_none() && life.programs.is_empty();
+        let lone = unseen && life.creator.is_none() && children == 1;
+        places.push((!lone).then_some(kept.len()));
+        if !lone {
+            kept.push(life);
+        }
+    }
+    kept
+}
+
+impl Lives {
+    /// Takes in a change that an event at `at_ns` made, or a look at `/proc`; says whether it is one
+    /// of somebody who is followed.
+    fn change(&mut self, whom: Whom, change: &Change<'_>, at_ns: Option<u64>) -> bool {
+        let Change { kind, process, .. } = *change;
+        let Some(place) = self.place(whom, process, kind) else { return false };
+        let life = &mut self.all[place];
+        match kind {
+            // Or once more, if it had been taken to have ended.
+            ChangeKind::Started | ChangeKind::Appeared => {
+                (life.end_ns, life.status) = (process.end_ns(), process.exit_status());
+            }
+            ChangeKind::Executed => life.programs.push(program(process, at_ns)),
+            ChangeKind::Renamed => life.rename(process),
+            // Its exec is among what was lost.
+            ChangeKind::Corrected => life.correct(process),
+            ChangeKind::Ended | ChangeKind::Vanished => {
+                life.end_ns = process.end_ns();
+                life.status = process.exit_status();
+            }
+            ChangeKind::ThreadStarted(_) => life.threads = life.threads.saturating_add(1),
+            _ => {}
+        }
+        true
+    }
+
+    /// Where a process is, if it is followed.
+    fn place(&mut self, whom: Whom, process: &Process, kind: ChangeKind) -> Option<usize> {
+        if let Some(&place) = self.places.get(&process.serial()) {
+            return Some(place);
+        }
+        let is_new = matches!(kind, ChangeKind::Started | ChangeKind::Appeared);
+        let known = process.creator().and_then(|creator| self.places.get(&creator).copied());
+        let creator = match whom {
+            _ if known.is_some() => known,
+            Whom::All => {
+                if let Some(place) = self.parents.remove(&process.tgid()) {
+                    if kind != ChangeKind::Started {
+                        self.places.insert(process.serial(), place);
+                        return Some(place);
+                    }
+                    // Another has its id now.
+                    self.all[place].end_ns = process.start_ns();
+                }
+                self.parent(process)
+            }
+            Whom::Tree { root, parent } => {
+                let is_root = process.tgid() == root && process.parent() == Some(parent);
+                if !(is_new && is_root && self.all.is_empty()) {
+                    // Found after a loss: nobody saw who made it, but somebody has it.
+                    let of_theirs = self
+                        .all
+                        .iter()
+                        .rposition(|life| life.runs() && Some(life.tgid) == process.parent());
+                    return of_theirs
+                        .filter(|_| kind == ChangeKind::Appeared)
+                        .map(|creator| self.add(process, Some(creator)));
+                }
+                None
+            }
+        };
+        Some(self.add(process, creator))
+    }
+
+    /// The place of the parent of a process whose creator is not in the table. A recording may show
+    /// nothing of it but that it was there.
+    fn parent(&mut self, process: &Process) -> Option<usize> {
+        let tgid = process.parent()?;
+        let next = self.all.len();
+        let place = *self.parents.entry(tgid).or_insert(next);
+        if place == next {
+            self.all.push(Life { tgid, ..Life::default() });
+        }
+        Some(place)
+    }
+
+    fn add(&mut self, process: &Process, creator: Option<usize>) -> usize {
+        let place = self.all.len();
+        self.places.insert(process.serial(), place);
+        self.all.push(Life {
+            creator,
+            tgid: process.tgid(),
+            inherited: name(process),
+            start_ns: process.start_ns(),
+            ..Life::default()
+        });
+        place
+    }
+}
+
+impl Life {
+    fn rename(&mut self, process: &Process) {
+        match self.programs.last_mut() {
+            // The name of the program says more than what a thread calls itself.
+            Some(Program { command: Some(_), .. }) => {}
+            Some(program) => program.name = name(process),
+            None => self.inherited = name(process),
+        }
+    }
+
+    fn correct(&mut self, process: &Process) {
+        let now = program(process, None);
+        let is_other = |last: &Program| now.command.is_some() && last.command != now.command;
+        if self.programs.last().is_some_and(is_other) {
+            self.programs.push(now);
+        }
+    }
+}
+
+/// What a process runs now.
+fn program(process: &Process, at_ns: Option<u64>) -> Program {
+    Program { at_ns, name: name(process), command: process.args().and_then(command) }
+}
+
+/// Its name: of its program, or, where that has one longer than the kernel keeps, all of that.
+fn name(process: &Process) -> Option<String> {
+    let first = process.args().and_then(|args| args.iter().next());
+    let file = first.map(|path| path.rsplit(|&byte| byte == b'/').next().unwrap_or(path));
+    let name = match (process.comm(), file) {
+        // A script is run by another program, whose name comes first.
+        (Some(comm), Some(file)) if !file.starts_with(comm) => comm,
+        (comm, file) => file.or(comm)?,
+    };
+    Some(printable(name)).filter(|name| !name.is_empty())
+}
+
+/// The arguments as one would type them.
+fn command(args: Args<'_>) -> Option<String> {
+    let words: Vec<String> = args.iter().map(word).collect();
+    let mut line = words.join(" ");
+    if args.is_cut() {
+        line.push('…');
+    }
+    Some(line).filter(|line| !line.is_empty())
+}
+
+/// An argument, in quotes where a shell would make something else of it.
+pub(crate) fn word(argument: &[u8]) -> String {
+    const PLAIN: &[u8] = b"%+,-./:=@_^!{}[]~";
+    let is_plain =
+        |&byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || PLAIN.contains(&byte);
+    let text = printable(argument);
+    if !argument.is_empty() && argument.iter().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}

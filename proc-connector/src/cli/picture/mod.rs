@@ -1,0 +1,22 @@
+//! Pictures of processes: who made whom, how long each lived, how it ended.
+
+mod chrome;
+mod drawing;
+mod files;
+mod fold;
+mod follow;
+mod forest;
+mod lanes;
+mod span;
+mod svg;
+mod tree;
+
+pub(super) use drawing::Drawing;
+pub(super) use files::{Files, Target};
+pub(super) use follow::{Follower, word};
+pub(super) use forest::Forest;
+pub(super) use span::span;
+pub(super) use tree::{Look, write as write_tree};
+
+#[cfg(test)]
+mod samples;

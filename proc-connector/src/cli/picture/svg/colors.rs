@@ -1,0 +1,33 @@
+//! Colours of programs: different ones for those that took the most time.
+
+use std::collections::HashMap;
+
+use super::super::forest::{Forest, Life};
+
+/// The classes of the picture's style that are for programs.
+const CLASSES: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
+
+#[derive(Debug)]
+pub(super) struct Colors<'a>(HashMap<&'a str, &'static str>);
+
+impl<'a> Colors<'a> {
+    pub(super) fn new(forest: &'a Forest) -> Self {
+        let mut times: HashMap<&str, u64> = HashMap::new();
+        for (index, life) in forest.lives.iter().enumerate() {
+            let Some(name) = life.program() else { continue };
+            let time = times.entry(name).or_default();
+            *time = time.saturating_add(forest.duration(index));
+        }
+        let mut names: Vec<_> = times.into_iter().collect();
+        // Then by name, so that the same processes always make the same picture.
+        names.sort_unstable_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b)));
+        let classes = CLASSES.into_iter().cycle();
+        Self(names.into_iter().map(|(name, _)| name).zip(classes).collect())
+    }
+
+    pub(super) fn of(&self, life: &Life) -> &'static str {
+        let named = life.program().and_then(|name| self.0.get(name));
+        // Where nobody knows programs, neighbours are told apart.
+        named.copied().unwrap_or(CLASSES[life.tgid as usize % CLASSES.len()])
+    }
+}

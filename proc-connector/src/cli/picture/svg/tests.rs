@@ -1,0 +1,204 @@
+use roxmltree::{Document, Node};
+
+use super::super::forest::{Forest, Life};
+use super::super::samples::{HOSTILE, MS, a_loop, build, forest, process};
+use super::write;
+
+fn draw(forest: &Forest) -> String {
+    let mut output = Vec::new();
+    write(forest, "a <title>", &mut output).expect("memory");
+    String::from_utf8(output).expect("UTF-8")
+}
+
+fn number(node: Node<'_, '_>, attribute: &str) -> f64 {
+    node.attribute(attribute).expect(attribute).parse().expect("a number")
+}
+
+/// What is drawn for one process or for many.
+#[derive(Debug)]
+struct Bar {
+    x: f64,
+    end: f64,
+    y: f64,
+    class: String,
+    told: String,
+    label: Option<String>,
+    /// From where to where its text is, at most.
+    text: Option<(f64, f64)>,
+    arrows: usize,
+}
+
+fn bars(svg: &str) -> Vec<Bar> {
+    let document = Document::parse(svg).expect("well-formed XML");
+    let font = svg.split_once(".b{font-size:").and_then(|(_, rest)| rest.split_once("px"));
+    let font: f64 = font.expect("a size").0.parse().expect("a number");
+    let groups = document.root_element().children().filter(|node| node.has_tag_name("g"));
+    let bar = |group: Node<'_, '_>| {
+        let child = |name: &str| group.children().find(|node| node.has_tag_name(name));
+        let (rect, label) = (child("rect")?, child("text"));
+        let text = label.map(|label| {
+            let letters =
+                label.text().expect("letters").chars().map(|letter| {
+                    unicode_width::UnicodeWidthChar::width(letter).unwrap_or_default()
+                });
+            #[expect(clippy::cast_precision_loss, reason = "a few letters")]
+            // As the widest of the fonts that are asked for has it.
+            let (x, width) = (number(label, "x"), letters.sum::<usize>() as f64 * font * 0.602);
+            if label.attribute("text-anchor").is_some() { (x - width, x) } else { (x, x + width) }
+        });
+        Some(Bar {
+            x: number(rect, "x"),
+            end: number(rect, "x") + number(rect, "width"),
+            y: number(rect, "y"),
+            class: rect.attribute("class").expect("a class").to_owned(),
+            told: child("title")?.text().expect("something").to_owned(),
+            label: label.and_then(|label| label.text()).map(str::to_owned),
+            text,
+            arrows: group
+                .children()
+                .filter(|node| node.has_tag_name("path") && node.attribute("class") != Some("e"))
+                .count(),
+        })
+    };
+    groups.filter_map(bar).collect()
+}
+
+fn assert_apart(bars: &[Bar]) {
+    for (index, bar) in bars.iter().enumerate() {
+        assert!(bar.x >= 20.0 && bar.end <= 1260.01, "in the picture: {bar:?}");
+        for other in bars[index + 1..].iter().filter(|other| other.y == bar.y) {
+            let (first, second) = if bar.x < other.x { (bar, other) } else { (other, bar) };
+            assert!(first.end <= second.x + 0.02, "{first:?} and {second:?}");
+            let free = |(from, to): (f64, f64), bar: &Bar| to <= bar.x + 0.02 || from >= bar.end;
+            for (bar, other) in [(first, second), (second, first)] {
+                if let Some(text) = bar.text {
+                    assert!(free(text, other), "{bar:?} writes on {other:?}");
+                    assert!(other.text.is_none_or(|(from, to)| to <= text.0 || text.1 <= from));
+                }
+            }
+        }
+    }
+}
+
+fn told<'a>(bars: &'a [Bar], start: &str) -> &'a Bar {
+    bars.iter().find(|bar| bar.told.starts_with(start)).expect(start)
+}
+
+#[test]
+fn every_process_is_a_bar_from_its_start_to_its_end() {
+    let forest = build();
+    let bars = bars(&draw(&forest));
+    assert_eq!(bars.len(), 14);
+    for (index, life) in forest.lives.iter().enumerate() {
+        let bar = bars.iter().find(|bar| bar.told.contains(&format!("\npid {}", life.tgid)));
+        let bar = bar.expect("a bar");
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
+        let x = |ns: u64| 20.0 + 1240.0 * (ns - forest.begin_ns) as f64 / (374 * MS) as f64;
+        assert!((bar.x - x(forest.start(index))).abs() < 0.02, "{bar:?}");
+        assert!((bar.end - x(forest.end(index))).abs() < 1.0, "{bar:?}");
+        assert!(bar.told.starts_with(&*life.command()), "{bar:?}");
+        assert!(bar.told.contains(&life.outcome()), "{bar:?}");
+        assert_eq!(bar.class == "f", life.failed(), "{bar:?}");
+        assert_eq!(bar.arrows == 1, life.runs(), "{bar:?}");
+        if let Some(creator) = life.creator {
+            let above = format!("\npid {}", forest.lives[creator].tgid);
+            let above = bars.iter().find(|bar| bar.told.contains(&above)).expect("its creator");
+            assert!(above.y < bar.y, "{bar:?} is below {above:?}");
+        }
+    }
+    assert_apart(&bars);
+    assert_eq!(told(&bars, "make").label.as_deref(), Some("✗ make -j2 test"));
+    assert_eq!(told(&bars, "/usr/bin/ld").label.as_deref(), Some("ld -o test a.o b.o"));
+    let threads = told(&bars, "./test --threads");
+    assert!(threads.told.contains("4 more threads"), "{threads:?}");
+    assert!(threads.told.contains("from 250ms to 262ms: 12ms"), "{threads:?}");
+}
+
+#[test]
+fn a_loss_is_a_line_where_it_happened() {
+    let svg = draw(&build());
+    let document = Document::parse(&svg).expect("well-formed XML");
+    let line = document.descendants().find(|node| node.text() == Some("12 events lost here"));
+    let line = line.expect("a title").parent().expect("a group").last_element_child();
+    let path = line.and_then(|line| line.attribute("d")).expect("a path");
+    // 200 of 374 ms.
+    assert!(path.starts_with("M683.1 "), "{path}");
+}
+
+#[test]
+fn a_long_loop_is_one_bar_with_its_failures() {
+    let svg = draw(&a_loop(5_000));
+    let bars = bars(&svg);
+    assert_eq!(bars.len(), 2);
+    assert_apart(&bars);
+    let many = told(&bars, "5000 processes, 7 failed");
+    assert!(many.told.contains("\n5000 × true"), "{many:?}");
+    assert_eq!(many.label.as_deref(), Some("5000 × true"));
+    assert_eq!(svg.matches("class=\"x\"").count() - 1, 7, "lines, besides the legend's");
+    assert!(svg.len() < 5_000, "{}", svg.len());
+}
+
+#[test]
+fn many_at_once_are_all_there_and_the_file_is_no_larger_than_it_has_to_be() {
+    let mut lives = vec![process(None, 1, "make -j", 0, 1_000_000)];
+    for n in 0..5_000 {
+        let start = 1_000 + u64::from(n) * 150;
+        let life = process(0, 10 + n, "cc -c a_file_with_a_long_name.c", start, start + 60_000);
+        lives.push(life);
+    }
+    let svg = draw(&forest(lives));
+    let bars = bars(&svg);
+    assert_eq!(bars.len(), 5_001);
+    assert_apart(&bars);
+    let lanes: std::collections::BTreeSet<String> =
+        bars.iter().map(|bar| bar.y.to_string()).collect();
+    // 400 at a time, below one.
+    assert!((400..=403).contains(&lanes.len()), "{}", lanes.len());
+    assert!(svg.len() < 3_000_000, "{}", svg.len());
+}
+
+#[test]
+fn a_hundred_thousand_do_not_make_it_larger() {
+    let mut lives = vec![process(None, 1, "make -j", 0, 10_000_000)];
+    // In 100 lanes, each of which has a bar at every seven pixels.
+    for n in 0..100_000_u32 {
+        let start = u64::from(n / 100) * 10_000 + u64::from(n % 100);
+        lives.push(process(0, 10 + n, "cc", start, start + 9_800));
+    }
+    let svg = draw(&forest(lives));
+    assert!(bars(&svg).len() <= 20_001);
+    assert!(svg.len() < 10_000_000, "{}", svg.len());
+}
+
+#[test]
+fn what_finds_no_room_is_told() {
+    let lives = (0..1_007).map(|n| process(None, 10 + n, "sleep 1", 0, 1_000_000)).collect();
+    let svg = draw(&forest(lives));
+    assert_eq!(bars(&svg).len(), 1_000);
+    assert!(svg.contains("1007 processes, 0 failed, 1.0s; 7 found no room here"), "{svg}");
+}
+
+#[test]
+fn nothing_and_moments_can_be_drawn() {
+    assert!(bars(&draw(&Forest::default())).is_empty());
+    let moment = bars(&draw(&forest(vec![process(None, 7, "true", 0, 0)])));
+    assert_eq!(moment.len(), 1);
+    let before = Life { tgid: 7, ..Life::default() };
+    let before = bars(&draw(&forest(vec![before])));
+    assert_eq!(before[0].arrows, 2);
+    assert!(before[0].told.contains("from before on"), "{before:?}");
+}
+
+#[test]
+fn hostile_names_are_text() {
+    let lives: Vec<Life> =
+        HOSTILE.iter().map(|name| process(None, 1, name, 0, 900).ending(9)).collect();
+    let svg = draw(&forest(lives));
+    let bars = bars(&svg);
+    assert_eq!(bars.len(), HOSTILE.len());
+    assert_apart(&bars);
+    let document = Document::parse(&svg).expect("well-formed XML");
+    assert!(!document.descendants().any(|node| node.has_tag_name("script")));
+    told(&bars, HOSTILE[0]);
+    told(&bars, HOSTILE[1]);
+}

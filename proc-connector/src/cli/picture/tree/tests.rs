@@ -1,0 +1,184 @@
+use super::super::forest::{Forest, Life};
+use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, process};
+use super::{Look, cut, write};
+
+/// The tree without colours.
+fn text(forest: &Forest, look: Look) -> String {
+    anstream::adapter::strip_str(&styled(forest, look)).to_string()
+}
+
+fn styled(forest: &Forest, look: Look) -> String {
+    let mut output = Vec::new();
+    write(forest, look, &mut output).expect("memory");
+    String::from_utf8(output).expect("UTF-8")
+}
+
+fn narrow(width: usize) -> Look {
+    Look { width: Some(width), full: false }
+}
+
+const FULL: Look = Look { width: None, full: true };
+
+#[test]
+fn a_build_is_a_tree_with_times_and_ends() {
+    let expected = "
+PID   TIME    END            COMMAND
+100  374ms  ✗ exit 2         make -j2 test  was nice
+101   56ms    exit 0         ├─ cc -MM a.c b.c
+102  217ms    exit 0         ├─ sh -c 'cc -c a.c'
+104  181ms    exit 0         │  └─ cc -c a.c
+106  174ms    exit 0         │     └─ /usr/libexec/cc1 -quiet -o /tmp/a.s a.c
+103  118ms    exit 0         ├─ cc -c b.c
+105  109ms    exit 0         │  └─ /usr/libexec/cc1 -quiet -o /tmp/b.s b.c
+110   12ms    exit 0         ├─ ./test --threads  +4 threads
+107   57ms    exit 0         ├─ cc -o test a.o b.o
+108   51ms    exit 0         │  └─ /usr/bin/ld -o test a.o b.o
+109  3.0ms    exit 0         ├─ (sh)
+111  2.5ms  ✗ SIGSEGV, core  ├─ ./test --crash
+112  400µs  ✗ exit 1         ├─ ./test --fail
+113   20ms    running        └─ ./server --port 8080
+";
+    assert_eq!(text(&build(), Look::default()), expected[1..]);
+}
+
+#[test]
+fn commands_are_cut_to_the_width() {
+    let expected = "
+PID   TIME    END            COMMAND
+100  374ms  ✗ exit 2         make -j2 test  was nice
+101   56ms    exit 0         ├─ cc -MM a.c b.c
+102  217ms    exit 0         ├─ sh -c 'cc -c a.c'
+104  181ms    exit 0         │  └─ cc -c a.c
+106  174ms    exit 0         │     └─ cc1 -quiet -o /tmp/…
+103  118ms    exit 0         ├─ cc -c b.c
+105  109ms    exit 0         │  └─ cc1 -quiet -o /tmp/b.s…
+110   12ms    exit 0         ├─ ./test --threads  +4 threads
+107   57ms    exit 0         ├─ cc -o test a.o b.o
+108   51ms    exit 0         │  └─ ld -o test a.o b.o
+109  3.0ms    exit 0         ├─ (sh)
+111  2.5ms  ✗ SIGSEGV, core  ├─ ./test --crash
+112  400µs  ✗ exit 1         ├─ ./test --fail
+113   20ms    running        └─ ./server --port 8080
+";
+    assert_eq!(text(&build(), narrow(58)), expected[1..]);
+}
+
+#[test]
+fn failures_are_red() {
+    let styled = styled(&build(), Look::default());
+    for line in styled.lines().skip(1) {
+        assert_eq!(line.contains('✗'), line.starts_with("\u{1b}[31m"), "{line:?}");
+    }
+}
+
+#[test]
+fn a_long_loop_is_a_few_lines() {
+    let expected = "
+   PID   TIME    END     COMMAND
+   100   2.1s    exit 0  sh -c 'a loop'
+1997 ×  756µs    exit 0  ├─ /bin/true  each 612µs to 911µs
+   451  662µs  ✗ exit 1  ├─ /bin/true
+  1151  762µs  ✗ exit 1  ├─ /bin/true
+  1851  862µs  ✗ exit 1  └─ /bin/true
+";
+    assert_eq!(text(&a_loop(2_000), Look::default()), expected[1..]);
+    assert_eq!(text(&a_loop(2_000), FULL).lines().count(), 2_002);
+}
+
+#[test]
+fn what_equal_ones_made_is_put_together_below_them() {
+    let mut lives = vec![process(None, 1, "sh", 0, 100_000)];
+    for n in 0..1_000 {
+        let place = lives.len();
+        let start = u64::from(n) * 100;
+        lives.push(process(0, 1_000 + n, "sh -c x", start, start + 80));
+        lives.push(process(place, 3_000 + n, "true", start + 10, start + 20));
+        lives.push(process(place, 5_000 + n, "false", start + 30, start + 40).ending(1 << 8));
+    }
+    let expected = "
+   PID   TIME    END     COMMAND
+     1  100ms    exit 0  sh
+1000 ×   80µs    exit 0  └─ sh -c x  each 80µs to 80µs
+1000 ×   10µs    exit 0     ├─ true  each 10µs to 10µs
+1000 ×   10µs  ✗ exit 1     └─ false  each 10µs to 10µs
+";
+    assert_eq!(text(&forest(lives), Look::default()), expected[1..]);
+}
+
+#[test]
+fn a_crowd_that_differs_in_its_arguments_is_put_together_by_name() {
+    let lives = |count: u32| {
+        let mut lives = vec![process(None, 1, "make", 0, 10_000)];
+        lives.extend((0..count).map(|n| process(0, 100 + n, &format!("/bin/expr {n} + 1"), 5, 9)));
+        lives.push(process(0, 9_000, "ls -l", 8_000, 9_000));
+        forest(lives)
+    };
+    // As many as one can look through.
+    assert_eq!(text(&lives(39), Look::default()).lines().count(), 42);
+    let expected = "
+   PID   TIME    END     COMMAND
+     1   10ms    exit 0  make
+2000 ×  4.0µs    exit 0  ├─ expr …  each 4.0µs to 4.0µs
+  9000  1.0ms    exit 0  └─ ls -l
+";
+    assert_eq!(text(&lives(2_000), Look::default()), expected[1..]);
+}
+
+#[test]
+fn nothing_is_no_lines() {
+    assert_eq!(text(&Forest::default(), Look::default()), "");
+}
+
+#[test]
+fn an_end_that_nobody_saw_is_no_success() {
+    let life = Life { status: None, ..process(None, 7, "sleep 1", 0, 5) };
+    let unknown = Life { tgid: 8, end_ns: Some(BEGIN), ..Life::default() };
+    let expected = "
+PID   TIME    END     COMMAND
+  7  5.0µs    unseen  sleep 1
+  8    0ns    unseen  ?
+";
+    assert_eq!(text(&forest(vec![life, unknown]), Look::default()), expected[1..]);
+}
+
+#[test]
+fn a_tree_deeper_than_the_terminal_is_wide_keeps_its_lines_short() {
+    let depth: u32 = 5_000;
+    let place = |n: u32| n.checked_sub(1).map(|n| n as usize);
+    let lives = (0..depth).map(|n| process(place(n), 1 + n, &format!("sh {n}"), 0, 9)).collect();
+    let text = text(&forest(lives), narrow(80));
+    assert_eq!(text.lines().count(), 5_001);
+    for line in text.lines() {
+        assert!(line.chars().count() <= 80, "{line}");
+    }
+    assert!(text.lines().nth(3).expect("a line").ends_with("   └─ sh 2"), "{text}");
+    assert!(text.trim_end().ends_with("└─ sh 4999"));
+}
+
+#[test]
+fn names_cannot_break_lines() {
+    let lives = HOSTILE.iter().map(|name| {
+        let name = super::super::super::names::printable(name.as_bytes());
+        process(None, 1, &name, 0, 5)
+    });
+    let lives: Vec<Life> = lives.collect();
+    let text = text(&forest(lives), narrow(60));
+    assert_eq!(text.lines().count(), 1 + HOSTILE.len());
+    assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()), "{text:?}");
+}
+
+#[test]
+fn wide_letters_count_twice() {
+    for (text, room, kept) in [
+        ("abcdef", 6, "abcdef"),
+        ("abcdef", 5, "abcd…"),
+        ("日本語", 6, "日本語"),
+        ("日本語", 5, "日本…"),
+        ("日本語", 4, "日…"),
+        ("e\u{301}e\u{301}e\u{301}", 3, "e\u{301}e\u{301}e\u{301}"),
+        ("ab cdef", 4, "ab…"),
+        ("abc", 0, "…"),
+    ] {
+        assert_eq!(cut(text, room), kept, "{room}");
+    }
+}

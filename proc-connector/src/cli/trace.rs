@@ -1,0 +1,188 @@
+//! `trace`: the processes of one command, from its start to its end.
+
+mod command;
+
+use std::io::{self, Write};
+use std::process::{self, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use proc_connector::process::ProcessTable;
+use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallClock};
+
+use self::command::Running;
+use super::Failure;
+use super::listen::Transport;
+use super::picture::{Files, Follower, Forest, Look, Target, span, word, write_tree};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Draw to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
+    /// of these processes as `watch --json` writes them (.jsonl). May be given more than once.
+    #[arg(short, long, value_name = "FILE", value_parser = target())]
+    output: Vec<Target>,
+
+    /// Print no tree.
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Give every process a line of its own, and every line its full length.
+    #[arg(long)]
+    full: bool,
+
+    /// How events get here.
+    #[arg(long, value_enum, default_value_t)]
+    transport: Transport,
+
+    /// Receive buffer, as the number of events it holds.
+    #[arg(long, value_name = "EVENTS")]
+    buffer: Option<usize>,
+
+    /// The command, and its arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    command: Vec<std::ffi::OsString>,
+}
+
+/// How the command line reads the name of a file.
+pub(super) fn target() -> impl clap::builder::TypedValueParser<Value = Target> {
+    use clap::builder::TypedValueParser as _;
+    clap::builder::PathBufValueParser::new().try_map(Target::of)
+}
+
+/// How long after the command's end its last events may come: the kernel sends an exit after it has
+/// told the parent (`do_exit` in kernel/exit.c).
+const LATE: Duration = Duration::from_millis(500);
+/// The same for its descendants, of which some may simply go on.
+const LATE_OTHERS: Duration = Duration::from_millis(20);
+
+/// Columns for whoever reads the tree elsewhere than on a terminal.
+const NO_TERMINAL: usize = 120;
+
+pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut events = open(args)?;
+    let mut files = Files::open(&args.output)?;
+    // After the connector, and before there is anything to follow.
+    let table = ProcessTable::new()?;
+    let (running, root) = Running::start(&args.command, events.shutdown_handle())?;
+    files.begin()?;
+    let mut trace = Trace { follower: Follower::of_child(table, root, process::id()), files };
+    let followed = trace.until_shutdown(&mut events);
+    // Whatever became of the trace, nobody else waits for the command.
+    let status = running.wait()?;
+    followed.and_then(|()| trace.drain(&mut events))?;
+    trace.follower.first_ended(Some(status));
+    let title = title(&args.command);
+    let forest = trace.follower.into_forest();
+    tell(args, &forest);
+    trace.files.finish(&forest, &title)?;
+    let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
+    Ok(code.unwrap_or(1).into())
+}
+
+/// Opens a connector for what makes up a tree; for raw events, for all of them.
+fn open(args: &Args) -> Result<ProcConnector, Failure> {
+    let filter = if args.output.iter().any(Target::is_lines) {
+        Filter::default()
+    } else {
+        Filter::new(EventMask::FORK | EventMask::EXEC | EventMask::EXIT | EventMask::COMM)
+    };
+    let mut builder = ProcConnector::builder().filter(filter).context(true);
+    if let Some(events) = args.buffer {
+        builder = builder.receive_buffer_events(events);
+    }
+    Ok(builder.transport(args.transport.into()).open()?)
+}
+
+struct Trace {
+    follower: Follower,
+    files: Files,
+}
+
+impl Trace {
+    fn until_shutdown(&mut self, events: &mut ProcConnector) -> Result<(), Failure> {
+        loop {
+            let batch = match self.follower.rescan_in() {
+                Some(time) => events.recv_batch_timeout(time),
+                None => events.recv_batch(),
+            };
+            let batch = match batch {
+                Err(Error::Shutdown) => return Ok(()),
+                batch => batch?,
+            };
+            self.take(batch)?;
+            self.follower.rescan_if_due(false);
+        }
+    }
+
+    /// Takes what is there after the command's end, and what comes late.
+    fn drain(&mut self, events: &mut ProcConnector) -> Result<(), Failure> {
+        let ended = Instant::now();
+        loop {
+            let batch = events.recv_batch_timeout(Duration::ZERO)?;
+            if self.take(batch)? > 0 {
+                continue;
+            }
+            let enough = match self.follower.ended() {
+                (true, true) => Duration::ZERO,
+                (true, false) => LATE_OTHERS,
+                (false, _) => LATE,
+            };
+            if ended.elapsed() >= enough {
+                break;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.follower.rescan_if_due(true);
+        Ok(())
+    }
+
+    /// How many there were.
+    fn take<'a>(&mut self, batch: impl Iterator<Item = Received<'a>>) -> Result<usize, Failure> {
+        let clock = WallClock::new();
+        let mut count = 0;
+        for received in batch {
+            count += 1;
+            if !self.follower.take(&received) {
+                continue;
+            }
+            let time = match &received {
+                Received::Event(event) => clock.time(event.timestamp_ns()),
+                Received::Lost(_) => SystemTime::now(),
+            };
+            self.files.take(&received, Some(time))?;
+        }
+        Ok(count)
+    }
+}
+
+/// The command as a title.
+fn title(command: &[std::ffi::OsString]) -> String {
+    let words: Vec<String> = command.iter().map(|part| word(part.as_encoded_bytes())).collect();
+    words.join(" ")
+}
+
+/// The tree and its sum on standard error: standard output is the command's.
+fn tell(args: &Args, forest: &Forest) {
+    let mut output = anstream::stderr().lock();
+    let totals = forest.totals();
+    let mut tell = || -> io::Result<()> {
+        if !args.quiet {
+            let terminal = terminal_size::terminal_size_of(io::stderr());
+            let width = terminal.map_or(NO_TERMINAL, |(width, _)| width.0.into());
+            let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
+            write_tree(forest, look, &mut output)?;
+            let length = span(forest.end_ns.saturating_sub(forest.begin_ns));
+            writeln!(output, "{totals}, {length}")?;
+        }
+        if !forest.losses.is_empty() {
+            writeln!(
+                output,
+                "proc-connector: events were lost, so processes and ends may be missing here; a \
+                 larger --buffer holds more",
+            )?;
+        }
+        Ok(())
+    };
+    // The terminal may be gone by now, which is no reason to fail.
+    let _ = tell();
+}

@@ -1,0 +1,571 @@
+//! `trace`, and pictures of recordings, run as their users do.
+
+mod captures;
+mod common;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitCode, Output, Stdio};
+
+use captures::{DEMO, demo_events};
+use common::actor::command;
+use common::wire::{EXEC, EXIT, FORK};
+use common::{named, transport};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::waitpid;
+use nix::unistd::{ForkResult, Pid, fork, getppid, setsid};
+use proc_connector::Transport;
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        a_file_of_another_kind_is_bad_usage,
+        a_recording_becomes_a_timeline,
+        a_recording_becomes_trace_events,
+        a_recording_becomes_lines,
+        a_file_that_cannot_be_written_is_named,
+    ];
+    let live = named![
+        the_status_is_the_commands,
+        what_cannot_be_run_has_the_status_that_shells_give,
+        input_and_outputs_are_the_commands,
+        the_tree_has_every_process_once,
+        orphans_are_below_who_made_them,
+        what_goes_on_is_shown_to,
+        ctrl_c_is_for_the_command,
+        a_request_to_end_is_passed_on,
+        what_was_ignored_stays_ignored,
+        files_are_written_without_a_tree,
+        a_loop_is_a_line,
+        a_loss_is_told,
+        a_file_stays_as_it_is_where_nothing_can_be_run,
+    ];
+    let acts = named![
+        exit_0,
+        exit_3,
+        die_by_9,
+        family,
+        make_orphan,
+        leave_one_behind,
+        pause_for_ever,
+        exit_4_on_sigterm,
+        tell_whether_hangups_are_ignored,
+        loop_of_20,
+        echo,
+        overrun_the_tracer,
+        pause,
+    ];
+    common::main_with(&acts, &everywhere, &live)
+}
+
+fn exit_0() {}
+
+fn exit_3() {
+    std::process::exit(3)
+}
+
+fn die_by_9() {
+    raise(Signal::SIGKILL).expect("a signal");
+}
+
+/// Two children: one with a child of its own that fails, one that is killed. Says who they are.
+fn family() {
+    let mut killed = command("die_by_9").spawn().expect("a child");
+    let killed_pid = killed.id();
+    killed.wait().expect("its end");
+    let child = forked(|| {
+        let mut failing = command("exit_3").spawn().expect("a child");
+        println!("failing {}", failing.id());
+        failing.wait().expect("its end");
+    });
+    println!("own {}", std::process::id());
+    println!("killed {killed_pid}");
+    println!("child {child}");
+    std::process::exit(7)
+}
+
+/// Runs something in a fork, waits for that, and gives its id.
+fn forked(run: impl FnOnce()) -> Pid {
+    let child = spawn_fork(run);
+    waitpid(child, None).expect("its end");
+    child
+}
+
+fn spawn_fork(run: impl FnOnce()) -> Pid {
+    #[allow(unsafe_code, reason = "it is the act's only thread")]
+    // SAFETY: no other thread holds anything that the child could wait for.
+    match unsafe { fork() }.expect("a child") {
+        ForkResult::Parent { child } => child,
+        ForkResult::Child => {
+            run();
+            std::process::exit(0)
+        }
+    }
+}
+
+/// A grandchild in a session of its own, whose parent ends before it does something.
+fn make_orphan() {
+    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let middle = spawn_fork(|| {
+        let middle = Pid::this();
+        spawn_fork(|| {
+            setsid().expect("a session");
+            while getppid() == middle {
+                std::thread::yield_now();
+            }
+            let mut failing = command("exit_3").spawn().expect("a child");
+            println!("orphan {}", std::process::id());
+            println!("failing {}", failing.id());
+            failing.wait().expect("its end");
+            drop(writer);
+        });
+    });
+    waitpid(middle, None).expect("its end");
+    println!("middle {middle}");
+    // Ended when nobody has the other end any more, this process included.
+    drop_writer_and_wait(reader);
+}
+
+fn drop_writer_and_wait(mut reader: impl Read) {
+    let _ = reader.read(&mut [0]);
+}
+
+fn leave_one_behind() {
+    let child = command("pause_for_ever").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    println!("left {}", child.expect("a child").id());
+}
+
+fn pause_for_ever() {
+    println!("ready {}", std::process::id());
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+fn exit_4_on_sigterm() {
+    let mut signals = signal_hook::iterator::Signals::new([15]).expect("signals");
+    println!("ready {}", std::process::id());
+    signals.forever().next();
+    std::process::exit(4)
+}
+
+fn tell_whether_hangups_are_ignored() {
+    let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line");
+    let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a number");
+    println!("ignored {}", ignored & 1);
+}
+
+fn loop_of_20() {
+    for _ in 0..20 {
+        command("exit_0").spawn().expect("a child").wait().expect("its end");
+    }
+}
+
+fn echo() {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).expect("a line");
+    print!("{line}");
+    eprint!("error: {line}");
+}
+
+/// More than it has room for, while it does nothing; a child is made in the middle of that.
+fn overrun_the_tracer() {
+    kill(getppid(), Signal::SIGSTOP).expect("a parent");
+    common::load::threads(1_000);
+    let mut child = command("pause").stdin(Stdio::piped()).spawn().expect("a child");
+    kill(getppid(), Signal::SIGCONT).expect("a parent");
+    println!("child {}", child.id());
+    // Time for a look at `/proc`.
+    std::thread::sleep(std::time::Duration::from_millis(500));
+    drop(child.stdin.take());
+    child.wait().expect("its end");
+}
+
+fn pause() {
+    let _ = std::io::stdin().read(&mut [0]);
+}
+
+/// The program, about to trace an act.
+fn trace(options: &[&str], act: &str) -> Command {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
+    let transport = match transport() {
+        Transport::Ring => "ring",
+        _ => "socket",
+    };
+    program.args(["trace", "--transport", transport]).args(options).arg("--");
+    let act = command(act);
+    program.arg(act.get_program());
+    for (key, value) in act.get_envs() {
+        program.env(key, value.expect("a value"));
+    }
+    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    program
+}
+
+fn run(options: &[&str], act: &str) -> Output {
+    trace(options, act).output().expect("the program runs")
+}
+
+fn program(arguments: &[&str]) -> Output {
+    let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
+    program.args(arguments).stdin(Stdio::null()).output().expect("the program runs")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// What an act said: names and process ids.
+fn said(output: &[u8]) -> BTreeMap<&str, u32> {
+    text(output)
+        .lines()
+        .map(|line| line.split_once(' ').expect("a name and a number"))
+        .map(|(name, number)| (name, number.parse().expect("a number")))
+        .collect()
+}
+
+/// The one line of a tree that is about a process.
+fn line_of(tree: &str, pid: u32) -> &str {
+    let pid = pid.to_string();
+    let mut lines = tree.lines().filter(|line| line.split_whitespace().next() == Some(&pid));
+    let line = lines.next().unwrap_or_else(|| panic!("no {pid} in {tree}"));
+    assert_eq!(lines.next(), None, "twice in {tree}");
+    line
+}
+
+/// How far to the right the command is.
+fn depth(line: &str) -> usize {
+    let before = line.split(['├', '└']).next().expect("a text");
+    if before.len() == line.len() { 0 } else { before.chars().count() }
+}
+
+/// A folder for one test, gone with it.
+struct Scratch(PathBuf);
+
+impl Scratch {
+    fn new(name: &str) -> Self {
+        let name = format!("proc-connector-{}-{name}", std::process::id());
+        let folder = std::env::temp_dir().join(name);
+        fs::create_dir_all(&folder).expect("room for it");
+        Self(folder)
+    }
+
+    fn file(&self, name: &str) -> String {
+        self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn a_file_of_another_kind_is_bad_usage() {
+    for arguments in
+        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "picture"]]
+    {
+        let output = program(arguments);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        for name in [".svg", ".json", ".jsonl"] {
+            assert!(text(&output.stderr).contains(name), "{}", text(&output.stderr));
+        }
+    }
+    assert_eq!(program(&["trace"]).status.code(), Some(2));
+    let both = ["replay", "--demo", "--json", "-o", "x.svg"];
+    assert_eq!(program(&both).status.code(), Some(2));
+}
+
+/// The processes of the demo, and the wait status of each, from its bytes.
+fn demo_processes() -> BTreeMap<u32, u32> {
+    let events = demo_events();
+    let forks =
+        events.iter().filter(|event| event.what == FORK && event.words[2] == event.words[3]);
+    let exits =
+        events.iter().filter(|event| event.what == EXIT && event.words[0] == event.words[1]);
+    let statuses: BTreeMap<u32, u32> = exits.map(|exit| (exit.words[0], exit.words[2])).collect();
+    forks.map(|fork| fork.words[2]).map(|pid| (pid, statuses[&pid])).collect()
+}
+
+fn a_recording_becomes_a_timeline() {
+    let scratch = Scratch::new("timeline");
+    let file = scratch.file("demo.svg");
+    let output = program(&["replay", "--demo", "-o", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(output.stdout.is_empty());
+    assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
+    let svg = fs::read_to_string(&file).expect("a file");
+    let document = roxmltree::Document::parse(&svg).expect("XML");
+    let titles: Vec<&str> = document
+        .descendants()
+        .filter(|node| node.has_tag_name("title"))
+        .filter_map(|node| node.text())
+        .collect();
+    let processes = demo_processes();
+    // Each is there, on its own or in a bundle of some that were too short.
+    let alone = titles.iter().filter(|title| title.contains("\npid ")).count();
+    let bundled = titles.iter().filter_map(|title| title.split_once(" processes"));
+    let bundled: usize = bundled.filter_map(|(count, _)| count.parse::<usize>().ok()).sum();
+    assert_eq!(alone + bundled, processes.len());
+    let failed = processes.values().filter(|&&status| status != 0).count();
+    let sum = format!(">{} processes, {failed} failed, ", processes.len());
+    assert!(svg.contains(&sum), "{sum}");
+}
+
+fn a_recording_becomes_trace_events() {
+    let scratch = Scratch::new("events");
+    let file = scratch.file("demo.json");
+    fs::write(&file, "x".repeat(100_000)).expect("room for it");
+    let recording = scratch.file("demo.pcapng");
+    fs::write(&recording, DEMO).expect("room for it");
+    assert_eq!(program(&["replay", &recording, "-o", &file]).status.code(), Some(0));
+    let trace: Value = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
+    let events = trace["traceEvents"].as_array().expect("a list");
+    let found: BTreeMap<u32, u32> = events
+        .iter()
+        .filter(|event| event["ph"] == "X")
+        .map(|event| {
+            let args = &event["args"];
+            let number = |key: &str| args[key].as_u64().map(|n| u32::try_from(n).expect("32 bits"));
+            let status = number("exit_code").map(|code| code << 8).or_else(|| number("signal"));
+            (number("pid").expect("a number"), status.expect("an end"))
+        })
+        .collect();
+    let without_core = |(pid, status): (u32, u32)| (pid, status & !0x80);
+    assert_eq!(found, demo_processes().into_iter().map(without_core).collect());
+    let execs = events.iter().filter(|event| event["name"] == "exec").count();
+    assert_eq!(execs, demo_events().iter().filter(|event| event.what == EXEC).count());
+}
+
+fn a_recording_becomes_lines() {
+    let scratch = Scratch::new("lines");
+    let file = scratch.file("demo.jsonl");
+    assert_eq!(program(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
+    let lines = program(&["replay", "--demo", "--json"]);
+    assert_eq!(fs::read(&file).expect("a file"), lines.stdout);
+    assert_eq!(text(&lines.stdout).lines().count(), 74);
+}
+
+fn a_file_that_cannot_be_written_is_named() {
+    let output = program(&["replay", "--demo", "-o", "/nowhere/x.svg"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
+}
+
+fn the_status_is_the_commands() {
+    for (act, status, end) in
+        [("exit_0", 0, "  exit 0 "), ("exit_3", 3, "✗ exit 3 "), ("die_by_9", 137, "✗ SIGKILL ")]
+    {
+        let output = run(&[], act);
+        assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
+        let tree = text(&output.stderr);
+        assert!(tree.lines().nth(1).expect("a line").contains(end), "{tree}");
+        let failed = u32::from(status != 0);
+        let sum = format!("1 process, {failed} failed, ");
+        assert!(tree.lines().last().expect("a line").starts_with(&sum), "{tree}");
+    }
+}
+
+fn what_cannot_be_run_has_the_status_that_shells_give() {
+    let scratch = Scratch::new("unrunnable");
+    let plain = scratch.file("plain");
+    fs::write(&plain, "no program").expect("room for it");
+    for (name, status) in [("no-such-program-anywhere", 127), (&*plain, 126)] {
+        let output = program(&["trace", "--", name]);
+        assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
+        let error = format!("proc-connector: cannot run {name}: ");
+        assert!(text(&output.stderr).starts_with(&error), "{}", text(&output.stderr));
+    }
+}
+
+fn input_and_outputs_are_the_commands() {
+    let mut child = trace(&["--quiet"], "echo").stdin(Stdio::piped()).spawn().expect("it runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    std::io::Write::write_all(&mut stdin, b"hello\n").expect("it reads");
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!((text(&output.stdout), text(&output.stderr)), ("hello\n", "error: hello\n"));
+}
+
+fn the_tree_has_every_process_once() {
+    let output = run(&[], "family");
+    assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
+    let (tree, said) = (text(&output.stderr), said(&output.stdout));
+    let [own, killed, child, failing] =
+        ["own", "killed", "child", "failing"].map(|name| line_of(tree, said[name]));
+    assert!(own.contains("✗ exit 7 "), "{tree}");
+    assert!(killed.contains("✗ SIGKILL "), "{tree}");
+    assert!(child.contains("  exit 0 "), "{tree}");
+    assert!(failing.contains("✗ exit 3 "), "{tree}");
+    assert_eq!(depth(own), 0, "{tree}");
+    assert!(depth(killed) > 0 && depth(killed) == depth(child), "{tree}");
+    assert_eq!(depth(failing), depth(child) + 3, "{tree}");
+    // It never ran a program of its own.
+    assert!(child.ends_with(')'), "{tree}");
+    let sum = tree.lines().last().expect("a line");
+    assert!(sum.starts_with("4 processes, 3 failed, "), "{tree}");
+    assert_eq!(tree.lines().count(), 6, "{tree}");
+}
+
+fn orphans_are_below_who_made_them() {
+    let output = run(&[], "make_orphan");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let (tree, said) = (text(&output.stderr), said(&output.stdout));
+    let [middle, orphan, failing] =
+        ["middle", "orphan", "failing"].map(|name| line_of(tree, said[name]));
+    assert!(0 < depth(middle) && depth(middle) < depth(orphan), "{tree}");
+    assert!(depth(orphan) < depth(failing), "{tree}");
+    assert!(failing.contains("✗ exit 3 "), "{tree}");
+}
+
+fn what_goes_on_is_shown_to() {
+    let mut child = trace(&[], "leave_one_behind").stdin(Stdio::piped()).spawn().expect("it runs");
+    let stdin = child.stdin.take();
+    let output = child.wait_with_output().expect("its end");
+    // Which ends it.
+    drop(stdin);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let (tree, said) = (text(&output.stderr), said(&output.stdout));
+    assert!(line_of(tree, said["left"]).contains(" running "), "{tree}");
+    assert!(tree.contains("2 processes, 0 failed, 1 still running"), "{tree}");
+}
+
+/// A trace of something that waits, and what that said of itself.
+fn waiting(mut trace: Command) -> (Child, Pid) {
+    let mut child = trace.stdin(Stdio::piped()).spawn().expect("the program runs");
+    let mut line = String::new();
+    let stdout = child.stdout.take().expect("a pipe");
+    BufReader::new(stdout).read_line(&mut line).expect("a line");
+    let pid = line.trim().strip_prefix("ready ").expect("a number").parse().expect("a number");
+    (child, Pid::from_raw(pid))
+}
+
+fn ctrl_c_is_for_the_command() {
+    let mut trace = trace(&[], "pause_for_ever");
+    // As a terminal does: to all of a process group.
+    let (child, command) = waiting(trace_in_group(&mut trace));
+    let group = Pid::from_raw(-i32::try_from(child.id()).expect("a pid"));
+    kill(group, Signal::SIGINT).expect("a group");
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
+    let tree = text(&output.stderr);
+    let pid = u32::try_from(command.as_raw()).expect("a pid");
+    assert!(line_of(tree, pid).contains("✗ SIGINT "), "{tree}");
+}
+
+fn trace_in_group(trace: &mut Command) -> Command {
+    trace.process_group(0);
+    std::mem::replace(trace, Command::new("true"))
+}
+
+fn a_request_to_end_is_passed_on() {
+    let (child, command) = waiting(trace(&[], "exit_4_on_sigterm"));
+    let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
+    // It may not have got as far as to pass it on.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    kill(pid, Signal::SIGTERM).expect("a child that runs");
+    let output = child.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
+    let pid = u32::try_from(command.as_raw()).expect("a pid");
+    assert!(line_of(text(&output.stderr), pid).contains("✗ exit 4 "));
+}
+
+fn what_was_ignored_stays_ignored() {
+    let own = run(&["--quiet"], "tell_whether_hangups_are_ignored");
+    assert_eq!(said(&own.stdout)["ignored"], 0);
+    let traced = trace(&["--quiet"], "tell_whether_hangups_are_ignored");
+    let words = std::iter::once(traced.get_program()).chain(traced.get_args());
+    let mut nohup = Command::new("nohup");
+    nohup.args(words).envs(traced.get_envs().filter_map(|(key, value)| Some((key, value?))));
+    match nohup.stdin(Stdio::null()).output() {
+        Ok(output) => assert_eq!(said(&output.stdout)["ignored"], 1, "{output:?}"),
+        Err(error) => common::skip(&format!("needs nohup: {error}")),
+    }
+}
+
+fn files_are_written_without_a_tree() {
+    let scratch = Scratch::new("files");
+    let names = ["x.svg", "x.json", "x.jsonl"].map(|name| scratch.file(name));
+    let options = ["--quiet", "-o", &names[0], "-o", &names[1], "-o", &names[2]];
+    let output = run(&options, "family");
+    assert_eq!(output.status.code(), Some(7));
+    assert_eq!(text(&output.stderr), "");
+    let said = said(&output.stdout);
+    let pids: Vec<u32> = said.values().copied().collect();
+    let [svg, trace, lines] = names.map(|name| fs::read_to_string(name).expect("a file"));
+    roxmltree::Document::parse(&svg).expect("XML");
+    let trace: Value = serde_json::from_str(&trace).expect("JSON");
+    let processes = trace["traceEvents"].as_array().expect("a list").iter();
+    let mut traced: Vec<u64> = processes
+        .filter(|event| event["ph"] == "X")
+        .map(|event| event["args"]["pid"].as_u64().expect("a number"))
+        .collect();
+    traced.sort_unstable();
+    let mut expected: Vec<u64> = pids.iter().map(|&pid| pid.into()).collect();
+    expected.sort_unstable();
+    assert_eq!(traced, expected);
+    // Each began, and ended, and nobody else is there.
+    let mut ends: BTreeMap<u64, [u32; 2]> = BTreeMap::new();
+    for line in lines.lines() {
+        let event: Value = serde_json::from_str(line).expect("JSON");
+        let of = |key: &str| event[key].as_u64();
+        let (pid, which) = match event["event"].as_str().expect("a kind") {
+            "fork" => (of("child_tgid"), Some(0)),
+            "exit" => (of("tgid"), Some(1)),
+            _ => (of("tgid"), None),
+        };
+        let counts = ends.entry(pid.expect("a number")).or_default();
+        if let Some(which) = which {
+            counts[which] += 1;
+        }
+    }
+    assert_eq!(ends.keys().copied().collect::<Vec<_>>(), expected);
+    assert!(ends.values().all(|counts| *counts == [1, 1]), "{ends:?}");
+}
+
+fn a_loop_is_a_line() {
+    let output = run(&[], "loop_of_20");
+    let tree = text(&output.stderr);
+    assert!(tree.contains("\n21 processes, 0 failed, "), "{tree}");
+    if transport() == Transport::Ring {
+        assert_eq!(tree.lines().count(), 4, "{tree}");
+        assert!(tree.lines().nth(2).expect("a line").trim_start().starts_with("20 × "), "{tree}");
+    } else {
+        // For what is gone before one looks, there may be half a name, or none.
+        assert!(tree.lines().count() < 3 + 3 * 4, "{tree}");
+    }
+    let output = run(&["--full"], "loop_of_20");
+    assert_eq!(text(&output.stderr).lines().count(), 23, "{}", text(&output.stderr));
+}
+
+fn a_loss_is_told() {
+    let scratch = Scratch::new("loss");
+    let file = scratch.file("x.svg");
+    let output = run(&["--buffer", "100", "-o", &file], "overrun_the_tracer");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let errors = text(&output.stderr);
+    assert!(errors.contains("processes and ends may be missing"), "{errors}");
+    let sum = errors.lines().find(|line| line.starts_with("2 processes, 0 failed, "));
+    let lost = sum.and_then(|sum| sum.split(", ").nth(2)?.strip_suffix(" events lost"));
+    let lost: u32 = lost.expect(errors).parse().expect("a number");
+    // Two events for each thread, of which up to two hundred were queued.
+    assert!(lost >= 1_700, "{errors}");
+    let svg = fs::read_to_string(&file).expect("a file");
+    assert!(svg.contains(" events lost here</title>"));
+    // The child began while events were lost, and ended after that.
+    let child = line_of(errors, said(&output.stdout)["child"]);
+    assert!(child.contains("  exit 0 ") && depth(child) > 0, "{errors}");
+}
+
+fn a_file_stays_as_it_is_where_nothing_can_be_run() {
+    let scratch = Scratch::new("stays");
+    let file = scratch.file("x.svg");
+    fs::write(&file, "old").expect("room for it");
+    let output = program(&["trace", "-o", &file, "--", "no-such-program-anywhere"]);
+    assert_eq!(output.status.code(), Some(127));
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "old");
+    let output = program(&["trace", "-o", "/nowhere/x.svg", "--", "true"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
+}
