@@ -32,6 +32,17 @@ enum Whom {
     },
 }
 
+/// A process of which its parent knows more than may be received.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) tgid: u32,
+    pub(crate) parent: u32,
+    /// Shortly before it was made.
+    pub(crate) start_ns: u64,
+    /// What it executes.
+    pub(crate) program: Program,
+}
+
 #[derive(Debug, Default)]
 struct Lives {
     all: Vec<Life>,
@@ -50,8 +61,11 @@ impl Follower {
 
     /// Follows a child of a process, and its descendants. The child must have been made after the
     /// table, and nothing of it received yet.
-    pub(crate) fn of_child(table: ProcessTable, root: u32, parent: u32) -> Self {
-        Self::new(table, Whom::Tree { root, parent })
+    pub(crate) fn of_child(table: ProcessTable, child: &Child) -> Self {
+        let &Child { tgid, parent, start_ns, .. } = child;
+        let mut follower = Self::new(table, Whom::Tree { root: tgid, parent });
+        follower.lives.all.push(Life { tgid, start_ns: Some(start_ns), ..Life::default() });
+        follower
     }
 
     fn new(table: ProcessTable, whom: Whom) -> Self {
@@ -77,7 +91,7 @@ impl Follower {
         for change in self.table.apply(received) {
             theirs |= self.lives.change(self.whom, &change, at_ns);
         }
-        if theirs {
+        if theirs && at_ns.is_some() {
             self.last_ns = self.now_ns;
         }
         theirs
@@ -98,17 +112,28 @@ impl Follower {
         }
     }
 
+    /// The time of the last event of anybody.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
     /// Whether the first one has ended, and whether all have.
     pub(crate) fn ended(&self) -> (bool, bool) {
         let lives = &self.lives.all;
         (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
     }
 
-    /// The end of the first one, where its parent knows more than was received.
-    pub(crate) fn first_ended(&mut self, status: Option<ExitStatus>) {
+    /// Adds what the parent knows of the child that was followed, and was not received: that it ended
+    /// by `end_ns`.
+    pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
         let Some(first) = self.lives.all.first_mut() else { return };
-        first.end_ns = first.end_ns.or(Some(self.now_ns));
-        first.status = first.status.or(status);
+        first.end_ns = first.end_ns.or(Some(end_ns));
+        first.status = first.status.or(Some(status));
+        match first.programs.first_mut() {
+            Some(program) if program.command.is_some() => {}
+            Some(program) => *program = Program { at_ns: program.at_ns, ..child.program },
+            None => first.programs.push(child.program),
+        }
     }
 
     /// What was collected, up to now.
@@ -177,7 +202,6 @@ impl Lives {
         if let Some(&place) = self.places.get(&process.serial()) {
             return Some(place);
         }
-        let is_new = matches!(kind, ChangeKind::Started | ChangeKind::Appeared);
         let known = process.creator().and_then(|creator| self.places.get(&creator).copied());
         let creator = match whom {
             _ if known.is_some() => known,
@@ -192,19 +216,28 @@ impl Lives {
                 }
                 self.parent(process)
             }
+            Whom::Tree { .. } if !matches!(kind, ChangeKind::Started | ChangeKind::Appeared) => {
+                return None;
+            }
             Whom::Tree { root, parent } => {
                 let is_root = process.tgid() == root && process.parent() == Some(parent);
-                if !(is_new && is_root && self.all.is_empty()) {
-                    // Found after a loss: nobody saw who made it, but somebody has it.
-                    let of_theirs = self
-                        .all
-                        .iter()
-                        .rposition(|life| life.runs() && Some(life.tgid) == process.parent());
-                    return of_theirs
-                        .filter(|_| kind == ChangeKind::Appeared)
-                        .map(|creator| self.add(process, Some(creator)));
+                if is_root && !self.places.values().any(|&place| place == 0) {
+                    self.places.insert(process.serial(), 0);
+                    self.all[0].inherited = name(process);
+                    if kind == ChangeKind::Started {
+                        self.all[0].start_ns = process.start_ns();
+                    }
+                    return Some(0);
                 }
-                None
+                if process.creator().is_some() {
+                    return None;
+                }
+                // After a loss: nobody saw who made it, but somebody has it.
+                Some(
+                    self.all
+                        .iter()
+                        .rposition(|life| life.runs() && Some(life.tgid) == process.parent())?,
+                )
             }
         };
         Some(self.add(process, creator))

@@ -13,8 +13,8 @@ mod tree;
 
 pub(super) use drawing::Drawing;
 pub(super) use files::{Files, Target};
-pub(super) use follow::{Follower, word};
-pub(super) use forest::Forest;
+pub(super) use follow::{Child, Follower, word};
+pub(super) use forest::{Forest, Program};
 pub(super) use span::span;
 pub(super) use tree::{Look, write as write_tree};
 

@@ -66,7 +66,7 @@ fn bars(svg: &str) -> Vec<Bar> {
 fn assert_apart(bars: &[Bar]) {
     for (index, bar) in bars.iter().enumerate() {
         assert!(bar.x >= 20.0 && bar.end <= 1260.01, "in the picture: {bar:?}");
-        for other in bars[index + 1..].iter().filter(|other| other.y == bar.y) {
+        for other in bars[index + 1..].iter().filter(|other| other.y.to_bits() == bar.y.to_bits()) {
             let (first, second) = if bar.x < other.x { (bar, other) } else { (other, bar) };
             assert!(first.end <= second.x + 0.02, "{first:?} and {second:?}");
             let free = |(from, to): (f64, f64), bar: &Bar| to <= bar.x + 0.02 || from >= bar.end;
