@@ -4,6 +4,9 @@
 //! From `fuzz/`, as root:
 //!
 //!     cargo run --example record_seeds -- cargo test --manifest-path ../Cargo.toml --test live_actions
+//!
+//! With `--print` in front of the command it writes no files but lines, `seed: NAME HEX`, of the
+//! datagrams as they are: that is how `cargo xtask seeds` gets them out of a machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -18,7 +21,8 @@ use proc_connector_core::{
 };
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut words = std::env::args_os().skip(1);
+    let mut words = std::env::args_os().skip(1).peekable();
+    let print = words.next_if(|word| word == "--print").is_some();
     let program = words.next().ok_or("which command makes the events?")?;
 
     let connector = ProcConnector::builder().receive_buffer(128 << 20).open()?;
@@ -39,6 +43,13 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
             None if ended => break,
             None => {}
         }
+    }
+    if print {
+        for (sort, datagram) in &sorts {
+            let hex: String = datagram.iter().map(|byte| format!("{byte:02x}")).collect();
+            println!("seed: {sort} {hex}");
+        }
+        return Ok(ExitCode::SUCCESS);
     }
     for (sort, datagram) in &sorts {
         write(sort, datagram)?;

@@ -15,7 +15,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A system call failed in a way that has no variant of its own.
+    /// A system call failed in a way that has no variant of its own; or, as
+    /// [`InvalidData`](io::ErrorKind::InvalidData), the ring holds what no kernel writes.
     #[error("system call error: {0}")]
     Os(#[from] io::Error),
 

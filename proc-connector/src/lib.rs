@@ -113,6 +113,13 @@ mod diagnose;
 mod elsewhere;
 mod error;
 mod finding;
+// cargo-fuzz sets the cfg: no build that is used has this.
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! What fuzz targets need of the inside.
+    pub use crate::transport::{FakeRing, Seen};
+}
 #[cfg(target_os = "linux")]
 mod handshake;
 #[cfg(target_os = "linux")]

@@ -178,16 +178,26 @@ fn the_demo_in_json_is_what_its_bytes_say() {
 }
 
 fn the_demo_in_lines_is_for_the_eye() {
-    let output = run(&["replay", "--demo"]);
+    let output = run(&["replay", "--demo", "--threads"]);
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 74);
-    assert_eq!(lines[0], "00:22:16.701127  fork       14583  by 14187");
-    assert!(lines.contains(&"00:22:17.064359  fork       14885  thread of 14883"));
-    assert!(lines.contains(&"00:22:17.078601  exit       14894  exit 3"));
-    let crash = "00:22:17.085166  exit       14895  killed by SIGSEGV (core dumped)";
+    assert_eq!(lines[0], "00:22:16.701127  fork       14583            by 14187");
+    assert!(lines.contains(&"00:22:17.064359  fork       14885            thread of 14883"));
+    assert!(lines.contains(&"00:22:17.078601  exit       14894            exit 3 after 582 µs"));
+    let crash =
+        "00:22:17.085166  exit       14895            killed by SIGSEGV (core dumped) after 6.5 ms";
     assert!(lines.contains(&crash), "{lines:#?}");
     // The processes of this machine that have these ids are others.
     assert!(lines.iter().all(|line| !line.contains('?')), "{lines:#?}");
+
+    let threads = |line: &&Value| {
+        let ids = [("child_pid", "child_tgid"), ("pid", "tgid")];
+        ids.iter().any(|(pid, tgid)| line[pid] != line[tgid])
+    };
+    let json = json_lines(&run(&["replay", "--demo", "--json"]).stdout);
+    let without = run(&["replay", "--demo"]);
+    let shown = text(&without.stdout).lines().count();
+    assert_eq!(shown, 74 - json.iter().filter(threads).count());
 }
 
 fn a_capture_of_another_machine_gives_identical_output() {
@@ -214,7 +224,7 @@ fn a_capture_of_another_machine_gives_identical_output() {
     let lines = json_lines(&feed(&["replay", "-", "--json"], &bare).stdout);
     assert_eq!(lines.len(), 74);
     assert!(lines.iter().all(|line| line["time"].is_null()));
-    assert_eq!(text(&feed(&["replay", "-"], &bare).stdout).lines().count(), 74);
+    assert_eq!(text(&feed(&["replay", "-", "--threads"], &bare).stdout).lines().count(), 74);
 }
 
 /// Whether a line is chosen.

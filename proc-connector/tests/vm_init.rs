@@ -11,7 +11,8 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::termios::tcdrain;
 
-/// A line for each run: the user, `root` or `nobody`, and the name of the binary in `/tests`.
+/// A line for each run: the user, `root` or `nobody`, the name of the binary in `/tests`, and its
+/// arguments.
 const PLAN: &str = "/plan";
 
 /// Neither a user nor a group of anything.
@@ -54,11 +55,12 @@ fn run_plan() -> io::Result<Tally> {
     let plan = fs::read_to_string(PLAN)?;
     let mut tally = Tally { runs: 0, failed: 0 };
     for line in plan.lines() {
-        let Some((user, name)) = line.split_once(' ') else {
+        let mut words = line.split(' ');
+        let (Some(user), Some(name)) = (words.next(), words.next()) else {
             return Err(io::Error::other(format!("not a line of a plan: {line}")));
         };
         let mut test = Command::new(format!("/tests/{name}"));
-        test.current_dir("/tmp").env_clear().env("PROC_CONNECTOR_REQUIRE_LIVE", "1");
+        test.args(words).current_dir("/tmp").env_clear().env("PROC_CONNECTOR_REQUIRE_LIVE", "1");
         if user != "root" {
             test.uid(NOBODY).gid(NOBODY);
         }

@@ -44,6 +44,7 @@ enum Cli {
     BigEndian,
     VmTest(vm_test::Args),
     Fuzz(fuzz::Args),
+    Seeds(vm_test::seeds::Args),
     /// Check licences and sources of dependencies
     Deny,
     Package(package::Args),
@@ -72,6 +73,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::BigEndian => big_endian::run(),
         Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Seeds(args) => vm_test::seeds::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),
     }

@@ -15,7 +15,7 @@ pub(crate) fn run() -> Result<()> {
         // Not `--package`: the released crate that benches compare with has the same name.
         check.args(["--manifest-path=proc-connector/Cargo.toml", "--lib"]);
         // All of what does not take the kernel.
-        command::run(check.args(["--features", "serde"]).env("RUSTFLAGS", "-D warnings"))?;
+        command::run(check.args(["--features", "serde,process"]).env("RUSTFLAGS", "-D warnings"))?;
     }
     Ok(())
 }

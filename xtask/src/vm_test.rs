@@ -4,6 +4,7 @@ mod guest;
 mod initramfs;
 mod kernel;
 mod qemu;
+pub(crate) mod seeds;
 
 use std::path::Path;
 use std::time::Duration;
@@ -101,11 +102,7 @@ impl Variant {
 const LIMITS: &str = "live_kernels";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    ensure!(
-        command::available(qemu::PROGRAM, &["--version"]),
-        "{} is missing: apt-get install qemu-system-x86",
-        qemu::PROGRAM
-    );
+    need_qemu()?;
     let folder = Metadata::load()?.target_dir()?.join("vm");
     let binaries = guest::build(&folder.join("build"))?;
     ensure!(binaries.tests().any(|name| name == LIMITS), "there is no test {LIMITS}");
@@ -126,6 +123,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+fn need_qemu() -> Result<()> {
+    ensure!(
+        command::available(qemu::PROGRAM, &["--version"]),
+        "{} is missing: apt-get install qemu-system-x86",
+        qemu::PROGRAM
+    );
+    Ok(())
+}
+
 fn boot(
     series: &Series,
     variant: Variant,
@@ -140,7 +146,8 @@ fn boot(
     qemu::boot(image, &initramfs, variant.parameter(), Duration::from_secs(timeout))
 }
 
-/// Which binaries the machine runs, and as whom: a line `USER NAME` for each run.
+/// Which binaries the machine runs, and as whom: a line `USER NAME` for each run, with arguments
+/// behind it if there are any.
 fn plan<'a>(series: Series, variant: Variant, tests: impl Iterator<Item = &'a str>) -> String {
     let users = |name| match (variant, name) {
         (_, LIMITS) => &["root", "nobody"][..],
@@ -200,7 +207,7 @@ mod tests {
         let outcome = |booted, verdict| Outcome {
             kernel: "6.1.0-1-cloud-amd64".to_owned(),
             variant: Variant::Whole,
-            boot: Boot { booted, all: Duration::from_millis(2500), verdict },
+            boot: Boot { booted, all: Duration::from_millis(2500), verdict, console: Vec::new() },
         };
         let outcomes = [
             outcome(Some(Duration::from_secs(1)), Ok("all 2 runs passed".to_owned())),

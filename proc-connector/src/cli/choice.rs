@@ -11,8 +11,12 @@ pub(super) struct Choice {
     events: EventMask,
 
     /// Only processes: leave out the threads that are not a process's first.
-    #[arg(long)]
+    #[arg(long, conflicts_with = "threads")]
     processes: bool,
+
+    /// Threads too, which are left out where events are shown in columns.
+    #[arg(long)]
+    threads: bool,
 
     /// Of exits only those with a failure.
     #[arg(long)]
@@ -44,6 +48,12 @@ impl Choice {
             filter = filter.only_tgids(&self.pid)?;
         }
         Ok(filter)
+    }
+
+    /// What to show to the eye: without being asked for, no threads.
+    pub(super) fn filter_for_the_eye(&self) -> Result<Filter, TooManyTgids> {
+        let filter = self.filter()?;
+        Ok(if self.threads { filter } else { filter.processes_only() })
     }
 
     /// How many events are enough.

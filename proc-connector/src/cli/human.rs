@@ -5,39 +5,59 @@ use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use jiff::{Timestamp, tz::TimeZone};
-use proc_connector::{Event, Lost, Payload, Received};
+use proc_connector::process::Process;
+use proc_connector::{Event, Filter, Lost, Payload, Received};
 
-use super::names::{Names, printable};
+use super::columns::{fitted, padded, short_time};
+use super::names::printable;
 use super::sink::Sink;
+use super::who::{Subject, Who};
 
-/// Writes events in columns: time, kind, process, what happened, name.
+/// Writes events in columns: time, kind, process, user, what happened, command.
 #[derive(Debug)]
-pub(super) struct Human<W> {
-    output: W,
-    names: Names,
-    zone: TimeZone,
+pub(super) struct Human<'a, W> {
+    lines: Lines<W>,
+    who: Who<'a>,
+    filter: Filter,
 }
 
-impl<W: Write> Human<W> {
-    pub(super) fn new(output: W, names: Names) -> Self {
-        Self { output, names, zone: TimeZone::system() }
-    }
+#[derive(Debug)]
+struct Lines<W> {
+    output: W,
+    zone: TimeZone,
+    /// Columns of the terminal, if it is one and lines are to fit.
+    width: Option<usize>,
+}
 
-    fn event(&mut self, event: &Event<'_>, time: Option<SystemTime>) -> io::Result<()> {
-        let name = self.names.update(event).unwrap_or_else(|| self.names.unknown().into());
-        let (style, kind, id, what) = describe(event);
+impl<'a, W: Write> Human<'a, W> {
+    /// Shows what passes the filter and is of a process of interest, in lines that fit `width`.
+    pub(super) fn new(output: W, who: Who<'a>, filter: Filter, width: Option<usize>) -> Self {
+        Self { lines: Lines { output, zone: TimeZone::system(), width }, who, filter }
+    }
+}
+
+impl<W: Write> Lines<W> {
+    fn event(
+        &mut self,
+        event: &Event<'_>,
+        subject: &Subject<'_>,
+        time: Option<SystemTime>,
+    ) -> io::Result<()> {
+        let (style, kind, id, what) = describe(event, subject);
         let time = match time {
             Some(time) => self.time(time),
             // A capture without times of day: seconds since the machine's start have to do.
             None => format!("{:>15.6}", Duration::from_nanos(event.timestamp_ns()).as_secs_f64()),
         };
-        let line = format!("{what:<28}  {name}");
-        let line = line.trim_end();
-        writeln!(self.output, "{time}  {style}{kind:<8}{style:#} {id:>7}  {line}")
+        let user = padded(&subject.user().unwrap_or_default(), 8);
+        let command = subject.command().unwrap_or_default();
+        let line = format!(" {id:>7}  {user}  {}  {command}", padded(&what, 24));
+        // The time and the kind are before it.
+        let line = fitted(line.trim_end(), self.width.map(|width| width.saturating_sub(25)));
+        writeln!(self.output, "{time}  {style}{kind:<8}{style:#}{line}")
     }
 
     fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
-        self.names.clear();
         let style = color(AnsiColor::Red).bold();
         let time = time.map(|time| self.time(time)).unwrap_or_default();
         writeln!(self.output, "{time:<15}  {style}LOST     {lost}{style:#}")
@@ -49,21 +69,34 @@ impl<W: Write> Human<W> {
     }
 }
 
-impl<W: Write> Sink for Human<W> {
-    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
+impl<W: Write> Sink for Human<'_, W> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool> {
+        let subject = self.who.update(received);
         match received {
-            Received::Event(event) => self.event(event, time),
-            Received::Lost(lost) => self.lost(lost, time),
+            Received::Event(event) if subject.is_wanted && self.filter.matches(event) => {
+                self.lines.event(event, &subject, time)?;
+                Ok(true)
+            }
+            Received::Event(_) => Ok(false),
+            Received::Lost(lost) => self.lines.lost(lost, time).map(|()| false),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.output.flush()
+        self.lines.output.flush()
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.who.due_in()
+    }
+
+    fn catch_up(&mut self) -> io::Result<()> {
+        self.who.catch_up()
     }
 }
 
 /// Colour, kind, the id it is about, and what happened.
-fn describe(event: &Event<'_>) -> (Style, &'static str, u32, String) {
+fn describe(event: &Event<'_>, subject: &Subject<'_>) -> (Style, &'static str, u32, String) {
     match event.payload() {
         Payload::Fork(e) => {
             let what = if e.child_pid() == e.child_tgid() {
@@ -82,9 +115,11 @@ fn describe(event: &Event<'_>) -> (Style, &'static str, u32, String) {
         Payload::Exit(e) => {
             let style = color(if e.status().success() { AnsiColor::Blue } else { AnsiColor::Red });
             let thread = thread(e.process_pid(), e.process_tgid());
-            let what = match thread.as_str() {
-                "" => e.status().to_string(),
-                thread => format!("{} ({thread})", e.status()),
+            let lived = subject.process.filter(|process| !process.is_alive());
+            let what = match (thread.as_str(), lived.and_then(Process::lifetime_ns)) {
+                ("", None) => e.status().to_string(),
+                ("", Some(lived)) => format!("{} after {}", e.status(), short_time(lived)),
+                (thread, _) => format!("{} ({thread})", e.status()),
             };
             (style, "exit", e.process_pid(), what)
         }

@@ -2,51 +2,103 @@
 
 use std::borrow::Cow;
 use std::io::{self, Write};
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use proc_connector::core::{EventData, EventRecord};
-use proc_connector::{Context, ExitStatus, LossCause, Received};
+use proc_connector::process::Process;
+use proc_connector::{Context, ExitStatus, Filter, LossCause, Received};
 use serde::Serialize;
 
 use super::sink::Sink;
+use super::who::Who;
 
 /// Writes events as JSON lines.
 #[derive(Debug)]
-pub(super) struct Json<W> {
+pub(super) struct Json<'a, W> {
     output: W,
+    with_task: bool,
+    who: Option<Enriched<'a>>,
 }
 
-impl<W: Write> Json<W> {
+/// The processes behind the events, and which of these to write.
+#[derive(Debug)]
+struct Enriched<'a> {
+    who: Who<'a>,
+    filter: Filter,
+    with_process: bool,
+}
+
+impl<W: Write> Json<'static, W> {
+    /// Writes every event, with who made it where that was noted.
     pub(super) fn new(output: W) -> Self {
-        Self { output }
-    }
-
-    fn line(&mut self, line: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.output, line)?;
-        self.output.write_all(b"\n")
+        Self { output, with_task: true, who: None }
     }
 }
 
-impl<W: Write> Sink for Json<W> {
-    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
+impl<'a, W: Write> Json<'a, W> {
+    /// Writes what passes the filter and is of a process of interest, and that process if wanted.
+    pub(super) fn with_who(
+        output: W,
+        who: Who<'a>,
+        filter: Filter,
+        with: (bool, bool),
+    ) -> Json<'a, W> {
+        let (with_task, with_process) = with;
+        Self { output, with_task, who: Some(Enriched { who, filter, with_process }) }
+    }
+}
+
+fn line(mut output: impl Write, line: &impl Serialize) -> io::Result<()> {
+    serde_json::to_writer(&mut output, line)?;
+    output.write_all(b"\n")
+}
+
+impl<W: Write> Sink for Json<'_, W> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool> {
         let time = time.and_then(|time| Timestamp::try_from(time).ok());
+        let mut process = None;
+        if let Some(Enriched { who, filter, with_process }) = &mut self.who {
+            let subject = who.update(received);
+            if matches!(received, Received::Event(event) if !subject.is_wanted || !filter.matches(event))
+            {
+                return Ok(false);
+            }
+            process = subject
+                .process
+                .filter(|_| *with_process)
+                .map(|process| Whose::of(process, subject.user()));
+        }
         match received {
             Received::Event(event) => {
                 let EventRecord { seq, cpu, timestamp_ns, data } = EventRecord::from(*event);
                 let body = Body::new(&data, event.what());
-                let context = event.context();
+                let context = event.context().filter(|_| self.with_task);
                 let task = context.as_ref().map(Task::from);
-                self.line(&Line { body, timestamp_ns, cpu, seq, time, task })
+                line(
+                    &mut self.output,
+                    &Line { body, timestamp_ns, cpu, seq, time, task, process },
+                )?;
+                Ok(true)
             }
             Received::Lost(lost) => {
-                self.line(&LostLine { event: "lost", count: lost.count, cause: lost.cause, time })
+                let lost = LostLine { event: "lost", count: lost.count, cause: lost.cause, time };
+                line(&mut self.output, &lost).map(|()| false)
             }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
         self.output.flush()
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.who.as_ref()?.who.due_in()
+    }
+
+    fn catch_up(&mut self) -> io::Result<()> {
+        self.who.as_mut().map_or(Ok(()), |enriched| enriched.who.catch_up())
     }
 }
 
@@ -60,6 +112,52 @@ struct Line<'a> {
     time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<Task<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<Whose<'a>>,
+}
+
+/// The process that an event is about, as the table has it after the event; what is not known is
+/// null.
+#[derive(Serialize)]
+struct Whose<'a> {
+    tgid: u32,
+    parent: Option<u32>,
+    comm: Option<Cow<'a, str>>,
+    args: Option<Vec<Cow<'a, str>>>,
+    exe: Option<Cow<'a, str>>,
+    uid: Option<u32>,
+    user: Option<String>,
+    gid: Option<u32>,
+    session: Option<u32>,
+    cgroup: Option<Cow<'a, str>>,
+    container: Option<&'a str>,
+    threads: usize,
+    start_ns: Option<u64>,
+    /// Of those that have ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime_ns: Option<u64>,
+}
+
+impl<'a> Whose<'a> {
+    fn of(process: &'a Process, user: Option<String>) -> Self {
+        let args = process.args();
+        Self {
+            tgid: process.tgid(),
+            parent: process.parent(),
+            comm: process.comm().map(String::from_utf8_lossy),
+            args: args.map(|args| args.iter().map(String::from_utf8_lossy).collect()),
+            exe: process.exe().map(Path::to_string_lossy),
+            uid: process.uid().map(|uid| uid.effective),
+            user,
+            gid: process.gid().map(|gid| gid.effective),
+            session: process.session(),
+            cgroup: process.cgroup().map(Path::to_string_lossy),
+            container: process.container(),
+            threads: process.threads(),
+            start_ns: process.start_ns(),
+            lifetime_ns: process.lifetime_ns(),
+        }
+    }
 }
 
 /// Who made an event, as the kernel noted it; what it cannot find out is null.

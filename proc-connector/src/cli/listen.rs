@@ -4,7 +4,7 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::{Error, ProcConnector, Received, Shutdown, WallClock};
+use proc_connector::{Error, Filter, ProcConnector, Received, Shutdown, WallClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -46,8 +46,8 @@ pub(super) enum Transport {
 
 impl Listening {
     /// Opens a connector that a signal ends; with what the kernel can note of tasks, if wanted.
-    pub(super) fn open(&self, choice: &Choice, context: bool) -> Result<ProcConnector, Failure> {
-        let mut builder = ProcConnector::builder().filter(choice.filter()?).context(context);
+    pub(super) fn open(&self, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
+        let mut builder = ProcConnector::builder().filter(filter.clone()).context(context);
         if let Some(time) = self.coalesce {
             builder = builder.coalesce(time);
         }
@@ -77,8 +77,10 @@ impl Listening {
         let mut shown = 0;
         while shown < wanted {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
-            let batch = match left {
-                Some(Duration::ZERO) => break,
+            if left == Some(Duration::ZERO) {
+                break;
+            }
+            let batch = match left.into_iter().chain(sink.due_in()).min() {
                 Some(left) => events.recv_batch_timeout(left),
                 None => events.recv_batch(),
             };
@@ -89,17 +91,15 @@ impl Listening {
             let clock = WallClock::new();
             for received in batch {
                 let time = match &received {
-                    Received::Event(event) => {
-                        shown += 1;
-                        clock.time(event.timestamp_ns())
-                    }
+                    Received::Event(event) => clock.time(event.timestamp_ns()),
                     Received::Lost(_) => SystemTime::now(),
                 };
-                sink.take(&received, Some(time))?;
+                shown += u64::from(sink.take(&received, Some(time))?);
                 if shown == wanted {
                     break;
                 }
             }
+            sink.catch_up()?;
             sink.flush()?;
         }
         Ok(Summary { events: shown, lost: events.stats().lost, time: started.elapsed() })

@@ -1,7 +1,9 @@
 //! The command line: what can be asked for, and how it ends.
 
 mod choice;
+mod columns;
 mod doctor;
+mod format;
 mod human;
 mod json;
 mod listen;
@@ -12,7 +14,9 @@ mod replay;
 mod sink;
 mod summary;
 mod trace;
+mod users;
 mod watch;
+mod who;
 
 use std::fmt;
 use std::io;
@@ -96,6 +100,8 @@ enum Failure {
         name: String,
         error: io::Error,
     },
+    /// The processes of this machine cannot be listed.
+    Proc(io::Error),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -146,6 +152,7 @@ impl fmt::Display for Failure {
             Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
+            Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),

@@ -53,7 +53,7 @@ fn record<W: Write>(
     output: impl FnOnce() -> Result<W, Failure>,
 ) -> Result<(), Failure> {
     // First, so that a file of that name stays as it is where nothing can be recorded.
-    let mut events = args.listening.open(&args.choice, false)?;
+    let mut events = args.listening.open(&args.choice.filter()?, false)?;
     let mut origin = Origin::this_machine();
     if args.anonymous {
         origin.host = None;
@@ -70,8 +70,9 @@ fn record<W: Write>(
 struct Recorder<W: Write>(Writer<W>);
 
 impl<W: Write> Sink for Recorder<W> {
-    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<()> {
-        self.0.write(received, time.unwrap_or(SystemTime::UNIX_EPOCH))
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool> {
+        self.0.write(received, time.unwrap_or(SystemTime::UNIX_EPOCH))?;
+        Ok(matches!(received, Received::Event(_)))
     }
 
     fn flush(&mut self) -> io::Result<()> {

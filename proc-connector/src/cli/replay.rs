@@ -6,19 +6,21 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
-use proc_connector::Received;
 use proc_connector::capture::{self, Reader};
+use proc_connector::{Filter, Received};
 
 use super::Failure;
 use super::choice::Choice;
+use super::format::Format;
 use super::human::Human;
 use super::json::Json;
-use super::names::{Names, printable};
+use super::names::printable;
 use super::picture::{Drawing, Target};
 use super::record::is_standard;
 use super::sink::Sink;
 use super::summary::Summary;
 use super::trace::target;
+use super::who::{Who, Whose};
 
 /// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the build's
 /// own processes. The program's tests make threads with names, a session of another user, a traced
@@ -40,17 +42,20 @@ pub(crate) struct Args {
     #[arg(long, group = "source")]
     demo: bool,
 
-    /// One JSON object a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 
     /// Draw to this file instead: a timeline of the processes (.svg), trace events for Perfetto
-    /// (.json), or the events as of --json (.jsonl). May be given more than once.
+    /// (.json), or the events as of --json (.jsonl). May be given more than once. Which processes to
+    /// draw, --tree, --comm, --user and --cgroup say.
     #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
     output: Vec<Target>,
 
     #[command(flatten)]
     choice: Choice,
+
+    #[command(flatten)]
+    whose: Whose,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
@@ -79,21 +84,37 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
-    if !args.output.is_empty() {
-        let mut drawing = Drawing::open(&args.output)?;
-        let replayed = replay(args, input, &mut drawing)?;
+    let Args { format, output, choice, whose, .. } = args;
+    let Format { json, who, .. } = format;
+    if *json && !who && !whose.chooses() {
+        let mut output = Json::new(BufWriter::new(io::stdout().lock()));
+        return replay(args, choice.filter()?, input, &mut output);
+    }
+    // To know who is who takes all events; which to show is decided here.
+    let known = Who::recorded(whose);
+    if !output.is_empty() {
+        let mut drawing = Drawing::open(output, known, choice.filter()?)?;
+        let replayed = replay(args, Filter::default(), input, &mut drawing)?;
         drawing.finish(title)?;
         Ok(replayed)
-    } else if args.json {
-        replay(args, input, &mut Json::new(BufWriter::new(io::stdout().lock())))
+    } else if *json {
+        let output = BufWriter::new(io::stdout().lock());
+        let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
+        replay(args, Filter::default(), input, &mut output)
     } else {
         let output = BufWriter::new(anstream::stdout().lock());
-        replay(args, input, &mut Human::new(output, Names::recorded()))
+        let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
+        replay(args, Filter::default(), input, &mut output)
     }
 }
 
-fn replay(args: &Args, input: impl Read, sink: &mut impl Sink) -> Result<Replayed, Failure> {
-    let (filter, wanted) = (args.choice.filter()?, args.choice.count());
+fn replay(
+    args: &Args,
+    filter: Filter,
+    input: impl Read,
+    sink: &mut impl Sink,
+) -> Result<Replayed, Failure> {
+    let wanted = args.choice.count();
     let started = Instant::now();
     let mut reader = Reader::new(input)?.with_filter(filter);
     let mut summary = Summary::default();
@@ -107,13 +128,10 @@ fn replay(args: &Args, input: impl Read, sink: &mut impl Sink) -> Result<Replaye
                 break;
             }
         };
-        match &recorded.received {
-            Received::Event(_) => summary.events += 1,
-            Received::Lost(lost) => {
-                summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
-            }
+        if let Received::Lost(lost) = &recorded.received {
+            summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
         }
-        sink.take(&recorded.received, recorded.time)?;
+        summary.events += u64::from(sink.take(&recorded.received, recorded.time)?);
     }
     // What came before the damage counts.
     sink.flush()?;

@@ -9,17 +9,16 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::time::{ClockId, clock_gettime};
 use proc_connector::process::ProcessTable;
 use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallClock};
-use rustix::time::{ClockId, clock_gettime};
 
 use self::command::Running;
 use super::Failure;
+use super::columns::short_time;
 use super::listen::Transport;
 use super::names::printable;
-use super::picture::{
-    Child, Files, Follower, Forest, Look, Program, Target, span, word, write_tree,
-};
+use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, word, write_tree};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -183,8 +182,7 @@ impl Trace {
 
 /// The clock of the events' time stamps.
 fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::Monotonic);
-    let now = Duration::try_from(now).unwrap_or_default();
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
     u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
@@ -210,7 +208,7 @@ fn tell(args: &Args, forest: &Forest) {
             let width = terminal.map_or(NO_TERMINAL, |(width, _)| width.0.into());
             let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
             write_tree(forest, look, &mut output)?;
-            let length = span(forest.end_ns.saturating_sub(forest.begin_ns));
+            let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
             writeln!(output, "{totals}, {length}")?;
         }
         if !forest.losses.is_empty() {

@@ -2,20 +2,20 @@
 
 use std::io::{self, BufWriter};
 
-use proc_connector::Error;
+use proc_connector::{Error, Filter};
 
 use super::Failure;
 use super::choice::Choice;
+use super::format::Format;
 use super::human::Human;
 use super::json::Json;
 use super::listen::Listening;
-use super::names::Names;
+use super::who::{Who, Whose};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One JSON object a line.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    format: Format,
 
     /// With --json, who made each event and with which arguments an exec was, as `task`: noted in
     /// the kernel, which takes the ring.
@@ -26,20 +26,35 @@ pub(crate) struct Args {
     choice: Choice,
 
     #[command(flatten)]
+    whose: Whose,
+
+    #[command(flatten)]
     listening: Listening,
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let Args { json, context, choice, listening } = args;
-    // Names for the eye come from there too.
-    let context = *context || !json;
-    let mut events = listening.open(choice, context).map_err(nothing_to_watch)?;
-    let summary = if *json {
+    let Args { format, context, choice, whose, listening } = args;
+    let Format { json, who, .. } = format;
+    let summary = if *json && !who && !whose.chooses() {
+        let filter = choice.filter()?;
+        let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
         listening.run(&mut events, choice, &mut output)
     } else {
-        let output = BufWriter::new(anstream::stdout().lock());
-        listening.run(&mut events, choice, &mut Human::new(output, Names::live()))
+        // To know who is who takes all events; which to show is decided here.
+        let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
+        let known = Who::live(whose).map_err(Failure::Proc)?;
+        if *json {
+            let output = BufWriter::new(io::stdout().lock());
+            let with = (*context, *who);
+            let mut output = Json::with_who(output, known, choice.filter()?, with);
+            listening.run(&mut events, choice, &mut output)
+        } else {
+            let output = BufWriter::new(anstream::stdout().lock());
+            let filter = choice.filter_for_the_eye()?;
+            let mut output = Human::new(output, known, filter, format.width());
+            listening.run(&mut events, choice, &mut output)
+        }
     }?;
     summary.tell();
     Ok(())

@@ -154,7 +154,7 @@ impl ProcConnector {
 
     /// One datagram off the queue; `None` if it was not the kernel's.
     fn receive(&self, buf: &mut [u8], wait: bool) -> Result<Option<usize>> {
-        match self.intake.pop_shared(buf) {
+        match self.intake.pop_shared(buf)? {
             None => self.receive_from_socket(buf, wait),
             Some(Popped::Datagram(len)) => Ok(Some(len)),
             Some(Popped::Lost(lost)) => {

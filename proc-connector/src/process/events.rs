@@ -93,6 +93,11 @@ impl ProcessTable {
             None if fork.parent_pid() != parent => None,
             None => process.comm,
         };
+        let cgroup_id = event.context().and_then(|context| context.cgroup_id());
+        if let Some(path) = cgroup_id.and_then(|id| self.cgroups.path(id)) {
+            // The parent may have been moved since anybody looked.
+            process.cgroup = Some(path.clone());
+        }
         let wants = match (&process.image, process.comm) {
             _ if process.is_kernel_thread => None,
             (None, _) => Some(Wants::all()),
@@ -102,7 +107,7 @@ impl ProcessTable {
         let key = self.population.insert(process);
         self.push(ChangeKind::Started, key);
         if let Some(wants) = wants {
-            self.complete(tgid, wants);
+            self.complete(tgid, wants, cgroup_id);
         }
     }
 
@@ -148,8 +153,16 @@ impl ProcessTable {
         let noted =
             noted.map(|args| Arguments { bytes: args.bytes().into(), is_cut: args.is_cut() });
         process.image = noted.map(|args| Arc::new(Image { args: Some(args), exe: None }));
-        let ids = if process.uid.is_none() { Wants::IDS } else { Wants::empty() };
-        self.complete(tgid, Wants::IMAGE | Wants::CGROUP | ids);
+        let cgroup_id = context.and_then(|context| context.cgroup_id());
+        let mut wants = Wants::IMAGE;
+        match cgroup_id.and_then(|id| self.cgroups.path(id)) {
+            Some(path) => process.cgroup = Some(path.clone()),
+            None => wants |= Wants::CGROUP,
+        }
+        if process.uid.is_none() {
+            wants |= Wants::IDS;
+        }
+        self.complete(tgid, wants, cgroup_id);
     }
 
     /// An exec of a process that has ended shows that it has not: a thread that nobody knew of goes
@@ -346,8 +359,9 @@ impl ProcessTable {
         self.population.live.get(&tgid)?.start.can_be(facts.start_ticks).then_some(facts)
     }
 
-    /// Fills in what `/proc` knows of a process that has just been made or executed a program.
-    fn complete(&mut self, tgid: u32, wants: Wants) {
+    /// Fills in what `/proc` knows of a process that has just been made or executed a program, in
+    /// the cgroup `cgroup_id` if that was noted.
+    fn complete(&mut self, tgid: u32, wants: Wants, cgroup_id: Option<u64>) {
         let Some(facts) = self.read_again(tgid, wants) else { return };
         let Some(process) = self.population.live.get_mut(&tgid) else { return };
         process.start.refine(facts.start_ticks, facts.offset_ns);
@@ -359,9 +373,9 @@ impl ProcessTable {
             process.comm = Some(Name::new(&facts.comm));
             is_later = true;
         }
-        if let Some(cgroup) = facts.cgroup {
-            if process.cgroup.as_deref() != Some(&cgroup) {
-                process.cgroup = Some(cgroup.into());
+        if let (Some(path), Some(source)) = (facts.cgroup, &self.source) {
+            if process.cgroup.as_deref() != Some(&path) || cgroup_id.is_some() {
+                process.cgroup = Some(self.cgroups.learn(&**source, path, cgroup_id));
             }
         }
         // What was noted at the event is right. What `/proc` has is more, if it is about the same

@@ -92,6 +92,9 @@ pub(super) trait Source: Debug + Send + Sync {
     /// What can be found out of the one that has this id now.
     fn read(&self, tgid: u32, wants: Wants) -> Option<Facts>;
 
+    /// The id of the cgroup of version 2 that has this path.
+    fn cgroup_id(&self, path: &Path) -> Option<u64>;
+
     /// How far `CLOCK_BOOTTIME` is ahead of `CLOCK_MONOTONIC`, in nanoseconds.
     fn offset_ns(&self) -> u64;
 

@@ -2,6 +2,7 @@
 //! all of the same process.
 
 use std::io;
+use std::os::linux::fs::MetadataExt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +14,9 @@ use crate::sys::{ProcDir, boottime, monotonic, process_ids};
 /// More than `stat`, `status` and the path of a cgroup or program have. Of arguments no more than
 /// this is kept.
 const ENOUGH: usize = 4096;
+
+/// Where systems mount the cgroups, and those of version 2 if they have no others.
+const CGROUPS: &str = "/sys/fs/cgroup";
 
 /// `PF_KTHREAD` of the kernel's `sched.h`, which `/proc/PID/stat` shows among the flags.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -65,6 +69,12 @@ impl Source for ProcFs {
             facts.gid = ids(status, b"Gid:");
         }
         Some(facts)
+    }
+
+    fn cgroup_id(&self, path: &Path) -> Option<u64> {
+        let folder = Path::new(CGROUPS).join(path.strip_prefix("/").ok()?);
+        // The id is the number of the folder's inode.
+        folder.metadata().ok().map(|folder| folder.st_ino())
     }
 
     fn offset_ns(&self) -> u64 {
@@ -203,10 +213,7 @@ mod tests {
     #[test]
     fn this_process_reads_as_the_system_says() {
         let facts = ProcFs.read(std::process::id(), Wants::all()).expect("this process");
-        let user = std::fs::metadata("/proc/self/fd").map(|fd| {
-            use std::os::unix::fs::MetadataExt;
-            fd.uid()
-        });
+        let user = std::fs::metadata("/proc/self/fd").map(|fd| fd.st_uid());
         let image = facts.image.expect("a program");
         assert_eq!(image.exe, std::env::current_exe().ok());
         let args: Vec<u8> =

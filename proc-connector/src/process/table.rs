@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use proc_connector_core::Event;
 
+use super::cgroups::Cgroups;
 use super::change::{ChangeKind, Changes};
 use super::facts::Source;
 use super::population::{Key, Population};
@@ -26,6 +27,7 @@ pub struct ProcessTable {
     /// Processes whose id was given away before their exit was told, so that the next exit under
     /// that id is theirs.
     pub(super) displaced: Vec<u32>,
+    pub(super) cgroups: Cgroups,
     pub(super) changes: Vec<(ChangeKind, Key)>,
 }
 
@@ -60,6 +62,7 @@ impl ProcessTable {
             rescan: Rescan::default(),
             looked_ns: 0,
             displaced: Vec::new(),
+            cgroups: Cgroups::default(),
             changes: Vec::new(),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 
 use super::bpf::{Map, MapKind};
@@ -13,16 +13,20 @@ use super::mapping::{Mapping, page_size};
 pub(crate) struct Board<const WORDS: usize> {
     // Unmapped before the map is closed.
     words: Mapping,
-    map: Map,
+    fd: OwnedFd,
 }
 
 impl<const WORDS: usize> Board<WORDS> {
     pub(crate) fn new(name: &CStr) -> io::Result<Self> {
         const { assert!(WORDS * 4 <= 4096, "more than the smallest page") };
         let bytes = u32::try_from(WORDS * 4).map_err(|_| io::ErrorKind::InvalidInput)?;
-        let map = Map::new(MapKind::Board(bytes), name)?;
-        let words = Mapping::new(map.as_fd(), 0, page_size(), true)?;
-        Ok(Self { words, map })
+        Self::on(Map::new(MapKind::Board(bytes), name)?.into())
+    }
+
+    /// The board on a descriptor that can be mapped as its map can: a page, which starts with it.
+    pub(super) fn on(fd: OwnedFd) -> io::Result<Self> {
+        let words = Mapping::new(fd.as_fd(), 0, page_size(), true)?;
+        Ok(Self { words, fd })
     }
 
     /// The words, all zero at first.
@@ -35,6 +39,6 @@ impl<const WORDS: usize> Board<WORDS> {
 
 impl<const WORDS: usize> AsFd for Board<WORDS> {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.map.as_fd()
+        self.fd.as_fd()
     }
 }

@@ -7,6 +7,8 @@ mod board;
 mod bpf;
 mod clock;
 mod event_fd;
+#[cfg(any(test, fuzzing))]
+mod fake;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod gate;
 mod mapping;

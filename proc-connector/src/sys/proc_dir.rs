@@ -22,18 +22,11 @@ impl ProcDir {
     }
 
     /// Reads a file of the folder from its start, at most as much as the buffer holds, and gives
-    /// what was read.
+    /// what was read. The kernel makes such a file anew when it is read, and gives less than it was
+    /// asked for only at its end.
     pub(crate) fn read<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let mut file = self.open_file(name)?;
-        let mut len = 0;
-        while len < buffer.len() {
-            match file.read(&mut buffer[len..]) {
-                Ok(0) => break,
-                Ok(more) => len += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
-            }
-        }
+        let len = retry_on_interrupt(|| file.read(buffer))?;
         Ok(&buffer[..len])
     }
 

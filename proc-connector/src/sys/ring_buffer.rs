@@ -7,10 +7,14 @@
 //! A record starts with a header of 8 bytes: its length in 4, of which bit 31 says that a writer is
 //! busy with it and bit 30 that it was discarded, and 4 that are the kernel's. Records are aligned
 //! to 8 bytes.
+//!
+//! The kernel is trusted to keep to that, and still nothing is read outside of the ring, or where
+//! its writers may be at work, because of a header or a position that says so: a ring that holds
+//! such a thing is corrupt from there on, which is an answer like others and no panic.
 
 use std::ffi::CStr;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use proc_connector_sys as uapi;
@@ -30,7 +34,7 @@ pub(crate) struct RingBuffer {
     // Unmapped before the map is closed.
     reader: Mapping,
     writers: Mapping,
-    map: Map,
+    fd: OwnedFd,
     /// Where the data starts in `writers`: behind a page.
     data: usize,
     size: usize,
@@ -49,6 +53,8 @@ pub(crate) enum Slot<'a> {
     Busy,
     /// Nothing yet.
     Empty,
+    /// What no kernel writes, and nothing behind it can be found.
+    Corrupt,
 }
 
 impl RingBuffer {
@@ -56,11 +62,16 @@ impl RingBuffer {
     pub(crate) fn new(size: usize, name: &CStr) -> io::Result<Self> {
         let too_large = |_| io::Error::from_raw_os_error(libc::E2BIG);
         let bytes = u32::try_from(size).map_err(too_large)?;
-        let map = Map::new(MapKind::Ring(bytes), name)?;
+        Self::on(Map::new(MapKind::Ring(bytes), name)?.into(), size, 0)
+    }
+
+    /// The ring on a descriptor that can be mapped as its map can, and was read up to `position`,
+    /// a multiple of 8.
+    pub(super) fn on(fd: OwnedFd, size: usize, position: usize) -> io::Result<Self> {
         let page = page_size();
-        let reader = Mapping::new(map.as_fd(), 0, page, true)?;
-        let writers = Mapping::new(map.as_fd(), page, page + 2 * size, false)?;
-        Ok(Self { reader, writers, map, data: page, size, released: 0 })
+        let reader = Mapping::new(fd.as_fd(), 0, page, true)?;
+        let writers = Mapping::new(fd.as_fd(), page, page + 2 * size, false)?;
+        Ok(Self { reader, writers, fd, data: page, size, released: position })
     }
 
     /// Bytes that it holds, headers included.
@@ -84,41 +95,43 @@ impl RingBuffer {
         unsafe { position.as_ref() }.load(Ordering::Acquire)
     }
 
-    /// What is at `position`, which must lie between [`released`](Self::released) and `written`, a
-    /// value that [`written`](Self::written) gave.
-    ///
-    /// # Panics
-    ///
-    /// If the position is outside of that.
+    /// What is at `position`, where a slot starts between [`released`](Self::released) and
+    /// `written`, a value that [`written`](Self::written) gave.
     #[inline]
     pub(crate) fn slot(&self, position: usize, written: usize) -> Slot<'_> {
         let ahead = position.wrapping_sub(self.released);
         let filled = written.wrapping_sub(self.released);
-        assert!(ahead <= filled && filled <= self.size, "a position outside of the ring");
+        if ahead > filled || filled > self.size {
+            return Slot::Corrupt;
+        }
         if ahead == filled {
             return Slot::Empty;
         }
-        let start = self.data + (position & (self.size - 1));
+        // The size is a power of two, so this is the remainder, rounded down to a multiple of 8.
+        let start = self.data + (position & (self.size - 8));
         self.fetch_ahead(start);
         let header = self.writers.at(start).cast::<AtomicU32>();
         // Acquire, for the exchange with which `bpf_ringbuf_commit` clears the busy bit: the
         // record's bytes were written before.
-        // SAFETY: positions are multiples of 8 and within the ring, and the kernel changes the
-        // word atomically.
+        // SAFETY: the start is a multiple of 8 within the ring, which starts with a page, and the
+        // kernel changes the word atomically.
         let header = unsafe { header.as_ref() }.load(Ordering::Acquire);
         if header & uapi::BPF_RINGBUF_BUSY_BIT != 0 {
             return Slot::Busy;
         }
         let len = (header & !uapi::BPF_RINGBUF_DISCARD_BIT) as usize;
-        let next = position.wrapping_add((HEADER_LEN + len).next_multiple_of(8));
+        let room = (HEADER_LEN + len).next_multiple_of(8);
+        if room > filled - ahead {
+            return Slot::Corrupt;
+        }
+        let next = position.wrapping_add(room);
         if header & uapi::BPF_RINGBUF_DISCARD_BIT != 0 {
             return Slot::Discarded(next);
         }
-        assert!(len <= self.size - HEADER_LEN, "a record longer than the ring");
         let bytes = self.writers.at(start + HEADER_LEN);
         // SAFETY: the record starts within the ring and is no longer than that, so it ends within
-        // its second mapping. It is committed: the kernel writes there again only once the
-        // position was released beyond it, which takes `&mut self`.
+        // its second mapping. It is committed and ends before `written`: the kernel writes there
+        // again only once the position was released beyond it, which takes `&mut self`.
         let record = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), len) };
         Slot::Record(record, next)
     }
@@ -157,6 +170,6 @@ impl RingBuffer {
 /// woken when a writer asks for that.
 impl AsFd for RingBuffer {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.map.as_fd()
+        self.fd.as_fd()
     }
 }

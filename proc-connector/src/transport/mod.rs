@@ -5,6 +5,8 @@ mod ring;
 mod selection;
 mod socket;
 
+#[cfg(any(test, fuzzing))]
+pub use self::ring::{FakeRing, Seen};
 pub(crate) use self::ring::{Notes, Popped, RingError, RingQueue, event_room};
 pub(crate) use self::selection::{Selection, goes_deaf};
 pub(crate) use self::socket::QUEUED_EVENT;
@@ -218,13 +220,13 @@ impl Intake {
 
     /// Takes one datagram off the ring, for a receive that shares the connector; `None` where
     /// there is no ring.
-    pub(crate) fn pop_shared(&self, buf: &mut [u8]) -> Option<Popped> {
-        let Queue::Ring { queue, .. } = &self.queue else { return None };
-        let popped = lock(queue).pop(buf);
+    pub(crate) fn pop_shared(&self, buf: &mut [u8]) -> Result<Option<Popped>> {
+        let Queue::Ring { queue, .. } = &self.queue else { return Ok(None) };
+        let popped = lock(queue).pop(buf)?;
         if !matches!(popped, Popped::Nothing) {
             self.pace.note_shared();
         }
-        Some(popped)
+        Ok(Some(popped))
     }
 
     /// Drops of the socket since somebody was last told.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::BufWriter;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -30,16 +31,26 @@ const MOUNT_POINTS: [&str; 4] = ["proc", "sys", "dev", "tmp"];
 #[derive(Debug)]
 pub(super) struct Binaries(BTreeMap<String, PathBuf>);
 
-/// Builds the live tests, linked statically, in a target folder of their own: with other flags in
-/// the common one, everything there would be built again.
+/// Builds the live tests.
 pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
+    eprintln!("building the tests, linked statically");
     let mut build = cargo();
     build
-        .args(["test", "--no-run", "--quiet", "--message-format=json", "--target", TARGET])
+        .args(["test", "--no-run"])
         // Not `--package`: the released crate that benches compare with has the same name.
         .args(["--manifest-path=proc-connector/Cargo.toml", "--features=async-io,capture,tokio"])
         .args(TESTS.map(|name| format!("--test={name}")))
-        .arg(format!("--test={INIT}"))
+        .arg(format!("--test={INIT}"));
+    let binaries = Binaries(build_static(build, target_dir)?);
+    binaries.path(INIT)?;
+    Ok(binaries)
+}
+
+/// Has cargo link statically, in a target folder of their own: with other flags in the common one,
+/// everything there would be built again.
+fn build_static(mut build: Command, target_dir: &Path) -> Result<BTreeMap<String, PathBuf>> {
+    build
+        .args(["--quiet", "--message-format=json", "--target", TARGET])
         .arg("--target-dir")
         .arg(target_dir)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
@@ -52,13 +63,10 @@ pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
     for variable in ["CARGO_ENCODED_RUSTFLAGS", "CARGO_BUILD_RUSTFLAGS"] {
         build.env_remove(variable);
     }
-    eprintln!("building the tests, linked statically");
-    let binaries = Binaries(executables(&command::read(&mut build)?)?);
-    binaries.path(INIT)?;
-    Ok(binaries)
+    executables(&command::read(&mut build)?)
 }
 
-/// The executables of test targets in what cargo says of a build.
+/// The executables of targets in what cargo says of a build.
 fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
     let mut executables = BTreeMap::new();
     for line in messages.lines() {
@@ -78,6 +86,15 @@ impl Binaries {
         self.0.keys().map(String::as_str).filter(|&name| name != INIT)
     }
 
+    /// Builds an example of the fuzz targets and puts it beside the tests.
+    pub(super) fn add_example(&mut self, name: &str, target_dir: &Path) -> Result<()> {
+        let mut build = cargo();
+        build.args(["build", "--manifest-path=fuzz/Cargo.toml", "--example", name]);
+        self.0.extend(build_static(build, target_dir)?);
+        self.path(name)?;
+        Ok(())
+    }
+
     fn path(&self, name: &str) -> Result<&Path> {
         self.0.get(name).map(PathBuf::as_path).with_context(|| format!("cargo built no {name}"))
     }
@@ -92,7 +109,9 @@ impl Binaries {
         }
         archive.file(PLAN, false, plan.as_bytes())?;
         archive.file(INIT_PATH, true, &fs::read(self.path(INIT)?)?)?;
-        for name in self.tests().filter(|name| plan.split_whitespace().any(|word| word == *name)) {
+        // One may be the argument of another, with its folder.
+        let words: Vec<&str> = plan.split([' ', '\n', '/']).collect();
+        for name in self.tests().filter(|name| words.contains(name)) {
             archive.file(&format!("{TEST_FOLDER}/{name}"), true, &fs::read(self.path(name)?)?)?;
         }
         Ok(archive.finish()?)

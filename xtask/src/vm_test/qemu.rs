@@ -26,6 +26,8 @@ pub(super) struct Boot {
     pub(super) all: Duration,
     /// `Ok` if the machine said that everything passed.
     pub(super) verdict: Result<String, String>,
+    /// All lines of its console.
+    pub(super) console: Vec<String>,
 }
 
 /// Boots a kernel with a file system and waits until the machine is off.
@@ -52,6 +54,7 @@ pub(super) fn boot(
         booted: None,
         all: Duration::ZERO,
         verdict: Err("ended before it said how it went".to_owned()),
+        console: Vec::new(),
     };
     loop {
         match lines.recv_timeout(timeout.saturating_sub(start.elapsed())) {
@@ -60,6 +63,7 @@ pub(super) fn boot(
                 if let Some(said) = said(&line) {
                     boot.note(said, start.elapsed());
                 }
+                boot.console.push(line);
             }
             // The console is closed: the machine is off.
             Err(RecvTimeoutError::Disconnected) => break,
@@ -128,8 +132,12 @@ mod tests {
     #[test]
     fn only_the_final_line_makes_a_success() {
         let verdict = |lines: &[&str]| {
-            let mut boot =
-                Boot { booted: None, all: Duration::ZERO, verdict: Err("ended".to_owned()) };
+            let mut boot = Boot {
+                booted: None,
+                all: Duration::ZERO,
+                verdict: Err("ended".to_owned()),
+                console: Vec::new(),
+            };
             for said in lines.iter().copied().filter_map(said) {
                 boot.note(said, Duration::from_secs(3));
             }

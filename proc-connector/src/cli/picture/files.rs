@@ -52,7 +52,7 @@ impl Target {
 /// The files, open.
 #[derive(Debug)]
 pub(crate) struct Files {
-    lines: Vec<(PathBuf, Json<BufWriter<File>>)>,
+    lines: Vec<(PathBuf, Json<'static, BufWriter<File>>)>,
     pictures: Vec<(Target, File)>,
     /// Those that have to be emptied.
     old: Vec<(PathBuf, File)>,
@@ -96,8 +96,11 @@ impl Files {
         &mut self,
         received: &Received<'_>,
         time: Option<SystemTime>,
-    ) -> io::Result<()> {
-        self.lines.iter_mut().try_for_each(|(_, lines)| lines.take(received, time))
+    ) -> io::Result<bool> {
+        for (_, lines) in &mut self.lines {
+            lines.take(received, time)?;
+        }
+        Ok(matches!(received, Received::Event(_)))
     }
 
     /// Writes all others, and what is left.

@@ -1,6 +1,6 @@
 //! From events to lives: who is in the picture, and what becomes of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
@@ -51,6 +51,9 @@ struct Lives {
     places: HashMap<u64, usize>,
     /// Those that are only known as the parent of another.
     parents: HashMap<u32, usize>,
+    /// Those that the last thing received was about, and those of interest.
+    touched: Vec<usize>,
+    wanted: HashSet<usize>,
 }
 
 impl Follower {
@@ -88,6 +91,7 @@ impl Follower {
             Received::Event(event) => (false, Some(event.timestamp_ns())),
             Received::Lost(_) => (true, None),
         };
+        self.lives.touched.clear();
         for change in self.table.apply(received) {
             theirs |= self.lives.change(self.whom, &change, at_ns);
         }
@@ -95,6 +99,12 @@ impl Follower {
             self.last_ns = self.now_ns;
         }
         theirs
+    }
+
+    /// Notes that whoever the last event was about is to be in the picture.
+    pub(crate) fn want(&mut self) {
+        let Lives { touched, wanted, .. } = &mut self.lives;
+        wanted.extend(touched.iter());
     }
 
     /// How long to wait for events at most, after a loss.
@@ -138,7 +148,7 @@ impl Follower {
 
     /// What was collected, up to now.
     pub(crate) fn into_forest(self) -> Forest {
-        let Lives { all: lives, losses, .. } = self.lives;
+        let Lives { all: mut lives, losses, wanted, .. } = self.lives;
         let starts = lives.iter().filter_map(|life| life.start_ns);
         let (begin_ns, end_ns) = match self.whom {
             Whom::All => (self.first_ns, self.now_ns),
@@ -147,25 +157,33 @@ impl Follower {
         let begin_ns = begin_ns.unwrap_or(end_ns);
         let ends = lives.iter().filter_map(|life| life.end_ns);
         let end_ns = ends.chain([end_ns, begin_ns]).max().unwrap_or(end_ns);
-        Forest { lives: without_lone_parents(lives), losses, begin_ns, end_ns }
+        if let Whom::All = self.whom {
+            lives = reduced(lives, &wanted);
+        }
+        Forest { lives, losses, begin_ns, end_ns }
     }
 }
 
-/// Leaves out those of whom nothing is known but that they made one other process.
-fn without_lone_parents(lives: Vec<Life>) -> Vec<Life> {
+/// Leaves out those who are of no interest, and those of whom nothing is known but that they made
+/// one other process.
+fn reduced(lives: Vec<Life>, wanted: &HashSet<usize>) -> Vec<Life> {
     let mut children = vec![0; lives.len()];
-    for creator in lives.iter().filter_map(|life| life.creator) {
-        children[creator] += 1;
+    for (index, life) in lives.iter().enumerate() {
+        if let Some(creator) = life.creator.filter(|_| wanted.contains(&index)) {
+            children[creator] += 1;
+        }
     }
-    let mut places = Vec::with_capacity(lives.len());
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(lives.len());
     let mut kept: Vec<Life> = Vec::with_capacity(lives.len());
-    for (mut life, children) in lives.into_iter().zip(children) {
+    for (index, (mut life, children)) in lives.into_iter().zip(children).enumerate() {
+        // What somebody else made in between counts as made by who is left.
         life.creator = life.creator.and_then(|creator| places[creator]);
         let unseen = life.start_ns.is_none() && life.end_ns.is_none() && life.programs.is_empty();
-        let lone = unseen && life.creator.is_none() && children == 1;
-        places.push((!lone).then_some(kept.len()));
-        if !lone {
+        if wanted.contains(&index) || (unseen && life.creator.is_none() && children > 1) {
+            places.push(Some(kept.len()));
             kept.push(life);
+        } else {
+            places.push(life.creator);
         }
     }
     kept
@@ -177,6 +195,7 @@ impl Lives {
     fn change(&mut self, whom: Whom, change: &Change<'_>, at_ns: Option<u64>) -> bool {
         let Change { kind, process, .. } = *change;
         let Some(place) = self.place(whom, process, kind) else { return false };
+        self.touched.push(place);
         let life = &mut self.all[place];
         match kind {
             // Or once more, if it had been taken to have ended.

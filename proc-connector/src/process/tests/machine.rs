@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
@@ -364,6 +365,10 @@ impl Source for Shared {
             gid: wants.contains(Wants::IDS).then_some(ids),
             cgroup: None,
         })
+    }
+
+    fn cgroup_id(&self, _: &Path) -> Option<u64> {
+        None
     }
 
     fn offset_ns(&self) -> u64 {

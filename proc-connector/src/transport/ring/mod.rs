@@ -2,6 +2,8 @@
 
 mod asm;
 mod btf;
+#[cfg(any(test, fuzzing))]
+mod fake;
 mod helpers;
 mod layout;
 mod notes;
@@ -12,11 +14,14 @@ mod records;
 mod tests;
 mod translate;
 
+#[cfg(any(test, fuzzing))]
+pub use self::fake::{FakeRing, Seen};
 pub(crate) use self::notes::Notes;
 pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;
 
 use std::ffi::CStr;
+use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, fence};
@@ -25,11 +30,11 @@ use std::thread;
 use proc_connector_core::Filter;
 
 use self::helpers::Source;
-use self::layout::{DATAGRAM_LEN, RECORD_LEN, WORDS, Word};
+use self::layout::{RECORD_LEN, WORDS, Word};
 use self::program::Spec;
 use self::records::Cursor;
 use super::pace::Queue;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::sys::{Board, Program, RingBuffer, Slot, page_size};
 use crate::transport_kind::NoRing;
 
@@ -134,36 +139,39 @@ impl RingQueue {
     }
 
     /// Takes one datagram off, into a buffer that is large enough.
-    pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Popped {
-        if !self.look() {
+    pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Result<Popped> {
+        if !self.look()? {
             let lost = self.records().lost_behind();
-            return lost.map_or(Popped::Nothing, Popped::Lost);
+            return Ok(lost.map_or(Popped::Nothing, Popped::Lost));
         }
         let Slot::Record(record, next) = self.ring.slot(self.cursor.position, self.cursor.written)
         else {
-            return Popped::Nothing;
+            return Ok(Popped::Nothing);
         };
         if let Some(lost) = self.cursor.lost_before(record) {
-            return Popped::Lost(lost);
+            return Ok(Popped::Lost(lost));
         }
-        buf[..DATAGRAM_LEN].copy_from_slice(&record[..DATAGRAM_LEN]);
+        let (datagram, _) = records::split(record);
+        buf[..datagram.len()].copy_from_slice(datagram);
+        let len = datagram.len();
         self.cursor.position = next;
         self.ring.release(next);
-        Popped::Datagram(DATAGRAM_LEN)
+        Ok(Popped::Datagram(len))
     }
 
     /// Gives back what was read and looks for a record behind it.
-    fn look(&mut self) -> bool {
+    fn look(&mut self) -> Result<bool> {
         self.cursor.written = self.ring.written();
         let found = loop {
             match self.ring.slot(self.cursor.position, self.cursor.written) {
-                Slot::Record(..) => break true,
+                Slot::Record(..) => break Ok(true),
                 Slot::Discarded(next) => self.cursor.position = next,
-                Slot::Empty => break false,
+                Slot::Empty => break Ok(false),
+                Slot::Corrupt => break Err(corrupt()),
                 Slot::Busy => {
                     // A moment, unless its writer was suspended: let it run.
                     thread::yield_now();
-                    break false;
+                    break Ok(false);
                 }
             }
         };
@@ -181,9 +189,16 @@ impl RingQueue {
     }
 }
 
+/// Nothing more can be read, this time or later: the error says it each time, where a panic would
+/// take the process down and an empty ring would have it wait for ever.
+#[cold]
+fn corrupt() -> Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the ring holds what no kernel writes").into()
+}
+
 impl Queue for RingQueue {
     fn take(&mut self) -> Result<bool> {
-        let found = self.look();
+        let found = self.look()?;
         self.cursor.start_batch(self.ring.size());
         Ok(found || self.has_lost())
     }

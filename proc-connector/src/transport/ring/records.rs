@@ -37,23 +37,21 @@ impl Cursor {
         self.limit.wrapping_sub(self.position).wrapping_sub(1) >= BATCH
     }
 
-    /// Events lost between the last record and this one.
+    /// Events lost between the last record and this one. Two programs at once may have read the
+    /// count in one order and reserved their records in the other: then this one says nothing new.
     #[inline]
     pub(super) fn lost_before(&mut self, record: &[u8]) -> Option<u32> {
         let lost = record.get(LOST..LOST + 4)?.try_into().map(u32::from_ne_bytes).ok()?;
-        self.tell(lost)
+        let is_from_before = lost.wrapping_sub(self.told) > u32::MAX / 2;
+        if is_from_before { None } else { self.tell(lost) }
     }
 
-    /// Takes note of a count of losses, and says how many are new. Two programs at once may have
-    /// read the count in one order and reserved their records in the other.
+    /// Takes note of a count of losses, and says how many are new.
     #[inline]
     fn tell(&mut self, lost: u32) -> Option<u32> {
         let new = lost.wrapping_sub(self.told);
-        if new == 0 || new > u32::MAX / 2 {
-            return None;
-        }
         self.told = lost;
-        Some(new)
+        (new != 0).then_some(new)
     }
 }
 
@@ -72,6 +70,8 @@ impl Records<'_> {
         let lost = self.lost.load(Acquire);
         // What was written meanwhile says by itself what was lost before.
         let is_last = self.ring.written() == self.cursor.position;
+        // No record has a newer count than the word itself, so however far they are apart, the
+        // difference is new.
         if is_last { self.cursor.tell(lost) } else { None }
     }
 }
@@ -91,10 +91,12 @@ impl<'a> Iterator for Records<'a> {
                         return Some(overrun(lost));
                     }
                     self.cursor.position = next;
-                    return message(record);
+                    if let Some(message) = message(record) {
+                        return Some(message);
+                    }
                 }
                 Slot::Discarded(next) => self.cursor.position = next,
-                Slot::Busy => return None,
+                Slot::Busy | Slot::Corrupt => return None,
                 Slot::Empty => {
                     let unchanged = self.lost.load(Relaxed) == self.cursor.told;
                     return if unchanged { None } else { self.lost_behind().map(overrun) };
@@ -104,10 +106,17 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// The message of a record, and what was noted behind it.
+/// The datagram of a record, and what is behind it. The program writes no record that is shorter;
+/// if there is one, its bytes are a datagram that breaks off.
+#[inline]
+pub(super) fn split(record: &[u8]) -> (&[u8], &[u8]) {
+    record.split_at_checked(LOST).unwrap_or((record, &[]))
+}
+
+/// The message of a record, and what was noted behind it. None if there is no byte of one.
 #[inline]
 fn message(record: &[u8]) -> Option<Item<'_>> {
-    let (datagram, rest) = record.split_at_checked(LOST)?;
+    let (datagram, rest) = split(record);
     let message = Notifications::new(datagram).next()?;
     Some(Item::Message(match message {
         Ok(Notification::Event(event)) if record.len() > RECORD_LEN => {
@@ -123,12 +132,16 @@ fn overrun(lost: u32) -> Item<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::Cursor;
+    use super::{Cursor, LOST, RECORD_LEN};
 
     #[test]
     fn counts_that_come_in_another_order_are_told_once() {
         let mut cursor = Cursor { told: u32::MAX - 1, ..Cursor::default() };
-        let told = [u32::MAX, u32::MAX - 1, 2, 1, 2].map(|lost| cursor.tell(lost));
+        let told = [u32::MAX, u32::MAX - 1, 2, 1, 2].map(|lost| {
+            let mut record = [0; RECORD_LEN];
+            record[LOST..].copy_from_slice(&lost.to_ne_bytes());
+            cursor.lost_before(&record)
+        });
         assert_eq!(told, [Some(1), None, Some(3), None, None]);
     }
 

@@ -83,7 +83,7 @@ impl Line {
         let mut got = Vec::new();
         let mut buffer = [0; 76];
         loop {
-            match self.ring.pop(&mut buffer) {
+            match self.ring.pop(&mut buffer).expect("a ring") {
                 Popped::Datagram(76) => got.push(Ok(buffer)),
                 Popped::Datagram(len) => panic!("{len} bytes"),
                 Popped::Lost(count) => got.push(Err(count)),

@@ -1,0 +1,168 @@
+//! The table of processes: what an event costs it without `/proc`, what an exec costs it with, and
+//! what a process costs in memory.
+//!
+//! `cargo bench --bench process --features process`
+
+#![allow(missing_docs, reason = "criterion's macros make public functions")]
+
+use std::hint::black_box;
+use std::os::unix::fs::MetadataExt;
+
+use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
+use proc_connector::Received;
+use proc_connector::core::context::{ContextHdr, Noted};
+use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::process::ProcessTable;
+use rustix::time::{ClockId, clock_gettime};
+use zerocopy::IntoBytes;
+
+/// Processes that live while events come.
+const LIVE: u32 = 1_000;
+
+/// Events for whatever is done to each process: a fork, a thread, an exec and two exits.
+const DEEDS: u64 = 5;
+
+fn datagrams(events: impl Iterator<Item = EventData<'static>>, start_ns: u64) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (data, timestamp_ns) in events.zip(start_ns..) {
+        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+        let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
+        let len = record.encode_native(&mut datagram).expect("room");
+        bytes.extend(&datagram[..len]);
+    }
+    bytes
+}
+
+fn apply(table: &mut ProcessTable, datagrams: &[u8], noted: &[u8]) {
+    for notification in Notifications::new(datagrams) {
+        let Ok(Notification::Event(event)) = notification else { panic!("an event") };
+        let event = event.with_context(noted);
+        for change in table.apply(&Received::Event(event)) {
+            black_box(change.process);
+        }
+    }
+}
+
+fn fork(parent: u32, child_pid: u32, child_tgid: u32) -> EventData<'static> {
+    EventData::Fork { parent_pid: parent, parent_tgid: parent, child_pid, child_tgid }
+}
+
+fn exit(process_pid: u32, process_tgid: u32) -> EventData<'static> {
+    EventData::Exit {
+        process_pid,
+        process_tgid,
+        exit_code: 0,
+        exit_signal: 17,
+        parent_pid: 1,
+        parent_tgid: 1,
+    }
+}
+
+/// Processes that go on living.
+fn crowd(number: u32) -> impl Iterator<Item = EventData<'static>> {
+    (2..number + 2).map(|tgid| fork(1, tgid, tgid))
+}
+
+fn events(c: &mut Criterion) {
+    let mut table = ProcessTable::without_proc();
+    apply(&mut table, &datagrams(crowd(LIVE), 1), &[]);
+    // Each of them has a child that has a thread and executes something, and ends.
+    let deeds = (2..LIVE + 2).flat_map(|parent| {
+        let child = parent + 1_000_000;
+        let exec = EventData::Exec { process_pid: child, process_tgid: child };
+        let thread = child + 1_000_000;
+        [
+            fork(parent, child, child),
+            fork(parent, thread, child),
+            exit(thread, child),
+            exec,
+            exit(child, child),
+        ]
+    });
+    let deeds = datagrams(deeds, 1_000_000);
+    let mut group = c.benchmark_group("table");
+    group.throughput(Throughput::Elements(DEEDS * u64::from(LIVE)));
+    group.bench_function("event, without /proc", |b| b.iter(|| apply(&mut table, &deeds, &[])));
+    group.finish();
+}
+
+fn execs(c: &mut Criterion) {
+    let mut table = ProcessTable::new().expect("/proc is mounted");
+    let own = std::process::id();
+    let exec = || {
+        let now = clock_gettime(ClockId::Monotonic);
+        let now_ns = now.tv_sec.unsigned_abs() * 1_000_000_000 + now.tv_nsec.unsigned_abs();
+        let exec = EventData::Exec { process_pid: own, process_tgid: own };
+        datagrams([exec].into_iter(), now_ns)
+    };
+    let mut group = c.benchmark_group("table");
+    let args: String = std::env::args().flat_map(|arg| [arg, "\0".to_owned()]).collect();
+    for (name, noted) in [("", vec![]), (" and context", noted(&args, own_cgroup()))] {
+        group.bench_function(format!("exec, with /proc{name}"), |b| {
+            b.iter_batched(exec, |exec| apply(&mut table, &exec, &noted), BatchSize::SmallInput);
+        });
+    }
+    let process = table.get(own).expect("this process");
+    assert!(process.args().is_some() && process.exe().is_some() && process.cgroup().is_some());
+    group.bench_function("read of the same by path, for comparison", |b| {
+        b.iter(|| {
+            for file in ["stat", "cmdline", "cgroup"] {
+                black_box(std::fs::read(format!("/proc/{own}/{file}")).expect("a file"));
+            }
+            black_box(std::fs::read_link(format!("/proc/{own}/exe")).expect("a link"));
+        });
+    });
+    group.finish();
+}
+
+/// Tells the memory of 100,000 processes that live, each with arguments of its own.
+fn memory(_: &mut Criterion) {
+    const MANY: u32 = 100_000;
+    let forks = datagrams(crowd(MANY), 1);
+    let execs = |tgid| EventData::Exec { process_pid: tgid, process_tgid: tgid };
+    let execs = datagrams((2..MANY + 2).map(execs), u64::from(MANY) + 1);
+    let before = resident();
+    let mut table = ProcessTable::without_proc();
+    apply(&mut table, &forks, &[]);
+    for (number, notification) in Notifications::new(&execs).enumerate() {
+        let Ok(Notification::Event(event)) = notification else { panic!("an event") };
+        let args = format!("/usr/lib/a/program\0--number={number:08}\0--and\0{:40}\0", "more");
+        let noted = noted(&args, 1);
+        table.apply(&Received::Event(event.with_context(&noted)));
+    }
+    assert_eq!(table.len(), MANY as usize);
+    assert!(table.iter().all(|process| process.args().is_some()));
+    let bytes = resident() - before;
+    println!("{MANY} processes: {} MB, {} bytes each", bytes / 1_000_000, bytes / MANY as usize);
+}
+
+/// Arguments as the ring's program notes them.
+fn noted(args: &str, cgroup_id: u64) -> Vec<u8> {
+    let header = ContextHdr {
+        noted: (Noted::ARGS | Noted::COMM | Noted::CGROUP_ID).bits().into(),
+        args_len: u32::try_from(args.len()).expect("short").into(),
+        boot_ns: 0.into(),
+        cgroup_id: cgroup_id.into(),
+        pid_tgid: 0.into(),
+        uid_gid: 0.into(),
+        comm: *b"program\0\0\0\0\0\0\0\0\0",
+    };
+    [header.as_bytes(), args.as_bytes()].concat()
+}
+
+/// The id of the cgroup that this process is in.
+fn own_cgroup() -> u64 {
+    let cgroup = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
+    let path = cgroup.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
+    std::fs::metadata(format!("/sys/fs/cgroup{path}")).map_or(0, |folder| folder.ino())
+}
+
+/// Bytes of this process in memory.
+fn resident() -> usize {
+    let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc is mounted");
+    let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());
+    pages.expect("a number of pages") * rustix::param::page_size()
+}
+
+criterion_group!(benches, memory, events, execs);
+criterion_main!(benches);

@@ -1,0 +1,332 @@
+//! `watch`, by whose events are shown, and how.
+
+mod common;
+
+use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use common::actor::{Actor, command, pause, say};
+use common::{CAP_SETUID, load, named, need, transport};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proc_connector::Transport;
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let acts = named![exits_3, has_children, has_a_child, makes_a_thread];
+    let everywhere = named![bad_choices_are_refused];
+    let live = named![
+        a_line_has_the_user_the_command_and_the_time_it_lived,
+        a_tree_is_a_process_and_its_descendants,
+        a_tree_can_be_named,
+        names_can_be_patterns,
+        users_have_names_and_ids,
+        a_cgroup_has_those_below_it,
+        threads_are_shown_on_request,
+        json_says_whose_an_event_is,
+    ];
+    common::main_with(&acts, &everywhere, &live)
+}
+
+fn exits_3() {
+    std::process::exit(3)
+}
+
+/// As often as it is told to: has a child that has one.
+fn has_children() {
+    loop {
+        pause();
+        let mut child = command("has_a_child").arg0("between").spawn().expect("a child");
+        child.wait().expect("its end");
+        say(child.id());
+    }
+}
+
+fn has_a_child() {
+    let mut below = command("exits_3");
+    let mut child = below.arg0("/some/where/below").arg("a word").spawn().expect("a child");
+    child.wait().expect("its end");
+}
+
+fn makes_a_thread() {
+    load::threads(1);
+}
+
+/// Starts an act again and again, so that one comes after somebody has begun to listen.
+struct Again {
+    is_over: Arc<AtomicBool>,
+    pids: Arc<Mutex<Vec<u32>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Again {
+    fn and_again(mut deed: impl FnMut() -> u32 + Send + 'static) -> Self {
+        let (is_over, pids) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
+        let (over, made): (_, Arc<Mutex<Vec<u32>>>) = (Arc::clone(&is_over), Arc::clone(&pids));
+        let thread = std::thread::spawn(move || {
+            while !over.load(Relaxed) {
+                let pid = deed();
+                made.lock().expect("no test panicked").push(pid);
+                std::thread::sleep(Duration::from_millis(20));
+            }
+        });
+        Self { is_over, pids, thread: Some(thread) }
+    }
+
+    /// An act, run under a name.
+    fn of(act: &'static str, change: impl Fn(&mut Command) + Send + 'static) -> Self {
+        Self::and_again(move || {
+            let mut command = command(act);
+            change(&mut command);
+            let mut child = command.spawn().expect("a child");
+            child.wait().expect("its end");
+            child.id()
+        })
+    }
+
+    fn made(&self, pid: u32) -> bool {
+        self.pids.lock().expect("no test panicked").contains(&pid)
+    }
+}
+
+impl Drop for Again {
+    fn drop(&mut self) {
+        self.is_over.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// `watch`, running and listening.
+struct Watch {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Watch {
+    fn of(arguments: &[&str]) -> Self {
+        let transport = match transport() {
+            Transport::Ring => "ring",
+            _ => "socket",
+        };
+        let mut child = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
+            .args(["watch", "--duration", "60s", "--transport", transport])
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    /// All lines up to the one that is the last of interest.
+    fn until(mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
+        let mut lines: Vec<String> = Vec::new();
+        while !lines.last().is_some_and(|line| last(line)) {
+            let Some(line) = self.lines.next() else {
+                let mut errors = String::new();
+                let mut stderr = self.child.stderr.take().expect("a pipe");
+                stderr.read_to_string(&mut errors).expect("text");
+                panic!("it ended: {errors}, after {lines:#?}");
+            };
+            lines.push(line.expect("text"));
+        }
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        kill(pid, Signal::SIGINT).expect("a child that runs");
+        self.lines.for_each(drop);
+        assert!(self.child.wait().expect("its end").success());
+        lines
+    }
+}
+
+/// The kind, the process, and the rest of a line.
+fn columns(line: &str) -> Option<(&str, u32, &str)> {
+    let (_, line) = line.split_once(' ')?;
+    let (kind, line) = line.trim_start().split_once(' ')?;
+    let (pid, rest) = line.trim_start().split_once(' ')?;
+    Some((kind, pid.parse().ok()?, rest.trim()))
+}
+
+/// Whether a line is the exit of one of the processes that were made.
+fn is_exit_of(again: &Again) -> impl Fn(&str) -> bool {
+    |line| matches!(columns(line), Some(("exit", pid, _)) if again.made(pid))
+}
+
+/// What the first exit among the lines says.
+fn exit_among(lines: &[String]) -> &str {
+    let last = lines.last().expect("a line");
+    columns(last).expect("an exit").2
+}
+
+fn own_path() -> String {
+    std::env::current_exe().expect("/proc is mounted").display().to_string()
+}
+
+fn bad_choices_are_refused() {
+    for arguments in [
+        &["watch", "--comm", "a[", "--count", "1"][..],
+        &["watch", "--who"],
+        &["watch", "--threads", "--processes"],
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
+            .args(arguments)
+            .output()
+            .expect("the program runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+    }
+}
+
+fn a_line_has_the_user_the_command_and_the_time_it_lived() {
+    let again = Again::of("exits_3", |command| {
+        command.arg0("an actor").arg("with words");
+    });
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).expect("users").expect("a user");
+    let is_exit = is_exit_of(&again);
+    // Of one that was made before `/proc` was looked at, and ended before, little is known.
+    let is_it = |line: &str| is_exit(line) && line.contains(&user.name);
+    let lines = Watch::of(&["--failed", "--comm", "an actor"]).until(is_it);
+    let exit = exit_among(&lines);
+    let words: Vec<&str> = exit.split_whitespace().collect();
+    // The width of the column cuts no name.
+    assert_eq!(words[..4], [&*user.name, "exit", "3", "after"], "{exit}");
+    assert!(["µs", "ms", "s"].contains(&words[5]), "{exit}");
+    if transport() == Transport::Ring {
+        assert!(exit.ends_with("an actor with words"), "{exit}");
+    }
+}
+
+fn a_tree_is_a_process_and_its_descendants() {
+    let mut root = Actor::start("has_children");
+    let tree = root.pid().to_string();
+    let again = Again::and_again(move || {
+        root.go_on();
+        root.hear()
+    });
+    let elsewhere = Again::of("exits_3", |_| {});
+    let lines = Watch::of(&["--tree", &tree]).until(is_exit_of(&again));
+    let pids: Vec<(&str, u32)> =
+        lines.iter().filter_map(|line| columns(line)).map(|(kind, pid, _)| (kind, pid)).collect();
+    assert!(pids.iter().all(|&(_, pid)| !elsewhere.made(pid)), "{lines:#?}");
+    // The last child was forked, and its own child before its exit.
+    let below = |(kind, pid): &&(&str, u32)| *kind == "exit" && !again.made(*pid);
+    assert!(pids.iter().any(|pid| below(&pid)), "{lines:#?}");
+}
+
+fn a_tree_can_be_named() {
+    if transport() == Transport::Socket {
+        // A name that is that of a process for a millisecond takes what is noted at the event.
+        return;
+    }
+    let mut root = Actor::start("has_children");
+    let again = Again::and_again(move || {
+        root.go_on();
+        root.hear()
+    });
+    let lines = Watch::of(&["--tree", "between"]).until(is_exit_of(&again));
+    let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
+    let (kind, pid, _) = columns(first).expect("columns");
+    assert_eq!((kind, again.made(pid)), ("exec", true), "{first}");
+    assert!(last.ends_with("between"), "{last}");
+    assert!(lines.iter().any(|line| line.ends_with("/some/where/below a word")), "{lines:#?}");
+}
+
+fn names_can_be_patterns() {
+    if transport() == Transport::Socket {
+        return;
+    }
+    let mut root = Actor::start("has_children");
+    let again = Again::and_again(move || {
+        root.go_on();
+        root.hear()
+    });
+    let elsewhere = Again::of("exits_3", |_| {});
+    let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
+    let lines = Watch::of(&["--comm", "b[ef]low"]).until(shown);
+    for line in &lines {
+        let (_, pid, rest) = columns(line).expect("columns");
+        assert!(rest.ends_with("below a word") && !elsewhere.made(pid), "{line}");
+    }
+    drop(again);
+}
+
+/// A user of every system.
+const NOBODY: u32 = 65_534;
+
+fn users_have_names_and_ids() {
+    need(CAP_SETUID, "CAP_SETUID");
+    let again = Again::of("exits_3", |command| {
+        command.uid(NOBODY);
+    });
+    let elsewhere = Again::of("exits_3", |_| {});
+    let name = nix::unistd::User::from_uid(NOBODY.into()).expect("users");
+    for user in [Some(NOBODY.to_string()), name.map(|user| user.name)].into_iter().flatten() {
+        let lines = Watch::of(&["--user", &user]).until(is_exit_of(&again));
+        let pids = lines.iter().filter_map(|line| columns(line)).map(|(_, pid, _)| pid);
+        assert!(pids.into_iter().all(|pid| !elsewhere.made(pid)), "{lines:#?}");
+    }
+}
+
+fn a_cgroup_has_those_below_it() {
+    let cgroups = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
+    let Some(own) = cgroups.lines().find_map(|line| line.strip_prefix("0::")) else { return };
+    let again = Again::of("exits_3", |_| {});
+    for cgroup in [own, "/", "/*"] {
+        let lines = Watch::of(&["--cgroup", cgroup]).until(is_exit_of(&again));
+        assert!(!lines.is_empty());
+    }
+    let mut nobody = Watch::of(&["--cgroup", "/no/such", "--duration", "1s"]);
+    assert!(nobody.lines.next().is_none());
+    nobody.child.wait().expect("its end");
+}
+
+fn threads_are_shown_on_request() {
+    let again = Again::of("makes_a_thread", |_| {});
+    let is_thread = |line: &String| line.contains("thread of ");
+    let without = Watch::of(&["--comm", "cli_watch*"]).until(is_exit_of(&again));
+    assert!(!without.iter().any(is_thread), "{without:#?}");
+    let with = Watch::of(&["--threads", "--comm", "cli_watch*"]).until(is_exit_of(&again));
+    let threads = with.iter().filter(|line| is_thread(line)).count();
+    assert!(threads >= 2, "{with:#?}");
+}
+
+fn json_says_whose_an_event_is() {
+    let again = Again::of("exits_3", |command| {
+        command.arg0("an actor").arg("with words");
+    });
+    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+    let pid = |line: &Value| line["tgid"].as_u64().and_then(|pid| pid.try_into().ok());
+    let is_it = |line: &str| {
+        let line = parse(line);
+        // Of one that was made before `/proc` was looked at, and ended before, little is known.
+        let is_known = line["process"]["uid"].is_u64();
+        line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| again.made(pid))
+    };
+    let lines = Watch::of(&["--json", "--who", "--events", "exec,exit"]).until(is_it);
+    let exit = parse(lines.last().expect("a line"));
+    let process = &exit["process"];
+    assert_eq!(process["tgid"], exit["tgid"]);
+    assert_eq!(process["parent"], std::process::id());
+    assert_eq!(process["uid"], nix::unistd::geteuid().as_raw());
+    assert_eq!(process["gid"], nix::unistd::getegid().as_raw());
+    assert_eq!(process["threads"], 0);
+    assert!(process["lifetime_ns"].as_u64().is_some_and(|ns| ns > 0), "{exit}");
+    assert!(process["start_ns"].as_u64() < exit["timestamp_ns"].as_u64(), "{exit}");
+    if transport() == Transport::Ring {
+        assert_eq!(process["args"], serde_json::json!(["an actor", "with words"]));
+    }
+    let exec = lines.iter().map(|line| parse(line));
+    let exec =
+        exec.into_iter().find(|line| line["event"] == "exec" && line["tgid"] == exit["tgid"]);
+    let exec = exec.expect("its exec");
+    assert!(exec["process"].get("lifetime_ns").is_none() && exec.get("task").is_none(), "{exec}");
+    let exe = &exec["process"]["exe"];
+    assert!(exe.is_null() || *exe == own_path(), "{exec}");
+}

@@ -1,0 +1,422 @@
+//! The table of processes against `/proc`, read by this test, and against what processes did.
+
+mod common;
+
+use std::collections::{BTreeMap, VecDeque};
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use common::actor::{Actor, become_act, command, pause, say};
+use common::load::{self, this_task};
+use common::{CAP_SETUID, Deadline, builder, named, need, transport};
+use nix::unistd::{Uid, setresuid, setsid};
+use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
+use proc_connector::{ExitStatus, ProcConnector, Transport};
+
+fn main() -> ExitCode {
+    let acts = named![
+        ends,
+        exits_3,
+        pauses,
+        leaves_an_orphan,
+        keeps_threads,
+        changes_user,
+        starts_a_session,
+        executes_from_a_thread,
+        says_who_it_is,
+    ];
+    let tests = named![
+        after_a_load_the_table_is_what_proc_says,
+        after_losses_the_table_is_what_proc_says,
+        every_exec_has_its_own_arguments_or_none,
+        a_process_is_known_from_its_start_to_its_end,
+        an_orphan_is_adopted,
+        threads_are_counted,
+        a_child_has_its_parents_user_and_session_until_it_has_its_own,
+        exec_from_a_thread_keeps_the_process,
+        the_table_knows_who_had_an_id,
+    ];
+    common::main(&acts, &tests)
+}
+
+fn ends() {}
+
+fn exits_3() {
+    std::process::exit(3)
+}
+
+fn pauses() {
+    say(1);
+    pause();
+}
+
+/// Ends while its child goes on, until the test closes what both read.
+fn leaves_an_orphan() {
+    #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
+    let child = command("pauses").stdout(std::process::Stdio::null()).spawn().expect("a child");
+    say(child.id());
+}
+
+fn keeps_threads() {
+    for _ in 0..3 {
+        thread::spawn(|| {
+            say(this_task().0);
+            thread::park();
+        });
+    }
+    pause();
+}
+
+const USER: u32 = 10_003;
+
+fn changes_user() {
+    let user = Uid::from_raw(USER);
+    setresuid(user, user, user).expect("a privileged process");
+    let mut child = command("ends").spawn().expect("a child");
+    say(child.id());
+    pause();
+    child.wait().expect("a child");
+}
+
+fn starts_a_session() {
+    setsid().expect("no leader of a group yet");
+    let mut child = command("ends").spawn().expect("a child");
+    say(child.id());
+    pause();
+    child.wait().expect("a child");
+}
+
+fn executes_from_a_thread() {
+    say(1);
+    pause();
+    let executes = || become_act("says_who_it_is");
+    thread::spawn(executes).join().expect("it does not return");
+}
+
+fn says_who_it_is() {
+    say(std::process::id());
+    pause();
+}
+
+/// A listener and its table.
+struct Told {
+    connector: ProcConnector,
+    table: ProcessTable,
+    /// Changes that nobody has asked for yet, and the processes as they were then.
+    changes: VecDeque<(ChangeKind, Process)>,
+}
+
+impl Told {
+    fn start() -> Self {
+        Self::with(builder().receive_buffer_events(160_000).context(true).open())
+    }
+
+    fn with(connector: proc_connector::Result<ProcConnector>) -> Self {
+        let connector = connector.expect("a live connector");
+        let table = ProcessTable::new().expect("/proc is mounted");
+        Self { connector, table, changes: VecDeque::new() }
+    }
+
+    /// Takes in what there is within a time.
+    fn take(&mut self, time: Duration) {
+        let time = self.table.rescan_in().unwrap_or(time).min(time);
+        let mut note = |change: Change<'_>| {
+            self.changes.push_back((change.kind, change.process.clone()));
+        };
+        for received in self.connector.recv_batch_timeout(time).expect("a batch") {
+            self.table.apply(&received).for_each(&mut note);
+        }
+        self.table.rescan_if_due().expect("/proc").for_each(&mut note);
+    }
+
+    /// Looks at changes until one is as wanted. What comes after it is for the next time.
+    fn until<T>(&mut self, mut wanted: impl FnMut(ChangeKind, &Process) -> Option<T>) -> T {
+        let deadline = Deadline::new();
+        loop {
+            while let Some((kind, process)) = self.changes.pop_front() {
+                if let Some(found) = wanted(kind, &process) {
+                    return found;
+                }
+            }
+            self.take(deadline.left().expect("what has happened is told"));
+        }
+    }
+
+    fn until_change(&mut self, tgid: u32, kind: ChangeKind) -> Process {
+        self.until(|changed, process| {
+            (changed == kind && process.tgid() == tgid).then(|| process.clone())
+        })
+    }
+
+    /// Compares with `/proc` as often as it takes until no other process does anything meanwhile.
+    fn assert_is_what_proc_says(&mut self) {
+        let deadline = Deadline::new();
+        loop {
+            self.take(Duration::from_millis(50));
+            let (told, found) = (rows(&self.table), proc_rows());
+            if told == found {
+                return;
+            }
+            let differ = |tgid: &&u32| told.get(tgid) != found.get(tgid);
+            let differing: BTreeMap<u32, _> = (told.keys().chain(found.keys()).filter(differ))
+                .map(|tgid| (*tgid, (told.get(tgid), found.get(tgid))))
+                .collect();
+            assert!(deadline.left().is_some(), "told and found: {differing:#?}");
+        }
+    }
+}
+
+/// A process, to be compared.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Row {
+    parent: u32,
+    threads: usize,
+    uid: (u32, u32),
+    gid: (u32, u32),
+    session: u32,
+    /// Nothing for threads of the kernel, which change their names as they like.
+    comm: Vec<u8>,
+    args: Vec<u8>,
+    exe: Option<PathBuf>,
+    cgroup: String,
+}
+
+fn rows(table: &ProcessTable) -> BTreeMap<u32, Row> {
+    let row = |process: &Process| {
+        let unknown = (u32::MAX, u32::MAX);
+        let is_kernel = process.is_kernel_thread();
+        let comm = process.comm().filter(|_| !is_kernel);
+        Row {
+            parent: process.parent().unwrap_or(0),
+            threads: process.threads(),
+            uid: process.uid().map_or(unknown, |uid| (uid.real, uid.effective)),
+            gid: process.gid().map_or(unknown, |gid| (gid.real, gid.effective)),
+            session: process.session().unwrap_or(u32::MAX),
+            comm: comm.unwrap_or_default().to_vec(),
+            args: process.args().map(|args| args.bytes().to_vec()).unwrap_or_default(),
+            exe: process.exe().map(Into::into),
+            cgroup: process.cgroup().map(|path| path.display().to_string()).unwrap_or_default(),
+        }
+    };
+    table.iter().map(|process| (process.tgid(), row(process))).collect()
+}
+
+/// All processes but those that have ended, from the files that the table reads least.
+fn proc_rows() -> BTreeMap<u32, Row> {
+    let folders = fs::read_dir("/proc").expect("/proc is mounted");
+    let tgids = folders.filter_map(|folder| folder.ok()?.file_name().to_str()?.parse().ok());
+    tgids.filter_map(|tgid: u32| Some((tgid, proc_row(tgid)?))).collect()
+}
+
+fn proc_row(tgid: u32) -> Option<Row> {
+    let folder = PathBuf::from(format!("/proc/{tgid}"));
+    let status = fs::read(folder.join("status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let field = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a field");
+        line.split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let number = |name: &str, place: usize| field(name)[place].parse().expect("a number");
+    let is_over = field("State:")[0] == "Z" && number("Threads:", 0) <= 1;
+    // All threads of the kernel are made by the same one.
+    let is_kernel = [tgid, number("PPid:", 0)].contains(&2);
+    let comm = fs::read(folder.join("comm")).ok()?;
+    let cgroups = fs::read_to_string(folder.join("cgroup")).ok()?;
+    let cgroup = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
+    let args = fs::read(folder.join("cmdline")).ok()?;
+    (!is_over).then(|| Row {
+        parent: number("PPid:", 0),
+        threads: number("Threads:", 0).try_into().expect("few"),
+        uid: (number("Uid:", 0), number("Uid:", 1)),
+        gid: (number("Gid:", 0), number("Gid:", 1)),
+        session: number("NSsid:", 0),
+        comm: if is_kernel { Vec::new() } else { comm[..comm.len() - 1].to_vec() },
+        args: args[..args.len().min(4096)].to_vec(),
+        exe: fs::read_link(folder.join("exe")).ok(),
+        cgroup: cgroup.unwrap_or_default().to_owned(),
+    })
+}
+
+/// Processes of all sorts, of which some go on.
+fn make_a_crowd() -> Vec<Actor> {
+    let mut crowd = Vec::new();
+    for _ in 0..5 {
+        load::threads(20);
+        for _ in 0..20 {
+            command("ends").spawn().expect("a process").wait().expect("its end");
+        }
+        for act in ["pauses", "keeps_threads", "leaves_an_orphan"] {
+            let mut actor = Actor::start(act);
+            actor.hear();
+            crowd.push(actor);
+        }
+    }
+    crowd
+}
+
+fn after_a_load_the_table_is_what_proc_says() {
+    let mut told = Told::start();
+    let crowd = make_a_crowd();
+    told.assert_is_what_proc_says();
+    drop(crowd);
+    told.assert_is_what_proc_says();
+    assert_eq!(told.connector.stats().lost, 0);
+}
+
+fn after_losses_the_table_is_what_proc_says() {
+    let mut told = Told::with(builder().receive_buffer_events(50).context(true).open());
+    let crowd = make_a_crowd();
+    for _ in 0..2_000 {
+        load::threads(1);
+    }
+    let more = make_a_crowd();
+    let started = Instant::now();
+    told.assert_is_what_proc_says();
+    assert_ne!(told.connector.stats().lost, 0);
+    eprintln!("converged after {:?}", started.elapsed());
+    drop((crowd, more));
+    told.assert_is_what_proc_says();
+}
+
+fn every_exec_has_its_own_arguments_or_none() {
+    const EXECS: usize = 500;
+    let mut told = Told::start();
+    let mut expected = BTreeMap::new();
+    for number in 0..EXECS {
+        let words = ["an actor".to_owned(), format!("--number={number}")];
+        let mut child = command("ends").arg0(&words[0]).arg(&words[1]).spawn().expect("a process");
+        let args = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat());
+        expected.insert(child.id(), args.collect::<Vec<u8>>());
+        child.wait().expect("its end");
+    }
+    let (mut with, mut without) = (0, 0);
+    while with + without < EXECS {
+        told.until(|kind, process| {
+            let expected = expected.get(&process.tgid())?;
+            if kind != ChangeKind::Executed {
+                return None;
+            }
+            match process.args() {
+                Some(args) => {
+                    assert_eq!(args.bytes(), expected);
+                    with += 1;
+                }
+                None => without += 1,
+            }
+            Some(())
+        });
+    }
+    eprintln!("{with} with arguments, {without} without");
+    assert!(transport() == Transport::Socket || without == 0, "{without} without");
+}
+
+fn a_process_is_known_from_its_start_to_its_end() {
+    let mut told = Told::start();
+    let before = proc_connector::WallClock::new();
+    let actor = Actor::start("exits_3");
+    let (started, ended) = (
+        told.until_change(actor.pid(), ChangeKind::Started),
+        told.until_change(actor.pid(), ChangeKind::Ended),
+    );
+    let own = told.table.get(std::process::id()).expect("this process");
+    assert_eq!((started.parent(), started.creator()), (Some(own.tgid()), Some(own.serial())));
+    assert_eq!(started.args(), own.args());
+    assert!(started.is_alive() && !ended.is_alive());
+    assert_eq!((started.serial(), started.start_ns()), (ended.serial(), ended.start_ns()));
+    assert_eq!(ended.exit_status().and_then(ExitStatus::code), Some(3));
+    assert_eq!(actor.wait().code(), Some(3));
+    let lived = Duration::from_nanos(ended.lifetime_ns().expect("both times"));
+    let since = before.time(ended.start_ns().expect("its start"));
+    assert!(lived > Duration::ZERO && since.elapsed().expect("in the past") > lived);
+}
+
+fn an_orphan_is_adopted() {
+    let mut told = Told::start();
+    let mut actor = Actor::start("leaves_an_orphan");
+    let (pid, orphan) = (actor.pid(), actor.hear());
+    told.until_change(pid, ChangeKind::Ended);
+    let status = fs::read_to_string(format!("/proc/{orphan}/status")).expect("it lives");
+    let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
+    let process = told.table.get(orphan).expect("it lives");
+    assert_eq!(process.parent(), parent.trim().parse().ok());
+    let creator = told.table.by_serial(process.creator().expect("who made it"));
+    assert_eq!(creator.map(Process::tgid), Some(pid));
+}
+
+fn threads_are_counted() {
+    let mut told = Told::start();
+    let mut actor = Actor::start("keeps_threads");
+    let mut threads: Vec<u32> = (0..3).map(|_| actor.hear()).collect();
+    let pid = actor.pid();
+    let mut seen: Vec<u32> = (0..3)
+        .map(|_| {
+            told.until(|kind, process| match kind {
+                ChangeKind::ThreadStarted(thread) if process.tgid() == pid => Some(thread),
+                _ => None,
+            })
+        })
+        .collect();
+    threads.sort_unstable();
+    seen.sort_unstable();
+    assert_eq!(seen, threads);
+    assert_eq!(told.table.get(pid).map(Process::threads), Some(4));
+    drop(actor);
+    assert_eq!(told.until_change(pid, ChangeKind::Ended).threads(), 0);
+}
+
+fn a_child_has_its_parents_user_and_session_until_it_has_its_own() {
+    need(CAP_SETUID, "CAP_SETUID");
+    let mut told = Told::start();
+    let mut actor = Actor::start("changes_user");
+    let child = actor.hear();
+    let changed = told.until_change(actor.pid(), ChangeKind::UserChanged);
+    let user = changed.uid().expect("a user");
+    assert_eq!((user.real, user.effective), (USER, USER));
+    assert_eq!(told.until_change(child, ChangeKind::Started).uid(), Some(user));
+
+    let mut actor = Actor::start("starts_a_session");
+    let (pid, child) = (actor.pid(), actor.hear());
+    assert_eq!(told.until_change(pid, ChangeKind::SessionChanged).session(), Some(pid));
+    assert_eq!(told.until_change(child, ChangeKind::Started).session(), Some(pid));
+}
+
+fn exec_from_a_thread_keeps_the_process() {
+    let mut told = Told::start();
+    let mut actor = Actor::start("executes_from_a_thread");
+    let pid = actor.pid();
+    actor.hear();
+    actor.go_on();
+    // The new program says so.
+    assert_eq!(actor.hear(), pid);
+    let mut execs = 0;
+    let process = told.until(|kind, process| {
+        if process.tgid() != pid {
+            return None;
+        }
+        assert_ne!(kind, ChangeKind::Ended);
+        execs += usize::from(kind == ChangeKind::Executed);
+        // The first is the actor's own.
+        (execs == 2).then(|| process.clone())
+    });
+    assert_eq!((process.is_alive(), process.threads()), (true, 1));
+    drop(actor);
+    assert_eq!(told.until_change(pid, ChangeKind::Ended).serial(), process.serial());
+}
+
+fn the_table_knows_who_had_an_id() {
+    let mut told = Told::start();
+    let actor = Actor::start("ends");
+    let pid = actor.pid();
+    let ended = told.until_change(pid, ChangeKind::Ended);
+    let (start, end) = (ended.start_ns().expect("a start"), ended.end_ns().expect("an end"));
+    let serial_at = |ns| told.table.at(pid, ns).map(Process::serial);
+    assert_eq!(
+        [start - 1, start, end, end + 1].map(serial_at),
+        [None, Some(ended.serial()), Some(ended.serial()), None]
+    );
+    assert!(told.table.get(pid).is_none());
+}
