@@ -57,6 +57,22 @@
 //! runs it. It cannot see who sent a datagram, so a process with `CAP_NET_ADMIN` can still forge
 //! forks and ptrace events, and such about itself: whoever has to exclude that takes the socket.
 //!
+//! # Processes
+//!
+//! An event has ids, and by the time one looks they may be another process's. The feature `process`
+//! brings a table of all processes that keeps up with the stream: who each is, what it runs, whose it
+//! is, what container it is in, who made it, how long it lived. Its module, `process`, says how.
+//!
+//! # Containers and namespaces
+//!
+//! The kernel tells events of all processes, in whatever namespaces they are, and only to listeners
+//! in the initial ones: ids are those of the initial pid namespace, users those of the initial user
+//! namespace. An agent that runs in a container has to share the host's pid and network namespaces
+//! (for Docker: `--pid=host --network=host`) and, for the ring, have `CAP_BPF` and `CAP_NET_ADMIN`;
+//! [`Builder::open`] says which is missing. What is in a container is told by its cgroup: the
+//! [`cgroup_id`](Context::cgroup_id) of a context, and the path and the container's id of a process
+//! in the table.
+//!
 //! # Losses
 //!
 //! What finds no room in the buffer is lost. [`Received::Lost`] stands where that happened, with the

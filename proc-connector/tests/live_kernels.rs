@@ -267,7 +267,7 @@ impl Outcome {
 /// In a process of its own: opens a connector, and tells what came of it.
 fn opens() {
     let socket = ProcConnector::builder().transport(Transport::Socket);
-    match socket.receive_buffer(wanted_buffer()).open() {
+    let diagnosis = match socket.receive_buffer(wanted_buffer()).open() {
         Ok(mut connector) => {
             let threads = load::threads(3);
             let (mut tape, deadline) = (Tape::default(), Deadline::new());
@@ -277,10 +277,14 @@ fn opens() {
             }
             tape.assert_has(&threads);
             println!("{}", connector.stats().receive_buffer);
+            diagnose()
         }
-        Err(error) => tell(&error),
-    }
-    let verdict: Verdict = diagnose().verdict();
+        Err(error) => {
+            tell(&error);
+            error.diagnosis().expect("what was found")
+        }
+    };
+    let verdict: Verdict = diagnosis.verdict();
     println!("{verdict}");
 }
 
