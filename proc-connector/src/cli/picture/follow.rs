@@ -149,17 +149,22 @@ impl Follower {
     /// What was collected, up to now.
     pub(crate) fn into_forest(self) -> Forest {
         let Lives { all: mut lives, losses, wanted, .. } = self.lives;
-        let starts = lives.iter().filter_map(|life| life.start_ns);
-        let (begin_ns, end_ns) = match self.whom {
-            Whom::All => (self.first_ns, self.now_ns),
-            Whom::Tree { .. } => (starts.min(), self.last_ns),
-        };
-        let begin_ns = begin_ns.unwrap_or(end_ns);
-        let ends = lives.iter().filter_map(|life| life.end_ns);
-        let end_ns = ends.chain([end_ns, begin_ns]).max().unwrap_or(end_ns);
+        // What was there before, and what goes on, is there for as long as was looked.
+        let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
         if let Whom::All = self.whom {
             lives = reduced(lives, &wanted);
+            if lives.iter().all(|life| life.start_ns.is_some()) {
+                first_ns = None;
+            }
+            let goes_on = lives.iter().any(Life::runs);
+            last_ns = if goes_on { self.now_ns } else { 0 };
+        } else {
+            first_ns = None;
         }
+        let starts = lives.iter().filter_map(|life| life.start_ns);
+        let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
+        let ends = lives.iter().filter_map(|life| life.end_ns);
+        let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);
         Forest { lives, losses, begin_ns, end_ns }
     }
 }
