@@ -44,16 +44,6 @@ pub(super) enum Transport {
     Socket,
 }
 
-impl From<Transport> for proc_connector::Transport {
-    fn from(transport: Transport) -> Self {
-        match transport {
-            Transport::Auto => Self::Auto,
-            Transport::Ring => Self::Ring,
-            Transport::Socket => Self::Socket,
-        }
-    }
-}
-
 impl Listening {
     /// Opens a connector that a signal ends; with what the kernel can note of tasks, if wanted.
     pub(super) fn open(&self, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
@@ -64,7 +54,12 @@ impl Listening {
         if let Some(events) = self.buffer {
             builder = builder.receive_buffer_events(events);
         }
-        let events = builder.transport(self.transport.into()).open()?;
+        let transport = match self.transport {
+            Transport::Auto => proc_connector::Transport::Auto,
+            Transport::Ring => proc_connector::Transport::Ring,
+            Transport::Socket => proc_connector::Transport::Socket,
+        };
+        let events = builder.transport(transport).open()?;
         end_on_signals(events.shutdown_handle())?;
         Ok(events)
     }

@@ -95,13 +95,13 @@ enum Failure {
         path: PathBuf,
         error: io::Error,
     },
-    /// The processes of this machine cannot be listed.
-    Proc(io::Error),
     /// A command that cannot be run.
     Command {
         name: String,
         error: io::Error,
     },
+    /// The processes of this machine cannot be listed.
+    Proc(io::Error),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -151,8 +151,8 @@ impl fmt::Display for Failure {
             ),
             Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
-            Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
             Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
+            Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),

@@ -46,7 +46,8 @@ pub(crate) struct Args {
     format: Format,
 
     /// Draw to this file instead: a timeline of the processes (.svg), trace events for Perfetto
-    /// (.json), or the events as of --json (.jsonl). May be given more than once.
+    /// (.json), or the events as of --json (.jsonl). May be given more than once. Which processes to
+    /// draw, --tree, --comm, --user and --cgroup say.
     #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
     output: Vec<Target>,
 
@@ -83,21 +84,20 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 }
 
 fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
-    let Args { format, choice, whose, .. } = args;
+    let Args { format, output, choice, whose, .. } = args;
     let Format { json, who, .. } = format;
-    if !args.output.is_empty() {
-        let mut drawing = Drawing::open(&args.output)?;
-        let replayed = replay(args, choice.filter()?, input, &mut drawing)?;
-        drawing.finish(title)?;
-        return Ok(replayed);
-    }
     if *json && !who && !whose.chooses() {
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
         return replay(args, choice.filter()?, input, &mut output);
     }
     // To know who is who takes all events; which to show is decided here.
     let known = Who::recorded(whose);
-    if *json {
+    if !output.is_empty() {
+        let mut drawing = Drawing::open(output, known, choice.filter()?)?;
+        let replayed = replay(args, Filter::default(), input, &mut drawing)?;
+        drawing.finish(title)?;
+        Ok(replayed)
+    } else if *json {
         let output = BufWriter::new(io::stdout().lock());
         let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
         replay(args, Filter::default(), input, &mut output)

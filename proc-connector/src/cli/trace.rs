@@ -2,18 +2,23 @@
 
 mod command;
 
+use std::ffi::OsString;
 use std::io::{self, Write};
+use std::path::Path;
 use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::time::{ClockId, clock_gettime};
 use proc_connector::process::ProcessTable;
 use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallClock};
 
 use self::command::Running;
 use super::Failure;
+use super::columns::short_time;
 use super::listen::Transport;
-use super::picture::{Files, Follower, Forest, Look, Target, span, word, write_tree};
+use super::names::printable;
+use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, word, write_tree};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -40,7 +45,7 @@ pub(crate) struct Args {
 
     /// The command, and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
-    command: Vec<std::ffi::OsString>,
+    command: Vec<OsString>,
 }
 
 /// How the command line reads the name of a file.
@@ -63,15 +68,19 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut files = Files::open(&args.output)?;
     // After the connector, and before there is anything to follow.
     let table = ProcessTable::new()?;
-    let (running, root) = Running::start(&args.command, events.shutdown_handle())?;
+    let start_ns = monotonic_ns();
+    let (running, tgid) = Running::start(&args.command, events.shutdown_handle())?;
     files.begin()?;
-    let mut trace = Trace { follower: Follower::of_child(table, root, process::id()), files };
+    let title = title(&args.command);
+    let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
+    let child = Child { tgid, parent: process::id(), start_ns, program };
+    let mut trace = Trace { follower: Follower::of_child(table, &child), files };
     let followed = trace.until_shutdown(&mut events);
     // Whatever became of the trace, nobody else waits for the command.
     let status = running.wait()?;
-    followed.and_then(|()| trace.drain(&mut events))?;
-    trace.follower.first_ended(Some(status));
-    let title = title(&args.command);
+    let end_ns = monotonic_ns();
+    followed.and_then(|()| trace.drain(&mut events, end_ns))?;
+    trace.follower.child_ended(child, end_ns, status);
     let forest = trace.follower.into_forest();
     tell(args, &forest);
     trace.files.finish(&forest, &title)?;
@@ -90,7 +99,18 @@ fn open(args: &Args) -> Result<ProcConnector, Failure> {
     if let Some(events) = args.buffer {
         builder = builder.receive_buffer_events(events);
     }
-    Ok(builder.transport(args.transport.into()).open()?)
+    let ring = builder.clone().transport(proc_connector::Transport::Ring);
+    // Nothing is noted there, so what is to be known of a process has to be read while it is there.
+    let socket = builder.coalesce(Duration::ZERO).transport(proc_connector::Transport::Socket);
+    let opened = match args.transport {
+        Transport::Ring => ring.open(),
+        Transport::Socket => socket.open(),
+        Transport::Auto => match ring.open() {
+            Err(Error::RingUnavailable { .. }) => socket.open(),
+            opened => opened,
+        },
+    };
+    Ok(opened?)
 }
 
 struct Trace {
@@ -115,22 +135,27 @@ impl Trace {
     }
 
     /// Takes what is there after the command's end, and what comes late.
-    fn drain(&mut self, events: &mut ProcConnector) -> Result<(), Failure> {
+    fn drain(&mut self, events: &mut ProcConnector, ended_ns: u64) -> Result<(), Failure> {
         let ended = Instant::now();
         loop {
             let batch = events.recv_batch_timeout(Duration::ZERO)?;
-            if self.take(batch)? > 0 {
-                continue;
-            }
-            let enough = match self.follower.ended() {
+            let count = self.take(batch)?;
+            let late = match self.follower.ended() {
                 (true, true) => Duration::ZERO,
                 (true, false) => LATE_OTHERS,
                 (false, _) => LATE,
             };
-            if ended.elapsed() >= enough {
+            // On a busy machine there may always be more, and there may be much to catch up with.
+            let passed = match count {
+                0 => ended.elapsed(),
+                _ => Duration::from_nanos(self.follower.now_ns().saturating_sub(ended_ns)),
+            };
+            if passed >= late && (count == 0 || passed > Duration::ZERO) {
                 break;
             }
-            thread::sleep(Duration::from_millis(1));
+            if count == 0 {
+                thread::sleep(Duration::from_millis(1));
+            }
         }
         self.follower.rescan_if_due(true);
         Ok(())
@@ -155,10 +180,22 @@ impl Trace {
     }
 }
 
+/// The clock of the events' time stamps.
+fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
 /// The command as a title.
-fn title(command: &[std::ffi::OsString]) -> String {
+fn title(command: &[OsString]) -> String {
     let words: Vec<String> = command.iter().map(|part| word(part.as_encoded_bytes())).collect();
     words.join(" ")
+}
+
+/// The name of the command's file.
+fn name(command: &[OsString]) -> Option<String> {
+    let file = Path::new(command.first()?).file_name()?;
+    Some(printable(file.as_encoded_bytes()))
 }
 
 /// The tree and its sum on standard error: standard output is the command's.
@@ -171,7 +208,7 @@ fn tell(args: &Args, forest: &Forest) {
             let width = terminal.map_or(NO_TERMINAL, |(width, _)| width.0.into());
             let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
             write_tree(forest, look, &mut output)?;
-            let length = span(forest.end_ns.saturating_sub(forest.begin_ns));
+            let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
             writeln!(output, "{totals}, {length}")?;
         }
         if !forest.losses.is_empty() {

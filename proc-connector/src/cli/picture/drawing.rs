@@ -3,25 +3,29 @@
 use std::io;
 use std::time::SystemTime;
 
-use proc_connector::Received;
+use proc_connector::{Filter, Received};
 
 use super::super::Failure;
 use super::super::sink::Sink;
+use super::super::who::Who;
 use super::files::{Files, Target};
 use super::follow::Follower;
 
-/// Takes the events of a recording, and draws all of its processes.
+/// Takes the events of a recording, and draws its processes, or those of interest.
 #[derive(Debug)]
-pub(crate) struct Drawing {
+pub(crate) struct Drawing<'a> {
     files: Files,
     follower: Follower,
+    who: Who<'a>,
+    /// For files of events: processes are not drawn without their beginnings and ends.
+    filter: Filter,
 }
 
-impl Drawing {
-    pub(crate) fn open(targets: &[Target]) -> Result<Self, Failure> {
+impl<'a> Drawing<'a> {
+    pub(crate) fn open(targets: &[Target], who: Who<'a>, filter: Filter) -> Result<Self, Failure> {
         let mut files = Files::open(targets)?;
         files.begin()?;
-        Ok(Self { files, follower: Follower::of_recording() })
+        Ok(Self { files, follower: Follower::of_recording(), who, filter })
     }
 
     pub(crate) fn finish(self, title: &str) -> Result<(), Failure> {
@@ -29,11 +33,17 @@ impl Drawing {
     }
 }
 
-impl Sink for Drawing {
+impl Sink for Drawing<'_> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool> {
+        let is_wanted = self.who.update(received).is_wanted;
         self.follower.take(received);
-        self.files.take(received, time)?;
-        Ok(matches!(received, Received::Event(_)))
+        if is_wanted {
+            self.follower.want();
+        }
+        match received {
+            Received::Event(event) if !is_wanted || !self.filter.matches(event) => Ok(false),
+            _ => self.files.take(received, time),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {

@@ -96,8 +96,11 @@ impl Files {
         &mut self,
         received: &Received<'_>,
         time: Option<SystemTime>,
-    ) -> io::Result<()> {
-        self.lines.iter_mut().try_for_each(|(_, lines)| lines.take(received, time).map(drop))
+    ) -> io::Result<bool> {
+        for (_, lines) in &mut self.lines {
+            lines.take(received, time)?;
+        }
+        Ok(matches!(received, Received::Event(_)))
     }
 
     /// Writes all others, and what is left.

@@ -30,7 +30,7 @@ pub(crate) fn fold(forest: &Forest, siblings: &[usize]) -> Vec<Group> {
     let life = |index: usize| &forest.lives[index];
     let end = |index| (life(index).runs(), life(index).status);
     let groups = siblings.iter().copied().map(Group::one).collect();
-    let groups = merge(groups, false, |index| (life(index).command(), end(index)));
+    let groups = merge(groups, false, |index| (life(index).brief(), end(index)));
     if groups.len() <= CROWD {
         return groups;
     }

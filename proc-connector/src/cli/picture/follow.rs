@@ -1,6 +1,6 @@
 //! From events to lives: who is in the picture, and what becomes of them.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
@@ -32,6 +32,17 @@ enum Whom {
     },
 }
 
+/// A process of which its parent knows more than may be received.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) tgid: u32,
+    pub(crate) parent: u32,
+    /// Shortly before it was made.
+    pub(crate) start_ns: u64,
+    /// What it executes.
+    pub(crate) program: Program,
+}
+
 #[derive(Debug, Default)]
 struct Lives {
     all: Vec<Life>,
@@ -40,6 +51,9 @@ struct Lives {
     places: HashMap<u64, usize>,
     /// Those that are only known as the parent of another.
     parents: HashMap<u32, usize>,
+    /// Those that the last thing received was about, and those of interest.
+    touched: Vec<usize>,
+    wanted: HashSet<usize>,
 }
 
 impl Follower {
@@ -50,8 +64,11 @@ impl Follower {
 
     /// Follows a child of a process, and its descendants. The child must have been made after the
     /// table, and nothing of it received yet.
-    pub(crate) fn of_child(table: ProcessTable, root: u32, parent: u32) -> Self {
-        Self::new(table, Whom::Tree { root, parent })
+    pub(crate) fn of_child(table: ProcessTable, child: &Child) -> Self {
+        let &Child { tgid, parent, start_ns, .. } = child;
+        let mut follower = Self::new(table, Whom::Tree { root: tgid, parent });
+        follower.lives.all.push(Life { tgid, start_ns: Some(start_ns), ..Life::default() });
+        follower
     }
 
     fn new(table: ProcessTable, whom: Whom) -> Self {
@@ -74,13 +91,20 @@ impl Follower {
             Received::Event(event) => (false, Some(event.timestamp_ns())),
             Received::Lost(_) => (true, None),
         };
+        self.lives.touched.clear();
         for change in self.table.apply(received) {
             theirs |= self.lives.change(self.whom, &change, at_ns);
         }
-        if theirs {
+        if theirs && at_ns.is_some() {
             self.last_ns = self.now_ns;
         }
         theirs
+    }
+
+    /// Notes that whoever the last event was about is to be in the picture.
+    pub(crate) fn want(&mut self) {
+        let Lives { touched, wanted, .. } = &mut self.lives;
+        wanted.extend(touched.iter());
     }
 
     /// How long to wait for events at most, after a loss.
@@ -98,49 +122,73 @@ impl Follower {
         }
     }
 
+    /// The time of the last event of anybody.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
     /// Whether the first one has ended, and whether all have.
     pub(crate) fn ended(&self) -> (bool, bool) {
         let lives = &self.lives.all;
         (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
     }
 
-    /// The end of the first one, where its parent knows more than was received.
-    pub(crate) fn first_ended(&mut self, status: Option<ExitStatus>) {
+    /// Adds what the parent knows of the child that was followed, and was not received: that it ended
+    /// by `end_ns`.
+    pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
         let Some(first) = self.lives.all.first_mut() else { return };
-        first.end_ns = first.end_ns.or(Some(self.now_ns));
-        first.status = first.status.or(status);
+        first.end_ns = first.end_ns.or(Some(end_ns));
+        first.status = first.status.or(Some(status));
+        match first.programs.first_mut() {
+            Some(program) if program.command.is_some() => {}
+            Some(program) => *program = Program { at_ns: program.at_ns, ..child.program },
+            None => first.programs.push(child.program),
+        }
     }
 
     /// What was collected, up to now.
     pub(crate) fn into_forest(self) -> Forest {
-        let Lives { all: lives, losses, .. } = self.lives;
+        let Lives { all: mut lives, losses, wanted, .. } = self.lives;
+        // What was there before, and what goes on, is there for as long as was looked.
+        let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
+        if let Whom::All = self.whom {
+            lives = reduced(lives, &wanted);
+            if lives.iter().all(|life| life.start_ns.is_some()) {
+                first_ns = None;
+            }
+            let goes_on = lives.iter().any(Life::runs);
+            last_ns = if goes_on { self.now_ns } else { 0 };
+        } else {
+            first_ns = None;
+        }
         let starts = lives.iter().filter_map(|life| life.start_ns);
-        let (begin_ns, end_ns) = match self.whom {
-            Whom::All => (self.first_ns, self.now_ns),
-            Whom::Tree { .. } => (starts.min(), self.last_ns),
-        };
-        let begin_ns = begin_ns.unwrap_or(end_ns);
+        let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
         let ends = lives.iter().filter_map(|life| life.end_ns);
-        let end_ns = ends.chain([end_ns, begin_ns]).max().unwrap_or(end_ns);
-        Forest { lives: without_lone_parents(lives), losses, begin_ns, end_ns }
+        let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);
+        Forest { lives, losses, begin_ns, end_ns }
     }
 }
 
-/// Leaves out those of whom nothing is known but that they made one other process.
-fn without_lone_parents(lives: Vec<Life>) -> Vec<Life> {
+/// Leaves out those who are of no interest, and those of whom nothing is known but that they made
+/// one other process.
+fn reduced(lives: Vec<Life>, wanted: &HashSet<usize>) -> Vec<Life> {
     let mut children = vec![0; lives.len()];
-    for creator in lives.iter().filter_map(|life| life.creator) {
-        children[creator] += 1;
+    for (index, life) in lives.iter().enumerate() {
+        if let Some(creator) = life.creator.filter(|_| wanted.contains(&index)) {
+            children[creator] += 1;
+        }
     }
-    let mut places = Vec::with_capacity(lives.len());
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(lives.len());
     let mut kept: Vec<Life> = Vec::with_capacity(lives.len());
-    for (mut life, children) in lives.into_iter().zip(children) {
+    for (index, (mut life, children)) in lives.into_iter().zip(children).enumerate() {
+        // What somebody else made in between counts as made by who is left.
         life.creator = life.creator.and_then(|creator| places[creator]);
         let unseen = life.start_ns.is_none() && life.end_ns.is_none() && life.programs.is_empty();
-        let lone = unseen && life.creator.is_none() && children == 1;
-        places.push((!lone).then_some(kept.len()));
-        if !lone {
+        if wanted.contains(&index) || (unseen && life.creator.is_none() && children > 1) {
+            places.push(Some(kept.len()));
             kept.push(life);
+        } else {
+            places.push(life.creator);
         }
     }
     kept
@@ -152,6 +200,7 @@ impl Lives {
     fn change(&mut self, whom: Whom, change: &Change<'_>, at_ns: Option<u64>) -> bool {
         let Change { kind, process, .. } = *change;
         let Some(place) = self.place(whom, process, kind) else { return false };
+        self.touched.push(place);
         let life = &mut self.all[place];
         match kind {
             // Or once more, if it had been taken to have ended.
@@ -177,7 +226,6 @@ impl Lives {
         if let Some(&place) = self.places.get(&process.serial()) {
             return Some(place);
         }
-        let is_new = matches!(kind, ChangeKind::Started | ChangeKind::Appeared);
         let known = process.creator().and_then(|creator| self.places.get(&creator).copied());
         let creator = match whom {
             _ if known.is_some() => known,
@@ -192,19 +240,28 @@ impl Lives {
                 }
                 self.parent(process)
             }
+            Whom::Tree { .. } if !matches!(kind, ChangeKind::Started | ChangeKind::Appeared) => {
+                return None;
+            }
             Whom::Tree { root, parent } => {
                 let is_root = process.tgid() == root && process.parent() == Some(parent);
-                if !(is_new && is_root && self.all.is_empty()) {
-                    // Found after a loss: nobody saw who made it, but somebody has it.
-                    let of_theirs = self
-                        .all
-                        .iter()
-                        .rposition(|life| life.runs() && Some(life.tgid) == process.parent());
-                    return of_theirs
-                        .filter(|_| kind == ChangeKind::Appeared)
-                        .map(|creator| self.add(process, Some(creator)));
+                if is_root && !self.places.values().any(|&place| place == 0) {
+                    self.places.insert(process.serial(), 0);
+                    self.all[0].inherited = name(process);
+                    if kind == ChangeKind::Started {
+                        self.all[0].start_ns = process.start_ns();
+                    }
+                    return Some(0);
                 }
-                None
+                if process.creator().is_some() {
+                    return None;
+                }
+                // After a loss: nobody saw who made it, but somebody has it.
+                Some(
+                    self.all
+                        .iter()
+                        .rposition(|life| life.runs() && Some(life.tgid) == process.parent())?,
+                )
             }
         };
         Some(self.add(process, creator))

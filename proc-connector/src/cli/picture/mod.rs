@@ -7,15 +7,14 @@ mod fold;
 mod follow;
 mod forest;
 mod lanes;
-mod span;
 mod svg;
+mod ticks;
 mod tree;
 
 pub(super) use drawing::Drawing;
 pub(super) use files::{Files, Target};
-pub(super) use follow::{Follower, word};
-pub(super) use forest::Forest;
-pub(super) use span::span;
+pub(super) use follow::{Child, Follower, word};
+pub(super) use forest::{Forest, Program};
 pub(super) use tree::{Look, write as write_tree};
 
 #[cfg(test)]

@@ -74,7 +74,7 @@ pub(crate) fn build() -> Forest {
         process(7, 108, "/usr/bin/ld -o test a.o b.o", 292_000, 343_000),
         process(0, 109, "sh", 346_000, 349_000).forked(),
         test,
-        process(0, 111, "./test --crash", 350_000, 352_500).ending(11 | 0x80),
+        process(0, 111, "./test --crash", 350_000, 352_500).ending(0x8b),
         process(0, 112, "./test --fail", 353_000, 353_400).ending(1 << 8),
         process(0, 113, "./server --port 8080", 354_000, 374_000).going_on(),
     ]);

@@ -3,11 +3,12 @@
 use std::io::{self, Write};
 
 use anstyle::{AnsiColor, Style};
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
+
+use crate::cli::columns::{fitted, short_time};
 
 use super::fold::{Group, fold};
 use super::forest::{Forest, Life};
-use super::span::span;
 
 /// How to show it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +59,7 @@ pub(crate) fn write(forest: &Forest, look: Look, output: &mut impl Write) -> io:
         let Row { failed, branch, command, remark, .. } = &row;
         let (style, mark) = if *failed { (red(), '✗') } else { (Style::new(), ' ') };
         let room = left.map(|left| left.saturating_sub(branch.width() + remark.width()).max(LEAST));
-        let command = room.map_or_else(|| command.clone(), |room| cut(command, room));
+        let command = fitted(command, room);
         writeln!(
             output,
             "{style}{:>pid$}  {:>time$}  {mark} {:<end$}{style:#}  {dim}{branch}{dim:#}\
@@ -151,12 +152,12 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
             threads => format!("  +{threads} threads"),
         };
         let remarks = before(life) + &threads;
-        (life.tgid.to_string(), span(most), remarks)
+        (life.tgid.to_string(), short_time(most), remarks)
     } else {
         let sum: u128 = times().map(u128::from).sum();
         let mean = sum / group.members.len() as u128;
-        let mean = span(u64::try_from(mean).unwrap_or(u64::MAX));
-        let remark = format!("  each {} to {}", span(least), span(most));
+        let mean = short_time(u64::try_from(mean).unwrap_or(u64::MAX));
+        let remark = format!("  each {} to {}", short_time(least), short_time(most));
         (format!("{} ×", group.members.len()), mean, remark)
     };
     let command = match look.width {
@@ -190,22 +191,6 @@ fn end(life: &Life) -> String {
 
 fn red() -> Style {
     Style::new().fg_color(Some(AnsiColor::Red.into()))
-}
-
-/// As much of a text as fits, with an ellipsis if that is not all.
-pub(crate) fn cut(text: &str, room: usize) -> String {
-    if text.width() <= room {
-        return text.to_owned();
-    }
-    let mut used = 1;
-    let fits = |letter: &char| {
-        used += letter.width().unwrap_or_default();
-        used <= room
-    };
-    let mut kept: String = text.chars().take_while(fits).collect();
-    kept.truncate(kept.trim_end().len());
-    kept.push('…');
-    kept
 }
 
 #[cfg(test)]

@@ -8,8 +8,11 @@ use std::process::{Child, Command};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::unistd::Pid;
 use proc_connector::{ExitStatus, Shutdown};
-use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, waitid};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -39,7 +42,7 @@ impl Running {
             Failure::Command { name: name.unwrap_or_default(), error }
         })?;
         let tgid = child.id();
-        let alive = Arc::new(Mutex::new(Some(Pid::from_child(&child))));
+        let alive = Arc::new(Mutex::new(pid(&child)));
         pass_on(signals, Arc::clone(&alive));
         let waiting = thread::spawn(move || {
             let status = wait(child, &alive);
@@ -56,9 +59,16 @@ impl Running {
     }
 }
 
+fn pid(child: &Child) -> Option<Pid> {
+    i32::try_from(child.id()).ok().map(Pid::from_raw)
+}
+
 fn wait(mut child: Child, alive: &Alive) -> io::Result<ExitStatus> {
     // It stays a zombie, so that its id cannot be another's yet.
-    waitid(WaitId::Pid(Pid::from_child(&child)), WaitIdOptions::EXITED | WaitIdOptions::NOWAIT)?;
+    if let Some(pid) = pid(&child) {
+        let how = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
+        while waitid(Id::Pid(pid), how) == Err(Errno::EINTR) {}
+    }
     *alive.lock().unwrap_or_else(PoisonError::into_inner) = None;
     let status = child.wait()?.into_raw();
     Ok(ExitStatus::from_raw(u32::from_ne_bytes(status.to_ne_bytes())))
@@ -80,13 +90,13 @@ fn pass_on(mut signals: Signals, alive: Alive) {
     thread::spawn(move || {
         for signal in &mut signals {
             let signal = match signal {
-                SIGTERM => Signal::TERM,
-                SIGHUP => Signal::HUP,
+                SIGTERM => Signal::SIGTERM,
+                SIGHUP => Signal::SIGHUP,
                 _ => continue,
             };
             if let Some(pid) = *alive.lock().unwrap_or_else(PoisonError::into_inner) {
                 // If it cannot be told, it is another user's by now.
-                let _ = kill_process(pid, signal);
+                let _ = kill(pid, signal);
             }
         }
     });

@@ -4,25 +4,24 @@ use std::collections::HashMap;
 use std::fmt::Write;
 
 use super::super::forest::{Forest, Life};
-use super::super::span::span;
-use super::super::tree::cut;
+use crate::cli::columns::{fitted, short_time};
 
 /// Everything about one process, a line each.
 pub(super) fn one(forest: &Forest, index: usize, room: usize) -> String {
     let life = &forest.lives[index];
-    let mut text = cut(&life.command(), room);
+    let mut text = fitted(&life.command(), Some(room));
     let _ = write!(text, "\npid {}", life.tgid);
     if let Some(creator) = life.creator.map(|creator| &forest.lives[creator]) {
-        let _ = write!(text, ", child of {} {}", creator.tgid, cut(&creator.name(), 40));
+        let _ = write!(text, ", child of {} {}", creator.tgid, fitted(&creator.name(), Some(40)));
     }
-    let since = |ns: u64| span(ns.saturating_sub(forest.begin_ns));
+    let since = |ns: u64| short_time(ns.saturating_sub(forest.begin_ns));
     let _ = match life.start_ns {
         Some(start) => write!(text, "\nfrom {}", since(start)),
         None => write!(text, "\nfrom before"),
     };
     let _ = match life.end_ns {
-        Some(end) => write!(text, " to {}: {}", since(end), span(forest.duration(index))),
-        None => write!(text, " on: {} and more", span(forest.duration(index))),
+        Some(end) => write!(text, " to {}: {}", since(end), short_time(forest.duration(index))),
+        None => write!(text, " on: {} and more", short_time(forest.duration(index))),
     };
     let _ = write!(text, "\n{}", life.outcome());
     if life.threads > 0 {
@@ -40,9 +39,9 @@ fn programs(forest: &Forest, life: &Life, room: usize) -> String {
     }
     for program in life.programs.iter().rev().take(8).rev() {
         let name = program.command.as_deref().or(program.name.as_deref()).unwrap_or("?");
-        let at = program.at_ns.map(|at| span(at.saturating_sub(forest.begin_ns)));
+        let at = program.at_ns.map(|at| short_time(at.saturating_sub(forest.begin_ns)));
         let at = at.map_or("before".to_owned(), |at| format!("at {at}"));
-        let _ = write!(text, "\n{at}: {}", cut(name, room.min(200)));
+        let _ = write!(text, "\n{at}: {}", fitted(name, Some(room.min(200))));
     }
     text
 }
@@ -57,14 +56,14 @@ pub(super) fn many(forest: &Forest, members: &[usize]) -> String {
     }
     let names = names(forest, members);
     for (name, count) in names.iter().take(5) {
-        let _ = write!(text, "\n{count} × {}", cut(name, 60));
+        let _ = write!(text, "\n{count} × {}", fitted(name, Some(60)));
     }
     if names.len() > 5 {
         let _ = write!(text, "\nand {} other names", names.len() - 5);
     }
     let times = || members.iter().map(|&member| forest.duration(member));
     let (least, most) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-    let _ = write!(text, "\neach {} to {}", span(least), span(most));
+    let _ = write!(text, "\neach {} to {}", short_time(least), short_time(most));
     text
 }
 

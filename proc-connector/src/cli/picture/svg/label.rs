@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::super::tree::cut;
+use crate::cli::columns::fitted;
 
 /// Text to be put at a bar.
 #[derive(Debug, PartialEq)]
@@ -40,7 +40,7 @@ impl Room {
         let right = self.letters(self.to - self.x - self.width);
         let left = self.letters(self.x - self.from);
         if inside >= long.width().min(short.width() + MORE) {
-            return Some(self.inside(cut(long, inside)));
+            return Some(self.inside(fitted(long, Some(inside))));
         }
         if inside >= short.width() {
             return Some(self.inside(short.to_owned()));
@@ -50,7 +50,7 @@ impl Room {
             return Some(Label {
                 x,
                 from_right: false,
-                text: cut(long, right.min(short.width() + MORE)),
+                text: fitted(long, Some(right.min(short.width() + MORE))),
             });
         }
         if left >= short.width() {
@@ -59,7 +59,7 @@ impl Room {
         }
         // A part of a number would be another number.
         let can_be_cut = inside > FEWEST && !short.contains("pid ");
-        can_be_cut.then(|| self.inside(cut(short, inside)))
+        can_be_cut.then(|| self.inside(fitted(short, Some(inside))))
     }
 
     /// How far a label at the right takes the lane.

@@ -13,10 +13,11 @@ use label::{Label, Room};
 use marks::{Mark, Scale, marks};
 use xml::Xml;
 
+use crate::cli::columns::{fitted, short_time};
+
 use super::forest::Forest;
 use super::lanes::Lanes;
-use super::span::{span, ticks};
-use super::tree::cut;
+use super::ticks::ticks;
 
 /// In pixels, as all lengths here.
 const WIDTH: f64 = 1280.0;
@@ -113,10 +114,10 @@ impl<W: Write> Picture<'_, W> {
              <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>",
             Xml(title),
         )?;
-        let title = cut(title, 130);
+        let title = fitted(title, Some(130));
         writeln!(self.output, "<text class=\"t\" x=\"{MARGIN}\" y=\"26\">{}</text>", Xml(&title))?;
         let totals = self.forest.totals();
-        let length = span(self.scale.length_ns);
+        let length = short_time(self.scale.length_ns);
         let numbers = match left_out {
             0 => format!("{totals}, {length}"),
             left_out => format!("{totals}, {length}; {left_out} found no room here"),

@@ -1,4 +1,6 @@
-//! Times for people: durations in three letters or so, and where to put the marks of an axis.
+//! Where to put the marks of a time axis, and what to write there.
+
+use crate::cli::columns::short_time;
 
 const MICRO: u64 = 1_000;
 const MILLI: u64 = 1_000 * MICRO;
@@ -6,33 +8,6 @@ const SECOND: u64 = 1_000 * MILLI;
 const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
-
-/// A duration such as `612µs`, `1.2ms`, `34s`, `2m03s`.
-pub(crate) fn span(ns: u64) -> String {
-    let (large, small, unit, part) = match ns {
-        0..MICRO => return format!("{ns}ns"),
-        // From here on rounding would give the next unit.
-        _ if ns < 999_500 => return decimal(ns, MICRO, "µs"),
-        _ if ns < 999_500 * MICRO => return decimal(ns, MILLI, "ms"),
-        _ if ns < 59_500 * MILLI => return decimal(ns, SECOND, "s"),
-        _ if ns < HOUR - SECOND / 2 => (MINUTE, SECOND, 'm', 's'),
-        _ if ns < DAY - MINUTE / 2 => (HOUR, MINUTE, 'h', 'm'),
-        _ => (DAY, HOUR, 'd', 'h'),
-    };
-    let rounded = ns.saturating_add(small / 2) / small;
-    let per_large = large / small;
-    format!("{}{unit}{:02}{part}", rounded / per_large, rounded % per_large)
-}
-
-/// With one digit after the point below ten, and none from there on.
-fn decimal(ns: u64, unit: u64, name: &str) -> String {
-    let tenths = (ns * 10 + unit / 2) / unit;
-    if tenths < 100 {
-        format!("{}.{}{name}", tenths / 10, tenths % 10)
-    } else {
-        format!("{}{name}", (ns + unit / 2) / unit)
-    }
-}
 
 /// Marks for an axis of this length: about `wanted`, at round numbers, each with what to write there.
 pub(crate) fn ticks(length_ns: u64, wanted: u64) -> Vec<(u64, String)> {
@@ -78,7 +53,7 @@ fn label(at: u64, step: u64, length: u64) -> String {
         return "0".into();
     }
     if step >= MINUTE || at >= 2 * MINUTE {
-        return span(at);
+        return short_time(at);
     }
     // One unit for all of the axis.
     let (unit, name) = match length {
@@ -101,35 +76,7 @@ fn label(at: u64, step: u64, length: u64) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::{DAY, HOUR, MINUTE, SECOND, span, ticks};
-
-    #[test]
-    fn durations_have_the_unit_that_keeps_them_short() {
-        for (ns, text) in [
-            (0, "0ns"),
-            (999, "999ns"),
-            (1_000, "1.0µs"),
-            (612_345, "612µs"),
-            (999_499, "999µs"),
-            (999_500, "1.0ms"),
-            (1_249_000, "1.2ms"),
-            (9_949_999, "9.9ms"),
-            (9_950_000, "10ms"),
-            (999_499_999, "999ms"),
-            (999_500_000, "1.0s"),
-            (3_449_000_000, "3.4s"),
-            (59 * SECOND, "59s"),
-            (60 * SECOND, "1m00s"),
-            (123 * SECOND, "2m03s"),
-            (HOUR - 1, "1h00m"),
-            (HOUR + 5 * MINUTE, "1h05m"),
-            (DAY - 1, "1d00h"),
-            (51 * HOUR, "2d03h"),
-            (u64::MAX, "213503d23h"),
-        ] {
-            assert_eq!(span(ns), text, "{ns}");
-        }
-    }
+    use super::{HOUR, MINUTE, SECOND, ticks};
 
     #[test]
     fn marks_are_at_round_numbers() {
