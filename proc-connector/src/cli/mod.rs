@@ -10,6 +10,8 @@ mod record;
 mod replay;
 mod sink;
 mod summary;
+#[allow(dead_code, reason = "its users come next")]
+mod users;
 mod watch;
 
 use std::fmt;
