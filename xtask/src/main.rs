@@ -8,6 +8,7 @@ mod clippy;
 mod command;
 mod cross;
 mod deny;
+mod dist;
 mod docs;
 mod fmt;
 mod fuzz;
@@ -47,6 +48,7 @@ enum Cli {
     /// Check licences and sources of dependencies
     Deny,
     Package(package::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -74,5 +76,6 @@ fn run(cli: Cli) -> Result<()> {
         Cli::Fuzz(args) => fuzz::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),
+        Cli::Dist(args) => dist::run(&args),
     }
 }

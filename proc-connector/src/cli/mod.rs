@@ -1,6 +1,8 @@
 //! The command line: what can be asked for, and how it ends.
 
 mod choice;
+#[cfg(feature = "dist")]
+mod dist;
 mod doctor;
 mod human;
 mod json;
@@ -45,6 +47,10 @@ enum Command {
 
 /// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
 pub(crate) fn run() -> ExitCode {
+    #[cfg(feature = "dist")]
+    if let Some(done) = dist::run_if_wanted() {
+        return done;
+    }
     let result = match Args::parse().command {
         Command::Watch(args) => watch::run(&args).map(|()| true),
         Command::Record(args) => record::run(&args).map(|()| true),
