@@ -1,10 +1,10 @@
-//! Listening: how `watch` and `record` open a connector and pass on what it receives.
+//! Listening: how `watch`, `record` and `stats` open a connector and pass on what it receives.
 
 use std::io;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::{Error, ProcConnector, Received, Shutdown, WallClock};
+use proc_connector::{Error, Filter, ProcConnector, Received, Shutdown, WallClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
@@ -47,7 +47,16 @@ enum Transport {
 impl Listening {
     /// Opens a connector that a signal ends; with what the kernel can note of tasks, if wanted.
     pub(super) fn open(&self, choice: &Choice, context: bool) -> Result<ProcConnector, Failure> {
-        let mut builder = ProcConnector::builder().filter(choice.filter()?).context(context);
+        self.open_with(choice.filter()?, context)
+    }
+
+    /// The same with a filter that is no choice of the user's.
+    pub(super) fn open_with(
+        &self,
+        filter: Filter,
+        context: bool,
+    ) -> Result<ProcConnector, Failure> {
+        let mut builder = ProcConnector::builder().filter(filter).context(context);
         if let Some(time) = self.coalesce {
             builder = builder.coalesce(time);
         }
@@ -64,6 +73,11 @@ impl Listening {
         Ok(events)
     }
 
+    /// When to stop, if that was said.
+    pub(super) fn deadline(&self, started: Instant) -> Option<Instant> {
+        self.duration.and_then(|duration| started.checked_add(duration))
+    }
+
     /// Passes on what comes, until something ends it, and says how much that was.
     pub(super) fn run(
         &self,
@@ -72,7 +86,7 @@ impl Listening {
         sink: &mut impl Sink,
     ) -> Result<Summary, Failure> {
         let started = Instant::now();
-        let deadline = self.duration.and_then(|duration| started.checked_add(duration));
+        let deadline = self.deadline(started);
         let wanted = choice.count();
         let mut shown = 0;
         while shown < wanted {

@@ -11,8 +11,8 @@ mod names;
 mod record;
 mod replay;
 mod sink;
+mod stats;
 mod summary;
-#[allow(dead_code, reason = "its users come next")]
 mod users;
 mod watch;
 
@@ -41,6 +41,8 @@ enum Command {
     Record(record::Args),
     /// Show the events of a capture file, recorded here or elsewhere.
     Replay(replay::Args),
+    /// Show how much of what happens, and who does it, until Ctrl-C.
+    Stats(stats::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
     Doctor(doctor::Args),
 }
@@ -55,6 +57,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Watch(args) => watch::run(&args).map(|()| true),
         Command::Record(args) => record::run(&args).map(|()| true),
         Command::Replay(args) => replay::run(&args).map(|()| true),
+        Command::Stats(args) => stats::run(&args).map(|()| true),
         Command::Doctor(args) => doctor::run(&args),
     };
     match result {
