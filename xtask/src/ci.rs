@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    big_endian, bindgen, clippy, deny, docs, fmt, fuzz, no_std, non_linux, package, vm_test,
+    big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, no_std, non_linux, package, vm_test,
 };
 
 /// Run every check that is not a test of this machine's own kernel
@@ -29,6 +29,7 @@ enum Step {
     Fmt,
     Clippy,
     Docs,
+    Dist,
     Bindings,
     NoStd,
     NonLinux,
@@ -76,6 +77,7 @@ impl Step {
             Self::Fmt => fmt::run(),
             Self::Clippy => clippy::run(),
             Self::Docs => docs::run(),
+            Self::Dist => dist::run(&dist::Args::default()),
             Self::Bindings => bindgen::run(&bindgen::Args::check()),
             Self::NoStd => no_std::run(),
             Self::NonLinux => non_linux::run(),

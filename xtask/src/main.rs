@@ -8,6 +8,7 @@ mod clippy;
 mod command;
 mod cross;
 mod deny;
+mod dist;
 mod docs;
 mod fmt;
 mod fuzz;
@@ -48,6 +49,7 @@ enum Cli {
     /// Check licences and sources of dependencies
     Deny,
     Package(package::Args),
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -76,5 +78,6 @@ fn run(cli: Cli) -> Result<()> {
         Cli::Seeds(args) => vm_test::seeds::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),
+        Cli::Dist(args) => dist::run(&args),
     }
 }

@@ -1,4 +1,4 @@
-//! Listening: how `watch` and `record` open a connector and pass on what it receives.
+//! Listening: how `watch`, `record` and `stats` open a connector and pass on what it receives.
 
 use std::io;
 use std::thread;
@@ -64,6 +64,11 @@ impl Listening {
         Ok(events)
     }
 
+    /// When to stop, if that was said.
+    pub(super) fn deadline(&self, started: Instant) -> Option<Instant> {
+        self.duration.and_then(|duration| started.checked_add(duration))
+    }
+
     /// Passes on what comes, until something ends it, and says how much that was.
     pub(super) fn run(
         &self,
@@ -72,7 +77,7 @@ impl Listening {
         sink: &mut impl Sink,
     ) -> Result<Summary, Failure> {
         let started = Instant::now();
-        let deadline = self.duration.and_then(|duration| started.checked_add(duration));
+        let deadline = self.deadline(started);
         let wanted = choice.count();
         let mut shown = 0;
         while shown < wanted {

@@ -2,6 +2,8 @@
 
 mod choice;
 mod columns;
+#[cfg(feature = "dist")]
+mod dist;
 mod doctor;
 mod format;
 mod human;
@@ -12,6 +14,7 @@ mod picture;
 mod record;
 mod replay;
 mod sink;
+mod stats;
 mod summary;
 mod trace;
 mod users;
@@ -45,16 +48,23 @@ enum Command {
     Replay(replay::Args),
     /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
     Trace(trace::Args),
+    /// Show how much of what happens, and who does it, until Ctrl-C.
+    Stats(stats::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
     Doctor(doctor::Args),
 }
 
 /// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
 pub(crate) fn run() -> ExitCode {
+    #[cfg(feature = "dist")]
+    if let Some(done) = dist::run_if_wanted() {
+        return done;
+    }
     let result = match Args::parse().command {
         Command::Watch(args) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Record(args) => record::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Stats(args) => stats::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => trace::run(&args),
         Command::Doctor(args) => doctor::run(&args)
             .map(|works| if works { ExitCode::SUCCESS } else { ExitCode::FAILURE }),

@@ -28,16 +28,12 @@ mod tests {
     fn users_have_the_names_that_the_machine_gives_them() {
         let mut users = Users::default();
         let file = fs::read_to_string("/etc/passwd").unwrap_or_default();
-        for line in file.lines() {
-            let mut fields = line.split(':');
-            if let (Some(name), Some(_), Some("0")) = (fields.next(), fields.next(), fields.next())
-            {
-                assert_eq!(users.name(0), Some(name));
-                break;
-            }
+        let mut lines = file.lines().map(|line| line.split(':').collect::<Vec<_>>());
+        if let Some(root) = lines.find(|fields| fields.get(2) == Some(&"0")) {
+            assert_eq!(users.name(0), Some(root[0]));
         }
-        // Not given to anybody: the last id stands for "no change".
+        // Given to nobody: the next one stands for "no change".
         assert_eq!(users.name(u32::MAX - 1), None);
-        assert_eq!(users.known.len(), 1 + usize::from(!file.is_empty()));
+        assert!(users.known.contains_key(&(u32::MAX - 1)), "asked again for each event");
     }
 }

@@ -65,6 +65,7 @@ impl ProcessTable {
     fn forked(&mut self, fork: &proc_event::Fork, event: &Event<'_>) {
         let (tgid, parent, ns) = (fork.child_tgid(), fork.parent_tgid(), event.timestamp_ns());
         let offset_ns = self.offset_ns(event);
+        let mut has_displaced = false;
         if let Some(known) = self.population.live.get_mut(&tgid) {
             if known.start.is_after(ns) {
                 return;
@@ -74,7 +75,7 @@ impl ProcessTable {
                 known.start.refine_by_fork(ns, offset_ns);
                 return;
             }
-            self.displace(tgid, ns);
+            has_displaced = self.displace(tgid, ns);
         }
         if !self.population.live.contains_key(&parent) {
             self.read_alive(parent, ns);
@@ -85,6 +86,7 @@ impl ProcessTable {
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
         process.start = Start::forked(ns, offset_ns);
+        process.has_displaced = has_displaced;
         process.comm = match event.context().and_then(|context| context.comm()) {
             // The kernel names its own threads later, and says nothing of it.
             _ if process.is_kernel_thread => None,
@@ -111,12 +113,19 @@ impl ProcessTable {
         }
     }
 
-    /// Ends a process whose id is another's now.
-    fn displace(&mut self, tgid: u32, ns: u64) {
-        if !self.rescan.is_unsure {
+    /// Ends a process whose id is another's now: its last exit is late, which may have to wait for
+    /// a processor on a busy machine. Says whether its first thread's is to come yet.
+    fn displace(&mut self, tgid: u32, ns: u64) -> bool {
+        let Some(process) = self.population.live.get(&tgid) else { return false };
+        let status = process.threads.first.err();
+        // Should this one be here only because an exit was mistaken for another's, the next one is
+        // not to suffer for it.
+        let is_late = status.is_none() && !process.has_displaced && !self.rescan.is_unsure;
+        if is_late {
             self.displaced.push(tgid);
         }
-        self.end(tgid, End { ns, status: None });
+        self.end(tgid, End { ns, status });
+        is_late
     }
 
     fn thread_started(&mut self, tgid: u32, pid: u32, ns: u64) {
@@ -278,6 +287,10 @@ impl ProcessTable {
         }
         if is_over {
             self.population.move_to_parent(tgid, exit.parent_tgid());
+            if self.source.is_some() {
+                // Some may have been told to be its children while it was not known.
+                self.population.count_children_of(tgid);
+            }
             self.end(tgid, End { ns, status: Some(exit.status()) });
         } else if exit.process_pid() == tgid {
             // Others of its threads go on.

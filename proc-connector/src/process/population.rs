@@ -97,6 +97,14 @@ impl Population {
         }
     }
 
+    /// Counts the children of one anew.
+    pub(super) fn count_children_of(&mut self, tgid: u32) {
+        let children = self.live.values().filter(|process| process.parent == Some(tgid)).count();
+        if let Some(process) = self.live.get_mut(&tgid) {
+            process.children = u32::try_from(children).unwrap_or(u32::MAX);
+        }
+    }
+
     /// Counts everybody's children anew.
     pub(super) fn count_children(&mut self) {
         let parents: Vec<u32> = self.live.values().filter_map(|process| process.parent).collect();

@@ -39,6 +39,8 @@ pub struct Process {
     pub(super) read_ns: u64,
     /// The last exec.
     pub(super) exec_ns: u64,
+    /// Whether it got its id from one whose exit was to come yet.
+    pub(super) has_displaced: bool,
 }
 
 /// How and when it ended.
@@ -285,6 +287,7 @@ impl Process {
             seen_ns: 0,
             read_ns: 0,
             exec_ns: 0,
+            has_displaced: false,
         }
     }
 

@@ -102,7 +102,9 @@ impl Machine {
         let alive: Vec<u32> = self.alive().map(|(tgid, _)| tgid).collect();
         let picked = alive[choice % alive.len()];
         for (steps, exit) in &mut self.late {
-            if matches!(exit, EventData::Exit { process_tgid, .. } if *process_tgid == picked) {
+            let is_of_it =
+                matches!(exit, EventData::Exit { process_tgid, .. } if *process_tgid == picked);
+            if is_of_it && *steps < 4 {
                 *steps = 0;
             }
         }
@@ -116,8 +118,18 @@ impl Machine {
     }
 
     fn new_id(&mut self) -> Option<u32> {
+        // That of a late thread is not given to another of its process, of all processes.
+        let is_late = |id: &u32| {
+            self.late.iter().any(|(_, exit)| match exit {
+                EventData::Exit { process_pid, process_tgid, .. } => {
+                    process_pid == id && process_tgid != id
+                }
+                _ => false,
+            })
+        };
         let taken = |id: &u32| {
-            self.tasks.iter().any(|(tgid, task)| tgid == id || task.threads.contains(id))
+            let is_used = |(tgid, task): (&u32, &Task)| tgid == id || task.threads.contains(id);
+            is_late(id) || self.tasks.iter().any(is_used)
         };
         let next = (1..=IDS).map(|step| (self.last_id + step - 2) % (IDS - 1) + 2);
         let id = next.into_iter().find(|id| !taken(id))?;
@@ -241,6 +253,8 @@ impl Machine {
         self.end_if_over(tgid);
         // The first one last, as it usually is.
         for &pid in threads.iter().rev() {
+            // Any but the first has to wait until long after the process was waited for.
+            let late = if pid == tgid { late } else { 15 * late };
             self.tell_exit(pid, tgid, 3 << 8, late);
         }
     }

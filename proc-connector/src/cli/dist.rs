@@ -1,0 +1,93 @@
+//! Shell completions and man pages, from the definition of the command line: `cargo xtask dist` has
+//! them written.
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use clap::{Command, CommandFactory, ValueEnum};
+use clap_complete::Shell;
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::Args;
+
+/// Writes the files where this was started as `proc-connector dist FOLDER`. Not a subcommand like
+/// the others: it would be in all that it writes.
+pub(super) fn run_if_wanted() -> Option<ExitCode> {
+    let mut arguments = std::env::args_os().skip(1);
+    let folder = match (arguments.next(), arguments.next(), arguments.next()) {
+        (Some(name), Some(folder), None) if name == "dist" => PathBuf::from(folder),
+        _ => return None,
+    };
+    Some(match write(&folder) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("proc-connector: cannot write to {}: {error}", folder.display());
+            ExitCode::FAILURE
+        }
+    })
+}
+
+fn write(folder: &Path) -> io::Result<()> {
+    let completions = folder.join("completions");
+    fs::create_dir_all(&completions)?;
+    for &shell in Shell::value_variants() {
+        clap_complete::generate_to(shell, &mut Args::command(), "proc-connector", &completions)?;
+    }
+    let man = folder.join("man");
+    fs::create_dir_all(&man)?;
+    for (name, page) in pages()? {
+        fs::write(man.join(format!("{name}.1")), page)?;
+    }
+    Ok(())
+}
+
+/// A man page for the program and one for each subcommand, by name.
+fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
+    let mut program = Args::command().disable_help_subcommand(true);
+    program.build();
+    let commands: Vec<&Command> =
+        std::iter::once(&program).chain(program.get_subcommands()).collect();
+    let page = |(place, &command): (usize, &&Command)| {
+        let others: Vec<&str> = match place {
+            // The program's page lists the others anyway.
+            0 => Vec::new(),
+            _ => {
+                commands.iter().map(|&other| name(other)).filter(|&n| n != name(command)).collect()
+            }
+        };
+        Ok((name(command).to_owned(), page(command, &others)?))
+    };
+    commands.iter().enumerate().map(page).collect()
+}
+
+/// What the page of a command is called: `proc-connector-watch`.
+fn name(command: &Command) -> &str {
+    command.get_display_name().unwrap_or_else(|| command.get_name())
+}
+
+fn page(command: &Command, others: &[&str]) -> io::Result<Vec<u8>> {
+    let mut page = Vec::new();
+    let source = concat!("proc-connector ", env!("CARGO_PKG_VERSION"));
+    Man::new(command.clone()).source(source).render(&mut page)?;
+    let mut rest = Roff::new();
+    rest.control("SH", ["EXIT STATUS"]);
+    for (status, meaning) in [
+        ("0", "it did what was asked, or was ended by Ctrl-C or a closed pipe"),
+        ("1", "it could not; standard error says why, and what to do"),
+        ("2", "what was asked makes no sense"),
+    ] {
+        rest.control("TP", []).text([bold(status)]).text([roman(meaning)]);
+    }
+    if !others.is_empty() {
+        rest.control("SH", ["SEE ALSO"]);
+        for (place, other) in others.iter().enumerate() {
+            let end = if place + 1 < others.len() { "(1)," } else { "(1)" };
+            rest.text([bold(*other), roman(end)]);
+        }
+    }
+    page.write_all(rest.render().as_bytes())?;
+    Ok(page)
+}

@@ -1,0 +1,168 @@
+//! `stats`: how much of what happens, who does it, and what is lost, interval by interval.
+
+mod block;
+mod report;
+mod screen;
+mod tally;
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant, SystemTime};
+
+use proc_connector::process::ProcessTable;
+use proc_connector::{Error, Filter, ProcConnector};
+
+use self::report::Report;
+use self::screen::Screen;
+use self::tally::Tally;
+use super::listen::Listening;
+use super::summary::Summary;
+use super::users::Users;
+use super::{Failure, parse_duration};
+
+/// How many processes that ended are remembered, for events that come late: nothing asks for them.
+const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// One JSON object an interval, a line each.
+    #[arg(long)]
+    json: bool,
+
+    /// How long an interval is, such as 1s or 500ms.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "1s")]
+    interval: Duration,
+
+    /// Stop after so many intervals.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+
+    /// How many names and users to list at most.
+    #[arg(long, value_name = "N", default_value_t = 10)]
+    top: usize,
+
+    #[command(flatten)]
+    listening: Listening,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = parse_duration(text)?;
+    if interval < Duration::from_millis(10) {
+        return Err("an interval has 10ms or more".to_owned());
+    }
+    Ok(interval)
+}
+
+pub(super) fn run(args: &Args) -> Result<(), Failure> {
+    // All events, which the table of processes wants; and who acted, because a process that lives
+    // for a millisecond has no name otherwise.
+    let mut events = args.listening.open(&Filter::default(), true)?;
+    let unreadable = |error| Failure::File { path: "/proc".into(), error };
+    let table = ProcessTable::new().map_err(unreadable)?.keep_ended(KEEP.0, KEEP.1);
+    let summary = show(args, &mut events, table)?;
+    summary.tell();
+    Ok(())
+}
+
+fn show(
+    args: &Args,
+    events: &mut ProcConnector,
+    mut table: ProcessTable,
+) -> Result<Summary, Failure> {
+    let (mut output, mut users) = (Output::new(args), Users::default());
+    let started = Instant::now();
+    let deadline = args.listening.deadline(started);
+    let (mut since, mut next) = (started, started.checked_add(args.interval));
+    let (mut tally, mut total, mut shown) = (Tally::default(), 0, 0);
+    loop {
+        let now = Instant::now();
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        if is_over || next.is_some_and(|next| next <= now) {
+            let time = now.duration_since(since);
+            total += tally.events();
+            output.show(&tally.report(
+                time,
+                SystemTime::now(),
+                table.len(),
+                args.top,
+                &mut users,
+            ))?;
+            shown += 1;
+            if is_over || args.count == Some(shown) {
+                break;
+            }
+            (tally, since) = (Tally::default(), now);
+            // In step with the clock; intervals that were slept through are left out.
+            while let Some(passed) = next.filter(|next| *next <= now) {
+                next = passed.checked_add(args.interval);
+            }
+        }
+        let until = |time: Instant| time.saturating_duration_since(now);
+        let waits = [next.map(until), deadline.map(until), table.rescan_in()];
+        let batch = match waits.into_iter().flatten().min() {
+            Some(time) => events.recv_batch_timeout(time),
+            None => events.recv_batch(),
+        };
+        let batch = match batch {
+            Err(Error::Shutdown) => {
+                // What the interval has so far.
+                let time = since.elapsed();
+                total += tally.events();
+                output.show(&tally.report(
+                    time,
+                    SystemTime::now(),
+                    table.len(),
+                    args.top,
+                    &mut users,
+                ))?;
+                break;
+            }
+            batch => batch?,
+        };
+        for received in batch {
+            tally.take(&received, &mut table);
+        }
+        // It is tried again, if it could not be done.
+        let _ = table.rescan_if_due();
+    }
+    Ok(Summary { events: total, lost: events.stats().lost, time: started.elapsed() })
+}
+
+/// Where reports go.
+enum Output {
+    Json(io::Stdout),
+    Plain(anstream::Stdout),
+    Live(Screen),
+}
+
+impl Output {
+    fn new(args: &Args) -> Self {
+        // Such a terminal cannot go back to what it has written.
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        if args.json {
+            Self::Json(io::stdout())
+        } else if io::stdout().is_terminal() && !is_dumb {
+            Self::Live(Screen::new())
+        } else {
+            Self::Plain(anstream::stdout())
+        }
+    }
+
+    fn show(&mut self, report: &Report) -> io::Result<()> {
+        match self {
+            Self::Json(output) => {
+                let mut line = serde_json::to_vec(report)?;
+                line.push(b'\n');
+                output.write_all(&line)?;
+                output.flush()
+            }
+            Self::Plain(output) => {
+                for line in block::lines(report, block::PLAIN_WIDTH, usize::MAX) {
+                    writeln!(output, "{line}")?;
+                }
+                writeln!(output)?;
+                output.flush()
+            }
+            Self::Live(screen) => screen.draw(report),
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What an interval brought, as it is told: the fields are the keys of `stats --json`.
+
+use jiff::Timestamp;
+use proc_connector::EventMask;
+use serde::ser::{Serialize, SerializeMap, Serializer};
+
+/// One interval.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct Report {
+    /// Its end.
+    pub(super) time: Timestamp,
+    /// How long it was, in seconds.
+    pub(super) interval: f64,
+    pub(super) events: u64,
+    /// How many were lost, as far as the kernel told.
+    pub(super) lost: u64,
+    /// How often some were.
+    pub(super) losses: u64,
+    /// Events by kind.
+    pub(super) counts: Kinds,
+    /// The same in a second.
+    pub(super) rate: Rates,
+    /// Of the forks those that made a thread.
+    pub(super) threads: u64,
+    /// How many processes there are now.
+    pub(super) processes: usize,
+    /// How many ended.
+    pub(super) ended: u64,
+    /// Of these, how many had lived for less than 10 ms.
+    pub(super) short_lived: u64,
+    /// Their share of those whose time of life is known; null if there are none.
+    pub(super) short_lived_share: Option<f64>,
+    pub(super) forks_by_name: Vec<ByName>,
+    pub(super) forks_by_user: Vec<ByUser>,
+    pub(super) execs_by_name: Vec<ByName>,
+    pub(super) execs_by_user: Vec<ByUser>,
+}
+
+/// The deeds of all processes of a name; null where it was not found out.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct ByName {
+    pub(super) name: Option<String>,
+    pub(super) count: u64,
+}
+
+/// The deeds of an effective user, who need not have a name.
+#[derive(Debug, serde::Serialize)]
+pub(super) struct ByUser {
+    pub(super) uid: Option<u32>,
+    pub(super) user: Option<String>,
+    pub(super) count: u64,
+}
+
+/// The kinds, in the order in which they are told. What this program does not know is at the end.
+const KINDS: [(&str, EventMask); 10] = [
+    ("fork", EventMask::FORK),
+    ("exec", EventMask::EXEC),
+    ("exit", EventMask::EXIT),
+    ("uid", EventMask::UID),
+    ("gid", EventMask::GID),
+    ("sid", EventMask::SID),
+    ("ptrace", EventMask::PTRACE),
+    ("comm", EventMask::COMM),
+    ("coredump", EventMask::COREDUMP),
+    ("unknown", EventMask::empty()),
+];
+
+/// A number for each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(super) struct Each<T>([T; KINDS.len()]);
+
+pub(super) type Kinds = Each<u64>;
+pub(super) type Rates = Each<f64>;
+
+impl Kinds {
+    pub(super) fn count(&mut self, kind: EventMask) {
+        let place = KINDS.iter().position(|(_, known)| *known == kind);
+        self.0[place.unwrap_or(KINDS.len() - 1)] += 1;
+    }
+
+    pub(super) fn sum(&self) -> u64 {
+        self.0.iter().sum()
+    }
+
+    pub(super) fn rates(&self, seconds: f64) -> Rates {
+        Each(self.0.map(|count| rate(count, seconds)))
+    }
+}
+
+impl<T: Copy> Each<T> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = (&'static str, T)> {
+        KINDS.iter().map(|(name, _)| *name).zip(self.0)
+    }
+}
+
+impl<T: Copy + Serialize> Serialize for Each<T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(KINDS.len()))?;
+        for (name, number) in self.iter() {
+            map.serialize_entry(name, &number)?;
+        }
+        map.end()
+    }
+}
+
+/// How many in a second.
+#[expect(clippy::cast_precision_loss, reason = "a rate")]
+pub(super) fn rate(count: u64, seconds: f64) -> f64 {
+    count as f64 / seconds.max(f64::EPSILON)
+}

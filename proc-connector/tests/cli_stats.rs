@@ -1,0 +1,232 @@
+//! `stats`, run as its users do, against what the test did.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
+
+use common::actor::{Actor, command, pause, say};
+use common::{named, transport};
+use nix::pty::{Winsize, openpty};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proc_connector::Transport;
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let everywhere = named![bad_usage_exits_with_2];
+    let live = named![
+        deeds_are_counted_by_name_and_user,
+        intervals_add_up_to_the_summary,
+        losses_are_told_and_got_over,
+        a_terminal_is_redrawn_in_place,
+        blocks_are_plain_where_there_is_no_terminal,
+    ];
+    common::main_with(&named![end, nap, fork_50_and_nap_10], &everywhere, &live)
+}
+
+/// What the forking process calls itself.
+const NAME: &str = "busy-forker";
+
+fn end() {}
+
+fn nap() {
+    std::thread::sleep(std::time::Duration::from_millis(50));
+}
+
+/// Starts fifty processes when told to, of which ten live for some time.
+fn fork_50_and_nap_10() {
+    fs::write("/proc/self/comm", NAME).expect("one's own name");
+    say(0);
+    pause();
+    for child in 0..50 {
+        let act = if child % 5 == 0 { "nap" } else { "end" };
+        command(act).status().expect("this binary can be started");
+    }
+}
+
+/// Has the fifty started, and waits for their ends.
+fn fork_50() {
+    let mut actor = Actor::start("fork_50_and_nap_10");
+    actor.hear();
+    actor.go_on();
+    assert!(actor.wait().success());
+}
+
+fn program(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
+    let transport = match transport() {
+        Transport::Ring => "ring",
+        _ => "socket",
+    };
+    // The time is for a test that waits in vain.
+    command.args(["stats", "--duration", "60s", "--transport", transport]).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// `stats --json`, running, and what it has told so far.
+struct Stats {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+    reports: Vec<Value>,
+}
+
+impl Stats {
+    /// Starts it, and waits until it is listening.
+    fn start(arguments: &[&str]) -> Self {
+        let common = ["--json", "--interval", "100ms", "--top", "1000"];
+        let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let mut stats = Self { child, lines, reports: Vec::new() };
+        stats.read();
+        stats
+    }
+
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().expect("a pid"))
+    }
+
+    fn read(&mut self) -> bool {
+        let Some(line) = self.lines.next() else { return false };
+        self.reports.push(serde_json::from_str(&line.expect("text")).expect("JSON"));
+        true
+    }
+
+    /// Reads until it has told enough: what it does before that is to be waited for.
+    fn read_until(&mut self, is_enough: impl Fn(&[Value]) -> bool) {
+        while !is_enough(&self.reports) {
+            assert!(self.read(), "it ended after {:#?}", self.reports);
+        }
+    }
+
+    /// Ends it as Ctrl-C does.
+    fn end(mut self) -> (Vec<Value>, Output) {
+        kill(self.pid(), Signal::SIGINT).expect("a child that runs");
+        while self.read() {}
+        (self.reports, self.child.wait_with_output().expect("its end"))
+    }
+}
+
+fn sum(reports: &[Value], key: &str) -> u64 {
+    reports.iter().map(|report| report[key].as_u64().expect(key)).sum()
+}
+
+/// The counts of a list's rows in which a key has a value.
+fn listed(reports: &[Value], list: &str, key: &str, value: &Value) -> u64 {
+    let rows = reports.iter().flat_map(|report| report[list].as_array().expect(list));
+    rows.filter(|row| row[key] == *value).map(|row| row["count"].as_u64().expect("a count")).sum()
+}
+
+fn bad_usage_exits_with_2() {
+    for arguments in [["--interval", "0"], ["--interval", "1ms"], ["--count", "0"], ["--top", "-1"]]
+    {
+        let output = program(&arguments).output().expect("the program runs");
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty());
+    }
+}
+
+fn deeds_are_counted_by_name_and_user() {
+    let mut stats = Stats::start(&[]);
+    fork_50();
+    stats.read_until(|reports| {
+        let forks = listed(reports, "forks_by_name", "name", &NAME.into());
+        forks >= 50 && sum(reports, "ended") >= 50
+    });
+    let (reports, _) = stats.end();
+    assert_eq!(listed(&reports, "forks_by_name", "name", &NAME.into()), 50);
+    let user = nix::unistd::geteuid().as_raw();
+    assert!(listed(&reports, "forks_by_user", "uid", &user.into()) >= 50);
+    assert!(listed(&reports, "execs_by_user", "uid", &user.into()) >= 50);
+    // Each is this program, which is named after its file; over the socket some are gone before
+    // they can be asked for their names.
+    let own = fs::read_to_string("/proc/self/comm").expect("/proc is mounted");
+    let named = listed(&reports, "execs_by_name", "name", &own.trim_end().into());
+    let nameless = listed(&reports, "execs_by_name", "name", &Value::Null);
+    assert!(named + nameless >= 50, "{named} of this name, {nameless} without one");
+    assert!(named >= 1, "none of this name");
+    let (ended, short) = (sum(&reports, "ended"), sum(&reports, "short_lived"));
+    assert!(ended >= 50, "{ended}");
+    assert!(short <= ended - 10, "{short} of {ended}, of which ten slept for 50 ms");
+}
+
+fn intervals_add_up_to_the_summary() {
+    let mut stats = Stats::start(&[]);
+    fork_50();
+    // A fork, an exec and an exit each.
+    stats.read_until(|reports| sum(reports, "events") >= 150);
+    let (reports, output) = stats.end();
+    assert_eq!(output.status.code(), Some(0));
+    let (events, summary) = (sum(&reports, "events"), String::from_utf8_lossy(&output.stderr));
+    assert!(summary.starts_with(&format!("{events} events, ")), "{events}: {summary}");
+    for report in &reports {
+        let counts = report["counts"].as_object().expect("an object");
+        let all: u64 = counts.values().map(|count| count.as_u64().expect("a count")).sum();
+        assert_eq!(report["events"], all, "{report}");
+        let (fork, seconds) = (&report["counts"]["fork"], report["interval"].as_f64());
+        let rate = report["rate"]["fork"].as_f64().expect("a rate");
+        let counted = rate * seconds.expect("seconds");
+        assert!((counted - fork.as_f64().expect("a count")).abs() < 1e-6, "{report}");
+    }
+}
+
+fn losses_are_told_and_got_over() {
+    let mut stats = Stats::start(&["--buffer", "100"]);
+    kill(stats.pid(), Signal::SIGSTOP).expect("a child that runs");
+    // The machine may be busy otherwise too, but of two thousand at least these have no room.
+    common::load::threads(1000);
+    // Who that is, and what it calls itself, is among what is lost.
+    let mut actor = Actor::start("fork_50_and_nap_10");
+    actor.hear();
+    kill(stats.pid(), Signal::SIGCONT).expect("a child that is stopped");
+    stats.read_until(|reports| sum(reports, "lost") >= 1_700);
+    assert!(sum(&stats.reports, "losses") >= 1);
+    let before = sum(&stats.reports, "lost");
+    let forks = |reports: &[Value]| listed(reports, "forks_by_name", "name", &NAME.into());
+    actor.go_on();
+    assert!(actor.wait().success());
+    stats.read_until(|reports| forks(reports) + sum(reports, "lost") - before >= 50);
+    let (reports, _) = stats.end();
+    assert!(forks(&reports) <= 50, "{}", forks(&reports));
+}
+
+fn a_terminal_is_redrawn_in_place() {
+    let size = Winsize { ws_row: 12, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
+    let terminal = openpty(Some(&size), None).expect("a terminal");
+    for has_color in [true, false] {
+        let mut stats = program(&["--interval", "100ms", "--count", "3"]);
+        stats.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CLICOLOR");
+        if !has_color {
+            stats.env("NO_COLOR", "1");
+        }
+        stats.stdout(terminal.slave.try_clone().expect("a descriptor"));
+        let output = stats.output().expect("the program runs");
+        assert!(output.status.success());
+        // All of it is less than a terminal's buffer.
+        let mut bytes = vec![0; 65536];
+        let mut master = fs::File::from(terminal.master.try_clone().expect("a descriptor"));
+        let len = master.read(&mut bytes).expect("what was drawn");
+        let drawn = String::from_utf8_lossy(&bytes[..len]).into_owned();
+        assert!(drawn.contains("events/s"), "{drawn:?}");
+        assert_eq!(drawn.contains("\x1b[1m"), has_color, "{drawn:?}");
+        let ups = drawn.split("\x1b[").filter_map(|text| text.split_once('A'));
+        let ups: Vec<usize> = ups.filter_map(|(number, _)| number.parse().ok()).collect();
+        assert_eq!(ups.len(), 2, "{drawn:?}");
+        // As many lines up as there are in a report: the sizes of these may differ.
+        let lines = drawn.matches('\n').count();
+        assert!(ups.iter().all(|&up| (5..=11).contains(&up)), "{ups:?}");
+        assert!(lines > ups.iter().sum() && lines <= ups.iter().sum::<usize>() + 11, "{drawn:?}");
+    }
+}
+
+fn blocks_are_plain_where_there_is_no_terminal() {
+    let output = program(&["--interval", "100ms", "--count", "2"]).output().expect("it runs");
+    assert!(output.status.success());
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    assert!(!text.contains('\x1b'), "{text}");
+    assert_eq!(text.matches("events/s in 0.").count(), 2, "{text}");
+    assert_eq!(text.matches("\n\n").count(), 4, "{text}");
+    assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+}

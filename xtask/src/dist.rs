@@ -1,0 +1,64 @@
+//! `cargo xtask dist`: what a package has beside the program, in `target/dist/`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+use crate::command;
+use crate::workspace::{self, Metadata, cargo};
+
+const MANIFEST: &str = "--manifest-path=proc-connector/Cargo.toml";
+
+/// Write shell completions and man pages to target/dist/
+#[derive(clap::Args, Debug, Default)]
+pub(crate) struct Args {
+    /// Make a Debian package of them and the program too
+    #[arg(long)]
+    pub(crate) deb: bool,
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let folder = Metadata::load()?.target_dir()?.join("dist");
+    if folder.exists() {
+        // Pages of subcommands that are no more.
+        fs::remove_dir_all(&folder)
+            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    }
+    let mut program = cargo();
+    program.args(["run", "--quiet", MANIFEST, "--features=dist", "--", "dist"]).arg(&folder);
+    command::run(&mut program)?;
+    for (kind, least) in [("completions", 5), ("man", 2)] {
+        let files = list(&folder.join(kind))?;
+        ensure!(files.len() >= least, "{kind} are missing: there are {files:?}");
+        println!("{}: {}", folder.join(kind).display(), files.join(" "));
+    }
+    if args.deb { deb() } else { Ok(()) }
+}
+
+/// The names of a folder's files that are not empty.
+fn list(folder: &Path) -> Result<Vec<String>> {
+    let mut names = Vec::new();
+    for entry in fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))? {
+        let entry = entry?;
+        if entry.metadata()?.len() > 0 {
+            names.push(entry.file_name().to_string_lossy().into_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+fn deb() -> Result<()> {
+    let folder = Metadata::load()?.target_dir()?;
+    ensure!(
+        folder == workspace::root().join("target"),
+        "cargo-deb looks for the files in target/, but the target folder is {}",
+        folder.display()
+    );
+    ensure!(
+        command::available("cargo-deb", &["--version"]),
+        "cargo-deb is missing: cargo install cargo-deb --locked"
+    );
+    command::run(cargo().args(["deb", "--strip", MANIFEST]))
+}
