@@ -165,8 +165,8 @@ fn overrun_the_tracer() {
     let mut child = command("pause").stdin(Stdio::piped()).spawn().expect("a child");
     kill(getppid(), Signal::SIGCONT).expect("a parent");
     println!("child {}", child.id());
-    // Time for a look at `/proc`.
-    std::thread::sleep(std::time::Duration::from_millis(500));
+    // Time for a look at `/proc`, which a second is waited for at most while events are lost.
+    std::thread::sleep(std::time::Duration::from_millis(1_500));
     drop(child.stdin.take());
     child.wait().expect("its end");
 }
@@ -323,6 +323,14 @@ fn a_recording_becomes_trace_events() {
         .collect();
     let without_core = |(pid, status): (u32, u32)| (pid, status & !0x80);
     assert_eq!(found, demo_processes().into_iter().map(without_core).collect());
+    let parents = events.iter().filter_map(|event| {
+        Some((event["args"].get("pid")?.as_u64()?, event["args"].get("parent")?.as_u64()?))
+    });
+    let demo = demo_events();
+    let forks = demo.iter().filter(|event| event.what == FORK && event.words[2] == event.words[3]);
+    // The first one's parent did nothing else.
+    let made = forks.skip(1).map(|fork| (fork.words[2].into(), fork.words[1].into()));
+    assert_eq!(parents.collect::<BTreeMap<u64, u64>>(), made.collect());
     let execs = events.iter().filter(|event| event["name"] == "exec").count();
     assert_eq!(execs, demo_events().iter().filter(|event| event.what == EXEC).count());
 }
@@ -570,15 +578,18 @@ fn a_loss_is_told() {
     let errors = text(&output.stderr);
     assert!(errors.contains("processes and ends may be missing"), "{errors}");
     let sum = errors.lines().find(|line| line.starts_with("2 processes, 0 failed, "));
-    let lost = sum.and_then(|sum| sum.split(", ").nth(2)?.strip_suffix(" events lost"));
+    let lost =
+        sum.and_then(|sum| sum.split(", ").find_map(|part| part.strip_suffix(" events lost")));
     let lost: u32 = lost.expect(errors).parse().expect("a number");
     // Two events for each thread, of which up to two hundred were queued.
     assert!(lost >= 1_700, "{errors}");
     let svg = fs::read_to_string(&file).expect("a file");
     assert!(svg.contains(" events lost here</title>"));
-    // The child began while events were lost, and ended after that.
+    // The child began while events were lost. Where others keep the machine busy, its end may be
+    // lost too.
     let child = line_of(errors, said(&output.stdout)["child"]);
-    assert!(child.contains("  exit 0 ") && depth(child) > 0, "{errors}");
+    assert!(child.contains("  exit 0 ") || child.contains(" unseen "), "{errors}");
+    assert!(depth(child) > 0, "{errors}");
 }
 
 fn a_file_stays_as_it_is_where_nothing_can_be_run() {

@@ -63,10 +63,9 @@ fn label(at: u64, step: u64, length: u64) -> String {
         _ => (SECOND, "s"),
     };
     let whole = at / unit;
-    let digits = (unit / step.max(1)).checked_ilog10().map_or(0, |log| {
-        // A step of 0.2 takes one digit, as one of 0.1 does.
-        log + u32::from(unit % step != 0 || 10_u64.pow(log) < unit / step)
-    });
+    // A step of 0.2 takes one digit, as one of 0.1 does.
+    let parts = unit / step.max(1);
+    let digits = parts.checked_ilog10().map_or(0, |log| log + u32::from(10_u64.pow(log) < parts));
     if digits == 0 {
         return format!("{whole} {name}");
     }
