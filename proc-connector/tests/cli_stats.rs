@@ -3,7 +3,7 @@
 mod common;
 
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
 
 use common::actor::{Actor, command, pause, say};
@@ -204,11 +204,15 @@ fn a_terminal_is_redrawn_in_place() {
         stats.stdout(terminal.slave.try_clone().expect("a descriptor"));
         let output = stats.output().expect("the program runs");
         assert!(output.status.success());
-        // All of it is less than a terminal's buffer.
-        let mut bytes = vec![0; 65536];
+        // All of it is less than a terminal's buffer, but a read need not give all.
+        let mut slave = fs::File::from(terminal.slave.try_clone().expect("a descriptor"));
+        slave.write_all(b"END").expect("room");
         let mut master = fs::File::from(terminal.master.try_clone().expect("a descriptor"));
-        let len = master.read(&mut bytes).expect("what was drawn");
-        let drawn = String::from_utf8_lossy(&bytes[..len]).into_owned();
+        let (mut drawn, mut bytes) = (String::new(), [0; 1024]);
+        while !drawn.ends_with("END") {
+            let len = master.read(&mut bytes).expect("what was drawn");
+            drawn.push_str(&String::from_utf8_lossy(&bytes[..len]));
+        }
         assert!(drawn.contains("events/s"), "{drawn:?}");
         assert_eq!(drawn.contains("\x1b[1m"), has_color, "{drawn:?}");
         let ups = drawn.split("\x1b[").filter_map(|text| text.split_once('A'));

@@ -1,18 +1,15 @@
-//! `trace`, and pictures of recordings, run as their users do.
+//! `trace`, run as its users do.
 
-mod captures;
 mod common;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use captures::{DEMO, demo_events};
 use common::actor::command;
-use common::wire::{EXEC, EXIT, FORK};
+use common::scratch::Scratch;
 use common::{named, transport};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, getppid, setsid};
@@ -20,14 +17,6 @@ use proc_connector::Transport;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let everywhere = named![
-        a_file_of_another_kind_is_bad_usage,
-        a_recording_becomes_a_timeline,
-        a_recording_becomes_trace_events,
-        a_recording_becomes_lines,
-        a_tree_of_a_recording_is_drawn_alone,
-        a_file_that_cannot_be_written_is_named,
-    ];
     let live = named![
         the_status_is_the_commands,
         what_cannot_be_run_has_the_status_that_shells_give,
@@ -61,7 +50,7 @@ fn main() -> ExitCode {
         overrun_the_tracer,
         pause,
     ];
-    common::main_with(&acts, &everywhere, &live)
+    common::main(&acts, &live)
 }
 
 fn exit_0() {}
@@ -227,164 +216,6 @@ fn line_of(tree: &str, pid: u32) -> &str {
 fn depth(line: &str) -> usize {
     let before = line.split(['├', '└']).next().expect("a text");
     if before.len() == line.len() { 0 } else { before.chars().count() }
-}
-
-/// A folder for one test, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("proc-connector-{}-{name}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("room for it");
-        Self(folder)
-    }
-
-    fn file(&self, name: &str) -> String {
-        self.0.join(name).to_str().expect("UTF-8").to_owned()
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn a_file_of_another_kind_is_bad_usage() {
-    for arguments in
-        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "picture"]]
-    {
-        let output = program(arguments);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        for name in [".svg", ".json", ".jsonl"] {
-            assert!(text(&output.stderr).contains(name), "{}", text(&output.stderr));
-        }
-    }
-    assert_eq!(program(&["trace"]).status.code(), Some(2));
-    let both = ["replay", "--demo", "--json", "-o", "x.svg"];
-    assert_eq!(program(&both).status.code(), Some(2));
-}
-
-/// The processes of the demo, and the wait status of each, from its bytes.
-fn demo_processes() -> BTreeMap<u32, u32> {
-    let events = demo_events();
-    let forks =
-        events.iter().filter(|event| event.what == FORK && event.words[2] == event.words[3]);
-    let exits =
-        events.iter().filter(|event| event.what == EXIT && event.words[0] == event.words[1]);
-    let statuses: BTreeMap<u32, u32> = exits.map(|exit| (exit.words[0], exit.words[2])).collect();
-    forks.map(|fork| fork.words[2]).map(|pid| (pid, statuses[&pid])).collect()
-}
-
-fn a_recording_becomes_a_timeline() {
-    let scratch = Scratch::new("timeline");
-    let file = scratch.file("demo.svg");
-    let output = program(&["replay", "--demo", "-o", &file]);
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    assert!(output.stdout.is_empty());
-    assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
-    let svg = fs::read_to_string(&file).expect("a file");
-    let document = roxmltree::Document::parse(&svg).expect("XML");
-    let titles: Vec<&str> = document
-        .descendants()
-        .filter(|node| node.has_tag_name("title"))
-        .filter_map(|node| node.text())
-        .collect();
-    let processes = demo_processes();
-    // Each is there, on its own or in a bundle of some that were too short.
-    let alone = titles.iter().filter(|title| title.contains("\npid ")).count();
-    let bundled = titles.iter().filter_map(|title| title.split_once(" processes"));
-    let bundled: usize = bundled.filter_map(|(count, _)| count.parse::<usize>().ok()).sum();
-    assert_eq!(alone + bundled, processes.len());
-    let failed = processes.values().filter(|&&status| status != 0).count();
-    let sum = format!(">{} processes, {failed} failed, ", processes.len());
-    assert!(svg.contains(&sum), "{sum}");
-}
-
-fn a_recording_becomes_trace_events() {
-    let scratch = Scratch::new("events");
-    let file = scratch.file("demo.json");
-    fs::write(&file, "x".repeat(100_000)).expect("room for it");
-    let recording = scratch.file("demo.pcapng");
-    fs::write(&recording, DEMO).expect("room for it");
-    assert_eq!(program(&["replay", &recording, "-o", &file]).status.code(), Some(0));
-    let trace: Value = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
-    let events = trace["traceEvents"].as_array().expect("a list");
-    let found: BTreeMap<u32, u32> = events
-        .iter()
-        .filter(|event| event["ph"] == "X")
-        .map(|event| {
-            let args = &event["args"];
-            let number = |key: &str| args[key].as_u64().map(|n| u32::try_from(n).expect("32 bits"));
-            let status = number("exit_code").map(|code| code << 8).or_else(|| number("signal"));
-            (number("pid").expect("a number"), status.expect("an end"))
-        })
-        .collect();
-    let without_core = |(pid, status): (u32, u32)| (pid, status & !0x80);
-    assert_eq!(found, demo_processes().into_iter().map(without_core).collect());
-    let parents = events.iter().filter_map(|event| {
-        Some((event["args"].get("pid")?.as_u64()?, event["args"].get("parent")?.as_u64()?))
-    });
-    let demo = demo_events();
-    let forks = demo.iter().filter(|event| event.what == FORK && event.words[2] == event.words[3]);
-    // The first one's parent did nothing else.
-    let made = forks.skip(1).map(|fork| (fork.words[2].into(), fork.words[1].into()));
-    assert_eq!(parents.collect::<BTreeMap<u64, u64>>(), made.collect());
-    let execs = events.iter().filter(|event| event["name"] == "exec").count();
-    assert_eq!(execs, demo_events().iter().filter(|event| event.what == EXEC).count());
-}
-
-fn a_recording_becomes_lines() {
-    let scratch = Scratch::new("lines");
-    let file = scratch.file("demo.jsonl");
-    assert_eq!(program(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
-    let lines = program(&["replay", "--demo", "--json"]);
-    assert_eq!(fs::read(&file).expect("a file"), lines.stdout);
-    assert_eq!(text(&lines.stdout).lines().count(), 74);
-}
-
-/// The descendants of a process, that included.
-fn demo_tree(root: u32) -> BTreeSet<u32> {
-    let mut tree = BTreeSet::from([root]);
-    for fork in demo_events().iter().filter(|event| event.what == FORK) {
-        if fork.words[2] == fork.words[3] && tree.contains(&fork.words[1]) {
-            tree.insert(fork.words[2]);
-        }
-    }
-    tree
-}
-
-fn a_tree_of_a_recording_is_drawn_alone() {
-    let scratch = Scratch::new("tree");
-    let files = ["x.json", "x.jsonl"].map(|name| scratch.file(name));
-    let root = 14_759;
-    let tree = root.to_string();
-    let options = ["replay", "--demo", "--tree", &tree, "-o", &files[0], "-o", &files[1]];
-    assert_eq!(program(&options).status.code(), Some(0));
-    let [trace, lines] = files.map(|file| fs::read_to_string(file).expect("a file"));
-    let trace: Value = serde_json::from_str(&trace).expect("JSON");
-    let processes: Vec<&Value> = trace["traceEvents"]
-        .as_array()
-        .expect("a list")
-        .iter()
-        .filter(|event| event["ph"] == "X")
-        .collect();
-    let drawn = processes.iter().map(|event| event["args"]["pid"].as_u64().expect("a number"));
-    let drawn: BTreeSet<u32> = drawn.map(|pid| u32::try_from(pid).expect("32 bits")).collect();
-    assert_eq!(drawn, demo_tree(root));
-    assert!(drawn.len() > 1 && drawn.len() < demo_processes().len());
-    // The picture is of their time only.
-    let first = processes.iter().filter_map(|event| event["ts"].as_f64()).reduce(f64::min);
-    assert_eq!(first, Some(0.0));
-    let same = program(&["replay", "--demo", "--tree", &tree, "--json"]);
-    assert_eq!(lines, text(&same.stdout));
-}
-
-fn a_file_that_cannot_be_written_is_named() {
-    let output = program(&["replay", "--demo", "-o", "/nowhere/x.svg"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
 }
 
 fn the_status_is_the_commands() {

@@ -6,6 +6,7 @@
 pub(crate) mod actor;
 pub(crate) mod load;
 pub(crate) mod raw;
+pub(crate) mod scratch;
 pub(crate) mod tape;
 pub(crate) mod watch;
 pub(crate) mod wire;
