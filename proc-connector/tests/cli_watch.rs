@@ -89,6 +89,14 @@ impl Again {
         })
     }
 
+    /// The children of an actor that has one whenever it is told to.
+    fn below(mut root: Actor) -> Self {
+        Self::and_again(move || {
+            root.go_on();
+            root.hear()
+        })
+    }
+
     fn made(&self, pid: u32) -> bool {
         self.pids.lock().expect("no test panicked").contains(&pid)
     }
@@ -204,12 +212,9 @@ fn a_line_has_the_user_the_command_and_the_time_it_lived() {
 }
 
 fn a_tree_is_a_process_and_its_descendants() {
-    let mut root = Actor::start("has_children");
+    let root = Actor::start("has_children");
     let tree = root.pid().to_string();
-    let again = Again::and_again(move || {
-        root.go_on();
-        root.hear()
-    });
+    let again = Again::below(root);
     let elsewhere = Again::of("exits_3", |_| {});
     let lines = Watch::of(&["--tree", &tree]).until(is_exit_of(&again));
     let pids: Vec<(&str, u32)> =
@@ -225,11 +230,7 @@ fn a_tree_can_be_named() {
         // A name that is that of a process for a millisecond takes what is noted at the event.
         return;
     }
-    let mut root = Actor::start("has_children");
-    let again = Again::and_again(move || {
-        root.go_on();
-        root.hear()
-    });
+    let again = Again::below(Actor::start("has_children"));
     let lines = Watch::of(&["--tree", "between"]).until(is_exit_of(&again));
     let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
     let (kind, pid, _) = columns(first).expect("columns");
@@ -242,11 +243,7 @@ fn names_can_be_patterns() {
     if transport() == Transport::Socket {
         return;
     }
-    let mut root = Actor::start("has_children");
-    let again = Again::and_again(move || {
-        root.go_on();
-        root.hear()
-    });
+    let again = Again::below(Actor::start("has_children"));
     let elsewhere = Again::of("exits_3", |_| {});
     let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
     let lines = Watch::of(&["--comm", "b[ef]low"]).until(shown);

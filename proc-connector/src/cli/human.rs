@@ -90,8 +90,8 @@ impl<W: Write> Sink for Human<'_, W> {
         self.who.due_in()
     }
 
-    fn catch_up(&mut self) -> io::Result<()> {
-        self.who.catch_up()
+    fn catch_up(&mut self) {
+        self.who.catch_up();
     }
 }
 

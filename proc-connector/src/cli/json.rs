@@ -97,8 +97,10 @@ impl<W: Write> Sink for Json<'_, W> {
         self.who.as_ref()?.who.due_in()
     }
 
-    fn catch_up(&mut self) -> io::Result<()> {
-        self.who.as_mut().map_or(Ok(()), |enriched| enriched.who.catch_up())
+    fn catch_up(&mut self) {
+        if let Some(enriched) = &mut self.who {
+            enriched.who.catch_up();
+        }
     }
 }
 

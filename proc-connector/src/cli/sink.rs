@@ -18,7 +18,5 @@ pub(super) trait Sink {
     }
 
     /// Does that.
-    fn catch_up(&mut self) -> io::Result<()> {
-        Ok(())
-    }
+    fn catch_up(&mut self) {}
 }

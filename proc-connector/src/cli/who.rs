@@ -122,13 +122,13 @@ impl<'a> Who<'a> {
     }
 
     /// Does what is due though nothing came.
-    pub(super) fn catch_up(&mut self) -> io::Result<()> {
-        for change in self.table.rescan_if_due()? {
+    pub(super) fn catch_up(&mut self) {
+        // If `/proc` cannot be listed now, the table tries again.
+        for change in self.table.rescan_if_due().into_iter().flatten() {
             if change.kind == ChangeKind::Appeared {
                 join_trees(self.whose, &mut self.in_trees, change.process);
             }
         }
-        Ok(())
     }
 
     fn wants(&self, process: &Process) -> bool {

@@ -72,6 +72,9 @@ fn show(
     let started = Instant::now();
     let deadline = args.listening.deadline(started);
     let (mut since, mut next) = (started, started.checked_add(args.interval));
+    let mut tell = |tally: &Tally, time: Duration, processes: usize| {
+        output.show(&tally.report(time, SystemTime::now(), processes, args.top, &mut users))
+    };
     let (mut tally, mut total, mut shown) = (Tally::default(), 0, 0);
     loop {
         let now = Instant::now();
@@ -79,13 +82,7 @@ fn show(
         if is_over || next.is_some_and(|next| next <= now) {
             let time = now.duration_since(since);
             total += tally.events();
-            output.show(&tally.report(
-                time,
-                SystemTime::now(),
-                table.len(),
-                args.top,
-                &mut users,
-            ))?;
+            tell(&tally, time, table.len())?;
             shown += 1;
             if is_over || args.count == Some(shown) {
                 break;
@@ -107,13 +104,7 @@ fn show(
                 // What the interval has so far.
                 let time = since.elapsed();
                 total += tally.events();
-                output.show(&tally.report(
-                    time,
-                    SystemTime::now(),
-                    table.len(),
-                    args.top,
-                    &mut users,
-                ))?;
+                tell(&tally, time, table.len())?;
                 break;
             }
             batch => batch?,
