@@ -101,7 +101,7 @@ impl ProcessTable {
         live.or_else(|| self.ended().rev().find(was_there))
     }
 
-    /// The process with this [serial](Process::serial), alive or ended.
+    /// The process with this [serial](Process::serial), alive or ended: one look at each there is.
     pub fn by_serial(&self, serial: u64) -> Option<&Process> {
         self.ended().rev().chain(self.iter()).find(|process| process.serial() == serial)
     }
