@@ -1,5 +1,5 @@
-//! The table of processes: what an event costs it without `/proc`, what an exec costs it with, and
-//! what a process costs in memory.
+//! The table of processes: what an event costs it without `/proc`, what an exec costs it with, what
+//! a process costs in memory, and of how many execs it knows the arguments.
 //!
 //! `cargo bench --bench process --features process`
 
@@ -7,12 +7,15 @@
 
 use std::hint::black_box;
 use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use proc_connector::Received;
 use proc_connector::core::context::{ContextHdr, Noted};
 use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
-use proc_connector::process::ProcessTable;
+use proc_connector::process::{ChangeKind, Process, ProcessTable};
+use proc_connector::{ProcConnector, Received, Transport};
 use rustix::time::{ClockId, clock_gettime};
 use zerocopy::IntoBytes;
 
@@ -136,6 +139,49 @@ fn memory(_: &mut Criterion) {
     println!("{MANY} processes: {} MB, {} bytes each", bytes / 1_000_000, bytes / MANY as usize);
 }
 
+/// Tells of how many execs the arguments are known, and of how many those are another's.
+fn arguments(_: &mut Criterion) {
+    for transport in [Transport::Ring, Transport::Socket] {
+        for coalesce in [Duration::ZERO, Duration::from_millis(1)] {
+            let options = ProcConnector::builder().transport(transport).context(true);
+            match options.coalesce(coalesce).receive_buffer_events(50_000).open() {
+                Ok(connector) => println!("{transport:?}, {coalesce:?}: {}", known(connector)),
+                Err(error) => println!("{transport:?}, {coalesce:?}: {error}"),
+            }
+        }
+    }
+}
+
+/// Executes a program that does nothing, and compares what the table knows with what it was given.
+fn known(mut connector: ProcConnector) -> String {
+    const EXECS: usize = 10_000;
+    let mut table = ProcessTable::new().expect("/proc is mounted");
+    let own = table.get(std::process::id()).map(Process::serial);
+    let run = |number: usize| {
+        let mut program = Command::new("/bin/true");
+        program.arg0("true").arg(number.to_string()).status().expect("a program");
+    };
+    let runner = std::thread::spawn(move || (0..EXECS).for_each(run));
+    let (mut execs, mut known, mut wrong) = (0, 0, 0);
+    while execs < EXECS {
+        for received in connector.recv_batch_timeout(Duration::from_secs(10)).expect("a batch") {
+            for change in table.apply(&received) {
+                if change.kind != ChangeKind::Executed || change.process.creator() != own {
+                    continue;
+                }
+                let args = change.process.args();
+                // They come in their order: each is waited for before the next.
+                let given = format!("true\0{execs}\0");
+                execs += 1;
+                known += usize::from(args.is_some());
+                wrong += usize::from(args.is_some_and(|args| args.bytes() != given.as_bytes()));
+            }
+        }
+    }
+    runner.join().expect("its end");
+    format!("the arguments of {known} of {execs} execs, {wrong} of them wrong")
+}
+
 /// Arguments as the ring's program notes them.
 fn noted(args: &str, cgroup_id: u64) -> Vec<u8> {
     let header = ContextHdr {
@@ -164,5 +210,5 @@ fn resident() -> usize {
     pages.expect("a number of pages") * rustix::param::page_size()
 }
 
-criterion_group!(benches, memory, events, execs);
+criterion_group!(benches, memory, events, execs, arguments);
 criterion_main!(benches);
