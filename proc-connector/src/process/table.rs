@@ -75,6 +75,7 @@ impl ProcessTable {
         self
     }
 
+    #[cfg(any(test, target_os = "linux"))]
     pub(super) fn with_source(source: Box<dyn Source>) -> io::Result<Self> {
         let mut table = Self { source: Some(source), ..Self::without_proc() };
         table.look()?;
