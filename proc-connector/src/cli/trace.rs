@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
     let mut files = Files::open(&args.output)?;
     // After the connector, and before there is anything to follow.
-    let table = ProcessTable::new()?;
+    let table = ProcessTable::new().map_err(Failure::Proc)?;
     let start_ns = monotonic_ns();
     let (running, tgid) = Running::start(&args.command, events.shutdown_handle())?;
     files.begin()?;
