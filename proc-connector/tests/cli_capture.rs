@@ -7,13 +7,13 @@ use std::fs;
 use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::path::PathBuf;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use captures::{
     CONNECTOR, DEMO, NETLINK, Order, Plain, blocks, cooked, demo_datagrams, demo_events, pcap,
     pcapng, swap,
 };
+use common::scratch::ScratchFile;
 use common::wire::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
 use common::{Deadline, named};
 use nix::sched::{CloneFlags, unshare};
@@ -89,32 +89,6 @@ fn text(bytes: &[u8]) -> &str {
 
 fn json_lines(bytes: &[u8]) -> Vec<Value> {
     text(bytes).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
-/// A file for one test, gone with it.
-struct Scratch(PathBuf);
-
-impl Scratch {
-    fn new(name: &str) -> Self {
-        let name = format!("proc-connector-{}-{name}", std::process::id());
-        Self(std::env::temp_dir().join(name))
-    }
-
-    fn containing(name: &str, bytes: &[u8]) -> Self {
-        let scratch = Self::new(name);
-        fs::write(&scratch.0, bytes).expect("room for it");
-        scratch
-    }
-
-    fn path(&self) -> &str {
-        self.0.to_str().expect("UTF-8")
-    }
-}
-
-impl Drop for Scratch {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-    }
 }
 
 /// The object that an event is promised to be, without its time of day.
@@ -215,7 +189,7 @@ fn a_capture_of_another_machine_gives_identical_output() {
             let capture = pcapng(file, &packets(machine));
             assert_eq!(feed(&["replay", "-", "--json"], &capture).stdout, expected);
             let capture = pcap(file, true, NETLINK, &packets(machine));
-            let scratch = Scratch::containing("other.pcap", &capture);
+            let scratch = ScratchFile::containing("other.pcap", &capture);
             assert_eq!(run(&["replay", "--json", scratch.path()]).stdout, expected);
         }
     }
@@ -274,7 +248,7 @@ fn a_damaged_file_gives_what_comes_before_and_fails() {
         (wrong_message, 11, format!("at byte {} are damaged", eleven.start + 28 + 16)),
     ];
     for (file, events, message) in cases {
-        let scratch = Scratch::containing("damaged.pcapng", &file);
+        let scratch = ScratchFile::containing("damaged.pcapng", &file);
         let output = run(&["replay", "--json", scratch.path()]);
         assert_eq!(output.status.code(), Some(1), "{message}");
         assert_eq!(text(&output.stdout), before(events), "{message}");
@@ -285,7 +259,7 @@ fn a_damaged_file_gives_what_comes_before_and_fails() {
 }
 
 fn what_cannot_be_read_is_named() {
-    let scratch = Scratch::containing("text", b"just a text, and no capture\n");
+    let scratch = ScratchFile::containing("text", b"just a text, and no capture\n");
     for (path, message) in [
         (scratch.path(), "not a capture"),
         ("/dev/null", "empty"),
@@ -334,7 +308,7 @@ fn a_capture_of_other_protocols_is_told_to_be_one() {
 
 fn a_long_file_on_a_terminal_has_a_progress_bar() {
     // What errors look like on a terminal.
-    let errors = |file: &Scratch, stdout: Stdio| {
+    let errors = |file: &ScratchFile, stdout: Stdio| {
         let terminal = nix::pty::openpty(None, None).expect("a terminal");
         let mut child = program(&["replay", "--events", "ptrace", file.path()])
             .stdout(stdout)
@@ -348,8 +322,8 @@ fn a_long_file_on_a_terminal_has_a_progress_bar() {
         String::from_utf8(written).expect("UTF-8")
     };
     let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let long = Scratch::containing("long", &bare.repeat(1 + 10_000_000 / bare.len()));
-    let short = Scratch::containing("short", &bare);
+    let long = ScratchFile::containing("long", &bare.repeat(1 + 10_000_000 / bare.len()));
+    let short = ScratchFile::containing("short", &bare);
     let with_bar = errors(&long, Stdio::null());
     assert!(with_bar.contains("MiB, "), "{with_bar}");
     // The bar leaves its line before the summary takes it.
@@ -361,7 +335,7 @@ fn a_long_file_on_a_terminal_has_a_progress_bar() {
 fn a_replay_into_a_closed_pipe_ends_quietly() {
     // More than a pipe holds.
     let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
-    let scratch = Scratch::containing("long", &bare.repeat(100));
+    let scratch = ScratchFile::containing("long", &bare.repeat(100));
     let mut child = program(&["replay", "--json", scratch.path()]).spawn().expect("it runs");
     drop(child.stdout.take());
     let mut errors = String::new();
@@ -383,12 +357,12 @@ fn who_cannot_watch_is_told_of_the_demo() {
 /// A recorder that runs.
 struct Recorder {
     child: Child,
-    file: Scratch,
+    file: ScratchFile,
 }
 
 impl Recorder {
     fn start(name: &str, arguments: &[&str]) -> Self {
-        let file = Scratch::new(name);
+        let file = ScratchFile::new(name);
         // The time is for a test that waits in vain.
         let arguments = [&["record", file.path(), "--duration", "60s"], arguments].concat();
         let child = program(&arguments).spawn().expect("the program runs");
@@ -498,11 +472,11 @@ fn a_recording_to_a_pipe_ends_by_itself() {
 }
 
 fn a_file_stays_as_it_is_where_nothing_can_be_recorded() {
-    let scratch = Scratch::containing("kept", b"dear to somebody");
+    let scratch = ScratchFile::containing("kept", b"dear to somebody");
     let too_many: Vec<String> = (1..=1025_u32).map(|pid| pid.to_string()).collect();
     let output = run(&["record", scratch.path(), "--pid", &too_many.join(",")]);
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(fs::read(&scratch.0).expect("it is there"), b"dear to somebody");
+    assert_eq!(fs::read(scratch.path()).expect("it is there"), b"dear to somebody");
     let output = run(&["record", "/does/not/exist"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/does/not/exist: "), "{}", text(&output.stderr));

@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         a_recording_becomes_lines,
         a_tree_of_a_recording_is_drawn_alone,
         a_file_that_cannot_be_written_is_named,
+        a_file_stays_as_it_is_where_nothing_can_be_read,
     ];
     common::main_with(&[], &everywhere, &[])
 }
@@ -168,4 +169,15 @@ fn a_file_that_cannot_be_written_is_named() {
     let output = program(&["replay", "--demo", "-o", "/nowhere/x.svg"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
+}
+
+fn a_file_stays_as_it_is_where_nothing_can_be_read() {
+    let scratch = Scratch::new("unread");
+    let [file, empty] = ["old.svg", "empty.pcapng"].map(|name| scratch.file(name));
+    fs::write(&file, "old").expect("room for it");
+    fs::write(&empty, "").expect("room for it");
+    let output = program(&["replay", &empty, "-o", &file]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).contains("empty"), "{}", text(&output.stderr));
+    assert_eq!(fs::read_to_string(&file).expect("a file"), "old");
 }

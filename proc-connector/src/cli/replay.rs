@@ -86,37 +86,39 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
     let Args { format, output, choice, whose, .. } = args;
     let Format { json, who, .. } = format;
+    // First, so that files stay as they are where there is nothing to draw.
+    let reader = Reader::new(input)?;
     if *json && !who && !whose.chooses() {
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
-        return replay(args, choice.filter()?, input, &mut output);
+        return replay(args, choice.filter()?, reader, &mut output);
     }
     // To know who is who takes all events; which to show is decided here.
     let known = Who::recorded(whose);
     if !output.is_empty() {
         let mut drawing = Drawing::open(output, known, choice.filter()?)?;
-        let replayed = replay(args, Filter::default(), input, &mut drawing)?;
+        let replayed = replay(args, Filter::default(), reader, &mut drawing)?;
         drawing.finish(title)?;
         Ok(replayed)
     } else if *json {
         let output = BufWriter::new(io::stdout().lock());
         let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
-        replay(args, Filter::default(), input, &mut output)
+        replay(args, Filter::default(), reader, &mut output)
     } else {
         let output = BufWriter::new(anstream::stdout().lock());
         let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
-        replay(args, Filter::default(), input, &mut output)
+        replay(args, Filter::default(), reader, &mut output)
     }
 }
 
 fn replay(
     args: &Args,
     filter: Filter,
-    input: impl Read,
+    reader: Reader<impl Read>,
     sink: &mut impl Sink,
 ) -> Result<Replayed, Failure> {
     let wanted = args.choice.count();
     let started = Instant::now();
-    let mut reader = Reader::new(input)?.with_filter(filter);
+    let mut reader = reader.with_filter(filter);
     let mut summary = Summary::default();
     let mut damage = None;
     while summary.events < wanted {

@@ -25,3 +25,28 @@ impl Drop for Scratch {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+/// A file for one test, in a folder of its own.
+#[derive(Debug)]
+pub(crate) struct ScratchFile {
+    path: String,
+    _folder: Scratch,
+}
+
+impl ScratchFile {
+    /// One that is not there yet.
+    pub(crate) fn new(name: &str) -> Self {
+        let folder = Scratch::new(name);
+        Self { path: folder.file(name), _folder: folder }
+    }
+
+    pub(crate) fn containing(name: &str, bytes: &[u8]) -> Self {
+        let scratch = Self::new(name);
+        fs::write(&scratch.path, bytes).expect("room for it");
+        scratch
+    }
+
+    pub(crate) fn path(&self) -> &str {
+        &self.path
+    }
+}

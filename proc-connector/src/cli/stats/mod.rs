@@ -56,8 +56,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // All events, which the table of processes wants; and who acted, because a process that lives
     // for a millisecond has no name otherwise.
     let mut events = args.listening.open(&Filter::default(), true)?;
-    let unreadable = |error| Failure::File { path: "/proc".into(), error };
-    let table = ProcessTable::new().map_err(unreadable)?.keep_ended(KEEP.0, KEEP.1);
+    let table = ProcessTable::new().map_err(Failure::Proc)?.keep_ended(KEEP.0, KEEP.1);
     let summary = show(args, &mut events, table)?;
     summary.tell();
     Ok(())
