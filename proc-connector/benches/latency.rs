@@ -21,13 +21,21 @@ fn main() {
         return;
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
-    print("first event after idle", LISTENERS.map(|_| Vec::new()), |figures| {
-        for _ in 0..if quick { 50 } else { 300 } {
-            for (listener, figures) in LISTENERS.iter().zip(&mut *figures) {
-                figures.extend(after_a_pause(*listener));
+    let rounds = if quick { 50 } else { 300 };
+    for (title, timeout) in
+        [("first event after idle", None), ("the same, with a timeout", Some(PATIENCE))]
+    {
+        print(title, LISTENERS.map(|_| Vec::new()), |figures| {
+            for round in 0..rounds {
+                // Nobody always has the same one before it.
+                let step = 1 + 2 * (round % 2);
+                for turn in 0..LISTENERS.len() {
+                    let who = (round / 2 + turn * step) % LISTENERS.len();
+                    figures[who].extend(after_a_pause(LISTENERS[who], timeout));
+                }
             }
-        }
-    });
+        });
+    }
     print("an event under load, 2 forkers", LISTENERS.map(|_| Vec::new()), |figures| {
         for _ in 0..if quick { 3 } else { 10 } {
             for (listener, figures) in LISTENERS.iter().zip(&mut *figures) {
@@ -61,7 +69,7 @@ fn age(timestamp_ns: u64) -> f64 {
 
 /// The delay of a thread's fork that comes after a pause, at a listener that has long been waiting;
 /// `None` if it was lost.
-fn after_a_pause(listener: Listener) -> Option<f64> {
+fn after_a_pause(listener: Listener, timeout: Option<Duration>) -> Option<f64> {
     let mut open = listener.open(None).expect("a listener");
     drain(&mut open);
     let sleeper = thread::spawn(|| {
@@ -72,7 +80,7 @@ fn after_a_pause(listener: Listener) -> Option<f64> {
     let (mut forks, mut delay) = (0, None);
     let start = Instant::now();
     while delay.is_none() && start.elapsed() < 10 * PATIENCE {
-        open.receive(PATIENCE, |seen| {
+        open.receive(timeout, |seen| {
             forks += usize::from(is_own(seen));
             if is_own(seen) && forks == 2 {
                 delay = Some(age(seen.timestamp_ns));
@@ -90,7 +98,7 @@ fn is_own(seen: Seen) -> bool {
 /// Takes what is there.
 fn drain(open: &mut Open) {
     let start = Instant::now();
-    while open.receive(Duration::ZERO, |_| {}).events > 0 && start.elapsed() < PATIENCE {}
+    while open.receive(Some(Duration::ZERO), |_| {}).events > 0 && start.elapsed() < PATIENCE {}
 }
 
 /// The delays of forks while two forkers do nothing else.
@@ -100,7 +108,7 @@ fn under_load(listener: Listener, figures: &mut Vec<f64>) {
     let load = thread::spawn(|| forkers.run());
     while !load.is_finished() {
         let mut last = None;
-        open.receive(PATIENCE, |seen| {
+        open.receive(Some(PATIENCE), |seen| {
             // One of a batch is enough, and its first waited longest.
             if seen.timestamp_ns != 0 && last.is_none() {
                 last = Some(age(seen.timestamp_ns));

@@ -120,7 +120,7 @@ fn listen(listener: Listener, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Du
     let (start, mut events, mut sum) = (thread_time(), 0, 0);
     let mut told = None;
     loop {
-        let taken = open.receive(GLANCE, |_| {});
+        let taken = open.receive(Some(GLANCE), |_| {});
         events += taken.events;
         sum += taken.sum;
         if !stop.load(Relaxed) {

@@ -180,9 +180,8 @@ impl Builder {
         let context = self.context.then(|| Notes::new(args_len));
         let event = event_room(context.as_ref());
         let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(event));
-        let ring = RingQueue::new(bytes, context)?;
-        let wakes = ring.as_fd().try_clone_to_owned()?;
-        ring.attach(&self.filter, socket.as_fd())?;
+        let ring = RingQueue::new(socket.as_fd(), bytes, context)?;
+        ring.attach(&self.filter)?;
         ring.set_asking(true);
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
         let listening = handshake::listen(&socket).map_err(|error| match error {
@@ -194,7 +193,7 @@ impl Builder {
         })?;
         ring.set_asking(false);
         let selection = Selection::filtered(&self.filter);
-        let intake = Intake::ring(socket, selection, self.pause(), ring, wakes);
+        let intake = Intake::ring(socket, selection, self.pause(), ring);
         let requests = listening.requests;
         Ok(ProcConnector::new_with(intake, None, shutdown, listening.early, requests))
     }

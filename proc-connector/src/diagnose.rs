@@ -162,7 +162,7 @@ fn ring() -> Finding {
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
             let notes = Notes::new(1);
-            RingQueue::new(0, Some(notes))?.attach(&Filter::default(), socket.as_fd())?;
+            RingQueue::new(socket.as_fd(), 0, Some(notes))?.attach(&Filter::default())?;
             Ok(notes)
         })
     };

@@ -22,6 +22,10 @@ pub struct Stats {
     /// a filter; `None` on others.
     pub missing: Option<u64>,
     /// Datagrams refused because a process, not the kernel, had sent them.
+    ///
+    /// Over the ring, events that came cut short are among them: what the filter of another
+    /// listener cuts off is missing for those behind it too. Over the socket each is a
+    /// [`Lost`](crate::Lost).
     pub refused: u64,
     /// Times the connector slept until the kernel woke it.
     pub wake_ups: u64,

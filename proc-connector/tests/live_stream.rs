@@ -15,6 +15,7 @@ use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::{Error, EventMask, ProcConnector};
+use rustix::io::ioctl_fionbio;
 use signal_hook::consts::SIGUSR1;
 
 fn main() -> ExitCode {
@@ -25,6 +26,8 @@ fn main() -> ExitCode {
         with_no_time_to_wait_there_is_an_empty_batch,
         a_timeout_that_never_ends_is_fine,
         a_nonblocking_connector_would_block,
+        a_wait_for_events_alone_ends_with_one,
+        who_is_woken_takes_nothing_from_the_others,
         a_handle_ends_a_blocked_receive,
         after_a_shutdown_the_rest_can_be_drained,
         a_storm_of_signals_costs_nothing,
@@ -125,6 +128,47 @@ fn a_nonblocking_connector_would_block() {
         while connector.recv_batch_timeout(Duration::MAX).expect("a batch").count() > 0 {
             assert!(deadline.left().is_some(), "the machine is too busy");
         }
+    }
+}
+
+fn a_wait_for_events_alone_ends_with_one() {
+    // Whoever has the descriptor can change its mode: the wait stays one.
+    for nonblocking in [false, true] {
+        let mut connector = live();
+        ioctl_fionbio(&connector, nonblocking).expect("a descriptor");
+        let mut tape = Tape::default();
+        while tape.record(&mut connector, Duration::from_millis(2)) {}
+        let later = thread::spawn(|| {
+            thread::sleep(Duration::from_millis(20));
+            load::threads(1)
+        });
+        // Its own exit comes after that, so there is always something to come.
+        while !later.is_finished() {
+            tape.got.extend(connector.recv_batch().expect("a batch").map(Got::from));
+        }
+        tape.record_exits(&mut connector, &later.join().expect("a thread that ends"));
+        assert!(connector.stats().wake_ups > 0);
+    }
+}
+
+fn who_is_woken_takes_nothing_from_the_others() {
+    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
+    let mut connectors = [live(), live(), live()];
+    let mut tapes: [Tape; 3] = Default::default();
+    for _ in 0..20 {
+        // So that all of them wait, by the time the next event comes.
+        for (tape, connector) in tapes.iter_mut().zip(&mut connectors) {
+            while tape.record(connector, Duration::from_millis(2)) {}
+        }
+        let threads = load::threads(1);
+        for (tape, connector) in tapes.iter_mut().zip(&mut connectors) {
+            tape.record_exits(connector, &threads);
+        }
+    }
+    for (tape, connector) in tapes.iter().zip(&connectors) {
+        tape.assert_is_all_of(&witness, &mut witnessed);
+        assert_eq!(connector.stats().refused, 0);
     }
 }
 

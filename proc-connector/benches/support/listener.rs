@@ -78,12 +78,21 @@ pub(crate) struct Taken {
 }
 
 impl Open {
-    /// Receives once: a batch, or an event. Zero events when the time is over.
-    pub(crate) fn receive(&mut self, timeout: Duration, mut each: impl FnMut(Seen)) -> Taken {
+    /// Receives once: a batch, or an event. Zero events when the time is over; without a timeout
+    /// it never is.
+    pub(crate) fn receive(
+        &mut self,
+        timeout: Option<Duration>,
+        mut each: impl FnMut(Seen),
+    ) -> Taken {
         let mut taken = Taken::default();
         match self {
             Self::Batches(connector) => {
-                for received in connector.recv_batch_timeout(timeout).expect("a batch") {
+                let batch = match timeout {
+                    Some(timeout) => connector.recv_batch_timeout(timeout),
+                    None => connector.recv_batch(),
+                };
+                for received in batch.expect("a batch") {
                     match received {
                         Received::Event(event) => {
                             taken.events += 1;
@@ -96,7 +105,11 @@ impl Open {
             }
             Self::Peer(connector, buffer) => {
                 // An error is an overrun.
-                if let Ok(Some(event)) = connector.recv_timeout(&mut buffer[..], timeout) {
+                let received = match timeout {
+                    Some(timeout) => connector.recv_timeout(&mut buffer[..], timeout),
+                    None => connector.recv(&mut buffer[..]).map(Some),
+                };
+                if let Ok(Some(event)) = received {
                     taken.events += 1;
                     each(Seen::of_peer(&event));
                 }

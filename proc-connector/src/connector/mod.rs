@@ -205,10 +205,13 @@ impl ProcConnector {
         if self.has_leftovers() {
             return Ok(true);
         }
+        // Without a handle there is nobody who could raise it later: `&mut self` makes none.
+        let has_handles = Arc::get_mut(&mut self.shutdown).is_none();
         if !matches!(wait, Wait::No) && self.shutdown.is_raised() {
             return Err(Error::Shutdown);
         }
-        self.intake.fill(wait, &self.shutdown, &self.counters)
+        let shutdown = has_handles.then_some(&*self.shutdown);
+        self.intake.fill(wait, shutdown, &self.counters)
     }
 }
 

@@ -123,7 +123,7 @@ impl ProcConnector {
         Ok(())
     }
 
-    /// The descriptor to wait for: the socket's, or the ring's.
+    /// The descriptor to wait for: the socket's, over which the ring wakes its reader too.
     ///
     /// Receive until there is nothing more before the first wait: events that arrived while the
     /// connector was being opened do not make it readable.

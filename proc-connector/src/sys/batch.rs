@@ -1,26 +1,33 @@
-//! Many datagrams with one system call: `recvmmsg` and the memory it fills.
+//! Many datagrams with one system call, or one sooner: `recvmmsg`, `recvfrom` and the memory they
+//! fill.
 
 use std::io;
+use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 
 use super::netlink::{address, message_header};
-use super::{NetlinkSocket, Source, check};
+use super::{NetlinkSocket, Source, check, check_len, socklen_of};
 
 /// Bytes a datagram may have: an event of today has 76, which leaves room for the union to grow.
 pub(crate) const SLOT_LEN: usize = 128;
 
 /// Memory for a number of datagrams, and the headers that tell the kernel where it is.
 ///
-/// The headers point into the arrays beside them. All are reached through the pointers that were
-/// made when they were leaked, and freed in `Drop`, so that the headers' pointers stay valid.
+/// The headers point to the slots, and these into themselves. All are reached through the pointers
+/// that were made when they were leaked, and freed in `Drop`, so that those pointers stay valid.
 pub(crate) struct RecvBatch {
     headers: NonNull<[libc::mmsghdr]>,
-    parts: NonNull<[libc::iovec]>,
-    senders: NonNull<[libc::sockaddr_nl]>,
-    slots: NonNull<[[u8; SLOT_LEN]]>,
+    slots: NonNull<[Slot]>,
     /// How many of the slots the last receive filled.
     filled: usize,
+}
+
+/// Where a datagram goes: all of it in one place, so that it is on few pages.
+struct Slot {
+    part: libc::iovec,
+    sender: libc::sockaddr_nl,
+    bytes: [u8; SLOT_LEN],
 }
 
 // SAFETY: the pointers are to memory that this value alone owns and frees, and which is shared
@@ -32,17 +39,16 @@ unsafe impl Sync for RecvBatch {}
 impl RecvBatch {
     /// Memory for `capacity` datagrams.
     pub(crate) fn new(capacity: usize) -> Self {
-        let slots = leak((0..capacity).map(|_| [0; SLOT_LEN]));
-        let senders = leak((0..capacity).map(|_| address(0)));
-        let parts = leak((0..capacity).map(|index| libc::iovec {
-            iov_base: element(slots, index).cast(),
-            iov_len: SLOT_LEN,
+        let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: SLOT_LEN };
+        let empty = || Slot { part, sender: address(0), bytes: [0; SLOT_LEN] };
+        let slots = leak((0..capacity).map(|_| empty()));
+        let headers = leak((0..capacity).map(|index| {
+            let Place { part, sender, bytes } = place(slots, index);
+            // SAFETY: the slot is initialised, and nobody else knows it yet.
+            unsafe { (*part).iov_base = bytes.cast() };
+            libc::mmsghdr { msg_hdr: message_header(sender, part, 1), msg_len: 0 }
         }));
-        let headers = leak((0..capacity).map(|index| libc::mmsghdr {
-            msg_hdr: message_header(element(senders, index), element(parts, index), 1),
-            msg_len: 0,
-        }));
-        Self { headers, parts, senders, slots, filled: 0 }
+        Self { headers, slots, filled: 0 }
     }
 
     /// How many datagrams one receive can bring.
@@ -58,6 +64,9 @@ impl RecvBatch {
     /// Takes up to `limit` datagrams off the queue without waiting.
     pub(crate) fn receive(&mut self, socket: &NetlinkSocket, limit: usize) -> io::Result<usize> {
         self.filled = 0;
+        if limit == 1 {
+            return self.receive_one(socket, libc::MSG_DONTWAIT);
+        }
         let limit = limit.min(self.capacity());
         #[expect(clippy::cast_possible_truncation, reason = "the capacity is a few hundred")]
         let count = limit as libc::c_uint;
@@ -78,6 +87,36 @@ impl RecvBatch {
         Ok(self.filled)
     }
 
+    /// Waits for a datagram and takes it off the queue.
+    pub(crate) fn receive_next(&mut self, socket: &NetlinkSocket) -> io::Result<usize> {
+        self.receive_one(socket, 0)
+    }
+
+    /// The same for a single datagram: its call has less to read and to write, which shows when
+    /// none of that is in a cache, as after a sleep.
+    fn receive_one(&mut self, socket: &NetlinkSocket, flags: libc::c_int) -> io::Result<usize> {
+        self.filled = 0;
+        let mut address_len = socklen_of::<libc::sockaddr_nl>();
+        let Place { sender, bytes, .. } = place(self.slots, 0);
+        // SAFETY: the slot has SLOT_LEN bytes and the sender as many as its length says; both live
+        // as long as `self`, and `&mut self` keeps everyone else away from them.
+        let len = check_len(unsafe {
+            libc::recvfrom(
+                socket.as_fd().as_raw_fd(),
+                bytes.cast(),
+                SLOT_LEN,
+                flags | libc::MSG_TRUNC,
+                sender.cast(),
+                &raw mut address_len,
+            )
+        })?;
+        // SAFETY: there is a first header, and `&mut self` has the arrays for itself.
+        let header = unsafe { &mut *element(self.headers, 0) };
+        header.msg_len = u32::try_from(len).unwrap_or(u32::MAX);
+        self.filled = 1;
+        Ok(1)
+    }
+
     /// Takes over datagrams that the kernel sent and that were received by other means, as many as
     /// fit, and says how many those were.
     pub(crate) fn load<'a>(&mut self, datagrams: impl Iterator<Item = &'a [u8]>) -> usize {
@@ -87,10 +126,8 @@ impl RecvBatch {
             let kept = bytes.len().min(SLOT_LEN);
             // SAFETY: `index` is below the capacity, and `&mut self` has the arrays for itself.
             let slot = unsafe { &mut *element(self.slots, index) };
-            slot[..kept].copy_from_slice(&bytes[..kept]);
-            // SAFETY: as above.
-            let sender = unsafe { &mut *element(self.senders, index) };
-            *sender = address(0);
+            slot.bytes[..kept].copy_from_slice(&bytes[..kept]);
+            slot.sender = address(0);
             // SAFETY: as above.
             let header = unsafe { &mut *element(self.headers, index) };
             header.msg_len = u32::try_from(bytes.len()).unwrap_or(u32::MAX);
@@ -106,13 +143,11 @@ impl RecvBatch {
         }
         // SAFETY: `index` is below `filled`, hence within all arrays, which are initialised; only
         // `receive`, with `&mut self`, lets anyone write to them.
-        let bytes = unsafe { &*element(self.slots, index) };
-        // SAFETY: as above.
-        let sender = unsafe { &*element(self.senders, index) };
+        let slot = unsafe { &*element(self.slots, index) };
         // SAFETY: as above.
         let header = unsafe { &*element(self.headers, index) };
         let len = header.msg_len as usize;
-        Some((Source::of(sender), &bytes[..len.min(SLOT_LEN)], len))
+        Some((Source::of(&slot.sender), &slot.bytes[..len.min(SLOT_LEN)], len))
     }
 }
 
@@ -126,14 +161,26 @@ fn element<T>(array: NonNull<[T]>, index: usize) -> *mut T {
     array.as_ptr().cast::<T>().wrapping_add(index)
 }
 
+/// Pointers to the fields of a slot, with the whole array's provenance.
+struct Place {
+    part: *mut libc::iovec,
+    sender: *mut libc::sockaddr_nl,
+    bytes: *mut [u8; SLOT_LEN],
+}
+
+fn place(slots: NonNull<[Slot]>, index: usize) -> Place {
+    let slot = element(slots, index).cast::<u8>();
+    Place {
+        part: slot.wrapping_add(offset_of!(Slot, part)).cast(),
+        sender: slot.wrapping_add(offset_of!(Slot, sender)).cast(),
+        bytes: slot.wrapping_add(offset_of!(Slot, bytes)).cast(),
+    }
+}
+
 impl Drop for RecvBatch {
     fn drop(&mut self) {
         // SAFETY: `new` leaked this box, and nothing is used after this drop.
         drop(unsafe { Box::from_raw(self.headers.as_ptr()) });
-        // SAFETY: as above.
-        drop(unsafe { Box::from_raw(self.parts.as_ptr()) });
-        // SAFETY: as above.
-        drop(unsafe { Box::from_raw(self.senders.as_ptr()) });
         // SAFETY: as above.
         drop(unsafe { Box::from_raw(self.slots.as_ptr()) });
     }

@@ -3,6 +3,7 @@
 //! Each unsafe block holds one operation and the reason why it is allowed.
 
 mod batch;
+mod bell;
 mod board;
 mod bpf;
 mod clock;
@@ -19,6 +20,7 @@ mod proc_dir;
 mod ring_buffer;
 
 pub(crate) use self::batch::RecvBatch;
+pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
 #[cfg(feature = "process")]

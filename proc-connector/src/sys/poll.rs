@@ -7,14 +7,17 @@ use std::time::Duration;
 use super::{check, timespec};
 
 /// Waits until one of `fds` is readable or in error, and says which, or until the time is over.
+/// `None` stands for nothing to wait for.
 ///
 /// A signal ends the wait with [`io::ErrorKind::Interrupted`].
 pub(crate) fn poll_readable<const N: usize>(
-    fds: [BorrowedFd<'_>; N],
+    fds: [Option<BorrowedFd<'_>>; N],
     timeout: Option<Duration>,
 ) -> io::Result<[bool; N]> {
+    // The kernel passes over negative numbers (`poll(2)`).
+    let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
     let mut polled =
-        fds.map(|fd| libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 });
+        fds.map(|fd| libc::pollfd { fd: number(fd), events: libc::POLLIN, revents: 0 });
     let timeout = timeout.map(timespec);
     let timeout = timeout.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
     // SAFETY: the array and the time live through the call, and N is the array's length.
@@ -23,7 +26,10 @@ pub(crate) fn poll_readable<const N: usize>(
 }
 
 /// Sleeps for `time`, or until `fd` is readable, which it says. Signals shorten it.
-pub(crate) fn sleep_unless_readable(fd: BorrowedFd<'_>, time: Duration) -> io::Result<bool> {
+pub(crate) fn sleep_unless_readable(
+    fd: Option<BorrowedFd<'_>>,
+    time: Duration,
+) -> io::Result<bool> {
     match poll_readable([fd], Some(time)) {
         Ok([readable]) => Ok(readable),
         Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(false),

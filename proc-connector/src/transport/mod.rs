@@ -12,7 +12,7 @@ pub(crate) use self::selection::{Selection, goes_deaf};
 pub(crate) use self::socket::QUEUED_EVENT;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -43,12 +43,8 @@ pub(crate) struct Intake {
 #[derive(Debug)]
 enum Queue {
     Socket(SocketQueue),
-    Ring {
-        /// Locked by the receives that share the connector; the others have it for themselves.
-        queue: Mutex<RingQueue>,
-        /// What becomes readable, without the lock.
-        wakes: OwnedFd,
-    },
+    /// Locked by the receives that share the connector; the others have it for themselves.
+    Ring(Mutex<RingQueue>),
 }
 
 /// One thing off a queue.
@@ -91,30 +87,26 @@ impl Intake {
         Self { socket, selection, queue, pace: Pace::new(coalesce) }
     }
 
-    /// A listening socket whose events go to a ring, and a duplicate of the ring's descriptor.
+    /// A listening socket whose events go to a ring.
     pub(crate) fn ring(
         socket: NetlinkSocket,
         selection: Selection,
         coalesce: Duration,
         queue: RingQueue,
-        wakes: OwnedFd,
     ) -> Self {
-        let queue = Queue::Ring { queue: Mutex::new(queue), wakes };
+        let queue = Queue::Ring(Mutex::new(queue));
         Self { socket, selection, queue, pace: Pace::new(coalesce) }
     }
 
     /// What becomes readable when there is something to receive.
     pub(crate) fn wakes(&self) -> BorrowedFd<'_> {
-        match &self.queue {
-            Queue::Socket(_) => self.socket.as_fd(),
-            Queue::Ring { wakes, .. } => wakes.as_fd(),
-        }
+        self.socket.as_fd()
     }
 
     pub(crate) fn transport(&self) -> Transport {
         match self.queue {
             Queue::Socket(_) => Transport::Socket,
-            Queue::Ring { .. } => Transport::Ring,
+            Queue::Ring(_) => Transport::Ring,
         }
     }
 
@@ -122,7 +114,7 @@ impl Intake {
     pub(crate) fn buffer(&self) -> usize {
         match &self.queue {
             Queue::Socket(queue) => queue.receive_buffer(),
-            Queue::Ring { queue, .. } => lock(queue).size(),
+            Queue::Ring(queue) => lock(queue).size(),
         }
     }
 
@@ -130,7 +122,7 @@ impl Intake {
     pub(crate) fn refused(&self) -> u64 {
         match &self.queue {
             Queue::Socket(_) => 0,
-            Queue::Ring { queue, .. } => lock(queue).refused(),
+            Queue::Ring(queue) => lock(queue).refused(),
         }
     }
 
@@ -139,8 +131,8 @@ impl Intake {
     pub(crate) fn set_filter(&mut self, filter: &Filter) -> Result<()> {
         match &mut self.queue {
             Queue::Socket(_) => self.selection.apply(filter, &self.socket),
-            Queue::Ring { queue, .. } => {
-                exclusive(queue).attach(filter, self.socket.as_fd())?;
+            Queue::Ring(queue) => {
+                exclusive(queue).attach(filter)?;
                 self.selection.note(filter);
                 Ok(())
             }
@@ -152,7 +144,7 @@ impl Intake {
         let missing = self.selection.missing()?;
         Some(match &self.queue {
             Queue::Socket(_) => missing,
-            Queue::Ring { queue, .. } => missing.saturating_sub(lock(queue).lost_acks()),
+            Queue::Ring(queue) => missing.saturating_sub(lock(queue).lost_acks()),
         })
     }
 
@@ -161,7 +153,7 @@ impl Intake {
         match &self.queue {
             Queue::Socket(queue) => queue.has_leftovers(),
             // What was not read is still in the ring.
-            Queue::Ring { .. } => false,
+            Queue::Ring(_) => false,
         }
     }
 
@@ -170,7 +162,7 @@ impl Intake {
         match &mut self.queue {
             Queue::Socket(queue) => queue.load(datagrams),
             // A record is one message, so no receive leaves a part of one behind.
-            Queue::Ring { .. } => datagrams.count(),
+            Queue::Ring(_) => datagrams.count(),
         }
     }
 
@@ -178,14 +170,14 @@ impl Intake {
     pub(crate) fn fill(
         &mut self,
         wait: Wait,
-        shutdown: &EventFd,
+        shutdown: Option<&EventFd>,
         counters: &Counters,
     ) -> Result<bool> {
         match &mut self.queue {
             Queue::Socket(queue) => {
                 self.pace.fill(&mut queue.of(&self.socket), wait, shutdown, counters)
             }
-            Queue::Ring { queue, .. } => self.pace.fill(exclusive(queue), wait, shutdown, counters),
+            Queue::Ring(queue) => self.pace.fill(exclusive(queue), wait, shutdown, counters),
         }
     }
 
@@ -198,7 +190,7 @@ impl Intake {
                 let mut queue = queue.of(&self.socket);
                 (self.pace.step(&mut queue)?, queue.capacity())
             }
-            Queue::Ring { queue, .. } => {
+            Queue::Ring(queue) => {
                 let queue = exclusive(queue);
                 (self.pace.step(queue)?, queue.capacity())
             }
@@ -213,7 +205,7 @@ impl Intake {
     pub(crate) fn items(&mut self) -> (Items<'_>, &mut Selection) {
         let items = match &mut self.queue {
             Queue::Socket(queue) => Items::Socket(queue.datagrams()),
-            Queue::Ring { queue, .. } => Items::Ring(exclusive(queue).records()),
+            Queue::Ring(queue) => Items::Ring(exclusive(queue).records()),
         };
         (items, &mut self.selection)
     }
@@ -221,7 +213,7 @@ impl Intake {
     /// Takes one datagram off the ring, for a receive that shares the connector; `None` where
     /// there is no ring.
     pub(crate) fn pop_shared(&self, buf: &mut [u8]) -> Result<Option<Popped>> {
-        let Queue::Ring { queue, .. } = &self.queue else { return Ok(None) };
+        let Queue::Ring(queue) = &self.queue else { return Ok(None) };
         let popped = lock(queue).pop(buf)?;
         if !matches!(popped, Popped::Nothing) {
             self.pace.note_shared();
@@ -233,7 +225,7 @@ impl Intake {
     pub(crate) fn take_lost(&self) -> Option<u64> {
         match &self.queue {
             Queue::Socket(queue) => queue.take_lost(&self.socket),
-            Queue::Ring { .. } => None,
+            Queue::Ring(_) => None,
         }
     }
 
@@ -244,12 +236,12 @@ impl Intake {
         remaining: Option<Duration>,
         counters: &Counters,
     ) -> io::Result<()> {
-        if let Queue::Ring { queue, .. } = &self.queue {
+        if let Queue::Ring(queue) = &self.queue {
             if !self.pace.arm_shared(queue, remaining)? {
                 return Ok(());
             }
         }
-        let [readable] = poll_readable([self.wakes()], remaining)?;
+        let [readable] = poll_readable([Some(self.wakes())], remaining)?;
         if readable {
             counters.woken();
         }

@@ -27,6 +27,10 @@ pub(super) trait Queue {
     /// Asks for a wake-up with the next event; false if there is something already.
     fn arm(&mut self) -> bool;
 
+    /// Waits for the wake-up, for ever. Where the descriptor does not block, that is
+    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
+    fn wait(&mut self) -> io::Result<()>;
+
     /// What becomes readable with the wake-up.
     fn wakes(&self) -> BorrowedFd<'_>;
 
@@ -63,14 +67,18 @@ impl Pace {
 
     /// Takes a new batch, or says what to do before there can be one.
     pub(super) fn step(&mut self, queue: &mut impl Queue) -> Result<Step> {
-        let busy = std::mem::take(self.busy.get_mut());
-        if busy && !queue.has_more() && !self.coalesce.is_zero() {
+        let naps = std::mem::take(self.busy.get_mut()) && !self.coalesce.is_zero();
+        if naps && !queue.has_more() {
             return Ok(Step::Nap(self.coalesce));
         }
         loop {
             if queue.take()? {
                 *self.busy.get_mut() = true;
                 return Ok(Step::Filled);
+            }
+            if naps {
+                // What seemed to be left behind was not there.
+                return Ok(Step::Nap(self.coalesce));
             }
             if queue.arm() {
                 return Ok(Step::Wait);
@@ -83,7 +91,7 @@ impl Pace {
         &mut self,
         queue: &mut impl Queue,
         wait: Wait,
-        shutdown: &EventFd,
+        shutdown: Option<&EventFd>,
         counters: &Counters,
     ) -> Result<bool> {
         loop {
@@ -96,7 +104,7 @@ impl Pace {
                     }
                 }
                 Step::Wait => {
-                    if !block(queue.wakes(), wait, shutdown, counters)? {
+                    if !block(queue, wait, shutdown, counters)? {
                         return Ok(false);
                     }
                 }
@@ -127,11 +135,11 @@ impl Pace {
 
 /// Sleeps for a time, in slices, and no further once a quarter of the queue is taken. True if the
 /// connector was shut down.
-fn nap(time: Duration, queue: &impl Queue, wait: Wait, shutdown: &EventFd) -> Result<bool> {
+fn nap(time: Duration, queue: &impl Queue, wait: Wait, shutdown: Option<&EventFd>) -> Result<bool> {
     let mut left = time.min(wait.remaining().unwrap_or(Duration::MAX));
     let slice = slice(queue.capacity());
     while !left.is_zero() {
-        if sleep_unless_readable(shutdown.as_fd(), left.min(slice))? {
+        if sleep_unless_readable(shutdown.map(EventFd::as_fd), left.min(slice))? {
             return Ok(true);
         }
         left = left.saturating_sub(slice);
@@ -149,17 +157,32 @@ pub(super) fn slice(capacity: usize) -> Duration {
 }
 
 /// Waits for a wake-up. False if the time is over.
+///
+/// Whoever waits for one descriptor and nothing else leaves the waiting to it: to poll it and then
+/// to receive takes longer.
 fn block(
-    wakes: BorrowedFd<'_>,
+    queue: &mut impl Queue,
     wait: Wait,
-    shutdown: &EventFd,
+    shutdown: Option<&EventFd>,
     counters: &Counters,
 ) -> Result<bool> {
+    if shutdown.is_none() && matches!(wait, Wait::Forever) {
+        match queue.wait() {
+            Ok(()) => {
+                counters.woken();
+                return Ok(true);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     let remaining = wait.remaining();
     if remaining.is_some_and(|left| left.is_zero()) {
         return Ok(false);
     }
-    match poll_readable([wakes, shutdown.as_fd()], remaining) {
+    let wakes = queue.wakes();
+    match poll_readable([Some(wakes), shutdown.map(EventFd::as_fd)], remaining) {
         Ok([_, true]) => Err(Error::Shutdown),
         Ok([readable, _]) => {
             if readable {

@@ -32,8 +32,20 @@ pub(super) struct SocketQueue {
     progress: Progress,
     /// The kernel drops events until the queue is empty.
     congested: bool,
-    /// The last receive left something behind, for all that is known.
-    more: bool,
+    rest: Rest,
+}
+
+/// What the last receive says of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// There may be more.
+    Some,
+    /// It took all there was.
+    None,
+    /// It found nothing: whoever receives next has waited.
+    Awaited,
+    /// The batch has what was waited for already.
+    Arrived,
 }
 
 /// Counts the drops that nobody has been told of.
@@ -70,7 +82,7 @@ impl SocketQueue {
             batch: None,
             progress: Progress::default(),
             congested,
-            more: false,
+            rest: Rest::None,
         }
     }
 
@@ -106,13 +118,15 @@ impl SocketQueue {
         QueueOf { queue: self, socket }
     }
 
-    /// One `recvmmsg`.
+    /// One system call. After a wait it takes a single event: that is all there is for the most
+    /// part, and it is here sooner than with the call for many.
     fn receive(&mut self, socket: &NetlinkSocket) -> io::Result<()> {
         let before = if self.congested { socket.mem_info().ok() } else { None };
-        let limit = before.map_or(BATCH, |info| until_empty(info).min(BATCH));
+        let most = if self.rest == Rest::Awaited { 1 } else { BATCH };
+        let limit = before.map_or(most, |info| until_empty(info).min(most));
         let batch = self.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
         let received = batch.receive(socket, limit)?;
-        self.more = received == limit;
+        self.rest = if received == limit { Rest::Some } else { Rest::None };
         if let Some(before) = before {
             self.settle_if_emptied(socket, before);
         }
@@ -155,6 +169,10 @@ pub(super) struct QueueOf<'a> {
 impl Queue for QueueOf<'_> {
     fn take(&mut self) -> Result<bool> {
         self.queue.progress = Progress::default();
+        if self.queue.rest == Rest::Arrived {
+            self.queue.rest = Rest::Some;
+            return Ok(true);
+        }
         loop {
             match self.queue.receive(self.socket) {
                 Ok(()) => return Ok(true),
@@ -163,7 +181,7 @@ impl Queue for QueueOf<'_> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.queue.more = false;
+                    self.queue.rest = Rest::Awaited;
                     return Ok(self.queue.congested && self.queue.settle(self.socket));
                 }
                 Err(error) => return Err(error.into()),
@@ -172,12 +190,27 @@ impl Queue for QueueOf<'_> {
     }
 
     fn has_more(&self) -> bool {
-        self.queue.more
+        self.queue.rest == Rest::Some
     }
 
     /// Sockets wake whoever waits for them.
     fn arm(&mut self) -> bool {
         true
+    }
+
+    fn wait(&mut self) -> io::Result<()> {
+        let batch = self.queue.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
+        match batch.receive_next(self.socket) {
+            Ok(_) => {
+                self.queue.rest = Rest::Arrived;
+                Ok(())
+            }
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                self.queue.congested = true;
+                Ok(())
+            }
+            Err(error) => Err(error),
+        }
     }
 
     fn wakes(&self) -> BorrowedFd<'_> {

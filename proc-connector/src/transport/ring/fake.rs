@@ -2,6 +2,8 @@
 //! is what the test writes.
 
 use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
 use std::sync::atomic::Ordering::SeqCst;
 
 use proc_connector_core::{Notification, ParseError};
@@ -10,7 +12,7 @@ use super::layout::Word;
 use super::records::Cursor;
 use super::{Popped, RingQueue};
 use crate::error::Result;
-use crate::sys::{Board, RingBuffer};
+use crate::sys::{Bell, Board, RingBuffer};
 use crate::transport::Item;
 use crate::transport::pace::Queue;
 
@@ -39,7 +41,8 @@ impl FakeRing {
         let mut cursor = Cursor::default();
         (cursor.position, cursor.written) = (position, position);
         cursor.start_batch(0);
-        let queue = RingQueue { ring, board: Board::fake()?, cursor, actor: None, context: None };
+        let (board, bell) = (Board::fake()?, Bell::of(UnixDatagram::unbound()?.as_fd())?);
+        let queue = RingQueue { ring, board, cursor, actor: None, context: None, bell };
         Ok(Self { queue })
     }
 

@@ -35,7 +35,7 @@ use self::program::Spec;
 use self::records::Cursor;
 use super::pace::Queue;
 use crate::error::{Error, Result};
-use crate::sys::{Board, Program, RingBuffer, Slot, page_size};
+use crate::sys::{Bell, Board, Program, RingBuffer, Slot, page_size};
 use crate::transport_kind::NoRing;
 
 /// A ring, the words shared with its program, and how far it was read.
@@ -48,6 +48,9 @@ pub(crate) struct RingQueue {
     actor: Option<Source>,
     /// What records say of the acting task, if anything.
     context: Option<Notes>,
+    /// The socket whose events come here, and which has something queued when the program wakes
+    /// the reader.
+    bell: Bell,
 }
 
 /// Bytes that an event takes in a ring, the kernel's header included and arguments not.
@@ -73,8 +76,9 @@ pub(crate) enum Popped {
 }
 
 impl RingQueue {
-    /// A ring of at least so many bytes, empty and not in use.
+    /// A ring of at least so many bytes for the events of a socket, empty and not in use.
     pub(crate) fn new(
+        socket: BorrowedFd<'_>,
         bytes: usize,
         context: Option<Notes>,
     ) -> std::result::Result<Self, RingError> {
@@ -86,15 +90,12 @@ impl RingQueue {
             RingBuffer::new(size, c"proc_events").map_err(|error| RingError::of_map(&error))?;
         let board = Board::new(c"proc_board").map_err(|error| RingError::of_map(&error))?;
         let actor = helpers::pid_tgid();
-        Ok(Self { ring, board, cursor: Cursor::default(), actor, context })
+        let bell = Bell::of(socket).map_err(|error| RingError::of_map(&error))?;
+        Ok(Self { ring, board, cursor: Cursor::default(), actor, context, bell })
     }
 
     /// From now on events of the socket that pass the filter go here and no others.
-    pub(crate) fn attach(
-        &self,
-        filter: &Filter,
-        socket: BorrowedFd<'_>,
-    ) -> std::result::Result<(), RingError> {
+    pub(crate) fn attach(&self, filter: &Filter) -> std::result::Result<(), RingError> {
         let spec = Spec {
             ring: self.ring.as_fd(),
             board: self.board.as_fd(),
@@ -109,7 +110,7 @@ impl RingQueue {
             let mut log = vec![0; 1 << 16];
             load(&mut log).map_err(|_| RingError::of_program(&error, &log))
         })?;
-        program.attach(socket).map_err(|error| RingError::of_map(&error))
+        program.attach(self.bell.as_fd()).map_err(|error| RingError::of_map(&error))
     }
 
     /// Whether acknowledgements are queued at the socket too.
@@ -208,6 +209,8 @@ impl Queue for RingQueue {
     }
 
     fn arm(&mut self) -> bool {
+        // Before, so that no wake-up is taken for one of an earlier time.
+        self.bell.silence();
         let armed = self.word(Word::Armed);
         armed.store(1, Relaxed);
         // Between the store and the look, as `program` has it.
@@ -220,8 +223,12 @@ impl Queue for RingQueue {
         false
     }
 
+    fn wait(&mut self) -> io::Result<()> {
+        self.bell.wait()
+    }
+
     fn wakes(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
+        self.bell.as_fd()
     }
 
     fn capacity(&self) -> usize {
@@ -230,11 +237,5 @@ impl Queue for RingQueue {
 
     fn is_filling(&self) -> bool {
         self.ring.written().wrapping_sub(self.ring.released()) > self.ring.size() / 4
-    }
-}
-
-impl AsFd for RingQueue {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.ring.as_fd()
     }
 }

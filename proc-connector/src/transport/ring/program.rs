@@ -7,14 +7,18 @@
 //!    deed of another process than the one that runs the program, is refused and counted.
 //! 2. The filter decides.
 //! 3. A record is reserved, filled and submitted; without room the event is counted as lost.
-//! 4. If the reader waits, it is woken.
+//! 4. If the reader waits, it is woken: the program leaves the datagram in the socket's queue too,
+//!    and the kernel wakes who waits for that at once. A wake-up through the ring would take an
+//!    interrupt to the same processor first (`bpf_ringbuf_notify`).
+//!
+//! A byte of the datagram would do to wake the reader, but must not be all that the program keeps:
+//! the kernel gives the first listener the very message that it copies for the others later
+//! (`do_one_broadcast` in `af_netlink.c`), and what a filter cuts off is missing in those too.
 //!
 //! The order of 3 and 4 matters. A reader that is about to wait arms the board and then looks at
 //! the writers' position once more; the program moves that position and then looks at the board.
 //! Each has a full barrier between its two steps (the program's is the exchange in
-//! `bpf_ringbuf_commit`), so one of them sees the other, and no wake-up is missed. That is why the
-//! wake-up is not a flag of the submission, which would have to be known before it, but that of
-//! an empty record, discarded at once.
+//! `bpf_ringbuf_commit`), so one of them sees the other, and no wake-up is missed.
 
 use std::os::fd::BorrowedFd;
 
@@ -87,7 +91,7 @@ impl Spec<'_> {
         self.choose(&mut asm, &labels)?;
         asm.bind(labels.wanted);
         self.write(&mut asm, &labels);
-        self.wake(&mut asm, &labels);
+        wake(&mut asm, &labels);
 
         asm.bind(labels.end);
         asm.mov(R0, R8);
@@ -197,22 +201,14 @@ impl Spec<'_> {
         asm.branch(Width::W64, Cond::Eq, R0, 0, full);
         asm.mov(R7, R0);
     }
+}
 
-    /// Wakes the reader if it waits.
-    fn wake(&self, asm: &mut Assembler, labels: &Labels) {
-        asm.load(Size::Word, R1, R9, Word::Armed.offset());
-        asm.branch(Width::W32, Cond::Eq, R1, 0, labels.end);
-        asm.store(Size::Word, R9, Word::Armed.offset(), 0);
-        asm.load_map(R1, self.ring);
-        asm.mov(R2, 8);
-        asm.mov(R3, 0);
-        asm.call(uapi::BPF_FUNC_ringbuf_reserve);
-        // A ring without room for that is one that the reader finds full.
-        asm.branch(Width::W64, Cond::Eq, R0, 0, labels.end);
-        asm.mov(R1, R0);
-        asm.mov(R2, flag(uapi::BPF_RB_FORCE_WAKEUP));
-        asm.call(uapi::BPF_FUNC_ringbuf_discard);
-    }
+/// Wakes the reader if it waits.
+fn wake(asm: &mut Assembler, labels: &Labels) {
+    asm.load(Size::Word, R1, R9, Word::Armed.offset());
+    asm.branch(Width::W32, Cond::Eq, R1, 0, labels.end);
+    asm.store(Size::Word, R9, Word::Armed.offset(), 0);
+    asm.mov(R8, -1);
 }
 
 /// Refuses the deeds of other processes than the running one, which are forged.

@@ -40,7 +40,10 @@ enum Actors {
 impl Line {
     /// `None`, and why on standard error, where the process may not use the ring.
     fn new(bytes: usize, filter: &Filter, actors: Actors, context: Option<Notes>) -> Option<Self> {
-        let mut ring = match RingQueue::new(bytes, context) {
+        let (sender, receiver) =
+            Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
+        receiver.set_nonblocking(true).expect("a socket");
+        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, context) {
             Ok(ring) => ring,
             Err(RingError { reason: NoRing::Forbidden, .. }) => {
                 eprintln!("skipped: {}", NoRing::Forbidden);
@@ -51,10 +54,7 @@ impl Line {
         if let Actors::Any = actors {
             ring.actor = None;
         }
-        let (sender, receiver) =
-            Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
-        receiver.set_nonblocking(true).expect("a socket");
-        ring.attach(filter, receiver.as_fd()).expect("a program that the kernel takes");
+        ring.attach(filter).expect("a program that the kernel takes");
         Some(Self { ring, sender, receiver })
     }
 
@@ -96,7 +96,7 @@ impl Line {
 
     fn is_readable(&self) -> bool {
         let [readable] =
-            poll_readable([self.ring.as_fd()], Some(Duration::ZERO)).expect("a descriptor");
+            poll_readable([Some(self.ring.wakes())], Some(Duration::ZERO)).expect("a descriptor");
         readable
     }
 }
@@ -226,8 +226,10 @@ fn a_ring_goes_round_and_counts_what_it_has_no_room_for() {
 
 #[test]
 fn a_ring_that_cannot_be_is_told_to_be_too_large() {
+    let (socket, _) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
     for bytes in [usize::MAX / 2, usize::MAX] {
-        let error = RingQueue::new(bytes, None).expect_err("more than a ring holds");
+        let error =
+            RingQueue::new(socket.as_fd(), bytes, None).expect_err("more than a ring holds");
         assert_eq!(error.reason, NoRing::TooLarge, "{bytes} bytes");
     }
 }
@@ -279,9 +281,7 @@ fn batches_tell_losses_between_the_events_around_them() {
 fn a_change_of_filters_applies_to_what_follows() {
     let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
     line.send(&fork(1).datagram());
-    line.ring
-        .attach(&Filter::new(EventMask::EXIT), line.receiver.as_fd())
-        .expect("a program that the kernel takes");
+    line.ring.attach(&Filter::new(EventMask::EXIT)).expect("a program that the kernel takes");
     line.send(&fork(2).datagram());
     assert_eq!(line.drain(), [Ok(fork(1).datagram())]);
 }
@@ -293,9 +293,37 @@ fn an_armed_ring_wakes_once() {
     assert!(line.ring.arm() && !line.is_readable());
     line.send(&fork(1).datagram());
     assert!(line.is_readable() && !is_armed(&line), "the program took the flag down");
+    line.send(&fork(2).datagram());
+    assert_eq!(line.queued(), Some(fork(1).datagram().to_vec()), "whole, or others get a part");
+    assert_eq!(line.queued(), None);
+    line.send(&fork(3).datagram());
     assert!(!line.ring.arm(), "there is something to read first");
+    assert_eq!(line.drain().len(), 3);
+
+    assert!(line.ring.arm());
+    line.send(&fork(4).datagram());
+    assert!(line.is_readable() && !line.ring.arm() && !line.is_readable(), "what rang is gone");
     assert_eq!(line.drain().len(), 1);
-    assert!(line.ring.arm() && !line.is_readable(), "the empty record of the wake-up is gone too");
+    assert!(line.ring.arm() && !line.is_readable());
+}
+
+#[test]
+fn a_reader_that_waits_for_nothing_else_is_woken_too() {
+    let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
+    line.receiver.set_nonblocking(false).expect("a socket");
+    assert!(line.ring.arm());
+    let sender = line.sender.try_clone().expect("a socket");
+    let later = thread::spawn(move || {
+        thread::sleep(Duration::from_millis(20));
+        (&sender).write(&fork(1).datagram())
+    });
+    line.ring.wait().expect("a wake-up");
+    assert!(line.ring.take().expect("a ring"), "it came before the wake-up");
+    let _ = later.join().expect("a thread that ends");
+
+    line.receiver.set_nonblocking(true).expect("a socket");
+    let error = line.ring.wait().expect_err("a socket that does not block");
+    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
 }
 
 #[test]

@@ -1,0 +1,54 @@
+//! A socket of which only whether it is empty matters.
+
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+
+use super::check_len;
+
+/// A duplicate of a socket's descriptor. It rings, and is readable, while anything is queued at the
+/// socket.
+#[derive(Debug)]
+pub(crate) struct Bell {
+    fd: OwnedFd,
+}
+
+impl Bell {
+    pub(crate) fn of(socket: BorrowedFd<'_>) -> io::Result<Self> {
+        Ok(Self { fd: socket.try_clone_to_owned()? })
+    }
+
+    /// Takes all off the queue, so that what is queued from now on is heard.
+    pub(crate) fn silence(&self) {
+        loop {
+            match self.take(libc::MSG_DONTWAIT) {
+                Ok(()) => {}
+                // An overrun is said once, and then what is queued can be taken.
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return,
+            }
+        }
+    }
+
+    /// Waits until it rings, and takes one off the queue.
+    pub(crate) fn wait(&self) -> io::Result<()> {
+        match self.take(0) {
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
+            result => result,
+        }
+    }
+
+    fn take(&self, flags: libc::c_int) -> io::Result<()> {
+        // SAFETY: the kernel writes nothing to a buffer of no bytes.
+        check_len(unsafe {
+            libc::recv(self.fd.as_raw_fd(), std::ptr::null_mut(), 0, flags | libc::MSG_TRUNC)
+        })?;
+        Ok(())
+    }
+}
+
+impl AsFd for Bell {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
