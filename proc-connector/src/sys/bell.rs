@@ -19,31 +19,20 @@ impl Bell {
 
     /// Takes all off the queue, so that what is queued from now on is heard.
     pub(crate) fn silence(&self) {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         loop {
-            match self.take(libc::MSG_DONTWAIT) {
-                Ok(()) => {}
+            // SAFETY: the kernel writes nothing to a buffer of no bytes.
+            let taken = check_len(unsafe {
+                libc::recv(self.fd.as_raw_fd(), std::ptr::null_mut(), 0, flags)
+            });
+            match taken {
+                Ok(_) => {}
                 // An overrun is said once, and then what is queued can be taken.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => return,
             }
         }
-    }
-
-    /// Waits until it rings, and takes one off the queue.
-    pub(crate) fn wait(&self) -> io::Result<()> {
-        match self.take(0) {
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => Ok(()),
-            result => result,
-        }
-    }
-
-    fn take(&self, flags: libc::c_int) -> io::Result<()> {
-        // SAFETY: the kernel writes nothing to a buffer of no bytes.
-        check_len(unsafe {
-            libc::recv(self.fd.as_raw_fd(), std::ptr::null_mut(), 0, flags | libc::MSG_TRUNC)
-        })?;
-        Ok(())
     }
 }
 

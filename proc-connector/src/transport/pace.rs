@@ -27,9 +27,10 @@ pub(super) trait Queue {
     /// Asks for a wake-up with the next event; false if there is something already.
     fn arm(&mut self) -> bool;
 
-    /// Waits for the wake-up, for ever. Where the descriptor does not block, that is
-    /// [`WouldBlock`](io::ErrorKind::WouldBlock).
-    fn wait(&mut self) -> io::Result<()>;
+    /// Waits for the wake-up, for ever, if there is a sooner way than to poll; false if not.
+    fn wait(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
 
     /// What becomes readable with the wake-up.
     fn wakes(&self) -> BorrowedFd<'_>;
@@ -157,9 +158,6 @@ pub(super) fn slice(capacity: usize) -> Duration {
 }
 
 /// Waits for a wake-up. False if the time is over.
-///
-/// Whoever waits for one descriptor and nothing else leaves the waiting to it: to poll it and then
-/// to receive takes longer.
 fn block(
     queue: &mut impl Queue,
     wait: Wait,
@@ -168,12 +166,12 @@ fn block(
 ) -> Result<bool> {
     if shutdown.is_none() && matches!(wait, Wait::Forever) {
         match queue.wait() {
-            Ok(()) => {
+            Ok(true) => {
                 counters.woken();
                 return Ok(true);
             }
+            Ok(false) => {}
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
             Err(error) => return Err(error.into()),
         }
     }

@@ -198,17 +198,20 @@ impl Queue for QueueOf<'_> {
         true
     }
 
-    fn wait(&mut self) -> io::Result<()> {
+    /// To poll first and receive then would take two calls.
+    fn wait(&mut self) -> io::Result<bool> {
         let batch = self.queue.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
         match batch.receive_next(self.socket) {
             Ok(_) => {
                 self.queue.rest = Rest::Arrived;
-                Ok(())
+                Ok(true)
             }
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 self.queue.congested = true;
-                Ok(())
+                Ok(true)
             }
+            // Whoever has the descriptor may have changed its mode.
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
             Err(error) => Err(error),
         }
     }

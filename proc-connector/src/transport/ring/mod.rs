@@ -223,10 +223,6 @@ impl Queue for RingQueue {
         false
     }
 
-    fn wait(&mut self) -> io::Result<()> {
-        self.bell.wait()
-    }
-
     fn wakes(&self) -> BorrowedFd<'_> {
         self.bell.as_fd()
     }

@@ -308,25 +308,6 @@ fn an_armed_ring_wakes_once() {
 }
 
 #[test]
-fn a_reader_that_waits_for_nothing_else_is_woken_too() {
-    let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
-    line.receiver.set_nonblocking(false).expect("a socket");
-    assert!(line.ring.arm());
-    let sender = line.sender.try_clone().expect("a socket");
-    let later = thread::spawn(move || {
-        thread::sleep(Duration::from_millis(20));
-        (&sender).write(&fork(1).datagram())
-    });
-    line.ring.wait().expect("a wake-up");
-    assert!(line.ring.take().expect("a ring"), "it came before the wake-up");
-    let _ = later.join().expect("a thread that ends");
-
-    line.receiver.set_nonblocking(true).expect("a socket");
-    let error = line.ring.wait().expect_err("a socket that does not block");
-    assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
-}
-
-#[test]
 fn acknowledgements_reach_the_socket_while_they_are_waited_for() {
     let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
     let ack = Happening { what: 0, words: [0; 6] }.datagram();
