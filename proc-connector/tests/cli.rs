@@ -3,12 +3,16 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
 
 use common::{named, transport};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
+use rustix::io::ioctl_fionread;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -22,6 +26,8 @@ fn main() -> ExitCode {
         a_failed_exit_is_spelled_out,
         only_what_was_asked_for_is_shown,
         ctrl_c_ends_with_a_summary,
+        what_happened_before_the_end_is_told,
+        who_asks_again_waits_for_nobody,
         a_closed_pipe_ends_quietly,
         a_loss_is_a_line_among_the_events,
     ];
@@ -90,14 +96,15 @@ impl Watch {
         }
     }
 
-    fn end(mut self, signal: Signal) -> Output {
-        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
-        kill(pid, signal).expect("a child that runs");
-        // Read what is left, so that it can finish writing.
-        for line in self.lines.by_ref() {
-            line.expect("text");
-        }
-        self.child.wait_with_output().expect("its end")
+    fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().expect("a pid"))
+    }
+
+    /// The lines that were left, and the end.
+    fn end(mut self, signal: Signal) -> (Vec<String>, Output) {
+        kill(self.pid(), signal).expect("a child that runs");
+        let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
+        (rest, self.child.wait_with_output().expect("its end"))
     }
 }
 
@@ -231,10 +238,60 @@ fn ctrl_c_ends_with_a_summary() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
         let mut watch = Watch::start(&["--json"]);
         watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
-        let output = watch.end(signal);
+        let (_, output) = watch.end(signal);
         assert_eq!(output.status.code(), Some(0), "{signal}");
         assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
     }
+}
+
+fn what_happened_before_the_end_is_told() {
+    let mut watch = Watch::start(&["--json", "--events", "exec", "--coalesce", "2s"]);
+    let heard = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !heard.load(Relaxed) {
+                end_with_3();
+            }
+        });
+        watch.lines.next().expect("a line").expect("text");
+        heard.store(true, Relaxed);
+    });
+    // Now it collects events for a moment.
+    let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
+    let (rest, output) = watch.end(Signal::SIGINT);
+    assert_eq!(output.status.code(), Some(0));
+    let execs = |pid: &u32| {
+        let pid = format!(r#""tgid":{pid},"#);
+        rest.iter().filter(|line| line.contains(&pid)).count()
+    };
+    assert_eq!(ended.iter().map(execs).collect::<Vec<usize>>(), [1; 20], "{rest:#?}");
+}
+
+fn who_asks_again_waits_for_nobody() {
+    let mut child = program(&["watch", "--json", "--duration", "60s"]).spawn().expect("it runs");
+    let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
+    let pipe = child.stdout.take().expect("a pipe");
+    let (deadline, mut before) = (common::Deadline::new(), 0);
+    // Until the pipe is full: it has something, and more does not go in.
+    loop {
+        assert!(deadline.left().is_some(), "{before} bytes");
+        common::load::threads(500);
+        std::thread::sleep(Duration::from_millis(20));
+        let now = ioctl_fionread(&pipe).expect("a pipe");
+        if now > 0 && now == before {
+            break;
+        }
+        before = now;
+    }
+    kill(pid, Signal::SIGTERM).expect("a child that runs");
+    // One request may be two signals, as those of timeout(1).
+    kill(pid, Signal::SIGTERM).expect("a child that runs");
+    std::thread::sleep(Duration::from_millis(1100));
+    assert_eq!(child.try_wait().expect("its state"), None, "it waits for a reader");
+    kill(pid, Signal::SIGTERM).expect("a child that runs");
+    let status = child.wait().expect("its end");
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+    drop(pipe);
 }
 
 fn a_closed_pipe_ends_quietly() {
@@ -261,7 +318,7 @@ fn a_loss_is_a_line_among_the_events() {
     // The ring's is the next power of two of bytes, which is 186.
     let mut watch = Watch::start(&["--json", "--buffer", "100"]);
     watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
-    let pid = Pid::from_raw(watch.child.id().try_into().expect("a pid"));
+    let pid = watch.pid();
     kill(pid, Signal::SIGSTOP).expect("a child that runs");
     common::load::threads(1000);
     kill(pid, Signal::SIGCONT).expect("a child that is stopped");

@@ -4,9 +4,11 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
+use nix::time::{ClockId, clock_gettime};
 use proc_connector::{Error, Filter, ProcConnector, Received, Shutdown, WallClock};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
+use signal_hook::low_level::emulate_default_handler;
 
 use super::Failure;
 use super::choice::Choice;
@@ -78,14 +80,13 @@ impl Listening {
     ) -> Result<Summary, Failure> {
         let started = Instant::now();
         let deadline = self.deadline(started);
-        let wanted = choice.count();
-        let mut shown = 0;
-        while shown < wanted {
+        let mut passing = Passing { sink, wanted: choice.count(), shown: 0 };
+        while passing.wants_more() {
             let left = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
             if left == Some(Duration::ZERO) {
                 break;
             }
-            let batch = match left.into_iter().chain(sink.due_in()).min() {
+            let batch = match left.into_iter().chain(passing.sink.due_in()).min() {
                 Some(left) => events.recv_batch_timeout(left),
                 None => events.recv_batch(),
             };
@@ -95,30 +96,96 @@ impl Listening {
             };
             let clock = WallClock::new();
             for received in batch {
-                let time = match &received {
-                    Received::Event(event) => clock.time(event.timestamp_ns()),
-                    Received::Lost(_) => SystemTime::now(),
-                };
-                shown += u64::from(sink.take(&received, Some(time))?);
-                if shown == wanted {
+                if !passing.pass(&received, &clock)? {
                     break;
                 }
             }
-            sink.catch_up();
-            sink.flush()?;
+            passing.sink.catch_up();
+            passing.sink.flush()?;
         }
-        Ok(Summary { events: shown, lost: events.stats().lost, time: started.elapsed() })
+        if passing.wants_more() {
+            let clock = WallClock::new();
+            until_now(events, |received| passing.pass(received, &clock))?;
+            passing.sink.flush()?;
+        }
+        Ok(Summary { events: passing.shown, lost: events.stats().lost, time: started.elapsed() })
     }
 }
+
+/// Passes events on, and counts those that are shown.
+struct Passing<'a, S> {
+    sink: &'a mut S,
+    wanted: u64,
+    shown: u64,
+}
+
+impl<S: Sink> Passing<'_, S> {
+    fn wants_more(&self) -> bool {
+        self.shown < self.wanted
+    }
+
+    /// Whether more is wanted after that.
+    fn pass(&mut self, received: &Received<'_>, clock: &WallClock) -> io::Result<bool> {
+        let time = match received {
+            Received::Event(event) => clock.time(event.timestamp_ns()),
+            Received::Lost(_) => SystemTime::now(),
+        };
+        self.shown += u64::from(self.sink.take(received, Some(time))?);
+        Ok(self.wants_more())
+    }
+}
+
+/// Takes what is queued at the end and happened before it, for as long as that is wanted.
+pub(super) fn until_now(
+    events: &mut ProcConnector,
+    mut take: impl FnMut(&Received<'_>) -> io::Result<bool>,
+) -> Result<(), Failure> {
+    let now = monotonic_ns();
+    loop {
+        let mut any = false;
+        for received in events.recv_batch_timeout(Duration::ZERO)? {
+            let is_later =
+                matches!(&received, Received::Event(event) if event.timestamp_ns() > now);
+            if is_later {
+                continue;
+            }
+            any = true;
+            if !take(&received)? {
+                return Ok(());
+            }
+        }
+        // On a busy machine there may always be more.
+        if !any {
+            return Ok(());
+        }
+    }
+}
+
+/// The clock of the events' time stamps.
+pub(super) fn monotonic_ns() -> u64 {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
+    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// How long the end may take before whoever asks for it again does not wait for it: what is queued is
+/// written first, and nobody may read that. Some send one request as two signals.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Ctrl-C, or a polite request to end, ends the receive and so the loop around it.
 fn end_on_signals(shutdown: Shutdown) -> io::Result<()> {
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     thread::spawn(move || {
-        for _ in &mut signals {
-            if let Err(error) = shutdown.shutdown() {
+        let mut asked: Option<Instant> = None;
+        for signal in &mut signals {
+            let ended = match asked {
+                None => shutdown.shutdown(),
+                Some(at) if at.elapsed() > PATIENCE => emulate_default_handler(signal),
+                Some(_) => Ok(()),
+            };
+            if let Err(error) = ended {
                 eprintln!("proc-connector: cannot stop: {error}");
             }
+            asked.get_or_insert_with(Instant::now);
         }
     });
     Ok(())

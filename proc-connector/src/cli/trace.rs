@@ -9,14 +9,13 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::time::{ClockId, clock_gettime};
 use proc_connector::process::ProcessTable;
 use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallClock};
 
 use self::command::Running;
 use super::Failure;
 use super::columns::short_time;
-use super::listen::Transport;
+use super::listen::{Transport, monotonic_ns};
 use super::names::printable;
 use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, word, write_tree};
 
@@ -178,12 +177,6 @@ impl Trace {
         }
         Ok(count)
     }
-}
-
-/// The clock of the events' time stamps.
-fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
 }
 
 /// The command as a title.

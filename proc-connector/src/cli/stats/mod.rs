@@ -14,7 +14,7 @@ use proc_connector::{Error, Filter, ProcConnector};
 use self::report::Report;
 use self::screen::Screen;
 use self::tally::Tally;
-use super::listen::Listening;
+use super::listen::{Listening, until_now};
 use super::summary::Summary;
 use super::users::Users;
 use super::{Failure, parse_duration};
@@ -79,6 +79,9 @@ fn show(
         let now = Instant::now();
         let is_over = deadline.is_some_and(|deadline| deadline <= now);
         if is_over || next.is_some_and(|next| next <= now) {
+            if is_over {
+                take_rest(events, &mut tally, &mut table)?;
+            }
             let time = now.duration_since(since);
             total += tally.events();
             tell(&tally, time, table.len())?;
@@ -101,6 +104,7 @@ fn show(
         let batch = match batch {
             Err(Error::Shutdown) => {
                 // What the interval has so far.
+                take_rest(events, &mut tally, &mut table)?;
                 let time = since.elapsed();
                 total += tally.events();
                 tell(&tally, time, table.len())?;
@@ -115,6 +119,17 @@ fn show(
         let _ = table.rescan_if_due();
     }
     Ok(Summary { events: total, lost: events.stats().lost, time: started.elapsed() })
+}
+
+fn take_rest(
+    events: &mut ProcConnector,
+    tally: &mut Tally,
+    table: &mut ProcessTable,
+) -> Result<(), Failure> {
+    until_now(events, |received| {
+        tally.take(received, table);
+        Ok(true)
+    })
 }
 
 /// Where reports go.
