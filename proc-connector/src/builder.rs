@@ -180,7 +180,7 @@ impl Builder {
         let context = self.context.then(|| Notes::new(args_len));
         let event = event_room(context.as_ref());
         let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(event));
-        let ring = RingQueue::new(socket.as_fd(), bytes, context)?;
+        let mut ring = RingQueue::new(socket.as_fd(), bytes, context)?;
         ring.attach(&self.filter)?;
         ring.set_asking(true);
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
@@ -192,6 +192,7 @@ impl Builder {
             error => error,
         })?;
         ring.set_asking(false);
+        ring.skip_acks();
         let selection = Selection::filtered(&self.filter);
         let intake = Intake::ring(socket, selection, self.pause(), ring);
         let requests = listening.requests;

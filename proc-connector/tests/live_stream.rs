@@ -14,7 +14,7 @@ use common::tape::{Got, Tape};
 use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
-use proc_connector::{Error, EventMask, ProcConnector};
+use proc_connector::{Error, EventMask, Filter, ProcConnector};
 use rustix::io::ioctl_fionbio;
 use signal_hook::consts::SIGUSR1;
 
@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         a_timeout_that_never_ends_is_fine,
         a_nonblocking_connector_would_block,
         a_wait_for_events_alone_ends_with_one,
+        the_first_event_comes_at_once,
         who_is_woken_takes_nothing_from_the_others,
         a_handle_ends_a_blocked_receive,
         after_a_shutdown_the_rest_can_be_drained,
@@ -149,6 +150,32 @@ fn a_wait_for_events_alone_ends_with_one() {
         tape.record_exits(&mut connector, &later.join().expect("a thread that ends"));
         assert!(connector.stats().wake_ups > 0);
     }
+}
+
+fn the_first_event_comes_at_once() {
+    let this = Filter::default().only_tgids(&[std::process::id()]).expect("one id");
+    let builder = builder().filter(this).coalesce(Duration::from_secs(3600));
+    let (tell, told) = mpsc::channel();
+    let later = thread::spawn(move || {
+        told.recv().expect("somebody tells it");
+        thread::sleep(Duration::from_millis(50));
+        load::threads(1)
+    });
+    let deadline = Deadline::new();
+    let mut connector = loop {
+        assert!(deadline.left().is_some(), "something happens all the time");
+        let mut connector = builder.open().expect("a live connector");
+        // The exit of a thread that has long been joined may come late.
+        let late = connector.recv_batch_timeout(Duration::from_millis(20)).expect("a batch");
+        if late.count() == 0 {
+            break connector;
+        }
+    };
+    tell.send(()).expect("it waits");
+    let first = connector.recv_batch_timeout(Duration::from_secs(10)).expect("a batch");
+    assert!(first.count() > 0);
+    assert!(connector.stats().wake_ups > 0, "it slept though nothing had come");
+    later.join().expect("a thread that ends");
 }
 
 fn who_is_woken_takes_nothing_from_the_others() {

@@ -27,7 +27,7 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, fence};
 use std::thread;
 
-use proc_connector_core::Filter;
+use proc_connector_core::{Filter, Notification, Notifications};
 
 use self::helpers::Source;
 use self::layout::{RECORD_LEN, WORDS, Word};
@@ -116,6 +116,21 @@ impl RingQueue {
     /// Whether acknowledgements are queued at the socket too.
     pub(crate) fn set_asking(&self, asking: bool) {
         self.word(Word::Asking).store(if asking { u32::MAX } else { 0 }, SeqCst);
+    }
+
+    /// Passes over acknowledgements before the first event, as that of the own request: a reader
+    /// that finds something takes it for the start of more.
+    pub(crate) fn skip_acks(&mut self) {
+        let written = self.ring.written();
+        while let Slot::Record(record, next) = self.ring.slot(self.cursor.position, written) {
+            let (datagram, _) = records::split(record);
+            let is_ack = |message| matches!(message, Ok(Notification::Ack(_)));
+            if !Notifications::new(datagram).all(is_ack) {
+                break;
+            }
+            self.cursor.position = next;
+        }
+        self.ring.release(self.cursor.position);
     }
 
     /// Bytes of the ring.
