@@ -92,8 +92,8 @@ impl RecvBatch {
         self.receive_one(socket, 0)
     }
 
-    /// The same for a single datagram: its call has less to read and to write, which shows when
-    /// none of that is in a cache, as after a sleep.
+    /// Takes a single datagram: this call has less to read and to write than the one for many,
+    /// which shows when none of that is in a cache, as after a sleep.
     fn receive_one(&mut self, socket: &NetlinkSocket, flags: libc::c_int) -> io::Result<usize> {
         self.filled = 0;
         let mut address_len = socklen_of::<libc::sockaddr_nl>();
