@@ -193,7 +193,9 @@ fn who_did_it_is_told_on_request() {
     let event: Value = serde_json::from_str(&line).expect("JSON");
     if transport() == Transport::Socket {
         assert_eq!(event.get("task"), None);
-        watch.end(Signal::SIGTERM);
+        let (_, output) = watch.end(Signal::SIGTERM);
+        let errors = text(&output.stderr);
+        assert!(errors.starts_with("proc-connector: no event has a `task`"), "{errors}");
         return;
     }
     let task = event["task"].as_object().expect("what was noted");
@@ -210,7 +212,8 @@ fn who_did_it_is_told_on_request() {
         assert_eq!(args[0], own.to_str().expect("text"));
         assert_eq!(task["args_cut"], false);
     }
-    watch.end(Signal::SIGTERM);
+    let (_, output) = watch.end(Signal::SIGTERM);
+    assert!(!text(&output.stderr).contains("task"), "{}", text(&output.stderr));
 }
 
 fn a_failed_exit_is_spelled_out() {

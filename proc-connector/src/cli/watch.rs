@@ -1,8 +1,8 @@
 //! `watch`: events as they happen.
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 
-use proc_connector::{Error, Filter};
+use proc_connector::{Error, Filter, ProcConnector};
 
 use super::Failure;
 use super::choice::Choice;
@@ -38,11 +38,13 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let summary = if *json && !who && !whose.chooses() {
         let filter = choice.filter()?;
         let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
+        tell_of_no_context(*context, &events);
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
         listening.run(&mut events, choice, &mut output)
     } else {
         // To know who is who takes all events; which to show is decided here.
         let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
+        tell_of_no_context(*context, &events);
         let known = Who::live(whose).map_err(Failure::Proc)?;
         if *json {
             let output = BufWriter::new(io::stdout().lock());
@@ -58,6 +60,17 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     }?;
     summary.tell();
     Ok(())
+}
+
+/// Says why what was asked for will not be there.
+fn tell_of_no_context(context: bool, events: &ProcConnector) {
+    if let (true, Some(reason)) = (context, events.stats().no_ring) {
+        // The terminal may be gone by now, which is no reason to fail.
+        let _ = writeln!(
+            io::stderr(),
+            "proc-connector: no event has a `task`, which takes the ring: {reason}",
+        );
+    }
 }
 
 /// Whoever came to see it work can, on a machine that does not let them watch too.
