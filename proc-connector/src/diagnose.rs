@@ -125,6 +125,7 @@ fn listeners() -> Finding {
     let ports: Vec<&str> = sockets.lines().filter_map(listening_port).collect();
     let fact = match ports.as_slice() {
         [] => "nobody else listens".to_owned(),
+        [port] => format!("one other socket listens, with the port {port}"),
         ports => {
             format!("{} other sockets listen, with the ports {}", ports.len(), ports.join(", "))
         }

@@ -3,11 +3,13 @@
 mod common;
 
 use std::io::{BufRead, BufReader, Read};
+use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::scratch::ScratchFile;
 use common::{named, transport};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -28,6 +30,7 @@ fn main() -> ExitCode {
         ctrl_c_ends_with_a_summary,
         what_happened_before_the_end_is_told,
         who_asks_again_waits_for_nobody,
+        a_service_manager_is_told_when_it_listens,
         a_closed_pipe_ends_quietly,
         a_loss_is_a_line_among_the_events,
     ];
@@ -268,6 +271,24 @@ fn what_happened_before_the_end_is_told() {
         rest.iter().filter(|line| line.contains(&pid)).count()
     };
     assert_eq!(ended.iter().map(execs).collect::<Vec<usize>>(), [1; 20], "{rest:#?}");
+}
+
+fn a_service_manager_is_told_when_it_listens() {
+    let scratch = ScratchFile::new("notify");
+    let manager = UnixDatagram::bind(scratch.path()).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    let mut command = program(&["watch", "--json", "--events", "exec", "--duration", "60s"]);
+    let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
+    let mut told = [0; 100];
+    let len = manager.recv(&mut told).expect("it tells");
+    assert_eq!(text(&told[..len]).trim_end(), "READY=1");
+    let ended: Vec<u32> = (0..5).map(|_| end_with_3()).collect();
+    kill(Pid::from_raw(child.id().try_into().expect("a pid")), Signal::SIGINT).expect("it runs");
+    let output = child.wait_with_output().expect("its end");
+    for pid in ended {
+        let pid = format!(r#""tgid":{pid},"#);
+        assert!(text(&output.stdout).contains(&pid), "{}", text(&output.stdout));
+    }
 }
 
 fn who_asks_again_waits_for_nobody() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use nix::time::{ClockId, clock_gettime};
 use proc_connector::{Error, Filter, ProcConnector, Received, Shutdown, WallClock};
+use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 use signal_hook::low_level::emulate_default_handler;
@@ -47,7 +48,7 @@ pub(super) enum Transport {
 }
 
 impl Listening {
-    /// Opens a connector that a signal ends; with what the kernel can note of tasks, if wanted.
+    /// Opens a connector that a signal ends, and says that it listens; with what the kernel can note of tasks, if wanted.
     pub(super) fn open(&self, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
         let mut builder = ProcConnector::builder().filter(filter.clone()).context(context);
         if let Some(time) = self.coalesce {
@@ -63,6 +64,10 @@ impl Listening {
         };
         let events = builder.transport(transport).open()?;
         end_on_signals(events.shutdown_handle())?;
+        // A service manager, if there is one, has no other way to know.
+        if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+            eprintln!("proc-connector: cannot tell the service manager: {error}");
+        }
         Ok(events)
     }
 
