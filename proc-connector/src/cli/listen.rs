@@ -48,7 +48,8 @@ pub(super) enum Transport {
 }
 
 impl Listening {
-    /// Opens a connector that a signal ends, and says that it listens; with what the kernel can note of tasks, if wanted.
+    /// Opens a connector that a signal ends, and says that it listens; with what the kernel can
+    /// note of tasks, if wanted.
     pub(super) fn open(&self, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
         let mut builder = ProcConnector::builder().filter(filter.clone()).context(context);
         if let Some(time) = self.coalesce {
@@ -140,18 +141,23 @@ impl<S: Sink> Passing<'_, S> {
     }
 }
 
-/// Takes what is queued at the end and happened before it, for as long as that is wanted.
+/// Takes what is queued at the end and happened before it, for as long as that is wanted. The
+/// connector does not wait any more after that.
 pub(super) fn until_now(
     events: &mut ProcConnector,
     mut take: impl FnMut(&Received<'_>) -> io::Result<bool>,
 ) -> Result<(), Failure> {
     let now = monotonic_ns();
+    events.set_nonblocking()?;
     loop {
-        let mut any = false;
-        for received in events.recv_batch_timeout(Duration::ZERO)? {
-            let is_later =
-                matches!(&received, Received::Event(event) if event.timestamp_ns() > now);
-            if is_later {
+        let batch = match events.recv_batch() {
+            Err(Error::WouldBlock) => return Ok(()),
+            batch => batch?,
+        };
+        let (mut any, mut later) = (false, false);
+        for received in batch {
+            if matches!(&received, Received::Event(event) if event.timestamp_ns() > now) {
+                later = true;
                 continue;
             }
             any = true;
@@ -159,8 +165,9 @@ pub(super) fn until_now(
                 return Ok(());
             }
         }
-        // On a busy machine there may always be more.
-        if !any {
+        // On a busy machine there may always be more. A batch with nothing in it at all, as of
+        // acknowledgements to others, says nothing of what follows.
+        if later && !any {
             return Ok(());
         }
     }

@@ -192,3 +192,89 @@ fn block(
         Err(error) => Err(error.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::VecDeque;
+
+    use super::*;
+    use crate::sys::EventFd;
+
+    /// What each look at a queue finds: nothing, all there is, or a part of it as it seems.
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Look {
+        Nothing,
+        All,
+        Part,
+    }
+
+    use Look::{All, Nothing, Part};
+
+    struct Script {
+        looks: VecDeque<Look>,
+        last: Look,
+        never: EventFd,
+    }
+
+    impl Queue for Script {
+        fn take(&mut self) -> Result<bool> {
+            self.last = self.looks.pop_front().unwrap_or(Nothing);
+            Ok(self.last != Nothing)
+        }
+
+        fn has_more(&self) -> bool {
+            self.last == Part
+        }
+
+        fn arm(&mut self) -> bool {
+            true
+        }
+
+        fn wakes(&self) -> BorrowedFd<'_> {
+            self.never.as_fd()
+        }
+
+        fn capacity(&self) -> usize {
+            1
+        }
+
+        fn is_filling(&self) -> bool {
+            false
+        }
+    }
+
+    fn steps(coalesce: Duration, looks: &[Look], count: usize) -> Vec<Step> {
+        let never = EventFd::new().expect("a descriptor");
+        let looks = looks.iter().copied().collect();
+        let mut queue = Script { looks, last: Nothing, never };
+        let mut pace = Pace::new(coalesce);
+        (0..count).map(|_| pace.step(&mut queue).expect("a step")).collect()
+    }
+
+    #[test]
+    fn a_reader_asks_to_be_woken_only_after_a_nap_that_brought_nothing() {
+        let time = Duration::from_millis(1);
+        let (filled, nap, wait) = (Step::Filled, Step::Nap(time), Step::Wait);
+        for (looks, expected) in [
+            (&[][..], &[wait, wait][..]),
+            (&[All], &[filled, nap, wait]),
+            (&[All, All], &[filled, nap, filled, nap, wait]),
+            // There was more: no nap before it is taken.
+            (&[Part, Part, All], &[filled, filled, filled, nap, wait]),
+            // There was not, as after a receive of one.
+            (&[Part], &[filled, nap, wait]),
+            (&[Part, Nothing, All], &[filled, nap, filled, nap, wait]),
+            (&[Nothing, Part, Nothing, Nothing], &[wait, filled, nap, wait]),
+        ] {
+            assert_eq!(steps(time, looks, expected.len()), expected);
+        }
+    }
+
+    #[test]
+    fn without_coalescing_there_are_no_naps() {
+        for looks in [[All, Nothing, All], [Part, Nothing, Part]] {
+            let expected = [Step::Filled, Step::Wait, Step::Filled, Step::Wait];
+            assert_eq!(steps(Duration::ZERO, &looks, 4), expected);
+        }
+    }
+}
