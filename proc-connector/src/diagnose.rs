@@ -12,7 +12,7 @@ use crate::handshake;
 use crate::kernel::Version;
 use crate::namespace;
 use crate::sys::NetlinkSocket;
-use crate::transport::{Notes, QUEUED_EVENT, RingError, RingQueue, Selection, goes_deaf};
+use crate::transport::{Notes, Notice, QUEUED_EVENT, RingError, RingQueue, Selection, goes_deaf};
 use crate::transport_kind::{NoRing, Transport};
 
 /// Finds out whether, and how well, this process can listen to process events.
@@ -163,7 +163,8 @@ fn ring() -> Finding {
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
             let notes = Notes::new(1);
-            RingQueue::new(socket.as_fd(), 0, Some(notes))?.attach(&Filter::default())?;
+            let notice = Notice::new()?;
+            RingQueue::new(socket.as_fd(), 0, Some(notes), notice)?.attach(&Filter::default())?;
             Ok(notes)
         })
     };

@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use crate::sys;
+
 /// A kernel version, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
@@ -30,9 +32,32 @@ impl Version {
     }
 }
 
+/// Whether the kernel's words are longer than this program's, as under a 32-bit program on a 64-bit
+/// kernel. The positions of a ring are words of the kernel's.
+pub(crate) fn is_wider_than_this_program() -> bool {
+    cfg!(target_pointer_width = "32") && sys::machine().is_none_or(|name| is_64_bit(&name))
+}
+
+/// Whether a kernel with this `machine` of `uname` has words of 64 bits. A kernel calls itself
+/// `armv8l` towards a 32-bit program; the personality `PER_LINUX32` (`setarch`) hides others, and
+/// is taken into account by [`sys::machine`].
+fn is_64_bit(machine: &str) -> bool {
+    machine.contains("64") || ["s390x", "armv8l", "armv8b", "sun4v"].contains(&machine)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Version;
+    use super::{Version, is_64_bit};
+
+    #[test]
+    fn machines_with_long_words_are_known_by_name() {
+        for machine in ["x86_64", "aarch64", "ppc64le", "riscv64", "mips64", "s390x", "armv8l"] {
+            assert!(is_64_bit(machine), "{machine}");
+        }
+        for machine in ["i386", "i686", "armv7l", "armv6l", "ppc", "mips", "riscv32", "s390"] {
+            assert!(!is_64_bit(machine), "{machine}");
+        }
+    }
 
     #[test]
     fn releases_of_distributions_are_read() {
