@@ -257,3 +257,40 @@ impl fmt::Debug for ProcConnector {
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::ProcConnector;
+    use crate::sys::run_in_child;
+    use crate::transport_kind::Transport;
+
+    #[test]
+    fn a_child_that_drops_a_connector_leaves_its_parent_the_events() {
+        for transport in [Transport::Socket, Transport::Auto] {
+            let opened = ProcConnector::builder().transport(transport).open();
+            let connector = match opened {
+                Ok(connector) => connector,
+                Err(error) => {
+                    let required = env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some();
+                    assert!(!required, "{error}");
+                    eprintln!("skipped: {error}");
+                    return;
+                }
+            };
+            let mut connector = Some(connector);
+            run_in_child(|| drop(connector.take())).expect("a child");
+            let connector = connector.expect("the child took its own copy");
+            let mut buffer = [0; 128];
+            // What was sent before the child dropped it.
+            while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {
+            }
+            thread::spawn(|| {}).join().expect("a thread that ends");
+            let event = connector.recv_timeout(&mut buffer, Duration::from_secs(10));
+            assert!(event.expect("no error").is_some(), "the kernel still sends events");
+        }
+    }
+}

@@ -28,16 +28,19 @@ impl Epoll {
     }
 
     /// Adds a descriptor that is ignored until [`listen`](Self::listen) turns it on.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn add_ignored(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, token, 0)
     }
 
     /// Turns a descriptor on or off.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn listen(&self, fd: BorrowedFd<'_>, token: u64, on: bool) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_MOD, fd, token, if on { READABLE } else { 0 })
     }
 
     /// The tokens of the descriptors that are readable now, three at most.
+    #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn ready(&self) -> io::Result<impl Iterator<Item = u64> + Clone> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 3];
         // SAFETY: the array lives through the call, and 3 is its length.

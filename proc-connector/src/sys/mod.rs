@@ -38,6 +38,8 @@ pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 #[cfg(feature = "process")]
 pub(crate) use self::proc_dir::{ProcDir, process_ids};
 pub(crate) use self::process::process_exists;
+#[cfg(test)]
+pub(crate) use self::process::run_in_child;
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
 
 use std::io;
