@@ -43,7 +43,8 @@ fn main() {
         Table::new(["waiting", "transport", "events", "median us", "longest ms", "over 1 s"]);
     for (name, way) in ways {
         for transport in [Transport::Socket, Transport::Ring] {
-            let connector = ProcConnector::builder().transport(transport).open();
+            let builder = ProcConnector::builder().transport(transport);
+            let connector = builder.receive_buffer_events(160_000).open();
             let run = Run::default();
             thread::scope(|scope| {
                 scope.spawn(|| run.make_events(Duration::from_secs(seconds)));

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use proc_connector_sys as uapi;
 
-use super::{check, socklen_of};
+use super::{check, long, socklen_of};
 
 /// One instruction as the kernel reads it: `struct bpf_insn` of `bpf.h`, whose register numbers
 /// are bit fields.
@@ -119,7 +119,7 @@ unsafe fn bpf<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<OwnedFd> {
     let fd = unsafe {
         libc::syscall(
             libc::SYS_bpf,
-            libc::c_long::from(command),
+            long(command),
             std::ptr::from_ref(request),
             size_of::<T>(),
         )

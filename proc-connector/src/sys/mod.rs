@@ -75,6 +75,12 @@ const fn socklen_of<T>() -> libc::socklen_t {
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos().into(),
+        tv_nsec: long(time.subsec_nanos()),
     }
+}
+
+/// A small number as a `c_long`, whose size is that of the architecture's words.
+#[allow(clippy::cast_lossless, clippy::cast_possible_wrap, reason = "a word has 32 or 64 bits")]
+const fn long(number: u32) -> libc::c_long {
+    number as libc::c_long
 }
