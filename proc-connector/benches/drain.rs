@@ -12,12 +12,13 @@ use support::listener::{Listener, Open, RING, RING_WITH_CONTEXT, SOCKET};
 use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
 
 const FORKS: u64 = 10_000;
-/// In a cycle of rounds each takes each place once: who comes last gives the memory free that all
-/// share, and caches favour who comes later.
-const CYCLES: usize = 9;
+/// In a cycle of rounds each listener takes each place before and behind each other equally often:
+/// the last of the sockets frees the memory that they share, and caches favour those in between.
+const CYCLES: usize = 3;
+const ROUNDS: usize = LISTENERS.len() * (LISTENERS.len() - 1);
 const BUFFER: usize = 80_000;
 
-/// Who drains: the first of these looks at nothing.
+/// What drains; a prime number of them. The first looks at nothing.
 const LISTENERS: [Listener; 5] = [SOCKET, SOCKET, RING, RING_WITH_CONTEXT, Listener::Peer];
 const PEER: usize = LISTENERS.len() - 1;
 
@@ -26,14 +27,15 @@ fn main() {
         return;
     }
     let mut figures: [Vec<f64>; LISTENERS.len()] = Default::default();
-    for round in 0..CYCLES * LISTENERS.len() {
+    for round in 0..CYCLES * ROUNDS {
         let mut open = LISTENERS.map(|listener| listener.open(Some(BUFFER)).expect("a listener"));
         if let Open::Peer(peer, _) = &open[PEER] {
             setsockopt(peer, sockopt::RcvBufForce, &(BUFFER * 832 / 2)).expect("CAP_NET_ADMIN");
         }
         Forkers::for_forks(FORKS).run();
         for place in 0..LISTENERS.len() {
-            let who = (place + round) % LISTENERS.len();
+            let step = round / LISTENERS.len() % (LISTENERS.len() - 1) + 1;
+            let who = (place * step + round) % LISTENERS.len();
             let start = thread_time();
             let events = if who == 0 { drain_bare(&open[0]) } else { drain(&mut open[who]) };
             let time = thread_time().saturating_sub(start).as_secs_f64() * 1e9;
@@ -43,7 +45,7 @@ fn main() {
         }
     }
     let figures: [Vec<f64>; LISTENERS.len()] =
-        figures.map(|figures| figures.chunks(LISTENERS.len()).map(mean).collect());
+        figures.map(|figures| figures.chunks(ROUNDS).map(mean).collect());
     let times = |one: &[f64], other: &[f64]| {
         let ratios: Vec<f64> = one.iter().zip(other).map(|(one, other)| one / other).collect();
         format!("{:.2} times", median(&ratios))
