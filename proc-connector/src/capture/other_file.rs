@@ -43,8 +43,10 @@ pub(super) fn recognize(start: &[u8]) -> Error {
     if let Some((name, _)) = OTHERS.iter().find(|(_, magic)| start.starts_with(magic)) {
         return Error::OtherFile { kind: name };
     }
-    let is_text = |byte: &u8| !byte.is_ascii_control() || byte.is_ascii_whitespace();
-    if !start.iter().all(is_text) {
+    let is_control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
+    // In whatever encoding, most letters of a text are ASCII's.
+    let ascii = start.iter().filter(|byte| byte.is_ascii()).count();
+    if start.iter().any(is_control) || ascii < start.len() * 3 / 4 {
         return Error::UnknownFormat;
     }
     match start.trim_ascii_start().first() {

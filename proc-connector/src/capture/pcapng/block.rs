@@ -98,14 +98,14 @@ impl Block {
     #[inline]
     pub(super) fn check_trailer(&self, trailer: &[u8]) -> Result<(), Error> {
         let length = self.order.u32_at(trailer, 0);
-        if length == self.claimed || (self.claimed % 4 != 0 && u64::from(length) == self.len()) {
-            return Ok(());
-        }
-        Err(if self.claimed % 4 == 0 {
-            self.damaged(Reason::two_lengths(self.claimed, length))
+        // As at the start, the padding may not be counted.
+        if u64::from(length).next_multiple_of(4) == self.len() {
+            Ok(())
+        } else if self.claimed % 4 == 0 {
+            Err(self.damaged(Reason::two_lengths(self.claimed, length)))
         } else {
-            self.wrong_length("it has to be a multiple of 4")
-        })
+            Err(self.wrong_length("it has to be a multiple of 4"))
+        }
     }
 }
 
