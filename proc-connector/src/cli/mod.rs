@@ -100,6 +100,11 @@ enum Failure {
         file: PathBuf,
         error: capture::Error,
     },
+    /// Packets of a capture that could not be read, between others that were.
+    Unread {
+        file: PathBuf,
+        unread: replay::Unread,
+    },
     /// A file that cannot be opened or made.
     File {
         path: PathBuf,
@@ -134,6 +139,7 @@ impl Failure {
     fn in_file(self, file: &Path) -> Self {
         match self {
             Self::Capture { error, .. } => Self::Capture { file: file.to_owned(), error },
+            Self::Unread { unread, .. } => Self::Unread { file: file.to_owned(), unread },
             other => other,
         }
     }
@@ -160,6 +166,7 @@ impl fmt::Display for Failure {
                 "{error}\nTo see a recording of such events: proc-connector replay --demo"
             ),
             Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
+            Self::Unread { file, unread } => write!(f, "{}: {unread}", file.display()),
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
             Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),

@@ -107,12 +107,7 @@ impl<'a> Who<'a> {
         }
         let is_it = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
         let live = self.table.get(tgid).filter(is_it);
-        let process = live.or_else(|| {
-            self.table.ended().rev().find(|process| {
-                // The last one to end, if it was that.
-                serial == Some(process.serial())
-            })
-        });
+        let process = live.or_else(|| self.table.by_serial(serial?));
         let is_wanted = process.map_or(!self.whose.chooses(), |process| self.wants(process));
         if let Some(left) = left {
             self.in_trees.remove(&left);

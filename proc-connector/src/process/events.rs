@@ -1,5 +1,6 @@
 //! What each kind of event does to the table.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use proc_connector_core::{Event, ExitStatus, Payload, proc_event};
@@ -122,7 +123,7 @@ impl ProcessTable {
         // not to suffer for it.
         let is_late = status.is_none() && !process.has_displaced && !self.rescan.is_unsure;
         if is_late {
-            self.displaced.push(tgid);
+            *self.displaced.entry(tgid).or_default() += 1;
         }
         self.end(tgid, End { ns, status });
         is_late
@@ -257,19 +258,22 @@ impl ProcessTable {
 
     /// Whether an exit is that of a process which is known to have ended, but not how.
     fn exited_late(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
-        let place = self.displaced.iter().position(|&displaced| displaced == tgid);
-        match place {
-            Some(place) => {
-                self.displaced.swap_remove(place);
+        let is_displaced = match self.displaced.entry(tgid) {
+            Entry::Occupied(mut count) => {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+                true
             }
-            None if self.population.live.contains_key(&tgid) => return false,
-            None => {}
-        }
+            Entry::Vacant(_) if self.population.live.contains_key(&tgid) => return false,
+            Entry::Vacant(_) => false,
+        };
         let ended = self.population.last_ended(tgid);
         let ended = ended.and_then(|(key, process)| Some((key, process.end.as_mut()?)));
         let Some((key, end)) = ended.filter(|(_, end)| end.status.is_none()) else {
             // Whoever it was is forgotten by now.
-            return place.is_some();
+            return is_displaced;
         };
         *end = End { ns: end.ns.min(ns), status: Some(status) };
         self.push(ChangeKind::Ended, key);
@@ -287,10 +291,6 @@ impl ProcessTable {
         }
         if is_over {
             self.population.move_to_parent(tgid, exit.parent_tgid());
-            if self.source.is_some() {
-                // Some may have been told to be its children while it was not known.
-                self.population.count_children_of(tgid);
-            }
             self.end(tgid, End { ns, status: Some(exit.status()) });
         } else if exit.process_pid() == tgid {
             // Others of its threads go on.
@@ -302,16 +302,10 @@ impl ProcessTable {
 
     /// A process has ended; others adopt its children.
     fn end(&mut self, tgid: u32, end: End) {
-        let has_children = self.population.live.get(&tgid).is_some_and(|p| p.children > 0);
         if let Some(key) = self.population.end(tgid, end) {
             self.push(ChangeKind::Ended, key);
         }
-        if !has_children {
-            return;
-        }
-        let live = self.population.live.values();
-        let orphans: Vec<u32> =
-            live.filter(|p| p.parent == Some(tgid)).map(Process::tgid).collect();
+        let orphans: Vec<u32> = self.population.children(tgid).collect();
         for orphan in orphans {
             let facts = self.read_again(orphan, Wants::empty());
             self.population.move_to_parent(orphan, facts.and_then(|facts| facts.parent));

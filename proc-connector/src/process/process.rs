@@ -1,5 +1,6 @@
 //! One process: who it is, what it runs, and how it ended.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,8 +30,6 @@ pub struct Process {
     pub(super) cgroup: Option<Arc<Path>>,
     pub(super) is_kernel_thread: bool,
     pub(super) end: Option<End>,
-    /// Live processes that have this one as their parent.
-    pub(super) children: u32,
     /// When `/proc` was asked last, in nanoseconds of `CLOCK_MONOTONIC`: events from before that
     /// tell nothing new.
     pub(super) seen_ns: u64,
@@ -82,20 +81,20 @@ impl fmt::Debug for Name {
 pub(super) struct Threads {
     /// Whether the first one still runs, and how it ended.
     pub(super) first: Result<(), ExitStatus>,
-    /// The ids of the others, in order.
-    others: Vec<u32>,
-    /// Others that an exec ended, and whose exits may still be told.
-    leaving: Vec<u32>,
+    /// The ids of the others.
+    others: BTreeSet<u32>,
+    /// Others that an exec ended, and whose exits may still be reported.
+    leaving: BTreeSet<u32>,
 }
 
 impl Threads {
     /// One thread.
-    pub(super) const ONE: Self = Self { first: Ok(()), others: Vec::new(), leaving: Vec::new() };
+    pub(super) const ONE: Self =
+        Self { first: Ok(()), others: BTreeSet::new(), leaving: BTreeSet::new() };
 
     /// These threads besides the first.
-    pub(super) fn with_others(first: Result<(), ExitStatus>, mut others: Vec<u32>) -> Self {
-        others.sort_unstable();
-        Self { first, others, ..Self::ONE }
+    pub(super) fn with_others(first: Result<(), ExitStatus>, others: Vec<u32>) -> Self {
+        Self { first, others: others.into_iter().collect(), ..Self::ONE }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -104,40 +103,28 @@ impl Threads {
 
     /// Whether the thread was unknown so far.
     pub(super) fn add(&mut self, pid: u32) -> bool {
-        match self.others.binary_search(&pid) {
-            Ok(_) => false,
-            Err(place) => {
-                self.others.insert(place, pid);
-                true
-            }
-        }
+        self.others.insert(pid)
     }
 
     /// Whether the thread, not the first, was known.
     pub(super) fn remove(&mut self, pid: u32) -> bool {
-        self.leaving.retain(|&leaving| leaving != pid);
-        match self.others.binary_search(&pid) {
-            Ok(place) => {
-                self.others.remove(place);
-                true
-            }
-            Err(_) => false,
-        }
+        self.leaving.remove(&pid);
+        self.others.remove(&pid)
     }
 
     /// An exec ends all threads but the one that did it, which goes on as the first.
     pub(super) fn exec(&mut self) {
         let others = std::mem::take(&mut self.others);
-        // If the first has ended already, another did the exec, and this was told.
-        self.leaving = if self.first.is_ok() { others } else { Vec::new() };
+        // If the first has ended already, another did the exec, and this was reported.
+        self.leaving = if self.first.is_ok() { others } else { BTreeSet::new() };
         self.first = Ok(());
     }
 
     /// All of them have ended.
     pub(super) fn end(&mut self) {
         self.first = self.first.and(Err(ExitStatus::from_raw(0)));
-        self.others = Vec::new();
-        self.leaving = Vec::new();
+        self.others = BTreeSet::new();
+        self.leaving = BTreeSet::new();
     }
 
     /// Whether the first thread's exit can be one that an exec by another thread caused: that
@@ -283,7 +270,6 @@ impl Process {
             cgroup: None,
             is_kernel_thread: false,
             end: None,
-            children: 0,
             seen_ns: 0,
             read_ns: 0,
             exec_ns: 0,

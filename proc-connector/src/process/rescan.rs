@@ -95,7 +95,7 @@ impl ProcessTable {
             self.vanished(tgid, now_ns);
         }
         self.looked_ns = now_ns;
-        self.population.count_children();
+        self.population.find_children();
         self.displaced.clear();
         self.rescan.after_look(started, Instant::now());
         Ok(())
