@@ -1,7 +1,6 @@
 //! Becoming a listener, and knowing that it worked.
 
 use std::collections::VecDeque;
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
@@ -9,6 +8,7 @@ use proc_connector_core::{Notification, Notifications, Request};
 
 use crate::error::{Error, Namespace, Result};
 use crate::namespace;
+use crate::proc_mount;
 use crate::sys::{NetlinkSocket, Source, retry_on_interrupt};
 
 /// What came with the acknowledgement.
@@ -143,7 +143,7 @@ fn unanswered() -> Error {
 
 /// Whether the kernel lists the process events among its connectors.
 pub(crate) fn has_proc_events() -> Option<bool> {
-    let connectors = fs::read_to_string("/proc/net/connector").ok()?;
+    let connectors = proc_mount::read_own_net(c"connector").ok()?;
     Some(connectors.lines().any(|line| line.split_whitespace().next() == Some("cn_proc")))
 }
 

@@ -1,15 +1,15 @@
 //! Which kernel this is, and what is wrong with it.
 
-use std::fs;
+use crate::sys::uname;
 
 /// A kernel version, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
 
 impl Version {
-    /// The version of the running kernel.
+    /// The version of the running kernel. A `/proc` may lack `/proc/sys`, so the kernel is asked.
     pub(crate) fn running() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/sys/kernel/osrelease").ok()?)
+        Self::parse(&uname().ok()?.release)
     }
 
     /// Reads the numbers at the start of a release such as `6.1.0-18-cloud-amd64`. Distributions
@@ -41,6 +41,17 @@ mod tests {
             ("6.1.0-18-cloud-amd64", Some(Version(6, 1, 0))),
             ("4.19", Some(Version(4, 19, 0))),
             ("6.7.0-rc1+", Some(Version(6, 7, 0))),
+            ("6.6", Some(Version(6, 6, 0))),
+            ("6.6+", Some(Version(6, 6, 0))),
+            ("6.6.", Some(Version(6, 6, 0))),
+            ("6.6-rc3", Some(Version(6, 6, 0))),
+            ("6.6.13-rc1+", Some(Version(6, 6, 13))),
+            ("6.6.13+", Some(Version(6, 6, 13))),
+            ("6.6.13_1", Some(Version(6, 6, 13))),
+            ("6.6.13.4-custom", Some(Version(6, 6, 13))),
+            ("5.10.0-custom", Some(Version(5, 10, 0))),
+            ("5.15.167.4-microsoft-standard-WSL2", Some(Version(5, 15, 167))),
+            ("6", None),
             ("linux", None),
             ("", None),
         ];

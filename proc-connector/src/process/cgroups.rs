@@ -2,10 +2,10 @@
 //! for each only once.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
-use super::facts::Source;
+use super::facts::{Cgroup, Source};
 
 /// More than a machine has, but for one that makes new ones all the time.
 const MANY: usize = 10_000;
@@ -20,14 +20,16 @@ impl Cgroups {
     }
 
     /// Takes note of the path of a process that was in the cgroup `id` at its event, and gives it
-    /// back. It may be in another by now, so the file system of cgroups has to agree.
+    /// back. It may be in another by now, so the file system of cgroups has to agree. Where version 1
+    /// is in use too, an id says nothing: it is that of version 2.
     pub(super) fn learn(
         &mut self,
         source: &dyn Source,
-        path: PathBuf,
+        cgroup: Cgroup,
         id: Option<u64>,
     ) -> Arc<Path> {
-        let path: Arc<Path> = path.into();
+        let path: Arc<Path> = cgroup.path.into();
+        let id = id.filter(|_| cgroup.is_by_id);
         if let Some(id) = id.filter(|&id| source.cgroup_id(&path) == Some(id)) {
             if self.0.len() >= MANY {
                 self.0.clear();

@@ -66,6 +66,10 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+#[cfg(any(test, target_os = "linux"))]
+mod cgroup_lines;
+#[cfg(target_os = "linux")]
+mod cgroup_mounts;
 mod cgroups;
 mod change;
 mod container;

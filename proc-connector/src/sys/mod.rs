@@ -12,10 +12,10 @@ mod event_fd;
 mod fake;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod gate;
+mod host;
 mod mapping;
 mod netlink;
 mod poll;
-#[cfg(feature = "process")]
 mod proc_dir;
 mod ring_buffer;
 
@@ -24,16 +24,16 @@ pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
 #[cfg(feature = "process")]
-pub(crate) use self::clock::boottime;
-pub(crate) use self::clock::monotonic;
+pub(crate) use self::clock::own_boottime;
+pub(crate) use self::clock::own_monotonic;
 pub(crate) use self::event_fd::EventFd;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::gate::{Gate, Opened};
+pub(crate) use self::host::{FileSystem, exists, uname};
 pub(crate) use self::mapping::page_size;
 pub(crate) use self::netlink::{MemInfo, NetlinkSocket, Source};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
-#[cfg(feature = "process")]
-pub(crate) use self::proc_dir::{ProcDir, process_ids};
+pub(crate) use self::proc_dir::ProcDir;
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
 
 use std::io;
