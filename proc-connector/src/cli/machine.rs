@@ -1,0 +1,25 @@
+//! The processes of this machine, as far as it shows them.
+
+use std::io::{self, Write};
+
+use proc_connector::process::ProcessTable;
+
+use super::Failure;
+
+/// The processes of this machine, to be made when a connector is open. Where nothing at `/proc` can be
+/// used, those that events tell of, after a warning.
+pub(super) fn processes() -> Result<ProcessTable, Failure> {
+    match ProcessTable::new() {
+        Err(error)
+            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) =>
+        {
+            // The terminal may be gone by now, which is no reason to fail.
+            let _ = writeln!(
+                io::stderr(),
+                "proc-connector: warning: {error}; until then only events say which processes there are",
+            );
+            Ok(ProcessTable::without_proc())
+        }
+        table => table.map_err(Failure::Proc),
+    }
+}
