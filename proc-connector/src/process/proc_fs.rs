@@ -11,6 +11,8 @@ use proc_connector_core::ExitStatus;
 use super::cgroup_lines::membership;
 use super::cgroup_mounts::Mounts;
 use super::facts::{Arguments, Cgroup, Facts, Ids, Image, Source, Unread, Wants};
+use super::time::TICK_NS;
+
 use crate::proc_mount;
 use crate::sys::{ProcDir, exists};
 use crate::time_namespace::{self, Offsets};
@@ -131,12 +133,13 @@ impl Source for ProcFs {
 
 /// A time of `/proc` by the clock of the initial time namespace: the tick in which the process was
 /// made, or one before that where the offset is not whole ticks.
+///
+/// The kernel adds nanoseconds without a sign, and so wraps around where a namespace's clock has
+/// started after the process.
 fn initial_ticks(ticks: u64, offset_ns: i64) -> u64 {
-    let offset = i128::from(offset_ns);
-    let tick = i128::from(super::time::TICK_NS);
-    // Rounded up.
-    let offset = offset.div_euclid(tick) + i128::from(offset.rem_euclid(tick) != 0);
-    u64::try_from(i128::from(ticks) - offset).unwrap_or_default()
+    let ns = ticks.wrapping_mul(TICK_NS).wrapping_add_signed(offset_ns.wrapping_neg());
+    let is_before_the_start = ns > u64::MAX / 2;
+    if is_before_the_start { 0 } else { ns / TICK_NS }
 }
 
 /// The threads but the first.
@@ -245,6 +248,9 @@ mod tests {
         assert_eq!(initial_ticks(10_500, 5 * second + 1), 9_999);
         assert_eq!(initial_ticks(10_500, -5 * second - 1), 11_000);
         assert_eq!(initial_ticks(7, 5 * second), 0);
+        // Made 3 s after the machine's start, and 2 s before that of the clock.
+        let wrapped = 0_u64.wrapping_add_signed(3 * second - 5 * second) / TICK_NS;
+        assert!((299..=300).contains(&initial_ticks(wrapped, -5 * second)));
     }
 
     #[test]
