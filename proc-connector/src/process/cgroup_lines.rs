@@ -1,5 +1,7 @@
 //! `/proc/PID/cgroup`: in which cgroup of each hierarchy a process is.
 
+use std::cmp::Reverse;
+
 use super::container::container_depth;
 
 /// In which cgroup a process is.
@@ -20,10 +22,9 @@ const MINOR: [&[u8]; 6] = [b"net_cls", b"net_prio", b"perf_event", b"hugetlb", b
 /// Finds the cgroup in the lines `ID:CONTROLLERS:PATH` of a process, which has ended or not.
 ///
 /// The hierarchy of version 2 has no controllers in its line, and where all are of version 2 it is the
-/// only one. On a hybrid machine either may be the one in use, and on one of version 1 each hierarchy
-/// has groups of its own: a runtime makes a container's in some or in all of them, systemd a service's
-/// in its own. So the path that is in most containers counts; among equals the first that is not the
-/// top, in the order of version 2, `name=systemd`, and controllers by how surely they are used.
+/// only one. On a hybrid machine that one or systemd's (`name=systemd`, without controllers) groups the
+/// processes, and those of controllers do where neither exists. A container runtime may use any of them
+/// alone, so a path that is in more containers than the others counts before all else.
 pub(super) fn membership(lines: &[u8], has_ended: bool) -> Option<Membership<'_>> {
     let mut lines: Vec<Line<'_>> = lines
         .split(|&byte| byte == b'\n')
@@ -34,12 +35,13 @@ pub(super) fn membership(lines: &[u8], has_ended: bool) -> Option<Membership<'_>
         lines.retain(|line| !line.is_minor());
     }
     let is_by_unified = lines.iter().all(Line::is_unified);
+    let has_grouping = lines.iter().any(Line::is_for_grouping);
     let by_worth = |line: &Line<'_>| {
+        let groups = line.is_for_grouping() || !has_grouping;
         let is_below = line.path != b"/";
-        (container_depth(line.path), is_below, std::cmp::Reverse(line.rank()))
+        (container_depth(line.path), groups, is_below, Reverse(line.rank()))
     };
-    // Of equals `max_by_key` takes the last.
-    let line = lines.iter().rev().max_by_key(|line| by_worth(line))?;
+    let line = lines.iter().max_by_key(|line| by_worth(line))?;
     Some(Membership { path: line.path, is_by_unified })
 }
 
@@ -64,6 +66,11 @@ impl<'a> Line<'a> {
 
     fn is_unified(&self) -> bool {
         self.controllers.is_empty()
+    }
+
+    /// Of version 2, or with a name and without controllers.
+    fn is_for_grouping(&self) -> bool {
+        self.is_unified() || self.controllers.starts_with(b"name=")
     }
 
     fn has(&self, controller: &[u8]) -> bool {
@@ -139,7 +146,17 @@ mod tests {
                 Some("/p"),
             ),
             ("version 1, one controller", "4:cpu,cpuacct:/x\n".into(), Some("/x")),
-            ("version 1, an unused systemd", "9:name=systemd:/\n4:memory:/x\n".into(), Some("/x")),
+            (
+                "limits alone do not group",
+                "9:name=systemd:/\n4:memory:/x\n0::/\n".into(),
+                Some("/"),
+            ),
+            ("nor in version 1", "9:name=systemd:/\n4:memory:/x\n".into(), Some("/")),
+            (
+                "a container that is in a hierarchy of limits only",
+                format!("9:name=systemd:/\n4:memory:{docker}\n0::/\n"),
+                Some(&docker),
+            ),
             ("version 1, all at the top", "9:name=systemd:/\n4:memory:/\n".into(), Some("/")),
             ("another manager's", "3:name=openrc:/sshd\n2:cpu:/\n".into(), Some("/sshd")),
             (
@@ -184,7 +201,7 @@ mod tests {
     #[test]
     fn a_path_beyond_a_page_is_whole() {
         let long = "/x".repeat(3000);
-        let lines = format!("9:pids:{long}\n1:name=systemd:/\n0::/\n");
+        let lines = format!("9:pids:{long}\n1:name=systemd:/\n0::{long}\n");
         assert_eq!(path(&lines), Some(&*long));
     }
 }

@@ -231,9 +231,9 @@ impl Process {
     /// that asks: as it was when the process last executed a program or `/proc` was read. No event
     /// reports a move.
     ///
-    /// Where hierarchies of version 1 are in use too, it is the one in which the process is in a
-    /// container, else the first in which it is not at the top: version 2, systemd's, and those of
-    /// the controllers.
+    /// Where hierarchies of version 1 are in use too, it is the path in version 2 or, if that is the
+    /// top, in systemd's hierarchy; in those of the controllers where there is neither. A container is
+    /// in any of them.
     pub fn cgroup(&self) -> Option<&Path> {
         self.cgroup.as_deref()
     }
