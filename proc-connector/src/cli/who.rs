@@ -17,7 +17,8 @@ use super::users::Users;
 /// Events of these processes only.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Whose {
-    /// Only this process and its descendants, or all processes of this name and theirs.
+    /// Only this process and its descendants, or all processes of this name and theirs. A process that
+    /// gets the id later is another one.
     #[arg(long, value_name = "PID|NAME")]
     tree: Vec<String>,
 
@@ -25,7 +26,7 @@ pub(super) struct Whose {
     #[arg(long, value_name = "GLOB")]
     comm: Vec<Pattern>,
 
-    /// Only processes of this user, by name or id; in a recording by id only.
+    /// Only processes of this user, by name or id; in a recording by id only. A name is looked up once.
     #[arg(long, value_name = "USER")]
     user: Vec<String>,
 

@@ -94,6 +94,7 @@ pub(super) struct Cgroup {
 
 /// Why nothing was found out about a process. Only the first says anything about it.
 #[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is read"))]
 pub(super) enum Unread {
     /// No process has this id.
     Gone,

@@ -1,7 +1,7 @@
 //! `/proc` and the directories of its processes, held open: all that is read through one is about the
 //! process that it was opened for, even if another process gets the id meanwhile.
 
-use std::ffi::{CStr, CString};
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -21,7 +21,7 @@ impl ProcDir {
     /// Opens the directory of the process that has this id now.
     #[cfg(feature = "process")]
     pub(crate) fn process(&self, tgid: u32) -> io::Result<Self> {
-        self.directory(&CString::new(tgid.to_string())?)
+        self.directory(&std::ffi::CString::new(tgid.to_string())?)
     }
 
     /// Opens a directory of this one.
