@@ -49,10 +49,14 @@ impl std::error::Error for Unusable {}
 #[cfg(feature = "process")]
 impl From<Unusable> for io::Error {
     fn from(unusable: Unusable) -> Self {
-        let remedy = unusable.remedy().unwrap_or_default();
-        match unusable {
-            Unusable::Unreadable(error) => error,
-            other => Self::new(io::ErrorKind::Unsupported, format!("{other}: {remedy}")),
+        let kind = match &unusable {
+            Unusable::Unreadable(error) => error.kind(),
+            _ => io::ErrorKind::Unsupported,
+        };
+        match (unusable.remedy(), unusable) {
+            (Some(remedy), unusable) => Self::new(kind, format!("{unusable}: {remedy}")),
+            (None, Unusable::Unreadable(error)) => error,
+            (None, unusable) => Self::new(kind, unusable),
         }
     }
 }

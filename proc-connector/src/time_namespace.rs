@@ -33,7 +33,7 @@ pub(crate) fn offsets() -> io::Result<Offsets> {
     if let Some((_, offsets)) = KNOWN.get().filter(|(known, _)| *known == process) {
         return Ok(*offsets);
     }
-    let offsets = read()?;
+    let Some(offsets) = read()? else { return Ok(Offsets::default()) };
     KNOWN.get_or_init(|| (process, offsets));
     Ok(offsets)
 }
@@ -56,7 +56,8 @@ fn nanoseconds(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn read() -> io::Result<Offsets> {
+/// The offsets, or nothing where no `/proc` of this process is there to say.
+fn read() -> io::Result<Option<Offsets>> {
     let unknown = |why: &str| {
         let why = format!(
             "this process is in a time namespace whose clocks cannot be compared with the kernel's: \
@@ -66,19 +67,22 @@ fn read() -> io::Result<Offsets> {
     };
     let own = match namespace::number("time") {
         Ok(own) => own,
-        // A kernel without time namespaces, or no `/proc` that could tell.
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Offsets::default()),
+        // A kernel without time namespaces, if that is not for want of a `/proc`.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Ok(proc_mount::open().ok().map(|_| Offsets::default()));
+        }
         Err(error) => return Err(error),
     };
     if own == namespace::INITIAL_TIME {
-        return Ok(Offsets::default());
+        return Ok(Some(Offsets::default()));
     }
     // The file has the offsets of the namespace that children of the process get.
     if namespace::number("time_for_children")? != own {
         return Err(unknown("/proc/self/timens_offsets is about another one"));
     }
     let text = proc_mount::read_own(c"timens_offsets")?;
-    parse(&text).ok_or_else(|| unknown("/proc/self/timens_offsets has another format"))
+    let offsets = parse(&text);
+    offsets.map(Some).ok_or_else(|| unknown("/proc/self/timens_offsets has another format"))
 }
 
 /// Lines of a clock's name, seconds and nanoseconds. Seconds may be negative, nanoseconds are not.

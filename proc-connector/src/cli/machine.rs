@@ -16,7 +16,7 @@ pub(super) fn processes() -> Result<ProcessTable, Failure> {
             // The terminal may be gone by now, which is no reason to fail.
             let _ = writeln!(
                 io::stderr(),
-                "proc-connector: warning: {error}; until then only events say which processes there are",
+                "proc-connector: warning: processes are known by their events alone: {error}",
             );
             Ok(ProcessTable::without_proc())
         }

@@ -77,6 +77,7 @@ fn unescape(field: &[u8]) -> PathBuf {
 
 #[cfg(test)]
 mod tests {
+    use std::os::linux::fs::MetadataExt;
     use std::path::Path;
 
     use super::Mounts;
@@ -126,5 +127,15 @@ mod tests {
         // A temporary file system's top has the inode number of the top of all cgroups.
         let mountinfo = "50 1 0:26 / /tmp rw - cgroup2 none rw\n";
         assert_eq!(Mounts::parse(mountinfo.as_bytes()).id(Path::new("/")), None);
+    }
+
+    #[test]
+    fn the_top_has_the_number_of_its_directory() {
+        let mountinfo = std::fs::read("/proc/self/mountinfo").expect("/proc is mounted");
+        let mounts = Mounts::parse(&mountinfo);
+        let Some(top) = mounts.0.iter().find(|mount| mount.root == Path::new("/")) else { return };
+        let id = std::fs::metadata(&top.point).map(|about| about.st_ino()).ok();
+        assert_eq!(mounts.id(Path::new("/")), id);
+        assert_eq!(mounts.id(Path::new("/no/such")), None);
     }
 }

@@ -39,3 +39,56 @@ impl Cgroups {
         path
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+    use crate::process::facts::{Facts, Unread, Wants};
+
+    /// A machine whose cgroup `/a` has the id 7.
+    #[derive(Debug)]
+    struct OneCgroup;
+
+    impl Source for OneCgroup {
+        fn list(&self) -> io::Result<Vec<u32>> {
+            Ok(Vec::new())
+        }
+
+        fn read(&self, _: u32, _: Wants) -> Result<Facts, Unread> {
+            Err(Unread::Gone)
+        }
+
+        fn cgroup_id(&self, path: &Path) -> Option<u64> {
+            (path == Path::new("/a")).then_some(7)
+        }
+
+        fn offset_ns(&self) -> u64 {
+            0
+        }
+
+        fn now_ns(&self) -> u64 {
+            0
+        }
+    }
+
+    #[test]
+    fn an_id_is_known_where_it_decides_and_the_file_system_agrees() {
+        for (path, is_by_id, id, known) in [
+            ("/a", true, Some(7), true),
+            // Moved since the event, or in a hierarchy that is not mounted.
+            ("/a", true, Some(8), false),
+            ("/b", true, Some(7), false),
+            // The id of another hierarchy.
+            ("/a", false, Some(7), false),
+            ("/a", true, None, false),
+        ] {
+            let mut cgroups = Cgroups::default();
+            let cgroup = Cgroup { path: path.into(), is_by_id };
+            assert_eq!(&*cgroups.learn(&OneCgroup, cgroup, id), Path::new(path));
+            let found = cgroups.path(id.unwrap_or(7)).map(|path| &**path);
+            assert_eq!(found, known.then_some(Path::new(path)), "{path} {is_by_id} {id:?}");
+        }
+    }
+}

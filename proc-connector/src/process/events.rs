@@ -77,20 +77,22 @@ impl ProcessTable {
             }
             has_displaced = self.displace(tgid, ns);
         }
-        let parents = self.population.live.get(&parent);
-        let is_known = parents.is_some_and(|parent| !parent.start.is_after(ns));
-        let has_ended = !is_known && self.ended_after(parent, ns).is_some();
-        if !is_known && !has_ended && parents.is_none() {
+        let live = self.population.live.get(&parent);
+        let is_later = live.is_some_and(|live| live.start.is_after(ns));
+        let has_ended = (is_later || live.is_none()) && self.ended_after(parent, ns).is_some();
+        if live.is_none() && !has_ended {
             self.read_alive(parent, ns);
         }
         let serial = self.population.serial();
-        let maker = if has_ended {
+        let maker = if has_ended || is_later {
             self.ended_after(parent, ns)
         } else {
-            self.population.live.get(&parent).filter(|parent| !parent.start.is_after(ns))
+            self.population.live.get(&parent)
         };
         let mut process = match maker {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
+            // Not of a process that has its id by now.
+            None if is_later => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
         process.start = Start::forked(ns, offset_ns);
