@@ -94,10 +94,10 @@ fn is_own(link: &[u8], status: &[u8], id: u32) -> bool {
     link == id.as_bytes() && ids.is_none_or(|ids| ids.split_whitespace().eq([&id]))
 }
 
-/// Reads a file of `/proc/self`.
+/// Reads a file of `/proc/self`. Names in it may be any bytes.
 pub(crate) fn read_own(name: &CStr) -> io::Result<String> {
     let text = ProcDir::root()?.directory(c"self")?.read_all(name, MUCH)?;
-    String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Reads a file of `/proc/net`, which is a link to a directory of the process that asks: a `/proc` with
@@ -105,7 +105,7 @@ pub(crate) fn read_own(name: &CStr) -> io::Result<String> {
 pub(crate) fn read_own_net(name: &CStr) -> io::Result<String> {
     let net = ProcDir::root()?.directory(c"self")?.directory(c"net")?;
     let text = net.read_all(name, MUCH)?;
-    String::from_utf8(text).map_err(|_| io::ErrorKind::InvalidData.into())
+    Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
 /// Whether a usable `/proc` leaves out other users' processes (`hidepid`), as far as the first process

@@ -10,18 +10,21 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use common::actor::{Actor, command, pause, say};
+use common::elsewhere::need_namespaces;
 use common::{Deadline, builder, named, skip};
+use nix::sched::{CloneFlags, unshare};
 use proc_connector::ProcConnector;
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
 
 fn main() -> ExitCode {
-    let acts = named![pauses, executes_where_it_is_put];
+    let acts = named![pauses, executes_where_it_is_put, looks_out_of_a_namespace];
     let everywhere = named![
         a_process_is_in_the_cgroup_that_it_was_put_in,
         a_container_may_be_in_one_hierarchy_only,
         the_innermost_container_counts,
         a_monitor_is_in_no_container,
         a_long_path_is_whole,
+        a_container_is_known_from_another_cgroup_namespace,
     ];
     let live = named![each_process_has_its_own_cgroup];
     common::main_with(&acts, &everywhere, &live)
@@ -190,6 +193,45 @@ fn a_long_path_is_whole() {
     let path = process.cgroup().expect("a cgroup").to_str().expect("UTF-8");
     assert_eq!(path, format!("/{}{long}/docker/{id}", name("long")));
     assert_eq!(process.container(), Some(&*id));
+}
+
+fn a_container_is_known_from_another_cgroup_namespace() {
+    need_namespaces();
+    if hierarchies().is_empty() {
+        skip("no cgroups are mounted");
+    }
+    let id = id("c0ffee44");
+    let mut made = Made::new();
+    let mut inside = Actor::start("pauses");
+    let mut looking = Actor::start("looks_out_of_a_namespace");
+    inside.hear();
+    for (_, point) in hierarchies() {
+        let path = format!("{}/docker-{id}.scope", name("namespace"));
+        Made::put(&made.cgroup(&point, &path), inside.pid());
+        let path = format!("{}/here", name("namespace"));
+        Made::put(&made.cgroup(&point, &path), looking.pid());
+    }
+    looking.go_on();
+    looking.tell(inside.pid());
+    assert_eq!(looking.hear(), 44, "the container, by the last digits of its id");
+    assert!(looking.wait().success());
+    drop(inside);
+}
+
+/// As one that sees the cgroups from where it is itself.
+fn looks_out_of_a_namespace() {
+    pause();
+    unshare(CloneFlags::CLONE_NEWCGROUP).expect("a privileged process");
+    let mut other = String::new();
+    std::io::stdin().read_line(&mut other).expect("a line");
+    let other = other.trim().parse().expect("an id");
+    let table = ProcessTable::new().expect("/proc is mounted");
+    let process = table.get(other).expect("a process");
+    let lines = fs::read_to_string(format!("/proc/{other}/cgroup")).expect("a process");
+    let path = process.cgroup().and_then(Path::to_str).expect("a cgroup");
+    assert!(path.starts_with("/../docker-") && lines.contains(path), "{path}: {lines}");
+    let digits = process.container().map(|id| &id[id.len() - 2..]);
+    say(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
 }
 
 /// A listener, the table, and what is in it of processes that executed a program.

@@ -350,6 +350,8 @@ fn has_a_name_of_any_bytes() {
         let own = table.get(std::process::id()).expect("this process");
         assert_eq!(own.comm(), Some(name));
         assert_eq!(own.parent(), Some(std::os::unix::process::parent_id()));
+        let (_, fact, _) = found("privileges");
+        assert!(fact.contains("CAP_NET_ADMIN"), "{fact}");
     }
 }
 

@@ -10,9 +10,7 @@ use super::Failure;
 /// used, those that events tell of, after a warning.
 pub(super) fn processes() -> Result<ProcessTable, Failure> {
     match ProcessTable::new() {
-        Err(error)
-            if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::Unsupported) =>
-        {
+        Err(error) if is_lasting(error.kind()) => {
             // The terminal may be gone by now, which is no reason to fail.
             let _ = writeln!(
                 io::stderr(),
@@ -22,4 +20,10 @@ pub(super) fn processes() -> Result<ProcessTable, Failure> {
         }
         table => table.map_err(Failure::Proc),
     }
+}
+
+/// Whether there is no use in trying again, as there would be with files closed or memory freed.
+fn is_lasting(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
+    matches!(kind, NotFound | PermissionDenied | Unsupported)
 }

@@ -42,6 +42,16 @@ impl Whose {
         let Self { tree, comm, user, cgroup } = self;
         !(tree.is_empty() && comm.is_empty() && user.is_empty() && cgroup.is_empty())
     }
+
+    /// The users that are asked for, with the ids that names have on this machine. That may take a
+    /// while, so it is to be done before anything is received.
+    pub(super) fn uids(&self) -> Vec<u32> {
+        let uid = |user: &String| match user.parse() {
+            Ok(uid) => Some(uid),
+            Err(_) => Some(User::from_name(user).ok()??.uid.as_raw()),
+        };
+        self.user.iter().filter_map(uid).collect()
+    }
 }
 
 /// The processes, and which of them are of interest.
@@ -51,7 +61,7 @@ pub(super) struct Who<'a> {
     /// Of this machine; another's users are known by their ids only.
     users: Option<RefCell<Users>>,
     whose: &'a Whose,
-    /// The ids of the users that are asked for, looked up once: each event would have to wait for it.
+    /// The users that are asked for.
     uids: Vec<u32>,
     trees: Trees,
 }
@@ -66,24 +76,24 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Who<'a> {
-    /// Of this machine's processes, to be made when a connector is open.
-    pub(super) fn live(whose: &'a Whose) -> Result<Self, Failure> {
-        Ok(Self::new(machine::processes()?, Some(RefCell::default()), whose))
+    /// Of this machine's processes, to be made when a connector is open, for these
+    /// [users](Whose::uids).
+    pub(super) fn live(whose: &'a Whose, uids: Vec<u32>) -> Result<Self, Failure> {
+        Ok(Self::new(machine::processes()?, Some(RefCell::default()), whose, uids))
     }
 
     /// Of processes elsewhere, or long gone.
     pub(super) fn recorded(whose: &'a Whose) -> Self {
-        Self::new(ProcessTable::without_proc(), None, whose)
+        let uids = whose.user.iter().filter_map(|user| user.parse().ok()).collect();
+        Self::new(ProcessTable::without_proc(), None, whose, uids)
     }
 
-    fn new(table: ProcessTable, users: Option<RefCell<Users>>, whose: &'a Whose) -> Self {
-        let is_live = users.is_some();
-        let uid = |user: &String| match user.parse() {
-            Ok(uid) => Some(uid),
-            Err(_) if is_live => Some(User::from_name(user).ok()??.uid.as_raw()),
-            Err(_) => None,
-        };
-        let uids = whose.user.iter().filter_map(uid).collect();
+    fn new(
+        table: ProcessTable,
+        users: Option<RefCell<Users>>,
+        whose: &'a Whose,
+        uids: Vec<u32>,
+    ) -> Self {
         let mut new = Self { table, users, whose, uids, trees: Trees::new(&whose.tree) };
         // Parents have to be known to be part of a tree before their children are asked for.
         let mut processes: Vec<&Process> = new.table.iter().collect();
