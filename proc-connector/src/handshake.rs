@@ -1,6 +1,5 @@
 //! Becoming a listener, and knowing that it worked.
 
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
@@ -10,6 +9,7 @@ use proc_connector_sys::sock_filter;
 
 use crate::error::{Error, Namespace, Result};
 use crate::namespace;
+use crate::proc_mount;
 use crate::sys::{Datagram, NetlinkSocket, Source, Take, retry_on_interrupt};
 use crate::transport::goes_deaf;
 
@@ -186,7 +186,7 @@ fn unanswered() -> Error {
 
 /// Whether the kernel lists the process events among its connectors.
 pub(crate) fn has_proc_events() -> Option<bool> {
-    let connectors = fs::read_to_string("/proc/net/connector").ok()?;
+    let connectors = proc_mount::read_own_net(c"connector").ok()?;
     Some(connectors.lines().any(|line| line.split_whitespace().next() == Some("cn_proc")))
 }
 

@@ -156,6 +156,8 @@ mod kernel;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod proc_event;
+#[cfg(target_os = "linux")]
+mod proc_mount;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(target_os = "linux")]
@@ -175,6 +177,8 @@ mod stream;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod sys;
+#[cfg(target_os = "linux")]
+mod time_namespace;
 #[cfg(target_os = "linux")]
 mod transport;
 mod transport_kind;

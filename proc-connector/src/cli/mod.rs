@@ -9,6 +9,7 @@ mod format;
 mod human;
 mod json;
 mod listen;
+mod machine;
 mod names;
 mod picture;
 mod record;
@@ -17,6 +18,7 @@ mod sink;
 mod stats;
 mod summary;
 mod trace;
+mod trees;
 mod users;
 mod watch;
 mod who;
@@ -117,6 +119,8 @@ enum Failure {
     },
     /// The processes of this machine cannot be listed.
     Proc(io::Error),
+    /// Times of the kernel cannot be understood here.
+    Clock(io::Error),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -170,6 +174,7 @@ impl fmt::Display for Failure {
             Self::File { path, error } => write!(f, "{}: {error}", path.display()),
             Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
             Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
+            Self::Clock(error) => write!(f, "cannot say when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),

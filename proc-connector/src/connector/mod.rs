@@ -21,7 +21,7 @@ use crate::stash::Stash;
 use crate::stats::{Counters, Stats};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::sys::Gate;
-use crate::sys::{EventFd, process_exists};
+use crate::sys::{EventFd, exists};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::transport::Step;
 use crate::transport::{Intake, Wait};
@@ -222,7 +222,7 @@ impl ProcConnector {
 impl Drop for ProcConnector {
     fn drop(&mut self) {
         // A child of `fork` has the same socket. Its request would end its parent's events.
-        if std::process::id() == self.owner || !process_exists(self.owner) {
+        if std::process::id() == self.owner || !exists(self.owner) {
             handshake::ignore(&self.intake.socket, *self.listens.get_mut());
         }
     }

@@ -78,12 +78,22 @@ impl ProcessTable {
             }
             has_displaced = self.displace(tgid, ns);
         }
-        if !self.population.live.contains_key(&parent) {
+        let live = self.population.live.get(&parent);
+        let is_later = live.is_some_and(|live| live.start.is_after(ns));
+        let has_ended = (is_later || live.is_none()) && self.ended_after(parent, ns).is_some();
+        if live.is_none() && !has_ended {
             self.read_alive(parent, ns);
         }
         let serial = self.population.serial();
-        let mut process = match self.population.live.get(&parent) {
+        let maker = if has_ended || is_later {
+            self.ended_after(parent, ns)
+        } else {
+            self.population.live.get(&parent)
+        };
+        let mut process = match maker {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
+            // Not of a process that has its id by now.
+            None if is_later => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
         process.start = Start::forked(ns, offset_ns);
@@ -112,6 +122,19 @@ impl ProcessTable {
         if let Some(wants) = wants {
             self.complete(tgid, wants, cgroup_id);
         }
+        if has_ended {
+            let facts = self.read_again(tgid, Wants::empty());
+            self.population.move_to_parent(tgid, facts.and_then(|facts| facts.parent));
+        }
+    }
+
+    /// A process that was there at `ns` and whose end is known already: another CPU sent its exit,
+    /// which may be received before what the process did last.
+    fn ended_after(&self, tgid: u32, ns: u64) -> Option<&Process> {
+        let was_there = |process: &&Process| {
+            process.end.is_some_and(|end| ns <= end.ns) && !process.start.is_after(ns)
+        };
+        self.population.ended_of(tgid).find(was_there)
     }
 
     /// Ends a process whose id is another's now: its last exit is late, which may have to wait for
@@ -356,13 +379,13 @@ impl ProcessTable {
 
     /// What `/proc` says of a process that was there at `ns`.
     fn read(&self, tgid: u32, ns: u64, wants: Wants) -> Option<Facts> {
-        let facts = self.source.as_ref()?.read(tgid, wants)?;
+        let facts = self.source.as_ref()?.read(tgid, wants).ok()?;
         was_there(facts.start_ticks, ns, facts.offset_ns).then_some(facts)
     }
 
     /// What `/proc` says of a process of the table.
     fn read_again(&self, tgid: u32, wants: Wants) -> Option<Facts> {
-        let facts = self.source.as_ref()?.read(tgid, wants)?;
+        let facts = self.source.as_ref()?.read(tgid, wants).ok()?;
         self.population.live.get(&tgid)?.start.can_be(facts.start_ticks).then_some(facts)
     }
 
@@ -380,9 +403,9 @@ impl ProcessTable {
             process.comm = Some(Name::new(&facts.comm));
             is_later = true;
         }
-        if let (Some(path), Some(source)) = (facts.cgroup, &self.source) {
-            if process.cgroup.as_deref() != Some(&path) || cgroup_id.is_some() {
-                process.cgroup = Some(self.cgroups.learn(&**source, path, cgroup_id));
+        if let (Some(cgroup), Some(source)) = (facts.cgroup, &self.source) {
+            if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
+                process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
             }
         }
         // What was noted at the event is right. What `/proc` has is more, if it is about the same

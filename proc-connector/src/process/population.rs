@@ -74,6 +74,13 @@ impl Population {
         self.ended.places.iter().flatten().map(|(process, _)| process)
     }
 
+    /// Those that had this id and ended, the last one first.
+    pub(super) fn ended_of(&self, tgid: u32) -> impl Iterator<Item = &Process> {
+        let place = |number: u64| self.ended.places.get(self.ended.place(number)?)?.as_ref();
+        let last = self.ended.by_tgid.get(&tgid).and_then(|&number| place(number));
+        std::iter::successors(last, move |(_, before)| place((*before)?)).map(|(process, _)| process)
+    }
+
     /// A serial for the next process.
     pub(super) fn serial(&mut self) -> u64 {
         let serial = self.next_serial;

@@ -190,7 +190,8 @@ impl Process {
         self.image.as_ref()?.args()
     }
 
-    /// The file of its program.
+    /// The file of its program, as the kernel gives it: with ` (deleted)` behind it where the file was
+    /// removed or replaced before it was read.
     pub fn exe(&self) -> Option<&Path> {
         self.image.as_ref()?.exe()
     }
@@ -213,17 +214,22 @@ impl Process {
         self.session
     }
 
-    /// Its cgroup, as a path from the top of the hierarchy (of version 2, or the one that systemd
-    /// names): as it was when the process last executed a program or `/proc` was read. Nothing
-    /// tells of a move.
+    /// Its cgroup, as a path from the top of its hierarchy, or of the cgroup namespace of the process
+    /// that asks: as it was when the process last executed a program or `/proc` was read. No event
+    /// reports a move.
+    ///
+    /// Where hierarchies of version 1 are in use too, it is the path in version 2 or, if that is the
+    /// top, in systemd's hierarchy; in those of the controllers where there is neither. A container is
+    /// in any of them.
     pub fn cgroup(&self) -> Option<&Path> {
         self.cgroup.as_deref()
     }
 
     /// The id of the container that the path of its cgroup shows, as container runtimes make it:
-    /// 64 hexadecimal digits.
+    /// 64 hexadecimal digits. Of one container in another it is the inner one. A container's monitor
+    /// (`conmon`) is not in it.
     pub fn container(&self) -> Option<&str> {
-        container_id(self.cgroup()?.to_str()?)
+        container_id(self.cgroup()?.as_os_str().as_encoded_bytes())
     }
 }
 
@@ -285,7 +291,7 @@ impl Process {
             is_kernel_thread: parent.is_kernel_thread,
             ..Self::unknown(serial, tgid)
         };
-        if ns < parent.read_ns {
+        if ns < parent.read_ns.max(parent.exec_ns) {
             // What is known of the parent is from later.
             return unknown;
         }
@@ -321,8 +327,10 @@ impl Process {
         }
         self.uid = facts.uid.or(self.uid);
         self.gid = facts.gid.or(self.gid);
-        if facts.cgroup.is_some() && self.cgroup.as_deref() != facts.cgroup.as_deref() {
-            self.cgroup = facts.cgroup.map(Into::into);
+        if let Some(cgroup) = facts.cgroup {
+            if self.cgroup.as_deref() != Some(&cgroup.path) {
+                self.cgroup = Some(cgroup.path.into());
+            }
         }
         before.differs(self)
     }

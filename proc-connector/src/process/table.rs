@@ -44,10 +44,13 @@ impl ProcessTable {
     ///
     /// # Errors
     ///
-    /// Those of reading `/proc`, and on other systems than Linux [`io::ErrorKind::Unsupported`].
+    /// Those of reading `/proc`: too many files are open, say. [`io::ErrorKind::Unsupported`] where
+    /// what is at `/proc` cannot be used, whose message says why: nothing or something else is mounted
+    /// there; or the `/proc` of another pid namespace, where ids are other processes'; or the times
+    /// in it are of a time namespace whose offset cannot be read. Also on other systems than Linux.
     pub fn new() -> io::Result<Self> {
         #[cfg(target_os = "linux")]
-        return Self::with_source(Box::new(super::proc_fs::ProcFs));
+        return Self::with_source(Box::new(super::proc_fs::ProcFs::open()?));
         #[cfg(not(target_os = "linux"))]
         Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has process events"))
     }

@@ -5,6 +5,8 @@
 mod bell;
 mod board;
 mod bpf;
+#[cfg(test)]
+mod child;
 mod clock;
 mod epoll;
 mod event_fd;
@@ -12,34 +14,30 @@ mod event_fd;
 mod fake;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod gate;
-mod machine;
+mod host;
 mod mapping;
 mod netlink;
 mod poll;
-#[cfg(feature = "process")]
 mod proc_dir;
-mod process;
 mod ring_buffer;
 
 pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
+#[cfg(test)]
+pub(crate) use self::child::run_in_child;
 #[cfg(feature = "process")]
-pub(crate) use self::clock::boottime;
-pub(crate) use self::clock::monotonic;
+pub(crate) use self::clock::own_boottime;
+pub(crate) use self::clock::own_monotonic;
 pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::gate::{Gate, Opened};
-pub(crate) use self::machine::machine;
+pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
 pub(crate) use self::mapping::page_size;
 pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, Source, Take};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
-#[cfg(feature = "process")]
-pub(crate) use self::proc_dir::{ProcDir, process_ids};
-pub(crate) use self::process::process_exists;
-#[cfg(test)]
-pub(crate) use self::process::run_in_child;
+pub(crate) use self::proc_dir::ProcDir;
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
 
 use std::io;

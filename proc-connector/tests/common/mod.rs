@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test binary includes this folder and uses a part of it")]
 
 pub(crate) mod actor;
+pub(crate) mod elsewhere;
 pub(crate) mod load;
 pub(crate) mod raw;
 pub(crate) mod scratch;
@@ -142,6 +143,7 @@ pub(crate) fn need(capability: u32, name: &str) {
 pub(crate) const CAP_SETGID: u32 = 6;
 pub(crate) const CAP_SETUID: u32 = 7;
 pub(crate) const CAP_NET_ADMIN: u32 = 12;
+pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 
 /// When to give up waiting for what is sure to come: far beyond what the slowest machine needs.
 #[derive(Clone, Copy, Debug)]

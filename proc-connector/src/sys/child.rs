@@ -1,17 +1,8 @@
-//! Other processes, by their ids.
+//! A child of this process, for tests.
 
 use std::io;
 
-/// Whether a process with this id exists, as far as this process's pid namespace shows.
-pub(crate) fn process_exists(id: u32) -> bool {
-    let Ok(id) = libc::pid_t::try_from(id) else { return false };
-    // SAFETY: the call takes numbers only, and signal 0 is never delivered.
-    let sent = unsafe { libc::kill(id, 0) };
-    sent == 0 || io::Error::last_os_error().raw_os_error() != Some(libc::ESRCH)
-}
-
 /// Runs `action` in a child of this process, which ends without anything else, and waits for that.
-#[cfg(test)]
 pub(crate) fn run_in_child(action: impl FnOnce()) -> io::Result<()> {
     // SAFETY: the child has one thread and runs `action` alone. The allocator, which that may use,
     // is in order after a fork.
