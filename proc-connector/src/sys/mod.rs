@@ -6,7 +6,11 @@ mod batch;
 mod bell;
 mod board;
 mod bpf;
+#[cfg(feature = "cli")]
+mod child;
 mod clock;
+#[cfg(feature = "cli")]
+mod end_request;
 mod event_fd;
 #[cfg(any(test, fuzzing))]
 mod fake;
@@ -18,14 +22,22 @@ mod poll;
 #[cfg(feature = "process")]
 mod proc_dir;
 mod ring_buffer;
+#[cfg(feature = "cli")]
+mod signals;
+#[cfg(feature = "cli")]
+mod started_with;
 
 pub(crate) use self::batch::RecvBatch;
 pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
+#[cfg(feature = "cli")]
+pub use self::child::TracedChild;
 #[cfg(feature = "process")]
 pub(crate) use self::clock::boottime;
 pub(crate) use self::clock::monotonic;
+#[cfg(feature = "cli")]
+pub use self::end_request::{EndRequest, end_on_signals};
 pub(crate) use self::event_fd::EventFd;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::gate::{Gate, Opened};
@@ -35,6 +47,8 @@ pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 #[cfg(feature = "process")]
 pub(crate) use self::proc_dir::{ProcDir, process_ids};
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
+#[cfg(feature = "cli")]
+pub use self::started_with::was_closed;
 
 use std::io;
 use std::time::Duration;

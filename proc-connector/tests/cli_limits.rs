@@ -1,0 +1,273 @@
+//! What the program does where there is too little of something: processes, descriptors, space, or
+//! standard streams; and the privileges that it does without.
+
+mod captures;
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, ExitCode, Output, Stdio};
+
+use captures::DEMO;
+use common::scratch::{Scratch, ScratchFile};
+use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, capable, kernel_is_since, named, need};
+use nix::sys::signal::Signal;
+use program::{PROGRAM, Running, Status, after_shell, program, run, text, transport_name};
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        a_full_or_closed_standard_error_changes_no_status,
+        a_full_standard_output_is_an_error,
+        a_closed_standard_output_is_an_error,
+        a_closed_standard_input_is_an_error,
+        too_few_descriptors_are_named_by_every_command,
+    ];
+    let live = named![
+        one_process_suffices_to_listen,
+        a_command_that_cannot_be_started_is_named_with_the_limit,
+        a_trace_takes_the_command_and_nothing_else,
+        a_trace_with_a_full_standard_error_keeps_the_status,
+        listening_gives_up_what_opening_took,
+        a_traced_command_keeps_its_privileges,
+    ];
+    common::main_with(&[], &everywhere, &live)
+}
+
+fn a_full_or_closed_standard_error_changes_no_status() {
+    let demo = ScratchFile::containing("demo.pcapng", DEMO);
+    for (arguments, status) in [
+        (&["replay", "--demo"][..], 0),
+        (&["replay", demo.path()], 0),
+        (&["replay", "/no/such/file"], 1),
+        (&["replay", "/dev/null"], 1),
+        (&["watch", "--events", "nosuch"], 2),
+        (&["nosuch"], 2),
+        (&["trace", "--", "/no/such/program"], 127),
+        (&["record", "/no/such/directory/file"], 1),
+    ] {
+        let expected = run(arguments).status.code();
+        // Where nothing can be listened to, these fail for that.
+        assert!(expected == Some(status) || expected == Some(1), "{arguments:?}: {expected:?}");
+        for redirected in ["exec 2>/dev/full", "exec 2>&-"] {
+            let output = after_shell(redirected, arguments).output().expect("it runs");
+            assert_eq!(output.status.code(), expected, "{redirected} {arguments:?}");
+        }
+    }
+}
+
+fn a_full_standard_output_is_an_error() {
+    for arguments in [
+        &["replay", "--demo"][..],
+        &["replay", "--demo", "--json"],
+        &["replay", "--demo", "--json", "--who"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["--help"],
+        &["help", "watch"],
+        &["watch", "--help"],
+        &["--version"],
+    ] {
+        let output = after_shell("exec >/dev/full", arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let error = "proc-connector: cannot write the output: No space left on device";
+        assert!(text(&output.stderr).starts_with(error), "{arguments:?} {}", text(&output.stderr));
+    }
+}
+
+fn a_closed_standard_output_is_an_error() {
+    for arguments in [
+        &["replay", "--demo"][..],
+        &["replay", "--demo", "--json"],
+        &["doctor"],
+        &["--help"],
+        &["--version"],
+        &["record", "-"],
+        &["watch"],
+        &["stats"],
+    ] {
+        let output = after_shell("exec >&-", arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let errors = text(&output.stderr);
+        let is_named = errors.starts_with("proc-connector: standard output is closed");
+        // Where nothing can be listened to, they fail for that.
+        let is_other = matches!(arguments[0], "watch" | "stats") && !errors.contains("panic");
+        assert!(is_named || is_other, "{arguments:?}: {errors}");
+    }
+    let scratch = Scratch::new("closed");
+    let file = scratch.file("x.svg");
+    let arguments = ["replay", "--demo", "-o", &file];
+    let output = after_shell("exec >&-", &arguments).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "nothing goes there: {}", text(&output.stderr));
+}
+
+fn a_closed_standard_input_is_an_error() {
+    let output = after_shell("exec <&-", &["replay", "-"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr);
+    assert!(errors.starts_with("proc-connector: standard input is closed"), "{errors}");
+    let output = after_shell("exec <&-", &["replay", "--demo"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn too_few_descriptors_are_named_by_every_command() {
+    let scratch = Scratch::new("descriptors");
+    let demo = ScratchFile::containing("demo.pcapng", DEMO);
+    let (capture, picture) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
+    let commands: [&[&str]; 10] = [
+        &["watch", "--duration", "50ms"],
+        &["watch", "--duration", "50ms", "--json", "--who"],
+        &["watch", "--duration", "50ms", "--transport", "ring"],
+        &["watch", "--duration", "50ms", "--transport", "socket"],
+        &["stats", "--duration", "50ms"],
+        &["record", "--duration", "50ms", &capture],
+        &["trace", "-o", &picture, "--", "true"],
+        &["replay", demo.path()],
+        &["replay", "--demo", "-o", &picture],
+        &["doctor"],
+    ];
+    for arguments in commands {
+        let unlimited = run(arguments).status.code();
+        let mut refused = 0;
+        for limit in (4..=40).rev().step_by(3) {
+            let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
+            let starter = format!("--nofile={limit}");
+            let mut command = program::started_by(&["prlimit", &starter], arguments);
+            let output = command.output().expect("it runs");
+            let errors = text(&output.stderr);
+            if output.status.code() == unlimited && !errors.contains("too many open files") {
+                continue;
+            }
+            if errors.contains("error while loading shared libraries") {
+                break;
+            }
+            refused += 1;
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} with {limit}: {errors}");
+            assert_eq!(errors.lines().count(), 1, "{arguments:?} with {limit}: {errors}");
+            for part in
+                ["too many open files", &format!("RLIMIT_NOFILE is {limit};"), "`ulimit -n`"]
+            {
+                assert!(errors.contains(part), "{arguments:?} with {limit}: {errors}");
+            }
+            for left in [&capture, &picture] {
+                assert!(fs::metadata(left).is_err(), "{left} with {limit}");
+            }
+        }
+        assert!(refused > 0, "{arguments:?}");
+    }
+}
+
+/// The program as a user who has nothing else running, with a limit of processes.
+fn as_nobody(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
+    need(CAP_SETUID, "CAP_SETUID");
+    need(CAP_SETGID, "CAP_SETGID");
+    if !kernel_is_since(6, 6) {
+        common::skip("before Linux 6.6 listening takes a privilege");
+    }
+    // Where a copy of it is, everybody may look.
+    let scratch = Scratch::new(&format!("nobody-{processes}"));
+    let copy = scratch.file("proc-connector");
+    fs::copy(PROGRAM, &copy).expect("room for it");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("one's own file");
+    let limit = format!("--nproc={processes}");
+    // Of this user there is no other process on any machine.
+    let user = ["--reuid=1999999991", "--regid=1999999991", "--clear-groups"];
+    let mut command = Command::new("setpriv");
+    command.args(user).args(["prlimit", &limit]).arg(&copy).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    (scratch, command)
+}
+
+fn without_privilege(processes: u32, arguments: &[&str]) -> Output {
+    if transport_name() != "socket" {
+        common::skip("the ring takes a privilege");
+    }
+    let (_scratch, mut command) = as_nobody(processes, arguments);
+    command.output().expect("it runs")
+}
+
+fn one_process_suffices_to_listen() {
+    for arguments in [
+        &["watch", "--duration", "50ms"][..],
+        &["record", "--duration", "50ms", "-"],
+        &["stats", "--duration", "50ms"],
+        &["replay", "--demo"],
+        &["doctor"],
+    ] {
+        let output = without_privilege(1, arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+    }
+}
+
+fn a_command_that_cannot_be_started_is_named_with_the_limit() {
+    let output = without_privilege(1, &["trace", "--", "true"]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(126), "{errors}");
+    let error = "proc-connector: cannot run true: too many processes: RLIMIT_NPROC is 1; ";
+    assert!(errors.starts_with(error) && errors.contains("`ulimit -u`"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+}
+
+fn a_trace_takes_the_command_and_nothing_else() {
+    let output = without_privilege(2, &["trace", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 process, 1 failed"), "{}", text(&output.stderr));
+}
+
+fn a_trace_with_a_full_standard_error_keeps_the_status() {
+    let traced = ["trace", "--transport", transport_name(), "--", "sh", "-c", "exit 3"];
+    for redirected in ["exec 2>/dev/full", "exec 2>&-", "exec >&-", "exec >&- 2>&- <&-"] {
+        let output = after_shell(redirected, &traced).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(3), "{redirected}");
+    }
+}
+
+const CAP_DAC_READ_SEARCH: u32 = 2;
+const CAP_SYS_PTRACE: u32 = 19;
+
+fn listening_gives_up_what_opening_took() {
+    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN") {
+        return;
+    }
+    let own = Status::of(std::process::id()).capabilities("CapPrm");
+    let mut kept = (1 << CAP_DAC_READ_SEARCH) | (1 << CAP_SYS_PTRACE);
+    if !kernel_is_since(6, 6) {
+        // Without it the kernel would not be told of the end.
+        kept |= 1 << CAP_NET_ADMIN;
+    }
+    for arguments in [&["watch", "--json"][..], &["watch"], &["record", "-"], &["stats", "--json"]]
+    {
+        let options = ["--duration", "60s", "--transport", transport_name()];
+        let running = Running::start(&mut program(&[arguments, &options].concat()));
+        let status =
+            running.wait_until(|status| status.capabilities("CapPrm") & (1 << CAP_NET_ADMIN) == 0);
+        for set in ["CapPrm", "CapEff"] {
+            assert_eq!(status.capabilities(set), own & kept, "{arguments:?}: {set}");
+        }
+        assert_eq!(status.capabilities("CapAmb"), 0);
+        running.send(Signal::SIGTERM);
+        // Bytes of a capture are no lines.
+        let Running { mut child, lines } = running;
+        drop(lines);
+        assert_eq!(child.wait().expect("its end").code(), Some(0));
+    }
+    let options = ["watch", "--json", "--events", "exec", "--count", "1"];
+    let mut running =
+        Running::start(&mut program(&[&options[..], &["--transport", transport_name()]].concat()));
+    running.wait_until(|status| status.capabilities("CapPrm") & (1 << CAP_NET_ADMIN) == 0);
+    Command::new("true").status().expect("it runs");
+    assert!(running.line().contains(r#""event":"exec""#), "it still receives what happens");
+    assert_eq!(running.end().1.status.code(), Some(0));
+}
+
+fn a_traced_command_keeps_its_privileges() {
+    let traced = ["trace", "--transport", transport_name(), "--", "cat", "/proc/self/status"];
+    let output = run(&traced);
+    let own = Status::of(std::process::id());
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
+        let theirs = Status::printed(&output.stdout).capabilities(set);
+        assert_eq!(theirs, own.capabilities(set), "{set}");
+    }
+}
