@@ -31,9 +31,12 @@ fn main() -> ExitCode {
         a_trace_with_a_full_standard_error_keeps_the_status,
         listening_gives_up_what_opening_took,
         a_traced_command_keeps_its_privileges,
+        a_line_of_json_is_shorter_than_the_journals_longest,
     ];
-    common::main_with(&[], &everywhere, &live)
+    common::main_with(&named![end], &everywhere, &live)
 }
+
+fn end() {}
 
 fn a_full_or_closed_standard_error_changes_no_status() {
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
@@ -269,5 +272,48 @@ fn a_traced_command_keeps_its_privileges() {
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
         let theirs = Status::printed(&output.stdout).capabilities(set);
         assert_eq!(theirs, own.capabilities(set), "{set}");
+    }
+}
+
+/// `LineMax` of a journal where it is not set (`journald.conf(5)`).
+const LINE_MAX: usize = 48 << 10;
+
+fn a_line_of_json_is_shorter_than_the_journals_longest() {
+    let configuration = include_str!("../packaging/journald.conf");
+    let line_max = configuration.lines().find_map(|line| line.strip_prefix("LineMax="));
+    let line_max = line_max.and_then(|size| size.strip_suffix('K')).expect("a size");
+    let line_max = line_max.parse::<usize>().expect("a number") << 10;
+    // Of each byte JSON makes six.
+    let scratch = Scratch::new("long");
+    let mut path = scratch.file("");
+    while path.len() < 3_700 {
+        path.push_str(&"\u{1}".repeat(250));
+        path.push('/');
+        fs::create_dir(&path).expect("room for it");
+    }
+    path.push_str("end");
+    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path).expect("room for it");
+    for (option, limit) in [("--context", LINE_MAX), ("--who", line_max)] {
+        let options = ["watch", "--json", option, "--events", "exec", "--duration", "60s"];
+        let options = [&options[..], &["--transport", transport_name()]].concat();
+        let mut running = Running::start(&mut program(&options));
+        running.wait_until(|status| status.handles(Signal::SIGTERM));
+        let mut hostile = Command::new(&path);
+        for (key, value) in common::actor::command("end").get_envs() {
+            hostile.env(key, value.expect("a value"));
+        }
+        let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("it runs");
+        let pid = format!(r#""pid":{},"#, hostile.id());
+        let line = loop {
+            let line = running.line();
+            if line.contains(&pid) {
+                break line;
+            }
+        };
+        hostile.wait().expect("its end");
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+        assert!(line.len() < limit, "{option}: {} bytes", line.len());
+        running.send(Signal::SIGTERM);
+        running.end();
     }
 }

@@ -16,9 +16,10 @@ use std::time::Duration;
 use captures::{DEMO, Order, blocks};
 use common::named;
 use common::scratch::{Scratch, ScratchFile};
+use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
-use nix::unistd::{Pid, mkfifo};
+use nix::unistd::{Pid, mkfifo, pipe2};
 use program::{Running, program, read_all, text, transport_name};
 
 fn main() -> ExitCode {
@@ -37,6 +38,7 @@ fn main() -> ExitCode {
         a_reader_of_a_drawing_that_leaves_ends_it_quietly,
     ];
     let live = named![
+        a_closed_pipe_ends_every_command_quietly,
         an_event_passes_a_pipeline_while_it_runs,
         ctrl_c_for_a_pipeline_loses_nothing,
         a_reader_that_leaves_a_trace_keeps_the_status,
@@ -237,6 +239,41 @@ fn a_reader_of_a_drawing_that_leaves_ends_it_quietly() {
         let (_, output) = replay.end();
         assert_eq!(output.status.code(), Some(0), "{name}: {}", text(&output.stderr));
         assert!(!text(&output.stderr).contains("pipe"), "{name}: {}", text(&output.stderr));
+    }
+}
+
+fn a_closed_pipe_ends_every_command_quietly() {
+    let commands: [&[&str]; 9] = [
+        &["watch"],
+        &["watch", "--json", "--who"],
+        &["record", "-"],
+        &["stats", "--json", "--interval", "10ms"],
+        &["stats", "--interval", "10ms"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["replay", "--demo"],
+        &["watch", "--help"],
+    ];
+    for arguments in commands {
+        let (reader, writer) = pipe2(OFlag::O_CLOEXEC).expect("a pipe");
+        let listens = matches!(arguments[0], "watch" | "record" | "stats") && arguments.len() != 2;
+        let options: &[&str] =
+            if listens { &["--transport", transport_name(), "--duration", "60s"] } else { &[] };
+        let mut command = program(&[arguments, options].concat());
+        drop(reader);
+        let mut child = command.stdout(writer).spawn().expect("it runs");
+        drop(command);
+        let deadline = common::Deadline::new();
+        let status = loop {
+            if let Some(status) = child.try_wait().expect("its state") {
+                break status;
+            }
+            assert!(deadline.left().is_some(), "{arguments:?}");
+            // It notices when it has something to write.
+            end_with_3();
+        };
+        let errors = read_all(child.stderr.as_mut().expect("a pipe"));
+        assert_eq!((status.code(), &*errors), (Some(0), ""), "{arguments:?}");
     }
 }
 

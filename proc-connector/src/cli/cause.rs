@@ -67,3 +67,27 @@ fn limit(resource: Resource) -> String {
         Err(_) => "unknown".to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Cause, Errno, Error, NoRing, NotReceived, NotStarted, io};
+
+    #[test]
+    fn a_limit_comes_with_its_name_and_what_raises_it() {
+        let of = |errno: Errno| io::Error::from(errno);
+        for (text, parts) in [
+            (Cause(&of(Errno::EMFILE)).to_string(), ["RLIMIT_NOFILE is ", "ulimit -n"]),
+            (Cause(&of(Errno::ENFILE)).to_string(), ["whole system", "fs.file-max"]),
+            (NotStarted(&of(Errno::EAGAIN)).to_string(), ["RLIMIT_NPROC is ", "pids.max"]),
+            (NotStarted(&of(Errno::EMFILE)).to_string(), ["RLIMIT_NOFILE is ", "ulimit -n"]),
+            (NotReceived(&Error::Os(of(Errno::EMFILE))).to_string(), ["system call", "ulimit -n"]),
+        ] {
+            assert!(parts.iter().all(|part| text.contains(part)), "{text}");
+        }
+        let reason = NoRing::Os(Errno::EMFILE as i32);
+        let error = Error::RingUnavailable { reason, log: "processed 226 insns".to_owned() };
+        let text = NotReceived(&error).to_string();
+        assert!(text.contains("ulimit -n") && !text.contains("226"), "{text}");
+        assert_eq!(Cause(&of(Errno::EACCES)).to_string(), of(Errno::EACCES).to_string());
+    }
+}
