@@ -1,4 +1,5 @@
-//! `replay` and `record` in pipelines: what is shown when, and how each way to end one ends.
+//! `replay`, `record` and `trace` in pipelines: what is shown when, and what a reader that leaves is to
+//! them.
 
 mod captures;
 mod common;
@@ -8,14 +9,14 @@ mod program;
 use std::fs;
 use std::io::Write;
 use std::ops::Range;
-use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use captures::{DEMO, Order, blocks};
 use common::named;
-use common::scratch::{Scratch, ScratchFile};
+use common::scratch::Scratch;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
@@ -27,13 +28,6 @@ fn main() -> ExitCode {
         an_event_is_shown_before_the_next_one_comes,
         every_kind_of_pipe_is_shown_at_once,
         a_file_of_events_is_written_before_the_next_one_comes,
-        ctrl_c_shows_what_the_writer_still_writes,
-        a_request_to_end_ends_a_replay_whose_writer_goes_on,
-        a_request_to_end_while_half_a_block_came_is_no_damage,
-        a_request_to_end_before_anything_came_is_no_damage,
-        a_slow_reader_gets_everything_after_a_request_to_end,
-        an_interrupted_replay_of_a_file_ends_by_the_signal,
-        a_second_request_ends_at_once,
         a_reader_that_leaves_ends_a_waiting_replay_quietly,
         a_reader_of_a_drawing_that_leaves_ends_it_quietly,
     ];
@@ -114,102 +108,6 @@ fn a_file_of_events_is_written_before_the_next_one_comes() {
     }
     drop(stdin);
     assert_eq!(replay.end().1.status.code(), Some(0));
-}
-
-fn ctrl_c_shows_what_the_writer_still_writes() {
-    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let (mut replay, mut stdin) = replay(&JSON);
-        stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
-        replay.line();
-        replay.send(signal);
-        // As a recorder does that has got it too.
-        std::thread::sleep(Duration::from_millis(100));
-        stdin.write_all(&DEMO[until_event(1)..]).expect("it reads");
-        drop(stdin);
-        let (rest, output) = replay.end();
-        assert_eq!(rest.len() + 1, packets().count(), "{signal}");
-        assert_eq!(output.status.code(), Some(0), "{signal}");
-        assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
-    }
-}
-
-fn a_request_to_end_ends_a_replay_whose_writer_goes_on() {
-    let (mut replay, mut stdin) = replay(&JSON);
-    let writer = std::thread::spawn(move || {
-        // Until nobody reads.
-        let (start, packet) =
-            DEMO[..until_event(1)].split_at(packets().next().expect("a packet").start);
-        let mut written = stdin.write_all(start);
-        while written.is_ok() {
-            written = stdin.write_all(packet);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    });
-    replay.line();
-    replay.send(Signal::SIGTERM);
-    let (_, output) = replay.end();
-    assert_eq!(output.status.code(), Some(0));
-    writer.join().expect("no panic");
-}
-
-fn a_request_to_end_while_half_a_block_came_is_no_damage() {
-    let (mut replay, mut stdin) = replay(&JSON);
-    stdin.write_all(&DEMO[..until_event(1) + 10]).expect("it reads");
-    replay.line();
-    replay.send(Signal::SIGTERM);
-    let (rest, output) = replay.end();
-    assert_eq!((rest.len(), output.status.code()), (0, Some(0)));
-    assert_eq!(text(&output.stderr).lines().count(), 1, "{}", text(&output.stderr));
-    drop(stdin);
-}
-
-fn a_request_to_end_before_anything_came_is_no_damage() {
-    let (replay, stdin) = replay(&JSON);
-    replay.wait_until(|status| status.handles(Signal::SIGHUP));
-    replay.send(Signal::SIGINT);
-    let (rest, output) = replay.end();
-    assert_eq!((rest.len(), output.status.code()), (0, Some(0)));
-    drop(stdin);
-}
-
-fn a_slow_reader_gets_everything_after_a_request_to_end() {
-    let (mut replay, mut stdin) = replay(&["replay", "--json", "--who", "-"]);
-    let writer = std::thread::spawn(move || stdin.write_all(&DEMO.repeat(3)));
-    replay.line();
-    // By now it waits for its own reader: what it shows of the demo does not go into a pipe.
-    std::thread::sleep(Duration::from_millis(300));
-    replay.send(Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(300));
-    let (rest, output) = replay.end();
-    assert_eq!((rest.len() + 1, output.status.code()), (3 * packets().count(), Some(0)));
-    assert!(rest.iter().map(String::len).sum::<usize>() > 1 << 16, "it had nothing to wait for");
-    writer.join().expect("no panic").expect("it reads");
-}
-
-fn an_interrupted_replay_of_a_file_ends_by_the_signal() {
-    let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
-    let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
-    replay.line();
-    replay.send(Signal::SIGINT);
-    let (rest, output) = replay.end();
-    assert_eq!(output.status.signal(), Some(Signal::SIGINT as i32));
-    assert!(rest.len() < 200 * packets().count(), "it went on to its end");
-    let last = rest.last().expect("a line");
-    serde_json::from_str::<serde_json::Value>(last).expect("a whole line");
-    assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
-}
-
-fn a_second_request_ends_at_once() {
-    let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
-    let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
-    replay.line();
-    // It waits for a reader from now on.
-    replay.send(Signal::SIGTERM);
-    std::thread::sleep(Duration::from_millis(1_200));
-    assert_eq!(replay.child.try_wait().expect("its state"), None);
-    replay.send(Signal::SIGTERM);
-    let status = replay.child.wait().expect("its end");
-    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
 }
 
 fn a_reader_that_leaves_ends_a_waiting_replay_quietly() {

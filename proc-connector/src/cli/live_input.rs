@@ -1,7 +1,7 @@
 //! An input that has to be waited for, such as a pipe: everything read before is shown first, and a
 //! request to end ends it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, Read};
 use std::os::fd::AsFd;
 use std::rc::Rc;
@@ -26,6 +26,8 @@ const AT_MOST: Duration = Duration::from_secs(3);
 pub(super) struct Waiting<'a> {
     sink: RefCell<Option<Rc<RefCell<dyn Sink + 'a>>>>,
     failure: RefCell<Option<io::Error>>,
+    /// Of an input that is there.
+    request: OnceCell<EndRequest>,
     is_cut_short: Cell<bool>,
 }
 
@@ -40,9 +42,20 @@ impl<'a> Waiting<'a> {
         self.is_cut_short.get()
     }
 
+    /// Ends the program by the signal that asked for it, if one did.
+    pub(super) fn end_by_signal(&self) {
+        if let Some(request) = self.request.get() {
+            request.end_by_signal();
+        }
+    }
+
     /// What a flush said, if it failed. The input ended there.
     pub(super) fn failure(&self) -> Option<io::Error> {
         self.failure.take()
+    }
+
+    fn is_asked_to_end(&self) -> bool {
+        self.request.get().is_some_and(EndRequest::is_made)
     }
 
     /// Whether that worked.
@@ -62,25 +75,25 @@ impl<'a> Waiting<'a> {
 /// The input.
 pub(super) struct LiveInput<'a, R> {
     source: R,
-    waiting: Rc<Waiting<'a>>,
-    request: Rc<EndRequest>,
+    /// Whether it is a regular file, which is all there.
     is_file: bool,
+    waiting: Rc<Waiting<'a>>,
     /// When the request to end was noticed.
     asked: Option<Instant>,
 }
 
 impl<'a, R: Read + AsFd> LiveInput<'a, R> {
-    /// From a source of which it says whether it is a regular file, which is all there.
-    pub(super) fn new(
-        source: R,
-        (is_file, waiting, request): (bool, Rc<Waiting<'a>>, Rc<EndRequest>),
-    ) -> Self {
-        Self { source, waiting, request, is_file, asked: None }
+    /// From now on a request to end ends this input, and no longer the program.
+    pub(super) fn new(source: R, is_file: bool, waiting: Rc<Waiting<'a>>) -> io::Result<Self> {
+        if waiting.request.get().is_none() {
+            let _ = waiting.request.set(EndRequest::new()?);
+        }
+        Ok(Self { source, is_file, waiting, asked: None })
     }
 
     /// Waits for something to read; false if there is no use in that any more.
     fn wait(&mut self) -> io::Result<bool> {
-        if self.request.is_made() && self.asked.is_none() {
+        if self.waiting.is_asked_to_end() && self.asked.is_none() {
             self.asked = Some(Instant::now());
         }
         let is_late = self.asked.is_some_and(|asked| self.is_file || asked.elapsed() > AT_MOST);
@@ -99,12 +112,12 @@ impl<'a, R: Read + AsFd> LiveInput<'a, R> {
             let came = if self.asked.is_some() {
                 readable(&self.source, None, Some(QUIET.saturating_sub(quiet_since.elapsed())))?
             } else {
-                readable(&self.source, Some(&self.request), None)?
+                readable(&self.source, self.waiting.request.get(), None)?
             };
             if came {
                 return Ok(true);
             }
-            if self.asked.is_none() && self.request.is_made() {
+            if self.asked.is_none() && self.waiting.is_asked_to_end() {
                 quiet_since = Instant::now();
                 self.asked = Some(quiet_since);
             }

@@ -5,7 +5,7 @@
 //! to, such as `/tmp`, the symbolic links, files and pipes of other users are refused, unless they are
 //! those of the directory's owner or of root: the rule of `fs.protected_symlinks`, `fs.protected_regular` and
 //! `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`), which kernels leave off by
-//! default. All other links are followed, so that `/dev/stdout` and a link of one's own work.
+//! default. A file there that has a second name is refused too, because that may be anybody's. All other links are followed, so that `/dev/stdout` and a link of one's own work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -38,13 +38,15 @@ pub(super) struct NewFile {
 /// Links in a row, as many as the kernel follows.
 const MOST_LINKS: usize = 40;
 
-/// Opens a file, new or emptied, or a pipe or a device.
-pub(super) fn open(path: &Path) -> io::Result<File> {
-    match find(path)? {
-        Place::New(new) => new.create(),
-        Place::Existing(file) => {
-            empty(&file)?;
-            Ok(file)
+impl Place {
+    /// Makes the file, or empties the one that is there.
+    pub(super) fn open(self) -> io::Result<File> {
+        match self {
+            Self::New(new) => new.create(),
+            Self::Existing(file) => {
+                empty(&file)?;
+                Ok(file)
+            }
         }
     }
 }
@@ -119,17 +121,20 @@ fn refuse_planted(directory: &FileStat, found: &FileStat) -> io::Result<()> {
     let owner = found.st_uid;
     let is_trusted = [0, geteuid().as_raw(), directory.st_uid].contains(&owner);
     let what = match kind(found) {
-        SFlag::S_IFLNK => "a symbolic link",
-        SFlag::S_IFREG => "a file",
-        SFlag::S_IFIFO => "a pipe",
+        // Its owner may be another one than who has given it this name.
+        SFlag::S_IFREG if found.st_nlink > 1 => "a file that has other names too".to_owned(),
+        _ if is_trusted => return Ok(()),
+        SFlag::S_IFLNK => format!("a symbolic link of another user (uid {owner})"),
+        SFlag::S_IFREG => format!("a file of another user (uid {owner})"),
+        SFlag::S_IFIFO => format!("a pipe of another user (uid {owner})"),
         _ => return Ok(()),
     };
-    if !is_shared || is_trusted {
+    if !is_shared {
         return Ok(());
     }
     let text = format!(
-        "refusing to write to {what} of another user (uid {owner}) in a directory that everyone may \
-         write to: choose another name, or remove it"
+        "refusing to write to {what} in a directory that everyone may write to: choose another name, \
+         or remove it"
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }

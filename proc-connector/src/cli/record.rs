@@ -39,7 +39,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         return record(args, || Ok(output));
     }
     let in_file = |error| Failure::File { path: args.file.clone(), error };
-    let recorded = record(args, || output_file::open(&args.file).map_err(in_file));
+    // A pipe waits for its reader here, where a signal still ends the program.
+    let place = output_file::find(&args.file).map_err(in_file)?;
+    let recorded = record(args, || place.open().map_err(in_file));
     recorded.map_err(|failure| match failure {
         Failure::Output(error) => in_file(error),
         failure => failure,

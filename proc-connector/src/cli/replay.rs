@@ -11,7 +11,6 @@ use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::stat::{SFlag, fstat};
 use proc_connector::capture::{self, Reader};
-use proc_connector::program::EndRequest;
 use proc_connector::{Filter, Received};
 
 use super::Failure;
@@ -72,21 +71,22 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             .and_then(Replayed::tell)
             .map_err(|failure| failure.in_file(Path::new("the demo")));
     };
-    let request = Rc::new(EndRequest::new().map_err(Failure::Signals)?);
-    let live = |is_file| (is_file, Rc::clone(&waiting), Rc::clone(&request));
     let (name, is_file, replayed) = if is_standard(file) {
         let input = standard::input()?;
         let is_file = fstat(&input).is_ok_and(|input| is_regular(input.st_mode));
-        let input = LiveInput::new(input, live(is_file));
+        let input =
+            LiveInput::new(input, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
         let title = "standard input";
         (Path::new(title), is_file, show(args, title, input, &waiting))
     } else {
         let unreadable = |error| Failure::File { path: file.clone(), error };
+        // Opening a pipe waits for its writer: until then a signal ends the program.
         let opened = File::open(file).map_err(unreadable)?;
         let is_file = opened.metadata().map_err(unreadable)?.is_file();
         let title = printable(file.as_os_str().as_encoded_bytes());
         let bar = progress(&opened);
-        let input = LiveInput::new(opened, live(is_file));
+        let input =
+            LiveInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
         let replayed = match bar {
             Some(bar) => {
                 let replayed = show(args, &title, bar.wrap_read(input), &waiting);
@@ -101,7 +101,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     replayed.and_then(Replayed::tell).map_err(|failure| failure.in_file(name))?;
     if is_file && waiting.is_cut_short() {
         // A stream ends when it is asked to. This had an end of its own, which was not reached.
-        request.end_by_signal();
+        waiting.end_by_signal();
     }
     Ok(())
 }

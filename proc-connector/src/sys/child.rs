@@ -6,11 +6,14 @@ use std::mem::MaybeUninit;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI32, Ordering::Relaxed};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering::Relaxed};
+use std::time::Duration;
 
 use libc::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM, c_int, pid_t};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use signal_hook::low_level::emulate_default_handler;
 
+use super::end_request::{PATIENCE, monotonic_ns};
 use super::signals::{self, is_ignored, set_ignored};
 use super::started_with::{ignored_sigpipe, was_closed};
 use super::{check, retry_on_interrupt};
@@ -30,7 +33,8 @@ impl TracedChild {
     ///
     /// From then on SIGTERM and SIGHUP to this process are passed on to the command, and SIGINT is left
     /// to it, which has it from the terminal as well. When the command has ended, `ended` ends the
-    /// receives. This process must have no other threads.
+    /// receives, and a second later these signals end this process: what is left to do may wait for a
+    /// reader. This process must have no other threads.
     ///
     /// # Errors
     ///
@@ -117,28 +121,37 @@ impl Inherited {
 /// Installs the handlers of signals that are about the command.
 fn follow(before: Inherited, pid: &Arc<AtomicI32>, ended: Shutdown) -> io::Result<()> {
     let child = Arc::clone(pid);
+    // When it had ended, in nanoseconds; zero for not yet.
+    let end = Arc::new(AtomicU64::new(0));
+    let noticed = Arc::clone(&end);
     let notice = move || {
         let pid = child.load(Relaxed);
         if pid != 0 && matches!(has_ended(pid, libc::WNOHANG), Ok(true)) {
+            let _ = noticed.compare_exchange(0, monotonic_ns(), Relaxed, Relaxed);
             let _ = ended.shutdown();
         }
     };
     // Also where it was ignored: the kernel would throw the command's status away.
-    // SAFETY: the handler makes a system call that looks at a child and a `write`.
+    // SAFETY: the handler reads a clock, stores a number, and makes a system call that looks at a child
+    // and a `write`.
     unsafe { signals::handle(SIGCHLD, notice) }?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if before.ignores(signal) {
             continue;
         }
-        let child = Arc::clone(pid);
+        let (child, end) = (Arc::clone(pid), Arc::clone(&end));
         let pass_on = move || {
             let pid = child.load(Relaxed);
-            if pid != 0 && signal != SIGINT {
+            let end = end.load(Relaxed);
+            if end != 0 && Duration::from_nanos(monotonic_ns().saturating_sub(end)) > PATIENCE {
+                let _ = emulate_default_handler(signal);
+            } else if pid != 0 && signal != SIGINT {
                 // SAFETY: takes numbers only. If it fails, the command is another user's by now.
                 unsafe { libc::kill(pid, signal) };
             }
         };
-        // SAFETY: the handler makes one system call.
+        // SAFETY: the handler reads a clock and makes one system call; the default action's stand-in is
+        // made for handlers.
         unsafe { signals::handle(signal, pass_on) }?;
     }
     Ok(())

@@ -14,7 +14,7 @@ use crate::shutdown::Shutdown;
 
 /// After this time a second request ends the process at once: the orderly end writes out what is
 /// queued, which takes as long as its reader wants. Some programs send one request as two signals.
-const PATIENCE: Duration = Duration::from_secs(1);
+pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Has Ctrl-C, SIGTERM and SIGHUP end the receives of a connector, except those that this process was
 /// started to ignore.
@@ -85,7 +85,7 @@ fn raise_on_signals(event: &Arc<EventFd>, first: &Arc<AtomicI32>) -> io::Result<
 
 /// In the handler of a signal.
 fn ask(signal: c_int, event: &EventFd, first: &AtomicI32, asked: &AtomicU64) {
-    let now = u64::try_from(monotonic().as_nanos()).unwrap_or(u64::MAX).max(1);
+    let now = monotonic_ns();
     match asked.compare_exchange(0, now, Relaxed, Relaxed) {
         Ok(_) => {
             first.store(signal, Relaxed);
@@ -97,4 +97,9 @@ fn ask(signal: c_int, event: &EventFd, first: &AtomicI32, asked: &AtomicU64) {
         }
         Err(_) => {}
     }
+}
+
+/// The time in nanoseconds, which is never zero.
+pub(super) fn monotonic_ns() -> u64 {
+    u64::try_from(monotonic().as_nanos()).unwrap_or(u64::MAX).max(1)
 }
