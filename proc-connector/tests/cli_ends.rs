@@ -84,22 +84,24 @@ fn ctrl_c_shows_what_the_writer_still_writes() {
 }
 
 fn a_request_to_end_ends_a_replay_whose_writer_goes_on() {
-    let (mut replay, mut stdin) = replay(&JSON);
-    let writer = std::thread::spawn(move || {
-        // Until nobody reads.
-        let (start, packet) =
-            DEMO[..until_event(1)].split_at(packets().next().expect("a packet").start);
-        let mut written = stdin.write_all(start);
-        while written.is_ok() {
-            written = stdin.write_all(packet);
-            std::thread::sleep(Duration::from_millis(10));
-        }
-    });
-    replay.line();
-    replay.send(Signal::SIGTERM);
-    let (_, output) = replay.end();
-    assert_eq!(output.status.code(), Some(0));
-    writer.join().expect("no panic");
+    for pause in [10, 0].map(Duration::from_millis) {
+        let (mut replay, mut stdin) = replay(&JSON);
+        let writer = std::thread::spawn(move || {
+            // Until nobody reads.
+            let (start, packet) =
+                DEMO[..until_event(1)].split_at(packets().next().expect("one").start);
+            let mut written = stdin.write_all(start);
+            while written.is_ok() {
+                written = stdin.write_all(packet);
+                std::thread::sleep(pause);
+            }
+        });
+        replay.line();
+        replay.send(Signal::SIGTERM);
+        let (_, output) = replay.end();
+        assert_eq!(output.status.code(), Some(0), "{pause:?}");
+        writer.join().expect("no panic");
+    }
 }
 
 fn a_request_to_end_while_half_a_block_came_is_no_damage() {
@@ -124,14 +126,14 @@ fn a_request_to_end_before_anything_came_is_no_damage() {
 
 fn a_slow_reader_gets_everything_after_a_request_to_end() {
     let (mut replay, mut stdin) = replay(&["replay", "--json", "--who", "-"]);
-    let writer = std::thread::spawn(move || stdin.write_all(&DEMO.repeat(3)));
+    // More than the pipes hold, so that the writer has to wait as well.
+    let writer = std::thread::spawn(move || stdin.write_all(&DEMO.repeat(60)));
     replay.line();
-    // By now it waits for its own reader: what it shows of the demo does not go into a pipe.
-    std::thread::sleep(Duration::from_millis(300));
     replay.send(Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(300));
+    // Longer than it goes on where the writer does.
+    std::thread::sleep(Duration::from_millis(4_500));
     let (rest, output) = replay.end();
-    assert_eq!((rest.len() + 1, output.status.code()), (3 * packets().count(), Some(0)));
+    assert_eq!((rest.len() + 1, output.status.code()), (60 * packets().count(), Some(0)));
     assert!(rest.iter().map(String::len).sum::<usize>() > 1 << 16, "it had nothing to wait for");
     writer.join().expect("no panic").expect("it reads");
 }

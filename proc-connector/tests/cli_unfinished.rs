@@ -63,7 +63,7 @@ fn failing(scratch: &Scratch) -> Vec<(Vec<String>, i32)> {
     fs::write(&plain, "no program").expect("room for it");
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     vec![
-        (words(&["--", "no-such-program-anywhere"]), 127),
+        (words(&["--", "/no-such-program-anywhere"]), 127),
         (words(&["--", &plain]), 126),
         (words(&["--", "/"]), 126),
         (words(&["-o", "/nowhere/x.svg", "--", "true"]), 1),

@@ -2,7 +2,7 @@
 //! request to end ends it.
 
 use std::cell::{Cell, OnceCell, RefCell};
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ use super::sink::Sink;
 /// the same request, as Ctrl-C does to a whole pipeline, and still write its last events.
 const QUIET: Duration = Duration::from_secs(1);
 
-/// How long to go on after a request to end where the writer goes on.
+/// How long to go on after a request to end where the writer goes on. The time in which the reader of
+/// the output makes this program wait does not count: what it gets late must not be less.
 const AT_MOST: Duration = Duration::from_secs(3);
 
 /// What to do before waiting, and how waiting ended: shared between an input and the loop that reads
@@ -29,9 +30,16 @@ pub(super) struct Waiting<'a> {
     /// Of an input that is there.
     request: OnceCell<EndRequest>,
     is_cut_short: Cell<bool>,
+    /// How long the output has taken.
+    writing: Rc<Cell<Duration>>,
 }
 
 impl<'a> Waiting<'a> {
+    /// An output that notes how long it takes.
+    pub(super) fn timed<W: Write>(&self, output: W) -> Timed<W> {
+        Timed { output, writing: Rc::clone(&self.writing) }
+    }
+
     /// Flushes this sink before each wait from now on.
     pub(super) fn flush_before(&self, sink: Option<Rc<RefCell<dyn Sink + 'a>>>) {
         self.sink.replace(sink);
@@ -72,14 +80,39 @@ impl<'a> Waiting<'a> {
     }
 }
 
+/// An output that notes how long it takes.
+pub(super) struct Timed<W> {
+    output: W,
+    writing: Rc<Cell<Duration>>,
+}
+
+impl<W: Write> Timed<W> {
+    fn time<T>(&mut self, write: impl FnOnce(&mut W) -> T) -> T {
+        let started = Instant::now();
+        let written = write(&mut self.output);
+        self.writing.set(self.writing.get().saturating_add(started.elapsed()));
+        written
+    }
+}
+
+impl<W: Write> Write for Timed<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.time(|output| output.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.time(W::flush)
+    }
+}
+
 /// The input.
 pub(super) struct LiveInput<'a, R> {
     source: R,
     /// Whether it is a regular file, which is all there.
     is_file: bool,
     waiting: Rc<Waiting<'a>>,
-    /// When the request to end was noticed.
-    asked: Option<Instant>,
+    /// When the request to end was noticed, and how long the output had taken by then.
+    asked: Option<(Instant, Duration)>,
 }
 
 impl<'a, R: Read + AsFd> LiveInput<'a, R> {
@@ -93,11 +126,8 @@ impl<'a, R: Read + AsFd> LiveInput<'a, R> {
 
     /// Waits for something to read; false if there is no use in that any more.
     fn wait(&mut self) -> io::Result<bool> {
-        if self.waiting.is_asked_to_end() && self.asked.is_none() {
-            self.asked = Some(Instant::now());
-        }
-        let is_late = self.asked.is_some_and(|asked| self.is_file || asked.elapsed() > AT_MOST);
-        if is_late {
+        self.notice_request();
+        if self.is_late() {
             self.waiting.is_cut_short.set(true);
             return Ok(false);
         }
@@ -117,15 +147,31 @@ impl<'a, R: Read + AsFd> LiveInput<'a, R> {
             if came {
                 return Ok(true);
             }
-            if self.asked.is_none() && self.waiting.is_asked_to_end() {
+            if self.notice_request() {
                 quiet_since = Instant::now();
-                self.asked = Some(quiet_since);
             }
             if self.asked.is_some() && quiet_since.elapsed() >= QUIET {
                 self.waiting.is_cut_short.set(true);
                 return Ok(false);
             }
         }
+    }
+
+    /// Whether there is one, and it is new.
+    fn notice_request(&mut self) -> bool {
+        let is_new = self.asked.is_none() && self.waiting.is_asked_to_end();
+        if is_new {
+            self.asked = Some((Instant::now(), self.waiting.writing.get()));
+        }
+        is_new
+    }
+
+    /// Whether it was asked to end so long ago that it is not to read on, whatever is there.
+    fn is_late(&self) -> bool {
+        self.asked.is_some_and(|(asked, before)| {
+            let writing = self.waiting.writing.get().saturating_sub(before);
+            self.is_file || asked.elapsed().saturating_sub(writing) > AT_MOST
+        })
     }
 }
 

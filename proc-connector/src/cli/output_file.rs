@@ -3,9 +3,10 @@
 //! What is recorded says which commands every user ran, with their arguments. So a new file can be
 //! read by its owner only; a file that exists keeps its mode. In a directory that everyone may write
 //! to, such as `/tmp`, the symbolic links, files and pipes of other users are refused, unless they are
-//! those of the directory's owner or of root: the rule of `fs.protected_symlinks`, `fs.protected_regular` and
-//! `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`), which kernels leave off by
-//! default. A file there that has a second name is refused too, because that may be anybody's. All other links are followed, so that `/dev/stdout` and a link of one's own work.
+//! those of the directory's owner or of root: the rule of `fs.protected_symlinks`,
+//! `fs.protected_regular` and `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`), which
+//! kernels leave off by default. A file there that has a second name is refused too, because that may
+//! be anybody's. All other links are followed, so that `/dev/stdout` and a link of one's own work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

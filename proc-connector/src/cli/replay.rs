@@ -139,16 +139,16 @@ fn show<'a>(
     }
     let stdout = standard::output()?;
     if *json && !who && !whose.chooses() {
-        let output = Json::new(BufWriter::new(stdout));
+        let output = Json::new(BufWriter::new(waiting.timed(stdout)));
         return replay(args, choice.filter()?, reader, &shared(output), waiting);
     }
     let known = Who::recorded(whose);
     if *json {
-        let output = BufWriter::new(stdout);
+        let output = BufWriter::new(waiting.timed(stdout));
         let output = Json::with_who(output, known, choice.filter()?, (true, *who));
         replay(args, Filter::default(), reader, &shared(output), waiting)
     } else {
-        let output = BufWriter::new(AutoStream::auto(stdout));
+        let output = BufWriter::new(waiting.timed(AutoStream::auto(stdout)));
         let output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
         replay(args, Filter::default(), reader, &shared(output), waiting)
     }
