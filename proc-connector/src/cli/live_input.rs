@@ -27,7 +27,7 @@ const AT_MOST: Duration = Duration::from_secs(3);
 pub(super) struct Waiting<'a> {
     sink: RefCell<Option<Rc<RefCell<dyn Sink + 'a>>>>,
     failure: RefCell<Option<io::Error>>,
-    /// Of an input that is there.
+    /// Set once an input exists.
     request: OnceCell<EndRequest>,
     is_cut_short: Cell<bool>,
     /// How long the output has taken.
@@ -108,7 +108,7 @@ impl<W: Write> Write for Timed<W> {
 /// The input.
 pub(super) struct LiveInput<'a, R> {
     source: R,
-    /// Whether it is a regular file, which is all there.
+    /// A regular file: its end does not depend on a writer.
     is_file: bool,
     waiting: Rc<Waiting<'a>>,
     /// When the request to end was noticed, and how long the output had taken by then.
@@ -124,7 +124,7 @@ impl<'a, R: Read + AsFd> LiveInput<'a, R> {
         Ok(Self { source, is_file, waiting, asked: None })
     }
 
-    /// Waits for something to read; false if there is no use in that any more.
+    /// Waits for something to read. False ends the input.
     fn wait(&mut self) -> io::Result<bool> {
         self.notice_request();
         if self.is_late() {
@@ -157,7 +157,7 @@ impl<'a, R: Read + AsFd> LiveInput<'a, R> {
         }
     }
 
-    /// Whether there is one, and it is new.
+    /// Takes note of a request; true the first time.
     fn notice_request(&mut self) -> bool {
         let is_new = self.asked.is_none() && self.waiting.is_asked_to_end();
         if is_new {
@@ -166,7 +166,7 @@ impl<'a, R: Read + AsFd> LiveInput<'a, R> {
         is_new
     }
 
-    /// Whether it was asked to end so long ago that it is not to read on, whatever is there.
+    /// Whether the request was made so long ago that the input ends even if more can be read.
     fn is_late(&self) -> bool {
         self.asked.is_some_and(|(asked, before)| {
             let writing = self.waiting.writing.get().saturating_sub(before);

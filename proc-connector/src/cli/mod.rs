@@ -72,7 +72,7 @@ pub(crate) fn run() -> ExitCode {
         Ok(args) => args,
         Err(answer) => return print(&answer),
     };
-    // Later it would be in the middle of something, or only be seen as names that are missing.
+    // Running out of descriptors later would interrupt a command, or show as missing names.
     let enough = descriptors::make_sure_of_enough();
     let result = enough.and_then(|()| match args.command {
         Command::Watch(args) => watch::run(&args).map(|()| ExitCode::SUCCESS),
@@ -102,11 +102,11 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Prints what the command line is answered with: an error, or the help that it asks for.
+/// Prints the answer to a command line that runs no command: an error or help.
 fn print(answer: &clap::Error) -> ExitCode {
     let code = u8::try_from(answer.exit_code()).unwrap_or(1).into();
     if answer.use_stderr() {
-        // If that fails there is nowhere to report it.
+        // There is no other place to report a failure of this.
         let _ = answer.print();
         return code;
     }
@@ -151,7 +151,7 @@ enum Failure {
     Output(io::Error),
     /// The program was started without this standard stream.
     Closed(&'static str),
-    /// As many descriptors as it takes cannot be opened.
+    /// The descriptors that every command needs cannot be opened.
     Descriptors(io::Error),
     /// The handlers of signals cannot be installed.
     Signals(io::Error),
@@ -170,7 +170,7 @@ impl From<capture::Error> for Failure {
 }
 
 impl Failure {
-    /// Whether nobody reads any more what was to be written.
+    /// Whether the output's reader has gone.
     fn is_closed_pipe(&self) -> bool {
         match self {
             Self::Output(error) | Self::File { error, .. } => {

@@ -1,4 +1,4 @@
-//! Files that are written: whose they may be, and who may read them.
+//! Output files: which ones may be written, and their permissions.
 //!
 //! What is recorded says which commands every user ran, with their arguments. So a new file can be
 //! read by its owner only; a file that exists keeps its mode. In a directory that everyone may write
@@ -6,7 +6,8 @@
 //! those of the directory's owner or of root: the rule of `fs.protected_symlinks`,
 //! `fs.protected_regular` and `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`), which
 //! kernels leave off by default. A file there that has a second name is refused too, because that may
-//! be anybody's. All other links are followed, so that `/dev/stdout` and a link of one's own work.
+//! be a name for any file. All other links are followed, so that `/dev/stdout` and the user's own links
+//! work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -23,9 +24,9 @@ use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 /// Where something is to be written.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// There is nothing of that name yet.
+    /// Nothing has that name yet.
     New(NewFile),
-    /// What is there, open and with what it contains.
+    /// What has that name, open, with its contents.
     Existing(File),
 }
 
@@ -40,7 +41,7 @@ pub(super) struct NewFile {
 const MOST_LINKS: usize = 40;
 
 impl Place {
-    /// Makes the file, or empties the one that is there.
+    /// Creates the file, or empties the existing one.
     pub(super) fn open(self) -> io::Result<File> {
         match self {
             Self::New(new) => new.create(),
@@ -82,7 +83,7 @@ pub(super) fn find(path: &Path) -> io::Result<Place> {
             return Ok(Place::Existing(file));
         }
         if fstatfs(&found)?.filesystem_type() == PROC_SUPER_MAGIC {
-            // These lead to what has no name, such as a pipe, and nobody can plant one.
+            // These lead to objects without a name, such as pipes, and only the kernel makes them.
             return open_plainly(&path);
         }
         let target = readlinkat(&found, "")?;
@@ -122,7 +123,7 @@ fn refuse_planted(directory: &FileStat, found: &FileStat) -> io::Result<()> {
     let owner = found.st_uid;
     let is_trusted = [0, geteuid().as_raw(), directory.st_uid].contains(&owner);
     let what = match kind(found) {
-        // Its owner may be another one than who has given it this name.
+        // Another user may have added this name to it.
         SFlag::S_IFREG if found.st_nlink > 1 => "a file that has other names too".to_owned(),
         _ if is_trusted => return Ok(()),
         SFlag::S_IFLNK => format!("a symbolic link of another user (uid {owner})"),

@@ -1,4 +1,4 @@
-//! Privileges that only opening a connector takes.
+//! Privileges that only opening a connector requires.
 
 use std::io;
 
@@ -7,12 +7,13 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use super::standard::complain;
 
-/// Gives up all capabilities but those to read what `/proc` has of others, for good. To be called once
-/// all is open, by what never changes its filter, which would load a program again; and before there
-/// are other threads, which keep theirs.
+/// Gives up all capabilities except those for reading other processes' `/proc`, for good.
+///
+/// Call it once everything is open. It must come before any other thread starts, which would keep its
+/// capabilities, and a filter cannot be changed afterwards, because that loads a program.
 pub(super) fn give_up() {
     if let Err(error) = keep(needed()) {
-        complain(format_args!("cannot give up capabilities, and goes on with them: {error}"));
+        complain(format_args!("cannot give up capabilities, continuing with them: {error}"));
     }
 }
 

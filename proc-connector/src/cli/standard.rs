@@ -9,8 +9,8 @@ use proc_connector::program::was_closed;
 
 use super::Failure;
 
-/// Standard output. Where the program was started without one there is `/dev/null` in its place, and
-/// nobody would notice that everything is lost.
+/// Standard output. A program started without one has `/dev/null` in its place, where everything would
+/// be lost without notice.
 pub(super) fn output() -> Result<StdoutLock<'static>, Failure> {
     if was_closed(1) { Err(Failure::Closed("output")) } else { Ok(io::stdout().lock()) }
 }
@@ -35,8 +35,8 @@ impl AsFd for Input {
     }
 }
 
-/// Writes a line to standard error, in one piece where others write there too. If that fails there is
-/// nowhere to report it, and it is no reason to fail.
+/// Writes a line to standard error, in one piece because other programs may write there too. There is no
+/// other place to report a failure, which does not change the exit status.
 pub(super) fn report(line: impl fmt::Display) {
     let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
 }

@@ -69,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Says why what was asked for will not be there.
 fn tell_of_no_context(context: bool, events: &ProcConnector) {
     if let (true, Some(reason)) = (context, events.stats().no_ring) {
-        complain(format_args!("no event has a `task`, which takes the ring: {reason}"));
+        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
     }
 }
 

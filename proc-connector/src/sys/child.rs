@@ -42,7 +42,7 @@ impl TracedChild {
     pub fn start(command: &mut Command, ended: Shutdown) -> io::Result<Self> {
         let pid = Arc::new(AtomicI32::new(0));
         let before = Inherited::look();
-        // Until the command is known here, and in it until it is as it should be, signals wait.
+        // Signals wait until the process id is stored, and in the child until its state is restored.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
         let started = follow(before, &pid, ended).and_then(|()| {
             let restore = move || before.restore(mask);
@@ -53,7 +53,7 @@ impl TracedChild {
         if let Ok(child) = &started {
             pid.store(pid_t::try_from(child.id()).unwrap_or(0), Relaxed);
         }
-        // Its end is known by this one.
+        // This signal reports the command's end.
         let mut own = mask;
         own.remove(Signal::SIGCHLD);
         own.thread_set_mask()?;
@@ -79,7 +79,7 @@ impl TracedChild {
     }
 }
 
-/// What the command is to have of what this process has changed.
+/// The state that the command inherits, and that this process has changed.
 #[derive(Clone, Copy)]
 struct Inherited {
     /// Of [`CHANGED`], which were ignored.
@@ -88,7 +88,7 @@ struct Inherited {
     closed: [bool; 3],
 }
 
-/// The signals whose action this process changes, or its runtime or the standard library does.
+/// The signals whose action is changed by this process, its runtime or the standard library.
 const CHANGED: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE];
 
 impl Inherited {
@@ -146,7 +146,7 @@ fn follow(before: Inherited, pid: &Arc<AtomicI32>, ended: Shutdown) -> io::Resul
             if end != 0 && Duration::from_nanos(monotonic_ns().saturating_sub(end)) > PATIENCE {
                 let _ = emulate_default_handler(signal);
             } else if pid != 0 && signal != SIGINT {
-                // SAFETY: takes numbers only. If it fails, the command is another user's by now.
+                // SAFETY: takes numbers only. It fails if the command has become another user's.
                 unsafe { libc::kill(pid, signal) };
             }
         };

@@ -12,8 +12,8 @@ use signal_hook::low_level::emulate_default_handler;
 use super::{EventFd, monotonic, signals};
 use crate::shutdown::Shutdown;
 
-/// After this time a second request ends the process at once: the orderly end writes out what is
-/// queued, which takes as long as its reader wants. Some programs send one request as two signals.
+/// After this time a second request ends the process immediately: an orderly end writes out what is
+/// queued, and may wait for the reader of that. Some programs send one request as two signals.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Has Ctrl-C, SIGTERM and SIGHUP end the receives of a connector, except those that this process was

@@ -55,7 +55,7 @@ impl Target {
 pub(crate) struct Files {
     lines: Vec<Lines>,
     pictures: Vec<(Target, Place)>,
-    /// The first that went wrong with one of events. The others go on.
+    /// The first failure of a file of events. The other files go on.
     failure: Option<Failure>,
 }
 
@@ -64,9 +64,9 @@ pub(crate) struct Files {
 struct Lines {
     path: PathBuf,
     output: Json<'static, BufWriter<File>>,
-    /// A file that was there, to be emptied.
+    /// An existing file, to be emptied.
     old: Option<File>,
-    /// One that was not, to be removed if nothing begins.
+    /// A file created here, to be removed unless [`Files::begin`] is reached.
     new: Option<NewFile>,
 }
 
@@ -99,7 +99,7 @@ impl Files {
         Ok(())
     }
 
-    /// Empties those that are of events, as there is something to write now.
+    /// Empties the files of events. From now on they are kept, whatever happens.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         for Lines { path, old, new, .. } in &mut self.lines {
             if let Some(old) = old.take() {
@@ -110,8 +110,8 @@ impl Files {
         Ok(())
     }
 
-    /// Writes an event to those that are of events. One that fails takes no more, which
-    /// [`failure`](Self::failure) and [`finish`](Self::finish) tell of.
+    /// Writes an event to the files of events. A file that fails is left out from then on, and
+    /// [`failure`](Self::failure) or [`finish`](Self::finish) reports it.
     pub(crate) fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> bool {
         self.write(|output| output.take(received, time).map(drop));
         matches!(received, Received::Event(_))
@@ -136,12 +136,12 @@ impl Files {
         });
     }
 
-    /// An error where [`failure`](Self::failure) has one to tell.
+    /// An error if [`failure`](Self::failure) has one to report.
     pub(crate) fn has_failed(&self) -> io::Result<()> {
         if self.failure.is_none() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
     }
 
-    /// What went wrong, if it did and was not asked for before.
+    /// The first failure, once.
     pub(crate) fn failure(&mut self) -> Option<Failure> {
         self.failure.take()
     }
@@ -170,7 +170,7 @@ impl Drop for Lines {
     }
 }
 
-/// Draws over what is there, and only once that is sure to be a whole picture.
+/// Replaces the contents of a file by a complete drawing.
 fn redraw(format: Format, forest: &Forest, title: &str, mut file: File) -> io::Result<()> {
     let mut picture = Vec::new();
     draw(format, forest, title, &mut picture)?;
