@@ -24,7 +24,10 @@ pub(super) fn run_if_wanted() -> Option<ExitCode> {
     Some(match write(&folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("proc-connector: cannot write to {}: {error}", folder.display());
+            super::standard::complain(format_args!(
+                "cannot write to {}: {error}",
+                folder.display()
+            ));
             ExitCode::FAILURE
         }
     })

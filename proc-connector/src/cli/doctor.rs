@@ -2,10 +2,11 @@
 
 use std::io::{self, Write};
 
+use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use proc_connector::{Verdict, diagnose};
 
-use super::Failure;
+use super::{Failure, standard};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -17,7 +18,7 @@ pub(crate) struct Args {
 /// Prints the findings, and says whether listening works.
 pub(super) fn run(args: &Args) -> Result<bool, Failure> {
     let diagnosis = diagnose();
-    let mut output = anstream::stdout().lock();
+    let mut output = AutoStream::auto(standard::output()?);
     if args.json {
         serde_json::to_writer(&mut output, &diagnosis).map_err(io::Error::from)?;
         writeln!(output)?;
@@ -31,6 +32,7 @@ pub(super) fn run(args: &Args) -> Result<bool, Failure> {
             }
         }
     }
+    output.flush()?;
     Ok(diagnosis.verdict() < Verdict::Fails)
 }
 

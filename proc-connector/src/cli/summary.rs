@@ -1,7 +1,6 @@
 //! How much it was, in a line at the end.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
 
 /// What a run brought.
@@ -15,8 +14,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Tells it on standard error.
     pub(super) fn tell(&self) {
-        // The terminal may be gone by now, which is no reason to fail.
-        let _ = writeln!(io::stderr(), "{self}");
+        super::standard::report(self);
     }
 }
 

@@ -1,6 +1,8 @@
 //! `watch`: events as they happen.
 
-use std::io::{self, BufWriter, Write};
+use std::io::BufWriter;
+
+use anstream::AutoStream;
 
 use proc_connector::{Error, Filter, ProcConnector};
 
@@ -10,6 +12,7 @@ use super::format::Format;
 use super::human::Human;
 use super::json::Json;
 use super::listen::Listening;
+use super::standard::{complain, output};
 use super::who::{Who, Whose};
 
 #[derive(Debug, clap::Args)]
@@ -35,11 +38,12 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, whose, listening } = args;
     let Format { json, who, .. } = format;
+    let stdout = output()?;
     let summary = if *json && !who && !whose.chooses() {
         let filter = choice.filter()?;
         let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
-        let mut output = Json::new(BufWriter::new(io::stdout().lock()));
+        let mut output = Json::new(BufWriter::new(stdout));
         listening.run(&mut events, choice, &mut output)
     } else {
         let uids = whose.uids();
@@ -48,12 +52,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         tell_of_no_context(*context, &events);
         let known = Who::live(whose, uids)?;
         if *json {
-            let output = BufWriter::new(io::stdout().lock());
+            let output = BufWriter::new(stdout);
             let with = (*context, *who);
             let mut output = Json::with_who(output, known, choice.filter()?, with);
             listening.run(&mut events, choice, &mut output)
         } else {
-            let output = BufWriter::new(anstream::stdout().lock());
+            let output = BufWriter::new(AutoStream::auto(stdout));
             let filter = choice.filter_for_the_eye()?;
             let mut output = Human::new(output, known, filter, format.width());
             listening.run(&mut events, choice, &mut output)
@@ -66,11 +70,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Says why what was asked for will not be there.
 fn tell_of_no_context(context: bool, events: &ProcConnector) {
     if let (true, Some(reason)) = (context, events.stats().no_ring) {
-        // The terminal may be gone by now, which is no reason to fail.
-        let _ = writeln!(
-            io::stderr(),
-            "proc-connector: no event has a `task`, which takes the ring: {reason}",
-        );
+        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
     }
 }
 

@@ -18,7 +18,7 @@ use super::listen::{Listening, until_now};
 use super::machine;
 use super::summary::Summary;
 use super::users::Users;
-use super::{Failure, parse_duration};
+use super::{Failure, parse_duration, privileges, standard};
 
 /// How many processes that ended are remembered, for events that come late: nothing asks for them.
 const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
@@ -68,7 +68,8 @@ fn show(
     events: &mut ProcConnector,
     mut table: ProcessTable,
 ) -> Result<Summary, Failure> {
-    let (mut output, mut users) = (Output::new(args), Users::default());
+    let (mut output, mut users) = (Output::new(args)?, Users::default());
+    privileges::give_up();
     let started = Instant::now();
     let deadline = args.listening.deadline(started);
     let (mut since, mut next) = (started, started.checked_add(args.interval));
@@ -141,16 +142,17 @@ enum Output {
 }
 
 impl Output {
-    fn new(args: &Args) -> Self {
+    fn new(args: &Args) -> Result<Self, Failure> {
+        drop(standard::output()?);
         // Such a terminal cannot go back to what it has written.
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if args.json {
+        Ok(if args.json {
             Self::Json(io::stdout())
         } else if io::stdout().is_terminal() && !is_dumb {
             Self::Live(Screen::new())
         } else {
             Self::Plain(anstream::stdout())
-        }
+        })
     }
 
     fn show(&mut self, report: &Report) -> io::Result<()> {
