@@ -14,6 +14,7 @@ use signal_hook::low_level::emulate_default_handler;
 use super::Failure;
 use super::choice::Choice;
 use super::parse_duration;
+use super::shown::complain;
 use super::sink::Sink;
 use super::summary::Summary;
 
@@ -67,7 +68,7 @@ impl Listening {
         end_on_signals(events.shutdown_handle())?;
         // A service manager, if there is one, has no other way to know.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-            eprintln!("proc-connector: cannot tell the service manager: {error}");
+            complain(format_args!("cannot tell the service manager: {error}"));
         }
         Ok(events)
     }
@@ -195,7 +196,7 @@ fn end_on_signals(shutdown: Shutdown) -> io::Result<()> {
                 Some(_) => Ok(()),
             };
             if let Err(error) = ended {
-                eprintln!("proc-connector: cannot stop: {error}");
+                complain(format_args!("cannot stop: {error}"));
             }
             asked.get_or_insert_with(Instant::now);
         }

@@ -13,6 +13,7 @@ mod names;
 mod picture;
 mod record;
 mod replay;
+mod shown;
 mod sink;
 mod stats;
 mod summary;
@@ -21,6 +22,7 @@ mod users;
 mod watch;
 mod who;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,8 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use proc_connector::capture;
+
+use self::shown::{complain, shown};
 
 /// Process events of this machine, from the kernel, as they happen.
 #[derive(Debug, Parser)]
@@ -41,14 +45,18 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show events as they happen, until Ctrl-C.
+    #[command(after_long_help = shown::RULE)]
     Watch(watch::Args),
     /// Write events to a capture file as they happen, until Ctrl-C.
     Record(record::Args),
     /// Show the events of a capture file, recorded here or elsewhere.
+    #[command(after_long_help = shown::RULE)]
     Replay(replay::Args),
     /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
+    #[command(after_long_help = shown::RULE)]
     Trace(trace::Args),
     /// Show how much of what happens, and who does it, until Ctrl-C.
+    #[command(after_long_help = shown::RULE)]
     Stats(stats::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
     Doctor(doctor::Args),
@@ -60,7 +68,11 @@ pub(crate) fn run() -> ExitCode {
     if let Some(done) = dist::run_if_wanted() {
         return done;
     }
-    let result = match Args::parse().command {
+    let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
+        Ok(args) => args,
+        Err(error) => error.exit(),
+    };
+    let result = match args.command {
         Command::Watch(args) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Record(args) => record::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(&args).map(|()| ExitCode::SUCCESS),
@@ -76,7 +88,7 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            eprintln!("proc-connector: {failure}");
+            complain(format_args!("{failure}"));
             match failure {
                 Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
                 // As shells have it.
@@ -88,6 +100,17 @@ pub(crate) fn run() -> ExitCode {
             }
         }
     }
+}
+
+/// Reads the command line. Errors repeat what is wrong in it, and so are made of it as it is shown.
+fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let error = match Args::try_parse_from(words) {
+        Ok(args) => return Ok(args),
+        Err(error) => error,
+    };
+    let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
+    // What is not UTF-8 can become right that way, and is repeated in no error.
+    Err(Args::try_parse_from(shown).err().unwrap_or(error))
 }
 
 /// Why a command ended early.
@@ -159,8 +182,8 @@ impl fmt::Display for Failure {
                 f,
                 "{error}\nTo see a recording of such events: proc-connector replay --demo"
             ),
-            Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
-            Self::File { path, error } => write!(f, "{}: {error}", path.display()),
+            Self::Capture { file: path, error } => write!(f, "{}: {error}", shown_path(path)),
+            Self::File { path, error } => write!(f, "{}: {error}", shown_path(path)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
             Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
             Self::BinaryToTerminal => f.write_str(
@@ -170,6 +193,10 @@ impl fmt::Display for Failure {
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }
+}
+
+fn shown_path(path: &Path) -> String {
+    shown(path.as_os_str().as_encoded_bytes())
 }
 
 /// Reads a time such as `10s`, `500ms`, `1m 30s`; a bare number counts seconds.

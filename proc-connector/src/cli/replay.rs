@@ -1,7 +1,7 @@
 //! `replay`: what was recorded, as if it happened now.
 
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read, Write};
+use std::io::{self, BufWriter, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
@@ -14,9 +14,9 @@ use super::choice::Choice;
 use super::format::Format;
 use super::human::Human;
 use super::json::Json;
-use super::names::printable;
 use super::picture::{Drawing, Target};
 use super::record::is_standard;
+use super::shown::{note, shown, stdout};
 use super::sink::Sink;
 use super::summary::Summary;
 use super::trace::target;
@@ -67,7 +67,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(path) => {
             let unreadable = |error| Failure::File { path: path.clone(), error };
             let file = File::open(path).map_err(unreadable)?;
-            let title = printable(path.as_os_str().as_encoded_bytes());
+            let title = shown(path.as_os_str().as_encoded_bytes());
             let replayed = match progress(&file) {
                 Some(bar) => {
                     let replayed = show(args, &title, bar.wrap_read(file));
@@ -104,7 +104,7 @@ fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure>
         let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
         replay(args, Filter::default(), reader, &mut output)
     } else {
-        let output = BufWriter::new(anstream::stdout().lock());
+        let output = stdout();
         let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
         replay(args, Filter::default(), reader, &mut output)
     }
@@ -156,12 +156,11 @@ impl Replayed {
             return Err(error.into());
         }
         if self.summary.events == 0 && self.skipped > 0 {
-            let _ = writeln!(
-                io::stderr(),
+            note(format_args!(
                 "{} packets of other protocols left out: interfaces of the kind nlmon, where \
                  other programs capture, see no process events",
                 self.skipped,
-            );
+            ));
         }
         Ok(())
     }

@@ -1,8 +1,9 @@
 //! How much it was, in a line at the end.
 
 use std::fmt;
-use std::io::{self, Write};
 use std::time::Duration;
+
+use super::shown::note;
 
 /// What a run brought.
 #[derive(Clone, Copy, Debug, Default)]
@@ -15,8 +16,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Tells it on standard error.
     pub(super) fn tell(&self) {
-        // The terminal may be gone by now, which is no reason to fail.
-        let _ = writeln!(io::stderr(), "{self}");
+        note(format_args!("{self}"));
     }
 }
 

@@ -3,7 +3,7 @@
 mod command;
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 use std::process::{self, ExitCode};
 use std::thread;
@@ -16,8 +16,8 @@ use self::command::Running;
 use super::Failure;
 use super::columns::short_time;
 use super::listen::{Transport, monotonic_ns};
-use super::names::printable;
-use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, word, write_tree};
+use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, write_tree};
+use super::shown::{shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -188,12 +188,12 @@ fn title(command: &[OsString]) -> String {
 /// The name of the command's file.
 fn name(command: &[OsString]) -> Option<String> {
     let file = Path::new(command.first()?).file_name()?;
-    Some(printable(file.as_encoded_bytes()))
+    Some(shown(file.as_encoded_bytes()))
 }
 
 /// The tree and its sum on standard error: standard output is the command's.
 fn tell(args: &Args, forest: &Forest) {
-    let mut output = anstream::stderr().lock();
+    let mut output = stderr();
     let totals = forest.totals();
     let mut tell = || -> io::Result<()> {
         if !args.quiet {
@@ -202,14 +202,12 @@ fn tell(args: &Args, forest: &Forest) {
             let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
             write_tree(forest, look, &mut output)?;
             let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
-            writeln!(output, "{totals}, {length}")?;
+            output.line(format_args!("{totals}, {length}"))?;
         }
         if !forest.losses.is_empty() {
-            writeln!(
-                output,
-                "proc-connector: events were lost, so processes and ends may be missing here; a \
-                 larger --buffer holds more",
-            )?;
+            let lost = "proc-connector: events were lost, so processes and ends may be missing \
+                        here; a larger --buffer holds more";
+            output.line(format_args!("{lost}"))?;
         }
         Ok(())
     };

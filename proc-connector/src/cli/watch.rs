@@ -1,6 +1,6 @@
 //! `watch`: events as they happen.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter};
 
 use proc_connector::{Error, Filter, ProcConnector};
 
@@ -10,6 +10,7 @@ use super::format::Format;
 use super::human::Human;
 use super::json::Json;
 use super::listen::Listening;
+use super::shown::{complain, stdout};
 use super::who::{Who, Whose};
 
 #[derive(Debug, clap::Args)]
@@ -52,7 +53,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let mut output = Json::with_who(output, known, choice.filter()?, with);
             listening.run(&mut events, choice, &mut output)
         } else {
-            let output = BufWriter::new(anstream::stdout().lock());
+            let output = stdout();
             let filter = choice.filter_for_the_eye()?;
             let mut output = Human::new(output, known, filter, format.width());
             listening.run(&mut events, choice, &mut output)
@@ -65,11 +66,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Says why what was asked for will not be there.
 fn tell_of_no_context(context: bool, events: &ProcConnector) {
     if let (true, Some(reason)) = (context, events.stats().no_ring) {
-        // The terminal may be gone by now, which is no reason to fail.
-        let _ = writeln!(
-            io::stderr(),
-            "proc-connector: no event has a `task`, which takes the ring: {reason}",
-        );
+        complain(format_args!("no event has a `task`, which takes the ring: {reason}"));
     }
 }
 

@@ -4,7 +4,9 @@
 #![allow(dead_code, reason = "every test binary includes this folder and uses a part of it")]
 
 pub(crate) mod actor;
+pub(crate) mod hostile;
 pub(crate) mod load;
+pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod scratch;
 pub(crate) mod tape;
@@ -142,6 +144,7 @@ pub(crate) fn need(capability: u32, name: &str) {
 pub(crate) const CAP_SETGID: u32 = 6;
 pub(crate) const CAP_SETUID: u32 = 7;
 pub(crate) const CAP_NET_ADMIN: u32 = 12;
+pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 
 /// When to give up waiting for what is sure to come: far beyond what the slowest machine needs.
 #[derive(Clone, Copy, Debug)]

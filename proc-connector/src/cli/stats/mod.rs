@@ -5,7 +5,7 @@ mod report;
 mod screen;
 mod tally;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::process::ProcessTable;
@@ -15,6 +15,7 @@ use self::report::Report;
 use self::screen::Screen;
 use self::tally::Tally;
 use super::listen::{Listening, until_now};
+use super::shown::{json, stdout};
 use super::summary::Summary;
 use super::users::Users;
 use super::{Failure, parse_duration};
@@ -135,7 +136,7 @@ fn take_rest(
 /// Where reports go.
 enum Output {
     Json(io::Stdout),
-    Plain(anstream::Stdout),
+    Plain,
     Live(Screen),
 }
 
@@ -148,23 +149,23 @@ impl Output {
         } else if io::stdout().is_terminal() && !is_dumb {
             Self::Live(Screen::new())
         } else {
-            Self::Plain(anstream::stdout())
+            Self::Plain
         }
     }
 
     fn show(&mut self, report: &Report) -> io::Result<()> {
         match self {
             Self::Json(output) => {
-                let mut line = serde_json::to_vec(report)?;
-                line.push(b'\n');
-                output.write_all(&line)?;
+                let mut output = output.lock();
+                json::line(&mut BufWriter::new(&mut output), report)?;
                 output.flush()
             }
-            Self::Plain(output) => {
+            Self::Plain => {
+                let mut output = stdout();
                 for line in block::lines(report, block::PLAIN_WIDTH, usize::MAX) {
-                    writeln!(output, "{line}")?;
+                    output.line(format_args!("{line}"))?;
                 }
-                writeln!(output)?;
+                output.line(format_args!(""))?;
                 output.flush()
             }
             Self::Live(screen) => screen.draw(report),

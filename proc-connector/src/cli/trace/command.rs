@@ -17,7 +17,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::super::Failure;
-use super::super::names::printable;
+use super::super::shown::shown;
 
 /// A command that runs.
 pub(super) struct Running {
@@ -38,7 +38,7 @@ impl Running {
             [name, arguments @ ..] => Command::new(name).args(arguments).spawn(),
         };
         let child = child.map_err(|error| {
-            let name = words.first().map(|name| printable(name.as_encoded_bytes()));
+            let name = words.first().map(|name| shown(name.as_encoded_bytes()));
             Failure::Command { name: name.unwrap_or_default(), error }
         })?;
         let tgid = child.id();

@@ -1,0 +1,47 @@
+//! JSON that can be looked at: what does not show as itself is escaped in its strings, which says
+//! the same to every reader.
+
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::Serializer;
+use serde_json::ser::Formatter;
+
+use super::is_seen;
+
+/// Writes a value as JSON without any line break.
+pub(crate) fn write(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(output, Seen)).map_err(io::Error::from)
+}
+
+/// The same as a line of its own.
+pub(crate) fn line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
+    write(output, value)?;
+    output.write_all(b"\n")
+}
+
+/// The compact form, with escapes besides those that JSON asks for.
+struct Seen;
+
+impl Formatter for Seen {
+    fn write_string_fragment<W>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()>
+    where
+        W: ?Sized + Write,
+    {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(|letter| !is_seen(letter)) {
+            let (seen, behind) = rest.split_at(at);
+            writer.write_all(seen.as_bytes())?;
+            let mut letters = behind.chars();
+            for unit in letters.next().iter().flat_map(|letter| {
+                let mut units = [0; 2];
+                let len = letter.encode_utf16(&mut units).len();
+                units.into_iter().take(len)
+            }) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+            rest = letters.as_str();
+        }
+        writer.write_all(rest.as_bytes())
+    }
+}
