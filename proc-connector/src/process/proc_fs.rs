@@ -11,9 +11,12 @@ use proc_connector_core::ExitStatus;
 use super::facts::{Arguments, Facts, Ids, Image, Source, Wants};
 use crate::sys::{ProcDir, boottime, monotonic, process_ids};
 
-/// More than `stat`, `status` and the path of a cgroup or program have. Of arguments no more than
-/// this is kept.
-const ENOUGH: usize = 4096;
+/// More than `stat`, `status` and the path of a cgroup or program have. One byte more than the bytes
+/// of arguments that are kept shows that there are more.
+const ENOUGH: usize = ARGUMENTS + 1;
+
+/// Bytes of arguments that are kept.
+const ARGUMENTS: usize = 4096;
 
 /// Where systems mount the cgroups, and those of version 2 if they have no others.
 const CGROUPS: &str = "/sys/fs/cgroup";
@@ -101,8 +104,15 @@ fn image(folder: &ProcDir, buffer: &mut [u8; ENOUGH]) -> Option<Image> {
     let exe = folder.read_link(c"exe", buffer).ok();
     let exe = exe.map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path)));
     let args = folder.read(c"cmdline", buffer).ok().filter(|args| !args.is_empty());
-    let args = args.map(|args| Arguments { bytes: args.into(), is_cut: args.len() == ENOUGH });
+    let args = args.map(arguments);
     (exe.is_some() || args.is_some()).then_some(Image { args, exe })
+}
+
+/// The arguments that `/proc/PID/cmdline` begins with. The kernel ends each with a zero, so that
+/// without one at the end there was more to read (`get_mm_cmdline` in `fs/proc/base.c`).
+fn arguments(cmdline: &[u8]) -> Arguments {
+    let bytes = &cmdline[..cmdline.len().min(ARGUMENTS)];
+    Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
 }
 
 /// The fields of `/proc/PID/stat` that are of use.
@@ -208,6 +218,18 @@ mod tests {
         ] {
             assert_eq!(cgroup(lines.as_bytes()), path.map(Path::new), "{lines}");
         }
+    }
+
+    #[test]
+    fn arguments_are_cut_where_there_are_more() {
+        for (len, is_cut) in [(1, false), (4095, false), (4096, false), (4097, true)] {
+            let mut cmdline = vec![b'a'; len];
+            cmdline[len - 1] = 0;
+            let kept = arguments(&cmdline);
+            assert_eq!((kept.bytes.len(), kept.is_cut), (len.min(4096), is_cut), "{len}");
+        }
+        // A process that went away while it was read.
+        assert!(arguments(b"sh\0-").is_cut);
     }
 
     #[test]
