@@ -7,10 +7,10 @@ use std::ffi::{CStr, CString, OsStr};
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::process::CommandExt;
-use std::process::{Command, ExitCode};
+use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc;
 
-use common::actor::{command, playing};
+use common::actor::{command, pause, playing};
 use common::hostile::{HOSTILE, assert_seen};
 use common::program::{Showing, over, piped, program, text, watch};
 use common::scratch::Scratch;
@@ -21,7 +21,7 @@ use nix::unistd::execv;
 use proc_connector::Transport;
 
 fn main() -> ExitCode {
-    let acts = named![ends, executes_nameless, forks_under_a_name, become_watcher];
+    let acts = named![ends, pauses, executes_nameless, forks_under_a_name, become_watcher];
     let live = named![
         a_hostile_user_is_shown,
         arguments_of_a_watched_process_are_shown,
@@ -39,13 +39,18 @@ fn own_exe() -> CString {
     CString::new(own.as_os_str().as_bytes()).expect("a path")
 }
 
-/// Runs the same program again without any argument, not even its name.
+fn pauses() {
+    pause();
+}
+
+/// Goes on as the same program without any argument, not even its name.
 fn executes_nameless() {
     if std::env::args_os().next().is_some_and(|name| !name.is_empty()) {
         let none: [&CStr; 0] = [];
         let Err(error) = execv(&own_exe(), &none);
         panic!("{error}");
     }
+    pause();
 }
 
 /// Takes its argument for a name, and has children until it is read no more.
@@ -153,33 +158,28 @@ fn a_tree_shows_arguments_as_a_shell_takes_them() {
 }
 
 fn a_program_without_arguments_has_its_name() {
-    if transport() == Transport::Socket {
-        return;
-    }
     let own = own_exe().into_string().expect("text");
     let file = own.rsplit('/').next().expect("a name");
     let name = &file[..file.len().min(15)];
     let mut watch = Showing::start(program(&watch(&["--events", "exec"])));
-    for (act, first, shown) in [
-        ("ends", "", name.to_owned()),
-        ("ends", "  ", name.to_owned()),
-        ("executes_nameless", "an actor", name.to_owned()),
+    for (act, words, shown) in [
+        ("pauses", &[""][..], name.to_owned()),
+        ("pauses", &["  "], name.to_owned()),
+        ("pauses", &["", "", " "], name.to_owned()),
+        ("pauses", &["", "a word"], format!("{name} a word")),
+        ("executes_nameless", &["an actor"], name.to_owned()),
     ] {
-        let mut child = command(act).arg0(first).spawn().expect("a child");
-        child.wait().expect("its end");
+        let mut actor = command(act);
+        actor.arg0(words[0]).args(&words[1..]).stdin(Stdio::piped());
+        let mut child = actor.spawn().expect("a child");
         let pid = format!(" {} ", child.id());
-        let mut line = watch.line(|line| line.contains(&pid));
-        if act == "executes_nameless" {
-            line = watch.line(|line| line.contains(&pid));
-        }
-        assert!(line.ends_with(&format!("  {shown}")), "{shown} in {line:?}");
+        let execs = if act == "executes_nameless" { 2 } else { 1 };
+        let lines: Vec<String> =
+            (0..execs).map(|_| watch.line(|line| line.contains(&pid))).collect();
+        drop(child.stdin.take());
+        child.wait().expect("its end");
+        assert!(lines[execs - 1].ends_with(&format!("  {shown}")), "{shown} in {lines:?}");
     }
-    let mut child = command("ends").arg0("").arg("a word").spawn().expect("a child");
-    child.wait().expect("its end");
-    let pid = format!(" {} ", child.id());
-    let line = watch.line(|line| line.contains(&pid));
-    assert!(line.ends_with(&format!("  {name} a word")), "{line:?}");
-
     let mut trace = playing("executes_nameless", program(&["trace", "--full", over(), "--"]));
     let output = trace.arg(&own).output().expect("the program runs");
     let tree = text(&output.stderr);

@@ -9,7 +9,7 @@ use proc_connector::process::Process;
 use proc_connector::{Event, Filter, Lost, Payload, Received};
 
 use super::columns::{fitted, padded, short_time};
-use super::shown::{Lines, shown};
+use super::shown::{Screened, shown};
 use super::sink::Sink;
 use super::who::{Subject, Who};
 
@@ -23,7 +23,7 @@ pub(super) struct Human<'a, W> {
 
 #[derive(Debug)]
 struct Columns<W> {
-    output: Lines<W>,
+    output: Screened<W>,
     zone: TimeZone,
     /// Columns of the terminal, if it is one and lines are to fit.
     width: Option<usize>,
@@ -32,7 +32,7 @@ struct Columns<W> {
 impl<'a, W: Write> Human<'a, W> {
     /// Shows what passes the filter and is of a process of interest, in lines that fit `width`.
     pub(super) fn new(
-        output: Lines<W>,
+        output: Screened<W>,
         who: Who<'a>,
         filter: Filter,
         width: Option<usize>,

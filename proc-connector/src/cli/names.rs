@@ -29,11 +29,11 @@ fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<S
     let args = process.args()?;
     let mut words: Vec<&[u8]> = args.iter().collect();
     let has_more = args.is_cut();
-    if words.iter().all(|word| is_blank(word)) && !has_more {
+    if words.iter().all(|word| shows_nothing(word)) && !has_more {
         return None;
     }
     if let (Some(first), Some(name)) = (words.first_mut(), program_name(process)) {
-        if is_blank(first) {
+        if shows_nothing(first) {
             *first = name;
         }
     }
@@ -49,11 +49,11 @@ fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<S
 /// The name of a process: its own, or else of its program's file.
 pub(super) fn program_name(process: &Process) -> Option<&[u8]> {
     let file = || Some(process.exe()?.file_name()?.as_encoded_bytes());
-    process.comm().filter(|name| !is_blank(name)).or_else(file)
+    process.comm().filter(|name| !shows_nothing(name)).or_else(file)
 }
 
 /// Whether there is nothing to see.
-fn is_blank(word: &[u8]) -> bool {
+fn shows_nothing(word: &[u8]) -> bool {
     word.iter().all(|&byte| byte == b' ')
 }
 

@@ -61,15 +61,18 @@ pub(super) fn word(argument: &[u8]) -> String {
 /// An output for people, to which nothing but lines can be written. What others chose and got into a
 /// line as it was is escaped, so that an output that forgets [`shown`] is no danger; styles stay.
 #[derive(Debug)]
-pub(super) struct Lines<W>(W);
+pub(super) struct Screened<W>(W);
 
-impl<W: Write> Lines<W> {
+impl<W: Write> Screened<W> {
     pub(super) fn new(output: W) -> Self {
         Self(output)
     }
 
     pub(super) fn line(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
-        let mut line = screened(&text.to_string());
+        let mut line = text.to_string();
+        if !line.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            line = screened(&line);
+        }
         line.push('\n');
         self.0.write_all(line.as_bytes())
     }
@@ -81,14 +84,14 @@ impl<W: Write> Lines<W> {
 
 /// Standard output for people.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-pub(super) fn stdout() -> Lines<impl Write + fmt::Debug> {
-    Lines::new(BufWriter::new(anstream::stdout().lock()))
+pub(super) fn stdout() -> Screened<impl Write + fmt::Debug> {
+    Screened::new(BufWriter::new(anstream::stdout().lock()))
 }
 
 /// Standard error for people, not buffered.
 #[expect(clippy::disallowed_methods, reason = "this is the one place")]
-pub(super) fn stderr() -> Lines<impl Write + fmt::Debug> {
-    Lines::new(anstream::stderr().lock())
+pub(super) fn stderr() -> Screened<impl Write + fmt::Debug> {
+    Screened::new(anstream::stderr().lock())
 }
 
 /// Writes a message of this program to standard error, under its name.
@@ -139,7 +142,8 @@ fn escape(letter: char, shown: &mut String) {
 
 /// Whether a character shows as itself: it can be seen, and leaves the text around it as it is.
 pub(super) fn is_seen(letter: char) -> bool {
-    matches!(letter, ' '..='~') || !(letter.is_ascii() || is_blank(letter) || !is_printable(letter))
+    matches!(letter, ' '..='~')
+        || !(letter.is_ascii() || is_ignorable(letter) || !is_printable(letter))
 }
 
 /// Whether a character is a letter, a digit, a mark, punctuation or a symbol, by the tables of the
@@ -156,7 +160,7 @@ fn is_printable(letter: char) -> bool {
 /// Whether a character is none of these and still shows nothing: those of Unicode's property
 /// `Default_Ignorable_Code_Point` that are letters or marks (`DerivedCoreProperties.txt`), and what
 /// is blank by its name.
-fn is_blank(letter: char) -> bool {
+fn is_ignorable(letter: char) -> bool {
     matches!(
         letter,
         // The combining grapheme joiner, and fillers of Hangul syllables.

@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use crate::cli::columns::{fitted, short_time};
-use crate::cli::shown::Lines;
+use crate::cli::shown::Screened;
 
 use super::fold::{Group, fold};
 use super::forest::{Forest, Life};
@@ -31,7 +31,7 @@ struct Row {
     pid: String,
     time: String,
     end: String,
-    /// Lines that lead to it.
+    /// Screened that lead to it.
     branch: String,
     command: String,
     /// What is to be read after the command.
@@ -39,7 +39,11 @@ struct Row {
 }
 
 /// Writes the tree with a line of column names above it.
-pub(crate) fn write(forest: &Forest, look: Look, output: &mut Lines<impl Write>) -> io::Result<()> {
+pub(crate) fn write(
+    forest: &Forest,
+    look: Look,
+    output: &mut Screened<impl Write>,
+) -> io::Result<()> {
     let rows = rows(forest, look);
     let widest = |column: fn(&Row) -> &str, name: &str| {
         rows.iter().map(|row| column(row).width()).max().unwrap_or_default().max(name.width())

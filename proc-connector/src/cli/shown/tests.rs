@@ -1,6 +1,6 @@
 use unicode_width::UnicodeWidthChar;
 
-use super::{Lines, is_seen, json, screened, shown, word};
+use super::{Screened, is_seen, json, screened, shown, word};
 
 #[test]
 fn what_shows_as_itself_stays() {
@@ -213,7 +213,7 @@ fn a_line_keeps_its_styles_and_nothing_else_that_commands_a_terminal() {
         ("escaped \\n before", "escaped \\n before\n"),
     ] {
         let mut output = Vec::new();
-        Lines::new(&mut output).line(format_args!("{text}")).expect("memory");
+        Screened::new(&mut output).line(format_args!("{text}")).expect("memory");
         assert_eq!(String::from_utf8(output).expect("UTF-8"), expected);
     }
 }

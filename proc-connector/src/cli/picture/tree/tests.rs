@@ -1,6 +1,6 @@
 use super::super::forest::{Forest, Life};
 use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, process};
-use super::{Lines, Look, write};
+use super::{Look, Screened, write};
 
 /// The tree without colours.
 fn text(forest: &Forest, look: Look) -> String {
@@ -9,7 +9,7 @@ fn text(forest: &Forest, look: Look) -> String {
 
 fn styled(forest: &Forest, look: Look) -> String {
     let mut output = Vec::new();
-    write(forest, look, &mut Lines::new(&mut output)).expect("memory");
+    write(forest, look, &mut Screened::new(&mut output)).expect("memory");
     String::from_utf8(output).expect("UTF-8")
 }
 
