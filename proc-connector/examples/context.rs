@@ -14,7 +14,7 @@ fn main() -> proc_connector::Result<()> {
         for received in events.recv_batch()? {
             let Received::Event(event) = received else { continue };
             let Some(context) = event.context() else { continue };
-            // A terminal would do what is in them.
+            // Escaped: a terminal obeys control characters in arguments.
             let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
             println!(
                 "{} {} {}",

@@ -1,6 +1,6 @@
 //! The program `proc-connector`: process events at the command line.
 
-// What goes to a terminal goes through `cli::shown`, which escapes what others chose.
+// Human-readable output goes through `cli::shown`, which escapes untrusted text.
 #![warn(clippy::print_stderr, clippy::print_stdout)]
 
 mod cli;

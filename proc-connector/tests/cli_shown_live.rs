@@ -1,5 +1,5 @@
-//! What processes and users of this machine chose, on a terminal: it is shown, and neither obeyed nor
-//! hidden.
+//! Names and arguments of live processes and users in human-readable output: escaped, so that a
+//! terminal neither obeys nor hides them.
 
 mod common;
 
@@ -26,6 +26,7 @@ fn main() -> ExitCode {
         a_hostile_user_is_shown,
         arguments_of_a_watched_process_are_shown,
         a_tree_shows_arguments_as_a_shell_takes_them,
+        arguments_that_were_cut_are_marked,
         a_program_without_arguments_has_its_name,
         names_in_statistics_are_shown,
     ];
@@ -154,6 +155,23 @@ fn a_tree_shows_arguments_as_a_shell_takes_them() {
         assert_seen(tree);
         assert!(tree.contains(&format!(" $'{shown}' 'it'\\''s'\n")), "{shown} in {tree}");
         assert_eq!(tree.lines().count(), 3, "{tree}");
+    }
+}
+
+fn arguments_that_were_cut_are_marked() {
+    let mut watch = Showing::start(program(&watch(&["--wide", "--events", "exec"])));
+    let long = "x".repeat(5_000);
+    let many = vec!["x"; 5_000];
+    // Where 256 or 4,096 bytes end: in an argument, and between two.
+    for (words, end) in [(&[&*long][..], "xx…"), (&many, " x …"), (&["…", "x"], " … x")] {
+        let mut actor = command("pauses");
+        let mut child = actor.arg0("actor 1").args(words).stdin(Stdio::piped()).spawn();
+        let child = child.as_mut().expect("a child");
+        let pid = format!(" {} ", child.id());
+        let line = watch.line(|line| line.contains(&pid));
+        drop(child.stdin.take());
+        child.wait().expect("its end");
+        assert!(line.ends_with(end), "{end} in {line}");
     }
 }
 

@@ -114,8 +114,7 @@ struct Line<'a> {
     process: Option<Whose<'a>>,
 }
 
-/// The bytes of a text that is not UTF-8: the key `raw_KEY` beside `KEY`, which has U+FFFD in their
-/// place. It is there only where they say more than the text.
+/// The value of `raw_KEY`: all bytes, if they are not UTF-8 and the text under `KEY` has U+FFFD instead.
 fn raw(bytes: &[u8]) -> Option<&[u8]> {
     std::str::from_utf8(bytes).is_err().then_some(bytes)
 }
@@ -128,7 +127,7 @@ fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 
-/// Arguments as texts, and all of them as bytes where one is not UTF-8.
+/// Arguments as texts, and all of them as bytes if one is not UTF-8.
 type Texts<'a> = (Vec<Cow<'a, str>>, Option<Vec<&'a [u8]>>);
 
 fn texts(args: Args<'_>) -> Texts<'_> {
@@ -303,7 +302,7 @@ enum Body<'a> {
         pid: u32,
         tgid: u32,
         comm: String,
-        /// All 16 bytes, where the name and the zeros behind it are not those.
+        /// All 16 bytes, if they are more than a name in UTF-8 and zeros.
         #[serde(skip_serializing_if = "Option::is_none")]
         raw_comm: Option<[u8; 16]>,
     },

@@ -102,14 +102,14 @@ pub(crate) fn run() -> ExitCode {
     }
 }
 
-/// Reads the command line. Errors repeat what is wrong in it, and so are made of it as it is shown.
+/// Parses the command line. Errors repeat parts of it, so they come from parsing it again escaped.
 fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
     let error = match Args::try_parse_from(words) {
         Ok(args) => return Ok(args),
         Err(error) => error,
     };
     let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
-    // What is not UTF-8 can become right that way, and is repeated in no error.
+    // Only invalid UTF-8 becomes valid by that, and its error repeats nothing.
     Err(Args::try_parse_from(shown).err().unwrap_or(error))
 }
 

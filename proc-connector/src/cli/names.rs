@@ -1,11 +1,11 @@
-//! What processes are called.
+//! The names and command lines of processes, for human-readable output.
 
 use proc_connector::process::Process;
 
 use super::shown::{shown, word};
 
-/// The arguments of a process separated by spaces, with an ellipsis if there are more than are known;
-/// else its name, in brackets as other tools do for what has no arguments.
+/// The arguments of a process, separated by spaces, with an ellipsis if they are cut. A process without
+/// arguments has its name instead, a kernel thread in brackets.
 pub(super) fn command_line(process: &Process) -> Option<String> {
     let joined = |words: &[&[u8]]| shown(words.join(&b' '));
     arguments(process, joined).or_else(|| {
@@ -14,7 +14,7 @@ pub(super) fn command_line(process: &Process) -> Option<String> {
     })
 }
 
-/// The same as one would type it; without arguments `None`.
+/// The arguments of a process, quoted for a shell; `None` if it has none.
 pub(super) fn typed_command_line(process: &Process) -> Option<String> {
     let joined = |words: &[&[u8]]| {
         let words: Vec<String> = words.iter().map(|argument| word(argument)).collect();
@@ -23,8 +23,8 @@ pub(super) fn typed_command_line(process: &Process) -> Option<String> {
     arguments(process, joined)
 }
 
-/// The arguments of a process that has any, as text. A process need not be given its program's name
-/// as the first of them, which then stands in its place.
+/// Joins the arguments of a process, unless all of them are blank. The first is the caller's choice and
+/// may be blank as well: the program's name replaces it.
 fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<String> {
     let args = process.args()?;
     let mut words: Vec<&[u8]> = args.iter().collect();
@@ -39,25 +39,25 @@ fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<S
     }
     let mut line = joined(&words);
     if has_more {
-        // Behind a space where no argument is cut in the middle.
+        // A space separates the ellipsis from an argument that is complete.
         let is_whole = args.bytes().last().is_none_or(|&byte| byte == 0);
         line.push_str(if is_whole { " …" } else { "…" });
     }
     Some(line)
 }
 
-/// The name of a process: its own, or else of its program's file.
+/// The name of a process; if that is blank, the name of its executable.
 pub(super) fn program_name(process: &Process) -> Option<&[u8]> {
     let file = || Some(process.exe()?.file_name()?.as_encoded_bytes());
     process.comm().filter(|name| !shows_nothing(name)).or_else(file)
 }
 
-/// Whether there is nothing to see.
+/// Whether text is empty or only spaces.
 fn shows_nothing(word: &[u8]) -> bool {
     word.iter().all(|&byte| byte == b' ')
 }
 
-/// The first argument of a process, if all of it is known.
+/// The first argument of a process, unless it is cut.
 pub(super) fn first_argument(process: &Process) -> Option<&[u8]> {
     let args = process.args()?;
     let is_whole = !args.is_cut() || args.bytes().contains(&0);

@@ -1,9 +1,10 @@
-//! Text of others on a terminal: names, arguments, paths and whatever else a process, a file or a
-//! service of this machine chose. Every output for people goes through here.
+//! Untrusted text in human-readable output: names, arguments, paths, and everything else that a
+//! process, a file or a service of the machine chose. All such output goes through this module.
 //!
-//! One rule, which loses nothing: a character that shows as itself stands for itself. A backslash is
-//! `\\`; a line break, a carriage return and a tab are `\n`, `\r` and `\t`; any other character that
-//! is invisible, or that changes the text around it, is `\u{202e}`; a byte that is not UTF-8 is `\xff`.
+//! The text is escaped by one rule, which loses nothing. A visible character stands for itself. A
+//! backslash is `\\`; a line break, a carriage return and a tab are `\n`, `\r` and `\t`; any other
+//! character that is invisible or changes the text around it is `\u{202e}`; a byte that is not UTF-8 is
+//! `\xff`.
 
 pub(super) mod json;
 
@@ -12,19 +13,20 @@ use std::io::{self, BufWriter, Write};
 
 use unicode_width::UnicodeWidthChar;
 
-/// The rule, for the help.
+/// The rule, for help texts.
 pub(super) const RULE: &str = "\
 In names, arguments, paths and users, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
 carriage return and a tab, \\u{202e} for any other character that is invisible or changes the text \
 around it, and \\xff for a byte that is not UTF-8.";
 
-/// Text as it is shown: what it says cannot move the cursor, turn the line around or hide.
+/// Escapes text so that it cannot move the cursor, reorder the line or hide.
 pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
     let mut shown = String::new();
     for chunk in text.as_ref().utf8_chunks() {
         let mut can_be_marked = false;
         for letter in chunk.valid().chars() {
-            // An accent is one of a letter, not of what divides words or stands before the text.
+            // Without a letter before it, a combining mark would change a separator, or the text that
+            // precedes this one.
             let is_lone = !can_be_marked && letter.width() == Some(0);
             let is_seen = is_seen(letter) && !is_lone;
             can_be_marked = is_seen && (letter.is_alphanumeric() || !letter.is_ascii());
@@ -35,15 +37,14 @@ pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
             }
         }
         for byte in chunk.invalid() {
-            // Memory does not fail to be written to.
+            // Writing to a string cannot fail.
             let _ = write!(shown, "\\x{byte:02x}");
         }
     }
     shown
 }
 
-/// An argument as one would type it, in quotes where a shell would make something else of it:
-/// `'two words'`, `$'two\nlines'`.
+/// Quotes an argument as a shell requires it: `'two words'`, `$'two\nlines'`.
 pub(super) fn word(argument: &[u8]) -> String {
     const PLAIN: &[u8] = b"%+,-./:=@_^!{}[]~";
     let is_plain =
@@ -58,8 +59,8 @@ pub(super) fn word(argument: &[u8]) -> String {
     }
 }
 
-/// An output for people, to which nothing but lines can be written. What others chose and got into a
-/// line as it was is escaped, so that an output that forgets [`shown`] is no danger; styles stay.
+/// Human-readable output, line by line. Each line is [`screened`], so that text which nobody passed
+/// through [`shown`] is harmless.
 #[derive(Debug)]
 pub(super) struct Screened<W>(W);
 
@@ -82,19 +83,19 @@ impl<W: Write> Screened<W> {
     }
 }
 
-/// Standard output for people.
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+/// Standard output, for human-readable text.
+#[expect(clippy::disallowed_methods, reason = "every other caller uses this")]
 pub(super) fn stdout() -> Screened<impl Write + fmt::Debug> {
     Screened::new(BufWriter::new(anstream::stdout().lock()))
 }
 
-/// Standard error for people, not buffered.
-#[expect(clippy::disallowed_methods, reason = "this is the one place")]
+/// Standard error, unbuffered.
+#[expect(clippy::disallowed_methods, reason = "every other caller uses this")]
 pub(super) fn stderr() -> Screened<impl Write + fmt::Debug> {
     Screened::new(anstream::stderr().lock())
 }
 
-/// Writes a message of this program to standard error, under its name.
+/// Writes a message to standard error, prefixed with the program's name.
 pub(super) fn complain(message: fmt::Arguments<'_>) {
     note(format_args!("proc-connector: {message}"));
 }
@@ -103,12 +104,12 @@ pub(super) fn complain(message: fmt::Arguments<'_>) {
 pub(super) fn note(message: fmt::Arguments<'_>) {
     let mut output = stderr();
     for text in message.to_string().lines() {
-        // The terminal may be gone by now, which is no reason to fail.
+        // A closed standard error is no reason to fail.
         let _ = output.line(format_args!("{text}"));
     }
 }
 
-/// A line in which everything shows as itself, but for its styles.
+/// Escapes every character of a line that is not visible, except in ANSI styles.
 pub(super) fn screened(line: &str) -> String {
     let mut screened = String::with_capacity(line.len());
     let mut rest = line;
@@ -126,7 +127,7 @@ pub(super) fn screened(line: &str) -> String {
     screened
 }
 
-/// How many bytes of a text are a style to begin with: `ESC [`, numbers, `m`.
+/// The length in bytes of the ANSI style that a text starts with: `ESC [`, numbers, `m`.
 fn style_len(text: &str) -> Option<usize> {
     let numbers = text.strip_prefix("\x1b[")?;
     let end = numbers.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
@@ -140,36 +141,35 @@ fn escape(letter: char, shown: &mut String) {
     }
 }
 
-/// Whether a character shows as itself: it can be seen, and leaves the text around it as it is.
+/// Whether a character is visible and does not change the text around it.
 pub(super) fn is_seen(letter: char) -> bool {
     matches!(letter, ' '..='~')
         || !(letter.is_ascii() || is_ignorable(letter) || !is_printable(letter))
 }
 
-/// Whether a character is a letter, a digit, a mark, punctuation or a symbol, by the tables of the
-/// standard library. These are none: controls, format characters, separators but for the space,
-/// private use, and what is not assigned. `Debug` shows those of a text escaped.
+/// Whether the standard library's tables have a character as a letter, mark, number, punctuation or
+/// symbol. `str::escape_debug` escapes the other categories: controls, format characters, separators
+/// except the space, private use, and unassigned code points.
 fn is_printable(letter: char) -> bool {
     let mut bytes = [b'a'; 1 + 4];
     let len = 1 + letter.encode_utf8(&mut bytes[1..]).len();
-    // Behind another letter: at the start of a text, marks are escaped too.
+    // At the start of a text it escapes marks as well.
     let text = std::str::from_utf8(&bytes[..len]).unwrap_or_default();
     !text.is_empty() && text.escape_debug().eq(text.chars())
 }
 
-/// Whether a character is none of these and still shows nothing: those of Unicode's property
-/// `Default_Ignorable_Code_Point` that are letters or marks (`DerivedCoreProperties.txt`), and what
-/// is blank by its name.
+/// Whether a printable character is invisible all the same: letters and marks with Unicode's property
+/// `Default_Ignorable_Code_Point` (`DerivedCoreProperties.txt`), and symbols that are blank.
 fn is_ignorable(letter: char) -> bool {
     matches!(
         letter,
         // The combining grapheme joiner, and fillers of Hangul syllables.
         '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{3164}' | '\u{ffa0}'
-        // Vowels of Khmer that are not to be used.
+        // Khmer inherent vowels.
         | '\u{17b4}'..='\u{17b5}'
-        // Selectors of variants, Mongolian ones first.
+        // Variation selectors, and tags.
         | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}'
-        // An empty Braille pattern, a note without a head, a filler of Khitan.
+        // The blank Braille pattern, a null note head, the Khitan filler.
         | '\u{2800}' | '\u{1d159}' | '\u{16fe4}'
     )
 }

@@ -11,8 +11,8 @@ use proc_connector_core::ExitStatus;
 use super::facts::{Arguments, Facts, Ids, Image, Source, Wants};
 use crate::sys::{ProcDir, boottime, monotonic, process_ids};
 
-/// More than `stat`, `status` and the path of a cgroup or program have. One byte more than the bytes
-/// of arguments that are kept shows that there are more.
+/// More than `stat`, `status` and the path of a cgroup or program have, and one byte more than is kept
+/// of the arguments, which shows whether there are more.
 const ENOUGH: usize = ARGUMENTS + 1;
 
 /// Bytes of arguments that are kept.
@@ -108,8 +108,8 @@ fn image(folder: &ProcDir, buffer: &mut [u8; ENOUGH]) -> Option<Image> {
     (exe.is_some() || args.is_some()).then_some(Image { args, exe })
 }
 
-/// The arguments that `/proc/PID/cmdline` begins with. The kernel ends each with a zero, so that
-/// without one at the end there was more to read (`get_mm_cmdline` in `fs/proc/base.c`).
+/// The arguments at the start of `/proc/PID/cmdline`. The kernel ends each with a zero; without one at
+/// the end the read was short (`get_mm_cmdline` in `fs/proc/base.c`).
 fn arguments(cmdline: &[u8]) -> Arguments {
     let bytes = &cmdline[..cmdline.len().min(ARGUMENTS)];
     Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
@@ -228,7 +228,7 @@ mod tests {
             let kept = arguments(&cmdline);
             assert_eq!((kept.bytes.len(), kept.is_cut), (len.min(4096), is_cut), "{len}");
         }
-        // A process that went away while it was read.
+        // The process ended during the read.
         assert!(arguments(b"sh\0-").is_cut);
     }
 

@@ -1,6 +1,6 @@
-//! Text that does something to a terminal, or to who reads it there.
+//! Text that a terminal obeys, reorders or hides.
 
-/// Names, each of at most 15 bytes, and how a terminal is to show them.
+/// Names of at most 15 bytes, and their escaped forms.
 pub(crate) const HOSTILE: [(&[u8], &str); 15] = [
     (b"a\x1b[2Jb", "a\\u{1b}[2Jb"),
     (b"a\xc2\x9b2Jb", "a\\u{9b}2Jb"),
@@ -19,7 +19,7 @@ pub(crate) const HOSTILE: [(&[u8], &str); 15] = [
     (b"\xff\xe2\x80a", "\\xff\\xe2\\x80a"),
 ];
 
-/// Asserts that nothing of these is in a text as it was, nor any control.
+/// Asserts that a text contains no control character, and none of those in `HOSTILE`.
 pub(crate) fn assert_seen(shown: &str) {
     let is_hostile = |letter: char| {
         let texts = HOSTILE.iter().filter_map(|(bytes, _)| std::str::from_utf8(bytes).ok());

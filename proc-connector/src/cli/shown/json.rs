@@ -1,5 +1,5 @@
-//! JSON that can be looked at: what does not show as itself is escaped in its strings, which says
-//! the same to every reader.
+//! JSON whose strings have `\u` escapes for every character that is not visible. Parsers read the
+//! same text, and a terminal shows it safely.
 
 use std::io::{self, Write};
 
@@ -9,18 +9,18 @@ use serde_json::ser::Formatter;
 
 use super::is_seen;
 
-/// Writes a value as JSON without any line break.
+/// Writes a value as JSON on one line, without a line break.
 pub(crate) fn write(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(output, Seen)).map_err(io::Error::from)
 }
 
-/// The same as a line of its own.
+/// Writes a value as JSON, and a line break.
 pub(crate) fn line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     write(output, value)?;
     output.write_all(b"\n")
 }
 
-/// The compact form, with escapes besides those that JSON asks for.
+/// Compact JSON with more escapes than JSON requires.
 struct Seen;
 
 impl Formatter for Seen {

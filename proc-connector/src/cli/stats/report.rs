@@ -43,7 +43,7 @@ pub(super) struct ByName {
     pub(super) count: u64,
 }
 
-/// With the key `raw_name` where the name is not UTF-8.
+/// Adds the key `raw_name` if the name is not UTF-8.
 impl Serialize for ByName {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;

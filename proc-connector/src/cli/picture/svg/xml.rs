@@ -6,8 +6,8 @@ use crate::cli::shown::is_seen;
 
 /// Writes text so that it can stand anywhere in a document, as an attribute too.
 ///
-/// What must not be in XML at all, not even as a reference (section 2.2 of the standard), is escaped
-/// as on a terminal; so is what may be there and would hide, or turn the text around it.
+/// Invisible characters are escaped as on a terminal, among them all that XML excludes, even as a
+/// reference (section 2.2 of the standard).
 pub(super) struct Xml<'a>(pub(super) &'a str);
 
 impl fmt::Display for Xml<'_> {
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn every_character_can_be_read_back_or_is_escaped() {
-        // All but planes of ideographs, which are alike.
+        // All characters except those of planes that have only ideographs, or are unassigned.
         for letter in ('\0'..='\u{1ffff}').chain('\u{e0000}'..='\u{e1000}') {
             let text = format!("a{letter}b");
             let xml = format!("<a b='{0}' c=\"{0}\">{0}</a>", Xml(&text));
