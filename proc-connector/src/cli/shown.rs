@@ -11,6 +11,7 @@ pub(super) mod json;
 use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, Write};
 
+use anstream::{AutoStream, ColorChoice};
 use unicode_width::UnicodeWidthChar;
 
 /// The rule, for help texts.
@@ -62,37 +63,55 @@ pub(super) fn word(argument: &[u8]) -> String {
 /// Human-readable output, line by line. Each line is [`screened`], so that text which nobody passed
 /// through [`shown`] is harmless.
 #[derive(Debug)]
-pub(super) struct Screened<W>(W);
+pub(super) struct Screened<W> {
+    output: W,
+    styles: Styles,
+}
+
+/// What becomes of ANSI styles in a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Styles {
+    Kept,
+    Dropped,
+    /// The line is to have none.
+    Escaped,
+}
 
 impl<W: Write> Screened<W> {
-    pub(super) fn new(output: W) -> Self {
-        Self(output)
+    pub(super) fn new(output: W, styles: Styles) -> Self {
+        Self { output, styles }
     }
 
     pub(super) fn line(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
         let mut line = text.to_string();
-        if !line.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            line = screened(&line);
+        if !is_plain(&line) {
+            line = screened(&line, self.styles);
         }
         line.push('\n');
-        self.0.write_all(line.as_bytes())
+        self.output.write_all(line.as_bytes())
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.output.flush()
     }
 }
 
 /// Standard output, for human-readable text.
-#[expect(clippy::disallowed_methods, reason = "every other caller uses this")]
 pub(super) fn stdout() -> Screened<impl Write + fmt::Debug> {
-    Screened::new(BufWriter::new(anstream::stdout().lock()))
+    let output = io::stdout();
+    let styles = styles_for(AutoStream::choice(&output));
+    Screened::new(BufWriter::new(output.lock()), styles)
 }
 
 /// Standard error, unbuffered.
-#[expect(clippy::disallowed_methods, reason = "every other caller uses this")]
 pub(super) fn stderr() -> Screened<impl Write + fmt::Debug> {
-    Screened::new(anstream::stderr().lock())
+    let output = io::stderr();
+    let styles = styles_for(AutoStream::choice(&output));
+    Screened::new(output.lock(), styles)
+}
+
+fn styles_for(choice: ColorChoice) -> Styles {
+    if choice == ColorChoice::Never { Styles::Dropped } else { Styles::Kept }
 }
 
 /// Writes a message to standard error, prefixed with the program's name.
@@ -110,17 +129,18 @@ pub(super) fn note(message: fmt::Arguments<'_>) {
 }
 
 /// Escapes every character of a line that is not visible, except in ANSI styles.
-pub(super) fn screened(line: &str) -> String {
+pub(super) fn screened(line: &str, styles: Styles) -> String {
     let mut screened = String::with_capacity(line.len());
     let mut rest = line;
     while let Some(letter) = rest.chars().next() {
-        let style = style_len(rest);
+        let style = style_len(rest).filter(|_| !matches!(styles, Styles::Escaped));
         let len = style.unwrap_or(letter.len_utf8());
         let (part, behind) = rest.split_at(len);
-        if style.is_some() || is_seen(letter) {
-            screened.push_str(part);
-        } else {
-            escape(letter, &mut screened);
+        match (style, styles) {
+            (Some(_), Styles::Kept) => screened.push_str(part),
+            (Some(_), Styles::Dropped) => {}
+            _ if is_seen(letter) => screened.push(letter),
+            _ => escape(letter, &mut screened),
         }
         rest = behind;
     }
@@ -139,6 +159,11 @@ fn escape(letter: char, shown: &mut String) {
         '\n' | '\r' | '\t' => shown.extend(letter.escape_default()),
         letter => shown.extend(letter.escape_unicode()),
     }
+}
+
+/// Whether a text is visible ASCII, as most is: a test that is much cheaper than one by character.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
 /// Whether a character is visible and does not change the text around it.

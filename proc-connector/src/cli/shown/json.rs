@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde_json::Serializer;
 use serde_json::ser::Formatter;
 
-use super::is_seen;
+use super::{is_plain, is_seen};
 
 /// Writes a value as JSON on one line, without a line break.
 pub(crate) fn write(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
@@ -28,17 +28,18 @@ impl Formatter for Seen {
     where
         W: ?Sized + Write,
     {
+        if is_plain(fragment) {
+            return writer.write_all(fragment.as_bytes());
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(|letter| !is_seen(letter)) {
             let (seen, behind) = rest.split_at(at);
             writer.write_all(seen.as_bytes())?;
             let mut letters = behind.chars();
-            for unit in letters.next().iter().flat_map(|letter| {
-                let mut units = [0; 2];
-                let len = letter.encode_utf16(&mut units).len();
-                units.into_iter().take(len)
-            }) {
-                write!(writer, "\\u{unit:04x}")?;
+            if let Some(letter) = letters.next() {
+                for unit in letter.encode_utf16(&mut [0; 2]) {
+                    write!(writer, "\\u{unit:04x}")?;
+                }
             }
             rest = letters.as_str();
         }

@@ -1,6 +1,6 @@
 use unicode_width::UnicodeWidthChar;
 
-use super::{Screened, is_seen, json, screened, shown, word};
+use super::{Screened, Styles, is_seen, json, screened, shown, word};
 
 #[test]
 fn what_shows_as_itself_stays() {
@@ -8,7 +8,7 @@ fn what_shows_as_itself_stays() {
         ["", "cc -c 'a b.c'", "häß 1", "日本語", "e\u{301}", "नमस्ते", "שלום", "😀", "\u{fffd}"]
     {
         assert_eq!(shown(text), text);
-        assert_eq!(screened(text), text);
+        assert_eq!(screened(text, Styles::Kept), text);
     }
 }
 
@@ -96,6 +96,11 @@ const UNSEEN: [(u32, u32); 48] = [
     (0xd_0000, 0xd_ffff),
 ];
 
+/// All characters but those of planes that have only ideographs, or are unassigned.
+fn characters() -> impl Iterator<Item = char> {
+    ('\0'..='\u{1ffff}').chain('\u{e0000}'..='\u{e0fff}').chain('\u{10fff0}'..=char::MAX)
+}
+
 /// Letters that are drawn with the next one, which are counted there.
 const PARTS: [char; 15] = [
     '\u{d4e}',
@@ -122,12 +127,12 @@ fn no_character_of_the_kind_is_missed() {
             assert!(!is_seen(letter), "{letter:?}");
             let text = format!("a{letter}b");
             assert!(!shown(&text).contains(letter), "{letter:?}");
-            assert!(!screened(&text).contains(letter), "{letter:?}");
+            assert!(!screened(&text, Styles::Kept).contains(letter), "{letter:?}");
         }
     }
     // And what takes no column is a mark of the letter before it, or a part of a syllable.
     let unseen = |code: u32| UNSEEN.iter().any(|&(first, last)| (first..=last).contains(&code));
-    for letter in ('\u{a1}'..=char::MAX).filter(|&letter| is_seen(letter)) {
+    for letter in characters().filter(|&letter| !letter.is_ascii() && is_seen(letter)) {
         assert!(!unseen(letter.into()), "{letter:?}");
         assert!(letter.width().is_some(), "{letter:?}");
         let is_alone = letter.escape_debug().len() == 1;
@@ -174,7 +179,7 @@ fn read(shown: &str) -> Vec<u8> {
 
 #[test]
 fn the_text_can_be_read_back() {
-    for letter in '\0'..=char::MAX {
+    for letter in characters() {
         let text = format!("{letter}\\{letter}n");
         assert_eq!(read(&shown(&text)), text.as_bytes());
     }
@@ -213,14 +218,19 @@ fn a_line_keeps_its_styles_and_nothing_else_that_commands_a_terminal() {
         ("escaped \\n before", "escaped \\n before\n"),
     ] {
         let mut output = Vec::new();
-        Screened::new(&mut output).line(format_args!("{text}")).expect("memory");
+        Screened::new(&mut output, Styles::Kept).line(format_args!("{text}")).expect("memory");
         assert_eq!(String::from_utf8(output).expect("UTF-8"), expected);
+        // Without styles, a line has nothing that commands a terminal.
+        let dropped = screened(text, Styles::Dropped) + "\n";
+        assert_eq!(dropped, anstream::adapter::strip_str(expected).to_string());
+        let escaped = screened(text, Styles::Escaped);
+        assert!(escaped.chars().all(is_seen), "{escaped:?}");
     }
 }
 
 #[test]
 fn json_says_the_same_in_letters_that_can_be_seen() {
-    for letter in '\0'..=char::MAX {
+    for letter in characters() {
         let text = format!("{letter}{letter}é{letter}");
         let mut json = Vec::new();
         json::write(&mut json, &text).expect("memory");

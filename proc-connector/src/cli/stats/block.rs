@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use jiff::tz::TimeZone;
 
-use super::super::shown::{screened, shown};
+use super::super::shown::{Styles, screened, shown};
 use super::report::{Report, rate};
 
 /// How wide it is where there is no terminal.
@@ -28,7 +28,7 @@ pub(super) struct Line {
 
 impl Line {
     fn new(text: impl Into<String>, style: Style, width: usize) -> Self {
-        let text = screened(text.into().trim_end());
+        let text = screened(text.into().trim_end(), Styles::Escaped);
         Self { text: truncate_str(&text, width, "…").into_owned(), style }
     }
 

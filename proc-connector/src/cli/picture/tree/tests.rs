@@ -1,6 +1,7 @@
 use super::super::forest::{Forest, Life};
 use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, process};
 use super::{Look, Screened, write};
+use crate::cli::shown::Styles;
 
 /// The tree without colours.
 fn text(forest: &Forest, look: Look) -> String {
@@ -9,7 +10,7 @@ fn text(forest: &Forest, look: Look) -> String {
 
 fn styled(forest: &Forest, look: Look) -> String {
     let mut output = Vec::new();
-    write(forest, look, &mut Screened::new(&mut output)).expect("memory");
+    write(forest, look, &mut Screened::new(&mut output, Styles::Kept)).expect("memory");
     String::from_utf8(output).expect("UTF-8")
 }
 
