@@ -1,6 +1,8 @@
 //! Untrusted text in human-readable output: escaped, so that a terminal neither obeys nor hides it.
 
 mod common;
+#[path = "common/showing.rs"]
+mod showing;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -9,9 +11,9 @@ use std::process::ExitCode;
 
 use common::hostile::{HOSTILE, assert_seen};
 use common::named;
-use common::program::{run, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::wire::{self, COMM};
+use showing::{run, text};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -2,6 +2,8 @@
 //! terminal neither obeys nor hides them.
 
 mod common;
+#[path = "common/showing.rs"]
+mod showing;
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
@@ -12,13 +14,13 @@ use std::sync::mpsc;
 
 use common::actor::{command, pause, playing};
 use common::hostile::{HOSTILE, assert_seen};
-use common::program::{Showing, over, piped, program, text, watch};
 use common::scratch::Scratch;
 use common::{CAP_SETUID, CAP_SYS_ADMIN, Deadline, named, need, transport};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::execv;
 use proc_connector::Transport;
+use showing::{Showing, over, piped, program, text, watch};
 
 fn main() -> ExitCode {
     let acts = named![ends, pauses, executes_nameless, forks_under_a_name, become_watcher];

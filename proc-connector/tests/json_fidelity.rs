@@ -1,6 +1,8 @@
 //! JSON keeps all bytes: text where it is text, and all of them under a second key where it is not.
 
 mod common;
+#[path = "common/showing.rs"]
+mod showing;
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -10,12 +12,12 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use common::actor::{Actor, command, pause, playing};
-use common::program::{Showing, over, program, run, watch};
 use common::scratch::Scratch;
 use common::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, named, need, transport};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use proc_connector::Transport;
 use serde_json::{Map, Value, json};
+use showing::{Showing, over, program, run, watch};
 
 fn main() -> ExitCode {
     let acts = named![ends, pauses, takes_a_name, acts_for_another];

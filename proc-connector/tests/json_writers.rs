@@ -1,15 +1,17 @@
 //! JSON of a recording: both writers of events say the same, and what they say is the bytes'.
 
 mod common;
+#[path = "common/showing.rs"]
+mod showing;
 
 use std::process::ExitCode;
 
 use common::named;
-use common::program::{run, text};
 use common::scratch::ScratchFile;
 use common::wire::{self, COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, PTRACE, SID, UID};
 use proc_connector::{ProcEvent, parse_netlink_message};
 use serde_json::{Map, Value, json};
+use showing::{run, text};
 
 fn main() -> ExitCode {
     let everywhere = named![both_writers_agree, names_of_any_bytes_are_read_back];

@@ -16,16 +16,16 @@ use super::who::{Subject, Who};
 /// Writes events in columns: time, kind, process, user, what happened, command.
 #[derive(Debug)]
 pub(super) struct Human<'a, W> {
-    columns: Columns<W>,
+    lines: Lines<W>,
     who: Who<'a>,
     filter: Filter,
 }
 
 #[derive(Debug)]
-struct Columns<W> {
+struct Lines<W> {
     output: Screened<W>,
     zone: TimeZone,
-    /// Columns of the terminal, if it is one and lines are to fit.
+    /// Lines of the terminal, if it is one and lines are to fit.
     width: Option<usize>,
 }
 
@@ -37,11 +37,11 @@ impl<'a, W: Write> Human<'a, W> {
         filter: Filter,
         width: Option<usize>,
     ) -> Self {
-        Self { columns: Columns { output, zone: TimeZone::system(), width }, who, filter }
+        Self { lines: Lines { output, zone: TimeZone::system(), width }, who, filter }
     }
 }
 
-impl<W: Write> Columns<W> {
+impl<W: Write> Lines<W> {
     fn event(
         &mut self,
         event: &Event<'_>,
@@ -79,16 +79,16 @@ impl<W: Write> Sink for Human<'_, W> {
         let subject = self.who.update(received);
         match received {
             Received::Event(event) if subject.is_wanted && self.filter.matches(event) => {
-                self.columns.event(event, &subject, time)?;
+                self.lines.event(event, &subject, time)?;
                 Ok(true)
             }
             Received::Event(_) => Ok(false),
-            Received::Lost(lost) => self.columns.lost(lost, time).map(|()| false),
+            Received::Lost(lost) => self.lines.lost(lost, time).map(|()| false),
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.columns.output.flush()
+        self.lines.output.flush()
     }
 
     fn due_in(&self) -> Option<Duration> {

@@ -36,7 +36,7 @@ use self::shown::{complain, shown};
 
 /// Process events of this machine, from the kernel, as they happen.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_long_help = shown::RULE)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -45,18 +45,14 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show events as they happen, until Ctrl-C.
-    #[command(after_long_help = shown::RULE)]
     Watch(watch::Args),
     /// Write events to a capture file as they happen, until Ctrl-C.
     Record(record::Args),
     /// Show the events of a capture file, recorded here or elsewhere.
-    #[command(after_long_help = shown::RULE)]
     Replay(replay::Args),
     /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
-    #[command(after_long_help = shown::RULE)]
     Trace(trace::Args),
     /// Show how much of what happens, and who does it, until Ctrl-C.
-    #[command(after_long_help = shown::RULE)]
     Stats(stats::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
     Doctor(doctor::Args),
@@ -88,7 +84,7 @@ pub(crate) fn run() -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(failure) => {
-            complain(format_args!("{failure}"));
+            complain(&failure);
             match failure {
                 Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
                 // As shells have it.

@@ -16,7 +16,7 @@ use super::human::Human;
 use super::json::Json;
 use super::picture::{Drawing, Target};
 use super::record::is_standard;
-use super::shown::{note, shown, stdout};
+use super::shown::{report, shown, stdout};
 use super::sink::Sink;
 use super::summary::Summary;
 use super::trace::target;
@@ -156,7 +156,7 @@ impl Replayed {
             return Err(error.into());
         }
         if self.summary.events == 0 && self.skipped > 0 {
-            note(format_args!(
+            report(format_args!(
                 "{} packets of other protocols left out: interfaces of the kind nlmon, where \
                  other programs capture, see no process events",
                 self.skipped,

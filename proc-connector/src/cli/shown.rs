@@ -14,9 +14,9 @@ use std::io::{self, BufWriter, Write};
 use anstream::{AutoStream, ColorChoice};
 use unicode_width::UnicodeWidthChar;
 
-/// The rule, for help texts.
+/// The rule, for the help text.
 pub(super) const RULE: &str = "\
-In names, arguments, paths and users, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
+In the names, arguments, paths and users that are shown, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
 carriage return and a tab, \\u{202e} for any other character that is invisible or changes the text \
 around it, and \\xff for a byte that is not UTF-8.";
 
@@ -115,12 +115,12 @@ fn styles_for(choice: ColorChoice) -> Styles {
 }
 
 /// Writes a message to standard error, prefixed with the program's name.
-pub(super) fn complain(message: fmt::Arguments<'_>) {
-    note(format_args!("proc-connector: {message}"));
+pub(super) fn complain(message: impl fmt::Display) {
+    report(format_args!("proc-connector: {message}"));
 }
 
 /// Writes a message of one or several lines to standard error.
-pub(super) fn note(message: fmt::Arguments<'_>) {
+pub(super) fn report(message: impl fmt::Display) {
     let mut output = stderr();
     for text in message.to_string().lines() {
         // A closed standard error is no reason to fail.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::shown::note;
+use super::shown::report;
 
 /// What a run brought.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,7 +16,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Tells it on standard error.
     pub(super) fn tell(&self) {
-        note(format_args!("{self}"));
+        report(self);
     }
 }
 

@@ -6,7 +6,6 @@
 pub(crate) mod actor;
 pub(crate) mod hostile;
 pub(crate) mod load;
-pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod scratch;
 pub(crate) mod tape;

@@ -1,4 +1,7 @@
-//! The program, run as its users do: until its end, or until it has shown something.
+//! The program, run as its users do: until its end, or until it has shown something. Tests include this
+//! file on their own: without the feature `cli` the program has no path.
+
+#![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Read};
@@ -8,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
 
-use super::{Deadline, transport};
+use crate::common::{Deadline, transport};
 
 /// The program with these arguments, in UTC and without any input.
 pub(crate) fn program<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
