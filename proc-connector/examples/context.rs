@@ -14,7 +14,8 @@ fn main() -> proc_connector::Result<()> {
         for received in events.recv_batch()? {
             let Received::Event(event) = received else { continue };
             let Some(context) = event.context() else { continue };
-            let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+            // Escaped: a terminal obeys control characters in arguments.
+            let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
             println!(
                 "{} {} {}",
                 context.tgid().map_or("?".into(), |tgid| tgid.to_string()),

@@ -30,7 +30,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn end_of(process: &Process) -> String {
     let words = process.args().map(|args| args.iter().collect::<Vec<_>>());
-    let command = words.map(|words| String::from_utf8_lossy(&words.join(&b' ')).into_owned());
+    // Escaped: a terminal obeys control characters in arguments.
+    let command = words.map(|words| words.join(&b' ').escape_ascii().to_string());
     let lived = process.lifetime_ns().map(std::time::Duration::from_nanos);
     format!(
         "{} {}: {:?} after {lived:?}, container {:?}",

@@ -1,6 +1,7 @@
 //! The program `proc-connector`: process events at the command line.
 
-// The macros of these panic where a stream is closed or full.
+// Text goes through `cli::shown`, which escapes what others chose, and does not panic as the macros do
+// where a stream is closed or full.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;

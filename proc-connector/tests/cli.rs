@@ -209,8 +209,8 @@ fn who_did_it_is_told_on_request() {
     };
     is("tgid", event["tgid"].clone());
     is("pid", event["pid"].clone());
-    is("uid", nix::unistd::getuid().as_raw().into());
-    is("gid", nix::unistd::getgid().as_raw().into());
+    is("ruid", nix::unistd::getuid().as_raw().into());
+    is("rgid", nix::unistd::getgid().as_raw().into());
     if let Some(args) = task.get("args") {
         assert_eq!(args[0], own.to_str().expect("text"));
         assert_eq!(task["args_cut"], false);

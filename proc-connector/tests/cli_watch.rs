@@ -303,7 +303,7 @@ fn json_says_whose_an_event_is() {
     let is_it = |line: &str| {
         let line = parse(line);
         // Of one that was made before `/proc` was looked at, and ended before, little is known.
-        let is_known = line["process"]["uid"].is_u64();
+        let is_known = line["process"]["euid"].is_u64();
         line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| again.made(pid))
     };
     let lines = Watch::of(&["--json", "--who", "--events", "exec,exit"]).until(is_it);
@@ -311,8 +311,8 @@ fn json_says_whose_an_event_is() {
     let process = &exit["process"];
     assert_eq!(process["tgid"], exit["tgid"]);
     assert_eq!(process["parent"], std::process::id());
-    assert_eq!(process["uid"], nix::unistd::geteuid().as_raw());
-    assert_eq!(process["gid"], nix::unistd::getegid().as_raw());
+    assert_eq!(process["euid"], nix::unistd::geteuid().as_raw());
+    assert_eq!(process["egid"], nix::unistd::getegid().as_raw());
     assert_eq!(process["threads"], 0);
     assert!(process["lifetime_ns"].as_u64().is_some_and(|ns| ns > 0), "{exit}");
     assert!(process["start_ns"].as_u64() < exit["timestamp_ns"].as_u64(), "{exit}");

@@ -12,6 +12,7 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Args;
+use super::shown::{complain, shown};
 
 /// Writes the files where this was started as `proc-connector dist FOLDER`. Not a subcommand like
 /// the others: it would be in all that it writes.
@@ -24,10 +25,8 @@ pub(super) fn run_if_wanted() -> Option<ExitCode> {
     Some(match write(&folder) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            super::standard::complain(format_args!(
-                "cannot write to {}: {error}",
-                folder.display()
-            ));
+            let folder = shown(folder.as_os_str().as_encoded_bytes());
+            complain(format_args!("cannot write to {folder}: {error}"));
             ExitCode::FAILURE
         }
     })

@@ -1,11 +1,11 @@
 //! `doctor`: whether this machine lets one listen, and what to do if not.
 
-use std::io::{self, Write};
+use std::io::Write;
 
-use anstream::AutoStream;
 use anstyle::{AnsiColor, Style};
 use proc_connector::{Verdict, diagnose};
 
+use super::shown::{json, stdout};
 use super::{Failure, standard};
 
 #[derive(Debug, clap::Args)]
@@ -18,21 +18,22 @@ pub(crate) struct Args {
 /// Prints the findings, and says whether listening works.
 pub(super) fn run(args: &Args) -> Result<bool, Failure> {
     let diagnosis = diagnose();
-    let mut output = AutoStream::auto(standard::output()?);
     if args.json {
-        serde_json::to_writer(&mut output, &diagnosis).map_err(io::Error::from)?;
-        writeln!(output)?;
+        let mut output = standard::output()?;
+        json::line(&mut output, &diagnosis)?;
+        output.flush()?;
     } else {
+        let mut output = stdout()?;
         for finding in &diagnosis.findings {
             let style = style(finding.verdict);
             let (check, verdict, fact) = (finding.check, finding.verdict, &finding.fact);
-            writeln!(output, "{style}{verdict:<8}{style:#} {check:<15} {fact}")?;
+            output.line(format_args!("{style}{verdict:<8}{style:#} {check:<15} {fact}"))?;
             if let Some(remedy) = &finding.remedy {
-                writeln!(output, "{:<24} {remedy}", "")?;
+                output.line(format_args!("{:<24} {remedy}", ""))?;
             }
         }
+        output.flush()?;
     }
-    output.flush()?;
     Ok(diagnosis.verdict() < Verdict::Fails)
 }
 

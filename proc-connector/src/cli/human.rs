@@ -9,7 +9,7 @@ use proc_connector::process::Process;
 use proc_connector::{Event, Filter, Lost, Payload, Received};
 
 use super::columns::{fitted, padded, short_time};
-use super::names::printable;
+use super::shown::{Screened, shown};
 use super::sink::Sink;
 use super::who::{Subject, Who};
 
@@ -23,15 +23,20 @@ pub(super) struct Human<'a, W> {
 
 #[derive(Debug)]
 struct Lines<W> {
-    output: W,
+    output: Screened<W>,
     zone: TimeZone,
-    /// Columns of the terminal, if it is one and lines are to fit.
+    /// Lines of the terminal, if it is one and lines are to fit.
     width: Option<usize>,
 }
 
 impl<'a, W: Write> Human<'a, W> {
     /// Shows what passes the filter and is of a process of interest, in lines that fit `width`.
-    pub(super) fn new(output: W, who: Who<'a>, filter: Filter, width: Option<usize>) -> Self {
+    pub(super) fn new(
+        output: Screened<W>,
+        who: Who<'a>,
+        filter: Filter,
+        width: Option<usize>,
+    ) -> Self {
         Self { lines: Lines { output, zone: TimeZone::system(), width }, who, filter }
     }
 }
@@ -49,18 +54,18 @@ impl<W: Write> Lines<W> {
             // A capture without times of day: seconds since the machine's start have to do.
             None => format!("{:>15.6}", Duration::from_nanos(event.timestamp_ns()).as_secs_f64()),
         };
-        let user = padded(&subject.user().unwrap_or_default(), 8);
+        let user = padded(&shown(subject.user().unwrap_or_default()), 8);
         let command = subject.command().unwrap_or_default();
-        let line = format!(" {id:>7}  {user}  {}  {command}", padded(&what, 24));
+        let rest = format!(" {id:>7}  {user}  {}  {command}", padded(&what, 24));
         // The time and the kind are before it.
-        let line = fitted(line.trim_end(), self.width.map(|width| width.saturating_sub(25)));
-        writeln!(self.output, "{time}  {style}{kind:<8}{style:#}{line}")
+        let rest = fitted(rest.trim_end(), self.width.map(|width| width.saturating_sub(25)));
+        self.output.line(format_args!("{time}  {style}{kind:<8}{style:#}{rest}"))
     }
 
     fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
         let style = color(AnsiColor::Red).bold();
         let time = time.map(|time| self.time(time)).unwrap_or_default();
-        writeln!(self.output, "{time:<15}  {style}LOST     {lost}{style:#}")
+        self.output.line(format_args!("{time:<15}  {style}LOST     {lost}{style:#}"))
     }
 
     fn time(&self, time: SystemTime) -> String {
@@ -140,7 +145,7 @@ fn describe(event: &Event<'_>, subject: &Subject<'_>) -> (Style, &'static str, u
             (color(AnsiColor::Magenta), "ptrace", e.process_pid(), what)
         }
         Payload::Comm(e) => {
-            let what = format!("now \"{}\"", printable(e.name()));
+            let what = format!("now \"{}\"", shown(e.name()).replace('"', "\\\""));
             (color(AnsiColor::Yellow), "comm", e.process_pid(), what)
         }
         Payload::Coredump(e) => {

@@ -8,9 +8,10 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use proc_connector::core::{EventData, EventRecord};
 use proc_connector::process::Process;
-use proc_connector::{Context, ExitStatus, Filter, LossCause, Received};
+use proc_connector::{Args, Context, ExitStatus, Filter, LossCause, Received};
 use serde::Serialize;
 
+use super::shown::json::line;
 use super::sink::Sink;
 use super::who::Who;
 
@@ -48,11 +49,6 @@ impl<'a, W: Write> Json<'a, W> {
         let (with_task, with_process) = with;
         Self { output, with_task, who: Some(Enriched { who, filter, with_process }) }
     }
-}
-
-fn line(mut output: impl Write, line: &impl Serialize) -> io::Result<()> {
-    serde_json::to_writer(&mut output, line)?;
-    output.write_all(b"\n")
 }
 
 impl<W: Write> Sink for Json<'_, W> {
@@ -118,6 +114,27 @@ struct Line<'a> {
     process: Option<Whose<'a>>,
 }
 
+/// The value of `raw_KEY`: all bytes, if they are not UTF-8 and the text under `KEY` has U+FFFD instead.
+fn raw(bytes: &[u8]) -> Option<&[u8]> {
+    std::str::from_utf8(bytes).is_err().then_some(bytes)
+}
+
+fn text(bytes: &[u8]) -> Cow<'_, str> {
+    String::from_utf8_lossy(bytes)
+}
+
+fn path_bytes(path: &Path) -> &[u8] {
+    path.as_os_str().as_encoded_bytes()
+}
+
+/// Arguments as texts, and all of them as bytes if one is not UTF-8.
+type Texts<'a> = (Vec<Cow<'a, str>>, Option<Vec<&'a [u8]>>);
+
+fn texts(args: Args<'_>) -> Texts<'_> {
+    let is_text = args.iter().all(|arg| raw(arg).is_none());
+    (args.iter().map(text).collect(), (!is_text).then(|| args.iter().collect()))
+}
+
 /// The process that an event is about, as the table has it after the event; what is not known is
 /// null.
 #[derive(Serialize)]
@@ -125,13 +142,25 @@ struct Whose<'a> {
     tgid: u32,
     parent: Option<u32>,
     comm: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_comm: Option<&'a [u8]>,
     args: Option<Vec<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_args: Option<Vec<&'a [u8]>>,
+    args_cut: Option<bool>,
     exe: Option<Cow<'a, str>>,
-    uid: Option<u32>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_exe: Option<&'a [u8]>,
+    ruid: Option<u32>,
+    euid: Option<u32>,
+    /// The effective user's name.
     user: Option<String>,
-    gid: Option<u32>,
+    rgid: Option<u32>,
+    egid: Option<u32>,
     session: Option<u32>,
     cgroup: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_cgroup: Option<&'a [u8]>,
     container: Option<&'a str>,
     threads: usize,
     start_ns: Option<u64>,
@@ -142,18 +171,28 @@ struct Whose<'a> {
 
 impl<'a> Whose<'a> {
     fn of(process: &'a Process, user: Option<String>) -> Self {
-        let args = process.args();
+        let comm = process.comm();
+        let (args, raw_args) = process.args().map(texts).unzip();
+        let (exe, cgroup) = (process.exe().map(path_bytes), process.cgroup().map(path_bytes));
+        let (uid, gid) = (process.uid(), process.gid());
         Self {
             tgid: process.tgid(),
             parent: process.parent(),
-            comm: process.comm().map(String::from_utf8_lossy),
-            args: args.map(|args| args.iter().map(String::from_utf8_lossy).collect()),
-            exe: process.exe().map(Path::to_string_lossy),
-            uid: process.uid().map(|uid| uid.effective),
+            comm: comm.map(text),
+            raw_comm: comm.and_then(raw),
+            args,
+            raw_args: raw_args.flatten(),
+            args_cut: process.args().map(|args| args.is_cut()),
+            exe: exe.map(text),
+            raw_exe: exe.and_then(raw),
+            ruid: uid.map(|uid| uid.real),
+            euid: uid.map(|uid| uid.effective),
             user,
-            gid: process.gid().map(|gid| gid.effective),
+            rgid: gid.map(|gid| gid.real),
+            egid: gid.map(|gid| gid.effective),
             session: process.session(),
-            cgroup: process.cgroup().map(Path::to_string_lossy),
+            cgroup: cgroup.map(text),
+            raw_cgroup: cgroup.and_then(raw),
             container: process.container(),
             threads: process.threads(),
             start_ns: process.start_ns(),
@@ -167,14 +206,18 @@ impl<'a> Whose<'a> {
 struct Task<'a> {
     pid: Option<u32>,
     tgid: Option<u32>,
-    uid: Option<u32>,
-    gid: Option<u32>,
+    ruid: Option<u32>,
+    rgid: Option<u32>,
     comm: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_comm: Option<&'a [u8]>,
     cgroup_id: Option<u64>,
     boot_ns: Option<u64>,
     /// Of execs.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Vec<Cow<'a, str>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_args: Option<Vec<&'a [u8]>>,
     /// Whether there were more.
     #[serde(skip_serializing_if = "Option::is_none")]
     args_cut: Option<bool>,
@@ -182,17 +225,20 @@ struct Task<'a> {
 
 impl<'a> From<&Context<'a>> for Task<'a> {
     fn from(context: &Context<'a>) -> Self {
-        let args = context.args();
+        let comm = context.comm();
+        let (args, raw_args) = context.args().map(texts).unzip();
         Self {
             pid: context.pid(),
             tgid: context.tgid(),
-            uid: context.uid(),
-            gid: context.gid(),
-            comm: context.comm().map(String::from_utf8_lossy),
+            ruid: context.uid(),
+            rgid: context.gid(),
+            comm: comm.map(text),
+            raw_comm: comm.and_then(raw),
             cgroup_id: context.cgroup_id(),
             boot_ns: context.boot_ns(),
-            args: args.map(|args| args.iter().map(String::from_utf8_lossy).collect()),
-            args_cut: args.map(|args| args.is_cut()),
+            args,
+            raw_args: raw_args.flatten(),
+            args_cut: context.args().map(|args| args.is_cut()),
         }
     }
 }
@@ -256,6 +302,9 @@ enum Body<'a> {
         pid: u32,
         tgid: u32,
         comm: String,
+        /// All 16 bytes, if they are more than a name in UTF-8 and zeros.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        raw_comm: Option<[u8; 16]>,
     },
     Coredump {
         pid: u32,
@@ -307,7 +356,9 @@ impl<'a> Body<'a> {
             }
             EventData::Comm { process_pid: pid, process_tgid: tgid, comm } => {
                 let name = comm.split(|&byte| byte == 0).next().unwrap_or_default();
-                Self::Comm { pid, tgid, comm: String::from_utf8_lossy(name).into_owned() }
+                let is_all = comm[name.len()..].iter().all(|&byte| byte == 0);
+                let raw_comm = (!is_all || raw(name).is_some()).then_some(comm);
+                Self::Comm { pid, tgid, comm: text(name).into_owned(), raw_comm }
             }
             EventData::Coredump { process_pid: pid, process_tgid: tgid, .. } => {
                 Self::Coredump { pid, tgid }

@@ -9,8 +9,8 @@ use sd_notify::NotifyState;
 
 use super::cause::Cause;
 use super::choice::Choice;
+use super::shown::complain;
 use super::sink::Sink;
-use super::standard::complain;
 use super::summary::Summary;
 use super::{Failure, parse_duration, privileges};
 

@@ -5,16 +5,14 @@ use std::io;
 use proc_connector::process::ProcessTable;
 
 use super::Failure;
-use super::standard::complain;
+use super::shown::complain;
 
 /// The processes of this machine, to be made when a connector is open. Where nothing at `/proc` can be
 /// used, those that events tell of, after a warning.
 pub(super) fn processes() -> Result<ProcessTable, Failure> {
     match ProcessTable::new() {
         Err(error) if is_lasting(error.kind()) => {
-            complain(format_args!(
-                "warning: processes are known by their events alone: {error}"
-            ));
+            complain(format_args!("warning: processes are known by their events alone: {error}"));
             Ok(ProcessTable::without_proc())
         }
         table => table.map_err(Failure::Proc),

@@ -19,6 +19,7 @@ mod picture;
 mod privileges;
 mod record;
 mod replay;
+mod shown;
 mod sink;
 mod standard;
 mod stats;
@@ -29,6 +30,7 @@ mod users;
 mod watch;
 mod who;
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -39,10 +41,11 @@ use clap::{Parser, Subcommand};
 use proc_connector::capture;
 
 use self::cause::{Cause, NotReceived, NotStarted};
+use self::shown::{complain, shown};
 
 /// Process events of this machine, from the kernel, as they happen.
 #[derive(Debug, Parser)]
-#[command(version, max_term_width = 100)]
+#[command(version, max_term_width = 100, after_long_help = shown::RULE)]
 struct Args {
     #[command(subcommand)]
     command: Command,
@@ -70,7 +73,7 @@ pub(crate) fn run() -> ExitCode {
     if let Some(done) = dist::run_if_wanted() {
         return done;
     }
-    let args = match Args::try_parse() {
+    let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
         Err(answer) => return print(&answer),
     };
@@ -90,7 +93,7 @@ pub(crate) fn run() -> ExitCode {
         // The reader has seen enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
-            standard::complain(&failure);
+            complain(&failure);
             match failure {
                 Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
                 // As shells have it.
@@ -117,11 +120,22 @@ fn print(answer: &clap::Error) -> ExitCode {
         .and_then(|()| Ok(answer.print().and_then(|()| io::stdout().flush())?));
     match printed {
         Err(failure) if !failure.is_closed_pipe() => {
-            standard::complain(failure);
+            complain(failure);
             ExitCode::FAILURE
         }
         _ => code,
     }
+}
+
+/// Parses the command line. Errors repeat parts of it, so they come from parsing it again escaped.
+fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let error = match Args::try_parse_from(words) {
+        Ok(args) => return Ok(args),
+        Err(error) => error,
+    };
+    let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
+    // Only invalid UTF-8 becomes valid by that, and its error repeats nothing.
+    Err(Args::try_parse_from(shown).err().unwrap_or(error))
 }
 
 /// Why a command ended early.
@@ -219,9 +233,9 @@ impl fmt::Display for Failure {
                 f,
                 "{error}\nTo see a recording of such events: proc-connector replay --demo"
             ),
-            Self::Capture { file, error } => write!(f, "{}: {error}", file.display()),
-            Self::Unread { file, unread } => write!(f, "{}: {unread}", file.display()),
-            Self::File { path, error } => write!(f, "{}: {}", path.display(), Cause(error)),
+            Self::Capture { file, error } => write!(f, "{}: {error}", shown_path(file)),
+            Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
+            Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the command: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -244,6 +258,10 @@ impl fmt::Display for Failure {
             Self::Signals(error) => write!(f, "cannot handle signals: {}", Cause(error)),
         }
     }
+}
+
+fn shown_path(path: &Path) -> String {
+    shown(path.as_os_str().as_encoded_bytes())
 }
 
 /// Reads a time such as `10s`, `500ms`, `1m 30s`; a bare number counts seconds.

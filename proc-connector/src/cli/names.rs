@@ -1,43 +1,65 @@
-//! What processes are called, in a way that is fit for a terminal.
+//! The names and command lines of processes, for human-readable output.
 
 use proc_connector::process::Process;
 
-/// The arguments of a process separated by spaces, with an ellipsis if there are more than are known;
-/// else its name, in brackets as other tools do for what has no arguments.
+use super::shown::{shown, word};
+
+/// The arguments of a process, separated by spaces, with an ellipsis if they are cut. A process without
+/// arguments has its name instead, a kernel thread in brackets.
 pub(super) fn command_line(process: &Process) -> Option<String> {
-    if let Some(args) = process.args().filter(|args| !args.bytes().is_empty()) {
-        let words: Vec<&[u8]> = args.iter().collect();
-        let mut line = printable(&words.join(&b' '));
-        if args.is_cut() {
-            line.push('…');
-        }
-        return Some(line);
-    }
-    let name = printable(process.comm()?);
-    Some(if process.is_kernel_thread() { format!("[{name}]") } else { name })
+    let joined = |words: &[&[u8]]| shown(words.join(&b' '));
+    arguments(process, joined).or_else(|| {
+        let name = shown(program_name(process)?);
+        Some(if process.is_kernel_thread() { format!("[{name}]") } else { name })
+    })
 }
 
-/// Text that cannot move a terminal's cursor or change its colours: what a process calls itself is
-/// its own choice.
-pub(super) fn printable(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for letter in String::from_utf8_lossy(bytes).chars() {
-        if letter.is_control() {
-            text.extend(letter.escape_default());
-        } else {
-            text.push(letter);
-        }
-    }
-    text
+/// The arguments of a process, quoted for a shell; `None` if it has none.
+pub(super) fn typed_command_line(process: &Process) -> Option<String> {
+    let joined = |words: &[&[u8]]| {
+        let words: Vec<String> = words.iter().map(|argument| word(argument)).collect();
+        words.join(" ")
+    };
+    arguments(process, joined)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::printable;
-
-    #[test]
-    fn names_cannot_command_the_terminal() {
-        assert_eq!(printable(b"a\x1b[2Jb\n\xff"), "a\\u{1b}[2Jb\\n\u{fffd}");
-        assert_eq!(printable("häß 1".as_bytes()), "häß 1");
+/// Joins the arguments of a process, unless all of them are blank. The first is the caller's choice and
+/// may be blank as well: the program's name replaces it.
+fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<String> {
+    let args = process.args()?;
+    let mut words: Vec<&[u8]> = args.iter().collect();
+    let has_more = args.is_cut();
+    if words.iter().all(|word| shows_nothing(word)) && !has_more {
+        return None;
     }
+    if let (Some(first), Some(name)) = (words.first_mut(), program_name(process)) {
+        if shows_nothing(first) {
+            *first = name;
+        }
+    }
+    let mut line = joined(&words);
+    if has_more {
+        // A space separates the ellipsis from an argument that is complete.
+        let is_whole = args.bytes().last().is_none_or(|&byte| byte == 0);
+        line.push_str(if is_whole { " …" } else { "…" });
+    }
+    Some(line)
+}
+
+/// The name of a process; if that is blank, the name of its executable.
+pub(super) fn program_name(process: &Process) -> Option<&[u8]> {
+    let file = || Some(process.exe()?.file_name()?.as_encoded_bytes());
+    process.comm().filter(|name| !shows_nothing(name)).or_else(file)
+}
+
+/// Whether text is empty or only spaces.
+fn shows_nothing(word: &[u8]) -> bool {
+    word.iter().all(|&byte| byte == b' ')
+}
+
+/// The first argument of a process, unless it is cut.
+pub(super) fn first_argument(process: &Process) -> Option<&[u8]> {
+    let args = process.args()?;
+    let is_whole = !args.is_cut() || args.bytes().contains(&0);
+    args.iter().next().filter(|_| is_whole)
 }

@@ -5,7 +5,7 @@ use std::io;
 use proc_connector::program::leaving_needs_net_admin;
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
-use super::standard::complain;
+use super::shown::complain;
 
 /// Gives up all capabilities except those for reading other processes' `/proc`, for good.
 ///

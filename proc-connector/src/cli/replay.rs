@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Instant;
 
-use anstream::AutoStream;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::stat::{SFlag, fstat};
 use proc_connector::capture::{self, Reader};
@@ -20,11 +19,11 @@ use super::format::Format;
 use super::human::Human;
 use super::json::Json;
 use super::live_input::{LiveInput, Waiting};
-use super::names::printable;
 use super::picture::{Drawing, Target};
 use super::record::is_standard;
+use super::shown::{complain, on_stdout, report, shown};
 use super::sink::Sink;
-use super::standard::{self, complain, report};
+use super::standard;
 use super::summary::Summary;
 use super::trace::target;
 use super::who::{Who, Whose};
@@ -88,7 +87,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             return Err(unreadable(io::ErrorKind::IsADirectory.into()));
         }
         let is_file = metadata.is_file();
-        let title = printable(file.as_os_str().as_encoded_bytes());
+        let title = shown(file.as_os_str().as_encoded_bytes());
         let bar = progress(&opened);
         let input =
             LiveInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
@@ -153,7 +152,7 @@ fn show<'a>(
         let output = Json::with_who(output, known, choice.filter()?, (true, *who));
         replay(args, title, Filter::default(), reader, &shared(output), waiting)
     } else {
-        let output = BufWriter::new(waiting.timed(AutoStream::auto(stdout)));
+        let output = on_stdout(waiting.timed(stdout));
         let output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
         replay(args, title, Filter::default(), reader, &shared(output), waiting)
     }

@@ -1,7 +1,6 @@
 //! The standard streams, any of which may be closed, full or without a reader.
 
-use std::fmt;
-use std::io::{self, Read, Stdin, StdoutLock, Write};
+use std::io::{self, Read, Stdin, StdoutLock};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use nix::unistd;
@@ -33,15 +32,4 @@ impl AsFd for Input {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
-}
-
-/// Writes a line to standard error, in one piece because other programs may write there too. There is no
-/// other place to report a failure, which does not change the exit status.
-pub(super) fn report(line: impl fmt::Display) {
-    let _ = io::stderr().write_all(format!("{line}\n").as_bytes());
-}
-
-/// The same under the program's name.
-pub(super) fn complain(line: impl fmt::Display) {
-    report(format_args!("proc-connector: {line}"));
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::shown::report;
+
 /// What a run brought.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Summary {
@@ -14,7 +16,7 @@ pub(super) struct Summary {
 impl Summary {
     /// Tells it on standard error.
     pub(super) fn tell(&self) {
-        super::standard::report(self);
+        report(self);
     }
 }
 

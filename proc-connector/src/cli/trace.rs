@@ -1,7 +1,7 @@
 //! `trace`: the processes of one command, from its start to its end.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, Command, ExitCode};
@@ -17,9 +17,8 @@ use super::Failure;
 use super::columns::short_time;
 use super::listen::{Transport, monotonic_ns};
 use super::machine;
-use super::names::printable;
-use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, word, write_tree};
-use super::standard::complain;
+use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, write_tree};
+use super::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -104,7 +103,7 @@ fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
         [name, arguments @ ..] => TracedChild::start(Command::new(name).args(arguments), ended),
     };
     started.map_err(|error| {
-        let name = words.first().map(|name| printable(name.as_encoded_bytes()));
+        let name = words.first().map(|name| shown(name.as_encoded_bytes()));
         Failure::Command { name: name.unwrap_or_default(), error }
     })
 }
@@ -216,12 +215,12 @@ fn title(command: &[OsString]) -> String {
 /// The name of the command's file.
 fn name(command: &[OsString]) -> Option<String> {
     let file = Path::new(command.first()?).file_name()?;
-    Some(printable(file.as_encoded_bytes()))
+    Some(shown(file.as_encoded_bytes()))
 }
 
 /// The tree and its sum on standard error: standard output is the command's.
 fn tell(args: &Args, forest: &Forest) {
-    let mut output = anstream::stderr().lock();
+    let mut output = stderr();
     let totals = forest.totals();
     let mut tell = || -> io::Result<()> {
         if !args.quiet {
@@ -230,14 +229,12 @@ fn tell(args: &Args, forest: &Forest) {
             let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
             write_tree(forest, look, &mut output)?;
             let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
-            writeln!(output, "{totals}, {length}")?;
+            output.line(format_args!("{totals}, {length}"))?;
         }
         if !forest.losses.is_empty() {
-            writeln!(
-                output,
-                "proc-connector: events were lost, so processes and ends may be missing here; a \
-                 larger --buffer holds more",
-            )?;
+            let lost = "proc-connector: events were lost, so processes and ends may be missing \
+                        here; a larger --buffer holds more";
+            output.line(format_args!("{lost}"))?;
         }
         Ok(())
     };

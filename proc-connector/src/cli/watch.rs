@@ -2,8 +2,6 @@
 
 use std::io::BufWriter;
 
-use anstream::AutoStream;
-
 use proc_connector::{Error, Filter, ProcConnector};
 
 use super::Failure;
@@ -12,7 +10,8 @@ use super::format::Format;
 use super::human::Human;
 use super::json::Json;
 use super::listen::Listening;
-use super::standard::{complain, output};
+use super::shown::{complain, on_stdout};
+use super::standard::output;
 use super::who::{Who, Whose};
 
 #[derive(Debug, clap::Args)]
@@ -57,7 +56,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             let mut output = Json::with_who(output, known, choice.filter()?, with);
             listening.run(&mut events, choice, &mut output)
         } else {
-            let output = BufWriter::new(AutoStream::auto(stdout));
+            let output = on_stdout(stdout);
             let filter = choice.filter_for_the_eye()?;
             let mut output = Human::new(output, known, filter, format.width());
             listening.run(&mut events, choice, &mut output)

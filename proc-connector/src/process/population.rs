@@ -78,7 +78,8 @@ impl Population {
     pub(super) fn ended_of(&self, tgid: u32) -> impl Iterator<Item = &Process> {
         let place = |number: u64| self.ended.places.get(self.ended.place(number)?)?.as_ref();
         let last = self.ended.by_tgid.get(&tgid).and_then(|&number| place(number));
-        std::iter::successors(last, move |(_, before)| place((*before)?)).map(|(process, _)| process)
+        std::iter::successors(last, move |(_, before)| place((*before)?))
+            .map(|(process, _)| process)
     }
 
     /// A serial for the next process.

@@ -17,9 +17,12 @@ use crate::proc_mount;
 use crate::sys::{ProcDir, exists};
 use crate::time_namespace::{self, Offsets};
 
-/// More than `stat` and the path of a program have, and `status` up to its ids. Of arguments no more
-/// than this is kept.
-const ENOUGH: usize = 4096;
+/// More than `stat` and the path of a program have, and `status` up to its ids, and one byte more than is
+/// kept of the arguments, which shows whether there are more.
+const ENOUGH: usize = ARGUMENTS + 1;
+
+/// Bytes of arguments that are kept.
+const ARGUMENTS: usize = 4096;
 
 /// More than `/proc/PID/cgroup` has: a path of up to a page for each of some dozen hierarchies.
 const CGROUPS: u64 = 1 << 20;
@@ -156,8 +159,15 @@ fn image(folder: &ProcDir, buffer: &mut [u8; ENOUGH]) -> Option<Image> {
     let exe = folder.read_link(c"exe", buffer).ok();
     let exe = exe.map(|path| PathBuf::from(OsStr::from_bytes(path)));
     let args = folder.read(c"cmdline", buffer).ok().filter(|args| !args.is_empty());
-    let args = args.map(|args| Arguments { bytes: args.into(), is_cut: args.len() == ENOUGH });
+    let args = args.map(arguments);
     (exe.is_some() || args.is_some()).then_some(Image { args, exe })
+}
+
+/// The arguments at the start of `/proc/PID/cmdline`. The kernel ends each with a zero; without one at
+/// the end the read was short (`get_mm_cmdline` in `fs/proc/base.c`).
+fn arguments(cmdline: &[u8]) -> Arguments {
+    let bytes = &cmdline[..cmdline.len().min(ARGUMENTS)];
+    Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
 }
 
 /// The fields of `/proc/PID/stat` that are of use.
@@ -251,6 +261,18 @@ mod tests {
         // Made 3 s after the machine's start, and 2 s before that of the clock.
         let wrapped = 0_u64.wrapping_add_signed(3 * second - 5 * second) / TICK_NS;
         assert!((299..=300).contains(&initial_ticks(wrapped, -5 * second)));
+    }
+
+    #[test]
+    fn arguments_are_cut_where_there_are_more() {
+        for (len, is_cut) in [(1, false), (4095, false), (4096, false), (4097, true)] {
+            let mut cmdline = vec![b'a'; len];
+            cmdline[len - 1] = 0;
+            let kept = arguments(&cmdline);
+            assert_eq!((kept.bytes.len(), kept.is_cut), (len.min(4096), is_cut), "{len}");
+        }
+        // The process ended during the read.
+        assert!(arguments(b"sh\0-").is_cut);
     }
 
     #[test]

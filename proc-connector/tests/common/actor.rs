@@ -103,7 +103,11 @@ pub(crate) fn become_act(act: &str) -> ! {
 }
 
 pub(crate) fn command(act: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().expect("/proc is mounted"));
+    playing(act, Command::new(std::env::current_exe().expect("/proc is mounted")))
+}
+
+/// A command below which this binary plays an act.
+pub(crate) fn playing(act: &str, mut command: Command) -> Command {
     command.env(ACT, act);
     command
 }

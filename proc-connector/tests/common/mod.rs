@@ -5,6 +5,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod elsewhere;
+pub(crate) mod hostile;
 pub(crate) mod load;
 pub(crate) mod raw;
 pub(crate) mod scratch;

@@ -11,6 +11,8 @@ use proc_connector::ExitStatus;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::cli::shown::json;
+
 use super::forest::{Forest, Life};
 use super::lanes::Lanes;
 
@@ -31,7 +33,7 @@ pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
         "lost": totals.lost,
         "left_out": lanes.left_out(),
     });
-    serde_json::to_writer(&mut *output, &other)?;
+    json::write(output, &other)?;
     write!(output, ",\n\"traceEvents\":[\n")?;
     let mut events = Events { output, begin_ns: forest.begin_ns, first: true };
     events.put(&metadata("process_name", None, json!({"name": title})))?;
@@ -99,8 +101,7 @@ impl<W: Write> Events<'_, W> {
         if !std::mem::take(&mut self.first) {
             self.output.write_all(b",\n")?;
         }
-        serde_json::to_writer(&mut *self.output, event)?;
-        Ok(())
+        json::write(self.output, event)
     }
 
     /// Microseconds since the picture's beginning.

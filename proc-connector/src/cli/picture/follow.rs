@@ -4,9 +4,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
-use proc_connector::{Args, ExitStatus, Received};
+use proc_connector::{ExitStatus, Received};
 
-use super::super::names::printable;
+use super::super::names::{first_argument, program_name, typed_command_line};
+use super::super::shown::shown;
 use super::forest::{Forest, Life, Loss, Program};
 
 /// Collects the lives of processes from the stream.
@@ -320,40 +321,17 @@ impl Life {
 
 /// What a process runs now.
 fn program(process: &Process, at_ns: Option<u64>) -> Program {
-    Program { at_ns, name: name(process), command: process.args().and_then(command) }
+    Program { at_ns, name: name(process), command: typed_command_line(process) }
 }
 
 /// Its name: of its program, or, where that has one longer than the kernel keeps, all of that.
 fn name(process: &Process) -> Option<String> {
-    let first = process.args().and_then(|args| args.iter().next());
+    let first = first_argument(process);
     let file = first.map(|path| path.rsplit(|&byte| byte == b'/').next().unwrap_or(path));
-    let name = match (process.comm(), file) {
+    let name = match (program_name(process), file) {
         // A script is run by another program, whose name comes first.
         (Some(comm), Some(file)) if !file.starts_with(comm) => comm,
         (comm, file) => file.or(comm)?,
     };
-    Some(printable(name)).filter(|name| !name.is_empty())
-}
-
-/// The arguments as one would type them.
-fn command(args: Args<'_>) -> Option<String> {
-    let words: Vec<String> = args.iter().map(word).collect();
-    let mut line = words.join(" ");
-    if args.is_cut() {
-        line.push('…');
-    }
-    Some(line).filter(|line| !line.is_empty())
-}
-
-/// An argument, in quotes where a shell would make something else of it.
-pub(crate) fn word(argument: &[u8]) -> String {
-    const PLAIN: &[u8] = b"%+,-./:=@_^!{}[]~";
-    let is_plain =
-        |&byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || PLAIN.contains(&byte);
-    let text = printable(argument);
-    if !argument.is_empty() && argument.iter().all(is_plain) {
-        text
-    } else {
-        format!("'{}'", text.replace('\'', "'\\''"))
-    }
+    Some(shown(name)).filter(|name| !name.is_empty())
 }

@@ -13,7 +13,7 @@ mod tree;
 
 pub(super) use drawing::Drawing;
 pub(super) use files::{Files, Target};
-pub(super) use follow::{Child, Follower, word};
+pub(super) use follow::{Child, Follower};
 pub(super) use forest::{Forest, Program};
 pub(super) use tree::{Look, write as write_tree};
 

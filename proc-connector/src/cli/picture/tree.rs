@@ -6,6 +6,7 @@ use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
 use crate::cli::columns::{fitted, short_time};
+use crate::cli::shown::Screened;
 
 use super::fold::{Group, fold};
 use super::forest::{Forest, Life};
@@ -30,7 +31,7 @@ struct Row {
     pid: String,
     time: String,
     end: String,
-    /// Lines that lead to it.
+    /// Screened that lead to it.
     branch: String,
     command: String,
     /// What is to be read after the command.
@@ -38,7 +39,11 @@ struct Row {
 }
 
 /// Writes the tree with a line of column names above it.
-pub(crate) fn write(forest: &Forest, look: Look, output: &mut impl Write) -> io::Result<()> {
+pub(crate) fn write(
+    forest: &Forest,
+    look: Look,
+    output: &mut Screened<impl Write>,
+) -> io::Result<()> {
     let rows = rows(forest, look);
     let widest = |column: fn(&Row) -> &str, name: &str| {
         rows.iter().map(|row| column(row).width()).max().unwrap_or_default().max(name.width())
@@ -48,11 +53,10 @@ pub(crate) fn write(forest: &Forest, look: Look, output: &mut impl Write) -> io:
     let end = widest(|row| &row.end, "END");
     let dim = Style::new().dimmed();
     if !rows.is_empty() {
-        writeln!(
-            output,
+        output.line(format_args!(
             "{dim}{:>pid$}  {:>time$}    {:<end$}  COMMAND{dim:#}",
             "PID", "TIME", "END"
-        )?;
+        ))?;
     }
     let left = look.width.map(|width| width.saturating_sub(pid + time + end + 8));
     for row in rows {
@@ -60,12 +64,11 @@ pub(crate) fn write(forest: &Forest, look: Look, output: &mut impl Write) -> io:
         let (style, mark) = if *failed { (red(), '✗') } else { (Style::new(), ' ') };
         let room = left.map(|left| left.saturating_sub(branch.width() + remark.width()).max(LEAST));
         let command = fitted(command, room);
-        writeln!(
-            output,
+        output.line(format_args!(
             "{style}{:>pid$}  {:>time$}  {mark} {:<end$}{style:#}  {dim}{branch}{dim:#}\
              {style}{command}{style:#}{dim}{remark}{dim:#}",
             row.pid, row.time, row.end,
-        )?;
+        ))?;
     }
     Ok(())
 }

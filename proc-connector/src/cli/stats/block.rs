@@ -6,7 +6,7 @@ use anstyle::{AnsiColor, Style};
 use console::{Alignment, measure_text_width, pad_str, truncate_str};
 use jiff::tz::TimeZone;
 
-use super::super::names::printable;
+use super::super::shown::{Styles, screened, shown};
 use super::report::{Report, rate};
 
 /// How wide it is where there is no terminal.
@@ -28,8 +28,8 @@ pub(super) struct Line {
 
 impl Line {
     fn new(text: impl Into<String>, style: Style, width: usize) -> Self {
-        let text = text.into();
-        Self { text: truncate_str(text.trim_end(), width, "…").into_owned(), style }
+        let text = screened(text.into().trim_end(), Styles::Escaped);
+        Self { text: truncate_str(&text, width, "…").into_owned(), style }
     }
 
     pub(super) fn width(&self) -> usize {
@@ -112,12 +112,12 @@ struct List {
 fn lists(report: &Report) -> [List; 4] {
     let per_second = |count| number(rate(count, report.interval));
     let names = |rows: &[super::report::ByName]| {
-        let name = |name: &Option<String>| name.as_deref().unwrap_or("?").to_owned();
+        let name = |name: &Option<Vec<u8>>| name.as_deref().map_or("?".to_owned(), shown);
         rows.iter().map(|row| (per_second(row.count), name(&row.name))).collect()
     };
     let users = |rows: &[super::report::ByUser]| {
         let name = |row: &super::report::ByUser| match (&row.user, row.uid) {
-            (Some(user), _) => user.clone(),
+            (Some(user), _) => shown(user),
             (None, Some(uid)) => uid.to_string(),
             (None, None) => "?".to_owned(),
         };
@@ -139,9 +139,7 @@ fn list_width(width: usize, columns: usize) -> usize {
 fn side_by_side(lists: &[List], rows: usize, width: usize, list_width: usize) -> Vec<Line> {
     let name_width = list_width.saturating_sub(RATE + 1).min(*NAME.end());
     let cell = |rate: &str, name: &str| {
-        // A process's name is its own choice.
-        let name = printable(name.as_bytes());
-        let name = pad_str(&name, name_width, Alignment::Left, Some("…"));
+        let name = pad_str(name, name_width, Alignment::Left, Some("…"));
         format!("{rate:>RATE$} {name}")
     };
     let heading = |list: &List| cell(list.headings[0], list.headings[1]);

@@ -16,6 +16,7 @@ use self::screen::Screen;
 use self::tally::Tally;
 use super::listen::{Listening, until_now};
 use super::machine;
+use super::shown::{json, stdout};
 use super::summary::Summary;
 use super::users::Users;
 use super::{Failure, parse_duration, privileges, standard};
@@ -137,7 +138,7 @@ fn take_rest(
 /// Where reports go.
 enum Output {
     Json(io::Stdout),
-    Plain(anstream::Stdout),
+    Plain,
     Live(Screen),
 }
 
@@ -151,26 +152,28 @@ impl Output {
         } else if io::stdout().is_terminal() && !is_dumb {
             Self::Live(Screen::new())
         } else {
-            Self::Plain(anstream::stdout())
+            Self::Plain
         })
     }
 
-    fn show(&mut self, report: &Report) -> io::Result<()> {
+    fn show(&mut self, report: &Report) -> Result<(), Failure> {
         match self {
             Self::Json(output) => {
-                let mut line = serde_json::to_vec(report)?;
-                line.push(b'\n');
+                let mut line = Vec::new();
+                json::line(&mut line, report)?;
                 output.write_all(&line)?;
-                output.flush()
+                output.flush()?;
             }
-            Self::Plain(output) => {
+            Self::Plain => {
+                let mut output = stdout()?;
                 for line in block::lines(report, block::PLAIN_WIDTH, usize::MAX) {
-                    writeln!(output, "{line}")?;
+                    output.line(format_args!("{line}"))?;
                 }
-                writeln!(output)?;
-                output.flush()
+                output.line(format_args!(""))?;
+                output.flush()?;
             }
-            Self::Live(screen) => screen.draw(report),
+            Self::Live(screen) => screen.draw(report)?,
         }
+        Ok(())
     }
 }

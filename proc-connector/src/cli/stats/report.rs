@@ -37,10 +37,24 @@ pub(super) struct Report {
 }
 
 /// The deeds of all processes of a name; null where it was not found out.
-#[derive(Debug, serde::Serialize)]
+#[derive(Debug)]
 pub(super) struct ByName {
-    pub(super) name: Option<String>,
+    pub(super) name: Option<Vec<u8>>,
     pub(super) count: u64,
+}
+
+/// Adds the key `raw_name` if the name is not UTF-8.
+impl Serialize for ByName {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        map.serialize_entry("name", &self.name.as_deref().map(String::from_utf8_lossy))?;
+        let raw = self.name.as_deref().filter(|name| std::str::from_utf8(name).is_err());
+        if let Some(raw) = raw {
+            map.serialize_entry("raw_name", raw)?;
+        }
+        map.serialize_entry("count", &self.count)?;
+        map.end()
+    }
 }
 
 /// The deeds of an effective user, who need not have a name.

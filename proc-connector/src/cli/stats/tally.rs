@@ -164,11 +164,11 @@ fn first<K: Copy + Eq + Hash + Ord>(counts: &HashMap<K, u64>, top: usize) -> Vec
 }
 
 fn by_name(whose: &Whose, top: usize) -> Vec<ByName> {
-    let text = |name: Name| {
+    let bytes = |name: Name| {
         let len = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-        String::from_utf8_lossy(&name[..len]).into_owned()
+        name[..len].to_vec()
     };
-    let row = |(name, count): (Option<Name>, u64)| ByName { name: name.map(text), count };
+    let row = |(name, count): (Option<Name>, u64)| ByName { name: name.map(bytes), count };
     first(&whose.by_name, top).into_iter().map(row).collect()
 }
 

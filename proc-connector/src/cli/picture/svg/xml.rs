@@ -2,9 +2,12 @@
 
 use std::fmt;
 
+use crate::cli::shown::is_seen;
+
 /// Writes text so that it can stand anywhere in a document, as an attribute too.
 ///
-/// What must not be in XML at all, not even as a reference, is replaced (section 2.2 of the standard).
+/// Invisible characters are escaped as on a terminal, among them all that XML excludes, even as a
+/// reference (section 2.2 of the standard).
 pub(super) struct Xml<'a>(pub(super) &'a str);
 
 impl fmt::Display for Xml<'_> {
@@ -18,12 +21,8 @@ impl fmt::Display for Xml<'_> {
                 '\'' => f.write_str("&#39;")?,
                 '\t' => f.write_str("&#9;")?,
                 '\n' => f.write_str("&#10;")?,
-                '\0'..='\x1f' | '\u{fffe}' | '\u{ffff}' => f.write_str("\u{fffd}")?,
-                // Allowed, but they could turn the text around them: bidirectional controls.
-                '\x7f'..='\u{9f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                    f.write_str("\u{fffd}")?;
-                }
-                letter => write!(f, "{letter}")?,
+                letter if is_seen(letter) => write!(f, "{letter}")?,
+                letter => write!(f, "{}", letter.escape_unicode())?,
             }
         }
         Ok(())
@@ -32,17 +31,21 @@ impl fmt::Display for Xml<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::Xml;
+    use super::{Xml, is_seen};
 
     #[test]
-    fn every_character_can_be_read_back_or_is_replaced() {
-        for letter in (0..=0xffff).filter_map(char::from_u32) {
+    fn every_character_can_be_read_back_or_is_escaped() {
+        // All characters except those of planes that have only ideographs, or are unassigned.
+        for letter in ('\0'..='\u{1ffff}').chain('\u{e0000}'..='\u{e1000}') {
             let text = format!("a{letter}b");
             let xml = format!("<a b='{0}' c=\"{0}\">{0}</a>", Xml(&text));
             let document = roxmltree::Document::parse(&xml).expect("well-formed");
             let root = document.root_element();
             let read = root.text().expect("text");
-            assert!(read == text || read == "a\u{fffd}b", "{letter:?} became {read:?}");
+            let escaped = format!("a{}b", letter.escape_unicode());
+            assert!(read == text || read == escaped, "{letter:?} became {read:?}");
+            let is_kept = is_seen(letter) || "\t\n".contains(letter);
+            assert_eq!(read == text, is_kept, "{letter:?} became {read:?}");
             for attribute in root.attributes() {
                 assert_eq!(attribute.value(), read);
             }

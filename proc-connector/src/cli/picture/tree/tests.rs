@@ -1,6 +1,7 @@
 use super::super::forest::{Forest, Life};
 use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, process};
-use super::{Look, write};
+use super::{Look, Screened, write};
+use crate::cli::shown::Styles;
 
 /// The tree without colours.
 fn text(forest: &Forest, look: Look) -> String {
@@ -9,7 +10,7 @@ fn text(forest: &Forest, look: Look) -> String {
 
 fn styled(forest: &Forest, look: Look) -> String {
     let mut output = Vec::new();
-    write(forest, look, &mut output).expect("memory");
+    write(forest, look, &mut Screened::new(&mut output, Styles::Kept)).expect("memory");
     String::from_utf8(output).expect("UTF-8")
 }
 
@@ -158,7 +159,7 @@ fn a_tree_deeper_than_the_terminal_is_wide_keeps_its_lines_short() {
 #[test]
 fn names_cannot_break_lines() {
     let lives = HOSTILE.iter().map(|name| {
-        let name = crate::cli::names::printable(name.as_bytes());
+        let name = crate::cli::shown::shown(name);
         process(None, 1, &name, 0, 5)
     });
     let lives: Vec<Life> = lives.collect();

@@ -11,7 +11,7 @@ fn report(rows: usize) -> Report {
     }
     counts.count(EventMask::EXEC);
     let names = || {
-        let name = |row| ByName { name: Some(format!("name\x1b[2J {row}")), count: 2000 };
+        let name = |row| ByName { name: Some(format!("name\x1b[2J {row}").into()), count: 2000 };
         (0..rows).map(name).collect()
     };
     let users = || {

@@ -69,7 +69,7 @@ impl Counting {
     }
 }
 
-fn names(report: &Report) -> Vec<(Option<&str>, u64)> {
+fn names(report: &Report) -> Vec<(Option<&[u8]>, u64)> {
     report.forks_by_name.iter().map(|row| (row.name.as_deref(), row.count)).collect()
 }
 
@@ -87,10 +87,10 @@ fn forks_are_counted_for_who_did_them() {
     // Nobody knows who that is.
     counting.fork(22, 300, 1200, 1200);
     let report = counting.report(10);
-    assert_eq!(names(&report), [(Some("make"), 3), (Some("sh"), 2), (None, 1)]);
+    assert_eq!(names(&report), [(Some(&b"make"[..]), 3), (Some(b"sh"), 2), (None, 1)]);
     assert_eq!(report.threads, 1);
     // What is no longer among the first is left out.
-    assert_eq!(names(&counting.report(1)), [(Some("make"), 3)]);
+    assert_eq!(names(&counting.report(1)), [(Some(&b"make"[..]), 3)]);
 }
 
 #[test]

@@ -1,0 +1,209 @@
+//! Untrusted text in human-readable output: names, arguments, paths, and everything else that a
+//! process, a file or a service of the machine chose. All such output goes through this module.
+//!
+//! The text is escaped by one rule, which loses nothing. A visible character stands for itself. A
+//! backslash is `\\`; a line break, a carriage return and a tab are `\n`, `\r` and `\t`; any other
+//! character that is invisible or changes the text around it is `\u{202e}`; a byte that is not UTF-8 is
+//! `\xff`.
+
+pub(super) mod json;
+
+use std::fmt::{self, Write as _};
+use std::io::{self, BufWriter, Write};
+
+use anstream::{AutoStream, ColorChoice};
+use unicode_width::UnicodeWidthChar;
+
+use super::{Failure, standard};
+
+/// The rule, for the help text.
+pub(super) const RULE: &str = "\
+In the names, arguments, paths and users that are shown, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
+carriage return and a tab, \\u{202e} for any other character that is invisible or changes the text \
+around it, and \\xff for a byte that is not UTF-8.";
+
+/// Escapes text so that it cannot move the cursor, reorder the line or hide.
+pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
+    let mut shown = String::new();
+    for chunk in text.as_ref().utf8_chunks() {
+        let mut can_be_marked = false;
+        for letter in chunk.valid().chars() {
+            // Without a letter before it, a combining mark would change a separator, or the text that
+            // precedes this one.
+            let is_lone = !can_be_marked && letter.width() == Some(0);
+            let is_seen = is_seen(letter) && !is_lone;
+            can_be_marked = is_seen && (letter.is_alphanumeric() || !letter.is_ascii());
+            match letter {
+                '\\' => shown.push_str("\\\\"),
+                letter if is_seen => shown.push(letter),
+                letter => escape(letter, &mut shown),
+            }
+        }
+        for byte in chunk.invalid() {
+            // Writing to a string cannot fail.
+            let _ = write!(shown, "\\x{byte:02x}");
+        }
+    }
+    shown
+}
+
+/// Quotes an argument as a shell requires it: `'two words'`, `$'two\nlines'`.
+pub(super) fn word(argument: &[u8]) -> String {
+    const PLAIN: &[u8] = b"%+,-./:=@_^!{}[]~";
+    let is_plain =
+        |&byte: &u8| byte.is_ascii_alphanumeric() || !byte.is_ascii() || PLAIN.contains(&byte);
+    let text = shown(argument);
+    if text.contains('\\') {
+        format!("$'{}'", text.replace('\'', "\\'"))
+    } else if !argument.is_empty() && argument.iter().all(is_plain) {
+        text
+    } else {
+        format!("'{}'", text.replace('\'', "'\\''"))
+    }
+}
+
+/// Human-readable output, line by line. Each line is [`screened`], so that text which nobody passed
+/// through [`shown`] is harmless.
+#[derive(Debug)]
+pub(super) struct Screened<W> {
+    output: W,
+    styles: Styles,
+}
+
+/// What becomes of ANSI styles in a line.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Styles {
+    Kept,
+    Dropped,
+    /// The line is to have none.
+    Escaped,
+}
+
+impl<W: Write> Screened<W> {
+    pub(super) fn new(output: W, styles: Styles) -> Self {
+        Self { output, styles }
+    }
+
+    pub(super) fn line(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
+        let mut line = text.to_string();
+        if !is_plain(&line) {
+            line = screened(&line, self.styles);
+        }
+        line.push('\n');
+        self.output.write_all(line.as_bytes())
+    }
+
+    pub(super) fn flush(&mut self) -> io::Result<()> {
+        self.output.flush()
+    }
+}
+
+/// Standard output, for human-readable text.
+pub(super) fn stdout() -> Result<Screened<impl Write + fmt::Debug>, Failure> {
+    Ok(on_stdout(standard::output()?))
+}
+
+/// The same through something that passes on to standard output what is written to it.
+pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
+    Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
+}
+
+/// Standard error, unbuffered.
+pub(super) fn stderr() -> Screened<impl Write + fmt::Debug> {
+    let output = io::stderr();
+    let styles = styles_for(AutoStream::choice(&output));
+    Screened::new(output.lock(), styles)
+}
+
+fn styles_for(choice: ColorChoice) -> Styles {
+    if choice == ColorChoice::Never { Styles::Dropped } else { Styles::Kept }
+}
+
+/// Writes a message to standard error, prefixed with the program's name.
+pub(super) fn complain(message: impl fmt::Display) {
+    report(format_args!("proc-connector: {message}"));
+}
+
+/// Writes a message of one or several lines to standard error, in one piece because other programs may
+/// write there too. A failure, which could be reported nowhere else, does not change the exit status.
+pub(super) fn report(message: impl fmt::Display) {
+    let mut output = Screened::new(Vec::new(), styles_for(AutoStream::choice(&io::stderr())));
+    for text in message.to_string().lines() {
+        let _ = output.line(format_args!("{text}"));
+    }
+    let _ = io::stderr().write_all(&output.output);
+}
+
+/// Escapes every character of a line that is not visible, except in ANSI styles.
+pub(super) fn screened(line: &str, styles: Styles) -> String {
+    let mut screened = String::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(letter) = rest.chars().next() {
+        let style = style_len(rest).filter(|_| !matches!(styles, Styles::Escaped));
+        let len = style.unwrap_or(letter.len_utf8());
+        let (part, behind) = rest.split_at(len);
+        match (style, styles) {
+            (Some(_), Styles::Kept) => screened.push_str(part),
+            (Some(_), Styles::Dropped) => {}
+            _ if is_seen(letter) => screened.push(letter),
+            _ => escape(letter, &mut screened),
+        }
+        rest = behind;
+    }
+    screened
+}
+
+/// The length in bytes of the ANSI style that a text starts with: `ESC [`, numbers, `m`.
+fn style_len(text: &str) -> Option<usize> {
+    let numbers = text.strip_prefix("\x1b[")?;
+    let end = numbers.find(|letter: char| !letter.is_ascii_digit() && letter != ';')?;
+    numbers[end..].starts_with('m').then_some("\x1b[".len() + end + "m".len())
+}
+
+fn escape(letter: char, shown: &mut String) {
+    match letter {
+        '\n' | '\r' | '\t' => shown.extend(letter.escape_default()),
+        letter => shown.extend(letter.escape_unicode()),
+    }
+}
+
+/// Whether a text is visible ASCII, as most is: a test that is much cheaper than one by character.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+}
+
+/// Whether a character is visible and does not change the text around it.
+pub(super) fn is_seen(letter: char) -> bool {
+    matches!(letter, ' '..='~')
+        || !(letter.is_ascii() || is_ignorable(letter) || !is_printable(letter))
+}
+
+/// Whether the standard library's tables have a character as a letter, mark, number, punctuation or
+/// symbol. `str::escape_debug` escapes the other categories: controls, format characters, separators
+/// except the space, private use, and unassigned code points.
+fn is_printable(letter: char) -> bool {
+    let mut bytes = [b'a'; 1 + 4];
+    let len = 1 + letter.encode_utf8(&mut bytes[1..]).len();
+    // At the start of a text it escapes marks as well.
+    let text = std::str::from_utf8(&bytes[..len]).unwrap_or_default();
+    !text.is_empty() && text.escape_debug().eq(text.chars())
+}
+
+/// Whether a printable character is invisible all the same: letters and marks with Unicode's property
+/// `Default_Ignorable_Code_Point` (`DerivedCoreProperties.txt`), and symbols that are blank.
+fn is_ignorable(letter: char) -> bool {
+    matches!(
+        letter,
+        // The combining grapheme joiner, and fillers of Hangul syllables.
+        '\u{34f}' | '\u{115f}'..='\u{1160}' | '\u{3164}' | '\u{ffa0}'
+        // Khmer inherent vowels.
+        | '\u{17b4}'..='\u{17b5}'
+        // Variation selectors, and tags.
+        | '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}'
+        // The blank Braille pattern, a null note head, the Khitan filler.
+        | '\u{2800}' | '\u{1d159}' | '\u{16fe4}'
+    )
+}
+
+#[cfg(test)]
+mod tests;

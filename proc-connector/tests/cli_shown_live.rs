@@ -1,0 +1,226 @@
+//! Names and arguments of live processes and users in human-readable output: escaped, so that a
+//! terminal neither obeys nor hides them.
+
+mod common;
+#[path = "common/showing.rs"]
+mod showing;
+
+use std::ffi::{CStr, CString, OsStr};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc;
+
+use common::actor::{command, pause, playing};
+use common::hostile::{HOSTILE, assert_seen};
+use common::scratch::Scratch;
+use common::{CAP_SETUID, CAP_SYS_ADMIN, Deadline, named, need, transport};
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::execv;
+use proc_connector::Transport;
+use showing::{Showing, over, piped, program, text, watch};
+
+fn main() -> ExitCode {
+    let acts = named![ends, pauses, executes_nameless, forks_under_a_name, become_watcher];
+    let live = named![
+        a_hostile_user_is_shown,
+        arguments_of_a_watched_process_are_shown,
+        a_tree_shows_arguments_as_a_shell_takes_them,
+        arguments_that_were_cut_are_marked,
+        a_program_without_arguments_has_its_name,
+        names_in_statistics_are_shown,
+    ];
+    common::main(&acts, &live)
+}
+
+fn ends() {}
+
+fn own_exe() -> CString {
+    let own = std::env::current_exe().expect("/proc is mounted");
+    CString::new(own.as_os_str().as_bytes()).expect("a path")
+}
+
+fn pauses() {
+    pause();
+}
+
+/// Goes on as the same program without any argument, not even its name.
+fn executes_nameless() {
+    if std::env::args_os().next().is_some_and(|name| !name.is_empty()) {
+        let none: [&CStr; 0] = [];
+        let Err(error) = execv(&own_exe(), &none);
+        panic!("{error}");
+    }
+    pause();
+}
+
+/// Takes its argument for a name, and has children until it is read no more.
+fn forks_under_a_name() {
+    let name = std::env::args_os().nth(1).expect("a name");
+    nix::sys::prctl::set_name(&CString::new(name.as_bytes()).expect("no zero")).expect("a name");
+    for _ in 0..1_000 {
+        Command::new("true").status().expect("a program of every system");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// A user that only a file of one test knows.
+const USER: u32 = 54_321;
+/// What that calls itself.
+const USERS_NAME: &str = "root\u{1b}[2K\u{202e}\u{200b}\\";
+const USERS_SHOWN: &str = "root\\u{1b}[2K\\u{202e}\\u{200b}\\\\";
+
+/// Becomes the program in a mount namespace that has the file for the users of the machine.
+fn become_watcher() {
+    let mut arguments = std::env::args_os().skip(1);
+    let file = arguments.next().expect("a file");
+    unshare(CloneFlags::CLONE_NEWNS).expect("a namespace");
+    let none: Option<&str> = None;
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("of its own");
+    mount(Some(&*file), "/etc/passwd", none, MsFlags::MS_BIND, none).expect("a file for a file");
+    panic!("{}", Command::new(env!("CARGO_BIN_EXE_proc-connector")).args(arguments).exec());
+}
+
+/// The program where a user has a hostile name, and a process of that user.
+fn among_hostile_users(arguments: &[&str], scratch: &Scratch) -> Command {
+    let file = scratch.file("passwd");
+    let lines = format!("root:x:0:0::/:/bin/sh\n{USERS_NAME}:x:{USER}:{USER}::/:/bin/sh\n");
+    fs::write(&file, lines).expect("a file");
+    let mut watcher = command("become_watcher");
+    watcher.arg(file);
+    piped(watcher, arguments)
+}
+
+/// Runs something as the user of that name.
+fn as_user() -> u32 {
+    let mut child = Command::new("true").uid(USER).gid(USER).spawn().expect("a child");
+    child.wait().expect("its end");
+    child.id()
+}
+
+fn a_hostile_user_is_shown() {
+    need(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+    need(CAP_SETUID, "CAP_SETUID");
+    let scratch = Scratch::new("users");
+    let arguments = watch(&["--events", "exec,exit"]);
+    let mut watch = Showing::start(among_hostile_users(&arguments, &scratch));
+    let (done, again) = mpsc::channel();
+    let running = std::thread::spawn(move || while done.send(as_user()).is_ok() {});
+    let line = watch.line(|line| {
+        let user = line.split_whitespace().nth(3).unwrap_or_default();
+        user.starts_with("root") && user != "root"
+    });
+    drop(again);
+    running.join().expect("its end");
+    assert_seen(&line);
+    assert!(format!("{line} ").contains(&format!(" {USERS_SHOWN} ")), "{line}");
+
+    let stats = ["stats", "--duration", "3s", "--interval", "60s", over()];
+    let mut stats = among_hostile_users(&stats, &scratch).spawn().expect("it runs");
+    let deadline = Deadline::new();
+    while stats.try_wait().expect("its state").is_none() && deadline.left().is_some() {
+        as_user();
+    }
+    let output = stats.wait_with_output().expect("its end");
+    let shown = text(&output.stdout);
+    assert_seen(shown);
+    // Cut to its column.
+    assert!(shown.contains(&USERS_SHOWN[..14]), "{shown}");
+}
+
+fn arguments_of_a_watched_process_are_shown() {
+    if transport() == Transport::Socket {
+        // It would take a process that lives until its arguments were read.
+        return;
+    }
+    let mut watch = Showing::start(program(&watch(&["--events", "exec"])));
+    for (word, shown) in HOSTILE {
+        let mut child = command("ends").arg0("an actor").arg(OsStr::from_bytes(word)).spawn();
+        let child = child.as_mut().expect("a child");
+        child.wait().expect("its end");
+        let pid = format!(" {} ", child.id());
+        let line = watch.line(|line| line.contains(&pid));
+        assert_seen(&line);
+        assert!(line.ends_with(&format!("  an actor {shown}")), "{shown} in {line}");
+    }
+}
+
+fn a_tree_shows_arguments_as_a_shell_takes_them() {
+    let own = own_exe();
+    for (word, shown) in HOSTILE {
+        let mut trace = playing("ends", program(&["trace", "--full", over(), "--"]));
+        trace.arg(OsStr::from_bytes(own.to_bytes())).arg(OsStr::from_bytes(word)).arg("it's");
+        let output = trace.output().expect("the program runs");
+        let tree = text(&output.stderr);
+        assert_seen(tree);
+        assert!(tree.contains(&format!(" $'{shown}' 'it'\\''s'\n")), "{shown} in {tree}");
+        assert_eq!(tree.lines().count(), 3, "{tree}");
+    }
+}
+
+fn arguments_that_were_cut_are_marked() {
+    let mut watch = Showing::start(program(&watch(&["--wide", "--events", "exec"])));
+    let long = "x".repeat(5_000);
+    let many = vec!["x"; 5_000];
+    // Where 256 or 4,096 bytes end: in an argument, and between two.
+    for (words, end) in [(&[&*long][..], "xx…"), (&many, " x …"), (&["…", "x"], " … x")] {
+        let mut actor = command("pauses");
+        let mut child = actor.arg0("actor 1").args(words).stdin(Stdio::piped()).spawn();
+        let child = child.as_mut().expect("a child");
+        let pid = format!(" {} ", child.id());
+        let line = watch.line(|line| line.contains(&pid));
+        drop(child.stdin.take());
+        child.wait().expect("its end");
+        assert!(line.ends_with(end), "{end} in {line}");
+    }
+}
+
+fn a_program_without_arguments_has_its_name() {
+    let own = own_exe().into_string().expect("text");
+    let file = own.rsplit('/').next().expect("a name");
+    let name = &file[..file.len().min(15)];
+    let mut watch = Showing::start(program(&watch(&["--events", "exec"])));
+    for (act, words, shown) in [
+        ("pauses", &[""][..], name.to_owned()),
+        ("pauses", &["  "], name.to_owned()),
+        ("pauses", &["", "", " "], name.to_owned()),
+        ("pauses", &["", "a word"], format!("{name} a word")),
+        ("executes_nameless", &["an actor"], name.to_owned()),
+    ] {
+        let mut actor = command(act);
+        actor.arg0(words[0]).args(&words[1..]).stdin(Stdio::piped());
+        let mut child = actor.spawn().expect("a child");
+        let pid = format!(" {} ", child.id());
+        let execs = if act == "executes_nameless" { 2 } else { 1 };
+        let lines: Vec<String> =
+            (0..execs).map(|_| watch.line(|line| line.contains(&pid))).collect();
+        drop(child.stdin.take());
+        child.wait().expect("its end");
+        assert!(lines[execs - 1].ends_with(&format!("  {shown}")), "{shown} in {lines:?}");
+    }
+    if transport() == Transport::Socket {
+        // The traced process may end before its name is read.
+        return;
+    }
+    let mut trace = playing("executes_nameless", program(&["trace", "--full", over(), "--"]));
+    let output = trace.arg(&own).output().expect("the program runs");
+    let tree = text(&output.stderr);
+    let line = tree.lines().nth(1).expect("a process");
+    assert!(line.contains(&format!("  {name}")) && !line.contains("''"), "{tree}");
+}
+
+fn names_in_statistics_are_shown() {
+    for (name, shown) in [HOSTILE[0], HOSTILE[4], HOSTILE[14]] {
+        let mut actor = command("forks_under_a_name");
+        let mut actor = actor.arg(OsStr::from_bytes(name)).spawn().expect("a child");
+        let stats = ["stats", "--duration", "3s", "--interval", "60s", "--top", "1000", over()];
+        let output = program(&stats).output().expect("the program runs");
+        actor.kill().expect("a child");
+        actor.wait().expect("its end");
+        let stats = text(&output.stdout);
+        assert_seen(stats);
+        assert!(stats.contains(&format!(" {shown} ")), "{shown} in {stats}");
+    }
+}

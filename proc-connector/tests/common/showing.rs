@@ -1,0 +1,104 @@
+//! The program, run as its users do: until its end, or until it has shown something. Tests include this
+//! file on their own: without the feature `cli` the program has no path.
+
+#![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proc_connector::Transport;
+
+use crate::common::{Deadline, transport};
+
+/// The program with these arguments, in UTC and without any input.
+pub(crate) fn program<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    piped(Command::new(env!("CARGO_BIN_EXE_proc-connector")), arguments)
+}
+
+/// The same for a command that becomes the program.
+pub(crate) fn piped<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Command {
+    command.args(arguments).env("TZ", "UTC");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Output {
+    program(arguments).output().expect("the program runs")
+}
+
+/// What the program wrote, which is always text.
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// The option that names the transport of this test.
+pub(crate) fn over() -> &'static str {
+    match transport() {
+        Transport::Ring => "--transport=ring",
+        _ => "--transport=socket",
+    }
+}
+
+/// Options of a watch that shows what processes do over the transport of this test, with a buffer for
+/// what a busy machine does meanwhile; the time is for a test that waits in vain.
+pub(crate) fn watch(options: &[&'static str]) -> Vec<&'static str> {
+    let always = ["watch", over(), "--buffer", "100000", "--duration", "60s"];
+    [&always, options].concat()
+}
+
+/// A program that shows lines until it is asked to end.
+#[derive(Debug)]
+pub(crate) struct Showing {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Showing {
+    /// Starts it, and returns once it shows what processes do: they are started until then.
+    pub(crate) fn start(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("the program runs");
+        let stdout = child.stdout.take().expect("a pipe");
+        let mut showing = Self { child, lines: BufReader::new(stdout).lines() };
+        let deadline = Deadline::new();
+        let busy = std::thread::spawn(move || {
+            while deadline.left().is_some_and(|left| left.as_secs() > 8) {
+                Command::new("true").status().expect("a program of every system");
+            }
+        });
+        showing.next();
+        busy.join().expect("no panic");
+        showing
+    }
+
+    fn next(&mut self) -> String {
+        let Some(line) = self.lines.next() else {
+            let mut errors = String::new();
+            let mut stderr = self.child.stderr.take().expect("a pipe");
+            stderr.read_to_string(&mut errors).expect("text");
+            panic!("it ended: {errors}");
+        };
+        line.expect("text")
+    }
+
+    /// The first line that is the one.
+    pub(crate) fn line(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+        loop {
+            let line = self.next();
+            if is_it(&line) {
+                return line;
+            }
+        }
+    }
+}
+
+impl Drop for Showing {
+    fn drop(&mut self) {
+        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
+        let _ = kill(pid, Signal::SIGINT);
+        self.lines.by_ref().for_each(drop);
+        let _ = self.child.wait();
+    }
+}

@@ -1,0 +1,259 @@
+//! JSON keeps all bytes: text where it is text, and all of them under a second key where it is not.
+
+mod common;
+#[path = "common/showing.rs"]
+mod showing;
+
+use std::ffi::{CString, OsStr};
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+use common::actor::{Actor, command, pause, playing};
+use common::scratch::Scratch;
+use common::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, named, need, transport};
+use nix::unistd::{Gid, Uid, setresgid, setresuid};
+use proc_connector::Transport;
+use serde_json::{Map, Value, json};
+use showing::{Showing, over, program, run, watch};
+
+fn main() -> ExitCode {
+    let acts = named![ends, pauses, takes_a_name, acts_for_another];
+    let live = named![
+        arguments_keep_their_bytes,
+        arguments_that_were_cut_say_so,
+        a_name_and_a_program_keep_their_bytes,
+        a_cgroup_keeps_its_bytes,
+        ids_have_the_kernels_names,
+        names_in_statistics_keep_their_bytes,
+    ];
+    common::main(&acts, &live)
+}
+
+fn ends() {}
+
+fn pauses() {
+    pause();
+}
+
+/// Takes its argument for a name, and makes a child under that.
+fn takes_a_name() {
+    let name = std::env::args_os().nth(1).expect("a name");
+    nix::sys::prctl::set_name(&CString::new(name.as_bytes()).expect("no zero")).expect("a name");
+    for _ in 0..1_000 {
+        Command::new("true").status().expect("a program of every system");
+        std::thread::sleep(std::time::Duration::from_millis(20));
+    }
+}
+
+/// Ids of a process that acts with the rights of another.
+const REAL: (u32, u32) = (54_321, 54_322);
+const EFFECTIVE: (u32, u32) = (54_323, 54_324);
+
+fn acts_for_another() {
+    pause();
+    let ids = (Gid::from_raw(REAL.1), Gid::from_raw(EFFECTIVE.1));
+    setresgid(ids.0, ids.1, ids.1).expect("groups");
+    let ids = (Uid::from_raw(REAL.0), Uid::from_raw(EFFECTIVE.0));
+    setresuid(ids.0, ids.1, ids.1).expect("users");
+    pause();
+}
+
+fn object(line: &str) -> Map<String, Value> {
+    let Value::Object(object) = serde_json::from_str(line).expect("JSON") else { panic!("{line}") };
+    object
+}
+
+/// The value of a key, as bytes, by the rule: those of `raw_KEY`, else those of the text.
+fn bytes_of(object: &Value, key: &str) -> Option<Vec<u8>> {
+    let raw = &object[format!("raw_{key}")];
+    if raw.is_null() {
+        return Some(object[key].as_str()?.as_bytes().to_vec());
+    }
+    let bytes: Vec<u8> = serde_json::from_value(raw.clone()).expect("bytes");
+    assert!(std::str::from_utf8(&bytes).is_err(), "more than the text: {object}");
+    assert_eq!(object[key], String::from_utf8_lossy(&bytes).as_ref());
+    Some(bytes)
+}
+
+fn args_of(object: &Value) -> Option<Vec<Vec<u8>>> {
+    let texts: Vec<String> = serde_json::from_value(object["args"].clone()).ok()?;
+    let raw: Option<Vec<Vec<u8>>> =
+        serde_json::from_value(object["raw_args"].clone()).expect("bytes");
+    let Some(raw) = raw else { return Some(texts.into_iter().map(String::into_bytes).collect()) };
+    assert!(raw.iter().any(|arg| std::str::from_utf8(arg).is_err()), "{object}");
+    assert!(
+        texts.iter().eq(&raw
+            .iter()
+            .map(|arg| String::from_utf8_lossy(arg).into_owned())
+            .collect::<Vec<_>>())
+    );
+    Some(raw)
+}
+
+fn watching(events: &'static str) -> Showing {
+    Showing::start(program(&watch(&["--json", "--who", "--context", "--events", events])))
+}
+
+/// The line of an event of a process.
+fn line_of(watch: &mut Showing, event: &str, pid: u32) -> Value {
+    let line = watch.line(|line| {
+        let line = object(line);
+        line["event"] == event && line.get("tgid") == Some(&json!(pid))
+    });
+    serde_json::from_str(&line).expect("JSON")
+}
+
+/// What is said of a process that executes itself with these arguments and waits, in its exec.
+fn executed(command: &mut Command) -> Value {
+    let mut watch = watching("exec");
+    let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("a child");
+    let line = line_of(&mut watch, "exec", child.id());
+    drop(child.stdin.take());
+    child.wait().expect("its end");
+    line
+}
+
+fn arguments_keep_their_bytes() {
+    for args in [
+        &[&b"an actor"[..], b"plain", b"", "h\u{e4}\u{fffd}\u{202e}\n".as_bytes()][..],
+        &[b"an \xff actor", b"", b"\xc3", b"text", b"\xed\xa0\x80"],
+    ] {
+        let mut actor = command("pauses");
+        actor.arg0(OsStr::from_bytes(args[0]));
+        actor.args(args[1..].iter().map(|arg| OsStr::from_bytes(arg)));
+        let line = executed(&mut actor);
+        assert_eq!(
+            args_of(&line["process"]).as_deref(),
+            Some(&args.iter().map(|arg| arg.to_vec()).collect::<Vec<_>>()[..]),
+            "{line}"
+        );
+        assert_eq!(line["process"]["args_cut"], false);
+        let is_text = args.iter().all(|arg| std::str::from_utf8(arg).is_ok());
+        for part in [&line["process"], &line["task"]] {
+            assert!(!is_text || part.get("raw_args").is_none(), "{line}");
+        }
+        if transport() == Transport::Ring {
+            assert_eq!(args_of(&line["task"]), args_of(&line["process"]), "{line}");
+            assert_eq!(line["task"]["args_cut"], false);
+        }
+    }
+}
+
+fn arguments_that_were_cut_say_so() {
+    // Of `/proc/PID/cmdline` 4,096 bytes are kept, of what the kernel notes 256.
+    for (len, is_cut) in [(4_095, false), (4_096, false), (4_098, true), (100_000, true)] {
+        let name = b"an actor";
+        let long = vec![b'x'; len - name.len() - 2];
+        let mut actor = command("pauses");
+        actor.arg0(OsStr::from_bytes(name)).arg(OsStr::from_bytes(&long));
+        let line = executed(&mut actor);
+        let process = &line["process"];
+        assert_eq!(process["args_cut"], is_cut, "{len}");
+        let args = args_of(process).expect("arguments");
+        assert_eq!(args[0], name);
+        let kept = &args[1];
+        assert!(long.starts_with(kept) && (kept.len() < long.len()) == is_cut, "{len}");
+        if transport() == Transport::Ring {
+            assert_eq!(line["task"]["args_cut"], true);
+            let noted = args_of(&line["task"]).expect("arguments");
+            assert_eq!(noted.iter().map(|arg| arg.len() + 1).sum::<usize>(), 256 + 1, "{len}");
+        }
+    }
+}
+
+fn a_name_and_a_program_keep_their_bytes() {
+    let scratch = Scratch::new("program");
+    let path = PathBuf::from(
+        OsStr::from_bytes(&[scratch.file("").as_bytes(), b"a\xff\x1b\xc3b"].concat()).to_owned(),
+    );
+    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path).expect("a copy");
+    let line = executed(&mut playing("pauses", Command::new(&path)));
+    let process = &line["process"];
+    assert_eq!(bytes_of(process, "exe").as_deref(), Some(path.as_os_str().as_bytes()), "{line}");
+    assert_eq!(bytes_of(process, "comm").as_deref(), Some(&b"a\xff\x1b\xc3b"[..]), "{line}");
+    if transport() == Transport::Ring {
+        assert_eq!(
+            bytes_of(&line["task"], "comm").as_deref(),
+            Some(&b"a\xff\x1b\xc3b"[..]),
+            "{line}"
+        );
+    }
+}
+
+/// A cgroup of version 2, gone with it.
+struct Cgroup(PathBuf);
+
+impl Cgroup {
+    fn new(name: &[u8]) -> Option<Self> {
+        let mounts = fs::read_to_string("/proc/self/mounts").expect("/proc is mounted");
+        let mount = mounts.lines().find(|line| line.split(' ').nth(2) == Some("cgroup2"))?;
+        let path = Path::new(mount.split(' ').nth(1)?).join(OsStr::from_bytes(name));
+        fs::create_dir(&path).ok()?;
+        Some(Self(path))
+    }
+}
+
+impl Drop for Cgroup {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir(&self.0);
+    }
+}
+
+fn a_cgroup_keeps_its_bytes() {
+    need(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+    let name = format!("proc-connector-{}-", std::process::id());
+    let name = [name.as_bytes(), b"\xff\x1b[2J"].concat();
+    let Some(cgroup) = Cgroup::new(&name) else { common::skip("no cgroup can be made here") };
+    let mut actor = Actor::start("pauses");
+    fs::write(cgroup.0.join("cgroup.procs"), actor.pid().to_string()).expect("a move");
+    let mut watch = watching("exit");
+    actor.go_on();
+    let pid = actor.pid();
+    let line = line_of(&mut watch, "exit", pid);
+    actor.wait();
+    let path = bytes_of(&line["process"], "cgroup").expect("a cgroup");
+    assert!(path.ends_with(&[b"/", &*name].concat()), "{line}");
+}
+
+fn ids_have_the_kernels_names() {
+    need(CAP_SETUID, "CAP_SETUID");
+    need(CAP_SETGID, "CAP_SETGID");
+    let mut actor = Actor::start("acts_for_another");
+    let pid = actor.pid();
+    let mut watch = watching("uid,exit");
+    actor.go_on();
+    let change = line_of(&mut watch, "uid", pid);
+    assert_eq!((&change["ruid"], &change["euid"]), (&json!(REAL.0), &json!(EFFECTIVE.0)));
+    actor.go_on();
+    let exit = line_of(&mut watch, "exit", pid);
+    for line in [&change, &exit] {
+        let process = &line["process"];
+        for (key, id) in
+            [("ruid", REAL.0), ("euid", EFFECTIVE.0), ("rgid", REAL.1), ("egid", EFFECTIVE.1)]
+        {
+            assert_eq!(process[key], id, "{key} in {line}");
+        }
+        assert!(process.get("uid").is_none() && process.get("gid").is_none(), "{line}");
+        if transport() == Transport::Ring {
+            let task = &line["task"];
+            assert_eq!((&task["ruid"], &task["rgid"]), (&json!(REAL.0), &json!(REAL.1)), "{line}");
+            assert!(task.get("uid").is_none() && task.get("gid").is_none(), "{line}");
+        }
+    }
+}
+
+fn names_in_statistics_keep_their_bytes() {
+    let name = b"a\xff\x1bb";
+    let mut actor = command("takes_a_name").arg(OsStr::from_bytes(name)).spawn().expect("a child");
+    let stats = ["stats", "--json", "--duration", "3s", "--interval", "60s", "--top", "1000"];
+    let output = run(&[&stats[..], &[over()]].concat());
+    actor.kill().expect("a child");
+    actor.wait().expect("its end");
+    let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    let forks = report["forks_by_name"].as_array().expect("a list").iter();
+    let names: Vec<Vec<u8>> = forks.filter_map(|row| bytes_of(row, "name")).collect();
+    assert!(names.iter().any(|found| found == name), "{report}");
+}
