@@ -5,6 +5,7 @@ mod columns;
 #[cfg(feature = "dist")]
 mod dist;
 mod doctor;
+mod exit_status;
 mod format;
 mod human;
 mod json;
@@ -41,16 +42,22 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show events as they happen, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Watch(watch::Args),
     /// Write events to a capture file as they happen, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Record(record::Args),
     /// Show the events of a capture file, recorded here or elsewhere.
+    #[command(after_help = exit_status::help(exit_status::REPLAY))]
     Replay(replay::Args),
     /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
+    #[command(after_help = exit_status::help(exit_status::TRACE))]
     Trace(trace::Args),
     /// Show how much of what happens, and who does it, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
+    #[command(after_help = exit_status::help(exit_status::DOCTOR))]
     Doctor(doctor::Args),
 }
 
