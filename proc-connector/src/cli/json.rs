@@ -205,7 +205,7 @@ struct LostLine {
     time: Option<Timestamp>,
 }
 
-/// The fields of `ProcEvent`, and for exits what it has no room for.
+/// The fields of `ProcEvent`, and for exits and core dumps what it has no room for.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Body<'a> {
@@ -260,6 +260,8 @@ enum Body<'a> {
     Coredump {
         pid: u32,
         tgid: u32,
+        parent_pid: Option<u32>,
+        parent_tgid: Option<u32>,
     },
     Unknown {
         what: u32,
@@ -309,9 +311,17 @@ impl<'a> Body<'a> {
                 let name = comm.split(|&byte| byte == 0).next().unwrap_or_default();
                 Self::Comm { pid, tgid, comm: String::from_utf8_lossy(name).into_owned() }
             }
-            EventData::Coredump { process_pid: pid, process_tgid: tgid, .. } => {
-                Self::Coredump { pid, tgid }
-            }
+            EventData::Coredump {
+                process_pid: pid,
+                process_tgid: tgid,
+                parent_pid,
+                parent_tgid,
+            } => Self::Coredump {
+                pid,
+                tgid,
+                parent_pid: known(parent_pid),
+                parent_tgid: known(parent_tgid),
+            },
             EventData::Unknown { what, data } => Self::Unknown { what, raw_data: data },
             _ => Self::Unknown { what, raw_data: &[] },
         }

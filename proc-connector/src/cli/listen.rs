@@ -1,6 +1,7 @@
 //! Listening: how `watch`, `record` and `stats` open a connector and pass on what it receives.
 
-use std::io;
+use std::fs;
+use std::io::{self, Write};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -13,9 +14,9 @@ use signal_hook::low_level::emulate_default_handler;
 
 use super::Failure;
 use super::choice::Choice;
-use super::parse_duration;
 use super::sink::Sink;
 use super::summary::Summary;
+use super::values;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Listening {
@@ -23,16 +24,17 @@ pub(super) struct Listening {
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// How long to collect events while they keep coming: longer is cheaper, and later.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    /// How long to collect events while they keep coming, such as 5ms: longer is cheaper, and later.
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
     coalesce: Option<Duration>,
 
-    /// Receive buffer, as the number of events it holds.
-    #[arg(long, value_name = "EVENTS")]
+    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
+    /// standard error says how many.
+    #[arg(long, value_name = "EVENTS", value_parser = values::capacity)]
     buffer: Option<usize>,
 
     /// Stop after this time, such as 10s, 500ms or 1m30s.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::positive_duration)]
     duration: Option<Duration>,
 }
 
@@ -64,6 +66,7 @@ impl Listening {
             Transport::Socket => proc_connector::Transport::Socket,
         };
         let events = builder.transport(transport).open()?;
+        report_granted(self.buffer, &events);
         end_on_signals(events.shutdown_handle())?;
         // A service manager, if there is one, has no other way to know.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
@@ -201,4 +204,25 @@ fn end_on_signals(shutdown: Shutdown) -> io::Result<()> {
         }
     });
     Ok(())
+}
+
+/// Says so if the buffer holds fewer events than were asked for.
+pub(super) fn report_granted(asked: Option<usize>, events: &ProcConnector) {
+    let stats = events.stats();
+    let holds = stats.receive_buffer_events;
+    let Some(asked) = asked.filter(|&asked| holds < asked) else { return };
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
+    let limit = limit.trim();
+    // The kernel doubles what it is asked for, and the limit is for what it is asked for.
+    let is_limited = limit.parse().is_ok_and(|limit: usize| stats.receive_buffer <= 2 * limit);
+    let reason = if is_limited {
+        format!("net.core.rmem_max is {limit}, and only CAP_NET_ADMIN allows more")
+    } else {
+        "a socket has no larger one".to_owned()
+    };
+    // Where this cannot be written, events can be received all the same.
+    let _ = writeln!(
+        io::stderr(),
+        "proc-connector: the receive buffer holds {holds} events, not the {asked} asked for: {reason}",
+    );
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how it ends.
 
+mod called;
 mod choice;
 mod columns;
 #[cfg(feature = "dist")]
@@ -9,9 +10,12 @@ mod exit_status;
 mod format;
 mod human;
 mod json;
+mod layout;
 mod listen;
+mod moment;
 mod names;
 mod picture;
+mod present;
 mod record;
 mod replay;
 mod sink;
@@ -19,14 +23,15 @@ mod stats;
 mod summary;
 mod trace;
 mod users;
+mod values;
 mod watch;
 mod who;
+mod zone;
 
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use proc_connector::capture;
@@ -85,7 +90,9 @@ pub(crate) fn run() -> ExitCode {
         Err(failure) => {
             eprintln!("proc-connector: {failure}");
             match failure {
-                Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
+                Failure::Usage(_)
+                | Failure::BinaryToTerminal
+                | Failure::Absent(present::Absent::NameOfRecorded(_)) => ExitCode::from(2),
                 // As shells have it.
                 Failure::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => {
                     ExitCode::from(127)
@@ -119,6 +126,8 @@ enum Failure {
     },
     /// The processes of this machine cannot be listed.
     Proc(io::Error),
+    /// What was chosen does not exist.
+    Absent(present::Absent),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -143,6 +152,12 @@ impl Failure {
             Self::Capture { error, .. } => Self::Capture { file: file.to_owned(), error },
             other => other,
         }
+    }
+}
+
+impl From<present::Absent> for Failure {
+    fn from(error: present::Absent) -> Self {
+        Self::Absent(error)
     }
 }
 
@@ -173,18 +188,9 @@ impl fmt::Display for Failure {
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),
+            Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write the output: {error}"),
         }
     }
-}
-
-/// Reads a time such as `10s`, `500ms`, `1m 30s`; a bare number counts seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let usage = || format!("`{text}` is not a time: write it as 10s, 500ms or 1m30s");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let duration: jiff::SignedDuration = text.parse().map_err(|_| usage())?;
-    duration.try_into().map_err(|_| usage())
 }

@@ -93,7 +93,7 @@ fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure>
         return replay(args, choice.filter()?, reader, &mut output);
     }
     // To know who is who takes all events; which to show is decided here.
-    let known = Who::recorded(whose);
+    let known = Who::recorded(whose)?;
     if !output.is_empty() {
         let mut drawing = Drawing::open(output, known, choice.filter()?)?;
         let replayed = replay(args, Filter::default(), reader, &mut drawing)?;
@@ -105,7 +105,7 @@ fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure>
         replay(args, Filter::default(), reader, &mut output)
     } else {
         let output = BufWriter::new(anstream::stdout().lock());
-        let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
+        let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.page());
         replay(args, Filter::default(), reader, &mut output)
     }
 }

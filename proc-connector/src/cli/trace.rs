@@ -15,9 +15,10 @@ use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallCloc
 use self::command::Running;
 use super::Failure;
 use super::columns::short_time;
-use super::listen::{Transport, monotonic_ns};
+use super::listen::{Transport, monotonic_ns, report_granted};
 use super::names::printable;
 use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, word, write_tree};
+use super::values;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -38,12 +39,14 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// Receive buffer, as the number of events it holds.
-    #[arg(long, value_name = "EVENTS")]
+    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
+    /// standard error says how many.
+    #[arg(long, value_name = "EVENTS", value_parser = values::capacity)]
     buffer: Option<usize>,
 
     /// The command, and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 
@@ -64,6 +67,7 @@ const NO_TERMINAL: usize = 120;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
+    report_granted(args.buffer, &events);
     let mut files = Files::open(&args.output)?;
     // After the connector, and before there is anything to follow.
     let table = ProcessTable::new().map_err(Failure::Proc)?;

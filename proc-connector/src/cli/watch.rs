@@ -1,6 +1,6 @@
 //! `watch`: events as they happen.
 
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, IsTerminal, Write};
 
 use proc_connector::{Error, Filter, ProcConnector};
 
@@ -35,26 +35,31 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, whose, listening } = args;
     let Format { json, who, .. } = format;
+    // First, so that a wrong choice is refused wherever this runs.
+    let filter = if *json { choice.filter() } else { choice.filter_for_the_eye() }?;
     let summary = if *json && !who && !whose.chooses() {
-        let filter = choice.filter()?;
         let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
+        choice.check_processes()?;
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
         listening.run(&mut events, choice, &mut output)
     } else {
         // To know who is who takes all events; which to show is decided here.
         let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
-        let known = Who::live(whose).map_err(Failure::Proc)?;
+        choice.check_processes()?;
+        let known = Who::live(whose)?;
+        if known.is_waiting() {
+            report_waiting();
+        }
         if *json {
             let output = BufWriter::new(io::stdout().lock());
             let with = (*context, *who);
-            let mut output = Json::with_who(output, known, choice.filter()?, with);
+            let mut output = Json::with_who(output, known, filter, with);
             listening.run(&mut events, choice, &mut output)
         } else {
             let output = BufWriter::new(anstream::stdout().lock());
-            let filter = choice.filter_for_the_eye()?;
-            let mut output = Human::new(output, known, filter, format.width());
+            let mut output = Human::new(output, known, filter, format.page());
             listening.run(&mut events, choice, &mut output)
         }
     }?;
@@ -70,6 +75,16 @@ fn tell_of_no_context(context: bool, events: &ProcConnector) {
             io::stderr(),
             "proc-connector: no event has a `task`, which takes the ring: {reason}",
         );
+    }
+}
+
+/// Says once on a terminal that there is nothing to show yet, which looks like a mistake in the
+/// choice. Where nobody looks at it, it would be an error among the messages of another program.
+fn report_waiting() {
+    let mut output = io::stderr();
+    if output.is_terminal() {
+        // The terminal may be gone by now, which is no reason to fail.
+        let _ = writeln!(output, "proc-connector: waiting: no process matches yet");
     }
 }
 

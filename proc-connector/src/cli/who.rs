@@ -2,34 +2,41 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::io;
 use std::time::Duration;
 
 use glob::Pattern;
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
 use proc_connector::{Event, Payload, Received};
 
+use super::Failure;
+use super::called::is_called;
 use super::names::command_line;
+use super::present;
 use super::users::Users;
+use super::values::{self, Root, User};
 
 /// Events of these processes only.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Whose {
-    /// Only this process and its descendants, or all processes of this name and theirs.
-    #[arg(long, value_name = "PID|NAME")]
-    tree: Vec<String>,
+    /// Show only this process and its descendants, or all processes of this name and theirs. When
+    /// listening, a process given by its id has to exist; one of a name may start later.
+    #[arg(long, value_name = "PID|NAME", value_parser = values::root)]
+    tree: Vec<Root>,
 
-    /// Only processes whose thread's or program's name is like this: `make`, `python*`.
-    #[arg(long, value_name = "GLOB")]
+    /// Show only processes whose name matches this pattern, such as make or 'python*': the name of
+    /// the first thread, of which the kernel keeps 15 bytes, or that of the program or of the script
+    /// it runs, as its arguments have it.
+    #[arg(long, value_name = "GLOB", value_parser = values::name_pattern)]
     comm: Vec<Pattern>,
 
-    /// Only processes of this user, by name or id; in a recording by id only.
-    #[arg(long, value_name = "USER")]
-    user: Vec<String>,
+    /// Show only processes of this user, by name or id; in a recording by id only.
+    #[arg(long, value_name = "USER", value_parser = values::user)]
+    #[arg(value_hint = clap::ValueHint::Username)]
+    user: Vec<User>,
 
     /// Only processes in this cgroup and those below it (a path, or a glob), or in the container
     /// whose id begins so.
-    #[arg(long, value_name = "PATH|GLOB|ID")]
+    #[arg(long, value_name = "PATH|GLOB|ID", value_parser = values::cgroup)]
     cgroup: Vec<Pattern>,
 }
 
@@ -48,6 +55,8 @@ pub(super) struct Who<'a> {
     /// Of this machine; another's users are known by their ids only.
     users: Option<RefCell<Users>>,
     whose: &'a Whose,
+    /// The ids of the users that are asked for.
+    uids: Vec<u32>,
     /// The serials of those that are part of a tree that is asked for.
     in_trees: HashSet<u64>,
 }
@@ -63,17 +72,35 @@ pub(super) struct Subject<'a> {
 
 impl<'a> Who<'a> {
     /// Of this machine's processes, to be made when a connector is open.
-    pub(super) fn live(whose: &'a Whose) -> io::Result<Self> {
-        Ok(Self::new(ProcessTable::new()?, Some(RefCell::default()), whose))
+    ///
+    /// Fails for a choice of what does not exist; processes and containers of a name may come later.
+    pub(super) fn live(whose: &'a Whose) -> Result<Self, Failure> {
+        let table = ProcessTable::new().map_err(Failure::Proc)?;
+        for root in &whose.tree {
+            if let Root::Pid(pid) = root {
+                present::process(*pid)?;
+            }
+        }
+        whose.cgroup.iter().try_for_each(|cgroup| present::cgroup(cgroup.as_str()))?;
+        let uids = whose.user.iter().map(present::user).collect::<Result<_, _>>()?;
+        Ok(Self::new(table, Some(RefCell::default()), whose, uids))
     }
 
     /// Of processes elsewhere, or long gone.
-    pub(super) fn recorded(whose: &'a Whose) -> Self {
-        Self::new(ProcessTable::without_proc(), None, whose)
+    ///
+    /// Fails for a choice of users by name.
+    pub(super) fn recorded(whose: &'a Whose) -> Result<Self, Failure> {
+        let uids = whose.user.iter().map(present::recorded_user).collect::<Result<_, _>>()?;
+        Ok(Self::new(ProcessTable::without_proc(), None, whose, uids))
     }
 
-    fn new(table: ProcessTable, users: Option<RefCell<Users>>, whose: &'a Whose) -> Self {
-        let mut new = Self { table, users, whose, in_trees: HashSet::new() };
+    fn new(
+        table: ProcessTable,
+        users: Option<RefCell<Users>>,
+        whose: &'a Whose,
+        uids: Vec<u32>,
+    ) -> Self {
+        let mut new = Self { table, users, whose, uids, in_trees: HashSet::new() };
         // Parents have to be known to be part of a tree before their children are asked for.
         let mut processes: Vec<&Process> = new.table.iter().collect();
         processes.sort_unstable_by_key(|process| (process.start_ns(), process.tgid()));
@@ -81,6 +108,11 @@ impl<'a> Who<'a> {
             join_trees(whose, &mut new.in_trees, process);
         }
         new
+    }
+
+    /// Whether no process that exists now is of interest.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.whose.chooses() && !self.table.iter().any(|process| self.wants(process))
     }
 
     /// Takes in what was received, and tells whose it is if it is an event.
@@ -140,28 +172,21 @@ impl<'a> Who<'a> {
         (tree.is_empty() || self.in_trees.contains(&process.serial()))
             && (comm.is_empty()
                 || comm.iter().any(|name| is_called(process, |it| name.matches(it))))
-            && (user.is_empty() || user.iter().any(|user| self.is_of(process, user)))
+            && (user.is_empty() || self.is_of_users(process))
             && (cgroup.is_empty() || cgroup.iter().any(|cgroup| is_in(process, cgroup)))
     }
 
-    fn is_of(&self, process: &Process, user: &str) -> bool {
+    fn is_of_users(&self, process: &Process) -> bool {
         let Some(ids) = process.uid() else { return false };
-        [ids.real, ids.effective].into_iter().any(|uid| match user.parse::<u32>() {
-            Ok(number) => uid == number,
-            Err(_) => is_called_user(self.users.as_ref(), uid, user),
-        })
+        self.uids.iter().any(|&uid| uid == ids.real || uid == ids.effective)
     }
-}
-
-fn is_called_user(users: Option<&RefCell<Users>>, uid: u32, name: &str) -> bool {
-    users.is_some_and(|users| users.borrow_mut().name(uid) == Some(name))
 }
 
 /// Notes whether a process is part of a tree that is asked for.
 fn join_trees(whose: &Whose, in_trees: &mut HashSet<u64>, process: &Process) {
-    let is_root = |tree: &String| match tree.parse::<u32>() {
-        Ok(tgid) => process.tgid() == tgid,
-        Err(_) => is_called(process, |name| name == tree),
+    let is_root = |root: &Root| match root {
+        Root::Pid(tgid) => process.tgid() == *tgid,
+        Root::Name(wanted) => is_called(process, |name| name == wanted),
     };
     let is_child = process.creator().is_some_and(|creator| in_trees.contains(&creator));
     if is_child || whose.tree.iter().any(is_root) {
@@ -169,24 +194,14 @@ fn join_trees(whose: &Whose, in_trees: &mut HashSet<u64>, process: &Process) {
     }
 }
 
-/// Whether one of the names of a process is as wanted: that of its first thread, which is cut
-/// after 15 bytes, and the last part of its first argument.
-fn is_called(process: &Process, is_wanted: impl Fn(&str) -> bool) -> bool {
-    let program = process.args().and_then(|args| args.iter().next());
-    let program = program.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
-    let names = [process.comm(), program];
-    names.into_iter().flatten().any(|name| is_wanted(&String::from_utf8_lossy(name)))
-}
-
 /// Whether a process is in a cgroup or below it, or in a container.
 fn is_in(process: &Process, wanted: &Pattern) -> bool {
-    /// As many digits of a container's id as runtimes show.
-    const SHORT_ID: usize = 12;
     let Some(path) = process.cgroup().map(|path| path.to_string_lossy()) else { return false };
     let name = wanted.as_str().trim_end_matches('/');
     wanted.matches(&path)
         || path.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        || (name.len() >= SHORT_ID && process.container().is_some_and(|id| id.starts_with(name)))
+        || (values::is_container(name)
+            && process.container().is_some_and(|id| id.starts_with(name)))
 }
 
 /// The process that an event is about: of a fork, the one that was made.

@@ -5,9 +5,11 @@
 
 pub(crate) mod actor;
 pub(crate) mod load;
+pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod scratch;
 pub(crate) mod tape;
+pub(crate) mod terminal;
 pub(crate) mod watch;
 pub(crate) mod wire;
 
