@@ -15,10 +15,11 @@ fn main() -> ExitCode {
 
 /// What is typed before the key is pressed, and the word that has to become of the last one: of each,
 /// nothing else begins so.
-const LINES: [(&str, &str); 10] = [
+const LINES: [(&str, &str); 11] = [
     ("proc-connector wat", "watch"),
     ("proc-connector watch --trans", "--transport"),
     ("proc-connector watch --transport ri", "ring"),
+    ("proc-connector watch --transport=ri", "ring"),
     ("proc-connector watch --json --events core", "coredump"),
     ("proc-connector record --anon", "--anonymous"),
     ("proc-connector replay --de", "--demo"),
@@ -28,12 +29,12 @@ const LINES: [(&str, &str); 10] = [
     ("proc-connector help doc", "doctor"),
 ];
 
-/// Calls the function that is registered for the program, as readline does.
+/// Calls the function that is registered for the program, as readline does, for which `=` is a word.
 const BASH: &str = r#"
 source "$1/proc-connector.bash"
 registered=$(complete -p proc-connector)
 function=${registered#*-F }
-read -ra COMP_WORDS <<<"$2"
+read -ra COMP_WORDS <<<"${2//=/ = }"
 COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 "${function%% *}" proc-connector "${COMP_WORDS[COMP_CWORD]}" "${COMP_WORDS[COMP_CWORD-1]}"
 printf '%s\n' "${COMPREPLY[@]}"
@@ -92,9 +93,11 @@ fn completes(shell: &str, arguments: &[&str]) {
             .output()
             .unwrap_or_else(|error| panic!("{shell}: {error}"));
         let printed = String::from_utf8_lossy(&output.stdout);
-        // Fish describes each word behind a tabulator, and zsh goes on to the value of an option.
-        let words: Vec<&str> =
-            printed.lines().filter_map(|line| line.split(['\t', '\r', '=']).next()).collect();
+        // Fish describes each word behind a tabulator, and zsh goes on to the value of an option. Both
+        // give that with its option.
+        let words = printed.lines().filter_map(|line| line.split(['\t', '\r']).next());
+        let words = words.filter_map(|word| word.trim_end_matches('=').rsplit('=').next());
+        let words: Vec<&str> = words.collect();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(words, [word], "{shell}, {line}: {errors}");
     }

@@ -28,11 +28,11 @@ pub(super) struct Choice {
 
     /// Show only what these processes do: their forks, execs, threads and exits. When listening, the
     /// processes have to exist.
-    #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',')]
+    #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',', allow_negative_numbers = true)]
     pid: Vec<u32>,
 
     /// Stop after this many events.
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 }
 

@@ -47,6 +47,15 @@ fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// Where the script for bash takes the word before the one to complete.
+const PREVIOUS: &str = "    prev=\"$3\"\n";
+
+/// What is behind that: readline makes a word of the `=` in `--transport=ring`.
+const BEFORE_EQUALS: &str = r#"    if [[ "${prev}" == "=" ]]; then
+        prev="${COMP_WORDS[COMP_CWORD-2]}"
+    fi
+"#;
+
 /// The script that completes the program's arguments in a shell.
 fn completion(shell: Shell) -> String {
     let mut script = Vec::new();
@@ -55,7 +64,11 @@ fn completion(shell: Shell) -> String {
     match shell {
         // Where a program's name has a hyphen, clap_complete writes it in one way where it notes the
         // subcommand and in another where it looks for that.
-        Shell::Bash => script.replace("proc__subcmd__connector", "proc__connector"),
+        Shell::Bash => script.replace("proc__subcmd__connector", "proc__connector").replacen(
+            PREVIOUS,
+            &format!("{PREVIOUS}{BEFORE_EQUALS}"),
+            1,
+        ),
         // Its condition for the words behind `help` is that none of them was typed yet, and `help`
         // is one of them.
         Shell::Fish => {

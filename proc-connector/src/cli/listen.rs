@@ -30,7 +30,7 @@ pub(super) struct Listening {
 
     /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
     /// standard error says how many.
-    #[arg(long, value_name = "EVENTS", value_parser = values::capacity)]
+    #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     buffer: Option<usize>,
 
     /// Stop after this time, such as 10s, 500ms or 1m30s.

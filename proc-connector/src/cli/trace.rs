@@ -41,7 +41,7 @@ pub(crate) struct Args {
 
     /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
     /// standard error says how many.
-    #[arg(long, value_name = "EVENTS", value_parser = values::capacity)]
+    #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     buffer: Option<usize>,
 
     /// The command, and its arguments.

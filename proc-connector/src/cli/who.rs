@@ -20,7 +20,7 @@ use super::values::{self, Root, User};
 pub(super) struct Whose {
     /// Show only this process and its descendants, or all processes of this name and theirs. When
     /// listening, a process given by its id has to exist; one of a name may start later.
-    #[arg(long, value_name = "PID|NAME", value_parser = values::root)]
+    #[arg(long, value_name = "PID|NAME", value_parser = values::root, allow_negative_numbers = true)]
     tree: Vec<Root>,
 
     /// Show only processes whose name matches this pattern, such as make or 'python*': the name of
@@ -30,7 +30,7 @@ pub(super) struct Whose {
     comm: Vec<Pattern>,
 
     /// Show only processes of this user, by name or id; in a recording by id only.
-    #[arg(long, value_name = "USER", value_parser = values::user)]
+    #[arg(long, value_name = "USER", value_parser = values::user, allow_negative_numbers = true)]
     #[arg(value_hint = clap::ValueHint::Username)]
     user: Vec<User>,
 

@@ -33,7 +33,7 @@ pub(crate) struct Args {
     interval: Duration,
 
     /// Stop after so many intervals.
-    #[arg(long, value_name = "N", value_parser = values::count)]
+    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// How many names and users to list at most.
