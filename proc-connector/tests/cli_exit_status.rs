@@ -5,8 +5,9 @@ mod common;
 use std::fs;
 use std::process::ExitCode;
 
+use common::listening::listening;
 use common::named;
-use common::program::{listening, program, run, text, transport_name};
+use common::program::{program, run, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
 use serde_json::Value;
 

@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread::JoinHandle;
 
 use captures::{CONNECTOR, Order, Packet, cooked, pcapng};
 use common::actor::command;
@@ -23,7 +24,8 @@ fn main() -> ExitCode {
         headings_are_for_terminals,
         lines_that_may_be_wide_are_whole,
     ];
-    let live = named![the_command_has_a_third_of_the_line];
+    let live =
+        named![the_command_has_a_third_of_the_line, lines_fit_a_terminal_that_changes_its_size];
     common::main_with(&named![exits_3], &everywhere, &live)
 }
 
@@ -49,16 +51,7 @@ fn the_command_has_a_third_of_the_line() {
         skip("the arguments of a process that ends at once are noted in the ring");
     }
     let long = format!("#{}", long_command());
-    // A second at most for each width, should the program not see any.
-    let acts = widths().count() * 500;
-    let (is_over, name) = (Arc::new(AtomicBool::new(false)), long.clone());
-    let over = Over(Arc::clone(&is_over));
-    let acting = std::thread::spawn(move || {
-        for _ in (0..acts).take_while(|_| !is_over.load(Relaxed)) {
-            let mut command = command("exits_3");
-            command.arg0(&name).spawn().expect("a child").wait().expect("its end");
-        }
-    });
+    let acting = Acting::start(&long);
     for columns in widths() {
         let common = ["watch", "--duration", "20s", "--transport", transport_name()];
         let options = ["--comm", "#*", "--events", "exec,exit", "--count", "4"];
@@ -75,17 +68,53 @@ fn the_command_has_a_third_of_the_line() {
             assert!(3 * (command + 1) >= width, "{columns}: {line}");
         }
     }
-    drop(over);
-    acting.join().expect("its end");
+    drop(acting);
 }
 
-/// Ends the acting, if the test fails too.
-struct Over(Arc<AtomicBool>);
+/// Processes of a name that come and go.
+struct Acting {
+    is_over: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
 
-impl Drop for Over {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
+impl Acting {
+    /// More of them than any test needs, should the program not see one.
+    const MANY: usize = 20_000;
+
+    fn start(name: &str) -> Self {
+        let (is_over, name) = (Arc::new(AtomicBool::new(false)), name.to_owned());
+        let over = Arc::clone(&is_over);
+        let thread = std::thread::spawn(move || {
+            for _ in (0..Self::MANY).take_while(|_| !over.load(Relaxed)) {
+                let mut command = command("exits_3");
+                command.arg0(&name).spawn().expect("a child").wait().expect("its end");
+            }
+        });
+        Self { is_over, thread: Some(thread) }
     }
+}
+
+impl Drop for Acting {
+    fn drop(&mut self) {
+        self.is_over.store(true, Relaxed);
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn lines_fit_a_terminal_that_changes_its_size() {
+    let name = "#".repeat(300);
+    let acting = Acting::start(&name);
+    let common = ["watch", "--duration", "20s", "--transport", transport_name(), "--count", "200"];
+    let (status, shown) = terminal::run_resized(&mut program(&common), 120, Some(60));
+    assert!(status.success(), "{shown}");
+    drop(acting);
+    let headings: Vec<&str> = shown.lines().filter(|line| line.ends_with("COMMAND")).collect();
+    assert_eq!(headings.len(), 2, "{shown}");
+    let after = shown.lines().skip_while(|line| *line != headings[1]);
+    let after: Vec<&str> = after.filter(|line| !line.contains("events/s")).collect();
+    assert!(after.len() > 1 && after.iter().all(|line| line.width() <= 60), "{after:#?}");
 }
 
 /// A recording of a process that executes, has a name, and fails.

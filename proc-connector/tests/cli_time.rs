@@ -7,7 +7,8 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
-use common::program::{listening, program, text};
+use common::listening::listening;
+use common::program::{program, text};
 use common::scratch::Scratch;
 use common::{capable, named, skip, terminal};
 use nix::mount::{MsFlags, mount};

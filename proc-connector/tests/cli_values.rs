@@ -10,9 +10,10 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::time::Duration;
 
-use common::program::{listening, program, run, text, transport_name, wait_for_name};
+use common::listening::listening;
+use common::program::{program, run, text, transport_name};
 use common::scratch::Scratch;
-use common::{CAP_SETUID, kernel_is_since, named, need, skip, terminal, transport};
+use common::{CAP_SETUID, Deadline, kernel_is_since, named, need, skip, terminal, transport};
 use proc_connector::Transport;
 use serde_json::Value;
 
@@ -336,6 +337,21 @@ fn start_script(scratch: &Scratch, name: &str, first_line: &str) -> Child {
             Err(error) if error.raw_os_error() == Some(nix::libc::ETXTBSY) => {}
             child => return child.expect("a script"),
         }
+    }
+}
+
+/// Waits until a shell that runs a script is what it will be, after `env` if that comes first.
+fn wait_for_name(pid: u32, is_after_env: bool) {
+    let deadline = Deadline::new();
+    loop {
+        let args = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let program = args.split(|&byte| byte == 0).next().unwrap_or_default();
+        let is_there = if is_after_env { program == b"sh" } else { program == b"/bin/sh" };
+        if is_there {
+            return;
+        }
+        assert!(deadline.left().is_some(), "{}", String::from_utf8_lossy(&args));
+        std::thread::sleep(Duration::from_millis(1));
     }
 }
 

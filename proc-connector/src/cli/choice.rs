@@ -28,7 +28,8 @@ pub(super) struct Choice {
 
     /// Show only what these processes do: their forks, execs, threads and exits. When listening, the
     /// processes have to exist.
-    #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',', allow_negative_numbers = true)]
+    #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',')]
+    #[arg(allow_negative_numbers = true)]
     pid: Vec<u32>,
 
     /// Stop after this many events.
