@@ -70,6 +70,11 @@ fn install(scratch: &Scratch) -> String {
     fs::create_dir_all(format!("{zones}/Test")).expect("a directory");
     let file = zone_file(5 * HOUR + HOUR * 3 / 4, "<+0545>-5:45");
     fs::write(format!("{zones}/Test/Here"), file).expect("a file");
+    // Not the name of a place.
+    fs::create_dir_all(format!("{zones}/posix")).expect("a directory");
+    for name in ["localtime", "posix/Minus"] {
+        fs::write(format!("{zones}/{name}"), zone_file(-HOUR, "<-01>1")).expect("a file");
+    }
     zones
 }
 
@@ -93,6 +98,8 @@ fn zones_are_those_of_tz() {
         (":Test/Here", here),
         (&*path, here),
         (&format!(":{path}"), here),
+        ("localtime", -3600),
+        (":posix/Minus", -3600),
         ("", 0),
         (":", 0),
         ("UTC", 0),
@@ -136,12 +143,20 @@ fn a_zone_that_is_not_found_is_reported() {
     let zones = install(&scratch);
     let not_a_zone = scratch.file("not-a-zone");
     fs::write(&not_a_zone, "TZif? No.").expect("a file");
+    let leap_seconds = scratch.file("leap-seconds");
+    let mut file = zone_file(HOUR, "<+01>-1");
+    // One of them, in both headers.
+    for header in [0, file.len() / 2 - 4] {
+        file[header + 31] = 1;
+    }
+    fs::write(&leap_seconds, file).expect("a file");
     for zone in [
         "Test/There",
         ":Test/There",
         "../Test/Here",
         "/no/such/file",
         &not_a_zone,
+        &leap_seconds,
         // Something without an end.
         "/dev/zero",
         "/proc",

@@ -47,6 +47,11 @@ fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
+/// What the man pages of commands that show times of day say of TZ.
+const ZONE: &str = "the time zone of the times of day that are shown: a name such as America/New_York, \
+                    a rule such as EST5EDT,M3.2.0,M11.1.0, or the path of a file; unset, \
+                    /etc/localtime is. JSON has UTC, whatever it is";
+
 /// Where the script for bash takes the word before the one to complete.
 const PREVIOUS: &str = "    prev=\"$3\"\n";
 
@@ -117,6 +122,10 @@ fn page(command: &Command, others: &[&str]) -> io::Result<Vec<u8>> {
     rest.control("SH", ["EXIT STATUS"]);
     for (status, meaning) in exit_status::of(command.get_name()) {
         rest.control("TP", []).text([bold(*status)]).text([roman(*meaning)]);
+    }
+    if matches!(command.get_name(), "watch" | "replay" | "stats") {
+        rest.control("SH", ["ENVIRONMENT"]);
+        rest.control("TP", []).text([bold("TZ")]).text([roman(ZONE)]);
     }
     if !others.is_empty() {
         rest.control("SH", ["SEE ALSO"]);

@@ -39,6 +39,11 @@ pub(super) fn process(pid: u32) -> Result<(), Absent> {
     if kill(id, None) == Err(Errno::ESRCH) {
         return Err(Absent::Process(pid));
     }
+    // In the `/proc` of another pid namespace this id is another's.
+    let own = fs::read_link("/proc/self").ok();
+    if own.is_none_or(|own| own != Path::new(&std::process::id().to_string())) {
+        return Ok(());
+    }
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let tgid = status.lines().find_map(|line| line.strip_prefix("Tgid:"));
     match tgid.and_then(|tgid| tgid.trim().parse().ok()) {
@@ -70,7 +75,9 @@ pub(super) fn recorded_user(user: &User) -> Result<u32, Absent> {
 
 /// Refuses the path of a cgroup that does not exist. Patterns and ids of containers may match later.
 pub(super) fn cgroup(wanted: &str) -> Result<(), Absent> {
-    if wanted.contains(['*', '?', '[']) || values::is_container(wanted) {
+    // In a namespace of cgroups, those outside of it begin with `/..`.
+    let is_elsewhere = wanted.split('/').any(|part| part == "..");
+    if is_elsewhere || wanted.contains(['*', '?', '[']) || values::is_container(wanted) {
         return Ok(());
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();

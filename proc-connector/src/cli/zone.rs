@@ -44,6 +44,8 @@ enum Problem {
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{} is not a time zone", .0.display())]
     NotAZone(PathBuf),
+    #[error("{} is for clocks that count leap seconds, which Linux's does not", .0.display())]
+    LeapSeconds(PathBuf),
 }
 
 /// The zone that TZ is for, or that of the machine where TZ is unset.
@@ -62,7 +64,11 @@ fn wanted(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem> {
         return Ok(TimeZone::UTC);
     }
     // Names first: `EST5EDT` is one too.
-    let zone = tz::db().get(name).or_else(|_| TimeZone::posix(text));
+    let named = tz::db().get(name);
+    if let (Err(_), Some(zone)) = (&named, installed(name)) {
+        return zone;
+    }
+    let zone = named.or_else(|_| TimeZone::posix(text));
     let zone = zone.or_else(|_| TimeZone::posix(&format!("{text}{DEFAULT_RULE}")));
     zone.map_err(|_| {
         let name = printable(name.as_bytes());
@@ -72,6 +78,14 @@ fn wanted(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem> {
             Problem::Unknown(name)
         }
     })
+}
+
+/// A zone that is installed beside those with the names of places, such as `posix/UTC`.
+fn installed(name: &str) -> Option<Result<TimeZone, Problem>> {
+    let zones = std::env::var_os("TZDIR").unwrap_or_else(|| "/usr/share/zoneinfo".into());
+    let path = Path::new(&zones).join(name);
+    let is_below = name.split('/').all(|part| part != "..");
+    (is_below && path.is_file()).then(|| from_file(&path))
 }
 
 /// The zone that a machine has by a file, which is a link to one of those that are installed.
@@ -100,6 +114,18 @@ fn from_file(path: &Path) -> Result<TimeZone, Problem> {
         return Err(Problem::NotAZone(path.to_owned()));
     }
     let data = fs::read(path).map_err(unreadable)?;
+    if counts_leap_seconds(&data) {
+        return Err(Problem::LeapSeconds(path.to_owned()));
+    }
     let name = path.to_string_lossy();
     TimeZone::tzif(&name, &data).map_err(|_| Problem::NotAZone(path.to_owned()))
+}
+
+/// Whether the times in a file include leap seconds: they end when nobody knows the next one, and
+/// are not those of the machine's clock. Each of its headers has their number (RFC 9636, section 3.1).
+fn counts_leap_seconds(data: &[u8]) -> bool {
+    const HEADER: usize = 44;
+    data.windows(HEADER)
+        .filter(|header| header.starts_with(b"TZif"))
+        .any(|header| header[28..32] != [0; 4])
 }
