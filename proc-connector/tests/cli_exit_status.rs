@@ -3,6 +3,7 @@
 mod common;
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
 use common::listening::listening;
@@ -26,7 +27,7 @@ const SAID: [(&str, &[&str]); 6] = [
     ("watch", &["0", "1", "2"]),
     ("record", &["0", "1", "2"]),
     ("replay", &["0", "1", "2"]),
-    ("trace", &["*", "128+N", "127", "126", "1", "2"]),
+    ("trace", &["*", "128+n", "127", "126", "1", "2"]),
     ("stats", &["0", "1", "2"]),
     ("doctor", &["0", "1", "2"]),
 ];
@@ -59,6 +60,11 @@ fn help_and_man_pages_have_each_commands_own() {
 
 fn a_traced_command_keeps_its_status() {
     let file = ScratchFile::containing("not-executable", b"#!/bin/sh\n");
+    let no_interpreter = ScratchFile::containing("no-interpreter", b"#!/no/such/interpreter\n");
+    for file in [&file, &no_interpreter] {
+        let mode = if file.path().ends_with("executable") { 0o600 } else { 0o700 };
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("a file");
+    }
     let cases: &[(&[&str], i32)] = &[
         (&["true"], 0),
         (&["false"], 1),
@@ -71,6 +77,8 @@ fn a_traced_command_keeps_its_status() {
         (&["/"], 126),
         (&["/no/such/program"], 127),
         (&["no-such-program"], 127),
+        (&[""], 127),
+        (&[no_interpreter.path()], 126),
     ];
     for (command, status) in cases {
         let trace = ["trace", "--quiet", "--transport", transport_name(), "--"];
@@ -79,6 +87,10 @@ fn a_traced_command_keeps_its_status() {
         assert_eq!(output.status.code(), Some(*status), "{command:?}: {errors}");
         assert_eq!(errors.contains("cannot run"), [126, 127].contains(status), "{errors}");
     }
+    // One that is nowhere, where a directory of PATH cannot be searched.
+    let mut denied = program(&["trace", "--quiet", "--", "no-such-program"]);
+    let output = denied.env("PATH", "/proc/1/fd:/etc/passwd:/bin").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(127), "{}", text(&output.stderr));
     assert_eq!(run(&["trace"]).status.code(), Some(2));
     let unwritable = ["trace", "-o", "/no/such/place.svg", "--", "true"];
     assert_eq!(run(&unwritable).status.code(), Some(1));

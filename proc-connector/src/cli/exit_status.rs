@@ -5,33 +5,33 @@ use std::fmt::Write;
 /// A status, and when a command ends with it.
 pub(super) type Meaning = (&'static str, &'static str);
 
-const USAGE: Meaning = ("2", "the command line is wrong");
+const USAGE: Meaning = ("2", "wrong usage");
 
 /// Of the commands that listen, and of the program as a whole.
 pub(super) const LISTENING: &[Meaning] = &[
-    ("0", "it did what was asked, or was ended by Ctrl-C or a closed pipe"),
-    ("1", "it could not; standard error says why, and what to do"),
+    ("0", "success, also when ended by Ctrl-C or a closed pipe"),
+    ("1", "failure; standard error says why, and what to do"),
     USAGE,
 ];
 
 pub(super) const REPLAY: &[Meaning] = &[
-    ("0", "the whole recording was read, or as much as was wanted"),
-    ("1", "it cannot be read, or is damaged; what is before the damage was shown"),
+    ("0", "the recording was read, to its end or as far as asked for"),
+    ("1", "the recording cannot be read, or is damaged; events before the damage are shown"),
     USAGE,
 ];
 
 pub(super) const DOCTOR: &[Meaning] = &[
-    ("0", "this machine lets one listen, if with limits"),
-    ("1", "it does not; the output says why, and what to do"),
+    ("0", "listening works on this machine, possibly with limits"),
+    ("1", "listening does not work; the output says why, and what to do"),
     USAGE,
 ];
 
 pub(super) const TRACE: &[Meaning] = &[
-    ("*", "that of the command, if it was run and traced"),
-    ("128+N", "signal N killed the command"),
+    ("*", "the status of the command itself"),
+    ("128+n", "signal n killed the command"),
     ("127", "the command was not found"),
     ("126", "the command cannot be executed"),
-    ("1", "the command could not be traced, or a file not be written"),
+    ("1", "the command could not be traced, or a file could not be written"),
     USAGE,
 ];
 

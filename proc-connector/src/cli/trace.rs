@@ -1,6 +1,7 @@
 //! `trace`: the processes of one command, from its start to its end.
 
 mod command;
+mod found;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

@@ -1,4 +1,4 @@
-//! How the command line reads its values: each refuses what cannot be meant, and says what to write.
+//! Parsers for the values of options: each refuses what cannot be meant, and says what to write.
 
 use std::ffi::OsStr;
 use std::num::{IntErrorKind, ParseIntError};

@@ -18,6 +18,7 @@ use signal_hook::iterator::Signals;
 
 use super::super::Failure;
 use super::super::names::printable;
+use super::found;
 
 /// A command that runs.
 pub(super) struct Running {
@@ -38,8 +39,9 @@ impl Running {
             [name, arguments @ ..] => Command::new(name).args(arguments).spawn(),
         };
         let child = child.map_err(|error| {
-            let name = words.first().map(|name| printable(name.as_encoded_bytes()));
-            Failure::Command { name: name.unwrap_or_default(), error }
+            let name = words.first().map(OsString::as_os_str).unwrap_or_default();
+            let error = found::reason(name, error);
+            Failure::Command { name: printable(name.as_encoded_bytes()), error }
         })?;
         let tgid = child.id();
         let alive = Arc::new(Mutex::new(pid(&child)));
