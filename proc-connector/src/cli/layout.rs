@@ -69,8 +69,13 @@ impl Layout {
         let fits = |layout: &&Self| {
             width.is_none_or(|width| layout.before_command() <= before_command(width))
         };
-        let layout = LAYOUTS.iter().find(fits).unwrap_or(&LAYOUTS[LAYOUTS.len() - 1]);
-        Self { width, ..*layout }
+        let [widest, .., narrowest] = &LAYOUTS;
+        let mut layout = Self { width, ..*LAYOUTS.iter().find(fits).unwrap_or(narrowest) };
+        if let Some(width) = width.filter(|_| layout.detail > 0) {
+            let spare = before_command(width).saturating_sub(layout.before_command());
+            layout.detail = widest.detail.min(layout.detail + spare);
+        }
+        layout
     }
 
     /// How wide the column of times is, if there is one.
