@@ -92,7 +92,8 @@ impl Builder {
     }
 
     /// The buffer as the number of events it holds, at least; of such without arguments, if those
-    /// are noted.
+    /// are noted. [`Stats::receive_buffer_events`](crate::Stats::receive_buffer_events) says how
+    /// many the kernel granted.
     pub fn receive_buffer_events(mut self, events: usize) -> Self {
         self.receive_buffer = Some(Room::Events(events));
         self

@@ -62,7 +62,8 @@ pub enum ProcEvent {
         tgid: u32,
         /// Wait status: see [`ProcEvent::exit_status`].
         exit_code: u32,
-        /// Signal sent to the parent, not the cause of death.
+        /// Signal sent to the parent, not the cause of death; `u32::MAX` for a thread that is not
+        /// its process's first, of which no parent is informed.
         exit_signal: u32,
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,

@@ -31,6 +31,8 @@ pub struct Stats {
     pub wake_ups: u64,
     /// Bytes of the buffer: what the kernel granted of a receive buffer, or the size of a ring.
     pub receive_buffer: usize,
+    /// Events that the buffer holds; in a ring, those that have no arguments noted.
+    pub receive_buffer_events: usize,
     /// How events get here: never [`Transport::Auto`].
     pub transport: Transport,
     /// Why they do not come through a ring; `None` if they do.

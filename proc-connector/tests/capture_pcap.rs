@@ -59,7 +59,7 @@ fn every_variant_gives_the_same() {
             Variant { magic: 0xa1b2_cd34, extra: &[U32(1), U16(0), U16(0)], ..PLAIN },
         ),
         ("no snap length", Variant { snaplen: 0, ..PLAIN }),
-        ("check sequences of two bytes", Variant { link: 253 | 0x2400_0000, ..PLAIN }),
+        ("check sequences of two bytes", Variant { link: 0xfd | 0x2400_0000, ..PLAIN }),
         ("cooked, of all interfaces", Variant { link: 113, ..PLAIN }),
         ("version 2.3", Variant { minor: 3, ..PLAIN }),
         ("version 2.3, lengths exchanged", Variant { minor: 3, original_first: true, ..PLAIN }),

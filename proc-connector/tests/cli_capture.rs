@@ -109,7 +109,9 @@ fn object(event: &Plain) -> Value {
             let name: Vec<u8> = event.comm.iter().copied().take_while(|&b| b != 0).collect();
             json!({"event": "comm", "comm": text(&name)})
         }
-        COREDUMP => json!({"event": "coredump"}),
+        COREDUMP => {
+            json!({"event": "coredump", "parent_pid": known(2), "parent_tgid": known(3)})
+        }
         EXIT => {
             let (status, signal) = (word(2), word(2) & 0x7f);
             json!({
@@ -155,11 +157,13 @@ fn the_demo_in_lines_is_for_the_eye() {
     let output = run(&["replay", "--demo", "--threads"]);
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 74);
-    assert_eq!(lines[0], "00:22:16.701127  fork       14583            by 14187");
-    assert!(lines.contains(&"00:22:17.064359  fork       14885            thread of 14883"));
-    assert!(lines.contains(&"00:22:17.078601  exit       14894            exit 3 after 582 µs"));
-    let crash =
-        "00:22:17.085166  exit       14895            killed by SIGSEGV (core dumped) after 6.5 ms";
+    assert_eq!(lines[0], "00:22:16.701127+00:00  fork       14583            by 14187");
+    assert!(lines.contains(&"00:22:17.064359+00:00  fork       14885            thread of 14883"));
+    assert!(
+        lines.contains(&"00:22:17.078601+00:00  exit       14894            exit 3 after 582 µs")
+    );
+    let crash = "00:22:17.085166+00:00  exit       14895            \
+                 killed by SIGSEGV (core dumped) after 6.5 ms";
     assert!(lines.contains(&crash), "{lines:#?}");
     // The processes of this machine that have these ids are others.
     assert!(lines.iter().all(|line| !line.contains('?')), "{lines:#?}");

@@ -2,8 +2,6 @@
 
 mod captures;
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::io::Write;
@@ -14,11 +12,11 @@ use std::time::Duration;
 
 use captures::{DEMO, Order, blocks};
 use common::named;
+use common::program::{Running, program, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
-use program::{Running, program, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -1,18 +1,16 @@
 //! Files that the program writes: whose they may be, and who may read them.
 
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::ExitCode;
 
+use common::program::{after_shell, run, text, transport_name};
 use common::scratch::Scratch;
 use common::{named, need};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
-use program::{after_shell, run, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -159,7 +159,7 @@ fn a_hostile_capture_takes_little_memory() {
     let order = Order::NATIVE;
     let mut body = order.numbers(&[U16(NETLINK), U16(0), U32(0)]);
     while body.len() < 15 << 20 {
-        body.extend(option(order, 1, &[b'x'; 65_532]));
+        body.extend(option(order, 1, &vec![b'x'; 65_532]));
     }
     body.extend(option(order, 0, &[]));
     let huge = block(order, 1, &body);

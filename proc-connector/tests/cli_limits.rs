@@ -3,18 +3,16 @@
 
 mod captures;
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use captures::DEMO;
+use common::program::{PROGRAM, Running, Status, program, run, started_by, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
 use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, capable, kernel_is_since, named, need};
 use nix::sys::signal::Signal;
-use program::{PROGRAM, Running, Status, program, run, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![too_few_descriptors_are_named_by_every_command,];
@@ -53,7 +51,7 @@ fn too_few_descriptors_are_named_by_every_command() {
         for limit in (4..=40).rev().step_by(3) {
             let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
             let starter = format!("--nofile={limit}");
-            let mut command = program::started_by(&["prlimit", &starter], arguments);
+            let mut command = started_by(&["prlimit", &starter], arguments);
             let output = command.output().expect("it runs");
             let errors = text(&output.stderr);
             if output.status.code() == unlimited && !errors.contains("too many open files") {

@@ -3,8 +3,6 @@
 
 mod captures;
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs;
 use std::io::Write;
@@ -16,12 +14,12 @@ use std::time::Duration;
 
 use captures::{DEMO, Order, blocks};
 use common::named;
+use common::program::{Running, program, read_all, text, transport_name};
 use common::scratch::Scratch;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo, pipe2};
-use program::{Running, program, read_all, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -1,18 +1,18 @@
 //! Signals: those that were ignored stay ignored, and a traced command gets what the caller had.
 
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use common::actor::command;
+use common::program::{
+    PROGRAM, Running, Status, after_shell, program, started_by, text, transport_name,
+};
 use common::{Deadline, named};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
-use program::{PROGRAM, Running, Status, after_shell, program, started_by, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![a_replay_leaves_ignored_signals_ignored];

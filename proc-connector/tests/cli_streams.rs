@@ -2,15 +2,13 @@
 
 mod captures;
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::process::ExitCode;
 
 use captures::DEMO;
 use common::named;
+use common::program::{after_shell, run, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
-use program::{after_shell, run, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -1,17 +1,15 @@
 //! What is left of files where something fails.
 
 mod common;
-#[path = "common/program.rs"]
-mod program;
 
 use std::fs::{self};
 use std::os::unix::fs::symlink;
 use std::process::ExitCode;
 
+use common::program::{PROGRAM, Running, program, run, text, transport_name};
 use common::scratch::Scratch;
 use common::{named, need};
 use nix::sched::{CloneFlags, unshare};
-use program::{PROGRAM, Running, program, run, text, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![a_drawing_that_cannot_be_made_changes_nothing,];

@@ -33,7 +33,21 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ensure!(files.len() >= least, "{kind} are missing: there are {files:?}");
         println!("{}: {}", folder.join(kind).display(), files.join(" "));
     }
+    completions()?;
     if args.deb { deb() } else { Ok(()) }
+}
+
+/// Has bash, zsh and fish complete the program's command line.
+fn completions() -> Result<()> {
+    for shell in ["bash", "zsh", "fish"] {
+        ensure!(
+            command::available(shell, &["--version"]),
+            "{shell} is missing, whose completions are tested: apt-get install bash zsh fish"
+        );
+    }
+    let mut test = cargo();
+    test.args(["test", "--quiet", MANIFEST, "--all-features", "--test=cli_completions"]);
+    command::run(test.env("PROC_CONNECTOR_REQUIRE_SHELLS", "1"))
 }
 
 /// The names of a folder's files that are not empty.

@@ -227,7 +227,7 @@ wire_struct! {
         process_tgid,
         /// Wait status.
         exit_code,
-        /// Signal sent to the parent.
+        /// Signal sent to the parent; `u32::MAX` for a thread.
         exit_signal,
     }
 }

@@ -4,11 +4,15 @@ use std::fmt;
 
 use proc_connector::{EventMask, Filter, TooManyTgids};
 
+use super::present::{self, Absent};
+use super::values;
+
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
-    /// Only these kinds: fork, exec, uid, gid, sid, ptrace, comm, coredump, exit, or all.
-    #[arg(long, value_name = "LIST", default_value = "all", hide_default_value = true)]
-    events: EventMask,
+    /// Show only these kinds of events; several are separated by commas.
+    #[arg(long, value_name = "LIST", value_parser = values::Kind, value_delimiter = ',')]
+    #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
+    events: Vec<EventMask>,
 
     /// Only processes: leave out the threads that are not a process's first.
     #[arg(long, conflicts_with = "threads")]
@@ -22,21 +26,22 @@ pub(super) struct Choice {
     #[arg(long)]
     failed: bool,
 
-    /// Only what these processes do: their forks, execs, threads and exits.
-    #[arg(long, value_name = "PID", value_delimiter = ',')]
+    /// Show only what these processes do: their forks, execs, threads and exits. When listening, the
+    /// processes have to exist.
+    #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',')]
+    #[arg(allow_negative_numbers = true)]
     pid: Vec<u32>,
 
     /// Stop after this many events.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 }
 
 impl Choice {
     pub(super) fn filter(&self) -> Result<Filter, TooManyTgids> {
-        let mut filter = if self.events == EventMask::EVENTS {
-            Filter::default()
-        } else {
-            Filter::new(self.events)
+        let mut filter = match self.events() {
+            EventMask::EVENTS => Filter::default(),
+            events => Filter::new(events),
         };
         if self.processes {
             filter = filter.processes_only();
@@ -56,6 +61,16 @@ impl Choice {
         Ok(if self.threads { filter } else { filter.processes_only() })
     }
 
+    fn events(&self) -> EventMask {
+        self.events.iter().copied().collect()
+    }
+
+    /// Refuses processes that do not exist. To be asked when a connector is open, so that the exit
+    /// of one that ends after this is received.
+    pub(super) fn check_processes(&self) -> Result<(), Absent> {
+        self.pid.iter().try_for_each(|&pid| present::process(pid))
+    }
+
     /// How many events are enough.
     pub(super) fn count(&self) -> u64 {
         self.count.unwrap_or(u64::MAX)
@@ -66,8 +81,8 @@ impl Choice {
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut options = Vec::new();
-        if self.events != EventMask::EVENTS {
-            options.push(format!("--events {}", self.events));
+        if self.events() != EventMask::EVENTS {
+            options.push(format!("--events {}", self.events()));
         }
         if self.processes {
             options.push("--processes".to_owned());

@@ -2,7 +2,10 @@
 
 use std::io::{self, IsTerminal};
 
-use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+use unicode_width::UnicodeWidthStr;
+
+/// Joins the letters of one emoji.
+const JOINER: char = '\u{200d}';
 
 /// How wide the terminal is that standard output goes to, if it goes to one.
 pub(super) fn terminal_width() -> Option<usize> {
@@ -21,19 +24,12 @@ pub(super) fn padded(text: &str, width: usize) -> String {
 /// Text cut to a width, if there is one, with an ellipsis for what is left out.
 pub(super) fn fitted(text: &str, width: Option<usize>) -> String {
     let Some(width) = width.filter(|&width| width < text.width()) else { return text.to_owned() };
-    let mut fitted = String::new();
-    let mut taken = 1;
-    for letter in text.chars() {
-        taken += letter.width().unwrap_or(0);
-        if taken > width {
-            break;
-        }
-        fitted.push(letter);
-    }
-    if width > 0 {
-        fitted.push('…');
-    }
-    fitted
+    let Some(left) = width.checked_sub(1) else { return String::new() };
+    // The width of letters that belong together, as those of an emoji, is not the sum of theirs.
+    let ends = text.char_indices().map(|(start, letter)| start + letter.len_utf8());
+    let end = ends.take_while(|&end| text[..end].width() <= left).last().unwrap_or(0);
+    // What joins it to letters that are left out would take in the ellipsis.
+    format!("{}…", text[..end].trim_end_matches(JOINER))
 }
 
 /// A time of so many nanoseconds, to two or three digits.
@@ -66,6 +62,11 @@ mod tests {
         assert_eq!(fitted("abcdef", None), "abcdef");
         // Two columns each.
         assert_eq!(fitted("漢字漢字", Some(6)), "漢字…");
+        // A letter and its accent; a family of three and a flag, which are two columns wide each.
+        assert_eq!(fitted("e\u{301}e\u{301}e\u{301}", Some(2)), "e\u{301}…");
+        let family = "👩\u{200d}👩\u{200d}👧";
+        assert_eq!(fitted(&format!("{family}abc"), Some(4)), format!("{family}a…"));
+        assert_eq!(fitted("🇫🇷🇫🇷", Some(3)), "🇫🇷…");
         assert_eq!(fitted("abc", Some(1)), "…");
         assert_eq!(fitted("abc", Some(0)), "");
     }

@@ -1,10 +1,16 @@
 //! In which form events are shown: the same options for `watch` and `replay`.
 
+use std::io::{self, IsTerminal};
+
 use super::columns::terminal_width;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Format {
-    /// One JSON object a line.
+    /// Write one JSON object a line.
+    ///
+    /// Its keys are the names of the event's fields, and `event`, `cpu`, `seq` and `time`, which is
+    /// in UTC whatever TZ is. `exit_signal` is the signal that the parent is sent, 4294967295 (-1)
+    /// for the exit of a thread: no signal is sent for that.
     #[arg(long)]
     pub(super) json: bool,
 
@@ -19,8 +25,27 @@ pub(super) struct Format {
 }
 
 impl Format {
-    /// To how many columns to cut lines.
-    pub(super) fn width(&self) -> Option<usize> {
-        if self.wide { None } else { terminal_width() }
+    /// What the lines are to fit.
+    pub(super) fn page(&self) -> Page {
+        Page { is_terminal: io::stdout().is_terminal(), is_wide: self.wide }
+    }
+}
+
+/// Where lines are shown.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Page {
+    is_terminal: bool,
+    is_wide: bool,
+}
+
+impl Page {
+    /// Whether someone looks at it, and wants the columns to have headings.
+    pub(super) fn has_headings(self) -> bool {
+        self.is_terminal
+    }
+
+    /// To how many columns to cut lines, if at all: as the terminal is now.
+    pub(super) fn width(self) -> Option<usize> {
+        if self.is_wide { None } else { terminal_width() }
     }
 }

@@ -4,16 +4,21 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
-use jiff::{Timestamp, tz::TimeZone};
 use proc_connector::process::Process;
 use proc_connector::{Event, Filter, Lost, Payload, Received};
+use unicode_width::UnicodeWidthStr;
 
-use super::columns::{fitted, padded, short_time};
+use super::columns::{fitted, short_time};
+use super::format::Page;
+use super::layout::{Cells, HEADINGS, Layout};
+use super::moment::Moment;
 use super::shown::{Screened, shown};
 use super::sink::Sink;
 use super::who::{Subject, Who};
+use super::zone;
 
-/// Writes events in columns: time, kind, process, user, what happened, command.
+/// Writes events in columns: time, kind, process, user, what happened, command. On a terminal they
+/// have headings, which give the offset of the times from UTC; elsewhere each time has its own.
 #[derive(Debug)]
 pub(super) struct Human<'a, W> {
     lines: Lines<W>,
@@ -24,20 +29,21 @@ pub(super) struct Human<'a, W> {
 #[derive(Debug)]
 struct Lines<W> {
     output: Screened<W>,
-    zone: TimeZone,
-    /// Lines of the terminal, if it is one and lines are to fit.
-    width: Option<usize>,
+    page: Page,
+    layout: Layout,
+    /// What was written as the heading of times; `None` before the first line, and when the columns
+    /// have changed.
+    heading: Option<String>,
 }
 
 impl<'a, W: Write> Human<'a, W> {
-    /// Shows what passes the filter and is of a process of interest, in lines that fit `width`.
-    pub(super) fn new(
-        output: Screened<W>,
-        who: Who<'a>,
-        filter: Filter,
-        width: Option<usize>,
-    ) -> Self {
-        Self { lines: Lines { output, zone: TimeZone::system(), width }, who, filter }
+    /// Shows what passes the filter and is of a process of interest, in lines that fit the page.
+    pub(super) fn new(output: Screened<W>, who: Who<'a>, filter: Filter, page: Page) -> Self {
+        // Before the first line: it may have something to say.
+        zone::local();
+        let layout = Layout::new(page.width());
+        let lines = Lines { output, page, layout, heading: None };
+        Self { lines, who, filter }
     }
 }
 
@@ -48,29 +54,53 @@ impl<W: Write> Lines<W> {
         subject: &Subject<'_>,
         time: Option<SystemTime>,
     ) -> io::Result<()> {
-        let (style, kind, id, what) = describe(event, subject);
-        let time = match time {
-            Some(time) => self.time(time),
-            // A capture without times of day: seconds since the machine's start have to do.
-            None => format!("{:>15.6}", Duration::from_nanos(event.timestamp_ns()).as_secs_f64()),
-        };
-        let user = padded(&shown(subject.user().unwrap_or_default()), 8);
+        let (style, kind, id, detail) = describe(event, subject);
+        let since_start = || Moment::SinceStart(Duration::from_nanos(event.timestamp_ns()));
+        let time = self.begin(&time.map_or_else(since_start, Moment::of_day))?;
+        let id = id.to_string();
+        let user = shown(subject.user().unwrap_or_default());
         let command = subject.command().unwrap_or_default();
-        let rest = format!(" {id:>7}  {user}  {}  {command}", padded(&what, 24));
-        // The time and the kind are before it.
-        let rest = fitted(rest.trim_end(), self.width.map(|width| width.saturating_sub(25)));
-        self.output.line(format_args!("{time}  {style}{kind:<8}{style:#}{rest}"))
+        let cells = Cells { kind, id: &id, user: &user, detail: &detail, command: &command };
+        let (kind, rest) = self.layout.line(cells);
+        self.output.line(format_args!("{time}{style}{kind}{style:#}{rest}"))
     }
 
     fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
         let style = color(AnsiColor::Red).bold();
-        let time = time.map(|time| self.time(time)).unwrap_or_default();
-        self.output.line(format_args!("{time:<15}  {style}LOST     {lost}{style:#}"))
+        let time = match time {
+            Some(time) => self.begin(&Moment::of_day(time))?,
+            None => String::new(),
+        };
+        let left = self.page.width().map(|width| width.saturating_sub(time.width()));
+        let lost = fitted(&format!("LOST     {lost}"), left);
+        self.output.line(format_args!("{time}{style}{lost}{style:#}"))
     }
 
-    fn time(&self, time: SystemTime) -> String {
-        let time = Timestamp::try_from(time).unwrap_or_default().to_zoned(self.zone.clone());
-        time.strftime("%H:%M:%S%.6f").to_string()
+    /// The beginning of a line of this time. Writes headings if those before do not fit it.
+    fn begin(&mut self, time: &Moment) -> io::Result<String> {
+        let width = self.layout.time();
+        let text = time.text(width);
+        if !self.page.has_headings() {
+            return Ok(text + &time.offset() + "  ");
+        }
+        let heading = time.heading(width);
+        if self.heading.as_ref() != Some(&heading) {
+            let (kind, rest) = self.layout.line(HEADINGS);
+            let gap = if width.is_some() { "  " } else { "" };
+            let style = Style::new().bold();
+            self.output.line(format_args!("{style}{heading}{gap}{kind}{rest}{style:#}"))?;
+            self.heading = Some(heading);
+        }
+        Ok(if width.is_some() { text + "  " } else { text })
+    }
+
+    /// Looks at the terminal again: windows change their size.
+    fn fit(&mut self) {
+        let layout = Layout::new(self.page.width());
+        if layout != self.layout {
+            self.layout = layout;
+            self.heading = None;
+        }
     }
 }
 
@@ -88,7 +118,9 @@ impl<W: Write> Sink for Human<'_, W> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.lines.output.flush()
+        self.lines.output.flush()?;
+        self.lines.fit();
+        Ok(())
     }
 
     fn due_in(&self) -> Option<Duration> {

@@ -251,7 +251,7 @@ struct LostLine {
     time: Option<Timestamp>,
 }
 
-/// The fields of `ProcEvent`, and for exits what it has no room for.
+/// The fields of `ProcEvent`, and for exits and core dumps what it has no room for.
 #[derive(Serialize)]
 #[serde(tag = "event", rename_all = "lowercase")]
 enum Body<'a> {
@@ -309,6 +309,8 @@ enum Body<'a> {
     Coredump {
         pid: u32,
         tgid: u32,
+        parent_pid: Option<u32>,
+        parent_tgid: Option<u32>,
     },
     Unknown {
         what: u32,
@@ -360,9 +362,17 @@ impl<'a> Body<'a> {
                 let raw_comm = (!is_all || raw(name).is_some()).then_some(comm);
                 Self::Comm { pid, tgid, comm: text(name).into_owned(), raw_comm }
             }
-            EventData::Coredump { process_pid: pid, process_tgid: tgid, .. } => {
-                Self::Coredump { pid, tgid }
-            }
+            EventData::Coredump {
+                process_pid: pid,
+                process_tgid: tgid,
+                parent_pid,
+                parent_tgid,
+            } => Self::Coredump {
+                pid,
+                tgid,
+                parent_pid: known(parent_pid),
+                parent_tgid: known(parent_tgid),
+            },
             EventData::Unknown { what, data } => Self::Unknown { what, raw_data: data },
             _ => Self::Unknown { what, raw_data: &[] },
         }

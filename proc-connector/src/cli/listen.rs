@@ -1,5 +1,6 @@
 //! Listening: how `watch`, `record` and `stats` open a connector and pass on what it receives.
 
+use std::fs;
 use std::io;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -12,7 +13,7 @@ use super::choice::Choice;
 use super::shown::complain;
 use super::sink::Sink;
 use super::summary::Summary;
-use super::{Failure, parse_duration, privileges};
+use super::{Failure, privileges, values};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Listening {
@@ -20,16 +21,17 @@ pub(super) struct Listening {
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// How long to collect events while they keep coming: longer is cheaper, and later.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    /// How long to collect events while they keep coming, such as 5ms: longer is cheaper, and later.
+    #[arg(long, value_name = "TIME", value_parser = values::duration)]
     coalesce: Option<Duration>,
 
-    /// Receive buffer, as the number of events it holds.
-    #[arg(long, value_name = "EVENTS")]
+    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
+    /// standard error says how many.
+    #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     buffer: Option<usize>,
 
     /// Stop after this time, such as 10s, 500ms or 1m30s.
-    #[arg(long, value_name = "TIME", value_parser = parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = values::positive_duration)]
     duration: Option<Duration>,
 }
 
@@ -62,6 +64,7 @@ impl Listening {
             Transport::Socket => proc_connector::Transport::Socket,
         };
         let events = builder.transport(transport).open()?;
+        report_granted(self.buffer, &events);
         end_on_signals(&events.shutdown_handle()).map_err(Failure::Signals)?;
         // A service manager, if there is one, has no other way to know.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
@@ -176,4 +179,23 @@ pub(super) fn until_now(
 /// The clock of the events' time stamps.
 pub(super) fn monotonic_ns() -> u64 {
     WallClock::now_ns()
+}
+
+/// Says so if the buffer holds fewer events than were asked for.
+pub(super) fn report_granted(asked: Option<usize>, events: &ProcConnector) {
+    let stats = events.stats();
+    let holds = stats.receive_buffer_events;
+    let Some(asked) = asked.filter(|&asked| holds < asked) else { return };
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
+    let limit = limit.trim();
+    // The kernel doubles what it is asked for, and the limit is for what it is asked for.
+    let is_limited = limit.parse().is_ok_and(|limit: usize| stats.receive_buffer <= 2 * limit);
+    let reason = if is_limited {
+        format!("net.core.rmem_max is {limit}, and only CAP_NET_ADMIN allows more")
+    } else {
+        "a socket has no larger one".to_owned()
+    };
+    complain(format_args!(
+        "the receive buffer holds {holds} events, not the {asked} asked for: {reason}"
+    ));
 }

@@ -1,5 +1,6 @@
 //! The command line: what can be asked for, and how it ends.
 
+mod called;
 mod cause;
 mod choice;
 mod columns;
@@ -7,15 +8,19 @@ mod descriptors;
 #[cfg(feature = "dist")]
 mod dist;
 mod doctor;
+mod exit_status;
 mod format;
 mod human;
 mod json;
+mod layout;
 mod listen;
 mod live_input;
 mod machine;
+mod moment;
 mod names;
 mod output_file;
 mod picture;
+mod present;
 mod privileges;
 mod record;
 mod replay;
@@ -27,15 +32,16 @@ mod summary;
 mod trace;
 mod trees;
 mod users;
+mod values;
 mod watch;
 mod who;
+mod zone;
 
 use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use proc_connector::capture;
@@ -54,16 +60,22 @@ struct Args {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Show events as they happen, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Watch(watch::Args),
     /// Write events to a capture file as they happen, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Record(record::Args),
     /// Show the events of a capture file, recorded here or elsewhere.
+    #[command(after_help = exit_status::help(exit_status::REPLAY))]
     Replay(replay::Args),
     /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
+    #[command(after_help = exit_status::help(exit_status::TRACE))]
     Trace(trace::Args),
     /// Show how much of what happens, and who does it, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),
     /// Find out whether this machine lets one listen, and what to do if not.
+    #[command(after_help = exit_status::help(exit_status::DOCTOR))]
     Doctor(doctor::Args),
 }
 
@@ -95,7 +107,9 @@ pub(crate) fn run() -> ExitCode {
         Err(failure) => {
             complain(&failure);
             match failure {
-                Failure::Usage(_) | Failure::BinaryToTerminal => ExitCode::from(2),
+                Failure::Usage(_)
+                | Failure::BinaryToTerminal
+                | Failure::Absent(present::Absent::NameOfRecorded(_)) => ExitCode::from(2),
                 // As shells have it.
                 Failure::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => {
                     ExitCode::from(127)
@@ -169,6 +183,8 @@ enum Failure {
     Proc(io::Error),
     /// Times of the kernel cannot be understood here.
     Clock(io::Error),
+    /// What was chosen does not exist.
+    Absent(present::Absent),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -213,6 +229,12 @@ impl Failure {
     }
 }
 
+impl From<present::Absent> for Failure {
+    fn from(error: present::Absent) -> Self {
+        Self::Absent(error)
+    }
+}
+
 impl From<proc_connector::TooManyTgids> for Failure {
     fn from(error: proc_connector::TooManyTgids) -> Self {
         Self::Usage(error)
@@ -246,6 +268,7 @@ impl fmt::Display for Failure {
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),
+            Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write the output: {}", Cause(error)),
             Self::Closed(stream) => {
@@ -262,14 +285,4 @@ impl fmt::Display for Failure {
 
 fn shown_path(path: &Path) -> String {
     shown(path.as_os_str().as_encoded_bytes())
-}
-
-/// Reads a time such as `10s`, `500ms`, `1m 30s`; a bare number counts seconds.
-fn parse_duration(text: &str) -> Result<Duration, String> {
-    let usage = || format!("`{text}` is not a time: write it as 10s, 500ms or 1m30s");
-    if let Ok(seconds) = text.parse() {
-        return Ok(Duration::from_secs(seconds));
-    }
-    let duration: jiff::SignedDuration = text.parse().map_err(|_| usage())?;
-    duration.try_into().map_err(|_| usage())
 }

@@ -59,6 +59,7 @@ fn record<W: Write>(
 ) -> Result<(), Failure> {
     // First, so that a file of that name stays as it is where nothing can be recorded.
     let mut events = args.listening.open(&args.choice.filter()?, false)?;
+    args.choice.check_processes()?;
     let mut origin = Origin::this_machine();
     if args.anonymous {
         origin.host = None;

@@ -129,7 +129,7 @@ fn show<'a>(
     };
     if !output.is_empty() {
         // To know who is who takes all events; which to show is decided here.
-        let drawing = Drawing::open(output, Who::recorded(whose), choice.filter()?)?;
+        let drawing = Drawing::open(output, Who::recorded(whose)?, choice.filter()?)?;
         let drawing = Rc::new(RefCell::new(drawing));
         let replayed = replay(args, title, Filter::default(), reader, &drawing, waiting);
         if let Some(failure) = drawing.borrow_mut().failure() {
@@ -146,14 +146,14 @@ fn show<'a>(
         let output = Json::new(BufWriter::new(waiting.timed(stdout)));
         return replay(args, title, choice.filter()?, reader, &shared(output), waiting);
     }
-    let known = Who::recorded(whose);
+    let known = Who::recorded(whose)?;
     if *json {
         let output = BufWriter::new(waiting.timed(stdout));
         let output = Json::with_who(output, known, choice.filter()?, (true, *who));
         replay(args, title, Filter::default(), reader, &shared(output), waiting)
     } else {
         let output = on_stdout(waiting.timed(stdout));
-        let output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
+        let output = Human::new(output, known, choice.filter_for_the_eye()?, format.page());
         replay(args, title, Filter::default(), reader, &shared(output), waiting)
     }
 }

@@ -1,5 +1,7 @@
 //! `trace`: the processes of one command, from its start to its end.
 
+mod found;
+
 use std::ffi::OsString;
 use std::io;
 use std::os::unix::process::ExitStatusExt;
@@ -15,10 +17,11 @@ use proc_connector::{
 
 use super::Failure;
 use super::columns::short_time;
-use super::listen::{Transport, monotonic_ns};
+use super::listen::{Transport, monotonic_ns, report_granted};
 use super::machine;
 use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, write_tree};
 use super::shown::{complain, shown, stderr, word};
+use super::values;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -39,12 +42,14 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// Receive buffer, as the number of events it holds.
-    #[arg(long, value_name = "EVENTS")]
+    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
+    /// standard error says how many.
+    #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     buffer: Option<usize>,
 
     /// The command, and its arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 
@@ -65,6 +70,7 @@ const NO_TERMINAL: usize = 120;
 
 pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
+    report_granted(args.buffer, &events);
     let mut files = Files::open(&args.output)?;
     // After the connector, and before there is anything to follow.
     let table = machine::processes()?;
@@ -103,8 +109,9 @@ fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
         [name, arguments @ ..] => TracedChild::start(Command::new(name).args(arguments), ended),
     };
     started.map_err(|error| {
-        let name = words.first().map(|name| shown(name.as_encoded_bytes()));
-        Failure::Command { name: name.unwrap_or_default(), error }
+        let name = words.first().map(OsString::as_os_str).unwrap_or_default();
+        let error = found::reason(name, error);
+        Failure::Command { name: shown(name.as_encoded_bytes()), error }
     })
 }
 

@@ -4,6 +4,8 @@ use std::collections::{HashMap, VecDeque};
 
 use proc_connector::process::Process;
 
+use super::values;
+
 /// How many that left a tree are still known as part of it: their exits may come late, and so may
 /// the forks of what they made. As many as the table keeps.
 const LEFT: usize = 4096;
@@ -29,10 +31,10 @@ enum Root {
 
 impl Trees {
     /// Trees from the processes of these ids and names.
-    pub(super) fn new(roots: &[String]) -> Self {
-        let root = |root: &String| match root.parse() {
-            Ok(tgid) => Root::Id { tgid, serial: None },
-            Err(_) => Root::Name(root.clone()),
+    pub(super) fn new(roots: &[values::Root]) -> Self {
+        let root = |root: &values::Root| match root {
+            values::Root::Pid(tgid) => Root::Id { tgid: *tgid, serial: None },
+            values::Root::Name(name) => Root::Name(name.clone()),
         };
         let roots = roots.iter().map(root).collect();
         Self { roots, members: HashMap::new(), left: VecDeque::new(), leavings: 0 }

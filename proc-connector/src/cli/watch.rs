@@ -1,6 +1,6 @@
 //! `watch`: events as they happen.
 
-use std::io::BufWriter;
+use std::io::{self, BufWriter, IsTerminal};
 
 use proc_connector::{Error, Filter, ProcConnector};
 
@@ -38,27 +38,32 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, whose, listening } = args;
     let Format { json, who, .. } = format;
     let stdout = output()?;
+    // First, so that a wrong choice is refused wherever this runs.
+    let filter = if *json { choice.filter() } else { choice.filter_for_the_eye() }?;
     let summary = if *json && !who && !whose.chooses() {
-        let filter = choice.filter()?;
         let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
+        choice.check_processes()?;
         let mut output = Json::new(BufWriter::new(stdout));
         listening.run(&mut events, choice, &mut output)
     } else {
-        let uids = whose.uids();
+        let uids = whose.uids()?;
         // To know who is who takes all events; which to show is decided here.
         let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
+        choice.check_processes()?;
         let known = Who::live(whose, uids)?;
+        if known.is_waiting() {
+            report_waiting();
+        }
         if *json {
             let output = BufWriter::new(stdout);
             let with = (*context, *who);
-            let mut output = Json::with_who(output, known, choice.filter()?, with);
+            let mut output = Json::with_who(output, known, filter, with);
             listening.run(&mut events, choice, &mut output)
         } else {
             let output = on_stdout(stdout);
-            let filter = choice.filter_for_the_eye()?;
-            let mut output = Human::new(output, known, filter, format.width());
+            let mut output = Human::new(output, known, filter, format.page());
             listening.run(&mut events, choice, &mut output)
         }
     }?;
@@ -70,6 +75,14 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 fn tell_of_no_context(context: bool, events: &ProcConnector) {
     if let (true, Some(reason)) = (context, events.stats().no_ring) {
         complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
+    }
+}
+
+/// Says once on a terminal that there is nothing to show yet, which looks like a mistake in the
+/// choice. Where nobody looks at it, it would be an error among the messages of another program.
+fn report_waiting() {
+    if io::stderr().is_terminal() {
+        complain("waiting: no process matches yet");
     }
 }
 

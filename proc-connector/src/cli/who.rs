@@ -4,35 +4,42 @@ use std::cell::RefCell;
 use std::time::Duration;
 
 use glob::Pattern;
-use nix::unistd::User;
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
 use proc_connector::{Event, Payload, Received};
 
 use super::Failure;
+use super::called::is_called;
 use super::machine;
 use super::names::command_line;
+use super::present;
 use super::trees::Trees;
 use super::users::Users;
+use super::values::{self, Root, User};
 
 /// Events of these processes only.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Whose {
-    /// Only this process and its descendants, or all processes of this name and theirs. A process that
+    /// Show only this process and its descendants, or all processes of this name and theirs. When
+    /// listening, a process given by its id has to exist; one of a name may start later. A process that
     /// gets the id later is another one.
-    #[arg(long, value_name = "PID|NAME")]
-    tree: Vec<String>,
+    #[arg(long, value_name = "PID|NAME", value_parser = values::root, allow_negative_numbers = true)]
+    tree: Vec<Root>,
 
-    /// Only processes whose thread's or program's name is like this: `make`, `python*`.
-    #[arg(long, value_name = "GLOB")]
+    /// Show only processes whose name matches this pattern, such as make or 'python*': the name of
+    /// the first thread, of which the kernel keeps 15 bytes, or that of the program or of the script
+    /// it runs, as its arguments have it.
+    #[arg(long, value_name = "GLOB", value_parser = values::name_pattern)]
     comm: Vec<Pattern>,
 
-    /// Only processes of this user, by name or id; in a recording by id only. A name is looked up once.
-    #[arg(long, value_name = "USER")]
-    user: Vec<String>,
+    /// Show only processes of this user, by name or id; in a recording by id only. A name is looked up
+    /// once.
+    #[arg(long, value_name = "USER", value_parser = values::user, allow_negative_numbers = true)]
+    #[arg(value_hint = clap::ValueHint::Username)]
+    user: Vec<User>,
 
     /// Only processes in this cgroup and those below it (a path, or a glob), or in the container
     /// whose id begins so.
-    #[arg(long, value_name = "PATH|GLOB|ID")]
+    #[arg(long, value_name = "PATH|GLOB|ID", value_parser = values::cgroup)]
     cgroup: Vec<Pattern>,
 }
 
@@ -44,13 +51,9 @@ impl Whose {
     }
 
     /// The users that are asked for, with the ids that names have on this machine. That may take a
-    /// while, so it is to be done before anything is received.
-    pub(super) fn uids(&self) -> Vec<u32> {
-        let uid = |user: &String| match user.parse() {
-            Ok(uid) => Some(uid),
-            Err(_) => Some(User::from_name(user).ok()??.uid.as_raw()),
-        };
-        self.user.iter().filter_map(uid).collect()
+    /// while, so it is done before anything is received.
+    pub(super) fn uids(&self) -> Result<Vec<u32>, Failure> {
+        Ok(self.user.iter().map(present::user).collect::<Result<_, _>>()?)
     }
 }
 
@@ -78,14 +81,25 @@ pub(super) struct Subject<'a> {
 impl<'a> Who<'a> {
     /// Of this machine's processes, to be made when a connector is open, for these
     /// [users](Whose::uids).
+    ///
+    /// Fails for a choice of what does not exist; processes and containers of a name may come later.
     pub(super) fn live(whose: &'a Whose, uids: Vec<u32>) -> Result<Self, Failure> {
-        Ok(Self::new(machine::processes()?, Some(RefCell::default()), whose, uids))
+        let table = machine::processes()?;
+        for root in &whose.tree {
+            if let Root::Pid(pid) = root {
+                present::process(*pid)?;
+            }
+        }
+        whose.cgroup.iter().try_for_each(|cgroup| present::cgroup(cgroup.as_str()))?;
+        Ok(Self::new(table, Some(RefCell::default()), whose, uids))
     }
 
     /// Of processes elsewhere, or long gone.
-    pub(super) fn recorded(whose: &'a Whose) -> Self {
-        let uids = whose.user.iter().filter_map(|user| user.parse().ok()).collect();
-        Self::new(ProcessTable::without_proc(), None, whose, uids)
+    ///
+    /// Fails for a choice of users by name.
+    pub(super) fn recorded(whose: &'a Whose) -> Result<Self, Failure> {
+        let uids = whose.user.iter().map(present::recorded_user).collect::<Result<_, _>>()?;
+        Ok(Self::new(ProcessTable::without_proc(), None, whose, uids))
     }
 
     fn new(
@@ -102,6 +116,11 @@ impl<'a> Who<'a> {
             follow(&mut new.trees, ChangeKind::Appeared, process);
         }
         new
+    }
+
+    /// Whether no process that exists now is of interest.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.whose.chooses() && !self.table.iter().any(|process| self.wants(process))
     }
 
     /// Takes in what was received, and tells whose it is if it is an event.
@@ -165,24 +184,14 @@ fn follow(trees: &mut Trees, kind: ChangeKind, process: &Process) {
     }
 }
 
-/// Whether one of the names of a process is as wanted: that of its first thread, which is cut
-/// after 15 bytes, and the last part of its first argument.
-fn is_called(process: &Process, is_wanted: impl Fn(&str) -> bool) -> bool {
-    let program = process.args().and_then(|args| args.iter().next());
-    let program = program.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
-    let names = [process.comm(), program];
-    names.into_iter().flatten().any(|name| is_wanted(&String::from_utf8_lossy(name)))
-}
-
 /// Whether a process is in a cgroup or below it, or in a container.
 fn is_in(process: &Process, wanted: &Pattern) -> bool {
-    /// As many digits of a container's id as runtimes show.
-    const SHORT_ID: usize = 12;
     let Some(path) = process.cgroup().map(|path| path.to_string_lossy()) else { return false };
     let name = wanted.as_str().trim_end_matches('/');
     wanted.matches(&path)
         || path.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        || (name.len() >= SHORT_ID && process.container().is_some_and(|id| id.starts_with(name)))
+        || (values::is_container(name)
+            && process.container().is_some_and(|id| id.starts_with(name)))
 }
 
 /// The process that an event is about: of a fork, the one that was made.

@@ -112,6 +112,7 @@ impl ProcConnector {
         totals.missing = intake.missing();
         totals.refused += intake.refused();
         totals.receive_buffer = intake.buffer();
+        totals.receive_buffer_events = intake.buffer_events();
         totals.transport = intake.transport();
         totals.no_ring = *no_ring;
         totals

@@ -129,6 +129,14 @@ impl Intake {
         }
     }
 
+    /// Events that the buffer holds.
+    pub(crate) fn buffer_events(&self) -> usize {
+        match &self.queue {
+            Queue::Socket(queue) => queue.receive_buffer() / QUEUED_EVENT,
+            Queue::Ring(queue) => lock(queue).capacity(),
+        }
+    }
+
     /// Datagrams that never got into the queue because no kernel sends them.
     pub(crate) fn refused(&self) -> u64 {
         match &self.queue {

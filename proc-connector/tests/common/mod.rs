@@ -5,11 +5,16 @@
 
 pub(crate) mod actor;
 pub(crate) mod elsewhere;
+pub(crate) mod failure;
 pub(crate) mod hostile;
+pub(crate) mod listening;
 pub(crate) mod load;
+#[cfg(feature = "cli")]
+pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod scratch;
 pub(crate) mod tape;
+pub(crate) mod terminal;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

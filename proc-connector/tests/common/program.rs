@@ -1,7 +1,4 @@
-//! The program, started as shells and service managers start it. Not a part of `common` for all tests:
-//! where features leave the program out, it has no path.
-
-#![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
+//! The program, started as shells and service managers start it.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
@@ -40,7 +37,7 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 
 /// `--transport` for this test.
 pub(crate) fn transport_name() -> &'static str {
-    match crate::common::transport() {
+    match super::transport() {
         Transport::Ring => "ring",
         Transport::Socket => "socket",
         _ => "auto",

@@ -4,9 +4,9 @@ use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use console::{Alignment, measure_text_width, pad_str, truncate_str};
-use jiff::tz::TimeZone;
 
 use super::super::shown::{Styles, screened, shown};
+use super::super::zone;
 use super::report::{Report, rate};
 
 /// How wide it is where there is no terminal.
@@ -62,7 +62,7 @@ pub(super) fn lines(report: &Report, width: usize, height: usize) -> Vec<Line> {
 }
 
 fn head(report: &Report, width: usize) -> Vec<Line> {
-    let zoned = report.time.to_zoned(TimeZone::system());
+    let zoned = report.time.to_zoned(zone::local().clone());
     let per_second = |count| number(rate(count, report.interval));
     let lost = match (report.losses, report.lost) {
         (0, _) => "none lost".to_owned(),
@@ -72,7 +72,7 @@ fn head(report: &Report, width: usize) -> Vec<Line> {
     let style = if report.losses > 0 { color(AnsiColor::Red).bold() } else { Style::new().bold() };
     let first = format!(
         "{}  {} events/s in {:.1} s, {lost}",
-        zoned.strftime("%H:%M:%S"),
+        zoned.strftime("%H:%M:%S%:z"),
         per_second(report.events),
         report.interval,
     );

@@ -19,7 +19,7 @@ use super::machine;
 use super::shown::{json, stdout};
 use super::summary::Summary;
 use super::users::Users;
-use super::{Failure, parse_duration, privileges, standard};
+use super::{Failure, privileges, standard, values};
 
 /// How many processes that ended are remembered, for events that come late: nothing asks for them.
 const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
@@ -35,7 +35,7 @@ pub(crate) struct Args {
     interval: Duration,
 
     /// Stop after so many intervals.
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 
     /// How many names and users to list at most.
@@ -47,7 +47,7 @@ pub(crate) struct Args {
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = parse_duration(text)?;
+    let interval = values::duration(text)?;
     if interval < Duration::from_millis(10) {
         return Err("an interval has 10ms or more".to_owned());
     }

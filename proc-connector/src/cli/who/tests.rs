@@ -3,7 +3,7 @@
 use proc_connector::Received;
 use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
 
-use super::{Who, Whose};
+use super::{Who, Whose, values};
 
 const MS: u64 = 1_000_000;
 
@@ -14,12 +14,14 @@ struct Story<'a> {
 }
 
 fn whose(tree: &[&str]) -> Whose {
-    Whose { tree: tree.iter().map(|&root| root.to_owned()).collect(), ..Whose::default() }
+    let roots = tree.iter().map(|root| values::root(root).expect("an id or a name"));
+    Whose { tree: roots.collect(), ..Whose::default() }
 }
 
 impl<'a> Story<'a> {
     fn of(whose: &'a Whose) -> Self {
-        Self { who: Who::recorded(whose), now_ns: 1_000_000_000 }
+        let who = Who::recorded(whose).expect("ids of users");
+        Self { who, now_ns: 1_000_000_000 }
     }
 
     /// Takes in an event of that time, and says whether it is of interest.

@@ -150,6 +150,11 @@ impl RingQueue {
         self.ring.size()
     }
 
+    /// Events that it holds, if they have no arguments.
+    pub(crate) fn capacity(&self) -> usize {
+        self.size() / event_room(self.context.as_ref())
+    }
+
     /// Datagrams that no kernel sends, so far.
     pub(crate) fn refused(&self) -> u64 {
         self.word(Word::Refused).load(Relaxed).into()

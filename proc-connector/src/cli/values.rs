@@ -1,0 +1,183 @@
+//! Parsers for the values of options: each refuses what cannot be meant, and says what to write.
+
+use std::ffi::OsStr;
+use std::num::{IntErrorKind, ParseIntError};
+use std::time::Duration;
+
+use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::{Arg, Command};
+use glob::Pattern;
+use proc_connector::EventMask;
+
+/// One more than the largest process id of any Linux machine (`PID_MAX_LIMIT` in
+/// `include/linux/threads.h`).
+const PID_LIMIT: u32 = 1 << 22;
+
+/// The user id that stands for "no change" in system calls, so that no process has it.
+const NO_UID: u32 = u32::MAX;
+
+/// Reads a time such as `10s`, `500ms` or `1m30s`. A bare number is refused: programs differ in the
+/// unit that they take it for.
+pub(super) fn duration(text: &str) -> Result<Duration, String> {
+    let bare = text.trim();
+    if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
+        return Err(format!("a time needs a unit: {bare}s for seconds, {bare}ms for milliseconds"));
+    }
+    let time: jiff::SignedDuration = text.parse().map_err(
+        |_| "not a time: write a number and a unit (h, m, s, ms, us), as in 10s, 500ms or 1m30s",
+    )?;
+    time.try_into().map_err(|_| "a time cannot be negative".to_owned())
+}
+
+/// Reads a time that is not zero.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
+    match duration(text)? {
+        Duration::ZERO => Err("the time has to be longer than zero".to_owned()),
+        time => Ok(time),
+    }
+}
+
+/// Reads how much of something there is to be: one at least.
+pub(super) fn count(text: &str) -> Result<u64, String> {
+    match text.parse() {
+        Ok(0) => Err("the number has to be 1 or more".to_owned()),
+        Ok(count) => Ok(count),
+        Err(error) => Err(not_a_number(text, &error)),
+    }
+}
+
+/// Reads the capacity of a buffer, in events.
+pub(super) fn capacity(text: &str) -> Result<usize, String> {
+    let events = count(text)?;
+    usize::try_from(events).map_err(|_| "more events than this machine can address".to_owned())
+}
+
+fn not_a_number(text: &str, error: &ParseIntError) -> String {
+    match error.kind() {
+        IntErrorKind::PosOverflow => format!("larger than {}", u64::MAX),
+        _ if text.starts_with('-') => "the number cannot be negative".to_owned(),
+        _ => "not a whole number".to_owned(),
+    }
+}
+
+/// Reads a process id that a process can have.
+pub(super) fn pid(text: &str) -> Result<u32, String> {
+    let pid = text.parse().ok().filter(|pid| (1..PID_LIMIT).contains(pid));
+    pid.ok_or_else(|| format!("not a process id: these are 1 to {}", PID_LIMIT - 1))
+}
+
+/// The first processes of a tree.
+#[derive(Clone, Debug)]
+pub(super) enum Root {
+    Pid(u32),
+    Name(String),
+}
+
+/// Reads a process id or a name. A number is an id.
+pub(super) fn root(text: &str) -> Result<Root, String> {
+    if is_digits(text) { pid(text).map(Root::Pid) } else { name(text).map(Root::Name) }
+}
+
+/// Whether text is a number, if a negative one.
+fn is_digits(text: &str) -> bool {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// Reads a name of a process. Threads of the kernel have a `/` in theirs, but a path is no name.
+fn name(text: &str) -> Result<String, String> {
+    if text.is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    if text.starts_with(['/', '.']) && text.contains('/') {
+        let last = text.rsplit('/').find(|part| !part.is_empty()).unwrap_or("NAME");
+        return Err(format!("a path, not a name: write {last}"));
+    }
+    Ok(text.to_owned())
+}
+
+/// Reads a pattern for the name of a process.
+pub(super) fn name_pattern(text: &str) -> Result<Pattern, String> {
+    pattern(&name(text)?)
+}
+
+/// Reads a path of a cgroup, a pattern for one, or the beginning of a container's id.
+pub(super) fn cgroup(text: &str) -> Result<Pattern, String> {
+    let is_container = is_container(text);
+    if !is_container && !text.starts_with(['/', '*', '?', '[']) {
+        return Err(
+            "the path of a cgroup begins with `/` (as /proc/PID/cgroup has it), and the id \
+                    of a container has 12 to 64 hexadecimal digits"
+                .to_owned(),
+        );
+    }
+    pattern(text)
+}
+
+/// As many digits of a container's id as runtimes show.
+const SHORT_ID: usize = 12;
+
+/// Whether text can be the beginning of a container's id.
+pub(super) fn is_container(text: &str) -> bool {
+    (SHORT_ID..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    Pattern::new(text).map_err(|error| {
+        let (place, problem) = (error.pos + 1, error.msg);
+        format!("{problem}, at character {place}; to match a bracket itself write [[] or []]")
+    })
+}
+
+/// A user, by name or id.
+#[derive(Clone, Debug)]
+pub(super) enum User {
+    Id(u32),
+    Name(String),
+}
+
+/// Reads the name or the id of a user.
+pub(super) fn user(text: &str) -> Result<User, String> {
+    if text.is_empty() {
+        return Err("the name is empty".to_owned());
+    }
+    if is_digits(text) {
+        let id = text.parse().ok().filter(|&id| id != NO_UID);
+        let id = id.ok_or_else(|| format!("not a user id: these are 0 to {}", NO_UID - 1))?;
+        return Ok(User::Id(id));
+    }
+    Ok(User::Name(text.to_owned()))
+}
+
+/// Reads a kind of events, and has its names for completions and suggestions. `nonzero_exit` is none
+/// of them, because no event is of that kind.
+#[derive(Clone)]
+pub(super) struct Kind;
+
+impl Kind {
+    fn names() -> PossibleValuesParser {
+        PossibleValuesParser::new([
+            "fork", "exec", "uid", "gid", "sid", "ptrace", "comm", "coredump", "exit", "all",
+        ])
+    }
+}
+
+impl TypedValueParser for Kind {
+    type Value = EventMask;
+
+    fn parse_ref(
+        &self,
+        command: &Command,
+        arg: Option<&Arg>,
+        value: &OsStr,
+    ) -> Result<EventMask, clap::Error> {
+        // Lists are also written with spaces behind the commas.
+        let name = value.to_str().map_or(value, |value| OsStr::new(value.trim()));
+        Self::names().try_map(|name| name.parse()).parse_ref(command, arg, name)
+    }
+
+    fn possible_values(&self) -> Option<Box<dyn Iterator<Item = PossibleValue> + '_>> {
+        let names: Vec<PossibleValue> = Self::names().possible_values()?.collect();
+        Some(Box::new(names.into_iter()))
+    }
+}

@@ -1,0 +1,202 @@
+//! Choices of processes: by what exists, and by every name that it has.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use common::failure::fails;
+use common::listening::listening;
+use common::program::{program, run, text, transport_name};
+use common::scratch::Scratch;
+use common::{CAP_SETUID, Deadline, named, need, terminal};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let live = named![
+        what_does_not_exist_is_an_error,
+        a_thread_is_not_a_process,
+        a_choice_that_matches_nothing_yet_is_said_on_a_terminal,
+        scripts_are_chosen_by_their_whole_names,
+        users_are_chosen_by_name_and_id,
+    ];
+    common::main(&[], &live)
+}
+
+/// The arguments of a `watch` that would end by itself.
+fn watch<'a>(options: &[&'a str]) -> Vec<&'a str> {
+    [&["watch", "--duration", "60s", "--transport", transport_name()], options].concat()
+}
+
+/// An id that no process has: that of one which was reaped.
+fn no_process() -> String {
+    let mut child = Command::new("/bin/true").spawn().expect("a child");
+    child.wait().expect("its end");
+    child.id().to_string()
+}
+
+fn what_does_not_exist_is_an_error() {
+    let pid = no_process();
+    let gone = format!("no process has the id {pid}");
+    let cases: &[(&[&str], &str)] = &[
+        (&["--pid", &pid], &gone),
+        (&["--json", "--pid", &pid], &gone),
+        (&["--tree", &pid], &gone),
+        (&["--json", "--who", "--tree", &pid], &gone),
+        (&["--user", "no-such-user"], "no user is called no-such-user"),
+        (&["--json", "--user", "no\x1b[2Jsuch"], "no\\u{1b}[2Jsuch"),
+        (&["--cgroup", "/no/such.slice"], "there is no cgroup /no/such.slice"),
+    ];
+    for (options, says) in cases {
+        let arguments = watch(options);
+        let output = run(&arguments);
+        let errors = fails(&arguments, &output, 1, says);
+        assert_eq!(errors.lines().count(), 1, "{errors}");
+    }
+    // A file of that name stays as it is where nothing can be recorded.
+    let scratch = Scratch::new("absent");
+    let file = scratch.file("events.pcapng");
+    let arguments = ["record", "--pid", &pid, &file];
+    fails(&arguments, &run(&arguments), 1, &gone);
+    assert!(!Path::new(&file).exists());
+}
+
+fn a_thread_is_not_a_process() {
+    let (told, wait) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let thread = std::thread::spawn(move || {
+        told.0.send(nix::unistd::gettid()).expect("a listener");
+        let _ = wait.1.recv();
+    });
+    let (id, process) = (told.1.recv().expect("an id").to_string(), std::process::id());
+    let says = format!("{id} is a thread of process {process}: choose {process}");
+    for option in ["--pid", "--tree"] {
+        let arguments = watch(&[option, &id]);
+        fails(&arguments, &run(&arguments), 1, &says);
+    }
+    drop(wait.0);
+    thread.join().expect("its end");
+}
+
+/// A user of every system.
+const NOBODY: u32 = 65_534;
+
+fn a_choice_that_matches_nothing_yet_is_said_on_a_terminal() {
+    const SAID: &str = "waiting: no process matches yet";
+    for (options, is_said) in [
+        (&["--comm", "no such name"][..], true),
+        (&["--tree", "no such name"], true),
+        (&["--json", "--comm", "no such name"], true),
+        (&["--user", "3999999999"], true),
+        (&["--cgroup", &"4f1c0a9e".repeat(8)], true),
+        (&["--comm", "*"], false),
+        (&["--tree", "1"], false),
+        (&[], false),
+    ] {
+        let common = ["watch", "--duration", "100ms", "--transport", transport_name()];
+        let arguments = [&common[..], options].concat();
+        let (status, shown) = terminal::run(&mut program(&arguments), 80);
+        assert!(status.success(), "{shown}");
+        assert_eq!(shown.matches(SAID).count(), usize::from(is_said), "{options:?}: {shown}");
+        let piped = run(&arguments);
+        assert!(!text(&piped.stderr).contains("waiting"), "{}", text(&piped.stderr));
+    }
+}
+
+/// Starts an executable script, which ends when its input does.
+fn start_script(scratch: &Scratch, name: &str, first_line: &str) -> Child {
+    let path = scratch.file(name);
+    let mut file = fs::File::create(&path).expect("a file");
+    writeln!(file, "{first_line}\nread line").expect("a file");
+    drop(file);
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("a file");
+    let mut command = Command::new(&path);
+    command.arg("deploy-everything-else.sh").stdin(Stdio::piped());
+    loop {
+        match command.spawn() {
+            // A child of another thread may still have the file open for writing.
+            Err(error) if error.raw_os_error() == Some(nix::libc::ETXTBSY) => {}
+            child => return child.expect("a script"),
+        }
+    }
+}
+
+/// Waits until a shell that runs a script is what it will be, after `env` if that comes first.
+fn wait_for_name(pid: u32, is_after_env: bool) {
+    let deadline = Deadline::new();
+    loop {
+        let args = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let program = args.split(|&byte| byte == 0).next().unwrap_or_default();
+        let is_there = if is_after_env { program == b"sh" } else { program == b"/bin/sh" };
+        if is_there {
+            return;
+        }
+        assert!(deadline.left().is_some(), "{}", String::from_utf8_lossy(&args));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+fn scripts_are_chosen_by_their_whole_names() {
+    let scratch = Scratch::new("scripts");
+    for (place, first_line) in ["#!/bin/sh", "#!/bin/sh -e", "#!/usr/bin/env sh"].iter().enumerate()
+    {
+        let name = format!("deploy-everything-{place}.sh");
+        for pattern in [name.as_str(), "deploy-every*-[0-9].sh"] {
+            let chosen = start_and_end_until_shown(&["--comm", pattern], || {
+                end(start_script(&scratch, "another-script-of-a-long-name.sh", first_line));
+                let script = start_script(&scratch, &name, first_line);
+                wait_for_name(script.id(), first_line.contains("env"));
+                script
+            });
+            assert!(chosen, "{first_line}, {pattern}");
+        }
+    }
+}
+
+fn end(mut child: Child) {
+    drop(child.stdin.take());
+    child.wait().expect("its end");
+}
+
+/// Starts processes, and ends each after a moment, until a `watch` with these options shows the exit
+/// of one process. Whether it was one of these.
+fn start_and_end_until_shown(options: &[&str], start: impl Fn() -> Child) -> bool {
+    let common = ["--json", "--events", "exit", "--processes", "--count", "1"];
+    let mut watch = listening(program(&watch(&[&common, options].concat())));
+    let mut started = Vec::new();
+    while watch.try_wait().expect("its state").is_none() {
+        let child = start();
+        started.push(child.id());
+        // Long enough for the table of processes to see some of them.
+        std::thread::sleep(Duration::from_millis(30));
+        end(child);
+    }
+    let output = watch.wait_with_output().expect("its end");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let shown = text(&output.stdout).lines().next().map(serde_json::from_str::<Value>);
+    let shown = shown.and_then(Result::ok).and_then(|line| line["tgid"].as_u64());
+    shown.is_some_and(|shown| started.iter().any(|&pid| u64::from(pid) == shown))
+}
+
+fn users_are_chosen_by_name_and_id() {
+    need(CAP_SETUID, "CAP_SETUID");
+    let name = nix::unistd::User::from_uid(NOBODY.into()).expect("users");
+    let name = name.map_or_else(|| NOBODY.to_string(), |user| user.name);
+    for user in [NOBODY.to_string(), name] {
+        let chosen = start_and_end_until_shown(&["--user", &user], || {
+            end(Command::new("/bin/sh")
+                .args(["-c", ":"])
+                .stdin(Stdio::piped())
+                .spawn()
+                .expect("a shell"));
+            let mut command = Command::new("/bin/sh");
+            command.args(["-c", "read line"]).uid(NOBODY).stdin(Stdio::piped());
+            command.spawn().expect("a shell")
+        });
+        assert!(chosen, "{user}");
+    }
+}

@@ -1,0 +1,154 @@
+//! Each command ends with the status that its help and its man page promise.
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::ExitCode;
+
+use common::listening::listening;
+use common::named;
+use common::program::{program, run, text, transport_name};
+use common::scratch::{Scratch, ScratchFile};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let everywhere = named![help_and_man_pages_have_each_commands_own, replays_end_as_they_say];
+    let live = named![
+        a_traced_command_keeps_its_status,
+        listening_ends_as_it_says,
+        threads_end_with_the_documented_signal,
+    ];
+    common::main_with(&[], &everywhere, &live)
+}
+
+/// What is said of statuses, and of which commands.
+const SAID: [(&str, &[&str]); 6] = [
+    ("watch", &["0", "1", "2"]),
+    ("record", &["0", "1", "2"]),
+    ("replay", &["0", "1", "2"]),
+    ("trace", &["*", "128+n", "127", "126", "1", "2"]),
+    ("stats", &["0", "1", "2"]),
+    ("doctor", &["0", "1", "2"]),
+];
+
+fn help_and_man_pages_have_each_commands_own() {
+    let scratch = Scratch::new("pages");
+    let written = scratch.file("dist");
+    assert!(run(&["dist", &written]).status.success());
+    for (command, statuses) in SAID {
+        for option in ["-h", "--help"] {
+            let output = run(&[command, option]);
+            assert_eq!(output.status.code(), Some(0));
+            let help = text(&output.stdout).split_once("Exit status:\n").expect("statuses").1;
+            let said: Vec<&str> =
+                help.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            assert_eq!(said, statuses, "{command}");
+        }
+        let page = fs::read_to_string(format!("{written}/man/proc-connector-{command}.1"));
+        let page = page.expect("a man page");
+        let (before, section) = page.split_once("\n.SH \"EXIT STATUS\"\n").expect("a section");
+        assert!(!before.contains("Exit status"), "{command} has them twice");
+        let section = section.split("\n.SH").next().unwrap_or_default();
+        let said: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR"))
+            .collect();
+        assert_eq!(said, statuses, "{command}");
+    }
+}
+
+fn a_traced_command_keeps_its_status() {
+    let file = ScratchFile::containing("not-executable", b"#!/bin/sh\n");
+    let no_interpreter = ScratchFile::containing("no-interpreter", b"#!/no/such/interpreter\n");
+    for file in [&file, &no_interpreter] {
+        let mode = if file.path().ends_with("executable") { 0o600 } else { 0o700 };
+        fs::set_permissions(file.path(), fs::Permissions::from_mode(mode)).expect("a file");
+    }
+    let cases: &[(&[&str], i32)] = &[
+        (&["true"], 0),
+        (&["false"], 1),
+        (&["sh", "-c", "exit 7"], 7),
+        (&["sh", "-c", "exit 255"], 255),
+        (&["sh", "-c", "kill -KILL $$"], 128 + 9),
+        (&["sh", "-c", "kill -TERM $$"], 128 + 15),
+        (&["sh", "-c", "kill -SEGV $$"], 128 + 11),
+        (&[file.path()], 126),
+        (&["/"], 126),
+        (&["/no/such/program"], 127),
+        (&["no-such-program"], 127),
+        (&[""], 127),
+        (&[no_interpreter.path()], 126),
+    ];
+    for (command, status) in cases {
+        let trace = ["trace", "--quiet", "--transport", transport_name(), "--"];
+        let output = run(&[&trace[..], command].concat());
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(*status), "{command:?}: {errors}");
+        assert_eq!(errors.contains("cannot run"), [126, 127].contains(status), "{errors}");
+    }
+    // One that is nowhere, where a directory of PATH cannot be searched.
+    let mut denied = program(&["trace", "--quiet", "--", "no-such-program"]);
+    let output = denied.env("PATH", "/proc/1/fd:/etc/passwd:/bin").output().expect("it runs");
+    assert_eq!(output.status.code(), Some(127), "{}", text(&output.stderr));
+    assert_eq!(run(&["trace"]).status.code(), Some(2));
+    let unwritable = ["trace", "-o", "/no/such/place.svg", "--", "true"];
+    assert_eq!(run(&unwritable).status.code(), Some(1));
+}
+
+fn replays_end_as_they_say() {
+    let damaged = include_bytes!("../demo/build.pcapng");
+    let damaged = ScratchFile::containing("damaged", &damaged[..damaged.len() / 2]);
+    for (arguments, status) in [
+        (&["replay", "--demo"][..], 0),
+        (&["replay", "--demo", "--count", "3"], 0),
+        (&["replay", damaged.path()], 1),
+        (&["replay", "/no/such/file"], 1),
+        (&["replay", "/"], 1),
+        (&["replay"], 2),
+        (&["replay", "--demo", "/no/such/file"], 2),
+    ] {
+        let output = run(arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}: {}", text(&output.stderr));
+    }
+}
+
+fn listening_ends_as_it_says() {
+    let file = ScratchFile::new("recorded");
+    let common = ["--duration", "50ms", "--transport", transport_name()];
+    for (command, status) in [
+        (&["watch"][..], 0),
+        (&["watch", "--json"], 0),
+        (&["stats"], 0),
+        (&["record", file.path()], 0),
+        (&["record", "/no/such/place"], 1),
+        (&["watch", "--user", "no such user"], 1),
+        (&["watch", "--who"], 2),
+        (&["stats", "--interval", "5"], 2),
+    ] {
+        let output = run(&[command, &common].concat());
+        assert_eq!(output.status.code(), Some(status), "{command:?}: {}", text(&output.stderr));
+    }
+}
+
+/// Of the exit of a thread no parent is informed: the kernel has -1 for the signal.
+fn threads_end_with_the_documented_signal() {
+    const NONE: u64 = 4_294_967_295;
+    let process = std::process::id();
+    let id = process.to_string();
+    let arguments = ["watch", "--json", "--events", "exit", "--pid", &id, "--count", "3"];
+    let watch = listening(program(&[&arguments[..], &["--transport", transport_name()]].concat()));
+    let threads = common::load::threads(3);
+    let output = watch.wait_with_output().expect("its end");
+    for line in text(&output.stdout).lines() {
+        let line: Value = serde_json::from_str(line).expect("JSON");
+        let pid = line["pid"].as_u64().expect("an id");
+        assert!(threads.iter().any(|&thread| u64::from(thread) == pid), "{line}");
+        assert_eq!(
+            (line["tgid"].as_u64(), line["exit_signal"].as_u64()),
+            (Some(process.into()), Some(NONE))
+        );
+    }
+    let help = run(&["watch", "--help"]);
+    assert!(text(&help.stdout).contains(&NONE.to_string()), "{}", text(&help.stdout));
+}

@@ -1,0 +1,225 @@
+//! Values of options: what cannot be meant is refused, what is cut is reported, and the rest works.
+
+mod common;
+
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitCode};
+
+use common::failure::fails;
+use common::program::{program, run, text, transport_name};
+use common::{CAP_SETUID, kernel_is_since, named, need, skip, transport};
+use proc_connector::Transport;
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        what_cannot_be_meant_is_refused_with_what_to_write,
+        unknown_kinds_of_events_get_a_suggestion,
+        times_need_units_in_every_option,
+        a_recording_has_no_names_of_users,
+    ];
+    let live = named![a_buffer_that_is_cut_is_reported, enormous_values_do_no_harm];
+    common::main_with(&[], &everywhere, &live)
+}
+
+fn what_cannot_be_meant_is_refused_with_what_to_write() {
+    let cases: &[(&[&str], &str)] = &[
+        (&["--pid", "0"], "1 to 4194303"),
+        (&["--pid", "4194304"], "1 to 4194303"),
+        (&["--pid=-1"], "1 to 4194303"),
+        (&["--pid", "-1"], "-1"),
+        (&["--pid", "99999999999999999999"], "1 to 4194303"),
+        (&["--pid", "1,,2"], "--pid"),
+        (&["--pid", ""], "--pid"),
+        (&["--pid", "+5x"], "1 to 4194303"),
+        (&["--tree", "0"], "1 to 4194303"),
+        (&["--tree", "4294967296"], "1 to 4194303"),
+        (&["--tree=-1"], "1 to 4194303"),
+        (&["--tree", ""], "empty"),
+        (&["--tree", "/usr/bin/make"], "write make"),
+        (&["--comm", ""], "empty"),
+        (&["--comm", "/usr/bin/make"], "write make"),
+        (&["--comm", "a["], "character 2"),
+        (&["--comm", "a**b"], "character"),
+        (&["--user", ""], "empty"),
+        (&["--user", "4294967295"], "0 to 4294967294"),
+        (&["--user", "99999999999999999999"], "0 to 4294967294"),
+        (&["--user=-1"], "0 to 4294967294"),
+        (&["--cgroup", ""], "begins with `/`"),
+        (&["--cgroup", "system.slice"], "begins with `/`"),
+        (&["--cgroup", "4f1c0a9e"], "12 to 64"),
+        (&["--cgroup", "/a["], "character 3"),
+        (&["--buffer", "0"], "1 or more"),
+        (&["--buffer=-1"], "negative"),
+        (&["--buffer", "99999999999999999999"], "larger than"),
+        (&["--buffer", "1e6"], "whole number"),
+        (&["--count", "0"], "1 or more"),
+        (&["--count=-3"], "negative"),
+        (&["--count", "many"], "whole number"),
+        (&["--duration", "0s"], "longer than zero"),
+        (&["--duration", "0ms"], "longer than zero"),
+        (&["--duration=-5s"], "negative"),
+        (&["--duration", "99999999999999999999h"], "10s"),
+        (&["--duration", "5 parsecs"], "10s"),
+        (&["--duration", ""], "10s"),
+        (&["--coalesce", "inf"], "10s"),
+        (&["--duration", "1s", "--duration", "2s"], "multiple times"),
+        (&["--transport", "pigeon"], "socket"),
+        (&["--threads", "--processes"], "--processes"),
+    ];
+    for (options, says) in cases {
+        let arguments = [&["watch"], *options].concat();
+        let output = run(&arguments);
+        let errors = fails(&arguments, &output, 2, says);
+        assert!(errors.lines().count() < 8 && errors.starts_with("error: "), "{errors}");
+    }
+    for (arguments, says) in [
+        (&["stats", "--interval", "9ms"][..], "10ms or more"),
+        (&["stats", "--count", "0"], "1 or more"),
+        (&["stats", "--top=-1"], "--top"),
+        (&["trace", "--buffer", "0", "--", "true"], "1 or more"),
+        (&["record", "--pid", "0", "-"], "1 to 4194303"),
+        (&["replay", "--demo", "--pid", "0"], "1 to 4194303"),
+        (&["replay", "--demo", "--count", "0"], "1 or more"),
+    ] {
+        fails(arguments, &run(arguments), 2, says);
+    }
+}
+
+fn unknown_kinds_of_events_get_a_suggestion() {
+    for (kinds, says) in [
+        ("exce", "'exec'"),
+        ("fork,exti", "'exit'"),
+        ("core_dump", "'coredump'"),
+        // No event is of this kind: it would be waited for in vain.
+        ("nonzero_exit", "possible values"),
+        ("0x2", "possible values"),
+        ("", "possible values"),
+        ("exec,", "possible values"),
+    ] {
+        for arguments in [
+            &["watch", "--events", kinds][..],
+            &["record", "--events", kinds, "-"],
+            &["replay", "--events", kinds, "-"],
+        ] {
+            fails(arguments, &run(arguments), 2, says);
+        }
+    }
+    for kinds in ["exec,exit", "EXEC,Exit", "exec, exit", "exit,exec,exit"] {
+        let output = run(&["replay", "--demo", "--json", "--events", kinds]);
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let lines = text(&output.stdout).lines();
+        let lines: Vec<Value> =
+            lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        // The demo's, as its bytes have it.
+        assert_eq!(lines.iter().filter(|line| line["event"] == "exec").count(), 18, "{kinds}");
+        assert!(lines.iter().all(|line| line["event"] == "exec" || line["event"] == "exit"));
+    }
+}
+
+fn times_need_units_in_every_option() {
+    for (command, option) in [
+        ("watch", "--duration"),
+        ("watch", "--coalesce"),
+        ("record", "--duration"),
+        ("record", "--coalesce"),
+        ("stats", "--duration"),
+        ("stats", "--coalesce"),
+        ("stats", "--interval"),
+    ] {
+        for (bare, hint) in
+            [("5", "5s for seconds, 5ms"), ("0", "0s"), ("1.5", "1.5s"), (" 5 ", "5ms")]
+        {
+            let mut arguments = vec![command, option, bare];
+            if command == "record" {
+                arguments.push("-");
+            }
+            fails(&arguments, &run(&arguments), 2, hint);
+        }
+    }
+}
+
+fn a_recording_has_no_names_of_users() {
+    let arguments = ["replay", "--demo", "--user", "root"];
+    fails(&arguments, &run(&arguments), 2, "give the id of root");
+    // The demo has a process that became this user.
+    let output = run(&["replay", "--demo", "--json", "--user", "65534"]);
+    assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
+}
+
+/// A user of every system.
+const NOBODY: u32 = 65_534;
+
+fn a_buffer_that_is_cut_is_reported() {
+    need(CAP_SETUID, "CAP_SETUID");
+    if transport() != Transport::Socket || !kernel_is_since(6, 6) {
+        skip("only over a socket, and without privileges, is a buffer cut");
+    }
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("/proc is mounted");
+    // The kernel grants twice the limit, and an event takes 832 bytes of that.
+    let holds = 2 * limit.trim().parse::<u64>().expect("a number") / 832;
+    let says = format!(
+        "proc-connector: the receive buffer holds {holds} events, not the 100000000 asked for: \
+         net.core.rmem_max is {}",
+        limit.trim(),
+    );
+    for arguments in [
+        &["watch", "--json", "--duration", "50ms", "--buffer", "100000000"][..],
+        &["record", "--duration", "50ms", "--buffer", "100000000", "-"],
+        &["stats", "--json", "--duration", "50ms", "--buffer", "100000000"],
+        &["trace", "--quiet", "--buffer", "100000000", "--", "true"],
+    ] {
+        let output = program(arguments).uid(NOBODY).gid(NOBODY).output().expect("it runs");
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+        assert_eq!(errors.matches(&says).count(), 1, "{arguments:?}: {errors}");
+    }
+    let granted = ["watch", "--json", "--duration", "50ms", "--buffer", "100"];
+    let output = program(&granted).uid(NOBODY).gid(NOBODY).output().expect("it runs");
+    assert!(!text(&output.stderr).contains("receive buffer"), "{}", text(&output.stderr));
+}
+
+fn enormous_values_do_no_harm() {
+    let long = ["9223372036854775807s", "2562047788015215h", "200000000000h"];
+    for time in long {
+        // Each ends by its count.
+        let busy = Busy::start();
+        for option in ["--duration", "--coalesce"] {
+            let arguments = [
+                &["watch", "--json", "--count", "3", "--transport", transport_name()][..],
+                &[option, time],
+            ]
+            .concat();
+            let output = run(&arguments);
+            assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
+        }
+        drop(busy);
+    }
+    let huge = ["18446744073709551615", "1000000000000"];
+    for buffer in huge {
+        let arguments = ["watch", "--json", "--duration", "50ms", "--buffer", buffer];
+        let output = run(&arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{errors}");
+        assert!(errors.contains(&format!("not the {buffer} asked for")), "{errors}");
+    }
+}
+
+/// Processes that come and go.
+struct Busy(Child);
+
+impl Busy {
+    fn start() -> Self {
+        // Ends by itself too, should the test not do it.
+        let script = "i=0; while [ $i -lt 20000 ]; do /bin/true; i=$((i+1)); done";
+        Self(Command::new("/bin/sh").args(["-c", script]).spawn().expect("a shell"))
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}

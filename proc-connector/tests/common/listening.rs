@@ -1,0 +1,17 @@
+//! The program, known to be listening.
+
+use std::os::unix::net::UnixDatagram;
+use std::process::{Child, Command};
+use std::time::Duration;
+
+use super::scratch::ScratchFile;
+
+/// Starts a command that listens, and returns when it does: every later event is received.
+pub(crate) fn listening(mut command: Command) -> Child {
+    let scratch = ScratchFile::new("notify");
+    let manager = UnixDatagram::bind(scratch.path()).expect("a socket");
+    manager.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
+    manager.recv(&mut [0; 100]).expect("it listens");
+    child
+}
