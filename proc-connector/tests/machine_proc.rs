@@ -2,24 +2,19 @@
 
 mod common;
 
-use std::collections::BTreeSet;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::process::{Command, ExitCode, Stdio};
 
-use common::actor::{Actor, pause, say};
 use common::elsewhere::{
-    checked_by, listening, mount_over, need_namespaces, own_mounts, transport_of_test,
+    checked_by, cover_with_anothers_proc, listening, mount_over, mounts_its_proc, need_namespaces,
+    own_mounts, transport_of_test,
 };
 use common::{named, skip};
-use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
-use nix::sched::{CloneFlags, setns, unshare};
-use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use nix::sys::signal::kill;
-use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
+use nix::sched::{CloneFlags, unshare};
 use proc_connector::capture::Origin;
-use proc_connector::process::{ChangeKind, ProcessTable};
+use proc_connector::process::ProcessTable;
 use proc_connector::{ProcConnector, Transport, Verdict, diagnose};
 
 fn main() -> ExitCode {
@@ -30,25 +25,16 @@ fn main() -> ExitCode {
         looks_at_an_outer_proc,
         meets_no_proc,
         meets_processes_only,
-        meets_hidden_processes,
-        meets_unreadable_processes,
-        runs_out_of_files,
-        loses_proc_later,
         has_a_name_of_any_bytes,
         runs_the_program_without_proc,
         runs_the_program_with_anothers_proc,
         runs_the_program_with_processes_only,
-        pauses,
     ];
     let everywhere = named![
         anothers_proc_is_not_used,
         an_outer_proc_is_not_used,
         what_is_no_proc_is_not_used,
         a_proc_with_nothing_but_processes_will_do,
-        hidden_processes_are_not_gone,
-        unreadable_processes_are_not_gone,
-        without_descriptors_nobody_is_gone,
-        a_proc_that_is_covered_later_is_still_used,
         names_are_any_bytes,
         kernel_threads_run_no_program,
     ];
@@ -81,22 +67,6 @@ fn a_proc_with_nothing_but_processes_will_do() {
     checked("meets_processes_only");
 }
 
-fn hidden_processes_are_not_gone() {
-    checked("meets_hidden_processes");
-}
-
-fn unreadable_processes_are_not_gone() {
-    checked("meets_unreadable_processes");
-}
-
-fn without_descriptors_nobody_is_gone() {
-    checked_by("runs_out_of_files");
-}
-
-fn a_proc_that_is_covered_later_is_still_used() {
-    checked("loses_proc_later");
-}
-
 fn names_are_any_bytes() {
     checked_by("has_a_name_of_any_bytes");
 }
@@ -123,11 +93,6 @@ fn kernel_threads_run_no_program() {
     assert_eq!((thread.comm(), thread.args(), thread.exe()), (Some(&b"kthreadd"[..]), None, None));
 }
 
-fn pauses() {
-    say(1);
-    pause();
-}
-
 /// The finding of a check, and the worst of all.
 fn found(check: &str) -> (Verdict, String, Verdict) {
     let diagnosis = diagnose();
@@ -144,27 +109,6 @@ fn refused(why: &str) {
     let (verdict, fact, _) = found("/proc");
     assert_eq!(verdict, Verdict::Limited);
     assert!(fact.contains(why), "{fact}");
-}
-
-/// As the first process of a pid namespace.
-fn mounts_its_proc() {
-    assert_eq!(std::process::id(), 1);
-    mount_over("/proc", "proc", "");
-    pauses();
-}
-
-/// Covers `/proc` by that of another pid namespace, for as long as what it returns is there.
-fn cover_with_anothers_proc() -> Actor {
-    own_mounts();
-    let own = File::open("/proc/self/ns/pid").expect("/proc is mounted");
-    unshare(CloneFlags::CLONE_NEWPID).expect("a privileged process");
-    let mut first = Actor::start("mounts_its_proc");
-    assert_eq!(first.hear(), 1);
-    // Other children are to be where this process is.
-    setns(own, CloneFlags::CLONE_NEWPID).expect("its own namespace");
-    // It has these mounts too.
-    assert!(fs::read_link("/proc/self").is_err());
-    first
 }
 
 fn meets_anothers_proc() {
@@ -220,125 +164,6 @@ fn meets_processes_only() {
     let origin = Origin::this_machine();
     assert_eq!(origin.os, Some(format!("Linux {}", release.trim())));
     assert!(origin.host.is_some());
-}
-
-/// Whether a process is there, by another way than `/proc`.
-fn exists(tgid: u32) -> bool {
-    kill(Pid::from_raw(tgid.try_into().expect("an id")), None) != Err(Errno::ESRCH)
-}
-
-/// A table, those in it, and one of them that will end when it is told to.
-struct Known {
-    table: ProcessTable,
-    before: BTreeSet<u32>,
-    ending: Actor,
-}
-
-impl Known {
-    fn start() -> Self {
-        let mut ending = Actor::start("pauses");
-        ending.hear();
-        let table = ProcessTable::new().expect("/proc is mounted");
-        let before = table.iter().map(proc_connector::process::Process::tgid).collect();
-        Self { table, before, ending }
-    }
-
-    /// Looks again, when one has ended and not all can be seen: only those are gone that are.
-    fn look(self) {
-        let Self { mut table, before, mut ending } = self;
-        let ended = ending.pid();
-        ending.go_on();
-        assert!(ending.wait().success());
-        let changes = table.rescan().expect("a look");
-        let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
-        let gone: BTreeSet<u32> = gone.map(|change| change.process.tgid()).collect();
-        assert!(gone.contains(&ended), "{ended} has ended");
-        for tgid in &gone {
-            assert!(!exists(*tgid), "{tgid} is there");
-        }
-        assert!(table.get(1).is_some() && before.contains(&1));
-        for tgid in before.difference(&gone).filter(|tgid| exists(**tgid)) {
-            assert!(table.get(*tgid).is_some(), "{tgid} is not gone");
-        }
-    }
-}
-
-fn become_nobody() {
-    const NOBODY: u32 = 65_534;
-    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
-    setgroups(&[]).expect("a privileged process");
-    setresgid(group, group, group).expect("a privileged process");
-    setresuid(user, user, user).expect("a privileged process");
-}
-
-/// A table made when all could be seen, by a process that is nobody after that.
-fn look_as_nobody(hidepid: &str) {
-    own_mounts();
-    umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
-    mount_over("/proc", "proc", hidepid);
-    let known = Known::start();
-    assert_eq!(found("/proc").0, Verdict::Ok, "a privileged process sees all");
-    become_nobody();
-    assert!(fs::read("/proc/1/stat").is_err());
-    let (verdict, fact, _) = found("/proc");
-    assert_eq!(verdict, Verdict::Limited);
-    assert!(fact.contains("hidepid"), "{fact}");
-    known.look();
-    // A table that never saw them knows those that it may see.
-    let table = ProcessTable::new().expect("a /proc of its own");
-    assert!(table.get(1).is_none() && table.get(std::process::id()).is_some());
-}
-
-fn meets_hidden_processes() {
-    look_as_nobody("hidepid=2");
-}
-
-fn meets_unreadable_processes() {
-    look_as_nobody("hidepid=1");
-}
-
-fn runs_out_of_files() {
-    let known = Known::start();
-    let before = known.before.clone();
-    let mut table = known.table;
-    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
-    let mut failed = 0;
-    for limit in 0..24 {
-        setrlimit(Resource::RLIMIT_NOFILE, limit, hard).expect("a lower limit");
-        let gone: io::Result<Vec<u32>> = table.rescan().map(|changes| {
-            let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
-            gone.map(|change| change.process.tgid()).collect()
-        });
-        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit from before");
-        match gone {
-            Ok(gone) => assert!(gone.into_iter().all(|tgid| !exists(tgid)), "at {limit}"),
-            Err(error) => {
-                assert_eq!(error.raw_os_error(), Some(Errno::EMFILE as i32), "at {limit}");
-                failed += 1;
-            }
-        }
-        for tgid in before.iter().filter(|tgid| exists(**tgid)) {
-            assert!(table.get(*tgid).is_some(), "{tgid} is not gone at {limit}");
-        }
-    }
-    assert!(failed > 0, "a limit of 0 lets nobody open a file");
-    table.rescan().expect("a look");
-}
-
-fn loses_proc_later() {
-    own_mounts();
-    let known = Known::start();
-    mount_over("/proc", "tmpfs", "");
-    // Nothing but the process's own is of the file system that was there.
-    let Known { mut table, before, mut ending } = known;
-    ending.go_on();
-    let ended = ending.pid();
-    assert!(ending.wait().success());
-    let changes = table.rescan().expect("a look");
-    let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
-    let gone: Vec<u32> = gone.map(|change| change.process.tgid()).collect();
-    assert!(gone.contains(&ended));
-    assert!(gone.iter().all(|tgid| !exists(*tgid)), "{gone:?} of {}", before.len());
 }
 
 fn has_a_name_of_any_bytes() {

@@ -1,12 +1,12 @@
 //! Other machines, as far as namespaces can make one: mounts and clocks of a process of its own.
 
-use std::fs;
+use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
 use nix::mount::{MsFlags, mount};
-use nix::sched::{CloneFlags, unshare};
+use nix::sched::{CloneFlags, setns, unshare};
 
-use super::actor::command;
+use super::actor::{Actor, command, pause, say};
 use super::{CAP_SYS_ADMIN, capable, skip, transport};
 use proc_connector::Transport;
 
@@ -66,6 +66,28 @@ pub(crate) fn own_mounts() {
 pub(crate) fn mount_over(directory: &str, kind: &str, options: &str) {
     let (source, flags) = (Some(kind), MsFlags::empty());
     mount(source, directory, Some(kind), flags, Some(options)).expect("a privileged process");
+}
+
+/// An act: the first process of a pid namespace, with the `/proc` of that.
+pub(crate) fn mounts_its_proc() {
+    assert_eq!(std::process::id(), 1);
+    mount_over("/proc", "proc", "");
+    say(1);
+    pause();
+}
+
+/// In an act beside [`mounts_its_proc`]: covers `/proc` by that of another pid namespace, for as long as what it returns is there.
+pub(crate) fn cover_with_anothers_proc() -> Actor {
+    own_mounts();
+    let own = File::open("/proc/self/ns/pid").expect("/proc is mounted");
+    unshare(CloneFlags::CLONE_NEWPID).expect("a privileged process");
+    let mut first = Actor::start("mounts_its_proc");
+    assert_eq!(first.hear(), 1);
+    // Other children are to be where this process is.
+    setns(own, CloneFlags::CLONE_NEWPID).expect("its own namespace");
+    // It has these mounts too.
+    assert!(fs::read_link("/proc/self").is_err());
+    first
 }
 
 /// In the act: children are from now on in a time namespace whose clocks are ahead of the initial one's

@@ -1,0 +1,189 @@
+//! A read that fails is no exit: machines whose processes are hidden, and readers without descriptors.
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::io;
+use std::process::ExitCode;
+
+use common::actor::{Actor, pause, say};
+use common::elsewhere::{checked_by, mount_over, need_namespaces, own_mounts};
+use common::named;
+use nix::errno::Errno;
+use nix::mount::{MntFlags, umount2};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::signal::kill;
+use nix::unistd::{Gid, Pid, Uid, setgroups, setresgid, setresuid};
+use proc_connector::process::{ChangeKind, ProcessTable};
+use proc_connector::{Verdict, diagnose};
+
+fn main() -> ExitCode {
+    let acts = named![
+        meets_hidden_processes,
+        meets_unreadable_processes,
+        runs_out_of_files,
+        loses_proc_later,
+        pauses,
+    ];
+    let everywhere = named![
+        hidden_processes_are_not_gone,
+        unreadable_processes_are_not_gone,
+        without_descriptors_nobody_is_gone,
+        a_proc_that_is_covered_later_is_still_used,
+    ];
+    common::main_with(&acts, &everywhere, &[])
+}
+
+fn checked(act: &str) {
+    need_namespaces();
+    checked_by(act);
+}
+
+fn hidden_processes_are_not_gone() {
+    checked("meets_hidden_processes");
+}
+
+fn unreadable_processes_are_not_gone() {
+    checked("meets_unreadable_processes");
+}
+
+fn without_descriptors_nobody_is_gone() {
+    checked_by("runs_out_of_files");
+}
+
+fn a_proc_that_is_covered_later_is_still_used() {
+    checked("loses_proc_later");
+}
+
+fn pauses() {
+    say(1);
+    pause();
+}
+
+/// What is found out about `/proc`.
+fn found() -> (Verdict, String) {
+    let findings = diagnose().findings;
+    let finding = findings.into_iter().find(|finding| finding.check == "/proc");
+    let finding = finding.expect("a check of this name");
+    (finding.verdict, finding.fact)
+}
+
+/// Whether a process is there, by another way than `/proc`.
+fn exists(tgid: u32) -> bool {
+    kill(Pid::from_raw(tgid.try_into().expect("an id")), None) != Err(Errno::ESRCH)
+}
+
+/// A table, those in it, and one of them that will end when it is told to.
+struct Known {
+    table: ProcessTable,
+    before: BTreeSet<u32>,
+    ending: Actor,
+}
+
+impl Known {
+    fn start() -> Self {
+        let mut ending = Actor::start("pauses");
+        ending.hear();
+        let table = ProcessTable::new().expect("/proc is mounted");
+        let before = table.iter().map(proc_connector::process::Process::tgid).collect();
+        Self { table, before, ending }
+    }
+
+    /// Looks again, when one has ended and not all can be seen: only those are gone that are.
+    fn look(self) {
+        let Self { mut table, before, mut ending } = self;
+        let ended = ending.pid();
+        ending.go_on();
+        assert!(ending.wait().success());
+        let changes = table.rescan().expect("a look");
+        let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
+        let gone: BTreeSet<u32> = gone.map(|change| change.process.tgid()).collect();
+        assert!(gone.contains(&ended), "{ended} has ended");
+        for tgid in &gone {
+            assert!(!exists(*tgid), "{tgid} is there");
+        }
+        assert!(table.get(1).is_some() && before.contains(&1));
+        for tgid in before.difference(&gone).filter(|tgid| exists(**tgid)) {
+            assert!(table.get(*tgid).is_some(), "{tgid} is not gone");
+        }
+    }
+}
+
+fn become_nobody() {
+    const NOBODY: u32 = 65_534;
+    let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
+    setgroups(&[]).expect("a privileged process");
+    setresgid(group, group, group).expect("a privileged process");
+    setresuid(user, user, user).expect("a privileged process");
+}
+
+/// A table made when all could be seen, by a process that is nobody after that.
+fn look_as_nobody(hidepid: &str) {
+    own_mounts();
+    umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
+    mount_over("/proc", "proc", hidepid);
+    let known = Known::start();
+    assert_eq!(found().0, Verdict::Ok, "a privileged process sees all");
+    become_nobody();
+    assert!(fs::read("/proc/1/stat").is_err());
+    let (verdict, fact) = found();
+    assert_eq!(verdict, Verdict::Limited);
+    assert!(fact.contains("hidepid"), "{fact}");
+    known.look();
+    // A table that never saw them knows those that it may see.
+    let table = ProcessTable::new().expect("a /proc of its own");
+    assert!(table.get(1).is_none() && table.get(std::process::id()).is_some());
+}
+
+fn meets_hidden_processes() {
+    look_as_nobody("hidepid=2");
+}
+
+fn meets_unreadable_processes() {
+    look_as_nobody("hidepid=1");
+}
+
+fn runs_out_of_files() {
+    let known = Known::start();
+    let before = known.before.clone();
+    let mut table = known.table;
+    let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
+    let mut failed = 0;
+    for limit in 0..24 {
+        setrlimit(Resource::RLIMIT_NOFILE, limit, hard).expect("a lower limit");
+        let gone: io::Result<Vec<u32>> = table.rescan().map(|changes| {
+            let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
+            gone.map(|change| change.process.tgid()).collect()
+        });
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit from before");
+        match gone {
+            Ok(gone) => assert!(gone.into_iter().all(|tgid| !exists(tgid)), "at {limit}"),
+            Err(error) => {
+                assert_eq!(error.raw_os_error(), Some(Errno::EMFILE as i32), "at {limit}");
+                failed += 1;
+            }
+        }
+        for tgid in before.iter().filter(|tgid| exists(**tgid)) {
+            assert!(table.get(*tgid).is_some(), "{tgid} is not gone at {limit}");
+        }
+    }
+    assert!(failed > 0, "a limit of 0 lets nobody open a file");
+    table.rescan().expect("a look");
+}
+
+fn loses_proc_later() {
+    own_mounts();
+    let known = Known::start();
+    mount_over("/proc", "tmpfs", "");
+    // Nothing but the process's own is of the file system that was there.
+    let Known { mut table, before, mut ending } = known;
+    ending.go_on();
+    let ended = ending.pid();
+    assert!(ending.wait().success());
+    let changes = table.rescan().expect("a look");
+    let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
+    let gone: Vec<u32> = gone.map(|change| change.process.tgid()).collect();
+    assert!(gone.contains(&ended));
+    assert!(gone.iter().all(|tgid| !exists(*tgid)), "{gone:?} of {}", before.len());
+}
