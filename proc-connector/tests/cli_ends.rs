@@ -23,6 +23,7 @@ fn main() -> ExitCode {
         a_pipe_that_nobody_has_opened_can_be_given_up,
         ctrl_c_shows_what_the_writer_still_writes,
         a_request_to_end_ends_a_replay_whose_writer_goes_on,
+        a_writer_that_ctrl_c_ends_in_the_middle_of_a_block_is_no_damage,
         a_request_to_end_while_half_a_block_came_is_no_damage,
         a_request_to_end_before_anything_came_is_no_damage,
         a_slow_reader_gets_everything_after_a_request_to_end,
@@ -100,6 +101,27 @@ fn a_request_to_end_ends_a_replay_whose_writer_goes_on() {
         assert_eq!(output.status.code(), Some(0), "{pause:?}");
         writer.join().expect("no panic");
     }
+}
+
+fn a_writer_that_ctrl_c_ends_in_the_middle_of_a_block_is_no_damage() {
+    for (until, lines) in [(until_event(1) + 10, 1), (10, 0), (0, 0)] {
+        let (mut replay, mut stdin) = replay(&JSON);
+        replay.wait_until(|status| status.handles(Signal::SIGHUP));
+        stdin.write_all(&DEMO[..until]).expect("it reads");
+        if lines > 0 {
+            replay.line();
+        }
+        replay.send(Signal::SIGINT);
+        drop(stdin);
+        let (_, output) = replay.end();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+    // Without Ctrl-C it is.
+    let (mut replay, mut stdin) = replay(&JSON);
+    stdin.write_all(&DEMO[..until_event(1) + 10]).expect("it reads");
+    replay.line();
+    drop(stdin);
+    assert_eq!(replay.end().1.status.code(), Some(1));
 }
 
 fn a_request_to_end_while_half_a_block_came_is_no_damage() {

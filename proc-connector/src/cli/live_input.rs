@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use proc_connector::capture;
 use proc_connector::program::EndRequest;
 
 use super::sink::Sink;
@@ -48,6 +49,13 @@ impl<'a> Waiting<'a> {
     /// Whether the input ended because of a request, and not by itself.
     pub(super) fn is_cut_short(&self) -> bool {
         self.is_cut_short.get()
+    }
+
+    /// Whether a request to end is the reason why a capture is cut short: this program stopped reading in
+    /// the middle of a block, or the writer stopped writing, which the same Ctrl-C may have ended.
+    pub(super) fn explains(&self, error: &capture::Error) -> bool {
+        let is_short = matches!(error, capture::Error::Empty | capture::Error::Truncated { .. });
+        is_short && self.is_asked_to_end()
     }
 
     /// Ends the program by the signal that asked for it, if one did.

@@ -124,7 +124,7 @@ fn show<'a>(
     let Format { json, who, .. } = format;
     // First, so that files stay as they are where there is nothing to draw.
     let reader = match Reader::new(input) {
-        Err(_) if waiting.is_cut_short() => return Ok(Replayed::default()),
+        Err(error) if waiting.explains(&error) => return Ok(Replayed::default()),
         reader => reader?,
     };
     if !output.is_empty() {
@@ -189,8 +189,7 @@ fn replay<'a, S: Sink + 'a>(
                 unread.packets += 1;
                 continue;
             }
-            // The rest of a block did not come any more.
-            Err(capture::Error::Truncated { .. }) if waiting.is_cut_short() => break,
+            Err(error) if waiting.explains(&error) => break,
             Err(error) => {
                 damage = Some(error);
                 break;
