@@ -21,10 +21,11 @@ const MEMORY: u64 = 1 << 20;
 /// A block of about 16 MiB, most of which is options.
 fn huge(order: Order, kind: u32, fixed: &[u8]) -> Vec<u8> {
     let mut body = fixed.to_vec();
-    let comment = option(order, 1, &[b'x'; 65_532]);
+    let comment = option(order, 1, &vec![b'x'; 65_532]);
     while body.len() + comment.len() < (16 << 20) - 16 {
         body.extend(&comment);
     }
+    body.extend(option(order, 0, &[]));
     block(order, kind, &body)
 }
 
