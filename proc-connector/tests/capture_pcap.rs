@@ -99,3 +99,13 @@ fn a_packet_that_was_cut_costs_itself_only() {
         assert!(errors.iter().all(Error::is_of_one_packet), "{errors:?}");
     }
 }
+
+#[test]
+fn zeros_behind_the_last_packet_are_no_packets_of_the_connector() {
+    for order in Order::ALL {
+        let mut file = pcap(order, false, NETLINK, &[(1, packet(EXEC, &[7, 7]))]);
+        file.extend([0; 4096]);
+        let (got, error) = read_all(&file);
+        assert!(got.len() == 1 && error.is_none(), "{got:?} {error:?}");
+    }
+}
