@@ -1,13 +1,16 @@
 //! The reader of captures: whatever the bytes, it comes to an end, never turns back, and reads the
-//! same from a pipe that gives a byte at a time. What it reads can be written and read again.
+//! same from a pipe that gives a byte at a time. What it reads can be written and read again, and a
+//! table of processes takes it in.
 
 #![no_main]
 
 use std::io::{self, Read};
+use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use proc_connector::capture::{Reader, Writer};
 use proc_connector::core::{EventRecord, Filter, NativeEndian};
+use proc_connector::process::ProcessTable;
 use proc_connector::{EventMask, Received};
 
 fuzz_target!(|input: &[u8]| {
@@ -40,10 +43,16 @@ fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
         Err(error) => return vec![Seen::Error(error.to_string())],
     };
     let (mut seen, mut offset) = (Vec::new(), 0);
+    let mut table = ProcessTable::without_proc().keep_ended(8, Duration::from_secs(1));
     loop {
         let goes_on = match reader.next() {
             Ok(None) => return seen,
             Ok(Some(recorded)) => {
+                table.apply(&recorded.received).for_each(|_| ());
+                assert!(table.iter().all(|process| process.is_alive()));
+                assert!(table.ended().all(|process| {
+                    !process.is_alive() && table.by_serial(process.serial()).is_some()
+                }));
                 seen.push(match recorded.received {
                     Received::Event(event) => Seen::Event(datagram(&event.into())),
                     Received::Lost(lost) => Seen::Lost(lost.count),

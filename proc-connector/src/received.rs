@@ -28,7 +28,8 @@ impl<'a> Batch<'a> {
     }
 
     fn lost(&mut self, lost: Lost) -> Received<'a> {
-        *self.counters.lost.get_mut() += lost.count.unwrap_or_default();
+        let sum = self.counters.lost.get_mut();
+        *sum = sum.saturating_add(lost.count.unwrap_or_default());
         Received::Lost(lost)
     }
 }

@@ -25,6 +25,7 @@ fn huge(order: Order, kind: u32, fixed: &[u8]) -> Vec<u8> {
     while body.len() + comment.len() < (16 << 20) - 16 {
         body.extend(&comment);
     }
+    body.extend(option(order, 0, &[]));
     block(order, kind, &body)
 }
 

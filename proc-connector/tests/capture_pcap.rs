@@ -23,7 +23,7 @@ const PLAIN: Variant = Variant {
     magic: 0xa1b2_c3d4,
     minor: 4,
     snaplen: 65_535,
-    link: NETLINK as u32,
+    link: 253,
     extra: &[],
     original_first: false,
     fraction: 7_000,
@@ -59,7 +59,7 @@ fn every_variant_gives_the_same() {
             Variant { magic: 0xa1b2_cd34, extra: &[U32(1), U16(0), U16(0)], ..PLAIN },
         ),
         ("no snap length", Variant { snaplen: 0, ..PLAIN }),
-        ("check sequences of two bytes", Variant { link: 0xfd | 0x2400_0000, ..PLAIN }),
+        ("check sequences of two bytes", Variant { link: 0x2400_00fd, ..PLAIN }),
         ("cooked, of all interfaces", Variant { link: 113, ..PLAIN }),
         ("version 2.3", Variant { minor: 3, ..PLAIN }),
         ("version 2.3, lengths exchanged", Variant { minor: 3, original_first: true, ..PLAIN }),
@@ -97,5 +97,15 @@ fn a_packet_that_was_cut_costs_itself_only() {
         }
         assert_eq!((events, errors.len(), reader.cut()), (2, 3, 3));
         assert!(errors.iter().all(Error::is_of_one_packet), "{errors:?}");
+    }
+}
+
+#[test]
+fn zeros_behind_the_last_packet_are_no_packets_of_the_connector() {
+    for order in Order::ALL {
+        let mut file = pcap(order, false, NETLINK, &[(1, packet(EXEC, &[7, 7]))]);
+        file.extend([0; 4096]);
+        let (got, error) = read_all(&file);
+        assert!(got.len() == 1 && error.is_none(), "{got:?} {error:?}");
     }
 }

@@ -93,12 +93,19 @@ fn a_packet_that_was_cut_is_reported_and_the_rest_is_shown() {
 fn sums_of_losses_end_at_the_largest_number() {
     let order = Order::NATIVE;
     let lost = option(order, 4, &order.numbers(&[U64(u64::MAX - 5)]));
+    let lost = [lost, option(order, 0, &[])].concat();
     let packet = enhanced(order, 0, 5, &packet(EXEC, &[7, 7]), &lost);
     let file = [section(order), interface(order, NETLINK, None), packet.repeat(3)].concat();
     for output in show_in_every_way("losses", &file, 0) {
         let errors = text(&output.stderr);
         assert!(errors.contains("18446744073709551615 lost"), "{errors}");
     }
+    let scratch = ScratchFile::containing("losses", &file);
+    let folder = Scratch::new("losses-drawn");
+    let svg = folder.file("out.svg");
+    assert!(run(&["replay", scratch.path(), "-o", &svg]).status.success());
+    let svg = fs::read_to_string(&svg).expect("a timeline");
+    assert!(svg.contains("18446744073709551615 events lost"), "{svg}");
 }
 
 #[test]

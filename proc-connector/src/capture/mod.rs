@@ -48,6 +48,19 @@
 //! the `epb_dropcount` of the packet after it; one after which nothing came is the difference that
 //! the next interface statistics block makes to `isb_ifdrop`. A comment says why.
 //!
+//! # Other programs' files
+//!
+//! [`Reader`] follows the rules that the pcapng draft has for readers. Blocks and options that events
+//! do not depend on are skipped by their length, whatever they contain: names in any encoding, name
+//! resolution, decryption secrets, custom and unknown ones. Losses are the counts of enhanced and
+//! obsolete packets, and what statistics report beyond those. A packet that cannot be read, because a
+//! part of it only was captured or because it is damaged, is an error [of one
+//! packet](Error::is_of_one_packet), after which reading goes on.
+//!
+//! Link types are `NETLINK`, and `LINUX_SLL` and `LINUX_SLL2` of captures on all interfaces. pcap is
+//! read in microseconds, in nanoseconds, in the variant of a patched `tcpdump`, and in the versions
+//! before 2.4. Compressed files are recognized, but not unpacked.
+//!
 //! # Interfaces of the kind `nlmon`
 //!
 //! `tcpdump` and `dumpcap` capture netlink packets there, but no process events: the kernel shows

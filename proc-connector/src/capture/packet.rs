@@ -50,8 +50,10 @@ impl Packet {
     pub(super) fn take_netlink(&mut self, link: Link, data: &[u8], start: usize, offset: u64) {
         let needed = link.header_len();
         if data.len() < needed {
-            // Of other link types than netlink's own, most packets are other protocols'.
-            self.is_other = link != Link::Netlink;
+            // Of other link types than netlink's own, most packets are other protocols'. A packet that
+            // was empty is of no protocol: a file with zeros behind the last one has many.
+            let is_empty = data.is_empty() && !self.is_cut;
+            self.is_other = link != Link::Netlink || is_empty;
             self.fault = (!self.is_other).then(|| {
                 let (part, offset) = (Part::LinkHeader, offset + start as u64);
                 Box::new(Error::Truncated { part, offset, needed, actual: data.len() })

@@ -18,9 +18,10 @@ use super::packet::{Format, Packet, Packets};
 use crate::stream::{LossCause, Lost, Received};
 
 /// Reads a capture: what [`Writer`](super::Writer) wrote, any other file of netlink packets (pcap or
-/// pcapng, of the link type `NETLINK`), or netlink messages one after the other.
+/// pcapng), or netlink messages one after the other.
 ///
-/// It reads as it goes, from a file, a pipe or memory, and needs no buffering around the input. The
+/// It reads as it goes, from a file, a pipe or memory, and needs no buffering around the input. It
+/// keeps the largest packet in memory, 16 MiB at most, and a few bytes for each interface. The
 /// byte orders of the file and of the machine that the events come from do not matter. Packets of
 /// other protocols are left out, as are requests and acknowledgements.
 ///

@@ -40,7 +40,7 @@ const LONG: u64 = 10_000_000;
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct Args {
     /// A file from `record`, other netlink packets (pcapng or pcap), or netlink messages; `-` is
-    /// standard input.
+    /// standard input. Packets that cannot be read are reported and left out.
     #[arg(value_name = "FILE", group = "source")]
     file: Option<PathBuf>,
 

@@ -140,7 +140,10 @@ impl<'a> Who<'a> {
         }
         let is_it = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
         let live = self.table.get(tgid).filter(is_it);
-        let process = live.or_else(|| self.table.by_serial(serial?));
+        let process = live.or_else(|| {
+            let mut changed = self.table.changes().map(|change| change.process);
+            changed.find(|process| Some(process.serial()) == serial)
+        });
         let is_wanted = process.map_or(!self.whose.chooses(), |process| self.wants(process));
         Subject { process, is_wanted, users: self.users.as_ref() }
     }

@@ -33,9 +33,8 @@ struct Ended {
     places: VecDeque<Option<(Process, Option<u64>)>>,
     /// The number of the first of them.
     first: u64,
-    /// The number of the last one that had an id, and of each by its serial.
+    /// The number of the last one that had an id.
     by_tgid: HashMap<u32, u64>,
-    by_serial: HashMap<u64, u64>,
 }
 
 impl Population {
@@ -62,11 +61,6 @@ impl Population {
             Key::Live(tgid) => self.live.get(&tgid),
             Key::Ended(number) => self.ended.get(number),
         }
-    }
-
-    /// The process with this serial among those that ended.
-    pub(super) fn ended_by_serial(&self, serial: u64) -> Option<&Process> {
-        self.ended.get(*self.ended.by_serial.get(&serial)?)
     }
 
     /// Those that ended, the first to end first.
@@ -180,7 +174,6 @@ impl Ended {
     fn push(&mut self, process: Process) -> u64 {
         let number = self.first + self.places.len() as u64;
         let before = self.by_tgid.insert(process.tgid, number);
-        self.by_serial.insert(process.serial, number);
         self.places.push_back(Some((process, before)));
         number
     }
@@ -190,7 +183,6 @@ impl Ended {
         let number = self.by_tgid.remove(&tgid)?;
         let place = self.place(number)?;
         let (process, before) = self.places.get_mut(place)?.take()?;
-        self.by_serial.remove(&process.serial);
         if let Some(before) = before.filter(|&before| before >= self.first) {
             self.by_tgid.insert(tgid, before);
         }
@@ -200,7 +192,6 @@ impl Ended {
     /// Forgets the first.
     fn pop(&mut self) {
         if let Some(Some((process, _))) = self.places.pop_front() {
-            self.by_serial.remove(&process.serial);
             if self.by_tgid.get(&process.tgid) == Some(&self.first) {
                 self.by_tgid.remove(&process.tgid);
             }

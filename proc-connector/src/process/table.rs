@@ -106,11 +106,9 @@ impl ProcessTable {
         live.or_else(|| self.ended().rev().find(was_there))
     }
 
-    /// The process with this [serial](Process::serial), alive or ended. To find a live one takes a
-    /// look at each that lives.
+    /// The process with this [serial](Process::serial), alive or ended: one look at each there is.
     pub fn by_serial(&self, serial: u64) -> Option<&Process> {
-        let ended = self.population.ended_by_serial(serial);
-        ended.or_else(|| self.iter().find(|process| process.serial() == serial))
+        self.ended().rev().chain(self.iter()).find(|process| process.serial() == serial)
     }
 
     /// The processes that live, in no order.
@@ -186,7 +184,9 @@ impl ProcessTable {
         Ok(self.changes())
     }
 
-    fn changes(&self) -> Changes<'_> {
+    /// What the last call that returned changes has changed, once more: to look at the table and at a
+    /// process that has just ended at the same time.
+    pub fn changes(&self) -> Changes<'_> {
         Changes::new(&self.changes, &self.population)
     }
 
