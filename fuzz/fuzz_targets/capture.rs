@@ -6,7 +6,7 @@
 use std::io::{self, Read};
 
 use libfuzzer_sys::fuzz_target;
-use proc_connector::capture::{Error, Reader, Writer};
+use proc_connector::capture::{Reader, Writer};
 use proc_connector::core::{EventRecord, Filter, NativeEndian};
 use proc_connector::{EventMask, Received};
 
@@ -51,7 +51,7 @@ fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
                 true
             }
             Err(error) => {
-                let goes_on = matches!(error, Error::Message { .. });
+                let goes_on = error.is_of_one_packet();
                 seen.push(Seen::Error(error.to_string()));
                 goes_on
             }
@@ -84,7 +84,7 @@ fn copy(input: &[u8]) -> Option<Vec<u8>> {
                     writer.write(&recorded.received, time).ok()?;
                 }
                 Ok(None) => break,
-                Err(Error::Message { .. }) => {}
+                Err(error) if error.is_of_one_packet() => {}
                 Err(_) => break,
             }
         }

@@ -16,13 +16,13 @@ fn main() -> Result<()> {
 
     let mut ready = Events::with_capacity(8);
     loop {
-        // Before the first wait too: what came while the connector was opened is not announced.
-        while drain(&mut connector)? > 0 {}
         if let Err(error) = poll.poll(&mut ready, None) {
             if error.kind() != std::io::ErrorKind::Interrupted {
                 return Err(error.into());
             }
         }
+        // mio reports changes only, so nothing may be left behind.
+        while drain(&mut connector)? > 0 {}
     }
 }
 

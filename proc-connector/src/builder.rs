@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use proc_connector_core::Filter;
@@ -12,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::handshake;
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport::{
-    Intake, Notes, QUEUED_EVENT, RingError, RingQueue, Selection, event_room, goes_deaf,
+    Intake, Notes, Notice, QUEUED_EVENT, Readiness, RingError, RingQueue, Selection, event_room,
+    goes_deaf,
 };
 use crate::transport_kind::{NoRing, Transport};
 
@@ -153,6 +155,11 @@ impl Builder {
         Ok(connector)
     }
 
+    /// Opens a connector for [`ProcConnector::new`].
+    pub(crate) fn open_compatible(&self) -> Result<ProcConnector> {
+        self.open_socket(NoRing::Compatibility)
+    }
+
     fn open_socket(&self, no_ring: NoRing) -> Result<ProcConnector> {
         // First, so that nothing can fail between the kernel's yes and a connector that takes it
         // back when it is dropped.
@@ -163,11 +170,13 @@ impl Builder {
         let granted = socket.receive_buffer()?;
         // Before the socket is bound, so that nothing unwanted is ever queued.
         let selection = Selection::new(&self.filter, &socket)?;
+        let notice = Notice::new()?;
+        let witness = handshake::witness()?;
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
-        let listening = handshake::listen(&socket)?;
-        let intake = Intake::socket(socket, selection, self.pause(), granted, listening.overrun);
-        let requests = listening.requests;
-        Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, listening.early, requests))
+        let requests = handshake::listen(&socket, &witness)?;
+        let overrun = handshake::skip_acks(&socket)?;
+        let intake = Intake::socket(socket, selection, self.pause(), notice, granted, overrun);
+        Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, requests))
     }
 
     fn open_ring(&self) -> Result<ProcConnector> {
@@ -180,11 +189,13 @@ impl Builder {
         let context = self.context.then(|| Notes::new(args_len));
         let event = event_room(context.as_ref());
         let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(event));
-        let mut ring = RingQueue::new(socket.as_fd(), bytes, context)?;
+        let notice = Notice::new()?;
+        let readiness = Readiness::of_both(socket.as_fd(), &notice)?;
+        let mut ring = RingQueue::new(socket.as_fd(), bytes, context, Arc::clone(&notice))?;
         ring.attach(&self.filter)?;
         ring.set_asking(true);
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
-        let listening = handshake::listen(&socket).map_err(|error| match error {
+        let requests = handshake::listen(&socket, &socket).map_err(|error| match error {
             // It may have come in a shape that the program does not know.
             Error::NotAcknowledged if ring.refused() > 0 => {
                 RingError::of(NoRing::Unanswered).into()
@@ -192,11 +203,10 @@ impl Builder {
             error => error,
         })?;
         ring.set_asking(false);
-        ring.skip_acks();
+        ring.start();
         let selection = Selection::filtered(&self.filter);
-        let intake = Intake::ring(socket, selection, self.pause(), ring);
-        let requests = listening.requests;
-        Ok(ProcConnector::new_with(intake, None, shutdown, listening.early, requests))
+        let intake = Intake::ring(socket, selection, self.pause(), (notice, readiness), ring);
+        Ok(ProcConnector::new_with(intake, None, shutdown, requests))
     }
 
     fn pause(&self) -> Duration {

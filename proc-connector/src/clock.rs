@@ -1,5 +1,6 @@
 //! From the kernel's time stamps to the time of day.
 
+use std::io;
 use std::time::{Duration, SystemTime};
 
 /// Converts `timestamp_ns` of events to the time of day.
@@ -7,6 +8,10 @@ use std::time::{Duration, SystemTime};
 /// It compares the two clocks once, when it is made. The time of day may be set, and the time stamps stand
 /// still while the machine is suspended, so a program that runs for long makes a new one now and
 /// then: for each batch, say, which costs two readings of a clock.
+///
+/// The kernel stamps events with the clock of the initial time namespace. In another one the
+/// difference is read from `/proc/self/timens_offsets`, once in a process; [`try_new`](Self::try_new)
+/// says where that cannot be done.
 ///
 /// Only Linux has the clock of the time stamps. Elsewhere they are taken to count from 1970.
 ///
@@ -29,10 +34,28 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Compares the clocks.
+    /// Compares the clocks. Where the offset of this process's time namespace cannot be read, it is
+    /// taken for zero.
     #[must_use]
     pub fn new() -> Self {
-        Self { epoch: epoch() }
+        Self { epoch: epoch(Self::now_ns()) }
+    }
+
+    /// Compares the clocks, or says why they cannot be compared.
+    ///
+    /// # Errors
+    ///
+    /// The process is in another time namespace than the initial one, and the offset of its clock
+    /// cannot be read: [`Unsupported`](std::io::ErrorKind::Unsupported), or the error of reading it.
+    pub fn try_new() -> io::Result<Self> {
+        #[cfg(target_os = "linux")]
+        crate::time_namespace::offsets()?;
+        Ok(Self::new())
+    }
+
+    /// The clock of the time stamps now, in nanoseconds: what an event would have that happens now.
+    pub fn now_ns() -> u64 {
+        now_ns()
     }
 
     /// The time of day of a `timestamp_ns`.
@@ -48,13 +71,18 @@ impl Default for WallClock {
     }
 }
 
+fn epoch(now_ns: u64) -> SystemTime {
+    let since = Duration::from_nanos(now_ns);
+    SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH)
+}
+
 #[cfg(target_os = "linux")]
-fn epoch() -> SystemTime {
-    let monotonic = crate::sys::monotonic();
-    SystemTime::now().checked_sub(monotonic).unwrap_or(SystemTime::UNIX_EPOCH)
+fn now_ns() -> u64 {
+    crate::time_namespace::monotonic_ns()
 }
 
 #[cfg(not(target_os = "linux"))]
-fn epoch() -> SystemTime {
-    SystemTime::UNIX_EPOCH
+fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

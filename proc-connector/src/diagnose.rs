@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::fd::AsFd;
+use std::time::Duration;
 
 use proc_connector_core::Filter;
 
@@ -11,8 +12,10 @@ use crate::finding::{Diagnosis, Finding, Verdict, finding};
 use crate::handshake;
 use crate::kernel::Version;
 use crate::namespace;
+use crate::proc_mount;
 use crate::sys::NetlinkSocket;
-use crate::transport::{Notes, QUEUED_EVENT, RingError, RingQueue, Selection, goes_deaf};
+use crate::time_namespace::{self, Offsets};
+use crate::transport::{Notes, Notice, QUEUED_EVENT, RingError, RingQueue, Selection, goes_deaf};
 use crate::transport_kind::{NoRing, Transport};
 
 /// Finds out whether, and how well, this process can listen to process events.
@@ -24,6 +27,8 @@ pub fn diagnose() -> Diagnosis {
         proc_events(),
         namespace_of(Namespace::Pid),
         namespace_of(Namespace::User),
+        time_namespace(),
+        proc(),
         privileges(),
         listeners(),
         filter(),
@@ -36,8 +41,7 @@ pub fn diagnose() -> Diagnosis {
 
 fn kernel() -> Finding {
     let Some(version) = Version::running() else {
-        return finding("kernel", Verdict::Limited, "its version cannot be read from /proc")
-            .remedy("mount /proc");
+        return finding("kernel", Verdict::Limited, "its release has no version that is known");
     };
     let Version(major, minor, patch) = version;
     let name = format!("Linux {major}.{minor}.{patch}");
@@ -64,6 +68,11 @@ fn proc_events() -> Finding {
         Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
         Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
             .remedy(Error::ConnectorUnavailable.to_string()),
+        // Whether events come is found out below.
+        None if proc_mount::read_own(c"status").is_err() => {
+            finding(CHECK, Verdict::Limited, "/proc/net/connector cannot be read")
+                .remedy("mount /proc")
+        }
         None => {
             finding(CHECK, Verdict::Fails, "there is no /proc/net/connector here").remedy(format!(
                 "{}; if this is it: {}",
@@ -86,6 +95,51 @@ fn namespace_of(kind: Namespace) -> Finding {
             .remedy(Error::NotInitialNamespace { kind }.to_string()),
         None => finding(check, Verdict::Limited, "cannot be read from /proc/self/ns")
             .remedy("mount /proc"),
+    }
+}
+
+/// Whether the time stamps of events can be compared with the clocks of this process.
+fn time_namespace() -> Finding {
+    const CHECK: &str = "time namespace";
+    match time_namespace::offsets() {
+        Ok(_) if proc_mount::open().is_err() => finding(
+            CHECK,
+            Verdict::Limited,
+            "cannot be read from /proc/self/ns, so taken for the initial one",
+        )
+        .remedy("mount /proc"),
+        Ok(offsets) if offsets == Offsets::default() => {
+            finding(CHECK, Verdict::Ok, "its clocks are the kernel's")
+        }
+        Ok(offsets) => {
+            let seconds = Duration::from_nanos(offsets.monotonic_ns.unsigned_abs()).as_secs_f64();
+            let sign = if offsets.monotonic_ns < 0 { "behind" } else { "ahead of" };
+            let fact = format!("its clock is {seconds} s {sign} the kernel's, which is corrected");
+            finding(CHECK, Verdict::Ok, fact)
+        }
+        Err(error) => finding(CHECK, Verdict::Limited, error.to_string())
+            .remedy("run in the host's time namespace"),
+    }
+}
+
+/// Whether the names of processes and the like can be read.
+fn proc() -> Finding {
+    const CHECK: &str = "/proc";
+    match proc_mount::open() {
+        Ok(root) if proc_mount::hides_processes(&root) => {
+            finding(CHECK, Verdict::Limited, "other users' processes are hidden (hidepid)").remedy(
+                "grant CAP_SYS_PTRACE, join the group of the mount option `gid`, or mount /proc \
+                 without `hidepid` (systemd: `ProtectProc=default`)",
+            )
+        }
+        Ok(_) => finding(CHECK, Verdict::Ok, "has the processes of this pid namespace"),
+        Err(unusable) => {
+            let finding = finding(CHECK, Verdict::Limited, unusable.to_string());
+            match unusable.remedy() {
+                Some(remedy) => finding.remedy(remedy),
+                None => finding,
+            }
+        }
     }
 }
 
@@ -112,14 +166,14 @@ fn privileges() -> Finding {
 
 /// The effective capabilities of this process.
 fn capabilities() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let status = proc_mount::read_own(c"status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
     u64::from_str_radix(line.trim(), 16).ok()
 }
 
 fn listeners() -> Finding {
     const CHECK: &str = "listeners";
-    let Ok(sockets) = fs::read_to_string("/proc/net/netlink") else {
+    let Ok(sockets) = proc_mount::read_own_net(c"netlink") else {
         return finding(CHECK, Verdict::Limited, "cannot be read from /proc/net/netlink");
     };
     let ports: Vec<&str> = sockets.lines().filter_map(listening_port).collect();
@@ -163,7 +217,8 @@ fn ring() -> Finding {
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
             let notes = Notes::new(1);
-            RingQueue::new(socket.as_fd(), 0, Some(notes))?.attach(&Filter::default())?;
+            let notice = Notice::new()?;
+            RingQueue::new(socket.as_fd(), 0, Some(notes), notice)?.attach(&Filter::default())?;
             Ok(notes)
         })
     };

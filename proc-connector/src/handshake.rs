@@ -1,42 +1,88 @@
 //! Becoming a listener, and knowing that it worked.
 
-use std::collections::VecDeque;
-use std::fs;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
+use proc_connector_core::cn_msg::CN_IDX_PROC;
 use proc_connector_core::{Notification, Notifications, Request};
+use proc_connector_sys::sock_filter;
 
 use crate::error::{Error, Namespace, Result};
 use crate::namespace;
-use crate::sys::{NetlinkSocket, Source, retry_on_interrupt};
-
-/// What came with the acknowledgement.
-#[derive(Debug, Default)]
-pub(crate) struct Listening {
-    /// Datagrams with events that arrived before the acknowledgement.
-    pub(crate) early: VecDeque<Box<[u8]>>,
-    /// Events were dropped meanwhile.
-    pub(crate) overrun: bool,
-    /// How often the kernel was asked. Before 6.6 it counts each as a listener of its own.
-    pub(crate) requests: u32,
-}
+use crate::proc_mount;
+use crate::sys::{Datagram, NetlinkSocket, Source, Take, retry_on_interrupt};
+use crate::transport::goes_deaf;
 
 /// How often to ask again when the acknowledgement may have been among dropped events.
 const ATTEMPTS: usize = 8;
 
-/// Asks the kernel to send events, until it has acknowledged that.
+/// A listener that receives acknowledgements and, where the kernel has filters that work, nothing
+/// else.
+///
+/// The kernel sends an acknowledgement to every listener. Read here, it leaves the queue of the
+/// socket that asked as it is: an event in there stays where `poll` sees it.
+pub(crate) fn witness() -> Result<NetlinkSocket> {
+    let socket = NetlinkSocket::new()?;
+    if !goes_deaf() {
+        socket.attach_filter(&ACKS_ONLY).map_err(Error::FilterRefused)?;
+    }
+    socket.bind(CN_IDX_PROC).map_err(|_| forbidden())?;
+    Ok(socket)
+}
+
+/// Keeps what is no event: `proc_event.what` is 0.
+const ACKS_ONLY: [sock_filter; 4] = [
+    sock_filter { code: 0x20, jt: 0, jf: 0, k: 36 },
+    sock_filter { code: 0x15, jt: 0, jf: 1, k: 0 },
+    sock_filter { code: 0x06, jt: 0, jf: 0, k: u32::MAX },
+    sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 },
+];
+
+/// Asks the kernel to send events to `socket`, until an acknowledgement of that is found in the
+/// queue of `witness`. Returns the number of requests: before 6.6 the kernel counts each as a
+/// listener of its own.
 ///
 /// The kernel's callback runs inside `send`, so the acknowledgement is queued when that returns
 /// (`drivers/connector/connector.c`): if it cannot be found then, it will not come.
-pub(crate) fn listen(socket: &NetlinkSocket) -> Result<Listening> {
-    let mut listening = Listening::default();
-    let result = ask(socket, &mut listening);
+pub(crate) fn listen(socket: &NetlinkSocket, witness: &NetlinkSocket) -> Result<u32> {
+    let mut requests = 0;
+    let result = ask(socket, witness, &mut requests);
     if result.is_err() {
-        ignore(socket, listening.requests);
+        ignore(socket, requests);
     }
-    result.map(|()| listening)
+    result.map(|()| requests)
 }
+
+/// Takes acknowledgements off the front of the queue: a reader that finds something takes it for
+/// the start of more. True if the queue has overrun already.
+pub(crate) fn skip_acks(socket: &NetlinkSocket) -> Result<bool> {
+    let mut buffer = [0; BUFFER];
+    let mut overrun = false;
+    loop {
+        let first = socket.recv(&mut buffer, Take::Peek);
+        let skipped = first.and_then(|first| {
+            let skips = is_ack(&first, &buffer);
+            if skips { socket.recv(&mut buffer, Take::Now).map(|_| true) } else { Ok(false) }
+        });
+        match skipped {
+            Ok(true) => {}
+            Ok(false) => return Ok(overrun),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(overrun),
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => overrun = true,
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+fn is_ack(datagram: &Datagram, buffer: &[u8]) -> bool {
+    let bytes = &buffer[..datagram.len.min(buffer.len())];
+    let is_ack = |message| matches!(message, Ok(Notification::Ack(_)));
+    datagram.source == Source::Kernel && Notifications::new(bytes).all(is_ack)
+}
+
+/// Bytes that no acknowledgement exceeds.
+const BUFFER: usize = 1024;
 
 /// Takes LISTEN requests back. Nobody is told of a failure: this is the way out.
 pub(crate) fn ignore(socket: &NetlinkSocket, requests: u32) {
@@ -45,35 +91,39 @@ pub(crate) fn ignore(socket: &NetlinkSocket, requests: u32) {
     }
 }
 
-fn ask(socket: &NetlinkSocket, listening: &mut Listening) -> Result<()> {
+fn ask(socket: &NetlinkSocket, witness: &NetlinkSocket, requests: &mut u32) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let request = Request::listen().with_ack(random());
         retry_on_interrupt(|| socket.send(&request.encode())).map_err(refused)?;
-        listening.requests += 1;
-        let overran_before = std::mem::take(&mut listening.overrun);
-        let acknowledged = find_ack(socket, &request, listening)?;
-        if !acknowledged && !listening.overrun {
-            return Err(unanswered());
-        }
-        // Once and for all attempts: the first batch tells what was lost.
-        listening.overrun |= overran_before;
-        if acknowledged {
-            return Ok(());
+        *requests += 1;
+        match find_ack(witness, &request)? {
+            Answer::Found => return Ok(()),
+            Answer::Missing => return Err(unanswered()),
+            // It may be among what was dropped.
+            Answer::Overrun => {}
         }
     }
     Err(Error::NotAcknowledged)
 }
 
-/// Reads the queue up to the acknowledgement, keeping what else is there.
-fn find_ack(socket: &NetlinkSocket, request: &Request, listening: &mut Listening) -> Result<bool> {
-    let mut buffer = [0; 1024];
+/// What became of a request.
+enum Answer {
+    Found,
+    Missing,
+    Overrun,
+}
+
+/// Reads the queue up to the acknowledgement.
+fn find_ack(witness: &NetlinkSocket, request: &Request) -> Result<Answer> {
+    let mut buffer = [0; BUFFER];
+    let mut without = Answer::Missing;
     loop {
-        let datagram = match socket.recv(&mut buffer, &mut [], false) {
+        let datagram = match witness.recv(&mut buffer, Take::Now) {
             Ok(datagram) => datagram,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(without),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                listening.overrun = true;
+                without = Answer::Overrun;
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -82,19 +132,12 @@ fn find_ack(socket: &NetlinkSocket, request: &Request, listening: &mut Listening
             continue;
         }
         let bytes = &buffer[..datagram.len.min(buffer.len())];
-        let (mut acknowledged, mut other) = (None, false);
-        for notification in Notifications::new(bytes) {
-            match notification {
-                Ok(Notification::Ack(ack)) if ack.answers(request) => acknowledged = Some(ack),
-                Ok(Notification::Ack(_) | Notification::Control(_)) => {}
-                _ => other = true,
-            }
-        }
-        if other {
-            listening.early.push_back(bytes.into());
-        }
-        match acknowledged {
-            Some(ack) if ack.err == 0 => return Ok(true),
+        let ack = Notifications::new(bytes).find_map(|notification| match notification {
+            Ok(Notification::Ack(ack)) if ack.answers(request) => Some(ack),
+            _ => None,
+        });
+        match ack {
+            Some(ack) if ack.err == 0 => return Ok(Answer::Found),
             Some(ack) => {
                 let errno = i32::try_from(ack.err).unwrap_or(i32::MAX);
                 return Err(io::Error::from_raw_os_error(errno).into());
@@ -143,7 +186,7 @@ fn unanswered() -> Error {
 
 /// Whether the kernel lists the process events among its connectors.
 pub(crate) fn has_proc_events() -> Option<bool> {
-    let connectors = fs::read_to_string("/proc/net/connector").ok()?;
+    let connectors = proc_mount::read_own_net(c"connector").ok()?;
     Some(connectors.lines().any(|line| line.split_whitespace().next() == Some("cn_proc")))
 }
 

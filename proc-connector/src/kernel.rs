@@ -1,15 +1,15 @@
 //! Which kernel this is, and what is wrong with it.
 
-use std::fs;
+use crate::sys::{hides_architecture, uname};
 
 /// A kernel version, as far as it matters here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
 
 impl Version {
-    /// The version of the running kernel.
+    /// The version of the running kernel. A `/proc` may lack `/proc/sys`, so the kernel is asked.
     pub(crate) fn running() -> Option<Self> {
-        Self::parse(&fs::read_to_string("/proc/sys/kernel/osrelease").ok()?)
+        Self::parse(&uname().ok()?.release)
     }
 
     /// Reads the numbers at the start of a release such as `6.1.0-18-cloud-amd64`. Distributions
@@ -30,9 +30,32 @@ impl Version {
     }
 }
 
+/// Whether the kernel's words are longer than this program's, as under a 32-bit program on a 64-bit
+/// kernel. The positions of a ring are words of the kernel's.
+pub(crate) fn is_wider_than_this_program() -> bool {
+    cfg!(target_pointer_width = "32")
+        && (hides_architecture() || uname().is_ok_and(|names| is_64_bit(&names.machine)))
+}
+
+/// Whether a kernel with this `machine` of `uname` has words of 64 bits. A kernel calls itself
+/// `armv8l` towards a 32-bit program.
+fn is_64_bit(machine: &str) -> bool {
+    machine.contains("64") || ["s390x", "armv8l", "armv8b", "sun4v"].contains(&machine)
+}
+
 #[cfg(test)]
 mod tests {
-    use super::Version;
+    use super::{Version, is_64_bit};
+
+    #[test]
+    fn machines_with_long_words_are_known_by_name() {
+        for machine in ["x86_64", "aarch64", "ppc64le", "riscv64", "mips64", "s390x", "armv8l"] {
+            assert!(is_64_bit(machine), "{machine}");
+        }
+        for machine in ["i386", "i686", "armv7l", "armv6l", "ppc", "mips", "riscv32", "s390"] {
+            assert!(!is_64_bit(machine), "{machine}");
+        }
+    }
 
     #[test]
     fn releases_of_distributions_are_read() {
@@ -41,6 +64,17 @@ mod tests {
             ("6.1.0-18-cloud-amd64", Some(Version(6, 1, 0))),
             ("4.19", Some(Version(4, 19, 0))),
             ("6.7.0-rc1+", Some(Version(6, 7, 0))),
+            ("6.6", Some(Version(6, 6, 0))),
+            ("6.6+", Some(Version(6, 6, 0))),
+            ("6.6.", Some(Version(6, 6, 0))),
+            ("6.6-rc3", Some(Version(6, 6, 0))),
+            ("6.6.13-rc1+", Some(Version(6, 6, 13))),
+            ("6.6.13+", Some(Version(6, 6, 13))),
+            ("6.6.13_1", Some(Version(6, 6, 13))),
+            ("6.6.13.4-custom", Some(Version(6, 6, 13))),
+            ("5.10.0-custom", Some(Version(5, 10, 0))),
+            ("5.15.167.4-microsoft-standard-WSL2", Some(Version(5, 15, 167))),
+            ("6", None),
             ("linux", None),
             ("", None),
         ];

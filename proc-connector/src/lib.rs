@@ -87,6 +87,19 @@
 //! only after a sleep in which nothing came does it ask to be woken, which then happens at the first
 //! event. The adapters for runtimes do the same.
 //!
+//! # Descriptors
+//!
+//! [`ProcConnector`] implements `AsFd` and `AsRawFd` for event loops: **while anything is unread, the
+//! descriptor is readable.** That holds over both transports, for code that receives until nothing is
+//! left, for code that receives one event each time the descriptor is readable, and for
+//! edge-triggered loops such as tokio's `AsyncFd`, which see a change with each event that arrives
+//! after a receive. A connector from [`ProcConnector::new`] behaves as one of 0.1.5: its descriptor is
+//! the socket.
+//!
+//! A child of `fork(2)` inherits the descriptors and shares the queue with its parent: an event that
+//! one receives, the other does not. Dropping the connector in the child does not end the parent's
+//! events. A child that needs events of its own opens a connector of its own.
+//!
 //! # When nothing comes
 //!
 //! [`Builder::open`] fails with the cause: no permission, a namespace that gets no events, a kernel
@@ -143,6 +156,8 @@ mod kernel;
 #[cfg(target_os = "linux")]
 mod namespace;
 mod proc_event;
+#[cfg(target_os = "linux")]
+mod proc_mount;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(target_os = "linux")]
@@ -162,6 +177,8 @@ mod stream;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod sys;
+#[cfg(target_os = "linux")]
+mod time_namespace;
 #[cfg(target_os = "linux")]
 mod transport;
 mod transport_kind;

@@ -1,21 +1,23 @@
-//! Datagrams that were received before somebody asked for them.
+//! Datagrams that a receive put back, whole or in part.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::transport::{Notice, Unread};
 
 /// A queue of datagrams, shared, and free to look at while it is empty.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Stash {
     datagrams: Mutex<VecDeque<Box<[u8]>>>,
     /// Whether there may be any. Changed under the lock only.
     filled: AtomicBool,
+    notice: Arc<Notice>,
 }
 
 impl Stash {
-    pub(crate) fn new(datagrams: VecDeque<Box<[u8]>>) -> Self {
-        let filled = AtomicBool::new(!datagrams.is_empty());
-        Self { datagrams: Mutex::new(datagrams), filled }
+    pub(crate) fn new(notice: Arc<Notice>) -> Self {
+        Self { datagrams: Mutex::default(), filled: AtomicBool::new(false), notice }
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -38,18 +40,12 @@ impl Stash {
         self.with(|datagrams| datagrams.push_front(datagram.into()));
     }
 
-    /// Gives `take` all datagrams, and drops as many of the first as it says it has taken.
-    pub(crate) fn drain(&mut self, take: impl FnOnce(&mut dyn Iterator<Item = &[u8]>) -> usize) {
-        self.with(|datagrams| {
-            let taken = take(&mut datagrams.iter().map(|datagram| &**datagram));
-            datagrams.drain(..taken);
-        });
-    }
-
     fn with<T>(&self, change: impl FnOnce(&mut VecDeque<Box<[u8]>>) -> T) -> T {
         let mut datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut datagrams);
-        self.filled.store(!datagrams.is_empty(), Ordering::Release);
+        let filled = !datagrams.is_empty();
+        self.filled.store(filled, Ordering::Release);
+        self.notice.set(Unread::Stash, filled);
         result
     }
 }

@@ -31,6 +31,11 @@ pub enum Transport {
 pub enum NoRing {
     /// It was not asked for.
     NotWanted,
+    /// The connector was opened with [`ProcConnector::new`](crate::ProcConnector::new), whose
+    /// descriptor is the socket, as in 0.1.5.
+    Compatibility,
+    /// This is a 32-bit program on a 64-bit kernel, whose ring it cannot read.
+    WordSize,
     /// The process may not use `bpf(2)`.
     Forbidden,
     /// The kernel has no BPF, or no ring buffers: those came with Linux 5.8.
@@ -52,6 +57,8 @@ impl NoRing {
     pub(crate) fn cause(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::NotWanted => "it was not asked for",
+            Self::Compatibility => "`ProcConnector::new` uses the socket, as 0.1.5 does",
+            Self::WordSize => "a 32-bit program cannot read the ring of a 64-bit kernel",
             Self::Forbidden => "this process may not use bpf(2), which takes CAP_BPF",
             Self::Unsupported => "the kernel has no BPF ring buffers, which came with Linux 5.8",
             Self::Refused => "the kernel's verifier refused the program",
@@ -67,6 +74,8 @@ impl NoRing {
     /// What to do about it, where there is something to do.
     pub(crate) fn remedy(self) -> Option<&'static str> {
         match self {
+            Self::Compatibility => Some("open it with `ProcConnector::builder`"),
+            Self::WordSize => Some("build the program for the kernel's architecture"),
             Self::Forbidden => Some(
                 "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep`, \
                  and let bpf(2) pass in seccomp profiles",

@@ -233,8 +233,7 @@ fn filters_of_a_replay_choose_the_same_lines() {
 
 fn a_damaged_file_gives_what_comes_before_and_fails() {
     let whole = run(&["replay", "--demo", "--json"]).stdout;
-    let before =
-        |events: usize| -> String { text(&whole).split_inclusive('\n').take(events).collect() };
+    let lines: Vec<&str> = text(&whole).split_inclusive('\n').collect();
     let blocks = blocks(Order::Little, DEMO);
     let (ten, eleven) = (blocks[2 + 10].clone(), blocks[2 + 11].clone());
     let cut = DEMO[..ten.start + 5].to_vec();
@@ -243,17 +242,27 @@ fn a_damaged_file_gives_what_comes_before_and_fails() {
     let mut wrong_message = DEMO.to_vec();
     wrong_message[eleven.start + 28 + 16 + 32] = 200;
     let cases = [
-        (cut, 10, format!("at byte {} is cut short", ten.start)),
-        (wrong_length, 11, format!("at byte {} claims a length of 125", eleven.start)),
-        (wrong_message, 11, format!("at byte {} are damaged", eleven.start + 28 + 16)),
+        (cut, lines[..10].concat(), format!("at byte {} is cut short", ten.start)),
+        (
+            wrong_length,
+            lines[..11].concat(),
+            format!("at byte {} claims a length of 125", eleven.start),
+        ),
+        // That costs one packet.
+        (
+            wrong_message,
+            [&lines[..11], &lines[12..]].concat().concat(),
+            format!("at byte {} are damaged", eleven.start + 28 + 16),
+        ),
     ];
-    for (file, events, message) in cases {
+    for (file, expected, message) in cases {
         let scratch = ScratchFile::containing("damaged.pcapng", &file);
         let output = run(&["replay", "--json", scratch.path()]);
         assert_eq!(output.status.code(), Some(1), "{message}");
-        assert_eq!(text(&output.stdout), before(events), "{message}");
+        assert_eq!(text(&output.stdout), expected, "{message}");
         let errors = text(&output.stderr);
         assert!(errors.contains(&message) && errors.contains(scratch.path()), "{errors}");
+        let events = expected.lines().count();
         assert!(errors.contains(&format!("{events} events, 0 lost")), "{errors}");
     }
 }

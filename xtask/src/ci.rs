@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, no_std, non_linux, package, vm_test,
+    big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, no_std, package, targets, vm_test,
 };
 
 /// Run every check that is not a test of this machine's own kernel
@@ -32,7 +32,7 @@ enum Step {
     Dist,
     Bindings,
     NoStd,
-    NonLinux,
+    Targets,
     BigEndian,
     Vm,
     Fuzz,
@@ -80,7 +80,7 @@ impl Step {
             Self::Dist => dist::run(&dist::Args::default()),
             Self::Bindings => bindgen::run(&bindgen::Args::check()),
             Self::NoStd => no_std::run(),
-            Self::NonLinux => non_linux::run(),
+            Self::Targets => targets::run(),
             Self::BigEndian => big_endian::run(),
             Self::Vm => vm_test::run(&vm_test::Args::all()),
             Self::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds }),

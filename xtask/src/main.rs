@@ -13,9 +13,9 @@ mod docs;
 mod fmt;
 mod fuzz;
 mod no_std;
-mod non_linux;
 mod package;
 mod pypi;
+mod targets;
 mod vm_test;
 mod workspace;
 
@@ -40,7 +40,7 @@ enum Cli {
     /// Build core for a machine without an operating system
     NoStd,
     /// Check what works on other systems than Linux
-    NonLinux,
+    Targets,
     /// Run core's tests on s390x under qemu
     BigEndian,
     VmTest(vm_test::Args),
@@ -71,7 +71,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::Clippy => clippy::run(),
         Cli::Docs => docs::run(),
         Cli::NoStd => no_std::run(),
-        Cli::NonLinux => non_linux::run(),
+        Cli::Targets => targets::run(),
         Cli::BigEndian => big_endian::run(),
         Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),

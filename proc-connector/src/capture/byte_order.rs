@@ -26,11 +26,18 @@ impl Order {
         if self == Self::Native { native } else { native.swap_bytes() }
     }
 
+    /// The number of 16 bits at an offset; zero beyond the end.
     #[inline]
-    fn u16_at(self, bytes: &[u8], offset: usize) -> u16 {
+    pub(super) fn u16_at(self, bytes: &[u8], offset: usize) -> u16 {
         let Some(&[a, b]) = bytes.get(offset..offset + 2) else { return 0 };
         let native = u16::from_ne_bytes([a, b]);
         if self == Self::Native { native } else { native.swap_bytes() }
+    }
+
+    /// A number of 64 bits; `None` for another count of bytes.
+    pub(super) fn u64(self, bytes: &[u8]) -> Option<u64> {
+        let native = u64::from_ne_bytes(bytes.try_into().ok()?);
+        Some(if self == Self::Native { native } else { native.swap_bytes() })
     }
 
     /// Whether a netlink header makes sense in this order: of a type that the connector sends, and

@@ -1,11 +1,17 @@
-//! The header that the link type `NETLINK` puts before a netlink datagram.
+//! The header that a link type puts before a netlink datagram.
 //!
-//! <https://www.tcpdump.org/linktypes/LINKTYPE_NETLINK.html>: 16 bytes, numbers in big-endian.
+//! `NETLINK` (<https://www.tcpdump.org/linktypes/LINKTYPE_NETLINK.html>) has 16 bytes, numbers in
+//! big-endian. A capture on all interfaces has `LINUX_SLL`, of the same layout, or `LINUX_SLL2`
+//! instead, where the hardware type tells netlink from other packets.
 
 /// `LINKTYPE_NETLINK`.
-pub(super) const LINK_TYPE: u32 = 253;
+const NETLINK: u32 = 253;
+/// `LINKTYPE_LINUX_SLL`.
+const LINUX_SLL: u32 = 113;
+/// `LINKTYPE_LINUX_SLL2`.
+const LINUX_SLL2: u32 = 276;
 
-/// Bytes of the header.
+/// Bytes of the header of `NETLINK`.
 pub(super) const HEADER_LEN: usize = 16;
 
 /// `ARPHRD_NETLINK` of `if_arp.h`.
@@ -23,8 +29,43 @@ pub(super) const HEADER: [u8; HEADER_LEN] = {
     header
 };
 
-/// Whether a packet, whose header is complete, is of the connector's protocol.
-#[inline]
-pub(super) fn is_connector(packet: &[u8]) -> bool {
-    packet.get(14..HEADER_LEN) == Some(&NETLINK_CONNECTOR.to_be_bytes()[..])
+/// A link type whose packets may be netlink's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Netlink,
+    Sll,
+    Sll2,
+}
+
+impl Link {
+    /// `None` for link types that never carry netlink datagrams.
+    pub(super) fn of(link_type: u32) -> Option<Self> {
+        match link_type {
+            NETLINK => Some(Self::Netlink),
+            LINUX_SLL => Some(Self::Sll),
+            LINUX_SLL2 => Some(Self::Sll2),
+            _ => None,
+        }
+    }
+
+    /// Bytes of its header.
+    #[inline]
+    pub(super) fn header_len(self) -> usize {
+        match self {
+            Self::Netlink | Self::Sll => HEADER_LEN,
+            Self::Sll2 => 20,
+        }
+    }
+
+    /// Whether a packet, whose header is complete, is of the connector's protocol.
+    #[inline]
+    pub(super) fn is_connector(self, packet: &[u8]) -> bool {
+        let has =
+            |at: usize, number: u16| packet.get(at..at + 2) == Some(&number.to_be_bytes()[..]);
+        match self {
+            Self::Netlink => has(14, NETLINK_CONNECTOR),
+            Self::Sll => has(2, ARPHRD_NETLINK) && has(14, NETLINK_CONNECTOR),
+            Self::Sll2 => has(8, ARPHRD_NETLINK) && has(0, NETLINK_CONNECTOR),
+        }
+    }
 }

@@ -3,7 +3,6 @@
 use std::fmt;
 use std::io;
 
-use pcap_file::PcapError;
 use proc_connector_core::ParseError;
 
 /// Why a capture could not be read, or not further.
@@ -25,10 +24,30 @@ pub enum Error {
     Empty,
     /// The input is nothing that a [`Reader`](crate::capture::Reader) reads.
     #[error(
-        "not a capture of netlink messages: it is no pcapng and no pcap file, and what is at byte \
-         0 is no netlink message either"
+        "not a capture of netlink messages: neither a pcapng nor a pcap file, and no netlink \
+         message starts at byte 0"
     )]
     UnknownFormat,
+    /// The input is compressed. What is in it may be a capture.
+    #[error(
+        "not a capture but compressed with {format}: unpack it first, for example with \
+         `{unpack} FILE | proc-connector replay -`"
+    )]
+    Compressed {
+        /// The name of the format.
+        format: &'static str,
+        /// The command that writes the contents of a file to its standard output.
+        unpack: &'static str,
+    },
+    /// The input is a file of another kind.
+    #[error(
+        "not a capture but {kind}: name a pcapng or pcap file, such as `proc-connector record` \
+         writes"
+    )]
+    OtherFile {
+        /// What it is, with an article.
+        kind: &'static str,
+    },
     /// The input ends in the middle of something.
     #[error("{part} at byte {offset} is cut short: it needs {needed} bytes and {actual} are there")]
     Truncated {
@@ -63,7 +82,8 @@ pub enum Error {
         /// How.
         reason: Reason,
     },
-    /// A message of the connector is no event. The reader can go on with the next packet.
+    /// A message of the connector is no event, or the capture has a part of it only. The reader can
+    /// go on with the next packet.
     #[error("the netlink messages at byte {offset} are damaged: counted from there, {source}")]
     Message {
         /// Where the messages of the packet start.
@@ -71,6 +91,18 @@ pub enum Error {
         /// What is wrong; its own offset counts from this one.
         source: ParseError,
     },
+}
+
+impl Error {
+    /// Whether only one packet cannot be read, so that the reader goes on with the next.
+    pub fn is_of_one_packet(&self) -> bool {
+        match self {
+            Self::Message { .. } => true,
+            Self::Truncated { part, .. } => *part == Part::LinkHeader,
+            Self::Damaged { part, .. } => *part == Part::Packet,
+            _ => false,
+        }
+    }
 }
 
 /// A part of a capture.
@@ -83,6 +115,8 @@ pub enum Part {
     Record,
     /// A block of a pcapng file.
     Block,
+    /// A packet of a pcapng file, in a block that can be skipped.
+    Packet,
     /// What a packet has of its link type's header.
     LinkHeader,
     /// A netlink message.
@@ -95,6 +129,7 @@ impl fmt::Display for Part {
             Self::FileHeader => "the pcap header",
             Self::Record => "the pcap record",
             Self::Block => "the pcapng block",
+            Self::Packet => "the packet of the pcapng block",
             Self::LinkHeader => "the netlink link header",
             Self::Message => "the netlink message",
         })
@@ -107,10 +142,14 @@ pub struct Reason(Cause);
 
 #[derive(Debug)]
 enum Cause {
-    Format(PcapError),
     UnknownInterface(u32),
     TooManyInterfaces,
     NoSection,
+    Version(u16, u16),
+    TwoLengths(u32, u32),
+    TooShort,
+    NoPacket,
+    TooMuchCaptured(u32),
 }
 
 impl Reason {
@@ -125,27 +164,45 @@ impl Reason {
     pub(super) fn no_section() -> Self {
         Self(Cause::NoSection)
     }
-}
 
-impl From<PcapError> for Reason {
-    fn from(error: PcapError) -> Self {
-        Self(Cause::Format(error))
+    pub(super) fn version(major: u16, minor: u16) -> Self {
+        Self(Cause::Version(major, minor))
+    }
+
+    pub(super) fn two_lengths(first: u32, second: u32) -> Self {
+        Self(Cause::TwoLengths(first, second))
+    }
+
+    pub(super) fn too_short() -> Self {
+        Self(Cause::TooShort)
+    }
+
+    pub(super) fn no_packet() -> Self {
+        Self(Cause::NoPacket)
+    }
+
+    pub(super) fn too_much_captured(captured: u32) -> Self {
+        Self(Cause::TooMuchCaptured(captured))
     }
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            // Blocks are given to the parser whole, so that what is incomplete is inside of one.
-            Cause::Format(PcapError::IncompleteBuffer) => f.write_str("an option is too short"),
-            Cause::Format(PcapError::InvalidField(field)) => write!(f, "invalid {field}"),
-            Cause::Format(PcapError::Utf8Error(_) | PcapError::FromUtf8Error(_)) => {
-                f.write_str("a text is not UTF-8")
-            }
-            Cause::Format(error) => error.fmt(f),
             Cause::UnknownInterface(id) => write!(f, "interface {id} was not described before it"),
             Cause::TooManyInterfaces => f.write_str("it describes one interface too many"),
             Cause::NoSection => f.write_str("its byte-order magic is none"),
+            Cause::Version(major, minor) => {
+                write!(f, "its section has version {major}.{minor} of the format, not version 1")
+            }
+            Cause::TwoLengths(first, second) => {
+                write!(f, "its length is {first} bytes at its start and {second} at its end")
+            }
+            Cause::TooShort => f.write_str("it is too short for what a block of its kind has"),
+            Cause::NoPacket => f.write_str("the block is too short for one"),
+            Cause::TooMuchCaptured(captured) => {
+                write!(f, "its {captured} bytes do not fit into the block")
+            }
         }
     }
 }

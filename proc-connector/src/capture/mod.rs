@@ -66,6 +66,7 @@ mod error;
 mod input;
 mod loss;
 mod origin;
+mod other_file;
 mod packet;
 mod pcap;
 mod pcapng;

@@ -1,7 +1,6 @@
 //! Where a capture comes from, as its section header says.
 
 use std::env::consts::{ARCH, OS};
-use std::fs;
 
 /// Where a capture comes from, for people who find it later. Nothing depends on it.
 ///
@@ -32,17 +31,27 @@ pub struct Origin {
 impl Origin {
     /// What this machine says of itself, its name included.
     pub fn this_machine() -> Self {
-        let kernel = |name| {
-            let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok()?;
-            Some(text.trim().to_owned()).filter(|text| !text.is_empty())
-        };
-        let release = kernel("osrelease").map(|release| format!("Linux {release}"));
+        let (host, release) = names();
+        let release = release.map(|release| format!("Linux {release}"));
         Self {
             application: Some(concat!("proc-connector ", env!("CARGO_PKG_VERSION")).to_owned()),
-            host: kernel("hostname"),
+            host,
             os: release.or_else(|| Some(OS.to_owned())),
             hardware: Some(ARCH.to_owned()),
             filter: None,
         }
     }
+}
+
+/// The names of the machine and of its kernel's release, where they are known.
+#[cfg(target_os = "linux")]
+fn names() -> (Option<String>, Option<String>) {
+    let Ok(names) = crate::sys::uname() else { return (None, None) };
+    let known = |name: String| Some(name).filter(|name| !name.is_empty());
+    (known(names.node), known(names.release))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn names() -> (Option<String>, Option<String>) {
+    (None, None)
 }

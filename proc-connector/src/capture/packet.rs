@@ -5,11 +5,12 @@ use std::ops::Range;
 use std::time::SystemTime;
 
 use super::bare::Bare;
+use super::cooked::Link;
 use super::error::{Error, Part};
 use super::input::Input;
 use super::pcap::Pcap;
 use super::pcapng::PcapNg;
-use super::{byte_order, cooked, pcap, pcapng};
+use super::{byte_order, other_file, pcap, pcapng};
 use crate::stream::Lost;
 
 /// A form of capture that [`Reader`](crate::capture::Reader) reads.
@@ -36,31 +37,31 @@ pub(super) struct Packet {
     pub(super) lost: Option<Lost>,
     /// Not a packet of the connector.
     pub(super) is_other: bool,
+    /// Whether the capture has a part of it only.
+    pub(super) is_cut: bool,
+    /// Why it cannot be read. The next one can.
+    pub(super) fault: Option<Box<Error>>,
 }
 
 impl Packet {
-    /// Takes the netlink messages out of `data`, a packet of the link type `NETLINK` that is at
-    /// `start` in the window, if they are the connector's.
+    /// Takes the netlink messages out of `data`, a packet of the link type `link` that is at `start`
+    /// in the window, if they are the connector's.
     #[inline]
-    pub(super) fn take_netlink(
-        &mut self,
-        data: &[u8],
-        start: usize,
-        offset: u64,
-    ) -> Result<(), Error> {
-        if data.len() < cooked::HEADER_LEN {
-            return Err(Error::Truncated {
-                part: Part::LinkHeader,
-                offset: offset + start as u64,
-                needed: cooked::HEADER_LEN,
-                actual: data.len(),
+    pub(super) fn take_netlink(&mut self, link: Link, data: &[u8], start: usize, offset: u64) {
+        let needed = link.header_len();
+        if data.len() < needed {
+            // Of other link types than netlink's own, most packets are other protocols'.
+            self.is_other = link != Link::Netlink;
+            self.fault = (!self.is_other).then(|| {
+                let (part, offset) = (Part::LinkHeader, offset + start as u64);
+                Box::new(Error::Truncated { part, offset, needed, actual: data.len() })
             });
+            return;
         }
-        if cooked::is_connector(data) {
-            self.is_other = false;
-            self.messages = start + cooked::HEADER_LEN..start + data.len();
+        self.is_other = !link.is_connector(data);
+        if !self.is_other {
+            self.messages = start + needed..start + data.len();
         }
-        Ok(())
     }
 }
 
@@ -86,12 +87,14 @@ impl Packets {
         }
         let start = input.bytes();
         if pcapng::is(start) {
-            Ok(Self::PcapNg(PcapNg::default()))
+            Ok(Self::PcapNg(PcapNg::new()))
         } else if pcap::is(start) {
             Ok(Self::Pcap(Pcap::open(input)?))
         } else {
-            let order = byte_order::of_stream(start).ok_or(Error::UnknownFormat)?;
-            Ok(Self::Bare(Bare::new(order)))
+            match byte_order::of_stream(start) {
+                Some(order) => Ok(Self::Bare(Bare::new(order))),
+                None => Err(other_file::recognize(start)),
+            }
         }
     }
 

@@ -3,86 +3,107 @@
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use pcap_file::pcap::PcapParser;
-use pcap_file::{Endianness, TsResolution};
-
-use super::cooked;
+use super::byte_order::Order;
+use super::cooked::Link;
 use super::error::{Error, Part};
 use super::input::{Input, MAX_LEN};
 use super::packet::Packet;
 
 const HEADER_LEN: usize = 24;
-const RECORD_HEADER_LEN: usize = 16;
 
-/// Whether a file that starts so is pcap, of either byte order and either unit of time.
+/// The variants of the format, by the number that each starts with.
+const MICROSECONDS: u32 = 0xa1b2_c3d4;
+const NANOSECONDS: u32 = 0xa1b2_3c4d;
+/// Of a patched `tcpdump`, whose records also name the interface.
+const MODIFIED: u32 = 0xa1b2_cd34;
+
+/// The byte order and the variant of a file that starts so.
+fn variant(start: &[u8]) -> Option<(Order, u32)> {
+    let orders = [Order::Native, Order::Foreign].map(|order| (order, order.u32_at(start, 0)));
+    let known = [MICROSECONDS, NANOSECONDS, MODIFIED];
+    orders.into_iter().find(|(_, magic)| known.contains(magic))
+}
+
+/// Whether a file that starts so is pcap, of any byte order and variant.
 pub(super) fn is(start: &[u8]) -> bool {
-    matches!(
-        start,
-        [0xa1, 0xb2, 0xc3, 0xd4, ..]
-            | [0xd4, 0xc3, 0xb2, 0xa1, ..]
-            | [0xa1, 0xb2, 0x3c, 0x4d, ..]
-            | [0x4d, 0x3c, 0xb2, 0xa1, ..]
-    )
+    variant(start).is_some()
 }
 
 /// The records of a pcap file.
 #[derive(Debug)]
 pub(super) struct Pcap {
-    parser: PcapParser,
-    is_netlink: bool,
+    order: Order,
+    /// The length of a unit of time, in nanoseconds.
+    unit_ns: u32,
+    record_header_len: usize,
+    lengths: Lengths,
+    /// `None` if its packets are never netlink's.
+    link: Option<Link>,
+}
+
+/// Which of a record's two lengths is that of the captured bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Lengths {
+    CapturedFirst,
+    OriginalFirst,
+    /// The smaller one: version 2.3 had both orders.
+    Either,
 }
 
 impl Pcap {
     /// Reads the file's header.
     pub(super) fn open<R: Read>(input: &mut Input<R>) -> Result<Self, Error> {
-        let part = Part::FileHeader;
-        input.require(part, HEADER_LEN)?;
-        let (_, parser) = PcapParser::new(input.bytes()).map_err(|error| Error::Damaged {
-            part,
-            offset: 0,
-            reason: error.into(),
-        })?;
-        input.consume(HEADER_LEN);
+        input.require(Part::FileHeader, HEADER_LEN)?;
+        let start = input.bytes();
+        let (order, magic) = variant(start).ok_or(Error::UnknownFormat)?;
+        let [major, minor] = [4, 6].map(|at| order.u16_at(start, at));
         // The upper bits speak of frame check sequences.
-        let link_type = u32::from(parser.header().datalink) & 0xffff;
-        Ok(Self { parser, is_netlink: link_type == cooked::LINK_TYPE })
+        let link_type = order.u32_at(start, 20) & 0xffff;
+        let pcap = Self {
+            order,
+            unit_ns: if magic == NANOSECONDS { 1 } else { 1_000 },
+            record_header_len: if magic == MODIFIED { 24 } else { 16 },
+            lengths: match (major, minor) {
+                (2, ..=2) | (543, _) => Lengths::OriginalFirst,
+                (2, 3) => Lengths::Either,
+                _ => Lengths::CapturedFirst,
+            },
+            link: Link::of(link_type),
+        };
+        input.consume(HEADER_LEN);
+        Ok(pcap)
     }
 
     pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Packet>, Error> {
-        if input.fill(RECORD_HEADER_LEN)? == 0 {
+        if input.fill(self.record_header_len)? == 0 {
             return Ok(None);
         }
         let part = Part::Record;
-        input.require(part, RECORD_HEADER_LEN)?;
-        let offset = input.offset();
-        let header = self.parser.header();
-        let length = match (header.endianness, input.bytes().get(8..12)) {
-            (Endianness::Big, Some(&[a, b, c, d])) => u32::from_be_bytes([a, b, c, d]),
-            (Endianness::Little, Some(&[a, b, c, d])) => u32::from_le_bytes([a, b, c, d]),
-            _ => 0,
+        input.require(part, self.record_header_len)?;
+        let (offset, header) = (input.offset(), input.bytes());
+        let [first, second] = [8, 12].map(|at| self.order.u32_at(header, at));
+        let is_swapped = match self.lengths {
+            Lengths::CapturedFirst => false,
+            Lengths::OriginalFirst => true,
+            Lengths::Either => first > second,
         };
+        let (length, original) = if is_swapped { (second, first) } else { (first, second) };
+        let [seconds, units] = [0, 4].map(|at| self.order.u32_at(header, at));
         let captured = usize::try_from(length).unwrap_or(usize::MAX);
         if captured > MAX_LEN {
             let expected = "there are no packets of more than 16 MiB";
             return Err(Error::Length { part, offset, length, expected });
         }
-        let len = RECORD_HEADER_LEN + captured;
+        let len = self.record_header_len + captured;
         input.require(part, len)?;
-        // Not the checked form of the parser: it refuses packets that were captured in part.
-        let (_, record) = self
-            .parser
-            .next_raw_packet(input.bytes())
-            .map_err(|error| Error::Damaged { part, offset, reason: error.into() })?;
         let mut packet = Packet { len, is_other: true, ..Packet::default() };
-        if self.is_netlink {
-            packet.take_netlink(&record.data, RECORD_HEADER_LEN, offset)?;
+        if let Some(link) = self.link {
+            packet.is_cut = length < original;
+            let data = &input.bytes()[self.record_header_len..len];
+            packet.take_netlink(link, data, self.record_header_len, offset);
         }
-        let fraction = u64::from(record.ts_frac);
-        let fraction = match header.ts_resolution {
-            TsResolution::MicroSecond => Duration::from_micros(fraction),
-            TsResolution::NanoSecond => Duration::from_nanos(fraction),
-        };
-        let since = Duration::from_secs(record.ts_sec.into()) + fraction;
+        let fraction = Duration::from_nanos(u64::from(units) * u64::from(self.unit_ns));
+        let since = Duration::from_secs(seconds.into()) + fraction;
         packet.time = SystemTime::UNIX_EPOCH.checked_add(since);
         Ok(Some(packet))
     }

@@ -1,35 +1,32 @@
 //! pcapng: sections of blocks, in the byte order of each section.
 //!
-//! The blocks are read with `pcap_file`'s parser over slices, for this and the writer: it knows both
-//! byte orders in both directions, says what is wrong with a block, and copies no packet. What it
-//! does not know is handled here: time stamps of other units than nanoseconds, the order of a
-//! statistics block's time stamp, and how many bytes a block needs.
+//! The blocks are read here, by the rules that the format's draft has for readers, and not with
+//! `pcap_file`'s parser, which the writer uses: that one refuses a file for an option that nobody
+//! needs, and keeps all of them in memory.
 
-use std::fmt;
 use std::io::Read;
 
-use pcap_file::Endianness;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
-use pcap_file::pcapng::blocks::interface_statistics::{
-    InterfaceStatisticsBlock, InterfaceStatisticsOption,
-};
-use pcap_file::pcapng::{Block, PcapNgParser};
-
+use self::block::{Block, Contents, Pieces, Statistics};
 use self::interface::Interface;
+use super::byte_order::Order;
+use super::cooked::Link;
 use super::error::{Error, Part, Reason};
-use super::input::{Input, MAX_LEN};
+use super::input::Input;
 use super::loss;
 use super::packet::Packet;
 
+mod block;
 mod interface;
+mod options;
 
-/// Bytes of any block's type and length, and of the magic number that a section header has next.
-const BLOCK_START: usize = 12;
 /// Where the data of a packet is in its block.
 const ENHANCED_DATA: usize = 28;
 const SIMPLE_DATA: usize = 12;
-/// More interfaces than any capture has.
-const MAX_INTERFACES: usize = 4096;
+/// As many as the obsolete packet block can number. Each takes memory.
+const MAX_INTERFACES: usize = 1 << 16;
+
+/// `epb_dropcount`: packets lost since the one before.
+const DROP_COUNT: u16 = 4;
 
 const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
@@ -39,196 +36,205 @@ pub(super) fn is(start: &[u8]) -> bool {
 }
 
 /// The packets of a pcapng file.
-#[derive(Default)]
+#[derive(Debug)]
 pub(super) struct PcapNg {
-    /// `None` before the first section.
-    parser: Option<PcapNgParser>,
+    /// The byte order of the section.
+    order: Order,
     /// Those of the section, by their number.
     interfaces: Vec<Interface>,
+    /// The block that is being read, where it is read in pieces.
+    pieces: Option<Pieces>,
 }
 
 impl PcapNg {
+    pub(super) fn new() -> Self {
+        Self { order: Order::Native, interfaces: Vec::new(), pieces: None }
+    }
+
     pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Packet>, Error> {
         loop {
-            let Some(len) = self.block(input)? else { return Ok(None) };
-            let offset = input.offset();
-            match self.read(&input.bytes()[..len], offset)? {
-                Some(packet) => return Ok(Some(packet)),
-                None => input.consume(len),
-            }
-        }
-    }
-
-    /// Reads a whole block into the window and says how long it is.
-    #[inline]
-    fn block<R: Read>(&self, input: &mut Input<R>) -> Result<Option<usize>, Error> {
-        if input.fill(BLOCK_START)? == 0 {
-            return Ok(None);
-        }
-        let (part, offset) = (Part::Block, input.offset());
-        input.require(part, BLOCK_START)?;
-        let start = input.bytes();
-        let endianness = if is(start) {
-            match start[8..BLOCK_START] {
-                [0x1a, 0x2b, 0x3c, 0x4d] => Endianness::Big,
-                [0x4d, 0x3c, 0x2b, 0x1a] => Endianness::Little,
-                _ => return Err(Error::Damaged { part, offset, reason: Reason::no_section() }),
-            }
-        } else {
-            self.endianness()
-        };
-        let length = [start[4], start[5], start[6], start[7]];
-        let length = match endianness {
-            Endianness::Big => u32::from_be_bytes(length),
-            Endianness::Little => u32::from_le_bytes(length),
-        };
-        let len = usize::try_from(length).unwrap_or(usize::MAX);
-        if !(BLOCK_START..=MAX_LEN).contains(&len) || len % 4 != 0 {
-            let expected = "it has to be a multiple of 4, from 12 bytes to 16 MiB";
-            return Err(Error::Length { part, offset, length, expected });
-        }
-        input.require(part, len)?;
-        Ok(Some(len))
-    }
-
-    fn endianness(&self) -> Endianness {
-        self.parser.as_ref().map_or(Endianness::native(), |parser| parser.section().endianness)
-    }
-
-    /// Reads a block; `None` for one that only describes.
-    fn read(&mut self, bytes: &[u8], offset: u64) -> Result<Option<Packet>, Error> {
-        let damaged = |reason| Error::Damaged { part: Part::Block, offset, reason };
-        let Some(parser) = &mut self.parser else {
-            let (_, parser) = PcapNgParser::new(bytes).map_err(|error| damaged(error.into()))?;
-            self.parser = Some(parser);
-            return Ok(None);
-        };
-        let (_, block) = parser.next_block(bytes).map_err(|error| damaged(error.into()))?;
-        let whole = Packet { len: bytes.len(), ..Packet::default() };
-        match block {
-            Block::SectionHeader(_) => {
-                self.interfaces.clear();
-                Ok(None)
-            }
-            Block::InterfaceDescription(block) => {
-                if self.interfaces.len() == MAX_INTERFACES {
-                    return Err(damaged(Reason::too_many_interfaces()));
+            if let Some(pieces) = &mut self.pieces {
+                pieces.read_on(input)?;
+                if let Some(packet) = self.take_pieces() {
+                    return Ok(Some(packet));
                 }
-                self.interfaces.push(Interface::new(&block));
-                Ok(None)
             }
-            Block::EnhancedPacket(block) => self
-                .interface(block.interface_id, offset)?
-                .enhanced(&block, offset, whole)
-                .map(Some),
-            Block::SimplePacket(block) => {
-                let interface = self.interface(0, offset)?;
-                let captured = interface.captured(block.original_len).min(block.data.len());
-                let data = &block.data[..captured];
-                interface.data(data, SIMPLE_DATA, offset, whole).map(Some)
+            let Some(block) = Block::read(input, self.order)? else { return Ok(None) };
+            match block.kind {
+                block::ENHANCED_PACKET | block::OBSOLETE_PACKET | block::SIMPLE_PACKET => {
+                    return self.packet(block, input).map(Some);
+                }
+                block::SECTION => self.section(block, input)?,
+                block::INTERFACE => {
+                    require_fixed(block, Interface::FIXED, input)?;
+                    if self.interfaces.len() == MAX_INTERFACES {
+                        return Err(block.damaged(Reason::too_many_interfaces()));
+                    }
+                    let interface = Interface::new(block.order, input.bytes());
+                    let contents = Contents::Interface(interface);
+                    let pieces = Pieces::with_options(block, Interface::FIXED, contents, input);
+                    self.pieces = Some(pieces);
+                }
+                block::STATISTICS if block.len() > Statistics::FIXED as u64 => {
+                    input.require(Part::Block, Statistics::FIXED)?;
+                    let statistics = Statistics::new(block.order, input.bytes());
+                    let contents = Contents::Statistics(statistics);
+                    let pieces = Pieces::with_options(block, Statistics::FIXED, contents, input);
+                    self.pieces = Some(pieces);
+                }
+                _ => self.pieces = Some(Pieces::skipped(block)),
             }
-            Block::Packet(block) => {
-                let timestamp = self.timestamp(block.timestamp);
-                let interface = self.interface(block.interface_id.into(), offset)?;
-                let time = interface.time(timestamp);
-                let packet = interface.data(&block.data, ENHANCED_DATA, offset, whole)?;
-                Ok(Some(Packet { time, ..packet }))
-            }
-            Block::InterfaceStatistics(block) => {
-                let timestamp = self.timestamp(block.timestamp);
-                let interface = self.interface(block.interface_id, offset)?;
-                Ok(interface.statistics(&block, timestamp, whole))
-            }
-            _ => Ok(None),
         }
     }
 
-    /// Puts the halves of a time stamp in their order: the format has the upper one first in either
-    /// byte order, where the parser reads one number.
-    fn timestamp(&self, read: u64) -> u64 {
-        match self.endianness() {
-            Endianness::Big => read,
-            Endianness::Little => read.rotate_left(32),
+    /// Starts a section: the interfaces of the one before are gone. Its length is of no use here,
+    /// as another one starts with a block of its own.
+    fn section<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<(), Error> {
+        /// Bytes before the options.
+        const FIXED: usize = 24;
+        require_fixed(block, FIXED, input)?;
+        let [major, minor] = [12, 14].map(|at| block.order.u16_at(input.bytes(), at));
+        // Another minor version has the same blocks.
+        if major != 1 {
+            return Err(block.damaged(Reason::version(major, minor)));
+        }
+        self.order = block.order;
+        self.interfaces.clear();
+        self.pieces = Some(Pieces::skipped(block));
+        Ok(())
+    }
+
+    /// Takes in a block that was read in pieces; a packet if that reported a loss.
+    fn take_pieces(&mut self) -> Option<Packet> {
+        match self.pieces.take()?.into_contents() {
+            Contents::Nothing => None,
+            Contents::Interface(interface) => {
+                self.interfaces.push(interface);
+                None
+            }
+            Contents::Statistics(statistics) => {
+                self.interface(statistics.interface)?.statistics(&statistics)
+            }
         }
     }
 
+    fn interface(&mut self, id: u32) -> Option<&mut Interface> {
+        self.interfaces.get_mut(usize::try_from(id).ok()?)
+    }
+
+    /// Reads the block of a packet: into the window, if the packet may be netlink's.
     #[inline]
-    fn interface(&mut self, id: u32, offset: u64) -> Result<&mut Interface, Error> {
-        let index = usize::try_from(id).unwrap_or(usize::MAX);
-        self.interfaces.get_mut(index).ok_or(Error::Damaged {
-            part: Part::Block,
-            offset,
-            reason: Reason::unknown_interface(id),
+    fn packet<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<Packet, Error> {
+        let is_simple = block.kind == block::SIMPLE_PACKET;
+        let (len, data) =
+            (block.len_in_memory(), if is_simple { SIMPLE_DATA } else { ENHANCED_DATA });
+        if len < data + block::TRAILER {
+            return Ok(self.skip_packet(block, Some(Reason::no_packet())));
+        }
+        if input.fill(data)? < data {
+            input.require(Part::Block, len)?;
+        }
+        let id = match block.kind {
+            block::ENHANCED_PACKET => block.order.u32_at(input.bytes(), 8),
+            block::OBSOLETE_PACKET => block.order.u16_at(input.bytes(), 8).into(),
+            _ => 0,
+        };
+        let Some(interface) = self.interface(id) else {
+            return Ok(self.skip_packet(block, Some(Reason::unknown_interface(id))));
+        };
+        let Some(link) = interface.link else { return Ok(self.skip_packet(block, None)) };
+        input.require(Part::Block, len)?;
+        let (bytes, trailer) = input.bytes()[..len].split_at(len - block::TRAILER);
+        block.check_trailer(trailer)?;
+        Ok(if is_simple {
+            interface.simple(link, block, bytes)
+        } else {
+            interface.enhanced(link, block, bytes)
         })
+    }
+
+    /// A packet that is none of netlink's, or that cannot be read for a reason.
+    fn skip_packet(&mut self, block: Block, reason: Option<Reason>) -> Packet {
+        self.pieces = Some(Pieces::skipped(block));
+        let fault = reason.map(|reason| Box::new(damaged_packet(block, reason)));
+        Packet { is_other: fault.is_none(), fault, ..Packet::default() }
     }
 }
 
 impl Interface {
+    /// Reads an enhanced packet, or an obsolete one, which has the same fields at the same places
+    /// but for the first.
     #[inline]
-    fn enhanced(
-        &mut self,
-        block: &EnhancedPacketBlock<'_>,
-        offset: u64,
-        whole: Packet,
-    ) -> Result<Packet, Error> {
-        let mut packet = self.data(&block.data, ENHANCED_DATA, offset, whole)?;
-        // What the parser takes for nanoseconds is the number in the file.
-        let timestamp = u64::try_from(block.timestamp.as_nanos()).unwrap_or(u64::MAX);
-        packet.time = self.time(timestamp);
-        if self.is_netlink && !block.options.is_empty() {
-            let (mut count, mut comment) = (None, None);
-            for option in &block.options {
-                match option {
-                    EnhancedPacketOption::DropCount(number) => count = Some(*number),
-                    EnhancedPacketOption::Comment(text) => comment = Some(text.as_ref()),
+    fn enhanced(&mut self, link: Link, block: Block, bytes: &[u8]) -> Packet {
+        let order = block.order;
+        let [high, low] = [12, 16].map(|at| u64::from(order.u32_at(bytes, at)));
+        let [captured, original] = [20, 24].map(|at| order.u32_at(bytes, at));
+        let mut packet = Packet { len: block.len_in_memory(), ..Packet::default() };
+        packet.time = self.time(high << 32 | low);
+        let (_, rest) = bytes.split_at(ENHANCED_DATA.min(bytes.len()));
+        let len = usize::try_from(captured).unwrap_or(usize::MAX);
+        let Some(data) = rest.get(..len) else {
+            let reason = Reason::too_much_captured(captured);
+            packet.fault = Some(Box::new(damaged_packet(block, reason)));
+            return packet;
+        };
+        packet.is_cut = captured < original;
+        packet.take_netlink(link, data, ENHANCED_DATA, block.offset);
+        let options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
+        let mut dropped = match block.kind {
+            block::OBSOLETE_PACKET => drops_count(order.u16_at(bytes, 10)),
+            _ => None,
+        };
+        if dropped.is_some() || !options.is_empty() {
+            let mut said = None;
+            for (code, value) in options::each(order, options) {
+                match (block.kind, code) {
+                    (block::ENHANCED_PACKET, DROP_COUNT) => dropped = order.u64(value).or(dropped),
+                    (_, options::COMMENT) => said = said.or_else(|| loss::said(value)),
                     _ => {}
                 }
             }
-            packet.lost = loss::read(count, comment);
-            self.told = self.told.saturating_add(count.unwrap_or_default());
+            packet.lost = loss::read(dropped, said);
+            self.reported = self.reported.saturating_add(dropped.unwrap_or_default());
         }
-        Ok(packet)
+        packet
     }
 
-    /// A loss that the statistics know of and no packet before told.
-    fn statistics(
-        &mut self,
-        block: &InterfaceStatisticsBlock<'_>,
-        timestamp: u64,
-        whole: Packet,
-    ) -> Option<Packet> {
-        if !self.is_netlink {
-            return None;
-        }
-        let (mut dropped, mut comment) = (0_u64, None);
-        for option in &block.options {
-            match option {
-                InterfaceStatisticsOption::IsbIfDrop(number)
-                | InterfaceStatisticsOption::IsbOsDrop(number) => {
-                    dropped = dropped.saturating_add(*number);
-                }
-                InterfaceStatisticsOption::Comment(text) => comment = Some(text.as_ref()),
-                _ => {}
-            }
-        }
-        let untold = dropped.saturating_sub(self.told);
-        self.told = self.told.max(dropped);
-        let lost = loss::read(Some(untold), comment)?;
-        Some(Packet { lost: Some(lost), time: self.time(timestamp), ..whole })
+    /// Reads a packet without a time, on the first interface.
+    fn simple(&self, link: Link, block: Block, bytes: &[u8]) -> Packet {
+        let original = block.order.u32_at(bytes, 8);
+        let data = bytes.get(SIMPLE_DATA..).unwrap_or_default();
+        let data = &data[..self.captured(original).min(data.len())];
+        let mut packet = Packet { len: block.len_in_memory(), ..Packet::default() };
+        packet.is_cut = usize::try_from(original).is_ok_and(|original| data.len() < original);
+        packet.take_netlink(link, data, SIMPLE_DATA, block.offset);
+        packet
     }
 
-    fn data(&self, data: &[u8], start: usize, offset: u64, whole: Packet) -> Result<Packet, Error> {
-        let mut packet = Packet { is_other: true, ..whole };
-        if self.is_netlink {
-            packet.take_netlink(data, start, offset)?;
-        }
-        Ok(packet)
+    /// A loss that the totals have and no packet before reported.
+    fn statistics(&mut self, statistics: &Statistics) -> Option<Packet> {
+        self.link?;
+        let unreported = statistics.dropped.saturating_sub(self.reported);
+        self.reported = self.reported.max(statistics.dropped);
+        let lost = loss::read(Some(unreported), statistics.said)?;
+        let time = self.time(statistics.timestamp);
+        Some(Packet { lost: Some(lost), time, ..Packet::default() })
     }
 }
 
-/// The parser has no form for this.
-impl fmt::Debug for PcapNg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PcapNg").field("interfaces", &self.interfaces).finish_non_exhaustive()
+/// What an obsolete packet says of packets dropped before it: all ones where that is not known.
+fn drops_count(count: u16) -> Option<u64> {
+    Some(count).filter(|&count| count != u16::MAX).map(u64::from)
+}
+
+fn damaged_packet(block: Block, reason: Reason) -> Error {
+    Error::Damaged { part: Part::Packet, offset: block.offset, reason }
+}
+
+/// Makes sure of what a block has before its options.
+fn require_fixed<R: Read>(block: Block, len: usize, input: &mut Input<R>) -> Result<(), Error> {
+    if block.len() < (len + block::TRAILER) as u64 {
+        return Err(block.damaged(Reason::too_short()));
     }
+    input.require(Part::Block, len)
 }

@@ -51,6 +51,7 @@ pub struct Reader<R> {
     /// An event of the other byte order, in this machine's.
     native: Vec<u8>,
     skipped: u64,
+    cut: u64,
 }
 
 /// What a capture has next.
@@ -79,8 +80,9 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`] and [`Error::UnknownFormat`] for what is no capture, [`Error::Truncated`]
-    /// for one that ends in its header, [`Error::Io`] for what the system says.
+    /// [`Error::Empty`], [`Error::Compressed`], [`Error::OtherFile`] and [`Error::UnknownFormat`] for
+    /// what is no capture, [`Error::Truncated`] for one that ends in its header, [`Error::Io`] for
+    /// what the system says.
     pub fn new(input: R) -> Result<Self, Error> {
         let mut input = Input::new(input);
         let packets = Packets::open(&mut input)?;
@@ -93,6 +95,7 @@ impl<R: Read> Reader<R> {
             current: Current::Native(0),
             native: Vec::new(),
             skipped: 0,
+            cut: 0,
         })
     }
 
@@ -108,9 +111,10 @@ impl<R: Read> Reader<R> {
     ///
     /// # Errors
     ///
-    /// All say where in the capture. After [`Error::Message`] the next call goes on with the next
-    /// packet, and after [`Error::Io`] it tries again. After any other, nobody knows where the next
-    /// packet starts, and the capture is at its end.
+    /// All say where in the capture. After an error [of one packet](Error::is_of_one_packet), such as
+    /// [`Error::Message`], the next call goes on with the next packet, and after [`Error::Io`] it
+    /// tries again. After any other, it is unknown where the next packet starts, and the capture is
+    /// at its end.
     #[expect(
         clippy::should_implement_trait,
         reason = "what an iterator gives cannot borrow from it"
@@ -134,7 +138,13 @@ impl<R: Read> Reader<R> {
                 self.current = Current::Lost(lost);
                 return Ok(true);
             }
-            let (start, len) = (packet.messages.start, packet.len);
+            let (start, len, is_cut) = (packet.messages.start, packet.len, packet.is_cut);
+            if let Some(fault) = packet.fault.take() {
+                self.input.consume(len);
+                self.packet = None;
+                self.cut += u64::from(is_cut);
+                return Err(*fault);
+            }
             // Most packets have one message: this spares them the search for a second.
             if self.read >= packet.messages.len() {
                 self.input.consume(len);
@@ -154,6 +164,7 @@ impl<R: Read> Reader<R> {
                     let offset = self.input.offset() + start as u64;
                     self.input.consume(len);
                     self.packet = None;
+                    self.cut += u64::from(is_cut);
                     return Err(Error::Message { offset, source });
                 }
             }
@@ -218,6 +229,12 @@ impl<R> Reader<R> {
     /// How many packets were left out because they are of other protocols or link types.
     pub fn skipped(&self) -> u64 {
         self.skipped
+    }
+
+    /// How many packets could not be read because a part of them only was captured: the program that
+    /// captured them had a limit for the length of a packet, a snap length.
+    pub fn cut(&self) -> u64 {
+        self.cut
     }
 }
 

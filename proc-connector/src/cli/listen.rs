@@ -4,7 +4,6 @@ use std::io;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use nix::time::{ClockId, clock_gettime};
 use proc_connector::{Error, Filter, ProcConnector, Received, Shutdown, WallClock};
 use sd_notify::NotifyState;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
@@ -52,6 +51,7 @@ impl Listening {
     /// Opens a connector that a signal ends, and says that it listens; with what the kernel can
     /// note of tasks, if wanted.
     pub(super) fn open(&self, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
+        WallClock::try_new().map_err(Failure::Clock)?;
         let mut builder = ProcConnector::builder().filter(filter.clone()).context(context);
         if let Some(time) = self.coalesce {
             builder = builder.coalesce(time);
@@ -176,8 +176,7 @@ pub(super) fn until_now(
 
 /// The clock of the events' time stamps.
 pub(super) fn monotonic_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from).unwrap_or_default();
-    u64::try_from(now.as_nanos()).unwrap_or(u64::MAX)
+    WallClock::now_ns()
 }
 
 /// How long the end may take before whoever asks for it again does not wait for it: what is queued is

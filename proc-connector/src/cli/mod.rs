@@ -9,6 +9,7 @@ mod format;
 mod human;
 mod json;
 mod listen;
+mod machine;
 mod names;
 mod picture;
 mod record;
@@ -18,6 +19,7 @@ mod sink;
 mod stats;
 mod summary;
 mod trace;
+mod trees;
 mod users;
 mod watch;
 mod who;
@@ -119,6 +121,11 @@ enum Failure {
         file: PathBuf,
         error: capture::Error,
     },
+    /// Packets of a capture that could not be read, between others that were.
+    Unread {
+        file: PathBuf,
+        unread: replay::Unread,
+    },
     /// A file that cannot be opened or made.
     File {
         path: PathBuf,
@@ -131,6 +138,8 @@ enum Failure {
     },
     /// The processes of this machine cannot be listed.
     Proc(io::Error),
+    /// Times of the kernel cannot be understood here.
+    Clock(io::Error),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
@@ -153,6 +162,7 @@ impl Failure {
     fn in_file(self, file: &Path) -> Self {
         match self {
             Self::Capture { error, .. } => Self::Capture { file: file.to_owned(), error },
+            Self::Unread { unread, .. } => Self::Unread { file: file.to_owned(), unread },
             other => other,
         }
     }
@@ -179,9 +189,11 @@ impl fmt::Display for Failure {
                 "{error}\nTo see a recording of such events: proc-connector replay --demo"
             ),
             Self::Capture { file: path, error } => write!(f, "{}: {error}", shown_path(path)),
+            Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {error}", shown_path(path)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
             Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
+            Self::Clock(error) => write!(f, "cannot say when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),

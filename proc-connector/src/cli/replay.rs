@@ -1,5 +1,6 @@
 //! `replay`: what was recorded, as if it happened now.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read};
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::human::Human;
 use super::json::Json;
 use super::picture::{Drawing, Target};
 use super::record::is_standard;
-use super::shown::{report, shown, stdout};
+use super::shown::{complain, report, shown, stdout};
 use super::sink::Sink;
 use super::summary::Summary;
 use super::trace::target;
@@ -67,6 +68,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         Some(path) => {
             let unreadable = |error| Failure::File { path: path.clone(), error };
             let file = File::open(path).map_err(unreadable)?;
+            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
+                return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+            }
             let title = shown(path.as_os_str().as_encoded_bytes());
             let replayed = match progress(&file) {
                 Some(bar) => {
@@ -80,7 +84,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
             (path.as_path(), replayed)
         }
     };
-    replayed.and_then(Replayed::tell).map_err(|failure| failure.in_file(name))
+    replayed.and_then(Replayed::report).map_err(|failure| failure.in_file(name))
 }
 
 fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
@@ -90,28 +94,29 @@ fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure>
     let reader = Reader::new(input)?;
     if *json && !who && !whose.chooses() {
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
-        return replay(args, choice.filter()?, reader, &mut output);
+        return replay(args, title, choice.filter()?, reader, &mut output);
     }
     // To know who is who takes all events; which to show is decided here.
     let known = Who::recorded(whose);
     if !output.is_empty() {
         let mut drawing = Drawing::open(output, known, choice.filter()?)?;
-        let replayed = replay(args, Filter::default(), reader, &mut drawing)?;
+        let replayed = replay(args, title, Filter::default(), reader, &mut drawing)?;
         drawing.finish(title)?;
         Ok(replayed)
     } else if *json {
         let output = BufWriter::new(io::stdout().lock());
         let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
-        replay(args, Filter::default(), reader, &mut output)
+        replay(args, title, Filter::default(), reader, &mut output)
     } else {
         let output = stdout();
         let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
-        replay(args, Filter::default(), reader, &mut output)
+        replay(args, title, Filter::default(), reader, &mut output)
     }
 }
 
 fn replay(
     args: &Args,
+    title: &str,
     filter: Filter,
     reader: Reader<impl Read>,
     sink: &mut impl Sink,
@@ -120,11 +125,20 @@ fn replay(
     let started = Instant::now();
     let mut reader = reader.with_filter(filter);
     let mut summary = Summary::default();
-    let mut damage = None;
+    let (mut damage, mut unread) = (None, Unread::default());
     while summary.events < wanted {
         let recorded = match reader.next() {
             Ok(Some(recorded)) => recorded,
             Ok(None) => break,
+            Err(error) if error.is_of_one_packet() => {
+                if unread.packets == 0 {
+                    // There may be as many as packets: the others are counted.
+                    let what = "; reading goes on with the next packet";
+                    complain(format_args!("{title}: {error}{what}"));
+                }
+                unread.packets += 1;
+                continue;
+            }
             Err(error) => {
                 damage = Some(error);
                 break;
@@ -138,7 +152,8 @@ fn replay(
     // What came before the damage counts.
     sink.flush()?;
     summary.time = started.elapsed();
-    Ok(Replayed { summary, skipped: reader.skipped(), damage })
+    unread.cut = reader.cut();
+    Ok(Replayed { summary, skipped: reader.skipped(), unread, damage })
 }
 
 /// How a replay went.
@@ -146,14 +161,23 @@ struct Replayed {
     summary: Summary,
     /// Packets of other protocols.
     skipped: u64,
+    unread: Unread,
+    /// Why it ended early.
     damage: Option<capture::Error>,
 }
 
 impl Replayed {
-    fn tell(self) -> Result<(), Failure> {
+    fn report(self) -> Result<(), Failure> {
         self.summary.tell();
-        if let Some(error) = self.damage {
-            return Err(error.into());
+        let unread = (self.unread.packets > 0).then_some(self.unread);
+        match (self.damage, unread) {
+            (None, None) => {}
+            (None, Some(unread)) => return Err(Failure::Unread { file: PathBuf::new(), unread }),
+            (Some(error), None) => return Err(error.into()),
+            (Some(error), Some(unread)) => {
+                complain(unread);
+                return Err(error.into());
+            }
         }
         if self.summary.events == 0 && self.skipped > 0 {
             report(format_args!(
@@ -161,6 +185,30 @@ impl Replayed {
                  other programs capture, see no process events",
                 self.skipped,
             ));
+        }
+        Ok(())
+    }
+}
+
+/// Packets that could not be read, between others that were.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Unread {
+    packets: u64,
+    /// Those of which the capture has a part only.
+    cut: u64,
+}
+
+impl fmt::Display for Unread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { packets, cut } = *self;
+        let s = if packets == 1 { "" } else { "s" };
+        write!(f, "{packets} packet{s} could not be read")?;
+        if cut > 0 {
+            write!(
+                f,
+                ", {cut} of them cut short by the program that captured them: set its snap length \
+                 to 0 (`tcpdump -s 0`)"
+            )?;
         }
         Ok(())
     }

@@ -9,13 +9,13 @@ use std::process::{self, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::process::ProcessTable;
 use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallClock};
 
 use self::command::Running;
 use super::Failure;
 use super::columns::short_time;
 use super::listen::{Transport, monotonic_ns};
+use super::machine;
 use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, write_tree};
 use super::shown::{shown, stderr, word};
 
@@ -66,7 +66,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
     let mut files = Files::open(&args.output)?;
     // After the connector, and before there is anything to follow.
-    let table = ProcessTable::new().map_err(Failure::Proc)?;
+    let table = machine::processes()?;
     let start_ns = monotonic_ns();
     let (running, tgid) = Running::start(&args.command, events.shutdown_handle())?;
     files.begin()?;
@@ -89,6 +89,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Opens a connector for what makes up a tree; for raw events, for all of them.
 fn open(args: &Args) -> Result<ProcConnector, Failure> {
+    WallClock::try_new().map_err(Failure::Clock)?;
     let filter = if args.output.iter().any(Target::is_lines) {
         Filter::default()
     } else {

@@ -43,10 +43,11 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         let mut output = Json::new(BufWriter::new(io::stdout().lock()));
         listening.run(&mut events, choice, &mut output)
     } else {
+        let uids = whose.uids();
         // To know who is who takes all events; which to show is decided here.
         let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
-        let known = Who::live(whose).map_err(Failure::Proc)?;
+        let known = Who::live(whose, uids)?;
         if *json {
             let output = BufWriter::new(io::stdout().lock());
             let with = (*context, *who);

@@ -1,21 +1,24 @@
 //! Whose event it is: the processes behind the ids, and the choice among events by those.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
-use std::io;
 use std::time::Duration;
 
 use glob::Pattern;
+use nix::unistd::User;
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
 use proc_connector::{Event, Payload, Received};
 
+use super::Failure;
+use super::machine;
 use super::names::command_line;
+use super::trees::Trees;
 use super::users::Users;
 
 /// Events of these processes only.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Whose {
-    /// Only this process and its descendants, or all processes of this name and theirs.
+    /// Only this process and its descendants, or all processes of this name and theirs. A process that
+    /// gets the id later is another one.
     #[arg(long, value_name = "PID|NAME")]
     tree: Vec<String>,
 
@@ -23,7 +26,7 @@ pub(super) struct Whose {
     #[arg(long, value_name = "GLOB")]
     comm: Vec<Pattern>,
 
-    /// Only processes of this user, by name or id; in a recording by id only.
+    /// Only processes of this user, by name or id; in a recording by id only. A name is looked up once.
     #[arg(long, value_name = "USER")]
     user: Vec<String>,
 
@@ -39,6 +42,16 @@ impl Whose {
         let Self { tree, comm, user, cgroup } = self;
         !(tree.is_empty() && comm.is_empty() && user.is_empty() && cgroup.is_empty())
     }
+
+    /// The users that are asked for, with the ids that names have on this machine. That may take a
+    /// while, so it is to be done before anything is received.
+    pub(super) fn uids(&self) -> Vec<u32> {
+        let uid = |user: &String| match user.parse() {
+            Ok(uid) => Some(uid),
+            Err(_) => Some(User::from_name(user).ok()??.uid.as_raw()),
+        };
+        self.user.iter().filter_map(uid).collect()
+    }
 }
 
 /// The processes, and which of them are of interest.
@@ -48,8 +61,9 @@ pub(super) struct Who<'a> {
     /// Of this machine; another's users are known by their ids only.
     users: Option<RefCell<Users>>,
     whose: &'a Whose,
-    /// The serials of those that are part of a tree that is asked for.
-    in_trees: HashSet<u64>,
+    /// The users that are asked for.
+    uids: Vec<u32>,
+    trees: Trees,
 }
 
 /// An event's process, as far as it is known, after the event.
@@ -62,23 +76,30 @@ pub(super) struct Subject<'a> {
 }
 
 impl<'a> Who<'a> {
-    /// Of this machine's processes, to be made when a connector is open.
-    pub(super) fn live(whose: &'a Whose) -> io::Result<Self> {
-        Ok(Self::new(ProcessTable::new()?, Some(RefCell::default()), whose))
+    /// Of this machine's processes, to be made when a connector is open, for these
+    /// [users](Whose::uids).
+    pub(super) fn live(whose: &'a Whose, uids: Vec<u32>) -> Result<Self, Failure> {
+        Ok(Self::new(machine::processes()?, Some(RefCell::default()), whose, uids))
     }
 
     /// Of processes elsewhere, or long gone.
     pub(super) fn recorded(whose: &'a Whose) -> Self {
-        Self::new(ProcessTable::without_proc(), None, whose)
+        let uids = whose.user.iter().filter_map(|user| user.parse().ok()).collect();
+        Self::new(ProcessTable::without_proc(), None, whose, uids)
     }
 
-    fn new(table: ProcessTable, users: Option<RefCell<Users>>, whose: &'a Whose) -> Self {
-        let mut new = Self { table, users, whose, in_trees: HashSet::new() };
+    fn new(
+        table: ProcessTable,
+        users: Option<RefCell<Users>>,
+        whose: &'a Whose,
+        uids: Vec<u32>,
+    ) -> Self {
+        let mut new = Self { table, users, whose, uids, trees: Trees::new(&whose.tree) };
         // Parents have to be known to be part of a tree before their children are asked for.
         let mut processes: Vec<&Process> = new.table.iter().collect();
         processes.sort_unstable_by_key(|process| (process.start_ns(), process.tgid()));
         for process in processes {
-            join_trees(whose, &mut new.in_trees, process);
+            follow(&mut new.trees, ChangeKind::Appeared, process);
         }
         new
     }
@@ -91,32 +112,17 @@ impl<'a> Who<'a> {
         };
         // One that has ended is no longer to be found by its id.
         let mut serial = None;
-        let mut left = None;
         for change in self.table.apply(received) {
             let Change { kind, process, .. } = change;
             if process.tgid() == tgid {
                 serial = Some(process.serial());
             }
-            match kind {
-                ChangeKind::Started | ChangeKind::Executed | ChangeKind::Appeared => {
-                    join_trees(self.whose, &mut self.in_trees, process);
-                }
-                ChangeKind::Ended | ChangeKind::Vanished => left = Some(process.serial()),
-                _ => {}
-            }
+            follow(&mut self.trees, kind, process);
         }
         let is_it = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
         let live = self.table.get(tgid).filter(is_it);
-        let process = live.or_else(|| {
-            self.table.ended().rev().find(|process| {
-                // The last one to end, if it was that.
-                serial == Some(process.serial())
-            })
-        });
+        let process = live.or_else(|| self.table.by_serial(serial?));
         let is_wanted = process.map_or(!self.whose.chooses(), |process| self.wants(process));
-        if let Some(left) = left {
-            self.in_trees.remove(&left);
-        }
         Subject { process, is_wanted, users: self.users.as_ref() }
     }
 
@@ -129,43 +135,33 @@ impl<'a> Who<'a> {
     pub(super) fn catch_up(&mut self) {
         // If `/proc` cannot be listed now, the table tries again.
         for change in self.table.rescan_if_due().into_iter().flatten() {
-            if change.kind == ChangeKind::Appeared {
-                join_trees(self.whose, &mut self.in_trees, change.process);
-            }
+            follow(&mut self.trees, change.kind, change.process);
         }
     }
 
     fn wants(&self, process: &Process) -> bool {
-        let Whose { tree, comm, user, cgroup } = self.whose;
-        (tree.is_empty() || self.in_trees.contains(&process.serial()))
+        let Whose { tree: _, comm, user, cgroup } = self.whose;
+        (self.trees.is_empty() || self.trees.contains(process))
             && (comm.is_empty()
                 || comm.iter().any(|name| is_called(process, |it| name.matches(it))))
-            && (user.is_empty() || user.iter().any(|user| self.is_of(process, user)))
+            && (user.is_empty() || self.is_of_user(process))
             && (cgroup.is_empty() || cgroup.iter().any(|cgroup| is_in(process, cgroup)))
     }
 
-    fn is_of(&self, process: &Process, user: &str) -> bool {
-        let Some(ids) = process.uid() else { return false };
-        [ids.real, ids.effective].into_iter().any(|uid| match user.parse::<u32>() {
-            Ok(number) => uid == number,
-            Err(_) => is_called_user(self.users.as_ref(), uid, user),
-        })
+    fn is_of_user(&self, process: &Process) -> bool {
+        let ids = process.uid().map(|ids| [ids.real, ids.effective]);
+        ids.is_some_and(|ids| ids.iter().any(|uid| self.uids.contains(uid)))
     }
 }
 
-fn is_called_user(users: Option<&RefCell<Users>>, uid: u32, name: &str) -> bool {
-    users.is_some_and(|users| users.borrow_mut().name(uid) == Some(name))
-}
-
 /// Notes whether a process is part of a tree that is asked for.
-fn join_trees(whose: &Whose, in_trees: &mut HashSet<u64>, process: &Process) {
-    let is_root = |tree: &String| match tree.parse::<u32>() {
-        Ok(tgid) => process.tgid() == tgid,
-        Err(_) => is_called(process, |name| name == tree),
-    };
-    let is_child = process.creator().is_some_and(|creator| in_trees.contains(&creator));
-    if is_child || whose.tree.iter().any(is_root) {
-        in_trees.insert(process.serial());
+fn follow(trees: &mut Trees, kind: ChangeKind, process: &Process) {
+    match kind {
+        ChangeKind::Started | ChangeKind::Executed | ChangeKind::Appeared => {
+            trees.join(process, |tree| is_called(process, |name| name == tree));
+        }
+        ChangeKind::Ended | ChangeKind::Vanished => trees.leave(process),
+        _ => {}
     }
 }
 
@@ -211,10 +207,14 @@ impl Subject<'_> {
         command_line(self.process?)
     }
 
-    /// Its effective user, by name if there is one.
+    /// Its effective user, by name if there is one that is known by now.
     pub(super) fn user(&self) -> Option<String> {
         let uid = self.process?.uid()?.effective;
-        let name = self.users.and_then(|users| users.borrow_mut().name(uid).map(str::to_owned));
+        let name = |users: &RefCell<Users>| users.borrow_mut().name(uid).map(str::to_owned);
+        let name = self.users.and_then(name);
         Some(name.unwrap_or_else(|| uid.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,6 @@
 
 mod single;
 
-use std::collections::VecDeque;
 use std::fmt;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use std::io;
@@ -20,9 +19,9 @@ use crate::received::Batch;
 use crate::shutdown::Shutdown;
 use crate::stash::Stash;
 use crate::stats::{Counters, Stats};
-use crate::sys::EventFd;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::sys::Gate;
+use crate::sys::{EventFd, exists};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::transport::Step;
 use crate::transport::{Intake, Wait};
@@ -63,17 +62,23 @@ pub struct ProcConnector {
     nonblocking: AtomicBool,
     /// LISTEN requests not yet taken back. Kernels before 6.6 count each.
     listens: AtomicU32,
+    /// The process that opened it.
+    owner: u32,
 }
 
 /// Opening and looking.
 impl ProcConnector {
-    /// Opens a connector with the defaults of [`builder`](Self::builder).
+    /// Opens a connector that behaves as one of 0.1.5: events come through the socket, and
+    /// [`as_raw_fd`](Self::as_raw_fd) is that socket.
+    ///
+    /// [`builder`](Self::builder) opens one with the defaults of today, which uses the ring where
+    /// the kernel allows it.
     ///
     /// # Errors
     ///
     /// As [`Builder::open`].
     pub fn new() -> Result<Self> {
-        Self::builder().open()
+        Self::builder().open_compatible()
     }
 
     /// Options for a new connector.
@@ -85,17 +90,18 @@ impl ProcConnector {
         intake: Intake,
         no_ring: Option<NoRing>,
         shutdown: EventFd,
-        early: VecDeque<Box<[u8]>>,
         requests: u32,
     ) -> Self {
+        let stash = Stash::new(Arc::clone(&intake.notice));
         Self {
             intake,
             no_ring,
-            stash: Stash::new(early),
+            stash,
             counters: Counters::default(),
             shutdown: Arc::new(shutdown),
             nonblocking: AtomicBool::new(false),
             listens: AtomicU32::new(requests),
+            owner: std::process::id(),
         }
     }
 
@@ -193,11 +199,9 @@ impl ProcConnector {
         if intake.has_leftovers() {
             return true;
         }
-        let stashed = !stash.is_empty();
-        if stashed {
-            stash.drain(|datagrams| intake.load(datagrams));
-        }
-        stashed
+        let Some(Ok(datagram)) = stash.pop(|_| true) else { return false };
+        intake.load(&datagram);
+        true
     }
 
     /// Makes sure that the batch has something in it; false if nothing came in time.
@@ -217,13 +221,25 @@ impl ProcConnector {
 
 impl Drop for ProcConnector {
     fn drop(&mut self) {
-        handshake::ignore(&self.intake.socket, *self.listens.get_mut());
+        // A child of `fork` has the same socket. Its request would end its parent's events.
+        if std::process::id() == self.owner || !exists(self.owner) {
+            handshake::ignore(&self.intake.socket, *self.listens.get_mut());
+        }
     }
 }
 
+/// The descriptor to poll: readable while anything is unread.
+///
+/// This holds on every transport, for callers that read until nothing is left and for those that
+/// read one event for each time that the descriptor is readable. The descriptor may also be
+/// readable when nothing is there: acknowledgements to other listeners and forged datagrams arrive
+/// as events do.
+///
+/// Over [`Transport::Socket`](crate::Transport::Socket) it is the socket, over
+/// [`Transport::Ring`](crate::Transport::Ring) an `epoll` descriptor, which is for polling only.
 impl AsFd for ProcConnector {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.intake.wakes()
+        self.intake.readable()
     }
 }
 
@@ -236,8 +252,45 @@ impl AsRawFd for ProcConnector {
 impl fmt::Debug for ProcConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcConnector")
-            .field("fd", &self.as_raw_fd())
+            .field("fd", &self.intake.wakes().as_raw_fd())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::env;
+    use std::thread;
+    use std::time::Duration;
+
+    use super::ProcConnector;
+    use crate::sys::run_in_child;
+    use crate::transport_kind::Transport;
+
+    #[test]
+    fn a_child_that_drops_a_connector_leaves_its_parent_the_events() {
+        for transport in [Transport::Socket, Transport::Auto] {
+            let opened = ProcConnector::builder().transport(transport).open();
+            let connector = match opened {
+                Ok(connector) => connector,
+                Err(error) => {
+                    let required = env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some();
+                    assert!(!required, "{error}");
+                    eprintln!("skipped: {error}");
+                    return;
+                }
+            };
+            let mut connector = Some(connector);
+            run_in_child(|| drop(connector.take())).expect("a child");
+            let connector = connector.expect("the child took its own copy");
+            let mut buffer = [0; 128];
+            // What was sent before the child dropped it.
+            while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {
+            }
+            thread::spawn(|| {}).join().expect("a thread that ends");
+            let event = connector.recv_timeout(&mut buffer, Duration::from_secs(10));
+            assert!(event.expect("no error").is_some(), "the kernel still sends events");
+        }
     }
 }

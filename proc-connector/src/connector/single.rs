@@ -1,7 +1,7 @@
 //! One event at a time, into a buffer of the caller: the methods of 0.1.5.
 
 use std::io;
-use std::os::fd::{AsRawFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -12,9 +12,9 @@ use crate::compat::to_event;
 use crate::error::{Error, Result};
 use crate::handshake;
 use crate::proc_event::ProcEvent;
-use crate::sys::{Source, retry_on_interrupt};
+use crate::sys::{Source, Take, retry_on_interrupt};
 use crate::transport::{Popped, Wait};
-use crate::transport_kind::Transport;
+use crate::transport_kind::NoRing;
 
 /// Subscribing, and receiving one event at a time into a buffer of the caller, as in 0.1.5.
 impl ProcConnector {
@@ -87,7 +87,8 @@ impl ProcConnector {
     /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing is there.
     /// - [`Error::Os`] for what else the system says.
     pub fn recv_raw(&self, buf: &mut [u8]) -> Result<usize> {
-        if self.intake.transport() == Transport::Ring {
+        // A caller that has the socket may have given it a timeout (`SO_RCVTIMEO`), as with 0.1.5.
+        if self.no_ring != Some(NoRing::Compatibility) {
             let nonblocking = self.nonblocking.load(Ordering::Relaxed);
             let wait = if nonblocking { Wait::No } else { Wait::Forever };
             return self.recv_raw_until(buf, wait)?.ok_or(Error::WouldBlock);
@@ -97,7 +98,7 @@ impl ProcConnector {
             if let Some(len) = self.take_stashed(buf)? {
                 return Ok(len);
             }
-            if let Some(len) = self.receive(buf, true)? {
+            if let Some(len) = self.receive(buf, Take::Waiting)? {
                 return Ok(len);
             }
         }
@@ -123,12 +124,30 @@ impl ProcConnector {
         Ok(())
     }
 
-    /// The descriptor to wait for: the socket's, over which the ring wakes its reader too.
+    /// The descriptor to poll, as [`AsFd`](#impl-AsFd-for-ProcConnector) has it: readable while
+    /// anything is unread.
     ///
-    /// Receive until there is nothing more before the first wait: events that arrived while the
-    /// connector was being opened do not make it readable.
+    /// ```no_run
+    /// use proc_connector::{Error, ProcConnector};
+    /// use tokio::io::unix::AsyncFd;
+    ///
+    /// # async fn receive() -> Result<(), Error> {
+    /// let connector = ProcConnector::new()?;
+    /// connector.set_nonblocking()?;
+    /// let connector = AsyncFd::new(connector)?;
+    /// let mut buffer = [0; 4096];
+    /// loop {
+    ///     let mut readable = connector.readable().await?;
+    ///     match readable.get_inner().recv(&mut buffer) {
+    ///         Ok(event) => println!("{event}"),
+    ///         Err(Error::WouldBlock) => readable.clear_ready(),
+    ///         Err(error) => return Err(error),
+    ///     }
+    /// }
+    /// # }
+    /// ```
     pub fn as_raw_fd(&self) -> RawFd {
-        self.intake.wakes().as_raw_fd()
+        self.as_fd().as_raw_fd()
     }
 
     fn recv_raw_until(&self, buf: &mut [u8], wait: Wait) -> Result<Option<usize>> {
@@ -137,25 +156,23 @@ impl ProcConnector {
             if let Some(len) = self.take_stashed(buf)? {
                 return Ok(Some(len));
             }
-            match self.receive(buf, false) {
+            match self.receive(buf, Take::Now) {
                 Ok(Some(len)) => return Ok(Some(len)),
                 // Refused, with more behind it perhaps.
                 Ok(None) => continue,
                 Err(Error::WouldBlock) => {}
                 Err(error) => return Err(error),
             }
-            let remaining = wait.remaining();
-            if remaining.is_some_and(|left| left.is_zero()) {
+            if !self.intake.wait_shared(wait, &self.counters).map_err(receive_error)? {
                 return Ok(None);
             }
-            self.intake.wait_shared(remaining, &self.counters).map_err(receive_error)?;
         }
     }
 
     /// One datagram off the queue; `None` if it was not the kernel's.
-    fn receive(&self, buf: &mut [u8], wait: bool) -> Result<Option<usize>> {
+    fn receive(&self, buf: &mut [u8], take: Take) -> Result<Option<usize>> {
         match self.intake.pop_shared(buf)? {
-            None => self.receive_from_socket(buf, wait),
+            None => self.receive_from_socket(buf, take),
             Some(Popped::Datagram(len)) => Ok(Some(len)),
             Some(Popped::Lost(lost)) => {
                 self.counters.lost.fetch_add(lost.into(), Ordering::Relaxed);
@@ -165,10 +182,9 @@ impl ProcConnector {
         }
     }
 
-    fn receive_from_socket(&self, buf: &mut [u8], wait: bool) -> Result<Option<usize>> {
-        let mut overflow = [0; 4096];
-        let received = self.intake.socket.recv(buf, &mut overflow, wait);
-        let datagram = received.map_err(|error| {
+    fn receive_from_socket(&self, buf: &mut [u8], take: Take) -> Result<Option<usize>> {
+        let received = self.intake.socket.recv_whole(buf, take);
+        let (datagram, rest) = received.map_err(|error| {
             let error = receive_error(error);
             if matches!(error, Error::Overrun) {
                 let lost = self.intake.take_lost().unwrap_or_default();
@@ -180,11 +196,10 @@ impl ProcConnector {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         }
-        let Some(beyond) = datagram.len.checked_sub(buf.len()).filter(|&beyond| beyond > 0) else {
+        if datagram.len <= buf.len() {
             return Ok(Some(datagram.len));
-        };
-        let rest = &overflow[..beyond.min(overflow.len())];
-        self.stash.push_front(&[buf, rest].concat());
+        }
+        self.stash.push_front(&[&*buf, &rest].concat());
         Err(Error::BufferTooSmall { needed: datagram.len })
     }
 

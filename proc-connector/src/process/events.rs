@@ -1,5 +1,6 @@
 //! What each kind of event does to the table.
 
+use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use proc_connector_core::{Event, ExitStatus, Payload, proc_event};
@@ -77,12 +78,22 @@ impl ProcessTable {
             }
             has_displaced = self.displace(tgid, ns);
         }
-        if !self.population.live.contains_key(&parent) {
+        let live = self.population.live.get(&parent);
+        let is_later = live.is_some_and(|live| live.start.is_after(ns));
+        let has_ended = (is_later || live.is_none()) && self.ended_after(parent, ns).is_some();
+        if live.is_none() && !has_ended {
             self.read_alive(parent, ns);
         }
         let serial = self.population.serial();
-        let mut process = match self.population.live.get(&parent) {
+        let maker = if has_ended || is_later {
+            self.ended_after(parent, ns)
+        } else {
+            self.population.live.get(&parent)
+        };
+        let mut process = match maker {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
+            // Not of a process that has its id by now.
+            None if is_later => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
         process.start = Start::forked(ns, offset_ns);
@@ -111,6 +122,19 @@ impl ProcessTable {
         if let Some(wants) = wants {
             self.complete(tgid, wants, cgroup_id);
         }
+        if has_ended {
+            let facts = self.read_again(tgid, Wants::empty());
+            self.population.move_to_parent(tgid, facts.and_then(|facts| facts.parent));
+        }
+    }
+
+    /// A process that was there at `ns` and whose end is known already: another CPU sent its exit,
+    /// which may be received before what the process did last.
+    fn ended_after(&self, tgid: u32, ns: u64) -> Option<&Process> {
+        let was_there = |process: &&Process| {
+            process.end.is_some_and(|end| ns <= end.ns) && !process.start.is_after(ns)
+        };
+        self.population.ended_of(tgid).find(was_there)
     }
 
     /// Ends a process whose id is another's now: its last exit is late, which may have to wait for
@@ -122,7 +146,7 @@ impl ProcessTable {
         // not to suffer for it.
         let is_late = status.is_none() && !process.has_displaced && !self.rescan.is_unsure;
         if is_late {
-            self.displaced.push(tgid);
+            *self.displaced.entry(tgid).or_default() += 1;
         }
         self.end(tgid, End { ns, status });
         is_late
@@ -257,19 +281,22 @@ impl ProcessTable {
 
     /// Whether an exit is that of a process which is known to have ended, but not how.
     fn exited_late(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
-        let place = self.displaced.iter().position(|&displaced| displaced == tgid);
-        match place {
-            Some(place) => {
-                self.displaced.swap_remove(place);
+        let is_displaced = match self.displaced.entry(tgid) {
+            Entry::Occupied(mut count) => {
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
+                }
+                true
             }
-            None if self.population.live.contains_key(&tgid) => return false,
-            None => {}
-        }
+            Entry::Vacant(_) if self.population.live.contains_key(&tgid) => return false,
+            Entry::Vacant(_) => false,
+        };
         let ended = self.population.last_ended(tgid);
         let ended = ended.and_then(|(key, process)| Some((key, process.end.as_mut()?)));
         let Some((key, end)) = ended.filter(|(_, end)| end.status.is_none()) else {
             // Whoever it was is forgotten by now.
-            return place.is_some();
+            return is_displaced;
         };
         *end = End { ns: end.ns.min(ns), status: Some(status) };
         self.push(ChangeKind::Ended, key);
@@ -287,10 +314,6 @@ impl ProcessTable {
         }
         if is_over {
             self.population.move_to_parent(tgid, exit.parent_tgid());
-            if self.source.is_some() {
-                // Some may have been told to be its children while it was not known.
-                self.population.count_children_of(tgid);
-            }
             self.end(tgid, End { ns, status: Some(exit.status()) });
         } else if exit.process_pid() == tgid {
             // Others of its threads go on.
@@ -302,16 +325,10 @@ impl ProcessTable {
 
     /// A process has ended; others adopt its children.
     fn end(&mut self, tgid: u32, end: End) {
-        let has_children = self.population.live.get(&tgid).is_some_and(|p| p.children > 0);
         if let Some(key) = self.population.end(tgid, end) {
             self.push(ChangeKind::Ended, key);
         }
-        if !has_children {
-            return;
-        }
-        let live = self.population.live.values();
-        let orphans: Vec<u32> =
-            live.filter(|p| p.parent == Some(tgid)).map(Process::tgid).collect();
+        let orphans: Vec<u32> = self.population.children(tgid).collect();
         for orphan in orphans {
             let facts = self.read_again(orphan, Wants::empty());
             self.population.move_to_parent(orphan, facts.and_then(|facts| facts.parent));
@@ -362,13 +379,13 @@ impl ProcessTable {
 
     /// What `/proc` says of a process that was there at `ns`.
     fn read(&self, tgid: u32, ns: u64, wants: Wants) -> Option<Facts> {
-        let facts = self.source.as_ref()?.read(tgid, wants)?;
+        let facts = self.source.as_ref()?.read(tgid, wants).ok()?;
         was_there(facts.start_ticks, ns, facts.offset_ns).then_some(facts)
     }
 
     /// What `/proc` says of a process of the table.
     fn read_again(&self, tgid: u32, wants: Wants) -> Option<Facts> {
-        let facts = self.source.as_ref()?.read(tgid, wants)?;
+        let facts = self.source.as_ref()?.read(tgid, wants).ok()?;
         self.population.live.get(&tgid)?.start.can_be(facts.start_ticks).then_some(facts)
     }
 
@@ -386,9 +403,9 @@ impl ProcessTable {
             process.comm = Some(Name::new(&facts.comm));
             is_later = true;
         }
-        if let (Some(path), Some(source)) = (facts.cgroup, &self.source) {
-            if process.cgroup.as_deref() != Some(&path) || cgroup_id.is_some() {
-                process.cgroup = Some(self.cgroups.learn(&**source, path, cgroup_id));
+        if let (Some(cgroup), Some(source)) = (facts.cgroup, &self.source) {
+            if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
+                process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
             }
         }
         // What was noted at the event is right. What `/proc` has is more, if it is about the same

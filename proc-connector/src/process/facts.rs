@@ -81,7 +81,28 @@ pub(super) struct Facts {
     pub(super) image: Option<Image>,
     pub(super) uid: Option<Ids>,
     pub(super) gid: Option<Ids>,
-    pub(super) cgroup: Option<PathBuf>,
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// The cgroup of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cgroup {
+    pub(super) path: PathBuf,
+    /// Whether every process with the same cgroup id has this path.
+    pub(super) is_by_id: bool,
+}
+
+/// Why nothing was found out about a process. Only the first says anything about it.
+#[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is read"))]
+pub(super) enum Unread {
+    /// No process has this id.
+    Gone,
+    /// There is one, of which this process may see nothing, or something failed that concerns it
+    /// alone.
+    Unreadable,
+    /// This process cannot look at any process now: it has too many files open, say.
+    Failed(io::Error),
 }
 
 /// Who knows the processes of now: `/proc`, or a machine of a test.
@@ -90,7 +111,7 @@ pub(super) trait Source: Debug + Send + Sync {
     fn list(&self) -> io::Result<Vec<u32>>;
 
     /// What can be found out of the one that has this id now.
-    fn read(&self, tgid: u32, wants: Wants) -> Option<Facts>;
+    fn read(&self, tgid: u32, wants: Wants) -> Result<Facts, Unread>;
 
     /// The id of the cgroup of version 2 that has this path.
     fn cgroup_id(&self, path: &Path) -> Option<u64>;

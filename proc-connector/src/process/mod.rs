@@ -65,7 +65,25 @@
 //! table.rescan_if_due()?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! # Where `/proc` shows less
+//!
+//! A process is gone when the system says that none has its id. One that cannot be read stays: it may be
+//! hidden (`hidepid`), or this process may have too many files open. With the latter a look fails, and
+//! changes nothing.
+//!
+//! The `/proc` of another pid namespace has other processes under the same ids, so
+//! [`ProcessTable::new`] refuses it, as it does what is no `/proc` at all. A table made
+//! [without it](ProcessTable::without_proc) goes by the events alone. Nothing but the directories of
+//! processes is needed (`subset=pid`, `ProcSubset=pid`).
+//!
+//! In a time namespace all times are still those of the initial one, as in the events: see
+//! [`WallClock`](crate::WallClock).
 
+#[cfg(any(test, target_os = "linux"))]
+mod cgroup_lines;
+#[cfg(target_os = "linux")]
+mod cgroup_mounts;
 mod cgroups;
 mod change;
 mod container;

@@ -1,6 +1,6 @@
 //! The processes that live, and those that ended of late.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::process::{End, Process};
@@ -16,21 +16,34 @@ pub(super) enum Key {
 #[derive(Debug)]
 pub(super) struct Population {
     pub(super) live: HashMap<u32, Process>,
-    pub(super) ended: VecDeque<Process>,
-    /// The number of the first in `ended`.
-    first_ended: u64,
+    /// Parent and child, for each of `live` that has a parent. The parent need not be known.
+    children: BTreeSet<(u32, u32)>,
+    ended: Ended,
     next_serial: u64,
     /// How many that ended are kept, and for how long.
     keep: usize,
     keep_ns: u64,
 }
 
+/// Those that ended, in the order of their ends.
+#[derive(Debug, Default)]
+struct Ended {
+    /// Each with the number of the one that had its id before. `None` is a place whose process was
+    /// taken back to life.
+    places: VecDeque<Option<(Process, Option<u64>)>>,
+    /// The number of the first of them.
+    first: u64,
+    /// The number of the last one that had an id, and of each by its serial.
+    by_tgid: HashMap<u32, u64>,
+    by_serial: HashMap<u64, u64>,
+}
+
 impl Population {
     pub(super) fn new(keep: usize, time: Duration) -> Self {
         let mut new = Self {
             live: HashMap::new(),
-            ended: VecDeque::new(),
-            first_ended: 0,
+            children: BTreeSet::new(),
+            ended: Ended::default(),
             next_serial: 1,
             keep,
             keep_ns: 0,
@@ -47,11 +60,26 @@ impl Population {
     pub(super) fn by_key(&self, key: Key) -> Option<&Process> {
         match key {
             Key::Live(tgid) => self.live.get(&tgid),
-            Key::Ended(number) => {
-                let place = usize::try_from(number.checked_sub(self.first_ended)?).ok()?;
-                self.ended.get(place)
-            }
+            Key::Ended(number) => self.ended.get(number),
         }
+    }
+
+    /// The process with this serial among those that ended.
+    pub(super) fn ended_by_serial(&self, serial: u64) -> Option<&Process> {
+        self.ended.get(*self.ended.by_serial.get(&serial)?)
+    }
+
+    /// Those that ended, the first to end first.
+    pub(super) fn ended(&self) -> impl DoubleEndedIterator<Item = &Process> {
+        self.ended.places.iter().flatten().map(|(process, _)| process)
+    }
+
+    /// Those that had this id and ended, the last one first.
+    pub(super) fn ended_of(&self, tgid: u32) -> impl Iterator<Item = &Process> {
+        let place = |number: u64| self.ended.places.get(self.ended.place(number)?)?.as_ref();
+        let last = self.ended.by_tgid.get(&tgid).and_then(|&number| place(number));
+        std::iter::successors(last, move |(_, before)| place((*before)?))
+            .map(|(process, _)| process)
     }
 
     /// A serial for the next process.
@@ -63,72 +91,61 @@ impl Population {
 
     /// Adds a process that lives.
     pub(super) fn insert(&mut self, process: Process) -> Key {
-        if let Some(parent) = process.parent.and_then(|parent| self.live.get_mut(&parent)) {
-            parent.children += 1;
+        let (tgid, parent) = (process.tgid, process.parent);
+        if let Some(before) = self.live.insert(tgid, process) {
+            self.remove_child(before.parent, tgid);
         }
-        let tgid = process.tgid;
-        self.live.insert(tgid, process);
+        self.add_child(parent, tgid);
         Key::Live(tgid)
     }
 
     /// Moves a process to those that ended. Its children are the caller's to mind.
     pub(super) fn end(&mut self, tgid: u32, end: End) -> Option<Key> {
         let mut process = self.live.remove(&tgid)?;
-        self.leave_parent(process.parent);
+        self.remove_child(process.parent, tgid);
         process.threads.end();
         process.end = Some(end);
-        self.ended.push_back(process);
-        Some(Key::Ended(self.first_ended + self.ended.len() as u64 - 1))
+        Some(Key::Ended(self.ended.push(process)))
     }
 
     /// Gives a live process another parent.
     pub(super) fn move_to_parent(&mut self, tgid: u32, parent: Option<u32>) {
         let Some(process) = self.live.get_mut(&tgid) else { return };
         let before = std::mem::replace(&mut process.parent, parent);
-        self.leave_parent(before);
-        if let Some(parent) = parent.and_then(|parent| self.live.get_mut(&parent)) {
-            parent.children += 1;
+        self.remove_child(before, tgid);
+        self.add_child(parent, tgid);
+    }
+
+    fn add_child(&mut self, parent: Option<u32>, tgid: u32) {
+        self.children.extend(parent.map(|parent| (parent, tgid)));
+    }
+
+    fn remove_child(&mut self, parent: Option<u32>, tgid: u32) {
+        if let Some(parent) = parent {
+            self.children.remove(&(parent, tgid));
         }
     }
 
-    fn leave_parent(&mut self, parent: Option<u32>) {
-        if let Some(parent) = parent.and_then(|parent| self.live.get_mut(&parent)) {
-            parent.children = parent.children.saturating_sub(1);
-        }
+    /// The live processes that have this one as their parent.
+    pub(super) fn children(&self, tgid: u32) -> impl Iterator<Item = u32> {
+        self.children.range((tgid, 0)..=(tgid, u32::MAX)).map(|&(_, child)| child)
     }
 
-    /// Counts the children of one anew.
-    pub(super) fn count_children_of(&mut self, tgid: u32) {
-        let children = self.live.values().filter(|process| process.parent == Some(tgid)).count();
-        if let Some(process) = self.live.get_mut(&tgid) {
-            process.children = u32::try_from(children).unwrap_or(u32::MAX);
-        }
-    }
-
-    /// Counts everybody's children anew.
-    pub(super) fn count_children(&mut self) {
-        let parents: Vec<u32> = self.live.values().filter_map(|process| process.parent).collect();
-        for process in self.live.values_mut() {
-            process.children = 0;
-        }
-        for parent in parents {
-            if let Some(parent) = self.live.get_mut(&parent) {
-                parent.children += 1;
-            }
-        }
+    /// Finds everybody's children anew, after parents were changed in `live`.
+    pub(super) fn find_children(&mut self) {
+        let child = |process: &Process| Some((process.parent?, process.tgid));
+        self.children = self.live.values().filter_map(child).collect();
     }
 
     /// The last one that had this id and ended.
     pub(super) fn last_ended(&mut self, tgid: u32) -> Option<(Key, &mut Process)> {
-        let place = self.ended.iter().rposition(|process| process.tgid == tgid)?;
-        let key = Key::Ended(self.first_ended + place as u64);
-        Some((key, self.ended.get_mut(place)?))
+        let number = *self.ended.by_tgid.get(&tgid)?;
+        Some((Key::Ended(number), self.ended.get_mut(number)?))
     }
 
     /// Takes one that ended back to life.
     pub(super) fn revive(&mut self, tgid: u32) -> Option<Key> {
-        let place = self.ended.iter().rposition(|process| process.tgid == tgid)?;
-        let mut process = self.ended.remove(place)?;
+        let mut process = self.ended.take(tgid)?;
         process.end = None;
         Some(self.insert(process))
     }
@@ -136,11 +153,58 @@ impl Population {
     /// Forgets those that ended too long before `now_ns`, and those that are too many.
     pub(super) fn forget(&mut self, now_ns: u64) {
         let oldest = now_ns.saturating_sub(self.keep_ns);
-        while self.ended.len() > self.keep
-            || self.ended.front().is_some_and(|p| p.end.is_some_and(|end| end.ns < oldest))
+        let is_old = |process: &Process| process.end.is_some_and(|end| end.ns < oldest);
+        let is_over = |place: &Option<(Process, _)>| place.as_ref().is_none_or(|(p, _)| is_old(p));
+        while self.ended.places.len() > self.keep || self.ended.places.front().is_some_and(is_over)
         {
-            self.ended.pop_front();
-            self.first_ended += 1;
+            self.ended.pop();
         }
+    }
+}
+
+impl Ended {
+    fn place(&self, number: u64) -> Option<usize> {
+        usize::try_from(number.checked_sub(self.first)?).ok()
+    }
+
+    fn get(&self, number: u64) -> Option<&Process> {
+        Some(&self.places.get(self.place(number)?)?.as_ref()?.0)
+    }
+
+    fn get_mut(&mut self, number: u64) -> Option<&mut Process> {
+        let place = self.place(number)?;
+        Some(&mut self.places.get_mut(place)?.as_mut()?.0)
+    }
+
+    /// Adds one, and gives its number.
+    fn push(&mut self, process: Process) -> u64 {
+        let number = self.first + self.places.len() as u64;
+        let before = self.by_tgid.insert(process.tgid, number);
+        self.by_serial.insert(process.serial, number);
+        self.places.push_back(Some((process, before)));
+        number
+    }
+
+    /// Takes out the last one that had an id.
+    fn take(&mut self, tgid: u32) -> Option<Process> {
+        let number = self.by_tgid.remove(&tgid)?;
+        let place = self.place(number)?;
+        let (process, before) = self.places.get_mut(place)?.take()?;
+        self.by_serial.remove(&process.serial);
+        if let Some(before) = before.filter(|&before| before >= self.first) {
+            self.by_tgid.insert(tgid, before);
+        }
+        Some(process)
+    }
+
+    /// Forgets the first.
+    fn pop(&mut self) {
+        if let Some(Some((process, _))) = self.places.pop_front() {
+            self.by_serial.remove(&process.serial);
+            if self.by_tgid.get(&process.tgid) == Some(&self.first) {
+                self.by_tgid.remove(&process.tgid);
+            }
+        }
+        self.first += 1;
     }
 }

@@ -1,54 +1,76 @@
-//! Reading `/proc`: one folder opened for a process, and all files relative to it, so that they are
+//! Reading `/proc`: one directory opened for a process, and all files relative to it, so that they are
 //! all of the same process.
 
+use std::ffi::OsStr;
 use std::io;
-use std::os::linux::fs::MetadataExt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use proc_connector_core::ExitStatus;
 
-use super::facts::{Arguments, Facts, Ids, Image, Source, Wants};
-use crate::sys::{ProcDir, boottime, monotonic, process_ids};
+use super::cgroup_lines::membership;
+use super::cgroup_mounts::Mounts;
+use super::facts::{Arguments, Cgroup, Facts, Ids, Image, Source, Unread, Wants};
+use super::time::TICK_NS;
 
-/// More than `stat`, `status` and the path of a cgroup or program have, and one byte more than is kept
-/// of the arguments, which shows whether there are more.
+use crate::proc_mount;
+use crate::sys::{ProcDir, exists};
+use crate::time_namespace::{self, Offsets};
+
+/// More than `stat` and the path of a program have, and `status` up to its ids, and one byte more than
+/// is kept of the arguments, which shows whether there are more.
 const ENOUGH: usize = ARGUMENTS + 1;
 
 /// Bytes of arguments that are kept.
 const ARGUMENTS: usize = 4096;
 
-/// Where systems mount the cgroups, and those of version 2 if they have no others.
-const CGROUPS: &str = "/sys/fs/cgroup";
+/// More than `/proc/PID/cgroup` has: a path of up to a page for each of some dozen hierarchies.
+const CGROUPS: u64 = 1 << 20;
+
+/// More than a machine with very many mounts has.
+const MOUNTS: u64 = 64 << 20;
 
 /// `PF_KTHREAD` of the kernel's `sched.h`, which `/proc/PID/stat` shows among the flags.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// This machine's `/proc`.
+/// This machine's `/proc`, as it was mounted when the table was made.
 #[derive(Debug)]
-pub(super) struct ProcFs;
+pub(super) struct ProcFs {
+    root: ProcDir,
+    /// How far the clock of the times in it is ahead of the kernel's.
+    offsets: Offsets,
+    mounts: Mounts,
+}
 
-impl Source for ProcFs {
-    fn list(&self) -> io::Result<Vec<u32>> {
-        process_ids()
+impl ProcFs {
+    /// Opens `/proc`, if its processes are those of the events, and its times can be understood.
+    pub(super) fn open() -> io::Result<Self> {
+        let root = proc_mount::open()?;
+        let offsets = time_namespace::offsets()?;
+        // Without it, ids of cgroups are not used.
+        let mounts = root.directory(c"self").and_then(|own| own.read_all(c"mountinfo", MOUNTS));
+        let mounts = Mounts::parse(&mounts.unwrap_or_default());
+        Ok(Self { root, offsets, mounts })
     }
 
-    fn read(&self, tgid: u32, wants: Wants) -> Option<Facts> {
+    fn facts(&self, tgid: u32, wants: Wants) -> io::Result<Facts> {
         let seen_ns = self.now_ns();
-        let folder = ProcDir::open(tgid).ok()?;
+        let folder = self.root.process(tgid)?;
         let mut buffer = [0; ENOUGH];
-        let stat = Stat::parse(folder.read(c"stat", &mut buffer).ok()?)?;
+        let stat = Stat::parse(folder.read(c"stat", &mut buffer)?);
+        let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
         // A first thread that has ended stays until the others have, and then for its parent.
         let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
+        let num_threads = stat.num_threads;
         let mut facts = Facts {
             seen_ns,
             offset_ns: self.offset_ns(),
-            start_ticks: stat.start_ticks,
+            start_ticks: initial_ticks(stat.start_ticks, self.offsets.boottime_ns),
             parent: Some(stat.ppid).filter(|&parent| parent != 0),
             session: stat.session,
             is_kernel_thread: stat.flags & PF_KTHREAD != 0,
             first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
-            is_alive: !has_ended || stat.num_threads > 1,
+            is_alive: !has_ended || num_threads > 1,
             others: None,
             image: None,
             uid: None,
@@ -56,38 +78,71 @@ impl Source for ProcFs {
             cgroup: None,
             comm: stat.comm.to_vec(),
         };
+        if facts.comm.contains(&b'\\') {
+            // Some kernels write such and line feeds as escapes there.
+            if let Ok(comm) = folder.read(c"comm", &mut buffer) {
+                facts.comm = comm.strip_suffix(b"\n").unwrap_or(comm).to_vec();
+            }
+        }
         if wants.contains(Wants::THREADS) {
-            facts.others = others(&folder, tgid, stat.num_threads);
+            facts.others = others(&folder, tgid, num_threads);
         }
         if wants.contains(Wants::IMAGE) && !facts.is_kernel_thread {
             facts.image = image(&folder, &mut buffer);
         }
         if wants.contains(Wants::CGROUP) {
-            let cgroups = folder.read(c"cgroup", &mut buffer).unwrap_or_default();
-            facts.cgroup = cgroup(cgroups).map(Path::to_owned);
+            let lines = folder.read_all(c"cgroup", CGROUPS).unwrap_or_default();
+            facts.cgroup = membership(&lines, has_ended).map(|found| Cgroup {
+                path: Path::new(OsStr::from_bytes(found.path)).to_owned(),
+                is_by_id: found.is_by_unified,
+            });
         }
         if wants.contains(Wants::IDS) {
             let status = folder.read(c"status", &mut buffer).unwrap_or_default();
             facts.uid = ids(status, b"Uid:");
             facts.gid = ids(status, b"Gid:");
         }
-        Some(facts)
+        Ok(facts)
+    }
+}
+
+impl Source for ProcFs {
+    fn list(&self) -> io::Result<Vec<u32>> {
+        self.root.numbers(c".")
+    }
+
+    fn read(&self, tgid: u32, wants: Wants) -> Result<Facts, Unread> {
+        self.facts(tgid, wants).map_err(|error| match error.raw_os_error() {
+            // With `hidepid`, other users' processes seem not to exist.
+            Some(libc::ENOENT | libc::ESRCH) if !exists(tgid) => Unread::Gone,
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => Unread::Failed(error),
+            _ => Unread::Unreadable,
+        })
     }
 
     fn cgroup_id(&self, path: &Path) -> Option<u64> {
-        let folder = Path::new(CGROUPS).join(path.strip_prefix("/").ok()?);
-        // The id is the number of the folder's inode.
-        folder.metadata().ok().map(|folder| folder.st_ino())
+        self.mounts.id(path)
     }
 
     fn offset_ns(&self) -> u64 {
-        let monotonic = monotonic();
-        u64::try_from(boottime().saturating_sub(monotonic).as_nanos()).unwrap_or(u64::MAX)
+        let now_ns = self.now_ns();
+        time_namespace::boottime_ns().saturating_sub(now_ns)
     }
 
     fn now_ns(&self) -> u64 {
-        u64::try_from(monotonic().as_nanos()).unwrap_or(u64::MAX)
+        time_namespace::monotonic_ns()
     }
+}
+
+/// A time of `/proc` by the clock of the initial time namespace: the tick in which the process was
+/// made, or one before that where the offset is not whole ticks.
+///
+/// The kernel adds nanoseconds without a sign, and so wraps around where a namespace's clock has
+/// started after the process.
+fn initial_ticks(ticks: u64, offset_ns: i64) -> u64 {
+    let ns = ticks.wrapping_mul(TICK_NS).wrapping_add_signed(offset_ns.wrapping_neg());
+    let is_before_the_start = ns > u64::MAX / 2;
+    if is_before_the_start { 0 } else { ns / TICK_NS }
 }
 
 /// The threads but the first.
@@ -95,14 +150,14 @@ fn others(folder: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec<u32>> {
     if num_threads <= 1 {
         return Some(Vec::new());
     }
-    let mut threads = folder.numbers("task").ok()?;
+    let mut threads = folder.numbers(c"task").ok()?;
     threads.retain(|&pid| pid != tgid);
     Some(threads)
 }
 
 fn image(folder: &ProcDir, buffer: &mut [u8; ENOUGH]) -> Option<Image> {
     let exe = folder.read_link(c"exe", buffer).ok();
-    let exe = exe.map(|path| PathBuf::from(std::ffi::OsStr::from_bytes(path)));
+    let exe = exe.map(|path| PathBuf::from(OsStr::from_bytes(path)));
     let args = folder.read(c"cmdline", buffer).ok().filter(|args| !args.is_empty());
     let args = args.map(arguments);
     (exe.is_some() || args.is_some()).then_some(Image { args, exe })
@@ -153,24 +208,10 @@ fn ids(status: &[u8], name: &[u8]) -> Option<Ids> {
     Some(Ids { real: ids.next()?.parse().ok()?, effective: ids.next()?.parse().ok()? })
 }
 
-/// The path of a process in the hierarchy of version 2, or of version 1 in the one of systemd.
-///
-/// Lines are `ID:CONTROLLERS:PATH`; where both versions are in use, version 2's may be empty.
-fn cgroup(lines: &[u8]) -> Option<&Path> {
-    let path_in = |hierarchy: &[u8]| {
-        let mut lines = lines.split(|&byte| byte == b'\n');
-        lines.find_map(|line| {
-            let line = &line[line.iter().position(|&byte| byte == b':')?..];
-            line.strip_prefix(hierarchy)
-        })
-    };
-    let (unified, named) = (path_in(b"::"), path_in(b":name=systemd:"));
-    let path = unified.filter(|path| *path != b"/").or(named).or(unified)?;
-    Some(Path::new(std::ffi::OsStr::from_bytes(path)))
-}
-
 #[cfg(test)]
 mod tests {
+    use std::os::linux::fs::MetadataExt;
+
     use super::*;
 
     #[test]
@@ -208,16 +249,18 @@ mod tests {
     }
 
     #[test]
-    fn the_hierarchy_in_use_names_the_cgroup() {
-        for (lines, path) in [
-            ("0::/user.slice/a:b\n", Some("/user.slice/a:b")),
-            ("0::/\n", Some("/")),
-            ("4:cpu:/x\n1:name=systemd:/docker/y\n0::/\n", Some("/docker/y")),
-            ("4:cpu:/x\n", None),
-            ("", None),
-        ] {
-            assert_eq!(cgroup(lines.as_bytes()), path.map(Path::new), "{lines}");
-        }
+    fn times_are_counted_from_the_start_of_the_machine() {
+        let second = 1_000_000_000;
+        assert_eq!(initial_ticks(10_500, 0), 10_500);
+        assert_eq!(initial_ticks(10_500, 5 * second), 10_000);
+        assert_eq!(initial_ticks(10_500, -5 * second), 11_000);
+        // A process never seems to be younger than it is.
+        assert_eq!(initial_ticks(10_500, 5 * second + 1), 9_999);
+        assert_eq!(initial_ticks(10_500, -5 * second - 1), 11_000);
+        assert_eq!(initial_ticks(7, 5 * second), 0);
+        // Made 3 s after the machine's start, and 2 s before that of the clock.
+        let wrapped = 0_u64.wrapping_add_signed(3 * second - 5 * second) / TICK_NS;
+        assert!((299..=300).contains(&initial_ticks(wrapped, -5 * second)));
     }
 
     #[test]
@@ -234,7 +277,8 @@ mod tests {
 
     #[test]
     fn this_process_reads_as_the_system_says() {
-        let facts = ProcFs.read(std::process::id(), Wants::all()).expect("this process");
+        let proc = ProcFs::open().expect("/proc");
+        let facts = proc.read(std::process::id(), Wants::all()).expect("this process");
         let user = std::fs::metadata("/proc/self/fd").map(|fd| fd.st_uid());
         let image = facts.image.expect("a program");
         assert_eq!(image.exe, std::env::current_exe().ok());

@@ -1,5 +1,6 @@
 //! One process: who it is, what it runs, and how it ended.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
@@ -29,8 +30,6 @@ pub struct Process {
     pub(super) cgroup: Option<Arc<Path>>,
     pub(super) is_kernel_thread: bool,
     pub(super) end: Option<End>,
-    /// Live processes that have this one as their parent.
-    pub(super) children: u32,
     /// When `/proc` was asked last, in nanoseconds of `CLOCK_MONOTONIC`: events from before that
     /// tell nothing new.
     pub(super) seen_ns: u64,
@@ -82,20 +81,20 @@ impl fmt::Debug for Name {
 pub(super) struct Threads {
     /// Whether the first one still runs, and how it ended.
     pub(super) first: Result<(), ExitStatus>,
-    /// The ids of the others, in order.
-    others: Vec<u32>,
-    /// Others that an exec ended, and whose exits may still be told.
-    leaving: Vec<u32>,
+    /// The ids of the others.
+    others: BTreeSet<u32>,
+    /// Others that an exec ended, and whose exits may still be reported.
+    leaving: BTreeSet<u32>,
 }
 
 impl Threads {
     /// One thread.
-    pub(super) const ONE: Self = Self { first: Ok(()), others: Vec::new(), leaving: Vec::new() };
+    pub(super) const ONE: Self =
+        Self { first: Ok(()), others: BTreeSet::new(), leaving: BTreeSet::new() };
 
     /// These threads besides the first.
-    pub(super) fn with_others(first: Result<(), ExitStatus>, mut others: Vec<u32>) -> Self {
-        others.sort_unstable();
-        Self { first, others, ..Self::ONE }
+    pub(super) fn with_others(first: Result<(), ExitStatus>, others: Vec<u32>) -> Self {
+        Self { first, others: others.into_iter().collect(), ..Self::ONE }
     }
 
     pub(super) fn count(&self) -> usize {
@@ -104,40 +103,28 @@ impl Threads {
 
     /// Whether the thread was unknown so far.
     pub(super) fn add(&mut self, pid: u32) -> bool {
-        match self.others.binary_search(&pid) {
-            Ok(_) => false,
-            Err(place) => {
-                self.others.insert(place, pid);
-                true
-            }
-        }
+        self.others.insert(pid)
     }
 
     /// Whether the thread, not the first, was known.
     pub(super) fn remove(&mut self, pid: u32) -> bool {
-        self.leaving.retain(|&leaving| leaving != pid);
-        match self.others.binary_search(&pid) {
-            Ok(place) => {
-                self.others.remove(place);
-                true
-            }
-            Err(_) => false,
-        }
+        self.leaving.remove(&pid);
+        self.others.remove(&pid)
     }
 
     /// An exec ends all threads but the one that did it, which goes on as the first.
     pub(super) fn exec(&mut self) {
         let others = std::mem::take(&mut self.others);
-        // If the first has ended already, another did the exec, and this was told.
-        self.leaving = if self.first.is_ok() { others } else { Vec::new() };
+        // If the first has ended already, another did the exec, and this was reported.
+        self.leaving = if self.first.is_ok() { others } else { BTreeSet::new() };
         self.first = Ok(());
     }
 
     /// All of them have ended.
     pub(super) fn end(&mut self) {
         self.first = self.first.and(Err(ExitStatus::from_raw(0)));
-        self.others = Vec::new();
-        self.leaving = Vec::new();
+        self.others = BTreeSet::new();
+        self.leaving = BTreeSet::new();
     }
 
     /// Whether the first thread's exit can be one that an exec by another thread caused: that
@@ -203,7 +190,8 @@ impl Process {
         self.image.as_ref()?.args()
     }
 
-    /// The file of its program.
+    /// The file of its program, as the kernel gives it: with ` (deleted)` behind it where the file was
+    /// removed or replaced before it was read.
     pub fn exe(&self) -> Option<&Path> {
         self.image.as_ref()?.exe()
     }
@@ -226,17 +214,22 @@ impl Process {
         self.session
     }
 
-    /// Its cgroup, as a path from the top of the hierarchy (of version 2, or the one that systemd
-    /// names): as it was when the process last executed a program or `/proc` was read. Nothing
-    /// tells of a move.
+    /// Its cgroup, as a path from the top of its hierarchy, or of the cgroup namespace of the process
+    /// that asks: as it was when the process last executed a program or `/proc` was read. No event
+    /// reports a move.
+    ///
+    /// Where hierarchies of version 1 are in use too, it is the path in version 2 or, if that is the
+    /// top, in systemd's hierarchy; in those of the controllers where there is neither. A container is
+    /// in any of them.
     pub fn cgroup(&self) -> Option<&Path> {
         self.cgroup.as_deref()
     }
 
     /// The id of the container that the path of its cgroup shows, as container runtimes make it:
-    /// 64 hexadecimal digits.
+    /// 64 hexadecimal digits. Of one container in another it is the inner one. A container's monitor
+    /// (`conmon`) is not in it.
     pub fn container(&self) -> Option<&str> {
-        container_id(self.cgroup()?.to_str()?)
+        container_id(self.cgroup()?.as_os_str().as_encoded_bytes())
     }
 }
 
@@ -283,7 +276,6 @@ impl Process {
             cgroup: None,
             is_kernel_thread: false,
             end: None,
-            children: 0,
             seen_ns: 0,
             read_ns: 0,
             exec_ns: 0,
@@ -299,7 +291,7 @@ impl Process {
             is_kernel_thread: parent.is_kernel_thread,
             ..Self::unknown(serial, tgid)
         };
-        if ns < parent.read_ns {
+        if ns < parent.read_ns.max(parent.exec_ns) {
             // What is known of the parent is from later.
             return unknown;
         }
@@ -335,8 +327,10 @@ impl Process {
         }
         self.uid = facts.uid.or(self.uid);
         self.gid = facts.gid.or(self.gid);
-        if facts.cgroup.is_some() && self.cgroup.as_deref() != facts.cgroup.as_deref() {
-            self.cgroup = facts.cgroup.map(Into::into);
+        if let Some(cgroup) = facts.cgroup {
+            if self.cgroup.as_deref() != Some(&cgroup.path) {
+                self.cgroup = Some(cgroup.path.into());
+            }
         }
         before.differs(self)
     }

@@ -5,7 +5,7 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::change::ChangeKind;
-use super::facts::{Facts, Wants};
+use super::facts::{Facts, Source, Unread, Wants};
 use super::population::Key;
 use super::process::{End, Process};
 use super::table::ProcessTable;
@@ -69,36 +69,51 @@ impl ProcessTable {
         let Some(source) = self.source.take() else { return Ok(()) };
         let started = Instant::now();
         let now_ns = source.now_ns();
-        let found = source.list().map(|tgids| {
-            let read = |tgid| source.read(tgid, Wants::all()).map(|facts| (tgid, facts));
-            let mut found = HashSet::with_capacity(tgids.len());
-            for (tgid, facts) in tgids.into_iter().filter_map(read) {
-                if facts.is_alive {
-                    found.insert(tgid);
-                    self.found(tgid, facts);
-                }
-            }
-            found
-        });
+        let seen = self.ask_for_all(&*source);
         self.source = Some(source);
-        let found = match found {
-            Ok(found) => found,
+        let seen = match seen {
+            Ok(seen) => seen,
             Err(error) => {
                 // Not at once again.
                 self.rescan.after_loss(Instant::now());
                 return Err(error);
             }
         };
-        let known = self.population.live.keys();
-        let gone: Vec<u32> = known.filter(|tgid| !found.contains(tgid)).copied().collect();
+        let mut gone = Vec::new();
+        for (tgid, facts) in seen {
+            match facts {
+                Some(facts) => self.found(tgid, facts),
+                None => gone.push(tgid),
+            }
+        }
         for tgid in gone {
             self.vanished(tgid, now_ns);
         }
         self.looked_ns = now_ns;
-        self.population.count_children();
+        self.population.find_children();
         self.displaced.clear();
         self.rescan.after_look(started, Instant::now());
         Ok(())
+    }
+
+    /// What is found out about those that are listed, and those of the table: a list leaves out what
+    /// is hidden from this process. Those that are gone have no facts, and of whom nothing can be found
+    /// out there is nothing. A look that fails is to change nothing, so all of it comes before that.
+    fn ask_for_all(&self, source: &dyn Source) -> io::Result<Vec<(u32, Option<Facts>)>> {
+        let listed = source.list()?;
+        let is_listed: HashSet<u32> = listed.iter().copied().collect();
+        let known = self.population.live.keys().copied();
+        let others = known.filter(|tgid| !is_listed.contains(tgid));
+        let mut seen = Vec::with_capacity(listed.len());
+        for tgid in listed.iter().copied().chain(others) {
+            match source.read(tgid, Wants::all()) {
+                Ok(facts) => seen.push((tgid, Some(facts).filter(|facts| facts.is_alive))),
+                Err(Unread::Gone) => seen.push((tgid, None)),
+                Err(Unread::Unreadable) => {}
+                Err(Unread::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(seen)
     }
 
     /// A process was found alive.

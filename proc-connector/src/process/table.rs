@@ -1,5 +1,6 @@
 //! The table: what it is asked, and what it is told.
 
+use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -24,9 +25,9 @@ pub struct ProcessTable {
     pub(super) rescan: Rescan,
     /// When the table last looked at all of `/proc`: who was not there then was gone before.
     pub(super) looked_ns: u64,
-    /// Processes whose id was given away before their exit was told, so that the next exit under
-    /// that id is theirs.
-    pub(super) displaced: Vec<u32>,
+    /// How many processes of an id had it given away before their exit was reported, so that the
+    /// next exits under that id are theirs.
+    pub(super) displaced: HashMap<u32, u32>,
     pub(super) cgroups: Cgroups,
     pub(super) changes: Vec<(ChangeKind, Key)>,
 }
@@ -43,10 +44,13 @@ impl ProcessTable {
     ///
     /// # Errors
     ///
-    /// Those of reading `/proc`, and on other systems than Linux [`io::ErrorKind::Unsupported`].
+    /// Those of reading `/proc`: too many files are open, say. [`io::ErrorKind::Unsupported`] where
+    /// what is at `/proc` cannot be used, whose message says why: nothing or something else is mounted
+    /// there; or the `/proc` of another pid namespace, where ids are other processes'; or the times
+    /// in it are of a time namespace whose offset cannot be read. Also on other systems than Linux.
     pub fn new() -> io::Result<Self> {
         #[cfg(target_os = "linux")]
-        return Self::with_source(Box::new(super::proc_fs::ProcFs));
+        return Self::with_source(Box::new(super::proc_fs::ProcFs::open()?));
         #[cfg(not(target_os = "linux"))]
         Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has process events"))
     }
@@ -61,7 +65,7 @@ impl ProcessTable {
             source: None,
             rescan: Rescan::default(),
             looked_ns: 0,
-            displaced: Vec::new(),
+            displaced: HashMap::new(),
             cgroups: Cgroups::default(),
             changes: Vec::new(),
         }
@@ -102,9 +106,11 @@ impl ProcessTable {
         live.or_else(|| self.ended().rev().find(was_there))
     }
 
-    /// The process with this [serial](Process::serial), alive or ended: one look at each there is.
+    /// The process with this [serial](Process::serial), alive or ended. To find a live one takes a
+    /// look at each that lives.
     pub fn by_serial(&self, serial: u64) -> Option<&Process> {
-        self.ended().rev().chain(self.iter()).find(|process| process.serial() == serial)
+        let ended = self.population.ended_by_serial(serial);
+        ended.or_else(|| self.iter().find(|process| process.serial() == serial))
     }
 
     /// The processes that live, in no order.
@@ -124,7 +130,7 @@ impl ProcessTable {
 
     /// Those that ended and are still kept, the first to end first.
     pub fn ended(&self) -> impl DoubleEndedIterator<Item = &Process> {
-        self.population.ended.iter()
+        self.population.ended()
     }
 }
 

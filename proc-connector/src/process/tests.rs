@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use self::machine::Shared;
+use self::machine::{Shared, Sight};
 use super::change::{Change, ChangeKind};
 use super::table::ProcessTable;
 
@@ -28,6 +28,8 @@ enum Step {
     Lose(u64),
     /// The table looks at `/proc`.
     Look,
+    /// The same where it can see no more than that.
+    LookBadly(Sight),
 }
 
 fn step(losses: bool) -> impl Strategy<Value = Step> {
@@ -44,7 +46,13 @@ fn step(losses: bool) -> impl Strategy<Value = Step> {
         1 => any::<usize>().prop_map(Step::Session),
         9 => (0..12_usize).prop_map(Step::Tell),
     ];
-    let loud = prop_oneof![(1..9_u64).prop_map(Step::Lose), Just(Step::Look)];
+    let sight =
+        prop_oneof![Just(Sight::Unreadable), Just(Sight::Hidden), Just(Sight::TooManyFiles)];
+    let loud = prop_oneof![
+        2 => (1..9_u64).prop_map(Step::Lose),
+        2 => Just(Step::Look),
+        1 => sight.prop_map(Step::LookBadly),
+    ];
     if losses { prop_oneof![20 => quiet, 1 => loud].boxed() } else { quiet.boxed() }
 }
 
@@ -84,6 +92,19 @@ impl Told {
         machine.tell(&mut self.table, |table, received| {
             table.apply(received).for_each(|change| Self::note(alive, &change));
         })
+    }
+
+    /// Nobody who lives is gone by that, however little is seen.
+    fn look_badly(&mut self, machine: &Shared, sight: Sight) {
+        let known: BTreeSet<u32> = self.table.iter().map(super::Process::tgid).collect();
+        machine.machine().show(sight);
+        let changes = self.table.rescan().into_iter().flatten();
+        changes.for_each(|change| Self::note(&mut self.alive, &change));
+        machine.machine().show(Sight::All);
+        let machine = machine.machine();
+        for (tgid, _) in machine.alive().filter(|(tgid, _)| known.contains(tgid)) {
+            assert!(self.table.get(tgid).is_some(), "{tgid} lives");
+        }
     }
 
     fn look(&mut self) {
@@ -149,13 +170,15 @@ fn run(before: &[Step], after: &[Step]) {
                 told.tell(&shared);
             }),
             Step::Look => told.look(),
+            Step::LookBadly(sight) => told.look_badly(&shared, *sight),
             step => act(&shared, step),
         }
     }
     shared.machine().settle();
     while told.tell(&shared) {}
-    // Whatever it is not sure of it looks up, given time.
-    if told.table.rescan_in().is_some() {
+    // Whatever it is not sure of it looks up, given time; and what it could not see, when it can.
+    let was_blind = after.iter().any(|step| matches!(step, Step::LookBadly(_)));
+    if told.table.rescan_in().is_some() || was_blind {
         told.look();
     }
     compare(&told, &shared);
@@ -175,8 +198,45 @@ fn act(shared: &Shared, step: &Step) {
         Step::User(who) => machine.change_user(who),
         Step::Session(who) => machine.new_session(who),
         Step::Lose(events) => machine.lose(events),
-        Step::Tell(_) | Step::Look => {}
+        Step::Tell(_) | Step::Look | Step::LookBadly(_) => {}
     }
+}
+
+/// What a look tells, and what is in the table after it, where a machine of some processes shows only
+/// that of them.
+fn seen_with(sight: Sight) -> (std::io::Result<Vec<ChangeKind>>, Vec<u32>, Vec<u32>) {
+    let shared = Shared::new();
+    for step in 0..12 {
+        act(&shared, &Step::Fork(step));
+        act(&shared, &Step::User(step));
+    }
+    let mut told = Told::start(&shared);
+    shared.machine().lose(5);
+    act(&shared, &Step::ProcessExit(3, 0));
+    act(&shared, &Step::ProcessExit(5, 0));
+    act(&shared, &Step::Reap);
+    shared.machine().settle();
+    while told.tell(&shared) {}
+    shared.machine().show(sight);
+    let changes = told.table.rescan().map(|changes| changes.map(|change| change.kind).collect());
+    let mut left: Vec<u32> = told.table.iter().map(super::Process::tgid).collect();
+    left.sort_unstable();
+    let alive = shared.machine().alive().map(|(tgid, _)| tgid).collect();
+    (changes, left, alive)
+}
+
+#[test]
+fn only_those_that_are_gone_are_gone_whatever_cannot_be_read() {
+    for sight in [Sight::All, Sight::Unreadable, Sight::Hidden] {
+        let (changes, left, alive) = seen_with(sight);
+        let changes = changes.expect("a look");
+        let vanished = changes.iter().filter(|kind| **kind == ChangeKind::Vanished).count();
+        assert_eq!((vanished, left), (2, alive), "{sight:?}");
+    }
+    // A look that fails changes nothing, since nobody gets to know of it.
+    let (changes, left, alive) = seen_with(Sight::TooManyFiles);
+    assert_eq!(changes.expect_err("no look").raw_os_error(), Some(24));
+    assert_eq!(left.len(), alive.len() + 2);
 }
 
 proptest! {

@@ -4,7 +4,7 @@
 
 /// A tick of the times in `/proc/PID/stat`, in nanoseconds: `USER_HZ` of the kernel is 100 on every
 /// architecture that Rust knows.
-const TICK_NS: u64 = 10_000_000;
+pub(super) const TICK_NS: u64 = 10_000_000;
 
 /// How far two readings of the two clocks may be apart, in nanoseconds.
 const SLACK_NS: u64 = 1_000_000;

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use proc_connector_sys as uapi;
 
-use super::{check, socklen_of};
+use super::{check, long, socklen_of};
 
 /// One instruction as the kernel reads it: `struct bpf_insn` of `bpf.h`, whose register numbers
 /// are bit fields.
@@ -117,12 +117,7 @@ impl Program {
 unsafe fn bpf<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<OwnedFd> {
     // SAFETY: the pointer and the length are those of a live request; the rest is the caller's.
     let fd = unsafe {
-        libc::syscall(
-            libc::SYS_bpf,
-            libc::c_long::from(command),
-            std::ptr::from_ref(request),
-            size_of::<T>(),
-        )
+        libc::syscall(libc::SYS_bpf, long(command), std::ptr::from_ref(request), size_of::<T>())
     };
     let fd = check(libc::c_int::try_from(fd).unwrap_or(-1))?;
     // SAFETY: the call above made this descriptor and nobody else has it.

@@ -1,15 +1,16 @@
-//! The clock of the kernel's time stamps, and the one that goes on while the machine is suspended.
+//! The clocks of this process's time namespace. What the kernel stamps is in the initial one: see
+//! [`time_namespace`](crate::time_namespace).
 
 use std::time::Duration;
 
 /// `CLOCK_MONOTONIC` now.
-pub(crate) fn monotonic() -> Duration {
+pub(crate) fn own_monotonic() -> Duration {
     now(libc::CLOCK_MONOTONIC)
 }
 
-/// `CLOCK_BOOTTIME` now.
+/// `CLOCK_BOOTTIME` now, which goes on while the machine is suspended.
 #[cfg(feature = "process")]
-pub(crate) fn boottime() -> Duration {
+pub(crate) fn own_boottime() -> Duration {
     now(libc::CLOCK_BOOTTIME)
 }
 

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::{check, check_len};
 
-/// An `eventfd`, readable once it was raised and for ever after.
+/// An `eventfd`, readable from [`raise`](Self::raise) to [`lower`](Self::lower).
 #[derive(Debug)]
 pub(crate) struct EventFd {
     fd: OwnedFd,
@@ -36,7 +36,22 @@ impl EventFd {
         }
     }
 
-    /// Whether it was raised, without a system call. Who must not miss it waits for the descriptor.
+    /// Makes it unreadable. The caller keeps `raise` and `lower` from running at the same time.
+    pub(crate) fn lower(&self) -> io::Result<()> {
+        let mut count = 0u64.to_ne_bytes();
+        // SAFETY: the pointer and the length are those of a live array.
+        let read = check_len(unsafe {
+            libc::read(self.fd.as_raw_fd(), count.as_mut_ptr().cast(), count.len())
+        });
+        self.raised.store(false, Relaxed);
+        match read {
+            Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether it is raised, without a system call. A thread that must not miss the change waits
+    /// for the descriptor instead.
     pub(crate) fn is_raised(&self) -> bool {
         self.raised.load(Relaxed)
     }

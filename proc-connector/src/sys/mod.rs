@@ -2,38 +2,42 @@
 //!
 //! Each unsafe block holds one operation and the reason why it is allowed.
 
-mod batch;
 mod bell;
 mod board;
 mod bpf;
+#[cfg(test)]
+mod child;
 mod clock;
+mod epoll;
 mod event_fd;
 #[cfg(any(test, fuzzing))]
 mod fake;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod gate;
+mod host;
 mod mapping;
 mod netlink;
 mod poll;
-#[cfg(feature = "process")]
 mod proc_dir;
 mod ring_buffer;
 
-pub(crate) use self::batch::RecvBatch;
 pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
+#[cfg(test)]
+pub(crate) use self::child::run_in_child;
 #[cfg(feature = "process")]
-pub(crate) use self::clock::boottime;
-pub(crate) use self::clock::monotonic;
+pub(crate) use self::clock::own_boottime;
+pub(crate) use self::clock::own_monotonic;
+pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::gate::{Gate, Opened};
+pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
 pub(crate) use self::mapping::page_size;
-pub(crate) use self::netlink::{MemInfo, NetlinkSocket, Source};
+pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, Source, Take};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
-#[cfg(feature = "process")]
-pub(crate) use self::proc_dir::{ProcDir, process_ids};
+pub(crate) use self::proc_dir::ProcDir;
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
 
 use std::io;
@@ -69,6 +73,12 @@ const fn socklen_of<T>() -> libc::socklen_t {
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: time.subsec_nanos().into(),
+        tv_nsec: long(time.subsec_nanos()),
     }
+}
+
+/// A small number as a `c_long`, whose size is that of the architecture's words.
+#[allow(clippy::cast_lossless, clippy::cast_possible_wrap, reason = "a word has 32 or 64 bits")]
+const fn long(number: u32) -> libc::c_long {
+    number as libc::c_long
 }

@@ -23,15 +23,30 @@ pub(crate) enum Source {
 
 impl Source {
     /// Port 0 is the kernel's; a process that multicasts or unicasts shows its own.
-    pub(super) fn of(address: &libc::sockaddr_nl) -> Self {
+    fn of(address: &libc::sockaddr_nl) -> Self {
         if address.nl_pid == 0 { Self::Kernel } else { Self::Process }
     }
 }
 
+/// How a receive takes a datagram off the queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Take {
+    /// Waits for one, unless the socket is in non-blocking mode.
+    Waiting,
+    /// Fails where none is queued.
+    Now,
+    /// The same, and leaves it in the queue.
+    Peek,
+}
+
+/// Bytes that no datagram of the kernel exceeds: an event has 76, and this leaves room for its union
+/// to grow.
+const ROOMY: usize = 1024;
+
 /// What one receive brought.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram {
-    /// Length of the whole datagram in bytes, even if the buffers were shorter.
+    /// Length of the whole datagram in bytes, even if the buffer was shorter.
     pub(crate) len: usize,
     pub(crate) source: Source,
 }
@@ -85,21 +100,50 @@ impl NetlinkSocket {
         Ok(())
     }
 
-    /// Receives a datagram into `buffer` and, where that ends, `overflow`.
-    pub(crate) fn recv(
+    /// Receives a datagram into `buffer`. What does not fit there is discarded.
+    ///
+    /// One `recvfrom`, which costs less than a share of a `recvmmsg`: the kernel copies no headers
+    /// in and out.
+    pub(crate) fn recv(&self, buffer: &mut [u8], take: Take) -> io::Result<Datagram> {
+        let mut sender = address(0);
+        let mut sender_len = socklen_of::<libc::sockaddr_nl>();
+        let flags = libc::MSG_TRUNC
+            | match take {
+                Take::Waiting => 0,
+                Take::Now => libc::MSG_DONTWAIT,
+                Take::Peek => libc::MSG_DONTWAIT | libc::MSG_PEEK,
+            };
+        // SAFETY: both pointers come with the lengths of what they point to.
+        let len = check_len(unsafe {
+            libc::recvfrom(
+                self.raw(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                flags,
+                (&raw mut sender).cast(),
+                &raw mut sender_len,
+            )
+        })?;
+        Ok(Datagram { len, source: Source::of(&sender) })
+    }
+
+    /// The same for a buffer that may be too short: what does not fit is in the second value, up
+    /// to a length that no event has.
+    pub(crate) fn recv_whole(
         &self,
         buffer: &mut [u8],
-        overflow: &mut [u8],
-        wait: bool,
-    ) -> io::Result<Datagram> {
-        let mut sender = address(0);
-        let mut parts = [io_slice(buffer), io_slice(overflow)];
-        let mut message = message_header(&raw mut sender, parts.as_mut_ptr(), parts.len());
-        let flags = libc::MSG_TRUNC | if wait { 0 } else { libc::MSG_DONTWAIT };
-        // SAFETY: the header points to an address and buffers that outlive the call, with their
-        // lengths, and nothing else uses them meanwhile.
-        let len = check_len(unsafe { libc::recvmsg(self.raw(), &raw mut message, flags) })?;
-        Ok(Datagram { len, source: Source::of(&sender) })
+        take: Take,
+    ) -> io::Result<(Datagram, Vec<u8>)> {
+        if buffer.len() >= ROOMY {
+            return self.recv(buffer, take).map(|datagram| (datagram, Vec::new()));
+        }
+        let mut whole = [0; ROOMY];
+        let datagram = self.recv(&mut whole, take)?;
+        let (fits, rest) = whole[..datagram.len.min(ROOMY)]
+            .split_at_checked(buffer.len())
+            .unwrap_or((&whole[..datagram.len.min(ROOMY)], &[]));
+        buffer[..fits.len()].copy_from_slice(fits);
+        Ok((datagram, rest.to_vec()))
     }
 
     /// Lets the kernel queue only what `program` keeps, in place of any filter before.
@@ -214,7 +258,7 @@ impl AsFd for NetlinkSocket {
 }
 
 /// The kernel's address, with multicast groups.
-pub(super) fn address(groups: u32) -> libc::sockaddr_nl {
+fn address(groups: u32) -> libc::sockaddr_nl {
     // SAFETY: a sockaddr_nl consists of integers, and all of them may be zero.
     let mut address: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
     address.nl_family = FAMILY;
@@ -224,22 +268,3 @@ pub(super) fn address(groups: u32) -> libc::sockaddr_nl {
 
 #[expect(clippy::cast_possible_truncation, reason = "16")]
 const FAMILY: libc::sa_family_t = libc::AF_NETLINK as libc::sa_family_t;
-
-fn io_slice(bytes: &mut [u8]) -> libc::iovec {
-    libc::iovec { iov_base: bytes.as_mut_ptr().cast(), iov_len: bytes.len() }
-}
-
-/// A header for one datagram into `count` parts, its sender into `sender`.
-pub(super) fn message_header(
-    sender: *mut libc::sockaddr_nl,
-    parts: *mut libc::iovec,
-    count: usize,
-) -> libc::msghdr {
-    // SAFETY: a msghdr consists of integers and pointers, and all of them may be zero.
-    let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
-    header.msg_name = sender.cast();
-    header.msg_namelen = socklen_of::<libc::sockaddr_nl>();
-    header.msg_iov = parts;
-    header.msg_iovlen = count as _;
-    header
-}

@@ -1,36 +1,55 @@
-//! Folders of `/proc`, held open: all that is read through one is about the process that it was
-//! opened for, even if another gets its id meanwhile.
+//! `/proc` and the directories of its processes, held open: all that is read through one is about the
+//! process that it was opened for, even if another process gets the id meanwhile.
 
 use std::ffi::CStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsRawFd, FromRawFd};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
 use super::{check, check_len, retry_on_interrupt};
 
-/// `/proc/PID`.
+/// `/proc`, or a directory in it.
 #[derive(Debug)]
-pub(crate) struct ProcDir(File);
+pub(crate) struct ProcDir(OwnedFd);
 
 impl ProcDir {
-    /// Opens the folder of the process that has this id now.
-    pub(crate) fn open(tgid: u32) -> io::Result<Self> {
-        let flags = libc::O_PATH | libc::O_DIRECTORY;
-        let mut options = OpenOptions::new();
-        options.read(true).custom_flags(flags).open(format!("/proc/{tgid}")).map(Self)
+    /// Opens what is mounted at `/proc`, whatever that is.
+    pub(crate) fn root() -> io::Result<Self> {
+        open(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY).map(Self)
     }
 
-    /// Reads a file of the folder from its start, at most as much as the buffer holds, and gives
-    /// what was read. The kernel makes such a file anew when it is read, and gives less than it was
-    /// asked for only at its end.
+    /// Opens the directory of the process that has this id now.
+    #[cfg(feature = "process")]
+    pub(crate) fn process(&self, tgid: u32) -> io::Result<Self> {
+        self.directory(&std::ffi::CString::new(tgid.to_string())?)
+    }
+
+    /// Opens a directory of this one.
+    pub(crate) fn directory(&self, name: &CStr) -> io::Result<Self> {
+        open(self.0.as_raw_fd(), name, libc::O_PATH | libc::O_DIRECTORY).map(Self)
+    }
+
+    /// Reads a file from its start, at most as much as the buffer holds, and gives what was read.
+    /// The kernel makes such a file anew when it is read, and gives less than it was asked for only
+    /// at its end.
+    #[cfg(feature = "process")]
     pub(crate) fn read<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        let mut file = self.open_file(name)?;
+        let mut file = self.file(name)?;
         let len = retry_on_interrupt(|| file.read(buffer))?;
         Ok(&buffer[..len])
     }
 
-    /// Where a link of the folder leads to, as far as the buffer holds it.
+    /// Reads a file to its end; one longer than `limit` bytes is an error.
+    pub(crate) fn read_all(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        self.file(name)?.take(limit + 1).read_to_end(&mut bytes)?;
+        if bytes.len() as u64 > limit {
+            return Err(io::Error::from_raw_os_error(libc::EFBIG));
+        }
+        Ok(bytes)
+    }
+
+    /// Where a link leads to; an error where the buffer is too small for that.
     pub(crate) fn read_link<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         // SAFETY: the name ends with a zero, and the pointer and the length are those of a live
         // buffer.
@@ -43,37 +62,81 @@ impl ProcDir {
             )
         };
         let len = check_len(len)?;
+        if len == buffer.len() {
+            return Err(io::Error::from_raw_os_error(libc::ENAMETOOLONG));
+        }
         Ok(&buffer[..len])
     }
 
-    /// The names in a folder of the folder that are numbers.
-    pub(crate) fn numbers(&self, name: &str) -> io::Result<Vec<u32>> {
-        let folder = std::fs::read_dir(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))?;
-        numbers(folder)
-    }
-
-    fn open_file(&self, name: &CStr) -> io::Result<File> {
-        let flags = libc::O_RDONLY | libc::O_CLOEXEC;
-        let fd = retry_on_interrupt(|| {
-            // SAFETY: the name ends with a zero.
-            check(unsafe { libc::openat(self.0.as_raw_fd(), name.as_ptr(), flags) })
-        })?;
-        // SAFETY: the kernel has just given this descriptor, which nothing else owns.
-        Ok(unsafe { File::from_raw_fd(fd) })
-    }
-}
-
-/// The ids of all processes.
-pub(crate) fn process_ids() -> io::Result<Vec<u32>> {
-    numbers(std::fs::read_dir("/proc")?)
-}
-
-fn numbers(folder: std::fs::ReadDir) -> io::Result<Vec<u32>> {
-    let mut numbers = Vec::new();
-    for entry in folder {
-        if let Some(number) = entry?.file_name().to_str().and_then(|name| name.parse().ok()) {
-            numbers.push(number);
+    /// The names in a directory of this one that are numbers; `.` is this one.
+    #[cfg(feature = "process")]
+    pub(crate) fn numbers(&self, name: &CStr) -> io::Result<Vec<u32>> {
+        let directory = open(self.0.as_raw_fd(), name, libc::O_RDONLY | libc::O_DIRECTORY)?;
+        let mut numbers = Vec::new();
+        let mut buffer = [0; 8192];
+        loop {
+            let entries = entries(directory.as_fd(), &mut buffer)?;
+            if entries.is_empty() {
+                return Ok(numbers);
+            }
+            let names = Names(entries);
+            numbers.extend(
+                names.filter_map(|name| std::str::from_utf8(name).ok()?.parse::<u32>().ok()),
+            );
         }
     }
-    Ok(numbers)
+
+    fn file(&self, name: &CStr) -> io::Result<File> {
+        open(self.0.as_raw_fd(), name, libc::O_RDONLY).map(File::from)
+    }
+}
+
+impl AsFd for ProcDir {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+fn open(directory: RawFd, name: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
+    let fd = retry_on_interrupt(|| {
+        // SAFETY: the name ends with a zero, and no mode is needed where nothing is created.
+        check(unsafe { libc::openat(directory, name.as_ptr(), flags | libc::O_CLOEXEC) })
+    })?;
+    // SAFETY: the kernel has just given this descriptor, which nothing else owns.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// The next entries of a directory, as the kernel packs them; none at its end.
+#[cfg(feature = "process")]
+fn entries<'b>(directory: BorrowedFd<'_>, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
+    // The C library's functions would need a directory stream of their own, which takes a path or
+    // the descriptor.
+    // SAFETY: the pointer and the length are those of a live buffer, which the kernel writes to.
+    let len = unsafe {
+        libc::syscall(
+            libc::SYS_getdents64,
+            directory.as_raw_fd(),
+            buffer.as_mut_ptr(),
+            buffer.len(),
+        )
+    };
+    let len = usize::try_from(len).map_err(|_| io::Error::last_os_error())?;
+    Ok(&buffer[..len])
+}
+
+/// The names in packed entries (`struct linux_dirent64` in `include/linux/dirent.h`): 16 bytes of
+/// numbers, the length of the entry, the kind of file, and the name up to a zero.
+#[cfg(feature = "process")]
+struct Names<'a>(&'a [u8]);
+
+#[cfg(feature = "process")]
+impl<'a> Iterator for Names<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let len = u16::from_ne_bytes(self.0.get(16..18)?.try_into().ok()?);
+        let (entry, rest) = self.0.split_at_checked(usize::from(len))?;
+        self.0 = rest;
+        entry.get(19..)?.split(|&byte| byte == 0).next()
+    }
 }

@@ -1,10 +1,12 @@
 //! How events get from the kernel to this process.
 
 mod pace;
+mod readiness;
 mod ring;
 mod selection;
 mod socket;
 
+pub(crate) use self::readiness::{Notice, Readiness, Unread};
 #[cfg(any(test, fuzzing))]
 pub use self::ring::{FakeRing, Seen};
 pub(crate) use self::ring::{Notes, Popped, RingError, RingQueue, event_room};
@@ -13,13 +15,12 @@ pub(crate) use self::socket::QUEUED_EVENT;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use proc_connector_core::{Filter, Notification, ParseError};
 
 use self::pace::Pace;
-#[cfg(any(feature = "tokio", feature = "async-io"))]
 use self::pace::Queue as _;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::pace::Step;
@@ -36,6 +37,8 @@ use crate::transport_kind::Transport;
 pub(crate) struct Intake {
     pub(crate) socket: NetlinkSocket,
     pub(crate) selection: Selection,
+    pub(crate) notice: Arc<Notice>,
+    readiness: Readiness,
     queue: Queue,
     pace: Pace,
 }
@@ -80,11 +83,13 @@ impl Intake {
         socket: NetlinkSocket,
         selection: Selection,
         coalesce: Duration,
+        notice: Arc<Notice>,
         receive_buffer: usize,
         overrun: bool,
     ) -> Self {
         let queue = Queue::Socket(SocketQueue::new(receive_buffer, overrun));
-        Self { socket, selection, queue, pace: Pace::new(coalesce) }
+        let (readiness, pace) = (Readiness::of_socket(), Pace::new(coalesce));
+        Self { socket, selection, notice, readiness, queue, pace }
     }
 
     /// A listening socket whose events go to a ring.
@@ -92,15 +97,21 @@ impl Intake {
         socket: NetlinkSocket,
         selection: Selection,
         coalesce: Duration,
+        (notice, readiness): (Arc<Notice>, Readiness),
         queue: RingQueue,
     ) -> Self {
-        let queue = Queue::Ring(Mutex::new(queue));
-        Self { socket, selection, queue, pace: Pace::new(coalesce) }
+        let (queue, pace) = (Queue::Ring(Mutex::new(queue)), Pace::new(coalesce));
+        Self { socket, selection, notice, readiness, queue, pace }
     }
 
-    /// What becomes readable when there is something to receive.
+    /// What becomes readable when something new arrives for a reader that has asked for that.
     pub(crate) fn wakes(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
+    }
+
+    /// What is readable while anything is unread, for callers to poll.
+    pub(crate) fn readable(&self) -> BorrowedFd<'_> {
+        self.readiness.give_out(&self.socket)
     }
 
     pub(crate) fn transport(&self) -> Transport {
@@ -157,12 +168,12 @@ impl Intake {
         }
     }
 
-    /// Takes datagrams that were received by other means, as many as a batch holds.
-    pub(crate) fn load<'a>(&mut self, datagrams: impl Iterator<Item = &'a [u8]>) -> usize {
+    /// Takes a datagram that was received by other means as the next batch.
+    pub(crate) fn load(&mut self, datagram: &[u8]) {
         match &mut self.queue {
-            Queue::Socket(queue) => queue.load(datagrams),
+            Queue::Socket(queue) => queue.load(datagram),
             // A record is one message, so no receive leaves a part of one behind.
-            Queue::Ring(_) => datagrams.count(),
+            Queue::Ring(_) => {}
         }
     }
 
@@ -173,11 +184,19 @@ impl Intake {
         shutdown: Option<&EventFd>,
         counters: &Counters,
     ) -> Result<bool> {
+        let polled = self.readiness.is_given_out();
         match &mut self.queue {
             Queue::Socket(queue) => {
-                self.pace.fill(&mut queue.of(&self.socket), wait, shutdown, counters)
+                self.pace.fill(&mut queue.of(&self.socket, polled), wait, shutdown, counters)
             }
-            Queue::Ring(queue) => self.pace.fill(exclusive(queue), wait, shutdown, counters),
+            Queue::Ring(queue) => {
+                let queue = exclusive(queue);
+                let filled = self.pace.fill(queue, wait, shutdown, counters)?;
+                if polled && filled {
+                    queue.announce_next();
+                }
+                Ok(filled)
+            }
         }
     }
 
@@ -185,9 +204,10 @@ impl Intake {
     /// queue could be full before it is over.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn step(&mut self) -> Result<Step> {
+        let polled = self.readiness.is_given_out();
         let (step, capacity) = match &mut self.queue {
             Queue::Socket(queue) => {
-                let mut queue = queue.of(&self.socket);
+                let mut queue = queue.of(&self.socket, polled);
                 (self.pace.step(&mut queue)?, queue.capacity())
             }
             Queue::Ring(queue) => {
@@ -204,7 +224,7 @@ impl Intake {
     /// What is left of the batch, and the selection to hold it against.
     pub(crate) fn items(&mut self) -> (Items<'_>, &mut Selection) {
         let items = match &mut self.queue {
-            Queue::Socket(queue) => Items::Socket(queue.datagrams()),
+            Queue::Socket(queue) => Items::Socket(queue.datagrams(&self.socket)),
             Queue::Ring(queue) => Items::Ring(exclusive(queue).records()),
         };
         (items, &mut self.selection)
@@ -214,14 +234,18 @@ impl Intake {
     /// there is no ring.
     pub(crate) fn pop_shared(&self, buf: &mut [u8]) -> Result<Option<Popped>> {
         let Queue::Ring(queue) = &self.queue else { return Ok(None) };
-        let popped = lock(queue).pop(buf)?;
+        let mut queue = lock(queue);
+        let popped = queue.pop(buf)?;
         if !matches!(popped, Popped::Nothing) {
+            if self.readiness.is_given_out() {
+                queue.announce_next();
+            }
             self.pace.note_shared();
         }
         Ok(Some(popped))
     }
 
-    /// Drops of the socket since somebody was last told.
+    /// Drops of the socket since the last report.
     pub(crate) fn take_lost(&self) -> Option<u64> {
         match &self.queue {
             Queue::Socket(queue) => queue.take_lost(&self.socket),
@@ -229,23 +253,29 @@ impl Intake {
         }
     }
 
-    /// Waits, for a receive that shares the connector, until it is worth another try; fails when a
-    /// signal arrives.
-    pub(crate) fn wait_shared(
-        &self,
-        remaining: Option<Duration>,
-        counters: &Counters,
-    ) -> io::Result<()> {
+    /// Waits, for a receive that shares the connector and found nothing, until it is worth another
+    /// try. False if the time is over and there is still nothing, in which case the next event
+    /// makes the descriptor readable. Fails when a signal arrives.
+    pub(crate) fn wait_shared(&self, wait: Wait, counters: &Counters) -> io::Result<bool> {
+        let remaining = wait.remaining();
+        let is_over = remaining.is_some_and(|left| left.is_zero());
         if let Queue::Ring(queue) = &self.queue {
-            if !self.pace.arm_shared(queue, remaining)? {
-                return Ok(());
+            if !is_over && self.pace.nap_shared(queue, remaining)? {
+                return Ok(true);
+            }
+            if !lock(queue).arm() {
+                return Ok(true);
             }
         }
-        let [readable] = poll_readable([Some(self.wakes())], remaining)?;
-        if readable {
+        if is_over {
+            return Ok(false);
+        }
+        let [arrived, left_behind] =
+            poll_readable([Some(self.wakes()), Some(self.notice.as_fd())], remaining)?;
+        if arrived || left_behind {
             counters.woken();
         }
-        Ok(())
+        Ok(true)
     }
 }
 

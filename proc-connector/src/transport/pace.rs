@@ -118,19 +118,20 @@ impl Pace {
         self.busy.store(true, Relaxed);
     }
 
-    /// The same for a receive that shares the reader and found nothing: naps, if something came
-    /// since the last nap, or asks for a wake-up. True if the caller has to wait for that.
-    pub(super) fn arm_shared(
+    /// Naps, for a receive that shares the reader and found nothing, if something came since the
+    /// last nap. False if not.
+    pub(super) fn nap_shared(
         &self,
         queue: &Mutex<impl Queue>,
         remaining: Option<Duration>,
     ) -> io::Result<bool> {
-        if self.busy.swap(false, Relaxed) && !self.coalesce.is_zero() {
+        let naps = self.busy.swap(false, Relaxed) && !self.coalesce.is_zero();
+        if naps {
             let slice = slice(lock(queue).capacity());
             let nap = self.coalesce.min(slice).min(remaining.unwrap_or(Duration::MAX));
-            return poll_readable([], Some(nap)).map(|[]| false);
+            poll_readable([], Some(nap)).map(|[]| ())?;
         }
-        Ok(lock(queue).arm())
+        Ok(naps)
     }
 }
 

@@ -1,8 +1,10 @@
-//! Events through the socket's queue, many with one `recvmmsg`.
+//! Events through the socket's queue, each received as the reader comes to it.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
+use std::time::Duration;
 
 use proc_connector_core::Notifications;
 
@@ -10,11 +12,13 @@ use super::Item;
 use super::pace::Queue;
 use crate::error::Result;
 use crate::received::{LossCause, Lost};
-use crate::sys::{MemInfo, NetlinkSocket, RecvBatch, Source};
+use crate::sys::{Datagram, MemInfo, NetlinkSocket, Source, Take, poll_readable};
 
-/// Datagrams taken with one system call. More save little: the call itself is by then a few
-/// percent of what the kernel does for each datagram.
+/// The most datagrams in a batch.
 const BATCH: usize = 256;
+
+/// The most bytes kept of a datagram: an event has 76, which leaves room for the union to grow.
+const MAX_LEN: usize = 128;
 
 /// Bytes of receive buffer that the kernel accounts for one queued event.
 pub(crate) const QUEUED_EVENT: usize = 832;
@@ -23,66 +27,88 @@ pub(crate) const QUEUED_EVENT: usize = 832;
 /// datagrams than there are.
 const QUEUED_EVENT_MAX: u32 = 4096;
 
-/// What is known of a socket's queue, and what was taken off it.
+/// The reader's side of a socket's queue.
 #[derive(Debug)]
 pub(super) struct SocketQueue {
     receive_buffer: usize,
+    /// The datagrams of a batch, one behind the other.
+    buffer: Vec<u8>,
+    reading: Reading,
+}
+
+/// How far the queue was read.
+#[derive(Debug)]
+struct Reading {
     loss: LossMeter,
-    batch: Option<RecvBatch>,
-    progress: Progress,
-    /// The kernel drops events until the queue is empty.
-    congested: bool,
-    rest: Rest,
+    /// Set while the kernel drops events: from an overrun until the queue is empty.
+    congestion: Option<Congestion>,
+    /// A loss that happened after everything received so far.
+    lost_after: Option<Lost>,
+    /// A datagram in the buffer that was not read, or not to its end.
+    held: Option<Held>,
+    /// How many more datagrams the batch may receive.
+    left: usize,
+    /// The last receive found the queue empty.
+    is_drained: bool,
+    /// Why a batch ended early. The next receive reports it.
+    failed: Option<io::Error>,
+    /// The caller polls the socket, so that what is unread has to be in its queue.
+    polled: bool,
+    /// The last datagram is still in the queue.
+    peeked: bool,
 }
 
-/// What the last receive says of the next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Rest {
-    /// There may be more.
-    Some,
-    /// It took all there was.
-    None,
-    /// It found nothing: whoever receives next has waited.
-    Awaited,
-    /// The batch has what was waited for already.
-    Arrived,
+/// A received datagram, and where its unread messages are in the buffer.
+#[derive(Debug)]
+struct Held {
+    unread: Range<usize>,
+    source: Source,
+    is_oversized: bool,
 }
 
-/// Counts the drops that nobody has been told of.
+/// An overrun kernel drops every event until the queue is empty (`NETLINK_S_CONGESTED` in
+/// `af_netlink.c`). Until then the queue only shrinks; that it was emptied shows as no bytes or, if
+/// new events have come since, as no fewer bytes than before.
+#[derive(Clone, Copy, Debug, Default)]
+struct Congestion {
+    /// The counters at the last look.
+    before: Option<MemInfo>,
+    /// How many datagrams can be received for sure without emptying the queue.
+    certain: usize,
+}
+
+/// Counts the drops that were not reported yet.
 #[derive(Debug, Default)]
 struct LossMeter {
-    /// The kernel's counter when somebody was last told.
-    told: AtomicU32,
+    /// The kernel's counter at the last report.
+    reported: AtomicU32,
 }
 
 impl LossMeter {
     /// The drops since the last call, `None` where the kernel does not count (before 4.12).
     fn take(&self, socket: &NetlinkSocket) -> Option<u64> {
         let drops = socket.mem_info().ok()?.drops;
-        Some(drops.wrapping_sub(self.told.swap(drops, Relaxed)).into())
+        Some(drops.wrapping_sub(self.reported.swap(drops, Relaxed)).into())
     }
-}
-
-/// How far the reading of a batch has come, and what follows it.
-#[derive(Debug, Default)]
-struct Progress {
-    /// The first datagram not read to its end, and how many bytes of it are.
-    index: usize,
-    offset: usize,
-    /// A loss that happened after all of the batch.
-    lost_after: Option<Lost>,
 }
 
 impl SocketQueue {
     /// The queue of a socket whose buffer has so many bytes, and which may have overrun already.
-    pub(super) fn new(receive_buffer: usize, congested: bool) -> Self {
+    pub(super) fn new(receive_buffer: usize, overrun: bool) -> Self {
         Self {
             receive_buffer,
-            loss: LossMeter::default(),
-            batch: None,
-            progress: Progress::default(),
-            congested,
-            rest: Rest::None,
+            buffer: Vec::new(),
+            reading: Reading {
+                loss: LossMeter::default(),
+                congestion: overrun.then(Congestion::default),
+                lost_after: None,
+                held: None,
+                left: 0,
+                is_drained: false,
+                failed: None,
+                polled: false,
+                peeked: false,
+            },
         }
     }
 
@@ -90,74 +116,147 @@ impl SocketQueue {
         self.receive_buffer
     }
 
-    /// Whether the last batch was not read to its end.
+    /// Whether something that was received is unread.
     pub(super) fn has_leftovers(&self) -> bool {
-        let len = self.batch.as_ref().map_or(0, RecvBatch::len);
-        self.progress.index < len || self.progress.lost_after.is_some()
+        self.reading.held.is_some() || self.reading.lost_after.is_some()
     }
 
-    /// Puts datagrams that were received by other means into the batch, as many as it holds.
-    pub(super) fn load<'a>(&mut self, datagrams: impl Iterator<Item = &'a [u8]>) -> usize {
-        self.progress = Progress::default();
-        self.batch.get_or_insert_with(|| RecvBatch::new(BATCH)).load(datagrams)
+    /// Puts a datagram that was received by other means into the buffer, as a batch of its own.
+    pub(super) fn load(&mut self, datagram: &[u8]) {
+        let len = datagram.len().min(MAX_LEN);
+        self.room()[..len].copy_from_slice(&datagram[..len]);
+        let is_oversized = len < datagram.len();
+        self.reading.held = Some(Held { unread: 0..len, source: Source::Kernel, is_oversized });
+        self.reading.left = 0;
     }
 
     /// What is left of the batch.
-    pub(super) fn datagrams(&mut self) -> Datagrams<'_> {
-        let batch = self.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
-        Datagrams::new(batch, &mut self.progress)
+    pub(super) fn datagrams<'a>(&'a mut self, socket: &'a NetlinkSocket) -> Datagrams<'a> {
+        self.room();
+        if let Some(held) = &mut self.reading.held {
+            // To the front, so that the rest of the batch finds room behind it.
+            let len = held.unread.len();
+            self.buffer.copy_within(held.unread.clone(), 0);
+            held.unread = 0..len;
+        }
+        let none = Notifications::new(&[]);
+        let Self { buffer, reading, .. } = self;
+        let (used, place, is_partial) = (0, 0..0, false);
+        Datagrams { socket, reading, room: buffer, used, place, current: none, is_partial }
     }
 
-    /// Drops since somebody was last told.
+    /// Drops since the last report.
     pub(super) fn take_lost(&self, socket: &NetlinkSocket) -> Option<u64> {
-        self.loss.take(socket)
+        self.reading.loss.take(socket)
     }
 
-    /// The queue with its socket, to be waited for.
-    pub(super) fn of<'a>(&'a mut self, socket: &'a NetlinkSocket) -> QueueOf<'a> {
+    /// The queue with its socket, to wait for it. With `polled`, what is unread stays in the
+    /// socket's queue, where `poll` sees it.
+    pub(super) fn of<'a>(&'a mut self, socket: &'a NetlinkSocket, polled: bool) -> QueueOf<'a> {
+        self.reading.polled = polled;
         QueueOf { queue: self, socket }
     }
 
-    /// One system call. After a wait it takes a single event: that is all there is for the most
-    /// part, and it is here sooner than with the call for many.
-    fn receive(&mut self, socket: &NetlinkSocket) -> io::Result<()> {
-        let before = if self.congested { socket.mem_info().ok() } else { None };
-        let most = if self.rest == Rest::Awaited { 1 } else { BATCH };
-        let limit = before.map_or(most, |info| until_empty(info).min(most));
-        let batch = self.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
-        let received = batch.receive(socket, limit)?;
-        self.rest = if received == limit { Rest::Some } else { Rest::None };
-        if let Some(before) = before {
-            self.settle_if_emptied(socket, before);
+    /// The buffer, which exists from the first batch on.
+    fn room(&mut self) -> &mut [u8] {
+        if self.buffer.is_empty() {
+            self.buffer = vec![0; BATCH * MAX_LEN];
         }
-        Ok(())
+        &mut self.buffer
     }
 
-    /// Places the loss exactly: an overrun kernel drops every event until the queue is empty
-    /// (`NETLINK_S_CONGESTED` in `af_netlink.c`). So until then the queue only shrinks, and that
-    /// it was emptied shows as zero or, if new events have come since, as anything but less.
-    fn settle_if_emptied(&mut self, socket: &NetlinkSocket, before: MemInfo) {
-        let Ok(after) = socket.mem_info() else { return };
-        if after.rmem_alloc == 0 || after.rmem_alloc >= before.rmem_alloc {
-            self.settle(socket);
-        }
-    }
-
-    /// Notes the loss after what was received; false if there was none after all.
-    fn settle(&mut self, socket: &NetlinkSocket) -> bool {
-        self.congested = false;
-        let count = self.loss.take(socket);
-        if count == Some(0) {
-            return false;
-        }
-        self.progress.lost_after = Some(Lost { count, cause: LossCause::Overrun });
-        true
+    /// Receives the first datagram of a batch; false if there is none.
+    fn receive_first(&mut self, socket: &NetlinkSocket, take: Take) -> io::Result<bool> {
+        self.room();
+        let Self { buffer, reading, .. } = self;
+        let Some(datagram) = reading.receive(socket, &mut buffer[..MAX_LEN], take)? else {
+            return Ok(false);
+        };
+        reading.held = Some(Held::new(datagram, 0));
+        Ok(true)
     }
 }
 
-/// How many datagrams can be taken without emptying a queue that does not grow; at least one.
-fn until_empty(info: MemInfo) -> usize {
-    (info.rmem_alloc / QUEUED_EVENT_MAX).max(1) as usize
+impl Held {
+    fn new(datagram: Datagram, start: usize) -> Self {
+        let Datagram { len, source } = datagram;
+        let unread = start..start + len.min(MAX_LEN);
+        Self { unread, source, is_oversized: len > MAX_LEN }
+    }
+}
+
+impl Reading {
+    /// Receives a datagram into `slot`; `None` if there is none, or a loss before the next.
+    fn receive(
+        &mut self,
+        socket: &NetlinkSocket,
+        slot: &mut [u8],
+        take: Take,
+    ) -> io::Result<Option<Datagram>> {
+        loop {
+            // A loss may be found behind the datagram. Until it is, the datagram stays in the queue
+            // of a caller that polls, for which nothing else would announce the loss.
+            let peeks = self.polled && self.congestion.is_some() && !self.peeked;
+            let take = if peeks { Take::Peek } else { take };
+            match socket.recv(slot, take) {
+                Ok(datagram) => {
+                    self.is_drained = false;
+                    if self.congestion.is_some() && !peeks {
+                        self.look_at_congestion(socket);
+                    }
+                    let was_read = std::mem::replace(&mut self.peeked, peeks);
+                    if !was_read {
+                        return Ok(Some(datagram));
+                    }
+                    if self.lost_after.is_some() {
+                        return Ok(None);
+                    }
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    self.congestion.get_or_insert_default();
+                    if take == Take::Waiting {
+                        return Ok(None);
+                    }
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.is_drained = true;
+                    if self.congestion.is_some() {
+                        self.settle(socket);
+                    }
+                    return Ok(None);
+                }
+                Err(error)
+                    if error.kind() == io::ErrorKind::Interrupted && take != Take::Waiting => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Looks whether the datagram just received was the last before the kernel stopped dropping.
+    fn look_at_congestion(&mut self, socket: &NetlinkSocket) {
+        let Some(congestion) = &mut self.congestion else { return };
+        if congestion.certain > 0 {
+            congestion.certain -= 1;
+            return;
+        }
+        let Ok(now) = socket.mem_info() else { return };
+        let is_emptied = now.rmem_alloc == 0
+            || congestion.before.is_some_and(|before| now.rmem_alloc >= before.rmem_alloc);
+        if is_emptied {
+            return self.settle(socket);
+        }
+        congestion.before = Some(now);
+        congestion.certain = (now.rmem_alloc / QUEUED_EVENT_MAX).saturating_sub(1) as usize;
+    }
+
+    /// Notes the loss behind all that was received.
+    fn settle(&mut self, socket: &NetlinkSocket) {
+        self.congestion = None;
+        let count = self.loss.take(socket);
+        if count != Some(0) {
+            self.lost_after = Some(Lost { count, cause: LossCause::Overrun });
+        }
+    }
 }
 
 /// A socket and its queue.
@@ -168,52 +267,42 @@ pub(super) struct QueueOf<'a> {
 
 impl Queue for QueueOf<'_> {
     fn take(&mut self) -> Result<bool> {
-        self.queue.progress = Progress::default();
-        if self.queue.rest == Rest::Arrived {
-            self.queue.rest = Rest::Some;
+        if let Some(error) = self.queue.reading.failed.take() {
+            return Err(error.into());
+        }
+        if self.queue.has_leftovers() {
             return Ok(true);
         }
-        loop {
-            match self.queue.receive(self.socket) {
-                Ok(()) => return Ok(true),
-                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                    self.queue.congested = true;
-                }
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.queue.rest = Rest::Awaited;
-                    return Ok(self.queue.congested && self.queue.settle(self.socket));
-                }
-                Err(error) => return Err(error.into()),
+        self.queue.reading.left = BATCH;
+        if self.queue.reading.polled {
+            let [readable] = poll_readable([Some(self.socket.as_fd())], Some(Duration::ZERO))?;
+            if readable {
+                self.queue.reading.is_drained = false;
+                return Ok(true);
             }
         }
+        let found = self.queue.receive_first(self.socket, Take::Now)?;
+        Ok(found || self.queue.has_leftovers())
     }
 
     fn has_more(&self) -> bool {
-        self.queue.rest == Rest::Some
+        !self.queue.reading.is_drained
     }
 
-    /// Sockets wake whoever waits for them.
+    /// The kernel wakes every process that waits for a socket.
     fn arm(&mut self) -> bool {
         true
     }
 
-    /// To poll first and receive then would take two calls.
+    /// Receives while it waits, which saves a system call against a poll before it.
     fn wait(&mut self) -> io::Result<bool> {
-        let batch = self.queue.batch.get_or_insert_with(|| RecvBatch::new(BATCH));
-        match batch.receive_next(self.socket) {
-            Ok(_) => {
-                self.queue.rest = Rest::Arrived;
-                Ok(true)
-            }
-            Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                self.queue.congested = true;
-                Ok(true)
-            }
-            // Whoever has the descriptor may have changed its mode.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(false),
-            Err(error) => Err(error),
+        if self.queue.reading.polled {
+            return Ok(false);
         }
+        self.queue.reading.left = BATCH;
+        let found = self.queue.receive_first(self.socket, Take::Waiting)?;
+        // The owner of the descriptor may have put it into non-blocking mode.
+        Ok(found || self.queue.reading.congestion.is_some())
     }
 
     fn wakes(&self) -> BorrowedFd<'_> {
@@ -230,56 +319,80 @@ impl Queue for QueueOf<'_> {
     }
 }
 
-/// What one receive brought, message by message.
+/// A batch, message by message. Each datagram is received when the one before it was read.
 #[derive(Debug)]
 pub(crate) struct Datagrams<'a> {
-    batch: &'a RecvBatch,
-    progress: &'a mut Progress,
-    /// The datagram being read.
+    socket: &'a NetlinkSocket,
+    reading: &'a mut Reading,
+    /// What is left of the buffer.
+    room: &'a mut [u8],
+    /// How much of the buffer is not.
+    used: usize,
+    /// Where the current datagram is in the buffer.
+    place: Range<usize>,
     current: Notifications<'a>,
+    /// A part of the current datagram is held for the next batch.
+    is_partial: bool,
 }
 
 /// What follows a datagram.
 enum Advance<'a> {
-    Next,
+    Opened,
     Item(Item<'a>),
     End,
 }
 
 impl<'a> Datagrams<'a> {
-    fn new(batch: &'a RecvBatch, progress: &'a mut Progress) -> Self {
-        let read = progress.offset;
-        let mut datagrams = Self { batch, progress, current: Notifications::new(&[]) };
-        datagrams.open(read);
-        datagrams
-    }
-
-    /// Starts on the datagram that `progress` points to, `read` bytes into it.
-    fn open(&mut self, read: usize) {
-        let bytes = match self.batch.datagram(self.progress.index) {
-            Some((Source::Kernel, bytes, len)) if len == bytes.len() => bytes,
-            // Forged, cut short or not there: `advance` says which.
-            _ => &[],
-        };
-        self.progress.offset = read;
-        self.current = Notifications::new(bytes.get(read..).unwrap_or_default());
-    }
-
-    /// Leaves the datagram just read for the next one, with what it has to tell beside events.
+    /// Starts on the next datagram, or says what comes in its place.
+    #[inline]
     fn advance(&mut self) -> Advance<'a> {
-        let Some((source, bytes, len)) = self.batch.datagram(self.progress.index) else {
-            let lost_after = self.progress.lost_after.take();
-            return lost_after.map_or(Advance::End, |lost| Advance::Item(Item::Lost(lost)));
-        };
-        self.progress.index += 1;
-        self.open(0);
-        match source {
-            Source::Kernel if len > bytes.len() => {
-                Advance::Item(Item::Lost(Lost::one(LossCause::Oversized)))
-            }
-            Source::Kernel => Advance::Next,
-            Source::Process => Advance::Item(Item::Refused),
+        if let Some(held) = self.reading.held.take() {
+            return self.open(held);
         }
+        if let Some(lost) = self.reading.lost_after.take() {
+            return Advance::Item(Item::Lost(lost));
+        }
+        let Some(slot) = self.room.get_mut(..MAX_LEN) else { return Advance::End };
+        let Some(left) = self.reading.left.checked_sub(1) else { return Advance::End };
+        self.reading.left = left;
+        match self.reading.receive(self.socket, slot, Take::Now) {
+            Ok(Some(datagram)) => return self.open(Held::new(datagram, self.used)),
+            Ok(None) => {}
+            Err(error) => self.reading.failed = Some(error),
+        }
+        self.reading.left = 0;
+        // A loss may have been found at the end of the queue.
+        if self.reading.lost_after.is_some() { Advance::Opened } else { Advance::End }
+    }
+
+    /// Makes a datagram at the start of the room the current one, or says what it is instead.
+    #[inline]
+    fn open(&mut self, held: Held) -> Advance<'a> {
+        let len = held.unread.len();
+        let (bytes, room) = std::mem::take(&mut self.room).split_at_mut(len.next_multiple_of(8));
+        self.room = room;
+        self.used += len.next_multiple_of(8);
+        self.place = held.unread;
+        if held.source == Source::Process {
+            return Advance::Item(Item::Refused);
+        }
+        if held.is_oversized {
+            return Advance::Item(Item::Lost(Lost::one(LossCause::Oversized)));
+        }
+        let bytes: &'a [u8] = bytes;
+        self.current = Notifications::new(&bytes[..len]);
+        Advance::Opened
+    }
+
+    /// Keeps what follows the first `read` bytes of the current datagram for the next batch, should
+    /// this one end here. No kernel sends a datagram of several messages, so the socket does not
+    /// have to announce the rest of one.
+    #[cold]
+    fn hold(&mut self, read: usize) {
+        let unread = self.place.start + read..self.place.end;
+        self.is_partial = !unread.is_empty();
+        self.reading.held =
+            self.is_partial.then_some(Held { unread, source: Source::Kernel, is_oversized: false });
     }
 }
 
@@ -289,13 +402,18 @@ impl<'a> Iterator for Datagrams<'a> {
     #[inline]
     fn next(&mut self) -> Option<Item<'a>> {
         loop {
-            let before = self.current.offset();
             if let Some(message) = self.current.next() {
-                self.progress.offset += self.current.offset() - before;
+                let read = self.current.offset();
+                if read < self.place.len() || self.is_partial {
+                    self.hold(read);
+                }
                 return Some(Item::Message(message));
             }
+            if self.is_partial {
+                self.hold(self.place.len());
+            }
             match self.advance() {
-                Advance::Next => {}
+                Advance::Opened => {}
                 Advance::Item(item) => return Some(item),
                 Advance::End => return None,
             }

@@ -289,3 +289,23 @@ pub(crate) fn pcapng(order: Order, packets: &[Packet]) -> Vec<u8> {
     }
     file
 }
+
+/// `PROC_EVENT_EXEC` of `cn_proc.h`.
+pub(crate) const EXEC: u32 = 2;
+
+/// A packet of the connector with one event, of this machine.
+pub(crate) fn packet(what: u32, words: &[u32]) -> Vec<u8> {
+    let order = Order::NATIVE;
+    let mut datagram = order.numbers(&[U32(76), U16(3), U16(0), U32(0), U32(0)]);
+    datagram.extend(order.numbers(&[U32(1), U32(1), U32(0), U32(0), U16(40), U16(0)]));
+    datagram.extend(order.numbers(&[U32(what), U32(0), U64(1)]));
+    datagram.extend(words.iter().flat_map(|&word| order.numbers(&[U32(word)])));
+    datagram.resize(76, 0);
+    cooked(CONNECTOR, &datagram)
+}
+
+/// A section header or interface with options, which end as given.
+pub(crate) fn with_options(order: Order, block: &[u8], options: &[u8]) -> Vec<u8> {
+    let body = [&block[8..block.len() - 4], options].concat();
+    self::block(order, order.u32(block, 0), &body)
+}

@@ -68,6 +68,11 @@ impl Actor {
         self.stdin.write_all(b"\n").expect("it reads");
     }
 
+    /// Writes a number that it reads.
+    pub(crate) fn tell(&mut self, number: u32) {
+        writeln!(self.stdin, "{number}").expect("it reads");
+    }
+
     /// Its end, as the system tells a parent. To be asked for after its exit was seen: a zombie
     /// that is reaped at once may be gone before the kernel notes its parent in the event.
     pub(crate) fn wait(mut self) -> ExitStatus {

@@ -4,6 +4,7 @@
 #![allow(dead_code, reason = "every test binary includes this folder and uses a part of it")]
 
 pub(crate) mod actor;
+pub(crate) mod elsewhere;
 pub(crate) mod hostile;
 pub(crate) mod load;
 pub(crate) mod raw;

@@ -2,51 +2,58 @@
 
 use std::time::{Duration, SystemTime};
 
-use pcap_file::pcapng::blocks::interface_description::{
-    InterfaceDescriptionBlock, InterfaceDescriptionOption,
-};
+use crate::capture::byte_order::Order;
+use crate::capture::cooked::Link;
 
-use crate::capture::cooked;
+const NANOS: i128 = 1_000_000_000;
 
-const NANOS: u64 = 1_000_000_000;
+/// `if_tsresol` and `if_tsoffset`.
+const RESOLUTION: u16 = 9;
+const OFFSET: u16 = 14;
 
 /// An interface that packets were captured on.
 #[derive(Debug)]
 pub(super) struct Interface {
-    pub(super) is_netlink: bool,
+    /// `None` if its packets are never netlink's.
+    pub(super) link: Option<Link>,
     /// Bytes kept of a packet; 0 for all.
     snaplen: u32,
-    /// Units of its time stamps in a second; `None` for more than can be counted.
-    resolution: Option<u64>,
+    /// `if_tsresol`: units of its time stamps in a second, as a power of ten, or of two if the
+    /// upper bit is set.
+    resolution: u8,
     /// Seconds to add to its time stamps.
     offset: i64,
     /// Losses that were delivered.
-    pub(super) told: u64,
+    pub(super) reported: u64,
 }
 
 impl Interface {
-    pub(super) fn new(block: &InterfaceDescriptionBlock<'_>) -> Self {
-        let mut interface = Self {
-            is_netlink: u32::from(block.linktype) == cooked::LINK_TYPE,
-            snaplen: block.snaplen,
+    /// Bytes of a block, its type and length among them, before the options.
+    pub(super) const FIXED: usize = 16;
+
+    /// Reads what comes before the options.
+    pub(super) fn new(order: Order, block: &[u8]) -> Self {
+        Self {
+            link: Link::of(order.u16_at(block, 8).into()),
+            snaplen: order.u32_at(block, 12),
             // Microseconds, for those that do not say.
-            resolution: Some(1_000_000),
+            resolution: 6,
             offset: 0,
-            told: 0,
-        };
-        for option in &block.options {
-            match option {
-                InterfaceDescriptionOption::IfTsResol(code) => {
-                    interface.resolution = resolution(*code);
-                }
-                InterfaceDescriptionOption::IfTsOffset(seconds) => {
-                    // The parser has it without its sign.
-                    interface.offset = i64::from_ne_bytes(seconds.to_ne_bytes());
-                }
-                _ => {}
-            }
+            reported: 0,
         }
-        interface
+    }
+
+    /// Takes note of an option, if packets depend on it and it has the length that it must have.
+    pub(super) fn option(&mut self, order: Order, code: u16, value: &[u8]) {
+        match (code, value) {
+            (RESOLUTION, &[resolution]) => self.resolution = resolution,
+            (OFFSET, value) => {
+                if let Some(seconds) = order.u64(value) {
+                    self.offset = i64::from_ne_bytes(seconds.to_ne_bytes());
+                }
+            }
+            _ => {}
+        }
     }
 
     /// How many bytes of a packet were kept, where that is not said with it.
@@ -55,41 +62,52 @@ impl Interface {
         usize::try_from(captured).unwrap_or(usize::MAX)
     }
 
-    /// The time of day of a time stamp, if there is one.
+    /// The time of day of a time stamp, if the system has a form for it.
     #[inline]
     pub(super) fn time(&self, timestamp: u64) -> Option<SystemTime> {
-        let since = match self.resolution? {
-            NANOS => Duration::from_nanos(timestamp),
-            resolution => {
-                let fraction = u128::from(timestamp % resolution) * u128::from(NANOS);
-                let nanos = fraction / u128::from(resolution);
-                Duration::new(timestamp / resolution, u32::try_from(nanos).ok()?)
-            }
-        };
-        let time = SystemTime::UNIX_EPOCH.checked_add(since)?;
-        let offset = Duration::from_secs(self.offset.unsigned_abs());
-        if self.offset < 0 { time.checked_sub(offset) } else { time.checked_add(offset) }
+        if self.resolution == 9 && self.offset == 0 {
+            return SystemTime::UNIX_EPOCH.checked_add(Duration::from_nanos(timestamp));
+        }
+        let nanos = nanoseconds(self.resolution, timestamp) + i128::from(self.offset) * NANOS;
+        let (seconds, fraction) = (nanos.abs() / NANOS, nanos.abs() % NANOS);
+        let distance = Duration::new(u64::try_from(seconds).ok()?, u32::try_from(fraction).ok()?);
+        if nanos < 0 {
+            SystemTime::UNIX_EPOCH.checked_sub(distance)
+        } else {
+            SystemTime::UNIX_EPOCH.checked_add(distance)
+        }
     }
 }
 
-/// Units in a second, from `if_tsresol`: a power of ten, or of two if the upper bit is set.
-fn resolution(code: u8) -> Option<u64> {
-    let exponent = u32::from(code & 0x7f);
-    if code & 0x80 == 0 { 10_u64.checked_pow(exponent) } else { 1_u64.checked_shl(exponent) }
+/// A time stamp in nanoseconds. No resolution and no time stamp exceeds what is computed with here.
+fn nanoseconds(resolution: u8, timestamp: u64) -> i128 {
+    let (timestamp, exponent) = (i128::from(timestamp), u32::from(resolution & 0x7f));
+    if resolution & 0x80 != 0 {
+        return (timestamp * NANOS) >> exponent;
+    }
+    match exponent.checked_sub(9) {
+        None => timestamp * 10_i128.pow(9 - exponent),
+        // A unit so short that all time stamps are less than a nanosecond has no divisor.
+        Some(finer) => 10_i128.checked_pow(finer).map_or(0, |divisor| timestamp / divisor),
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use pcap_file::DataLink;
-
     use super::*;
+
+    fn with(options: &[(u16, &[u8])]) -> Interface {
+        let mut interface = Interface::new(Order::Native, &[0; Interface::FIXED]);
+        for (code, value) in options {
+            interface.option(Order::Native, *code, value);
+        }
+        interface
+    }
 
     #[test]
     fn every_unit_of_time_is_understood() {
         let nanos = |code: u8, timestamp| {
-            let mut block = InterfaceDescriptionBlock::new(DataLink::NETLINK, 0);
-            block.options.push(InterfaceDescriptionOption::IfTsResol(code));
-            let time = Interface::new(&block).time(timestamp);
+            let time = with(&[(RESOLUTION, &[code])]).time(timestamp);
             time.map(|t| t.duration_since(SystemTime::UNIX_EPOCH).expect("after it").as_nanos())
         };
         assert_eq!(nanos(0, 7), Some(7_000_000_000));
@@ -98,22 +116,44 @@ mod tests {
         assert_eq!(nanos(12, 7_000_000_001_999), Some(7_000_000_001));
         assert_eq!(nanos(0x80 | 0x0a, 1024 + 512), Some(1_500_000_000));
         assert_eq!(nanos(0x80 | 0x3f, 1 << 62), Some(500_000_000));
-        assert_eq!(nanos(20, 7), None);
-        assert_eq!(nanos(0xff, 7), None);
+        assert_eq!(nanos(0x80 | 0x40, 1 << 63), Some(500_000_000));
+        assert_eq!(nanos(20, 700_000_000_000), Some(7));
+        assert_eq!(nanos(0x7f, u64::MAX), Some(0));
+        assert_eq!(nanos(0xff, u64::MAX), Some(0));
         // Beyond what the system can say.
         assert_eq!(nanos(0, u64::MAX), None);
     }
 
     #[test]
+    fn no_unit_offset_or_time_stamp_overflows() {
+        for code in 0..=u8::MAX {
+            for offset in [0, 1, -1, i64::MAX, i64::MIN] {
+                let interface = with(&[(RESOLUTION, &[code]), (OFFSET, &offset.to_ne_bytes())]);
+                for timestamp in [0, 1, u64::MAX / 2, u64::MAX] {
+                    let _ = interface.time(timestamp);
+                }
+            }
+        }
+    }
+
+    #[test]
     fn a_clock_that_starts_elsewhere_is_moved() {
         let seconds = |offset: i64| {
-            let mut block = InterfaceDescriptionBlock::new(DataLink::NETLINK, 0);
-            let offset = u64::from_ne_bytes(offset.to_ne_bytes());
-            block.options.push(InterfaceDescriptionOption::IfTsOffset(offset));
-            let time = Interface::new(&block).time(10_000_000)?;
-            Some(time.duration_since(SystemTime::UNIX_EPOCH).expect("after it").as_secs())
+            let time = with(&[(OFFSET, &offset.to_ne_bytes())]).time(10_000_000)?;
+            let epoch = SystemTime::UNIX_EPOCH;
+            Some(match time.duration_since(epoch) {
+                Ok(after) => i128::from(after.as_secs()),
+                Err(before) => -i128::from(before.duration().as_secs()),
+            })
         };
         assert_eq!(seconds(1_000), Some(1_010));
         assert_eq!(seconds(-4), Some(6));
+        assert_eq!(seconds(-14), Some(-4));
+    }
+
+    #[test]
+    fn options_of_another_length_say_nothing() {
+        let interface = with(&[(RESOLUTION, &[]), (RESOLUTION, &[9, 9]), (OFFSET, &[1; 4])]);
+        assert_eq!((interface.resolution, interface.offset), (6, 0));
     }
 }

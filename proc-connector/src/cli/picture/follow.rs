@@ -52,6 +52,10 @@ struct Lives {
     places: HashMap<u64, usize>,
     /// Those that are only known as the parent of another.
     parents: HashMap<u32, usize>,
+    /// The last one that had an id.
+    by_tgid: HashMap<u32, usize>,
+    /// Whether the first of a tree was received.
+    has_root: bool,
     /// Those that the last thing received was about, and those of interest.
     touched: Vec<usize>,
     wanted: HashSet<usize>,
@@ -68,6 +72,7 @@ impl Follower {
     pub(crate) fn of_child(table: ProcessTable, child: &Child) -> Self {
         let &Child { tgid, parent, start_ns, .. } = child;
         let mut follower = Self::new(table, Whom::Tree { root: tgid, parent });
+        follower.lives.by_tgid.insert(tgid, 0);
         follower.lives.all.push(Life { tgid, start_ns: Some(start_ns), ..Life::default() });
         follower
     }
@@ -246,7 +251,7 @@ impl Lives {
             }
             Whom::Tree { root, parent } => {
                 let is_root = process.tgid() == root && process.parent() == Some(parent);
-                if is_root && !self.places.values().any(|&place| place == 0) {
+                if is_root && !std::mem::replace(&mut self.has_root, true) {
                     self.places.insert(process.serial(), 0);
                     self.all[0].inherited = name(process);
                     if kind == ChangeKind::Started {
@@ -257,12 +262,12 @@ impl Lives {
                 if process.creator().is_some() {
                     return None;
                 }
-                // After a loss: nobody saw who made it, but somebody has it.
-                Some(
-                    self.all
-                        .iter()
-                        .rposition(|life| life.runs() && Some(life.tgid) == process.parent())?,
-                )
+                // After a loss: its fork is missing, but it has a parent.
+                let parent = *self.by_tgid.get(&process.parent()?)?;
+                if !self.all[parent].runs() {
+                    return None;
+                }
+                Some(parent)
             }
         };
         Some(self.add(process, creator))
@@ -283,6 +288,7 @@ impl Lives {
     fn add(&mut self, process: &Process, creator: Option<usize>) -> usize {
         let place = self.all.len();
         self.places.insert(process.serial(), place);
+        self.by_tgid.insert(process.tgid(), place);
         self.all.push(Life {
             creator,
             tgid: process.tgid(),

@@ -105,7 +105,7 @@ impl Forest {
             processes: self.lives.len(),
             failed: self.lives.iter().filter(|life| life.failed()).count(),
             running: self.lives.iter().filter(|life| life.runs()).count(),
-            lost: self.losses.iter().filter_map(|loss| loss.count).sum(),
+            lost: self.losses.iter().filter_map(|loss| loss.count).fold(0, u64::saturating_add),
         }
     }
 }

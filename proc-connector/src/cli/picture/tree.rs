@@ -172,13 +172,19 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
     Row { failed, pid, time, end, branch, command, remark }
 }
 
-/// What a process ran before it ran what it is called by.
+/// What a process ran before it ran what it is called by: the last few of many.
 fn before(life: &Life) -> String {
+    const MOST: usize = 8;
     let mut names: Vec<&str> =
         life.programs.iter().filter_map(|program| program.name.as_deref()).collect();
     names.dedup();
     names.pop();
-    if names.is_empty() { String::new() } else { format!("  was {}", names.join(", ")) }
+    let skipped = names.len().saturating_sub(MOST);
+    match &names[skipped..] {
+        [] => String::new(),
+        last if skipped == 0 => format!("  was {}", last.join(", ")),
+        last => format!("  was …, {}", last.join(", ")),
+    }
 }
 
 fn end(life: &Life) -> String {

@@ -15,6 +15,7 @@ use self::report::Report;
 use self::screen::Screen;
 use self::tally::Tally;
 use super::listen::{Listening, until_now};
+use super::machine;
 use super::shown::{json, stdout};
 use super::summary::Summary;
 use super::users::Users;
@@ -57,7 +58,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
     // All events, which the table of processes wants; and who acted, because a process that lives
     // for a millisecond has no name otherwise.
     let mut events = args.listening.open(&Filter::default(), true)?;
-    let table = ProcessTable::new().map_err(Failure::Proc)?.keep_ended(KEEP.0, KEEP.1);
+    let table = machine::processes()?.keep_ended(KEEP.0, KEEP.1);
     let summary = show(args, &mut events, table)?;
     summary.tell();
     Ok(())

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
 
-use crate::process::facts::{Arguments, Facts, Ids, Image, Source, Wants};
+use crate::process::facts::{Arguments, Facts, Ids, Image, Source, Unread, Wants};
 use crate::process::table::ProcessTable;
 use crate::stream::{LossCause, Lost, Received};
 
@@ -41,6 +41,19 @@ enum Sent {
     Lost(u64),
 }
 
+/// What can be seen of the machine's processes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Sight {
+    #[default]
+    All,
+    /// They are listed, and nothing can be read.
+    Unreadable,
+    /// Those of other users than the first are not even listed.
+    Hidden,
+    /// Nothing can be opened any more after the list.
+    TooManyFiles,
+}
+
 #[derive(Debug)]
 pub(super) struct Machine {
     now_ns: u64,
@@ -52,6 +65,7 @@ pub(super) struct Machine {
     to_lose: u64,
     lost: u64,
     queue: VecDeque<Sent>,
+    sight: Sight,
     /// Exits of other CPUs that are not sent yet, and in how many steps they will be.
     late: Vec<(u32, EventData<'static>)>,
 }
@@ -75,6 +89,7 @@ impl Machine {
             to_lose: 0,
             lost: 0,
             queue: VecDeque::new(),
+            sight: Sight::All,
             late: Vec::new(),
         }
     }
@@ -83,6 +98,11 @@ impl Machine {
     pub(super) fn listen(&mut self) {
         self.late.clear();
         self.is_heard = true;
+    }
+
+    /// From now on only that is to be seen.
+    pub(super) fn show(&mut self, sight: Sight) {
+        self.sight = sight;
     }
 
     /// The next so many events find no room.
@@ -349,17 +369,26 @@ impl Shared {
 
 impl Source for Shared {
     fn list(&self) -> io::Result<Vec<u32>> {
-        Ok(self.machine().tasks.keys().copied().collect())
+        let machine = self.machine();
+        let is_listed = |task: &Task| machine.sight != Sight::Hidden || task.user == 0;
+        let tasks = machine.tasks.iter().filter(|(_, task)| is_listed(task));
+        Ok(tasks.map(|(&tgid, _)| tgid).collect())
     }
 
-    fn read(&self, tgid: u32, wants: Wants) -> Option<Facts> {
+    fn read(&self, tgid: u32, wants: Wants) -> Result<Facts, Unread> {
         let machine = self.machine();
-        let task = machine.tasks.get(&tgid)?;
+        let task = machine.tasks.get(&tgid).ok_or(Unread::Gone)?;
+        match machine.sight {
+            Sight::Unreadable => return Err(Unread::Unreadable),
+            Sight::Hidden if task.user != 0 => return Err(Unread::Unreadable),
+            Sight::TooManyFiles => return Err(Unread::Failed(io::Error::from_raw_os_error(24))),
+            Sight::All | Sight::Hidden => {}
+        }
         let has_ended = !task.threads.contains(&tgid);
         let ids = Ids { real: task.user, effective: task.user };
         let is_alive = !task.threads.is_empty();
         let args = Arguments { bytes: task.args.as_bytes().into(), is_cut: false };
-        Some(Facts {
+        Ok(Facts {
             seen_ns: machine.now_ns,
             offset_ns: OFFSET_NS,
             start_ticks: (task.start_ns + OFFSET_NS) / 10_000_000,

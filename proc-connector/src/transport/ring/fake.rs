@@ -15,6 +15,7 @@ use crate::error::Result;
 use crate::sys::{Bell, Board, RingBuffer};
 use crate::transport::Item;
 use crate::transport::pace::Queue;
+use crate::transport::readiness::Notice;
 
 /// A ring's reader, and the other side of its memory.
 #[derive(Debug)]
@@ -42,7 +43,8 @@ impl FakeRing {
         (cursor.position, cursor.written) = (position, position);
         cursor.start_batch(0);
         let (board, bell) = (Board::fake()?, Bell::of(UnixDatagram::unbound()?.as_fd())?);
-        let queue = RingQueue { ring, board, cursor, actor: None, context: None, bell };
+        let notice = Notice::new()?;
+        let queue = RingQueue { ring, board, cursor, actor: None, context: None, bell, notice };
         Ok(Self { queue })
     }
 

@@ -1,5 +1,6 @@
 //! Events through a ring buffer, which a program of ours fills in the task that makes them.
 
+mod arming;
 mod asm;
 mod btf;
 #[cfg(any(test, fuzzing))]
@@ -23,6 +24,7 @@ pub(crate) use self::records::Records;
 use std::ffi::CStr;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, fence};
 use std::thread;
@@ -34,7 +36,9 @@ use self::layout::{RECORD_LEN, WORDS, Word};
 use self::program::Spec;
 use self::records::Cursor;
 use super::pace::Queue;
+use super::readiness::{Notice, Unread};
 use crate::error::{Error, Result};
+use crate::kernel;
 use crate::sys::{Bell, Board, Program, RingBuffer, Slot, page_size};
 use crate::transport_kind::NoRing;
 
@@ -51,6 +55,8 @@ pub(crate) struct RingQueue {
     /// The socket whose events come here, and which has something queued when the program wakes
     /// the reader.
     bell: Bell,
+    /// Raised while the ring holds something and the socket does not announce it.
+    notice: Arc<Notice>,
 }
 
 /// Bytes that an event takes in a ring, the kernel's header included and arguments not.
@@ -81,7 +87,11 @@ impl RingQueue {
         socket: BorrowedFd<'_>,
         bytes: usize,
         context: Option<Notes>,
+        notice: Arc<Notice>,
     ) -> std::result::Result<Self, RingError> {
+        if kernel::is_wider_than_this_program() {
+            return Err(RingError::of(NoRing::WordSize));
+        }
         // However long the arguments may be, some execs find room.
         let longest = context.map_or(0, |notes| notes.record_len_with_args());
         let size = bytes.max(page_size()).max(4 * longest).checked_next_power_of_two();
@@ -91,7 +101,7 @@ impl RingQueue {
         let board = Board::new(c"proc_board").map_err(|error| RingError::of_map(&error))?;
         let actor = helpers::pid_tgid();
         let bell = Bell::of(socket).map_err(|error| RingError::of_map(&error))?;
-        Ok(Self { ring, board, cursor: Cursor::default(), actor, context, bell })
+        Ok(Self { ring, board, cursor: Cursor::default(), actor, context, bell, notice })
     }
 
     /// From now on events of the socket that pass the filter go here and no others.
@@ -118,9 +128,10 @@ impl RingQueue {
         self.word(Word::Asking).store(if asking { u32::MAX } else { 0 }, SeqCst);
     }
 
-    /// Passes over acknowledgements before the first event, as that of the own request: a reader
-    /// that finds something takes it for the start of more.
-    pub(crate) fn skip_acks(&mut self) {
+    /// Passes over acknowledgements before the first event, such as that of the own request: a
+    /// reader that finds something takes it for the start of more. Then asks for a wake-up, so that
+    /// the descriptor is right from the start.
+    pub(crate) fn start(&mut self) {
         let written = self.ring.written();
         while let Slot::Record(record, next) = self.ring.slot(self.cursor.position, written) {
             let (datagram, _) = records::split(record);
@@ -131,6 +142,7 @@ impl RingQueue {
             self.cursor.position = next;
         }
         self.ring.release(self.cursor.position);
+        self.arm();
     }
 
     /// Bytes of the ring.
@@ -195,6 +207,14 @@ impl RingQueue {
         found
     }
 
+    /// Asks the program to make the socket readable with the next event, whatever is unread: a
+    /// caller that polls for changes, as an edge-triggered `epoll` does, sees one with each event
+    /// that arrives after a receive.
+    pub(crate) fn announce_next(&self) {
+        self.word(Word::Armed).store(1, Relaxed);
+        fence(SeqCst);
+    }
+
     /// Whether events were lost that no record says of.
     fn has_lost(&self) -> bool {
         self.word(Word::Lost).load(Relaxed) != self.cursor.told
@@ -224,18 +244,7 @@ impl Queue for RingQueue {
     }
 
     fn arm(&mut self) -> bool {
-        // Before, so that no wake-up is taken for one of an earlier time.
-        self.bell.silence();
-        let armed = self.word(Word::Armed);
-        armed.store(1, Relaxed);
-        // Between the store and the look, as `program` has it.
-        fence(SeqCst);
-        let written = self.ring.written();
-        if matches!(self.ring.slot(self.cursor.position, written), Slot::Empty | Slot::Busy) {
-            return true;
-        }
-        armed.store(0, Relaxed);
-        false
+        arming::arm(self)
     }
 
     fn wakes(&self) -> BorrowedFd<'_> {
@@ -248,5 +257,32 @@ impl Queue for RingQueue {
 
     fn is_filling(&self) -> bool {
         self.ring.written().wrapping_sub(self.ring.released()) > self.ring.size() / 4
+    }
+}
+
+impl arming::Sides for RingQueue {
+    fn silence(&mut self) {
+        self.bell.silence();
+    }
+
+    fn set_armed(&mut self, armed: bool) {
+        self.word(Word::Armed).store(armed.into(), Relaxed);
+    }
+
+    fn barrier(&self) {
+        fence(SeqCst);
+    }
+
+    fn has_unread(&self) -> bool {
+        match self.ring.slot(self.cursor.position, self.ring.written()) {
+            Slot::Record(..) | Slot::Discarded(_) | Slot::Corrupt => true,
+            // Its writer looks at the board when it is done.
+            Slot::Busy => false,
+            Slot::Empty => self.has_lost(),
+        }
+    }
+
+    fn announce(&mut self, unread: bool) {
+        self.notice.set(Unread::Ring, unread);
     }
 }

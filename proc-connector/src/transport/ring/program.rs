@@ -106,6 +106,8 @@ impl Spec<'_> {
         asm.jump(labels.end);
         asm.bind(event);
         asm.atomic_add(R9, Word::Lost.offset(), R1);
+        // The reader may have emptied the ring meanwhile: the loss is news as an event is.
+        wake(&mut asm, &labels);
         asm.jump(labels.end);
 
         asm.bind(labels.refused);

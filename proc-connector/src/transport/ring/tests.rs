@@ -43,7 +43,7 @@ impl Line {
         let (sender, receiver) =
             Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
         receiver.set_nonblocking(true).expect("a socket");
-        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, context) {
+        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, context, notice()) {
             Ok(ring) => ring,
             Err(RingError { reason: NoRing::Forbidden, .. }) => {
                 eprintln!("skipped: {}", NoRing::Forbidden);
@@ -228,8 +228,8 @@ fn a_ring_goes_round_and_counts_what_it_has_no_room_for() {
 fn a_ring_that_cannot_be_is_told_to_be_too_large() {
     let (socket, _) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
     for bytes in [usize::MAX / 2, usize::MAX] {
-        let error =
-            RingQueue::new(socket.as_fd(), bytes, None).expect_err("more than a ring holds");
+        let error = RingQueue::new(socket.as_fd(), bytes, None, notice())
+            .expect_err("more than a ring holds");
         assert_eq!(error.reason, NoRing::TooLarge, "{bytes} bytes");
     }
 }
@@ -363,4 +363,8 @@ fn the_acting_task_is_noted_as_it_is() {
             assert_eq!(args.bytes(), &cmdline[..cmdline.len().min(args_len)]);
         }
     }
+}
+
+fn notice() -> std::sync::Arc<Notice> {
+    Notice::new().expect("a descriptor")
 }

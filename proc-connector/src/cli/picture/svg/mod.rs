@@ -215,9 +215,12 @@ impl<W: Write> Picture<'_, W> {
             if own - mark.x > 0.5 && life.start_ns.is_some() {
                 self.rect("w", mark.x, y, own - mark.x)?;
             }
+            let mut last = mark.x;
             for at in life.programs.iter().filter_map(|program| program.at_ns) {
                 let x = self.scale.x(at);
-                if x - mark.x > 1.5 && mark.x + mark.width - x > 1.5 {
+                // Lines closer together than they are wide would show nothing.
+                if x - last > 1.5 && mark.x + mark.width - x > 1.5 {
+                    last = x;
                     write!(self.output, "<path class=\"e\" d=\"M{x:.2} {y}v{height}\"/>")?;
                 }
             }

@@ -1,0 +1,48 @@
+//! The options at the end of a block.
+
+use crate::capture::byte_order::Order;
+
+/// `opt_endofopt`: nothing after it is an option.
+const END: u16 = 0;
+/// `opt_comment`, of every block.
+pub(super) const COMMENT: u16 = 1;
+
+/// Bytes of an option's code and length.
+pub(super) const HEADER_LEN: usize = 4;
+
+/// How an option starts.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Header {
+    pub(super) code: u16,
+    pub(super) len: usize,
+}
+
+impl Header {
+    /// Reads the option that starts here, with as many bytes left in its block; `None` where the
+    /// list ends. It ends with its end mark or with the block, and where a length exceeds the block.
+    #[inline]
+    pub(super) fn read(order: Order, bytes: &[u8], left: u64) -> Option<Self> {
+        if left < HEADER_LEN as u64 {
+            return None;
+        }
+        let header = Self { code: order.u16_at(bytes, 0), len: order.u16_at(bytes, 2).into() };
+        let fits = (HEADER_LEN + header.len) as u64 <= left;
+        (header.code != END && fits).then_some(header)
+    }
+
+    /// Bytes to the next option.
+    #[inline]
+    pub(super) fn total(self) -> usize {
+        HEADER_LEN + self.len.next_multiple_of(4)
+    }
+}
+
+/// The options of a list that is in memory, by code and value.
+pub(super) fn each(order: Order, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+    std::iter::from_fn(move || {
+        let header = Header::read(order, bytes, bytes.len() as u64)?;
+        let value = bytes.get(HEADER_LEN..HEADER_LEN + header.len)?;
+        bytes = bytes.get(header.total()..).unwrap_or_default();
+        Some((header.code, value))
+    })
+}

@@ -1,0 +1,26 @@
+//! The processes of this machine, as far as it shows them.
+
+use std::io;
+
+use proc_connector::process::ProcessTable;
+
+use super::Failure;
+use super::shown::complain;
+
+/// The processes of this machine, to be made when a connector is open. Where nothing at `/proc` can be
+/// used, those that events tell of, after a warning.
+pub(super) fn processes() -> Result<ProcessTable, Failure> {
+    match ProcessTable::new() {
+        Err(error) if is_lasting(error.kind()) => {
+            complain(format_args!("warning: processes are known by their events alone: {error}"));
+            Ok(ProcessTable::without_proc())
+        }
+        table => table.map_err(Failure::Proc),
+    }
+}
+
+/// Whether there is no use in trying again, as there would be with files closed or memory freed.
+fn is_lasting(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
+    matches!(kind, NotFound | PermissionDenied | Unsupported)
+}

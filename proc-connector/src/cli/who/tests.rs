@@ -1,0 +1,150 @@
+//! Trees, over events made by hand.
+
+use proc_connector::Received;
+use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+
+use super::{Who, Whose};
+
+const MS: u64 = 1_000_000;
+
+/// Those of whom some are asked for, and what happens to them.
+struct Story<'a> {
+    who: Who<'a>,
+    now_ns: u64,
+}
+
+fn whose(tree: &[&str]) -> Whose {
+    Whose { tree: tree.iter().map(|&root| root.to_owned()).collect(), ..Whose::default() }
+}
+
+impl<'a> Story<'a> {
+    fn of(whose: &'a Whose) -> Self {
+        Self { who: Who::recorded(whose), now_ns: 1_000_000_000 }
+    }
+
+    /// Takes in an event of that time, and says whether it is of interest.
+    fn event_at(&mut self, timestamp_ns: u64, data: EventData<'_>) -> bool {
+        let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
+        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+        let len = record.encode_native(&mut datagram).expect("capacity");
+        match Notifications::new(&datagram[..len]).next() {
+            Some(Ok(Notification::Event(event))) => {
+                self.who.update(&Received::Event(event)).is_wanted
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn event(&mut self, data: EventData<'_>) -> bool {
+        self.now_ns += MS;
+        self.event_at(self.now_ns, data)
+    }
+
+    fn fork(&mut self, parent: u32, child: u32) -> bool {
+        self.event(fork(parent, child))
+    }
+
+    fn exit(&mut self, tgid: u32) -> bool {
+        self.event(exit(tgid))
+    }
+
+    fn exec(&mut self, tgid: u32) -> bool {
+        self.event(EventData::Exec { process_pid: tgid, process_tgid: tgid })
+    }
+
+    fn rename(&mut self, tgid: u32, name: &[u8]) -> bool {
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name);
+        self.event(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm })
+    }
+
+    /// So many others come and go that the table forgets who ended before.
+    fn others_come_and_go(&mut self) {
+        for _ in 0..5_000 {
+            assert!(!self.fork(9, 9_000));
+            assert!(!self.exit(9_000));
+        }
+    }
+}
+
+fn fork(parent: u32, child: u32) -> EventData<'static> {
+    EventData::Fork { parent_pid: parent, parent_tgid: parent, child_pid: child, child_tgid: child }
+}
+
+fn exit(tgid: u32) -> EventData<'static> {
+    EventData::Exit {
+        process_pid: tgid,
+        process_tgid: tgid,
+        exit_code: 0,
+        exit_signal: 17,
+        parent_pid: 1,
+        parent_tgid: 1,
+    }
+}
+
+#[test]
+fn a_descendant_is_of_the_tree_though_all_above_it_are_forgotten() {
+    let whose = whose(&["100"]);
+    let mut story = Story::of(&whose);
+    assert!(story.exec(100));
+    assert!(story.fork(100, 101) && story.fork(101, 102));
+    assert!(story.exit(101) && story.exit(100));
+    story.others_come_and_go();
+    assert!(story.exec(102) && story.fork(102, 103) && story.exit(102));
+    story.others_come_and_go();
+    assert!(story.exec(103) && story.exit(103));
+}
+
+#[test]
+fn who_gets_the_id_of_a_root_or_a_descendant_is_not_of_the_tree() {
+    let whose = whose(&["100"]);
+    let mut story = Story::of(&whose);
+    assert!(story.exec(100) && story.fork(100, 101));
+    assert!(story.exit(101) && story.exit(100));
+    assert!(!story.fork(9, 100) && !story.exec(100) && !story.fork(100, 102) && !story.exec(102));
+    assert!(!story.fork(9, 101) && !story.exit(101) && !story.exit(100));
+}
+
+#[test]
+fn a_root_may_come_later() {
+    let whose = whose(&["100"]);
+    let mut story = Story::of(&whose);
+    assert!(!story.exec(9) && story.fork(9, 100) && story.exec(100) && story.exit(100));
+    assert!(!story.fork(9, 100));
+}
+
+#[test]
+fn every_process_of_a_name_is_a_root() {
+    let whose = whose(&["make"]);
+    let mut story = Story::of(&whose);
+    story.rename(100, b"make");
+    // It is a root from its next program on, as are those that it makes under this name.
+    assert!(story.fork(100, 101) && story.fork(101, 102) && story.exit(101));
+    assert!(!story.exec(9) && story.exec(102));
+}
+
+#[test]
+fn a_fork_that_is_received_after_its_makers_exit_is_of_the_tree() {
+    let whose = whose(&["100"]);
+    let mut story = Story::of(&whose);
+    assert!(story.exec(100));
+    let before = story.now_ns + MS / 2;
+    assert!(story.exit(100));
+    assert!(story.event_at(before, fork(100, 101)));
+    assert!(story.exec(101));
+    // Whoever has the root's id by now is not its maker.
+    assert!(!story.fork(9, 100));
+    assert!(story.event_at(before + 1, fork(100, 103)));
+    assert!(!story.fork(100, 104));
+}
+
+#[test]
+fn a_tree_takes_no_more_memory_than_those_who_live() {
+    let whose = whose(&["100"]);
+    let mut story = Story::of(&whose);
+    assert!(story.exec(100));
+    for child in 0..10_000 {
+        assert!(story.fork(100, 1_000 + child) && story.exit(1_000 + child));
+        assert!(story.who.trees.len() <= 4_100, "{child}");
+    }
+}

@@ -1,0 +1,304 @@
+//! Cgroups and containers, as the hierarchies of this machine have them.
+
+mod common;
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use common::actor::{Actor, command, pause, say};
+use common::elsewhere::need_namespaces;
+use common::{Deadline, builder, named, skip};
+use nix::sched::{CloneFlags, unshare};
+use proc_connector::ProcConnector;
+use proc_connector::process::{ChangeKind, Process, ProcessTable};
+
+fn main() -> ExitCode {
+    let acts = named![pauses, executes_where_it_is_put, looks_out_of_a_namespace];
+    let everywhere = named![
+        a_process_is_in_the_cgroup_that_it_was_put_in,
+        a_container_may_be_in_one_hierarchy_only,
+        the_innermost_container_counts,
+        a_monitor_is_in_no_container,
+        a_long_path_is_whole,
+        a_container_is_known_from_another_cgroup_namespace,
+    ];
+    let live = named![each_process_has_its_own_cgroup];
+    common::main_with(&acts, &everywhere, &live)
+}
+
+fn pauses() {
+    say(1);
+    pause();
+}
+
+fn executes_where_it_is_put() {
+    pause();
+    panic!("{}", command("pauses").exec());
+}
+
+/// The hierarchies that a cgroup can be made in: what their line has, and where they are mounted.
+fn hierarchies() -> Vec<(String, PathBuf)> {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    let mut found = Vec::new();
+    for line in mounts.lines() {
+        let (mount, kind) = line.split_once(" - ").expect("two parts");
+        let mut fields = mount.split(' ').skip(3);
+        let (root, point) = (fields.next().expect("a root"), fields.next().expect("a mount point"));
+        let mut kind = kind.split(' ');
+        let (kind, options) = (kind.next().expect("a kind"), kind.nth(1).expect("options"));
+        let controllers = match kind {
+            "cgroup2" => "",
+            "cgroup" => options.strip_prefix("rw,").unwrap_or(options),
+            _ => continue,
+        };
+        let of_use = ["", "name=systemd", "memory", "pids", "cpu", "freezer"];
+        if root == "/" && of_use.contains(&controllers) {
+            found.push((controllers.to_owned(), PathBuf::from(point)));
+        }
+    }
+    found
+}
+
+/// Cgroups for a test, which are gone with it.
+struct Made {
+    /// The outermost first.
+    directories: Vec<PathBuf>,
+}
+
+impl Made {
+    fn new() -> Self {
+        Self { directories: Vec::new() }
+    }
+
+    /// A cgroup in a hierarchy, by its path there. Skips the test where none can be made.
+    fn cgroup(&mut self, hierarchy: &Path, path: &str) -> PathBuf {
+        let mut directory = hierarchy.to_owned();
+        for name in path.split('/').filter(|name| !name.is_empty()) {
+            directory.push(name);
+            match fs::create_dir(&directory) {
+                Ok(()) => self.directories.push(directory.clone()),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {}
+                Err(error) => skip(&format!("no cgroup can be made: {error}")),
+            }
+        }
+        directory
+    }
+
+    /// Puts a process into a cgroup.
+    fn put(cgroup: &Path, process: u32) {
+        let mut members =
+            fs::File::options().write(true).open(cgroup.join("cgroup.procs")).expect("a cgroup");
+        if let Err(error) = write!(members, "{process}") {
+            skip(&format!("no process can be put there: {error}"));
+        }
+    }
+}
+
+impl Drop for Made {
+    fn drop(&mut self) {
+        // Those that were in it may take a moment to end.
+        let deadline = Deadline::new();
+        for directory in self.directories.iter().rev() {
+            while fs::remove_dir(directory).is_err() && deadline.left().is_some() {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+        }
+    }
+}
+
+/// The name of a test's outermost cgroup, which no other test has.
+fn name(of: &str) -> String {
+    format!("proc-connector-{}-{of}", std::process::id())
+}
+
+fn id(digits: &str) -> String {
+    digits.repeat(64 / digits.len())
+}
+
+/// A process in a cgroup of some hierarchies, as a table has it.
+fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
+    let mut made = Made::new();
+    let hierarchies = hierarchies();
+    if hierarchies.is_empty() {
+        skip("no cgroups are mounted");
+    }
+    let mut actor = Actor::start("pauses");
+    actor.hear();
+    let mut any = false;
+    for (controllers, point) in &hierarchies {
+        if let Some(path) = paths(controllers) {
+            let cgroup = made.cgroup(point, &format!("{}{path}", name(of)));
+            Made::put(&cgroup, actor.pid());
+            any = true;
+        }
+    }
+    if !any {
+        skip("the hierarchy is not mounted");
+    }
+    let table = ProcessTable::new().expect("/proc is mounted");
+    let process = table.get(actor.pid()).expect("a process").clone();
+    drop(actor);
+    drop(made);
+    process
+}
+
+fn a_process_is_in_the_cgroup_that_it_was_put_in() {
+    let process = read_in("plain", |_| Some("/a:b (c)".to_owned()));
+    let path = process.cgroup().expect("a cgroup").to_str().expect("UTF-8");
+    assert_eq!(path, format!("/{}/a:b (c)", name("plain")));
+    assert_eq!(process.container(), None);
+}
+
+fn a_container_may_be_in_one_hierarchy_only() {
+    for (only, _) in hierarchies() {
+        let id = id("c0ffee11");
+        let process = read_in("one", |controllers| {
+            (controllers == only).then(|| format!("/docker-{id}.scope/init"))
+        });
+        assert_eq!(process.container(), Some(&*id), "in {only:?}: {:?}", process.cgroup());
+    }
+}
+
+fn the_innermost_container_counts() {
+    for (inner, _) in hierarchies() {
+        let (outer_id, inner_id) = (id("0a"), id("f1"));
+        let process = read_in("nested", |controllers| {
+            let outer = format!("/docker/{outer_id}");
+            Some(if controllers == inner { format!("{outer}/docker/{inner_id}") } else { outer })
+        });
+        assert_eq!(process.container(), Some(&*inner_id), "in {inner:?}: {:?}", process.cgroup());
+    }
+}
+
+fn a_monitor_is_in_no_container() {
+    let id = id("c0ffee22");
+    let process = read_in("monitor", |_| Some(format!("/libpod-conmon-{id}.scope")));
+    assert!(process.cgroup().is_some_and(|path| path.as_os_str().as_bytes().ends_with(b".scope")));
+    assert_eq!(process.container(), None);
+}
+
+/// One that makes `/proc/PID/cgroup` longer than a page, with what matters in its last line.
+fn a_long_path_is_whole() {
+    let lines = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
+    let last = lines.lines().last().and_then(|line| line.split(':').nth(1)).expect("a line");
+    let id = id("c0ffee33");
+    let long = format!("/{}", "x".repeat(250)).repeat(9);
+    let process = read_in("long", |controllers| {
+        Some(if controllers == last { format!("{long}/docker/{id}") } else { long.clone() })
+    });
+    let path = process.cgroup().expect("a cgroup").to_str().expect("UTF-8");
+    assert_eq!(path, format!("/{}{long}/docker/{id}", name("long")));
+    assert_eq!(process.container(), Some(&*id));
+}
+
+fn a_container_is_known_from_another_cgroup_namespace() {
+    need_namespaces();
+    if hierarchies().is_empty() {
+        skip("no cgroups are mounted");
+    }
+    let id = id("c0ffee44");
+    let mut made = Made::new();
+    let mut inside = Actor::start("pauses");
+    let mut looking = Actor::start("looks_out_of_a_namespace");
+    inside.hear();
+    for (_, point) in hierarchies() {
+        let path = format!("{}/docker-{id}.scope", name("namespace"));
+        Made::put(&made.cgroup(&point, &path), inside.pid());
+        let path = format!("{}/here", name("namespace"));
+        Made::put(&made.cgroup(&point, &path), looking.pid());
+    }
+    looking.go_on();
+    looking.tell(inside.pid());
+    assert_eq!(looking.hear(), 44, "the container, by the last digits of its id");
+    assert!(looking.wait().success());
+    drop(inside);
+}
+
+/// As one that sees the cgroups from where it is itself.
+fn looks_out_of_a_namespace() {
+    pause();
+    unshare(CloneFlags::CLONE_NEWCGROUP).expect("a privileged process");
+    let mut other = String::new();
+    std::io::stdin().read_line(&mut other).expect("a line");
+    let other = other.trim().parse().expect("an id");
+    let table = ProcessTable::new().expect("/proc is mounted");
+    let process = table.get(other).expect("a process");
+    let lines = fs::read_to_string(format!("/proc/{other}/cgroup")).expect("a process");
+    let path = process.cgroup().and_then(Path::to_str).expect("a cgroup");
+    assert!(path.starts_with("/../docker-") && lines.contains(path), "{path}: {lines}");
+    let digits = process.container().map(|id| &id[id.len() - 2..]);
+    say(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
+}
+
+/// A listener, the table, and what is in it of processes that executed a program.
+struct Told {
+    connector: ProcConnector,
+    table: ProcessTable,
+}
+
+impl Told {
+    fn start() -> Self {
+        let connector = builder().receive_buffer_events(160_000).context(true).open();
+        let connector = connector.expect("a live connector");
+        let table = ProcessTable::new().expect("/proc is mounted");
+        Self { connector, table }
+    }
+
+    /// The cgroup of a process after its exec.
+    fn executed(&mut self, tgid: u32) -> Option<PathBuf> {
+        let deadline = Deadline::new();
+        loop {
+            let left = deadline.left().expect("an exec");
+            let mut found = None;
+            for received in self.connector.recv_batch_timeout(left).expect("a batch") {
+                for change in self.table.apply(&received) {
+                    if change.kind == ChangeKind::Executed && change.process.tgid() == tgid {
+                        found = Some(change.process.cgroup().map(Path::to_owned));
+                    }
+                }
+            }
+            if let Some(found) = found {
+                return found;
+            }
+        }
+    }
+}
+
+/// Over the ring, the kernel notes an id at the event. Processes in different cgroups of version 1 are
+/// in the same one of version 2, so there it says nothing.
+fn each_process_has_its_own_cgroup() {
+    let hierarchies = hierarchies();
+    let [(_, first), ..] = &*hierarchies else { skip("no cgroups are mounted") };
+    for point in [first].into_iter().chain(hierarchies.iter().map(|(_, point)| point)) {
+        let mut made = Made::new();
+        let mut told = Told::start();
+        let mut expected = Vec::new();
+        // One that was in none of these cgroups first, for whatever is taken to be known by then.
+        for place in [None, Some("a"), Some("b"), None] {
+            let mut actor = Actor::start("executes_where_it_is_put");
+            let cgroup = place.map(|place| {
+                let path = format!("{}/{place}/{}", name("exec"), id("ab"));
+                Made::put(&made.cgroup(point, &path), actor.pid());
+                format!("/{path}")
+            });
+            told.executed(actor.pid());
+            actor.go_on();
+            actor.hear();
+            let lines = fs::read_to_string(format!("/proc/{}/cgroup", actor.pid()));
+            let lines = lines.expect("it runs");
+            let seen = told.executed(actor.pid());
+            let path = seen.as_deref().and_then(Path::to_str).expect("a cgroup").to_owned();
+            match cgroup {
+                Some(cgroup) => assert_eq!(path, cgroup, "{lines}"),
+                None => assert!(lines.lines().any(|line| line.ends_with(&format!(":{path}")))),
+            }
+            expected.push(actor);
+        }
+        drop(expected);
+        drop(made);
+    }
+}

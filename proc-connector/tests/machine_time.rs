@@ -1,0 +1,200 @@
+//! Time namespaces: clocks that are not the kernel's.
+
+mod common;
+
+use std::fs;
+use std::process::{Command, ExitCode, Stdio};
+use std::time::{Duration, SystemTime};
+
+use common::actor::command;
+use common::elsewhere::{checked_by, listening, need_namespaces, shift_clocks, transport_of_test};
+use common::scratch::ScratchFile;
+use common::{Deadline, named, skip};
+use proc_connector::process::{ChangeKind, Process, ProcessTable};
+use proc_connector::{ProcConnector, Received, Verdict, WallClock, diagnose};
+use serde_json::Value;
+
+fn main() -> ExitCode {
+    let acts = named![
+        is_ahead,
+        is_behind,
+        sends_children_ahead,
+        hides_its_offsets,
+        tells_the_time,
+        knows_no_time,
+        ends,
+    ];
+    let live = named![
+        clocks_ahead_are_set_right,
+        clocks_behind_are_set_right,
+        the_clocks_of_children_are_not_its_own,
+        clocks_that_cannot_be_compared_are_refused,
+    ];
+    common::main_with(&acts, &[], &live)
+}
+
+fn checked(act: &str) {
+    need_namespaces();
+    if !fs::exists("/proc/self/timens_offsets").expect("/proc is mounted") {
+        skip("this kernel has no time namespaces");
+    }
+    checked_by(act);
+}
+
+fn clocks_ahead_are_set_right() {
+    checked("is_ahead");
+}
+
+fn clocks_behind_are_set_right() {
+    checked("is_behind");
+}
+
+fn the_clocks_of_children_are_not_its_own() {
+    checked("sends_children_ahead");
+}
+
+fn clocks_that_cannot_be_compared_are_refused() {
+    checked("hides_its_offsets");
+}
+
+fn ends() {}
+
+const HOUR: i64 = 3600;
+
+fn is_ahead() {
+    shift_clocks(1000 * HOUR, 5000 * HOUR);
+    checked_by_child("tells_the_time");
+}
+
+/// As far as they can be turned back: to when the machine was started, or a little after that.
+fn is_behind() {
+    let uptime = fs::read_to_string("/proc/uptime").expect("/proc is mounted");
+    let uptime: i64 = uptime.split('.').next().expect("seconds").parse().expect("a number");
+    shift_clocks(-(uptime / 2), -uptime);
+    checked_by_child("tells_the_time");
+}
+
+/// With clocks of its own, while its children have others.
+fn sends_children_ahead() {
+    shift_clocks(1000 * HOUR, 5000 * HOUR);
+    tells_the_time_of(|| Command::new("/bin/true"));
+}
+
+fn hides_its_offsets() {
+    shift_clocks(1000 * HOUR, 5000 * HOUR);
+    checked_by_child("knows_no_time");
+}
+
+/// In the namespace that the test's process made.
+fn checked_by_child(act: &str) {
+    let status = command(act).stdin(Stdio::null()).status().expect("this binary can be started");
+    assert!(status.success(), "{act}: {status}");
+}
+
+/// Among other clocks, with children among others still, so that nothing says which its own are.
+fn knows_no_time() {
+    shift_clocks(2000 * HOUR, 6000 * HOUR);
+    let error = WallClock::try_new().expect_err("no clock");
+    assert!(error.to_string().contains("time namespace"), "{error}");
+    assert_eq!(ProcessTable::new().expect_err("no times").kind(), error.kind());
+    let finding = diagnose().findings.into_iter().find(|finding| finding.check == "time namespace");
+    let finding = finding.expect("a check of this name");
+    assert_eq!(finding.verdict, Verdict::Limited);
+    assert!(finding.remedy.is_some());
+}
+
+fn tells_the_time() {
+    tells_the_time_of(|| command("ends"));
+    the_program_tells_the_time();
+}
+
+/// As much as a machine with much to do may take for anything here.
+const LONG: Duration = Duration::from_secs(60);
+
+fn tells_the_time_of(child: impl Fn() -> Command) {
+    let transport = transport_of_test();
+    let mut connector =
+        ProcConnector::builder().transport(transport).context(true).open().expect("a connector");
+    let mut table = ProcessTable::new().expect("/proc is mounted");
+    let before = SystemTime::now();
+    let mut child = child().stdin(Stdio::null()).spawn().expect("a child");
+    let mut ended: Option<Process> = None;
+    let deadline = Deadline::new();
+    let mut times = Vec::new();
+    while ended.is_none() {
+        let left = deadline.left().expect("events of the child");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = &received else { continue };
+            let time = WallClock::new().time(event.timestamp_ns());
+            for change in table.apply(&received) {
+                if change.process.tgid() == child.id() {
+                    times.push(time);
+                    if change.kind == ChangeKind::Ended {
+                        ended = Some(change.process.clone());
+                    }
+                }
+            }
+        }
+    }
+    child.wait().expect("a child");
+    let after = SystemTime::now();
+    assert!(times.len() >= 2, "a fork and an exit");
+    let slack = Duration::from_secs(1);
+    for time in times {
+        assert!(before - slack <= time && time <= after + slack, "{before:?} {time:?} {after:?}");
+    }
+    let ended = ended.expect("a process");
+    assert!(u128::from(ended.lifetime_ns().expect("both")) < LONG.as_nanos());
+    // Its own start is known from /proc only, and it was there when the child was made; the first
+    // process of the machine was there before.
+    let own = table.get(std::process::id()).and_then(Process::start_ns).expect("a start");
+    let made = ended.start_ns().expect("a fork");
+    assert!(own <= made && u128::from(made - own) < LONG.as_nanos(), "{own} {made}");
+    let first = table.get(1).and_then(Process::start_ns).expect("a start");
+    assert!(first <= own, "{first} {own}");
+    // What is read later is of the same process: nobody is another for having other clocks.
+    let serials = |table: &ProcessTable| table.get(std::process::id()).map(Process::serial);
+    let known = serials(&table);
+    table.rescan().expect("a look");
+    assert_eq!(serials(&table), known);
+    assert!(table.at(std::process::id(), made).is_some());
+}
+
+fn the_program_tells_the_time() {
+    let program = env!("CARGO_BIN_EXE_proc-connector");
+    let before = SystemTime::now();
+    // It ends by itself, when its time is over, and has what happened until then.
+    let file = ScratchFile::new("lines");
+    let lines = fs::File::create(file.path()).expect("a file");
+    let mut watch = listening(program, "watch");
+    let mut watch = watch
+        .args(["--json", "--duration", "2s", "--events", "exit"])
+        .stdout(lines)
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("the program runs");
+    while watch.try_wait().expect("a child").is_none() {
+        assert!(before.elapsed().is_ok_and(|time| time < LONG), "it goes on and on");
+        command("ends").status().expect("this binary can be started");
+    }
+    let lines = fs::read_to_string(file.path()).expect("UTF-8");
+    let (slack, after) = (Duration::from_secs(1), SystemTime::now());
+    let times = lines.lines().map(time_of);
+    assert!(times.clone().count() > 2, "{lines}");
+    for time in times {
+        assert!(before - slack <= time && time <= after + slack, "{before:?} {time:?} {after:?}");
+    }
+    // The tree has how long each lived.
+    let output = listening(program, "trace").args(["--", "/bin/true"]).output();
+    let output = output.expect("the program runs");
+    let said = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(output.status.success(), "{said}");
+    let (_, took) = said.rsplit_once("1 process, 0 failed, ").expect("a sum");
+    assert!([" ms", " s", " µs"].iter().any(|unit| took.trim_end().ends_with(unit)), "{said}");
+}
+
+fn time_of(line: &str) -> SystemTime {
+    let event: Value = serde_json::from_str(line).expect("JSON");
+    let time: jiff::Timestamp = event["time"].as_str().expect("text").parse().expect("a time");
+    time.into()
+}

@@ -1,0 +1,173 @@
+//! The table of processes takes time in proportion to the events, whatever shape they have: chains,
+//! crowds, threads, ids that are given away and processes that come back.
+
+mod captures;
+
+use std::time::Duration;
+
+use captures::packet;
+use nix::time::{ClockId, clock_gettime};
+use proc_connector::Received;
+use proc_connector::core::{Notification, Notifications};
+use proc_connector::process::ProcessTable;
+
+const FORK: u32 = 1;
+const EXEC: u32 = captures::EXEC;
+const EXIT: u32 = 0x8000_0000;
+
+/// So many times as many events may take...
+const LARGER: u32 = 8;
+/// ...this many times as long: less than half of what a scan for each event makes of it.
+const LONGER: u32 = 26;
+
+/// How many that ended a table keeps, if not told otherwise.
+const KEPT: usize = 4_096;
+
+/// The kinds of event that shapes are made of.
+#[derive(Clone, Copy)]
+enum Step {
+    /// A process of a parent.
+    Fork(u32, u32),
+    /// A thread of a process.
+    Thread(u32, u32),
+    Exec(u32),
+    Exit(u32),
+    ThreadExit(u32, u32),
+}
+
+impl Step {
+    fn datagram(self, time: u64) -> Vec<u8> {
+        let packet = match self {
+            Self::Fork(parent, child) => packet(FORK, &[parent, parent, child, child]),
+            Self::Thread(process, thread) => packet(FORK, &[1, 1, thread, process]),
+            Self::Exec(process) => packet(EXEC, &[process, process]),
+            Self::Exit(process) => packet(EXIT, &[process, process]),
+            Self::ThreadExit(process, thread) => packet(EXIT, &[thread, process]),
+        };
+        let mut datagram = packet[16..].to_vec();
+        datagram[44..52].copy_from_slice(&time.to_ne_bytes());
+        datagram
+    }
+}
+
+type Shape = fn(u32) -> Vec<Step>;
+
+/// Each process makes the next, and they end from the first to the last.
+fn a_chain(n: u32) -> Vec<Step> {
+    let forks = (1..n).map(|id| Step::Fork(id, id + 1));
+    forks.chain((1..=n).map(Step::Exit)).collect()
+}
+
+/// A chain each of which also has children that outlive it.
+fn a_hedge(n: u32) -> Vec<Step> {
+    let n = n / 3;
+    let forks = (1..n).flat_map(move |id| {
+        [Step::Fork(id, n + id), Step::Fork(id, 2 * n + id), Step::Fork(id, id + 1)]
+    });
+    forks.chain((1..=n).map(Step::Exit)).collect()
+}
+
+/// Many children of one process, which ends before them.
+fn a_crowd(n: u32) -> Vec<Step> {
+    let forks = (2..n).map(|id| Step::Fork(1, id));
+    forks.chain((1..n).map(Step::Exit)).collect()
+}
+
+/// Threads of one process, the youngest of which has the lowest id and ends last.
+fn threads(n: u32) -> Vec<Step> {
+    let starts = (6..n).rev().map(|id| Step::Thread(5, id));
+    starts.chain((6..n).rev().map(|id| Step::ThreadExit(5, id))).collect()
+}
+
+/// The same, ended by an exec, before their exits come.
+fn threads_and_an_exec(n: u32) -> Vec<Step> {
+    let starts = (6..n).map(|id| Step::Thread(5, id)).chain([Step::Exec(5)]);
+    starts.chain((6..n).rev().map(|id| Step::ThreadExit(5, id))).collect()
+}
+
+/// Ids that are given away before their exits come.
+fn ids_given_away(n: u32) -> Vec<Step> {
+    let forks = (0..2 * n).map(move |id| Step::Fork(1, 2 + id % n));
+    forks.chain((2..n).rev().map(Step::Exit)).collect()
+}
+
+/// The processor time that a table takes, which keeps so many that ended.
+fn time(shape: Shape, n: u32, kept: usize) -> Duration {
+    let datagrams: Vec<Vec<u8>> =
+        (1..).zip(shape(n)).map(|(time, step)| step.datagram(time)).collect();
+    // The best of some: other programs may be running.
+    let times = (0..3).map(|_| {
+        let mut table = ProcessTable::without_proc().keep_ended(kept, Duration::from_secs(60));
+        let start = processor_time();
+        datagrams.iter().for_each(|datagram| apply(&mut table, datagram));
+        processor_time() - start
+    });
+    times.min().expect("three")
+}
+
+fn apply(table: &mut ProcessTable, datagram: &[u8]) {
+    let Some(Ok(Notification::Event(event))) = Notifications::new(datagram).next() else {
+        panic!("an event")
+    };
+    table.apply(&Received::Event(event)).for_each(|_| ());
+}
+
+/// What this thread has used, so that others' work does not count.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock").into()
+}
+
+#[test]
+fn time_grows_with_the_events_and_no_faster() {
+    let shapes: [(&str, Shape); 6] = [
+        ("a chain", a_chain),
+        ("a hedge", a_hedge),
+        ("a crowd", a_crowd),
+        ("threads", threads),
+        ("threads and an exec", threads_and_an_exec),
+        ("ids given away", ids_given_away),
+    ];
+    for (name, shape) in shapes {
+        let few = 3_000;
+        let (short, long) = (time(shape, few, KEPT), time(shape, few * LARGER, KEPT));
+        println!("{name}: {short:?}, {long:?}");
+        assert!(
+            long < short * LONGER,
+            "{name}: {short:?}, and {long:?} for {LARGER} times as many"
+        );
+    }
+}
+
+/// What is kept of those that ended is searched for each event that is about none of the living.
+#[test]
+fn those_that_ended_are_not_searched() {
+    /// Exits of processes that nobody knew, among as many that ended as a table keeps.
+    fn strangers(n: u32) -> Vec<Step> {
+        (1..=n).map(Step::Exit).collect()
+    }
+    /// Exits, and then execs that show that they were none, over and over.
+    fn revenants(n: u32) -> Vec<Step> {
+        let round = |_| (1..=4_000).flat_map(|id| [Step::Exit(id), Step::Exec(id)]);
+        let last = (1..=4_000).map(Step::Exit);
+        (0..n / 4_000).flat_map(round).chain(last).collect()
+    }
+    for (name, shape) in [("strangers", strangers as Shape), ("revenants", revenants)] {
+        let (few, many) = (time(shape, 12_000, 16), time(shape, 12_000, KEPT));
+        println!("{name}: {few:?}, {many:?}");
+        assert!(many < few * 8, "{name}: {few:?}, and {many:?} with more that ended");
+    }
+}
+
+#[test]
+fn children_know_no_parent_that_has_ended() {
+    let mut table = ProcessTable::without_proc();
+    let known = [Step::Exec(1)].into_iter();
+    for (time, step) in (1..).zip(known.chain(a_hedge(30))) {
+        apply(&mut table, &step.datagram(time));
+        for process in table.iter() {
+            let parent = process.parent().map(|parent| table.get(parent).is_some());
+            assert_ne!(parent, Some(false), "{process:?}");
+        }
+    }
+    assert_eq!(table.len(), 2 * 9);
+}
