@@ -160,6 +160,9 @@ mod proc_event;
 mod proc_mount;
 #[cfg(feature = "process")]
 pub mod process;
+#[cfg(all(feature = "cli", target_os = "linux"))]
+#[doc(hidden)]
+pub mod program;
 #[cfg(target_os = "linux")]
 mod received;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]

@@ -1,7 +1,8 @@
 //! The program `proc-connector`: process events at the command line.
 
-// Human-readable output goes through `cli::shown`, which escapes untrusted text.
-#![warn(clippy::print_stderr, clippy::print_stdout)]
+// Text goes through `cli::shown`, which escapes what others chose, and does not panic as the macros do
+// where a stream is closed or full.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;
 

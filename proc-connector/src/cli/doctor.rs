@@ -1,12 +1,12 @@
 //! `doctor`: whether this machine lets one listen, and what to do if not.
 
-use std::io;
+use std::io::Write;
 
 use anstyle::{AnsiColor, Style};
 use proc_connector::{Verdict, diagnose};
 
-use super::Failure;
 use super::shown::{json, stdout};
+use super::{Failure, standard};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -19,9 +19,11 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<bool, Failure> {
     let diagnosis = diagnose();
     if args.json {
-        json::line(&mut io::stdout().lock(), &diagnosis)?;
+        let mut output = standard::output()?;
+        json::line(&mut output, &diagnosis)?;
+        output.flush()?;
     } else {
-        let mut output = stdout();
+        let mut output = stdout()?;
         for finding in &diagnosis.findings {
             let style = style(finding.verdict);
             let (check, verdict, fact) = (finding.check, finding.verdict, &finding.fact);

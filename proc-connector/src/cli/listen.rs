@@ -1,21 +1,18 @@
 //! Listening: how `watch`, `record` and `stats` open a connector and pass on what it receives.
 
 use std::io;
-use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::{Error, Filter, ProcConnector, Received, Shutdown, WallClock};
+use proc_connector::program::end_on_signals;
+use proc_connector::{Error, Filter, ProcConnector, Received, WallClock};
 use sd_notify::NotifyState;
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::Signals;
-use signal_hook::low_level::emulate_default_handler;
 
-use super::Failure;
+use super::cause::Cause;
 use super::choice::Choice;
-use super::parse_duration;
 use super::shown::complain;
 use super::sink::Sink;
 use super::summary::Summary;
+use super::{Failure, parse_duration, privileges};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Listening {
@@ -65,10 +62,11 @@ impl Listening {
             Transport::Socket => proc_connector::Transport::Socket,
         };
         let events = builder.transport(transport).open()?;
-        end_on_signals(events.shutdown_handle())?;
+        end_on_signals(&events.shutdown_handle()).map_err(Failure::Signals)?;
         // A service manager, if there is one, has no other way to know.
         if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
-            complain(format_args!("cannot tell the service manager: {error}"));
+            let error = Cause(&error);
+            complain(format_args!("cannot report to the service manager: {error}"));
         }
         Ok(events)
     }
@@ -85,6 +83,7 @@ impl Listening {
         choice: &Choice,
         sink: &mut impl Sink,
     ) -> Result<Summary, Failure> {
+        privileges::give_up();
         let started = Instant::now();
         let deadline = self.deadline(started);
         let mut passing = Passing { sink, wanted: choice.count(), shown: 0 };
@@ -177,28 +176,4 @@ pub(super) fn until_now(
 /// The clock of the events' time stamps.
 pub(super) fn monotonic_ns() -> u64 {
     WallClock::now_ns()
-}
-
-/// How long the end may take before whoever asks for it again does not wait for it: what is queued is
-/// written first, and nobody may read that. Some send one request as two signals.
-const PATIENCE: Duration = Duration::from_secs(1);
-
-/// Ctrl-C, or a polite request to end, ends the receive and so the loop around it.
-fn end_on_signals(shutdown: Shutdown) -> io::Result<()> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
-    thread::spawn(move || {
-        let mut asked: Option<Instant> = None;
-        for signal in &mut signals {
-            let ended = match asked {
-                None => shutdown.shutdown(),
-                Some(at) if at.elapsed() > PATIENCE => emulate_default_handler(signal),
-                Some(_) => Ok(()),
-            };
-            if let Err(error) = ended {
-                complain(format_args!("cannot stop: {error}"));
-            }
-            asked.get_or_insert_with(Instant::now);
-        }
-    });
-    Ok(())
 }

@@ -1,7 +1,9 @@
 //! The command line: what can be asked for, and how it ends.
 
+mod cause;
 mod choice;
 mod columns;
+mod descriptors;
 #[cfg(feature = "dist")]
 mod dist;
 mod doctor;
@@ -9,13 +11,17 @@ mod format;
 mod human;
 mod json;
 mod listen;
+mod live_input;
 mod machine;
 mod names;
+mod output_file;
 mod picture;
+mod privileges;
 mod record;
 mod replay;
 mod shown;
 mod sink;
+mod standard;
 mod stats;
 mod summary;
 mod trace;
@@ -26,7 +32,7 @@ mod who;
 
 use std::ffi::OsString;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -34,6 +40,7 @@ use std::time::Duration;
 use clap::{Parser, Subcommand};
 use proc_connector::capture;
 
+use self::cause::{Cause, NotReceived, NotStarted};
 use self::shown::{complain, shown};
 
 /// Process events of this machine, from the kernel, as they happen.
@@ -68,9 +75,11 @@ pub(crate) fn run() -> ExitCode {
     }
     let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
-        Err(error) => error.exit(),
+        Err(answer) => return print(&answer),
     };
-    let result = match args.command {
+    // Running out of descriptors later would interrupt a command, or show as missing names.
+    let enough = descriptors::make_sure_of_enough();
+    let result = enough.and_then(|()| match args.command {
         Command::Watch(args) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Record(args) => record::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(&args).map(|()| ExitCode::SUCCESS),
@@ -78,13 +87,11 @@ pub(crate) fn run() -> ExitCode {
         Command::Trace(args) => trace::run(&args),
         Command::Doctor(args) => doctor::run(&args)
             .map(|works| if works { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
-    };
+    });
     match result {
         Ok(code) => code,
-        Err(Failure::Output(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
-            // Whoever read this has seen enough.
-            ExitCode::SUCCESS
-        }
+        // The reader has seen enough.
+        Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&failure);
             match failure {
@@ -97,6 +104,26 @@ pub(crate) fn run() -> ExitCode {
                 _ => ExitCode::FAILURE,
             }
         }
+    }
+}
+
+/// Prints the answer to a command line that runs no command: an error or help.
+fn print(answer: &clap::Error) -> ExitCode {
+    let code = u8::try_from(answer.exit_code()).unwrap_or(1).into();
+    if answer.use_stderr() {
+        // There is no other place to report a failure of this.
+        let _ = answer.print();
+        return code;
+    }
+    let printed = standard::output()
+        .map(drop)
+        .and_then(|()| Ok(answer.print().and_then(|()| io::stdout().flush())?));
+    match printed {
+        Err(failure) if !failure.is_closed_pipe() => {
+            complain(failure);
+            ExitCode::FAILURE
+        }
+        _ => code,
     }
 }
 
@@ -136,6 +163,8 @@ enum Failure {
         name: String,
         error: io::Error,
     },
+    /// The end of a command that runs cannot be waited for.
+    Waiting(io::Error),
     /// The processes of this machine cannot be listed.
     Proc(io::Error),
     /// Times of the kernel cannot be understood here.
@@ -143,6 +172,12 @@ enum Failure {
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
     Output(io::Error),
+    /// The program was started without this standard stream.
+    Closed(&'static str),
+    /// The descriptors that every command needs cannot be opened.
+    Descriptors(io::Error),
+    /// The handlers of signals cannot be installed.
+    Signals(io::Error),
 }
 
 impl From<proc_connector::Error> for Failure {
@@ -158,6 +193,16 @@ impl From<capture::Error> for Failure {
 }
 
 impl Failure {
+    /// Whether the output's reader has gone.
+    fn is_closed_pipe(&self) -> bool {
+        match self {
+            Self::Output(error) | Self::File { error, .. } => {
+                error.kind() == io::ErrorKind::BrokenPipe
+            }
+            _ => false,
+        }
+    }
+
     /// The same, knowing which file was read.
     fn in_file(self, file: &Path) -> Self {
         match self {
@@ -183,22 +228,34 @@ impl From<io::Error> for Failure {
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Connector(error) => error.fmt(f),
+            Self::Connector(error) => NotReceived(error).fmt(f),
             Self::NothingToWatch(error) => write!(
                 f,
                 "{error}\nTo see a recording of such events: proc-connector replay --demo"
             ),
-            Self::Capture { file: path, error } => write!(f, "{}: {error}", shown_path(path)),
+            Self::Capture { file, error } => write!(f, "{}: {error}", shown_path(file)),
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
-            Self::File { path, error } => write!(f, "{}: {error}", shown_path(path)),
-            Self::Command { name, error } => write!(f, "cannot run {name}: {error}"),
-            Self::Proc(error) => write!(f, "cannot read /proc: {error}; is it mounted?"),
+            Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
+            Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
+            Self::Waiting(error) => write!(f, "cannot wait for the command: {}", Cause(error)),
+            Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
+                write!(f, "cannot read /proc: {error}; is it mounted?")
+            }
+            Self::Proc(error) => write!(f, "cannot read /proc: {}", Cause(error)),
             Self::Clock(error) => write!(f, "cannot say when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
                 "a capture is not for the eye: name a file, or direct the output to one",
             ),
             Self::Usage(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "cannot write the output: {error}"),
+            Self::Output(error) => write!(f, "cannot write the output: {}", Cause(error)),
+            Self::Closed(stream) => {
+                write!(f, "standard {stream} is closed: redirect it to a file, or to /dev/null")
+            }
+            Self::Descriptors(error) => {
+                let needed = descriptors::NEEDED;
+                write!(f, "cannot open {needed} more files: {}", Cause(error))
+            }
+            Self::Signals(error) => write!(f, "cannot handle signals: {}", Cause(error)),
         }
     }
 }

@@ -1,6 +1,5 @@
 //! `record`: events into a capture file.
 
-use std::fs::File;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -8,14 +7,15 @@ use std::time::SystemTime;
 use proc_connector::Received;
 use proc_connector::capture::{Origin, Writer};
 
-use super::Failure;
 use super::choice::Choice;
 use super::listen::Listening;
 use super::sink::Sink;
+use super::{Failure, output_file, standard};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The file to write, pcapng; `-` is standard output.
+    /// The file to write, pcapng; `-` is standard output. A new file can be read by its owner only,
+    /// an existing one keeps its mode.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
@@ -32,14 +32,19 @@ pub(crate) struct Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     if is_standard(&args.file) {
-        if io::stdout().is_terminal() {
+        let output = standard::output()?;
+        if output.is_terminal() {
             return Err(Failure::BinaryToTerminal);
         }
-        return record(args, || Ok(io::stdout().lock()));
+        return record(args, || Ok(output));
     }
-    record(args, || {
-        let unwritable = |error| Failure::File { path: args.file.clone(), error };
-        File::create(&args.file).map_err(unwritable)
+    let in_file = |error| Failure::File { path: args.file.clone(), error };
+    // A pipe waits for its reader here, where a signal still ends the program.
+    let place = output_file::find(&args.file).map_err(in_file)?;
+    let recorded = record(args, || place.open().map_err(in_file));
+    recorded.map_err(|failure| match failure {
+        Failure::Output(error) => in_file(error),
+        failure => failure,
     })
 }
 

@@ -1,12 +1,15 @@
 //! `replay`: what was recorded, as if it happened now.
 
+use std::cell::RefCell;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read};
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::stat::{SFlag, fstat};
 use proc_connector::capture::{self, Reader};
 use proc_connector::{Filter, Received};
 
@@ -15,10 +18,12 @@ use super::choice::Choice;
 use super::format::Format;
 use super::human::Human;
 use super::json::Json;
+use super::live_input::{LiveInput, Waiting};
 use super::picture::{Drawing, Target};
 use super::record::is_standard;
-use super::shown::{complain, report, shown, stdout};
+use super::shown::{complain, on_stdout, report, shown};
 use super::sink::Sink;
+use super::standard;
 use super::summary::Summary;
 use super::trace::target;
 use super::who::{Who, Whose};
@@ -60,72 +65,117 @@ pub(crate) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
-    let (name, replayed) = match &args.file {
-        None => (Path::new("the demo"), show(args, "demo", DEMO)),
-        Some(file) if is_standard(file) => {
-            (Path::new("standard input"), show(args, "standard input", io::stdin().lock()))
-        }
-        Some(path) => {
-            let unreadable = |error| Failure::File { path: path.clone(), error };
-            let file = File::open(path).map_err(unreadable)?;
-            if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-                return Err(unreadable(io::ErrorKind::IsADirectory.into()));
-            }
-            let title = shown(path.as_os_str().as_encoded_bytes());
-            let replayed = match progress(&file) {
-                Some(bar) => {
-                    let replayed = show(args, &title, bar.wrap_read(file));
-                    // It would take the summary's line.
-                    bar.finish_and_clear();
-                    replayed
-                }
-                None => show(args, &title, file),
-            };
-            (path.as_path(), replayed)
-        }
+    let waiting = Rc::new(Waiting::default());
+    let Some(file) = &args.file else {
+        return show(args, "demo", DEMO, &waiting)
+            .and_then(Replayed::report)
+            .map_err(|failure| failure.in_file(Path::new("the demo")));
     };
-    replayed.and_then(Replayed::report).map_err(|failure| failure.in_file(name))
+    let (name, is_file, replayed) = if is_standard(file) {
+        let input = standard::input()?;
+        let is_file = fstat(&input).is_ok_and(|input| is_regular(input.st_mode));
+        let input =
+            LiveInput::new(input, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let title = "standard input";
+        (Path::new(title), is_file, show(args, title, input, &waiting))
+    } else {
+        let unreadable = |error| Failure::File { path: file.clone(), error };
+        // Opening a pipe waits for its writer: until then a signal ends the program.
+        let opened = File::open(file).map_err(unreadable)?;
+        let metadata = opened.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+        }
+        let is_file = metadata.is_file();
+        let title = shown(file.as_os_str().as_encoded_bytes());
+        let bar = progress(&opened);
+        let input =
+            LiveInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let replayed = match bar {
+            Some(bar) => {
+                let replayed = show(args, &title, bar.wrap_read(input), &waiting);
+                // It would take the summary's line.
+                bar.finish_and_clear();
+                replayed
+            }
+            None => show(args, &title, input, &waiting),
+        };
+        (file.as_path(), is_file, replayed)
+    };
+    replayed.and_then(Replayed::report).map_err(|failure| failure.in_file(name))?;
+    if is_file && waiting.is_cut_short() {
+        // A stream ends when it is asked to. This had an end of its own, which was not reached.
+        waiting.end_by_signal();
+    }
+    Ok(())
 }
 
-fn show(args: &Args, title: &str, input: impl Read) -> Result<Replayed, Failure> {
+fn is_regular(mode: u32) -> bool {
+    SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
+fn show<'a>(
+    args: &'a Args,
+    title: &str,
+    input: impl Read,
+    waiting: &Waiting<'a>,
+) -> Result<Replayed, Failure> {
     let Args { format, output, choice, whose, .. } = args;
     let Format { json, who, .. } = format;
     // First, so that files stay as they are where there is nothing to draw.
-    let reader = Reader::new(input)?;
-    if *json && !who && !whose.chooses() {
-        let mut output = Json::new(BufWriter::new(io::stdout().lock()));
-        return replay(args, title, choice.filter()?, reader, &mut output);
-    }
-    // To know who is who takes all events; which to show is decided here.
-    let known = Who::recorded(whose);
+    let reader = match Reader::new(input) {
+        Err(_) if waiting.is_cut_short() => return Ok(Replayed::default()),
+        reader => reader?,
+    };
     if !output.is_empty() {
-        let mut drawing = Drawing::open(output, known, choice.filter()?)?;
-        let replayed = replay(args, title, Filter::default(), reader, &mut drawing)?;
-        drawing.finish(title)?;
-        Ok(replayed)
-    } else if *json {
-        let output = BufWriter::new(io::stdout().lock());
-        let mut output = Json::with_who(output, known, choice.filter()?, (true, *who));
-        replay(args, title, Filter::default(), reader, &mut output)
+        // To know who is who takes all events; which to show is decided here.
+        let drawing = Drawing::open(output, Who::recorded(whose), choice.filter()?)?;
+        let drawing = Rc::new(RefCell::new(drawing));
+        let replayed = replay(args, title, Filter::default(), reader, &drawing, waiting);
+        if let Some(failure) = drawing.borrow_mut().failure() {
+            return Err(failure);
+        }
+        let replayed = replayed?;
+        if let Some(drawing) = Rc::into_inner(drawing) {
+            drawing.into_inner().finish(title)?;
+        }
+        return Ok(replayed);
+    }
+    let stdout = standard::output()?;
+    if *json && !who && !whose.chooses() {
+        let output = Json::new(BufWriter::new(waiting.timed(stdout)));
+        return replay(args, title, choice.filter()?, reader, &shared(output), waiting);
+    }
+    let known = Who::recorded(whose);
+    if *json {
+        let output = BufWriter::new(waiting.timed(stdout));
+        let output = Json::with_who(output, known, choice.filter()?, (true, *who));
+        replay(args, title, Filter::default(), reader, &shared(output), waiting)
     } else {
-        let output = stdout();
-        let mut output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
-        replay(args, title, Filter::default(), reader, &mut output)
+        let output = on_stdout(waiting.timed(stdout));
+        let output = Human::new(output, known, choice.filter_for_the_eye()?, format.width());
+        replay(args, title, Filter::default(), reader, &shared(output), waiting)
     }
 }
 
-fn replay(
+fn shared<S>(sink: S) -> Rc<RefCell<S>> {
+    Rc::new(RefCell::new(sink))
+}
+
+fn replay<'a, S: Sink + 'a>(
     args: &Args,
     title: &str,
     filter: Filter,
     reader: Reader<impl Read>,
-    sink: &mut impl Sink,
+    sink: &Rc<RefCell<S>>,
+    waiting: &Waiting<'a>,
 ) -> Result<Replayed, Failure> {
     let wanted = args.choice.count();
     let started = Instant::now();
     let mut reader = reader.with_filter(filter);
     let mut summary = Summary::default();
     let (mut damage, mut unread) = (None, Unread::default());
+    waiting.flush_before(Some(Rc::clone(sink) as Rc<RefCell<dyn Sink + 'a>>));
     while summary.events < wanted {
         let recorded = match reader.next() {
             Ok(Some(recorded)) => recorded,
@@ -139,6 +189,8 @@ fn replay(
                 unread.packets += 1;
                 continue;
             }
+            // The rest of a block did not come any more.
+            Err(capture::Error::Truncated { .. }) if waiting.is_cut_short() => break,
             Err(error) => {
                 damage = Some(error);
                 break;
@@ -147,16 +199,22 @@ fn replay(
         if let Received::Lost(lost) = &recorded.received {
             summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
         }
-        summary.events += u64::from(sink.take(&recorded.received, recorded.time)?);
+        let taken = sink.borrow_mut().take(&recorded.received, recorded.time)?;
+        summary.events += u64::from(taken);
+    }
+    waiting.flush_before(None);
+    if let Some(error) = waiting.failure() {
+        return Err(error.into());
     }
     // What came before the damage counts.
-    sink.flush()?;
+    sink.borrow_mut().flush()?;
     summary.time = started.elapsed();
     unread.cut = reader.cut();
     Ok(Replayed { summary, skipped: reader.skipped(), unread, damage })
 }
 
 /// How a replay went.
+#[derive(Default)]
 struct Replayed {
     summary: Summary,
     /// Packets of other protocols.

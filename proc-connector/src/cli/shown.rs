@@ -14,6 +14,8 @@ use std::io::{self, BufWriter, Write};
 use anstream::{AutoStream, ColorChoice};
 use unicode_width::UnicodeWidthChar;
 
+use super::{Failure, standard};
+
 /// The rule, for the help text.
 pub(super) const RULE: &str = "\
 In the names, arguments, paths and users that are shown, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
@@ -97,10 +99,13 @@ impl<W: Write> Screened<W> {
 }
 
 /// Standard output, for human-readable text.
-pub(super) fn stdout() -> Screened<impl Write + fmt::Debug> {
-    let output = io::stdout();
-    let styles = styles_for(AutoStream::choice(&output));
-    Screened::new(BufWriter::new(output.lock()), styles)
+pub(super) fn stdout() -> Result<Screened<impl Write + fmt::Debug>, Failure> {
+    Ok(on_stdout(standard::output()?))
+}
+
+/// The same through something that passes on to standard output what is written to it.
+pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
+    Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
 }
 
 /// Standard error, unbuffered.
@@ -119,13 +124,14 @@ pub(super) fn complain(message: impl fmt::Display) {
     report(format_args!("proc-connector: {message}"));
 }
 
-/// Writes a message of one or several lines to standard error.
+/// Writes a message of one or several lines to standard error, in one piece because other programs may
+/// write there too. A failure, which could be reported nowhere else, does not change the exit status.
 pub(super) fn report(message: impl fmt::Display) {
-    let mut output = stderr();
+    let mut output = Screened::new(Vec::new(), styles_for(AutoStream::choice(&io::stderr())));
     for text in message.to_string().lines() {
-        // A closed standard error is no reason to fail.
         let _ = output.line(format_args!("{text}"));
     }
+    let _ = io::stderr().write_all(&output.output);
 }
 
 /// Escapes every character of a line that is not visible, except in ANSI styles.

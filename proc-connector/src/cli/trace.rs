@@ -1,23 +1,24 @@
 //! `trace`: the processes of one command, from its start to its end.
 
-mod command;
-
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
-use std::process::{self, ExitCode};
+use std::process::{self, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::{Error, EventMask, Filter, ProcConnector, Received, WallClock};
+use proc_connector::program::TracedChild;
+use proc_connector::{
+    Error, EventMask, ExitStatus, Filter, ProcConnector, Received, Shutdown, WallClock,
+};
 
-use self::command::Running;
 use super::Failure;
 use super::columns::short_time;
 use super::listen::{Transport, monotonic_ns};
 use super::machine;
 use super::picture::{Child, Files, Follower, Forest, Look, Program, Target, write_tree};
-use super::shown::{shown, stderr, word};
+use super::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -68,23 +69,47 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     // After the connector, and before there is anything to follow.
     let table = machine::processes()?;
     let start_ns = monotonic_ns();
-    let (running, tgid) = Running::start(&args.command, events.shutdown_handle())?;
-    files.begin()?;
+    let running = start(&args.command, events.shutdown_handle())?;
+    let begun = files.begin();
     let title = title(&args.command);
     let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
-    let child = Child { tgid, parent: process::id(), start_ns, program };
+    let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
     let mut trace = Trace { follower: Follower::of_child(table, &child), files };
-    let followed = trace.until_shutdown(&mut events);
+    let followed = begun.and_then(|()| trace.until_shutdown(&mut events));
     // Whatever became of the trace, nobody else waits for the command.
-    let status = running.wait()?;
+    let status = running.wait().map_err(Failure::Waiting)?;
     let end_ns = monotonic_ns();
-    followed.and_then(|()| trace.drain(&mut events, end_ns))?;
-    trace.follower.child_ended(child, end_ns, status);
+    let followed = followed.and_then(|()| trace.drain(&mut events, end_ns));
+    trace.follower.child_ended(child, end_ns, wait_status(status));
     let forest = trace.follower.into_forest();
     tell(args, &forest);
-    trace.files.finish(&forest, &title)?;
+    let drawn = trace.files.finish(&forest, &title);
     let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
-    Ok(code.unwrap_or(1).into())
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    match followed.and(drawn) {
+        Err(failure) if !failure.is_closed_pipe() => {
+            // The command's failure says more, and is what the caller asked for.
+            complain(failure);
+            Ok(if code == 0 { ExitCode::FAILURE } else { code.into() })
+        }
+        _ => Ok(code.into()),
+    }
+}
+
+/// Starts the command, with this program's input and outputs; ends the receives when it has ended.
+fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
+    let started = match words {
+        [] => Err(io::ErrorKind::InvalidInput.into()),
+        [name, arguments @ ..] => TracedChild::start(Command::new(name).args(arguments), ended),
+    };
+    started.map_err(|error| {
+        let name = words.first().map(|name| shown(name.as_encoded_bytes()));
+        Failure::Command { name: name.unwrap_or_default(), error }
+    })
+}
+
+fn wait_status(status: process::ExitStatus) -> ExitStatus {
+    ExitStatus::from_raw(u32::from_ne_bytes(status.into_raw().to_ne_bytes()))
 }
 
 /// Opens a connector for what makes up a tree; for raw events, for all of them.
@@ -129,7 +154,7 @@ impl Trace {
                 Err(Error::Shutdown) => return Ok(()),
                 batch => batch?,
             };
-            self.take(batch)?;
+            self.take(batch);
             self.follower.rescan_if_due(false);
         }
     }
@@ -139,7 +164,7 @@ impl Trace {
         let ended = Instant::now();
         loop {
             let batch = events.recv_batch_timeout(Duration::ZERO)?;
-            let count = self.take(batch)?;
+            let count = self.take(batch);
             let late = match self.follower.ended() {
                 (true, true) => Duration::ZERO,
                 (true, false) => LATE_OTHERS,
@@ -162,7 +187,7 @@ impl Trace {
     }
 
     /// How many there were.
-    fn take<'a>(&mut self, batch: impl Iterator<Item = Received<'a>>) -> Result<usize, Failure> {
+    fn take<'a>(&mut self, batch: impl Iterator<Item = Received<'a>>) -> usize {
         let clock = WallClock::new();
         let mut count = 0;
         for received in batch {
@@ -174,9 +199,10 @@ impl Trace {
                 Received::Event(event) => clock.time(event.timestamp_ns()),
                 Received::Lost(_) => SystemTime::now(),
             };
-            self.files.take(&received, Some(time))?;
+            self.files.take(&received, Some(time));
         }
-        Ok(count)
+        self.files.flush();
+        count
     }
 }
 

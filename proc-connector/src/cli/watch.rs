@@ -1,6 +1,6 @@
 //! `watch`: events as they happen.
 
-use std::io::{self, BufWriter};
+use std::io::BufWriter;
 
 use proc_connector::{Error, Filter, ProcConnector};
 
@@ -10,7 +10,8 @@ use super::format::Format;
 use super::human::Human;
 use super::json::Json;
 use super::listen::Listening;
-use super::shown::{complain, stdout};
+use super::shown::{complain, on_stdout};
+use super::standard::output;
 use super::who::{Who, Whose};
 
 #[derive(Debug, clap::Args)]
@@ -36,11 +37,12 @@ pub(crate) struct Args {
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, whose, listening } = args;
     let Format { json, who, .. } = format;
+    let stdout = output()?;
     let summary = if *json && !who && !whose.chooses() {
         let filter = choice.filter()?;
         let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
-        let mut output = Json::new(BufWriter::new(io::stdout().lock()));
+        let mut output = Json::new(BufWriter::new(stdout));
         listening.run(&mut events, choice, &mut output)
     } else {
         let uids = whose.uids();
@@ -49,12 +51,12 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         tell_of_no_context(*context, &events);
         let known = Who::live(whose, uids)?;
         if *json {
-            let output = BufWriter::new(io::stdout().lock());
+            let output = BufWriter::new(stdout);
             let with = (*context, *who);
             let mut output = Json::with_who(output, known, choice.filter()?, with);
             listening.run(&mut events, choice, &mut output)
         } else {
-            let output = stdout();
+            let output = on_stdout(stdout);
             let filter = choice.filter_for_the_eye()?;
             let mut output = Human::new(output, known, filter, format.width());
             listening.run(&mut events, choice, &mut output)
@@ -67,7 +69,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Says why what was asked for will not be there.
 fn tell_of_no_context(context: bool, events: &ProcConnector) {
     if let (true, Some(reason)) = (context, events.stats().no_ring) {
-        complain(format_args!("no event has a `task`, which takes the ring: {reason}"));
+        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
     }
 }
 

@@ -17,8 +17,8 @@ use crate::proc_mount;
 use crate::sys::{ProcDir, exists};
 use crate::time_namespace::{self, Offsets};
 
-/// More than `stat` and the path of a program have, and `status` up to its ids, and one byte more than
-/// is kept of the arguments, which shows whether there are more.
+/// More than `stat` and the path of a program have, and `status` up to its ids, and one byte more than is
+/// kept of the arguments, which shows whether there are more.
 const ENOUGH: usize = ARGUMENTS + 1;
 
 /// Bytes of arguments that are kept.

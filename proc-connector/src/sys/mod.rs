@@ -5,13 +5,17 @@
 mod bell;
 mod board;
 mod bpf;
-#[cfg(test)]
+#[cfg(feature = "cli")]
 mod child;
 mod clock;
+#[cfg(feature = "cli")]
+mod end_request;
 mod epoll;
 mod event_fd;
 #[cfg(any(test, fuzzing))]
 mod fake;
+#[cfg(test)]
+mod fork;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod gate;
 mod host;
@@ -20,17 +24,25 @@ mod netlink;
 mod poll;
 mod proc_dir;
 mod ring_buffer;
+#[cfg(feature = "cli")]
+mod signals;
+#[cfg(feature = "cli")]
+mod started_with;
 
 pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
-#[cfg(test)]
-pub(crate) use self::child::run_in_child;
+#[cfg(feature = "cli")]
+pub use self::child::TracedChild;
 #[cfg(feature = "process")]
 pub(crate) use self::clock::own_boottime;
 pub(crate) use self::clock::own_monotonic;
+#[cfg(feature = "cli")]
+pub use self::end_request::{EndRequest, end_on_signals};
 pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;
+#[cfg(test)]
+pub(crate) use self::fork::run_in_child;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::gate::{Gate, Opened};
 pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
@@ -39,6 +51,8 @@ pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, Source, Take};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 pub(crate) use self::proc_dir::ProcDir;
 pub(crate) use self::ring_buffer::{RingBuffer, Slot};
+#[cfg(feature = "cli")]
+pub use self::started_with::was_closed;
 
 use std::io;
 use std::time::Duration;

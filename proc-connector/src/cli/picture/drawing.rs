@@ -28,6 +28,11 @@ impl<'a> Drawing<'a> {
         Ok(Self { files, follower: Follower::of_recording(), who, filter })
     }
 
+    /// What went wrong with a file, if it did.
+    pub(crate) fn failure(&mut self) -> Option<Failure> {
+        self.files.failure()
+    }
+
     pub(crate) fn finish(self, title: &str) -> Result<(), Failure> {
         self.files.finish(&self.follower.into_forest(), title)
     }
@@ -42,11 +47,15 @@ impl Sink for Drawing<'_> {
         }
         match received {
             Received::Event(event) if !is_wanted || !self.filter.matches(event) => Ok(false),
-            _ => self.files.take(received, time),
+            _ => {
+                let taken = self.files.take(received, time);
+                self.files.has_failed().map(|()| taken)
+            }
         }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+        self.files.flush();
+        self.files.has_failed()
     }
 }

@@ -1,7 +1,7 @@
 //! Files to be drawn: which, in which format, and that they can be written.
 
 use std::ffi::OsStr;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -10,6 +10,7 @@ use proc_connector::Received;
 
 use super::super::Failure;
 use super::super::json::Json;
+use super::super::output_file::{self, NewFile, Place};
 use super::super::sink::Sink;
 use super::forest::Forest;
 
@@ -52,71 +53,133 @@ impl Target {
 /// The files, open.
 #[derive(Debug)]
 pub(crate) struct Files {
-    lines: Vec<(PathBuf, Json<'static, BufWriter<File>>)>,
-    pictures: Vec<(Target, File)>,
-    /// Those that have to be emptied.
-    old: Vec<(PathBuf, File)>,
+    lines: Vec<Lines>,
+    pictures: Vec<(Target, Place)>,
+    /// The first failure of a file of events. The other files go on.
+    failure: Option<Failure>,
+}
+
+/// A file of events, written as they come.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    output: Json<'static, BufWriter<File>>,
+    /// An existing file, to be emptied.
+    old: Option<File>,
+    /// A file created here, to be removed unless [`Files::begin`] is reached.
+    new: Option<NewFile>,
 }
 
 impl Files {
     /// Opens them all, so that what cannot be written is known before there is anything to write.
-    /// What they contain stays until [`begin`](Self::begin).
+    /// What they contain stays until [`begin`](Self::begin), and of pictures until they are drawn.
     pub(crate) fn open(targets: &[Target]) -> Result<Self, Failure> {
-        let mut files = Self { lines: Vec::new(), pictures: Vec::new(), old: Vec::new() };
+        let mut files = Self { lines: Vec::new(), pictures: Vec::new(), failure: None };
         for target in targets {
-            let file =
-                OpenOptions::new().write(true).create(true).truncate(false).open(&target.path);
-            let opened = file.and_then(|file| {
-                // A pipe has no length.
-                let old = file.metadata()?.is_file().then(|| file.try_clone()).transpose()?;
-                Ok((file, old))
-            });
-            let (file, old) = opened.map_err(|error| failure(&target.path, error))?;
-            files.old.extend(old.map(|old| (target.path.clone(), old)));
-            if target.is_lines() {
-                let output = Json::new(BufWriter::new(file));
-                files.lines.push((target.path.clone(), output));
-            } else {
-                files.pictures.push((target.clone(), file));
-            }
+            files.add(target).map_err(|error| failure(&target.path, error))?;
         }
         Ok(files)
     }
 
-    /// Empties them, as there is something to write now.
+    fn add(&mut self, target: &Target) -> io::Result<()> {
+        let place = output_file::find(&target.path)?;
+        if !target.is_lines() {
+            if let Place::New(new) = &place {
+                new.try_out()?;
+            }
+            self.pictures.push((target.clone(), place));
+            return Ok(());
+        }
+        let (file, old, new) = match place {
+            Place::New(new) => (new.create()?, None, Some(new)),
+            Place::Existing(file) => (file.try_clone()?, Some(file), None),
+        };
+        let output = Json::new(BufWriter::new(file));
+        self.lines.push(Lines { path: target.path.clone(), output, old, new });
+        Ok(())
+    }
+
+    /// Empties the files of events. From now on they are kept, whatever happens.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
-        for (path, file) in self.old.drain(..) {
-            file.set_len(0).map_err(|error| failure(&path, error))?;
+        for Lines { path, old, new, .. } in &mut self.lines {
+            if let Some(old) = old.take() {
+                output_file::empty(&old).map_err(|error| failure(path, error))?;
+            }
+            *new = None;
         }
         Ok(())
     }
 
-    /// Writes an event to those that are of events.
-    pub(crate) fn take(
+    /// Writes an event to the files of events. A file that fails is left out from then on, and
+    /// [`failure`](Self::failure) or [`finish`](Self::finish) reports it.
+    pub(crate) fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> bool {
+        self.write(|output| output.take(received, time).map(drop));
+        matches!(received, Received::Event(_))
+    }
+
+    /// Writes out what was taken.
+    pub(crate) fn flush(&mut self) {
+        self.write(Sink::flush);
+    }
+
+    fn write(
         &mut self,
-        received: &Received<'_>,
-        time: Option<SystemTime>,
-    ) -> io::Result<bool> {
-        for (_, lines) in &mut self.lines {
-            lines.take(received, time)?;
-        }
-        Ok(matches!(received, Received::Event(_)))
+        mut write: impl FnMut(&mut Json<'static, BufWriter<File>>) -> io::Result<()>,
+    ) {
+        let Self { lines, failure: first, .. } = self;
+        lines.retain_mut(|lines| match write(&mut lines.output) {
+            Ok(()) => true,
+            Err(error) => {
+                first.get_or_insert_with(|| failure(&lines.path, error));
+                false
+            }
+        });
+    }
+
+    /// An error if [`failure`](Self::failure) has one to report.
+    pub(crate) fn has_failed(&self) -> io::Result<()> {
+        if self.failure.is_none() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
+    }
+
+    /// The first failure, once.
+    pub(crate) fn failure(&mut self) -> Option<Failure> {
+        self.failure.take()
     }
 
     /// Writes all others, and what is left.
-    pub(crate) fn finish(self, forest: &Forest, title: &str) -> Result<(), Failure> {
-        for (path, mut lines) in self.lines {
-            lines.flush().map_err(|error| failure(&path, error))?;
+    pub(crate) fn finish(mut self, forest: &Forest, title: &str) -> Result<(), Failure> {
+        self.flush();
+        for (Target { path, format }, place) in self.pictures.drain(..) {
+            let drawn = match place {
+                Place::New(new) => new.write(|file| draw(format, forest, title, file)),
+                Place::Existing(file) => redraw(format, forest, title, file),
+            };
+            if let Err(error) = drawn {
+                self.failure.get_or_insert_with(|| failure(&path, error));
+            }
         }
-        for (Target { path, format }, file) in self.pictures {
-            draw(format, forest, title, file).map_err(|error| failure(&path, error))?;
-        }
-        Ok(())
+        self.failure.take().map_or(Ok(()), Err)
     }
 }
 
-fn draw(format: Format, forest: &Forest, title: &str, file: File) -> io::Result<()> {
-    let mut output = BufWriter::new(file);
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if let Some(new) = &self.new {
+            let _ = new.remove();
+        }
+    }
+}
+
+/// Replaces the contents of a file by a complete drawing.
+fn redraw(format: Format, forest: &Forest, title: &str, mut file: File) -> io::Result<()> {
+    let mut picture = Vec::new();
+    draw(format, forest, title, &mut picture)?;
+    output_file::empty(&file)?;
+    file.write_all(&picture)
+}
+
+fn draw(format: Format, forest: &Forest, title: &str, output: impl Write) -> io::Result<()> {
+    let mut output = BufWriter::new(output);
     match format {
         Format::Svg => super::svg::write(forest, title, &mut output)?,
         Format::Chrome => super::chrome::write(forest, title, &mut output)?,

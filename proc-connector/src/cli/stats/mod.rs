@@ -5,7 +5,7 @@ mod report;
 mod screen;
 mod tally;
 
-use std::io::{self, BufWriter, IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::process::ProcessTable;
@@ -19,7 +19,7 @@ use super::machine;
 use super::shown::{json, stdout};
 use super::summary::Summary;
 use super::users::Users;
-use super::{Failure, parse_duration};
+use super::{Failure, parse_duration, privileges, standard};
 
 /// How many processes that ended are remembered, for events that come late: nothing asks for them.
 const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
@@ -69,7 +69,8 @@ fn show(
     events: &mut ProcConnector,
     mut table: ProcessTable,
 ) -> Result<Summary, Failure> {
-    let (mut output, mut users) = (Output::new(args), Users::default());
+    let (mut output, mut users) = (Output::new(args)?, Users::default());
+    privileges::give_up();
     let started = Instant::now();
     let deadline = args.listening.deadline(started);
     let (mut since, mut next) = (started, started.checked_add(args.interval));
@@ -142,34 +143,37 @@ enum Output {
 }
 
 impl Output {
-    fn new(args: &Args) -> Self {
+    fn new(args: &Args) -> Result<Self, Failure> {
+        drop(standard::output()?);
         // Such a terminal cannot go back to what it has written.
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
-        if args.json {
+        Ok(if args.json {
             Self::Json(io::stdout())
         } else if io::stdout().is_terminal() && !is_dumb {
             Self::Live(Screen::new())
         } else {
             Self::Plain
-        }
+        })
     }
 
-    fn show(&mut self, report: &Report) -> io::Result<()> {
+    fn show(&mut self, report: &Report) -> Result<(), Failure> {
         match self {
             Self::Json(output) => {
-                let mut output = output.lock();
-                json::line(&mut BufWriter::new(&mut output), report)?;
-                output.flush()
+                let mut line = Vec::new();
+                json::line(&mut line, report)?;
+                output.write_all(&line)?;
+                output.flush()?;
             }
             Self::Plain => {
-                let mut output = stdout();
+                let mut output = stdout()?;
                 for line in block::lines(report, block::PLAIN_WIDTH, usize::MAX) {
                     output.line(format_args!("{line}"))?;
                 }
                 output.line(format_args!(""))?;
-                output.flush()
+                output.flush()?;
             }
-            Self::Live(screen) => screen.draw(report),
+            Self::Live(screen) => screen.draw(report)?,
         }
+        Ok(())
     }
 }

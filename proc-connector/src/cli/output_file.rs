@@ -1,0 +1,200 @@
+//! Output files: which ones may be written, and their permissions.
+//!
+//! What is recorded says which commands every user ran, with their arguments. So a new file can be
+//! read by its owner only; a file that exists keeps its mode. In a directory that everyone may write
+//! to, such as `/tmp`, the symbolic links, files and pipes of other users are refused, unless they are
+//! those of the directory's owner or of root: the rule of `fs.protected_symlinks`,
+//! `fs.protected_regular` and `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`), which
+//! kernels leave off by default. A file there that has a second name is refused too, because that may
+//! be a name for any file. All other links are followed, so that `/dev/stdout` and the user's own links
+//! work.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use nix::errno::Errno;
+use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
+use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
+use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
+use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
+
+/// Where something is to be written.
+#[derive(Debug)]
+pub(super) enum Place {
+    /// Nothing has that name yet.
+    New(NewFile),
+    /// What has that name, open, with its contents.
+    Existing(File),
+}
+
+/// A file to be made.
+#[derive(Debug)]
+pub(super) struct NewFile {
+    directory: OwnedFd,
+    name: OsString,
+}
+
+/// Links in a row, as many as the kernel follows.
+const MOST_LINKS: usize = 40;
+
+impl Place {
+    /// Creates the file, or empties the existing one.
+    pub(super) fn open(self) -> io::Result<File> {
+        match self {
+            Self::New(new) => new.create(),
+            Self::Existing(file) => {
+                empty(&file)?;
+                Ok(file)
+            }
+        }
+    }
+}
+
+/// Empties a file; a pipe or a device has no length.
+pub(super) fn empty(file: &File) -> io::Result<()> {
+    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}
+
+/// Finds out what a name stands for. Changes nothing.
+pub(super) fn find(path: &Path) -> io::Result<Place> {
+    let mut path = path.to_owned();
+    for _ in 0..MOST_LINKS {
+        let Some(name) = path.file_name().filter(|_| !ends_with_slash(&path)) else {
+            return open_plainly(&path);
+        };
+        let directory = open_directory(path.parent().unwrap_or(Path::new("")))?;
+        let found = match openat(&directory, name, OFlag::O_PATH | FLAGS, Mode::empty()) {
+            Err(Errno::ENOENT) => {
+                return Ok(Place::New(NewFile { directory, name: name.to_owned() }));
+            }
+            found => found?,
+        };
+        let in_directory = fstat(&directory)?;
+        let status = fstat(&found)?;
+        refuse_planted(&in_directory, &status)?;
+        if kind(&status) != SFlag::S_IFLNK {
+            let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | FLAGS;
+            let file = File::from(openat(&directory, name, flags, Mode::empty())?);
+            // Once more: something else may have taken its place.
+            refuse_planted(&in_directory, &fstat(&file)?)?;
+            return Ok(Place::Existing(file));
+        }
+        if fstatfs(&found)?.filesystem_type() == PROC_SUPER_MAGIC {
+            // These lead to objects without a name, such as pipes, and only the kernel makes them.
+            return open_plainly(&path);
+        }
+        let target = readlinkat(&found, "")?;
+        path = path.parent().unwrap_or(Path::new("")).join(target);
+    }
+    Err(Errno::ELOOP.into())
+}
+
+const FLAGS: OFlag = OFlag::O_NOFOLLOW.union(OFlag::O_CLOEXEC);
+
+fn ends_with_slash(path: &Path) -> bool {
+    path.as_os_str().as_encoded_bytes().ends_with(b"/")
+}
+
+fn open_plainly(path: &Path) -> io::Result<Place> {
+    File::options().write(true).open(path).map(Place::Existing)
+}
+
+fn open_directory(path: &Path) -> io::Result<OwnedFd> {
+    let path = if path.as_os_str().is_empty() { Path::new(".") } else { path };
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|error| match error {
+        Errno::ENOENT => {
+            let text = format!("the directory {} does not exist: make it first", path.display());
+            io::Error::new(io::ErrorKind::NotFound, text)
+        }
+        error => error.into(),
+    })
+}
+
+fn kind(status: &FileStat) -> SFlag {
+    SFlag::from_bits_truncate(status.st_mode) & SFlag::S_IFMT
+}
+
+fn refuse_planted(directory: &FileStat, found: &FileStat) -> io::Result<()> {
+    let is_shared = directory.st_mode & Mode::S_IWOTH.bits() != 0;
+    let owner = found.st_uid;
+    let is_trusted = [0, geteuid().as_raw(), directory.st_uid].contains(&owner);
+    let what = match kind(found) {
+        // Another user may have added this name to it.
+        SFlag::S_IFREG if found.st_nlink > 1 => "a file that has other names too".to_owned(),
+        _ if is_trusted => return Ok(()),
+        SFlag::S_IFLNK => format!("a symbolic link of another user (uid {owner})"),
+        SFlag::S_IFREG => format!("a file of another user (uid {owner})"),
+        SFlag::S_IFIFO => format!("a pipe of another user (uid {owner})"),
+        _ => return Ok(()),
+    };
+    if !is_shared {
+        return Ok(());
+    }
+    let text = format!(
+        "refusing to write to {what} in a directory that everyone may write to: choose another name, \
+         or remove it"
+    );
+    Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
+}
+
+impl NewFile {
+    /// Makes the file. One of that name that came meanwhile is an error.
+    pub(super) fn create(&self) -> io::Result<File> {
+        self.create_as(&self.name)
+    }
+
+    /// Has the file written and makes it appear when it is complete, in the place of one of that name
+    /// that came meanwhile.
+    pub(super) fn write(&self, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
+        let (beside, file) = self.create_beside()?;
+        let written = write(file).and_then(|()| {
+            renameat(&self.directory, &*beside, &self.directory, &*self.name)?;
+            Ok(())
+        });
+        if written.is_err() {
+            let _ = self.remove_as(&beside);
+        }
+        written
+    }
+
+    /// Removes it after [`create`](Self::create).
+    pub(super) fn remove(&self) -> io::Result<()> {
+        self.remove_as(&self.name)
+    }
+
+    /// Whether files can be made here at all.
+    pub(super) fn try_out(&self) -> io::Result<()> {
+        let (beside, _) = self.create_beside()?;
+        self.remove_as(&beside)
+    }
+
+    /// A file beside it, under a name that nothing else has.
+    fn create_beside(&self) -> io::Result<(OsString, File)> {
+        let mut attempt = 0;
+        loop {
+            let name: OsString =
+                format!(".proc-connector-{}-{attempt}.tmp", std::process::id()).into();
+            match self.create_as(&name) {
+                // Left behind by a process of this id, or made to be in the way.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
+                    attempt += 1;
+                }
+                created => return created.map(|file| (name, file)),
+            }
+        }
+    }
+
+    fn create_as(&self, name: &OsStr) -> io::Result<File> {
+        let flags = OFlag::O_WRONLY | OFlag::O_CREAT | OFlag::O_EXCL | FLAGS;
+        let mode = Mode::S_IRUSR | Mode::S_IWUSR;
+        Ok(openat(self.directory.as_fd(), name, flags, mode)?.into())
+    }
+
+    fn remove_as(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.directory, name, UnlinkatFlags::NoRemoveDir)?)
+    }
+}

@@ -1,0 +1,43 @@
+//! What this process was started with and the runtime changes before `main`: it ignores SIGPIPE, and
+//! opens `/dev/null` in the place of a closed standard stream.
+
+use std::os::fd::RawFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+
+use super::check;
+use super::signals::is_ignored;
+
+/// Whether SIGPIPE was ignored.
+static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
+
+/// Which of the descriptors 0, 1 and 2 were closed.
+static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
+
+// The C runtime calls the functions in this section before it calls `main`, in which Rust's own
+// runtime makes its changes.
+// SAFETY: the section holds pointers to functions that return nothing and may ignore their
+// arguments, which is what this is.
+#[used]
+#[unsafe(link_section = ".init_array")]
+static LOOK: extern "C" fn() = look;
+
+/// Rust's runtime is not there yet: this only makes system calls and stores numbers.
+extern "C" fn look() {
+    SIGPIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Relaxed);
+    for (fd, closed) in (0..).zip(&CLOSED) {
+        // SAFETY: takes numbers only.
+        let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFD) });
+        closed.store(flags.is_err(), Relaxed);
+    }
+}
+
+/// Whether SIGPIPE was ignored when this process started.
+pub(super) fn ignored_sigpipe() -> bool {
+    SIGPIPE_IGNORED.load(Relaxed)
+}
+
+/// Whether this process was started without a standard stream: descriptor 0, 1 or 2.
+pub fn was_closed(fd: RawFd) -> bool {
+    let closed = usize::try_from(fd).ok().and_then(|fd| CLOSED.get(fd));
+    closed.is_some_and(|closed| closed.load(Relaxed))
+}

@@ -1,0 +1,191 @@
+//! Requests to end, which are signals: what is still shown after one, and how the program ends.
+
+mod captures;
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+use std::io::Write;
+use std::ops::Range;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{ChildStdin, ExitCode, Stdio};
+use std::time::Duration;
+
+use captures::{DEMO, Order, blocks};
+use common::named;
+use common::scratch::{Scratch, ScratchFile};
+use nix::sys::signal::Signal;
+use nix::sys::stat::Mode;
+use nix::unistd::{Pid, mkfifo};
+use program::{Running, program, text, transport_name};
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        a_pipe_that_nobody_has_opened_can_be_given_up,
+        ctrl_c_shows_what_the_writer_still_writes,
+        a_request_to_end_ends_a_replay_whose_writer_goes_on,
+        a_request_to_end_while_half_a_block_came_is_no_damage,
+        a_request_to_end_before_anything_came_is_no_damage,
+        a_slow_reader_gets_everything_after_a_request_to_end,
+        an_interrupted_replay_of_a_file_ends_by_the_signal,
+        a_second_request_ends_at_once,
+    ];
+    let live = named![a_trace_that_waits_for_a_reader_can_be_ended,];
+    common::main_with(&[], &everywhere, &live)
+}
+
+/// Where the demo's events are.
+fn packets() -> impl Iterator<Item = Range<usize>> {
+    blocks(Order::Little, DEMO).into_iter().filter(|block| DEMO[block.start] == 6)
+}
+
+/// The first bytes of the demo: all blocks up to that event's.
+fn until_event(count: usize) -> usize {
+    packets().take(count).last().expect("a packet").end
+}
+
+const JSON: [&str; 3] = ["replay", "--json", "-"];
+
+/// A replay of standard input, and the other end of that.
+fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
+    let mut replay = Running::start(program(arguments).stdin(Stdio::piped()));
+    let stdin = replay.child.stdin.take().expect("a pipe");
+    (replay, stdin)
+}
+
+fn a_pipe_that_nobody_has_opened_can_be_given_up() {
+    let scratch = Scratch::new("alone");
+    let fifo = scratch.file("fifo");
+    mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
+    for command in ["replay", "record"] {
+        let running = Running::start(&mut program(&[command, &fifo]));
+        std::thread::sleep(Duration::from_millis(300));
+        running.send(Signal::SIGINT);
+        assert_eq!(running.end().1.status.signal(), Some(Signal::SIGINT as i32), "{command}");
+    }
+}
+
+fn ctrl_c_shows_what_the_writer_still_writes() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
+        let (mut replay, mut stdin) = replay(&JSON);
+        stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
+        replay.line();
+        replay.send(signal);
+        // As a recorder does that has got it too.
+        std::thread::sleep(Duration::from_millis(100));
+        stdin.write_all(&DEMO[until_event(1)..]).expect("it reads");
+        drop(stdin);
+        let (rest, output) = replay.end();
+        assert_eq!(rest.len() + 1, packets().count(), "{signal}");
+        assert_eq!(output.status.code(), Some(0), "{signal}");
+        assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
+    }
+}
+
+fn a_request_to_end_ends_a_replay_whose_writer_goes_on() {
+    for pause in [10, 0].map(Duration::from_millis) {
+        let (mut replay, mut stdin) = replay(&JSON);
+        let writer = std::thread::spawn(move || {
+            // Until nobody reads.
+            let (start, packet) =
+                DEMO[..until_event(1)].split_at(packets().next().expect("one").start);
+            let mut written = stdin.write_all(start);
+            while written.is_ok() {
+                written = stdin.write_all(packet);
+                std::thread::sleep(pause);
+            }
+        });
+        replay.line();
+        replay.send(Signal::SIGTERM);
+        let (_, output) = replay.end();
+        assert_eq!(output.status.code(), Some(0), "{pause:?}");
+        writer.join().expect("no panic");
+    }
+}
+
+fn a_request_to_end_while_half_a_block_came_is_no_damage() {
+    let (mut replay, mut stdin) = replay(&JSON);
+    stdin.write_all(&DEMO[..until_event(1) + 10]).expect("it reads");
+    replay.line();
+    replay.send(Signal::SIGTERM);
+    let (rest, output) = replay.end();
+    assert_eq!((rest.len(), output.status.code()), (0, Some(0)));
+    assert_eq!(text(&output.stderr).lines().count(), 1, "{}", text(&output.stderr));
+    drop(stdin);
+}
+
+fn a_request_to_end_before_anything_came_is_no_damage() {
+    let (replay, stdin) = replay(&JSON);
+    replay.wait_until(|status| status.handles(Signal::SIGHUP));
+    replay.send(Signal::SIGINT);
+    let (rest, output) = replay.end();
+    assert_eq!((rest.len(), output.status.code()), (0, Some(0)));
+    drop(stdin);
+}
+
+fn a_slow_reader_gets_everything_after_a_request_to_end() {
+    let (mut replay, mut stdin) = replay(&["replay", "--json", "--who", "-"]);
+    // More than the pipes hold, so that the writer has to wait as well.
+    let writer = std::thread::spawn(move || stdin.write_all(&DEMO.repeat(60)));
+    replay.line();
+    replay.send(Signal::SIGINT);
+    // Longer than it goes on where the writer does.
+    std::thread::sleep(Duration::from_millis(4_500));
+    let (rest, output) = replay.end();
+    assert_eq!((rest.len() + 1, output.status.code()), (60 * packets().count(), Some(0)));
+    assert!(rest.iter().map(String::len).sum::<usize>() > 1 << 16, "it had nothing to wait for");
+    writer.join().expect("no panic").expect("it reads");
+}
+
+fn an_interrupted_replay_of_a_file_ends_by_the_signal() {
+    let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
+    let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
+    replay.line();
+    replay.send(Signal::SIGINT);
+    let (rest, output) = replay.end();
+    assert_eq!(output.status.signal(), Some(Signal::SIGINT as i32));
+    assert!(rest.len() < 200 * packets().count(), "it went on to its end");
+    let last = rest.last().expect("a line");
+    serde_json::from_str::<serde_json::Value>(last).expect("a whole line");
+    assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
+}
+
+fn a_second_request_ends_at_once() {
+    let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
+    let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
+    replay.line();
+    // It waits for a reader from now on.
+    replay.send(Signal::SIGTERM);
+    std::thread::sleep(Duration::from_millis(1_200));
+    assert_eq!(replay.child.try_wait().expect("its state"), None);
+    replay.send(Signal::SIGTERM);
+    let status = replay.child.wait().expect("its end");
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+}
+
+fn a_trace_that_waits_for_a_reader_can_be_ended() {
+    let scratch = Scratch::new("stuck");
+    let fifo = scratch.file("x.jsonl");
+    mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
+    let script = "read go; for i in $(seq 500); do /bin/true; done";
+    let arguments =
+        ["trace", "-o", &fifo, "--transport", transport_name(), "--", "sh", "-c", script];
+    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("it runs");
+    // Which is open, and not read.
+    let reader = fs::File::open(&fifo).expect("it writes");
+    traced.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
+    let pid = Pid::from_raw(traced.id().try_into().expect("a pid"));
+    let deadline = common::Deadline::long();
+    let status = loop {
+        std::thread::sleep(Duration::from_millis(1_500));
+        if let Some(status) = traced.try_wait().expect("its state") {
+            break status;
+        }
+        assert!(deadline.left().is_some());
+        // While the command runs it is for that, and then for the trace.
+        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it runs");
+    };
+    assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+    drop(reader);
+}

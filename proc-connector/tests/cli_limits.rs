@@ -1,0 +1,228 @@
+//! What the program does where there is too little of something, processes or descriptors; and the
+//! privileges that it does without.
+
+mod captures;
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, ExitCode, Output, Stdio};
+
+use captures::DEMO;
+use common::scratch::{Scratch, ScratchFile};
+use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, capable, kernel_is_since, named, need};
+use nix::sys::signal::Signal;
+use program::{PROGRAM, Running, Status, program, run, text, transport_name};
+
+fn main() -> ExitCode {
+    let everywhere = named![too_few_descriptors_are_named_by_every_command,];
+    let live = named![
+        one_process_suffices_to_listen,
+        a_command_that_cannot_be_started_is_named_with_the_limit,
+        a_trace_takes_the_command_and_nothing_else,
+        listening_gives_up_what_opening_took,
+        a_traced_command_keeps_its_privileges,
+        a_line_of_json_is_shorter_than_the_journals_longest,
+    ];
+    common::main_with(&named![end], &everywhere, &live)
+}
+
+fn end() {}
+
+fn too_few_descriptors_are_named_by_every_command() {
+    let scratch = Scratch::new("descriptors");
+    let demo = ScratchFile::containing("demo.pcapng", DEMO);
+    let (capture, picture) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
+    let commands: [&[&str]; 10] = [
+        &["watch", "--duration", "50ms"],
+        &["watch", "--duration", "50ms", "--json", "--who"],
+        &["watch", "--duration", "50ms", "--transport", "ring"],
+        &["watch", "--duration", "50ms", "--transport", "socket"],
+        &["stats", "--duration", "50ms"],
+        &["record", "--duration", "50ms", &capture],
+        &["trace", "-o", &picture, "--", "true"],
+        &["replay", demo.path()],
+        &["replay", "--demo", "-o", &picture],
+        &["doctor"],
+    ];
+    for arguments in commands {
+        let unlimited = run(arguments).status.code();
+        let mut refused = 0;
+        for limit in (4..=40).rev().step_by(3) {
+            let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
+            let starter = format!("--nofile={limit}");
+            let mut command = program::started_by(&["prlimit", &starter], arguments);
+            let output = command.output().expect("it runs");
+            let errors = text(&output.stderr);
+            if output.status.code() == unlimited && !errors.contains("too many open files") {
+                continue;
+            }
+            if errors.contains("error while loading shared libraries") {
+                break;
+            }
+            refused += 1;
+            assert_eq!(output.status.code(), Some(1), "{arguments:?} with {limit}: {errors}");
+            assert_eq!(errors.lines().count(), 1, "{arguments:?} with {limit}: {errors}");
+            for part in
+                ["too many open files", &format!("RLIMIT_NOFILE is {limit};"), "`ulimit -n`"]
+            {
+                assert!(errors.contains(part), "{arguments:?} with {limit}: {errors}");
+            }
+            for left in [&capture, &picture] {
+                assert!(fs::metadata(left).is_err(), "{left} with {limit}");
+            }
+        }
+        assert!(refused > 0, "{arguments:?}");
+    }
+}
+
+/// The program as a user who has nothing else running, with a limit of processes.
+fn as_nobody(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
+    need(CAP_SETUID, "CAP_SETUID");
+    need(CAP_SETGID, "CAP_SETGID");
+    if !kernel_is_since(6, 6) {
+        common::skip("before Linux 6.6 listening takes a privilege");
+    }
+    // Where a copy of it is, everybody may look.
+    let scratch = Scratch::new(&format!("nobody-{processes}"));
+    let copy = scratch.file("proc-connector");
+    fs::copy(PROGRAM, &copy).expect("room for it");
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("one's own file");
+    let limit = format!("--nproc={processes}");
+    // Of this user there is no other process on any machine.
+    let user = ["--reuid=1999999991", "--regid=1999999991", "--clear-groups"];
+    let mut command = Command::new("setpriv");
+    command.args(user).args(["prlimit", &limit]).arg(&copy).args(arguments);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    (scratch, command)
+}
+
+fn without_privilege(processes: u32, arguments: &[&str]) -> Output {
+    if transport_name() != "socket" {
+        common::skip("the ring takes a privilege");
+    }
+    let (_scratch, mut command) = as_nobody(processes, arguments);
+    command.output().expect("it runs")
+}
+
+fn one_process_suffices_to_listen() {
+    for arguments in [
+        &["watch", "--duration", "50ms"][..],
+        &["record", "--duration", "50ms", "-"],
+        &["stats", "--duration", "50ms"],
+        &["replay", "--demo"],
+        &["doctor"],
+    ] {
+        let output = without_privilege(1, arguments);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
+    }
+}
+
+fn a_command_that_cannot_be_started_is_named_with_the_limit() {
+    let output = without_privilege(1, &["trace", "--", "true"]);
+    let errors = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(126), "{errors}");
+    let error = "proc-connector: cannot run true: too many processes: RLIMIT_NPROC is 1; ";
+    assert!(errors.starts_with(error) && errors.contains("`ulimit -u`"), "{errors}");
+    assert_eq!(errors.lines().count(), 1, "{errors}");
+}
+
+fn a_trace_takes_the_command_and_nothing_else() {
+    let output = without_privilege(2, &["trace", "--", "sh", "-c", "exit 3"]);
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 process, 1 failed"), "{}", text(&output.stderr));
+}
+
+const CAP_DAC_READ_SEARCH: u32 = 2;
+const CAP_SYS_PTRACE: u32 = 19;
+
+fn listening_gives_up_what_opening_took() {
+    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN") {
+        return;
+    }
+    let own = Status::of(std::process::id()).capabilities("CapPrm");
+    let mut kept = (1 << CAP_DAC_READ_SEARCH) | (1 << CAP_SYS_PTRACE);
+    if !kernel_is_since(6, 6) {
+        // Without it the kernel would not be told of the end.
+        kept |= 1 << CAP_NET_ADMIN;
+    }
+    for arguments in [&["watch", "--json"][..], &["watch"], &["record", "-"], &["stats", "--json"]]
+    {
+        let options = ["--duration", "60s", "--transport", transport_name()];
+        let running = Running::start(&mut program(&[arguments, &options].concat()));
+        let status =
+            running.wait_until(|status| status.capabilities("CapPrm") & (1 << CAP_NET_ADMIN) == 0);
+        for set in ["CapPrm", "CapEff"] {
+            assert_eq!(status.capabilities(set), own & kept, "{arguments:?}: {set}");
+        }
+        assert_eq!(status.capabilities("CapAmb"), 0);
+        running.send(Signal::SIGTERM);
+        // Bytes of a capture are no lines.
+        let Running { mut child, lines } = running;
+        drop(lines);
+        assert_eq!(child.wait().expect("its end").code(), Some(0));
+    }
+    let options = ["watch", "--json", "--events", "exec", "--count", "1"];
+    let mut running =
+        Running::start(&mut program(&[&options[..], &["--transport", transport_name()]].concat()));
+    running.wait_until(|status| status.capabilities("CapPrm") & (1 << CAP_NET_ADMIN) == 0);
+    Command::new("true").status().expect("it runs");
+    assert!(running.line().contains(r#""event":"exec""#), "it still receives what happens");
+    assert_eq!(running.end().1.status.code(), Some(0));
+}
+
+fn a_traced_command_keeps_its_privileges() {
+    let traced = ["trace", "--transport", transport_name(), "--", "cat", "/proc/self/status"];
+    let output = run(&traced);
+    let own = Status::of(std::process::id());
+    for set in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
+        let theirs = Status::printed(&output.stdout).capabilities(set);
+        assert_eq!(theirs, own.capabilities(set), "{set}");
+    }
+}
+
+/// `LineMax` of a journal where it is not set (`journald.conf(5)`).
+const LINE_MAX: usize = 48 << 10;
+
+fn a_line_of_json_is_shorter_than_the_journals_longest() {
+    let configuration = include_str!("../packaging/journald.conf");
+    let line_max = configuration.lines().find_map(|line| line.strip_prefix("LineMax="));
+    let line_max = line_max.and_then(|size| size.strip_suffix('K')).expect("a size");
+    let line_max = line_max.parse::<usize>().expect("a number") << 10;
+    // Of each byte JSON makes six.
+    let scratch = Scratch::new("long");
+    let mut path = scratch.file("");
+    while path.len() < 3_700 {
+        path.push_str(&"\u{1}".repeat(250));
+        path.push('/');
+        fs::create_dir(&path).expect("room for it");
+    }
+    path.push_str("end");
+    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path).expect("room for it");
+    for (option, limit) in [("--context", LINE_MAX), ("--who", line_max)] {
+        let options = ["watch", "--json", option, "--events", "exec", "--duration", "60s"];
+        let options = [&options[..], &["--transport", transport_name()]].concat();
+        let mut running = Running::start(&mut program(&options));
+        running.wait_until(|status| status.handles(Signal::SIGTERM));
+        let mut hostile = Command::new(&path);
+        for (key, value) in common::actor::command("end").get_envs() {
+            hostile.env(key, value.expect("a value"));
+        }
+        let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("it runs");
+        let pid = format!(r#""pid":{},"#, hostile.id());
+        let line = loop {
+            let line = running.line();
+            if line.contains(&pid) {
+                break line;
+            }
+        };
+        hostile.wait().expect("its end");
+        serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
+        assert!(line.len() < limit, "{option}: {} bytes", line.len());
+        running.send(Signal::SIGTERM);
+        running.end();
+    }
+}

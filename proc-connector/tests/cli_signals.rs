@@ -1,0 +1,276 @@
+//! Signals: those that were ignored stay ignored, and a traced command gets what the caller had.
+
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitCode, Stdio};
+use std::time::Duration;
+
+use common::actor::command;
+use common::{Deadline, named};
+use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use program::{PROGRAM, Running, Status, after_shell, program, started_by, text, transport_name};
+
+fn main() -> ExitCode {
+    let everywhere = named![a_replay_leaves_ignored_signals_ignored];
+    let live = named![
+        ignored_signals_stay_ignored_in_every_command,
+        the_screen_leaves_ignored_signals_ignored,
+        what_a_shell_starts_in_the_background_outlives_ctrl_c,
+        no_command_has_a_second_thread,
+        other_signals_are_left_alone,
+        a_listener_goes_on_after_a_stop,
+        a_trace_works_where_ends_of_children_are_ignored,
+        a_trace_works_where_ends_of_children_are_blocked,
+        a_traced_command_gets_the_ignored_signals,
+        a_traced_command_gets_the_mask,
+        a_traced_command_gets_default_actions_and_an_empty_mask,
+        a_traced_command_gets_closed_streams,
+        a_request_to_end_reaches_a_command_however_young,
+        a_command_that_stops_and_goes_on_is_no_end,
+    ];
+    common::main_with(&named![exit_4_on_sigterm], &everywhere, &live)
+}
+
+fn exit_4_on_sigterm() {
+    let mut signals = signal_hook::iterator::Signals::new([15]).expect("signals");
+    println!("ready");
+    signals.forever().next();
+    std::process::exit(4)
+}
+
+const REQUESTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
+
+/// The commands that listen, for a minute at most.
+fn listening() -> Vec<Vec<&'static str>> {
+    let commands: [&[&str]; 4] = [
+        &["watch", "--json", "--events", "exec"],
+        &["watch"],
+        &["record", "/dev/null"],
+        &["stats", "--json"],
+    ];
+    let options = ["--duration", "60s", "--transport", transport_name()];
+    commands.iter().map(|command| [command, &options[..]].concat()).collect()
+}
+
+/// Signals of which two are ignored are sent, and then the third.
+fn survives(running: Running, ended_by: Signal) {
+    let ignored: Vec<Signal> = REQUESTS.into_iter().filter(|&signal| signal != ended_by).collect();
+    let status = running.wait_until(|status| status.handles(ended_by));
+    for &signal in &ignored {
+        assert!(status.ignores(signal) && !status.handles(signal), "{signal}: {status:?}");
+        running.send(signal);
+    }
+    std::thread::sleep(Duration::from_millis(200));
+    let mut running = running;
+    assert_eq!(running.child.try_wait().expect("its state"), None, "{ignored:?} ended it");
+    running.send(ended_by);
+    let output = running.end().1;
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+}
+
+fn a_replay_leaves_ignored_signals_ignored() {
+    let mut replay = started_by(&["env", "--ignore-signal=INT,HUP"], &["replay", "-"]);
+    let mut running = Running::start(replay.stdin(Stdio::piped()));
+    let stdin = running.child.stdin.take();
+    survives(running, Signal::SIGTERM);
+    drop(stdin);
+}
+
+fn ignored_signals_stay_ignored_in_every_command() {
+    for arguments in listening() {
+        for (ignored, ended_by) in [("INT,HUP", Signal::SIGTERM), ("TERM,HUP", Signal::SIGINT)] {
+            let starter = format!("--ignore-signal={ignored}");
+            let mut command = started_by(&["env", &starter], &arguments);
+            survives(Running::start(command.stdout(Stdio::piped())), ended_by);
+        }
+    }
+}
+
+fn the_screen_leaves_ignored_signals_ignored() {
+    let terminal = openpty(None, None).expect("a terminal");
+    let options = ["stats", "--interval", "20ms", "--duration", "60s"];
+    let options = [&options[..], &["--transport", transport_name()]].concat();
+    let mut command = started_by(&["env", "--ignore-signal=INT,HUP"], &options);
+    command.env("TERM", "xterm").stdout(terminal.slave);
+    let mut child = command.spawn().expect("it runs");
+    drop(command);
+    let deadline = Deadline::new();
+    while !Status::of(child.id()).handles(Signal::SIGTERM) {
+        assert!(deadline.left().is_some());
+    }
+    let pid = nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid"));
+    let send = |signal| nix::sys::signal::kill(pid, signal).expect("it runs");
+    send(Signal::SIGINT);
+    send(Signal::SIGHUP);
+    // Of a window whose size changes, too.
+    send(Signal::SIGWINCH);
+    std::thread::sleep(Duration::from_millis(200));
+    assert_eq!(child.try_wait().expect("its state"), None);
+    send(Signal::SIGTERM);
+    assert_eq!(child.wait().expect("its end").code(), Some(0));
+}
+
+fn what_a_shell_starts_in_the_background_outlives_ctrl_c() {
+    // A shell without job control has these ignore SIGINT and SIGQUIT.
+    let script = "\"$@\" & echo $!; wait";
+    let words = ["watch", "--json", "--events", "coredump", "--transport", transport_name()];
+    let mut shell = Command::new("sh");
+    shell.args(["-c", script, "sh", PROGRAM]).args(words).args(["--duration", "60s"]);
+    shell.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+    let mut running = Running::start(&mut shell);
+    let pid: i32 = running.line().parse().expect("a pid");
+    let pid = nix::unistd::Pid::from_raw(pid);
+    let of_program = || Status::of(pid.as_raw().try_into().expect("a pid"));
+    let deadline = Deadline::new();
+    while !of_program().handles(Signal::SIGTERM) {
+        assert!(deadline.left().is_some());
+    }
+    nix::sys::signal::kill(pid, Signal::SIGINT).expect("it runs");
+    std::thread::sleep(Duration::from_millis(200));
+    assert!(of_program().ignores(Signal::SIGINT), "it lives and ignores it");
+    nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it runs");
+    running.end();
+}
+
+fn no_command_has_a_second_thread() {
+    for arguments in listening() {
+        let running = Running::start(&mut program(&arguments));
+        let status = running.wait_until(|status| status.handles(Signal::SIGTERM));
+        assert_eq!(status.threads(), 1, "{arguments:?}");
+        running.send(Signal::SIGTERM);
+        running.end();
+    }
+    let threads = "grep Threads: /proc/$PPID/status";
+    let output = trace(&["env"], &["sh", "-c", threads]).output().expect("it runs");
+    assert_eq!(text(&output.stdout).split_whitespace().last(), Some("1"));
+}
+
+fn other_signals_are_left_alone() {
+    for arguments in listening() {
+        let running = Running::start(&mut program(&arguments));
+        let status = running.wait_until(|status| status.handles(Signal::SIGTERM));
+        for signal in [Signal::SIGQUIT, Signal::SIGTSTP, Signal::SIGCONT, Signal::SIGWINCH] {
+            assert!(!status.handles(signal) && !status.ignores(signal), "{signal}");
+        }
+        running.send(Signal::SIGKILL);
+        running.end();
+    }
+}
+
+fn a_listener_goes_on_after_a_stop() {
+    for arguments in listening() {
+        let running = Running::start(&mut program(&arguments));
+        running.wait_until(|status| status.handles(Signal::SIGTERM));
+        running.send(Signal::SIGTSTP);
+        std::thread::sleep(Duration::from_millis(100));
+        // Waits until it runs again, as all signals but SIGCONT do.
+        running.send(Signal::SIGINT);
+        running.send(Signal::SIGCONT);
+        let output = running.end().1;
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    }
+}
+
+/// `trace` of a command, started by another program.
+fn trace(starter: &[&str], traced: &[&str]) -> Command {
+    let options = ["trace", "--transport", transport_name(), "--"];
+    started_by(starter, &[&options[..], traced].concat())
+}
+
+/// The signals of a traced command where its caller was started like this.
+fn of_traced(starter: &[&str]) -> Status {
+    let output = trace(starter, &["cat", "/proc/self/status"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 process, 0 failed"), "{}", text(&output.stderr));
+    Status::printed(&output.stdout)
+}
+
+fn a_trace_works_where_ends_of_children_are_ignored() {
+    let starter = ["env", "--ignore-signal=CHLD"];
+    let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("1 process, 1 failed"), "{}", text(&output.stderr));
+    assert!(of_traced(&starter).ignores(Signal::SIGCHLD));
+}
+
+fn a_trace_works_where_ends_of_children_are_blocked() {
+    let starter = ["env", "--block-signal=CHLD"];
+    let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    assert!(of_traced(&starter).blocks(Signal::SIGCHLD));
+}
+
+fn a_traced_command_gets_the_ignored_signals() {
+    for signal in [
+        Signal::SIGPIPE,
+        Signal::SIGINT,
+        Signal::SIGTERM,
+        Signal::SIGHUP,
+        Signal::SIGQUIT,
+        Signal::SIGCHLD,
+        Signal::SIGUSR1,
+        Signal::SIGTSTP,
+    ] {
+        let name = signal.as_str().trim_start_matches("SIG");
+        let status = of_traced(&["env", &format!("--ignore-signal={name}")]);
+        assert!(status.ignores(signal), "{signal}: {status:?}");
+    }
+}
+
+fn a_traced_command_gets_the_mask() {
+    let blocked = [Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGPIPE, Signal::SIGWINCH];
+    let status = of_traced(&["env", "--block-signal=TERM,USR1,PIPE,WINCH"]);
+    for signal in blocked {
+        assert!(status.blocks(signal), "{signal}: {status:?}");
+    }
+    assert!(!status.blocks(Signal::SIGCHLD) && !status.blocks(Signal::SIGINT), "{status:?}");
+}
+
+fn a_traced_command_gets_default_actions_and_an_empty_mask() {
+    let status = of_traced(&["env", "--default-signal"]);
+    for signal in Signal::iterator() {
+        assert!(!status.ignores(signal), "{signal}: {status:?}");
+        assert!(!status.handles(signal), "{signal}: {status:?}");
+        assert!(!status.blocks(signal), "{signal}: {status:?}");
+    }
+}
+
+fn a_traced_command_gets_closed_streams() {
+    let options = ["trace", "--quiet", "--transport", transport_name(), "--"];
+    let traced = ["sh", "-c", "for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] || echo $fd >&7; done"];
+    let arguments = [&options[..], &traced].concat();
+    for (closed, expected) in [("0<&-", "0\n"), ("2>&-", "2\n"), ("0<&- 1>&- 2>&-", "0\n1\n2\n")] {
+        let output = after_shell(&format!("exec 7>&1 {closed}"), &arguments).output();
+        let output = output.expect("it runs");
+        assert_eq!((text(&output.stdout), output.status.code()), (expected, Some(0)), "{closed}");
+    }
+}
+
+fn a_request_to_end_reaches_a_command_however_young() {
+    let act = command("exit_4_on_sigterm");
+    let act_name = act.get_program().to_str().expect("text").to_owned();
+    for delay in 0..30 {
+        let mut trace = trace(&["env"], &[&act_name]);
+        for (key, value) in act.get_envs() {
+            trace.env(key, value.expect("a value"));
+        }
+        let running = Running::start(&mut trace);
+        running.wait_until(|status| status.handles(Signal::SIGCHLD));
+        std::thread::sleep(Duration::from_micros(delay * 100));
+        running.send(Signal::SIGTERM);
+        let output = running.end().1;
+        // It was not yet ready for the signal, or it was. That the trace was not yet: too.
+        let ended = (output.status.code(), output.status.signal());
+        assert!(matches!(ended, (Some(4 | 143), None)), "{ended:?} {}", text(&output.stderr));
+    }
+}
+
+fn a_command_that_stops_and_goes_on_is_no_end() {
+    let script = "(sleep 0.2; kill -CONT $$) & kill -STOP $$; wait; exit 5";
+    let output = trace(&["env"], &["sh", "-c", script]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
+}

@@ -1,0 +1,108 @@
+//! Standard streams that are closed or full.
+
+mod captures;
+mod common;
+#[path = "common/program.rs"]
+mod program;
+
+use std::process::ExitCode;
+
+use captures::DEMO;
+use common::named;
+use common::scratch::{Scratch, ScratchFile};
+use program::{after_shell, run, text, transport_name};
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        a_full_or_closed_standard_error_changes_no_status,
+        a_full_standard_output_is_an_error,
+        a_closed_standard_output_is_an_error,
+        a_closed_standard_input_is_an_error,
+    ];
+    let live = named![a_trace_with_a_full_standard_error_keeps_the_status,];
+    common::main_with(&[], &everywhere, &live)
+}
+
+fn a_full_or_closed_standard_error_changes_no_status() {
+    let demo = ScratchFile::containing("demo.pcapng", DEMO);
+    for (arguments, status) in [
+        (&["replay", "--demo"][..], 0),
+        (&["replay", demo.path()], 0),
+        (&["replay", "/no/such/file"], 1),
+        (&["replay", "/dev/null"], 1),
+        (&["watch", "--events", "nosuch"], 2),
+        (&["nosuch"], 2),
+        (&["trace", "--", "/no/such/program"], 127),
+        (&["record", "/no/such/directory/file"], 1),
+    ] {
+        let expected = run(arguments).status.code();
+        // Where nothing can be listened to, these fail for that.
+        assert!(expected == Some(status) || expected == Some(1), "{arguments:?}: {expected:?}");
+        for redirected in ["exec 2>/dev/full", "exec 2>&-"] {
+            let output = after_shell(redirected, arguments).output().expect("it runs");
+            assert_eq!(output.status.code(), expected, "{redirected} {arguments:?}");
+        }
+    }
+}
+
+fn a_full_standard_output_is_an_error() {
+    for arguments in [
+        &["replay", "--demo"][..],
+        &["replay", "--demo", "--json"],
+        &["replay", "--demo", "--json", "--who"],
+        &["doctor"],
+        &["doctor", "--json"],
+        &["--help"],
+        &["help", "watch"],
+        &["watch", "--help"],
+        &["--version"],
+    ] {
+        let output = after_shell("exec >/dev/full", arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let error = "proc-connector: cannot write the output: No space left on device";
+        assert!(text(&output.stderr).starts_with(error), "{arguments:?} {}", text(&output.stderr));
+    }
+}
+
+fn a_closed_standard_output_is_an_error() {
+    for arguments in [
+        &["replay", "--demo"][..],
+        &["replay", "--demo", "--json"],
+        &["doctor"],
+        &["--help"],
+        &["--version"],
+        &["record", "-"],
+        &["watch"],
+        &["stats"],
+    ] {
+        let output = after_shell("exec >&-", arguments).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let errors = text(&output.stderr);
+        let is_named = errors.starts_with("proc-connector: standard output is closed");
+        // Where nothing can be listened to, they fail for that.
+        let is_other = matches!(arguments[0], "watch" | "stats") && !errors.contains("panic");
+        assert!(is_named || is_other, "{arguments:?}: {errors}");
+    }
+    let scratch = Scratch::new("closed");
+    let file = scratch.file("x.svg");
+    let arguments = ["replay", "--demo", "-o", &file];
+    let output = after_shell("exec >&-", &arguments).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0), "nothing goes there: {}", text(&output.stderr));
+}
+
+fn a_closed_standard_input_is_an_error() {
+    let output = after_shell("exec <&-", &["replay", "-"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr);
+    assert!(errors.starts_with("proc-connector: standard input is closed"), "{errors}");
+    let output = after_shell("exec <&-", &["replay", "--demo"]).output().expect("it runs");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+fn a_trace_with_a_full_standard_error_keeps_the_status() {
+    let traced = ["trace", "--transport", transport_name(), "--", "sh", "-c", "exit 3"];
+    for redirected in ["exec 2>/dev/full", "exec 2>&-", "exec >&-", "exec >&- 2>&- <&-"] {
+        let output = after_shell(redirected, &traced).output().expect("it runs");
+        assert_eq!(output.status.code(), Some(3), "{redirected}");
+    }
+}

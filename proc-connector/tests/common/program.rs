@@ -1,0 +1,156 @@
+//! The program, started as shells and service managers start it. Not a part of `common` for all tests:
+//! where features leave the program out, it has no path.
+
+#![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Lines, Read};
+use std::os::unix::process::CommandExt;
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use proc_connector::Transport;
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_proc-connector");
+
+/// The program with these arguments, nothing to read, and its outputs kept.
+pub(crate) fn program(arguments: &[&str]) -> Command {
+    started_by(&[], arguments)
+}
+
+/// The same, started by another program that replaces itself, such as `env`, with these arguments.
+pub(crate) fn started_by(starter: &[&str], arguments: &[&str]) -> Command {
+    let words: Vec<&str> = starter.iter().copied().chain([PROGRAM]).collect();
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).args(arguments).env("TZ", "UTC");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
+}
+
+/// The same, started by a shell that does something to itself first.
+pub(crate) fn after_shell(preparation: &str, arguments: &[&str]) -> Command {
+    let script = format!("{preparation}\nexec \"$@\"");
+    started_by(&["sh", "-c", &script, "sh"], arguments)
+}
+
+pub(crate) fn run(arguments: &[&str]) -> Output {
+    program(arguments).output().expect("the program runs")
+}
+
+/// `--transport` for this test.
+pub(crate) fn transport_name() -> &'static str {
+    match crate::common::transport() {
+        Transport::Ring => "ring",
+        Transport::Socket => "socket",
+        _ => "auto",
+    }
+}
+
+pub(crate) fn text(bytes: &[u8]) -> &str {
+    std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// The program, running.
+#[derive(Debug)]
+pub(crate) struct Running {
+    pub(crate) child: Child,
+    pub(crate) lines: Lines<BufReader<ChildStdout>>,
+}
+
+impl Running {
+    pub(crate) fn start(command: &mut Command) -> Self {
+        let mut child = command.spawn().expect("the program runs");
+        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        Self { child, lines }
+    }
+
+    /// In a process group of its own, as shells start a pipeline.
+    pub(crate) fn start_in_group(command: &mut Command) -> Self {
+        Self::start(command.process_group(0))
+    }
+
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id().try_into().expect("a pid"))
+    }
+
+    pub(crate) fn line(&mut self) -> String {
+        self.lines.next().expect("a line").expect("text")
+    }
+
+    pub(crate) fn send(&self, signal: Signal) {
+        kill(self.pid(), signal).expect("a child that runs");
+    }
+
+    /// The lines that are left, and the end.
+    pub(crate) fn end(mut self) -> (Vec<String>, Output) {
+        let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
+        (rest, self.child.wait_with_output().expect("its end"))
+    }
+
+    /// Waits until the program is what runs, and handles SIGTERM or whatever it takes for it to be
+    /// ready.
+    pub(crate) fn wait_until(&self, is_ready: impl Fn(&Status) -> bool) -> Status {
+        let deadline = crate::common::Deadline::new();
+        loop {
+            let status = Status::of(self.child.id());
+            if is_ready(&status) {
+                return status;
+            }
+            assert!(deadline.left().is_some(), "{status:?}");
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+}
+
+/// `/proc/PID/status`.
+#[derive(Debug)]
+pub(crate) struct Status(String);
+
+impl Status {
+    pub(crate) fn of(pid: u32) -> Self {
+        Self(fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs"))
+    }
+
+    /// As a child printed it.
+    pub(crate) fn printed(output: &[u8]) -> Self {
+        Self(text(output).to_owned())
+    }
+
+    fn number(&self, key: &str, radix: u32) -> u64 {
+        let line = self.0.lines().find_map(|line| line.strip_prefix(key)).expect(key);
+        u64::from_str_radix(line.trim_start_matches(':').trim(), radix).expect("a number")
+    }
+
+    pub(crate) fn ignores(&self, signal: Signal) -> bool {
+        self.number("SigIgn", 16) & bit(signal) != 0
+    }
+
+    pub(crate) fn handles(&self, signal: Signal) -> bool {
+        self.number("SigCgt", 16) & bit(signal) != 0
+    }
+
+    pub(crate) fn blocks(&self, signal: Signal) -> bool {
+        self.number("SigBlk", 16) & bit(signal) != 0
+    }
+
+    pub(crate) fn threads(&self) -> u64 {
+        self.number("Threads", 10)
+    }
+
+    /// A set of capabilities, such as `CapPrm`.
+    pub(crate) fn capabilities(&self, key: &str) -> u64 {
+        self.number(key, 16)
+    }
+}
+
+fn bit(signal: Signal) -> u64 {
+    1 << (signal as u32 - 1)
+}
+
+/// All of a pipe.
+pub(crate) fn read_all(pipe: &mut impl Read) -> String {
+    let mut all = String::new();
+    pipe.read_to_string(&mut all).expect("text");
+    all
+}
