@@ -2,6 +2,8 @@
 
 mod captures;
 
+use std::io::Read;
+
 use captures::Number::{U16, U32, U64};
 use captures::{
     EXEC, NETLINK, Order, block, drain, enhanced, interface, packet, read_all, section,
@@ -62,4 +64,11 @@ fn other_files_are_named_with_the_command_that_unpacks_them() {
         assert!(text.contains("not a capture") && text.contains(name), "{text}");
     }
     assert!(matches!(read_all(&[0xaa; 40]).1, Some(Error::UnknownFormat)));
+    // However much of it is read at once.
+    let mixed = [&b"a text that is none, later on"[..], &[0; 40]].concat();
+    for input in
+        [Box::new(&mixed[..]) as Box<dyn Read>, Box::new((&mixed[..24]).chain(&mixed[24..]))]
+    {
+        assert!(matches!(Reader::new(input), Err(Error::OtherFile { .. })));
+    }
 }

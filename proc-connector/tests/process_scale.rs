@@ -139,7 +139,7 @@ fn time_grows_with_the_events_and_no_faster() {
 /// What is kept of those that ended is searched for each event that is about none of the living.
 #[test]
 fn those_that_ended_are_not_searched() {
-    /// Exits of processes that nobody knew, among as many that ended as a table keeps.
+    /// Exits of unknown processes, among as many that ended as a table keeps.
     fn strangers(n: u32) -> Vec<Step> {
         (1..=n).map(Step::Exit).collect()
     }

@@ -189,9 +189,9 @@ impl Reason {
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::UnknownInterface(id) => write!(f, "interface {id} was not described before it"),
-            Cause::TooManyInterfaces => f.write_str("it describes one interface too many"),
-            Cause::NoSection => f.write_str("its byte-order magic is none"),
+            Cause::UnknownInterface(id) => write!(f, "no block before it describes interface {id}"),
+            Cause::TooManyInterfaces => f.write_str("a section has 65536 interfaces at most"),
+            Cause::NoSection => f.write_str("its byte-order magic is unknown"),
             Cause::Version(major, minor) => {
                 write!(f, "its section has version {major}.{minor} of the format, not version 1")
             }

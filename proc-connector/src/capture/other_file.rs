@@ -30,11 +30,10 @@ const OTHERS: [(&str, &[u8]); 8] = [
     ("a 7z archive", b"7z\xbc\xaf\x27\x1c"),
 ];
 
-/// The error for a file that starts so and is no capture.
+/// The error for a file that starts so and is no capture. More than [`START`] bytes make no
+/// difference: how many are read at once depends on where they come from.
 pub(super) fn recognize(start: &[u8]) -> Error {
-    if start.len() < START {
-        return Error::UnknownFormat;
-    }
+    let Some(start) = start.get(..START) else { return Error::UnknownFormat };
     if let Some((name, _, unpack)) =
         COMPRESSED.iter().find(|(_, magic, _)| start.starts_with(magic))
     {

@@ -73,7 +73,7 @@ pub(super) enum Packets {
     PcapNg(PcapNg),
     Pcap(Pcap),
     Bare(Bare),
-    /// Nobody knows where the next one would start.
+    /// It is unknown where the next one would start.
     End(Format),
 }
 

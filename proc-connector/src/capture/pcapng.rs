@@ -1,8 +1,8 @@
 //! pcapng: sections of blocks, in the byte order of each section.
 //!
-//! The blocks are read here, by the rules that the format's draft has for readers, and not with
-//! `pcap_file`'s parser, which the writer uses: that one refuses a file for an option that nobody
-//! needs, and keeps all of them in memory.
+//! Blocks are read by the rules that the format's draft has for readers. The parser of `pcap_file`,
+//! whose writer is in use, refuses a file for an option that is not needed, and keeps all options in
+//! memory.
 
 use std::io::Read;
 
