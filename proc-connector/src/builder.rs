@@ -173,7 +173,9 @@ impl Builder {
         let selection = Selection::new(&self.filter, &socket)?;
         let notice = Notice::new()?;
         let witness = handshake::witness()?;
-        socket.bind(CN_IDX_PROC).map_err(not_bound)?;
+        for socket in [&witness, &socket] {
+            socket.bind(CN_IDX_PROC).map_err(not_bound)?;
+        }
         let requests = handshake::listen(&socket, &witness)?;
         let overrun = handshake::skip_acks(&socket)?;
         let intake = Intake::socket(socket, selection, self.pause(), notice, granted, overrun);

@@ -3,7 +3,6 @@
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
 
-use proc_connector_core::cn_msg::CN_IDX_PROC;
 use proc_connector_core::{Notification, Notifications, Request};
 use proc_connector_sys::sock_filter;
 
@@ -16,8 +15,8 @@ use crate::transport::goes_deaf;
 /// How often to ask again when the acknowledgement may have been among dropped events.
 const ATTEMPTS: usize = 8;
 
-/// A listener that receives acknowledgements and, where the kernel has filters that work, nothing
-/// else.
+/// A socket, not bound yet, that receives acknowledgements and, where the kernel has filters that
+/// work, nothing else.
 ///
 /// The kernel sends an acknowledgement to every listener. Read here, it leaves the queue of the
 /// socket that asked as it is: an event in there stays where `poll` sees it.
@@ -26,7 +25,6 @@ pub(crate) fn witness() -> Result<NetlinkSocket> {
     if !goes_deaf() {
         socket.attach_filter(&ACKS_ONLY).map_err(Error::FilterRefused)?;
     }
-    socket.bind(CN_IDX_PROC).map_err(|_| forbidden())?;
     Ok(socket)
 }
 

@@ -193,6 +193,11 @@ fn replay_with(mounts: impl FnOnce() -> nix::Result<()>) {
         return;
     }
     let mut command = program(&["replay", "--demo", "--count", "1"]);
+    // The zone is the business of the test that plays this.
+    match std::env::var_os("TZ") {
+        Some(zone) => command.env("TZ", zone),
+        None => command.env_remove("TZ"),
+    };
     panic!("{}", command.stdout(Stdio::inherit()).stderr(Stdio::inherit()).exec());
 }
 

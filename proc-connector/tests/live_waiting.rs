@@ -229,13 +229,12 @@ fn async_fd_that_forgets_its_readiness_after_each_event_keeps_up() {
     on_tokio(async {
         let connector = on_reactor(connector).expect("a reactor");
         for _ in 0..200 {
+            load::threads(1);
             let mut readable = connector.readable().await.expect("readiness");
             match readable.get_inner().recv(&mut [0; EVENT_LEN]) {
                 Ok(_) | Err(Error::WouldBlock) => readable.clear_ready(),
                 Err(error) => panic!("{error}"),
             }
-            drop(readable);
-            load::threads(1);
         }
     });
 }
@@ -245,12 +244,11 @@ fn async_fd_with_a_batch_a_readiness_keeps_up() {
     on_tokio(async {
         let mut connector = on_reactor(connector).expect("a reactor");
         for _ in 0..200 {
+            load::threads(1);
             let mut readable = connector.readable_mut().await.expect("readiness");
             let batch = readable.get_inner_mut().recv_batch_timeout(Duration::ZERO);
             batch.expect("a batch").for_each(drop);
             readable.clear_ready();
-            drop(readable);
-            load::threads(1);
         }
     });
 }

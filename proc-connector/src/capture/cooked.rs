@@ -2,7 +2,7 @@
 //!
 //! `NETLINK` (<https://www.tcpdump.org/linktypes/LINKTYPE_NETLINK.html>) has 16 bytes, numbers in
 //! big-endian. A capture on all interfaces has `LINUX_SLL`, of the same layout, or `LINUX_SLL2`
-//! instead, where the hardware type tells netlink from other packets.
+//! instead, where the hardware type distinguishes netlink from other packets.
 
 /// `LINKTYPE_NETLINK`.
 const NETLINK: u32 = 253;

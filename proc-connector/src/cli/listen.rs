@@ -181,14 +181,14 @@ pub(super) fn monotonic_ns() -> u64 {
     WallClock::now_ns()
 }
 
-/// Says so if the buffer holds fewer events than were asked for.
+/// Reports a buffer that holds fewer events than requested.
 pub(super) fn report_granted(asked: Option<usize>, events: &ProcConnector) {
     let stats = events.stats();
     let holds = stats.receive_buffer_events;
     let Some(asked) = asked.filter(|&asked| holds < asked) else { return };
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
     let limit = limit.trim();
-    // The kernel doubles what it is asked for, and the limit is for what it is asked for.
+    // The kernel doubles the requested size, and the limit applies to the requested one.
     let is_limited = limit.parse().is_ok_and(|limit: usize| stats.receive_buffer <= 2 * limit);
     let reason = if is_limited {
         format!("net.core.rmem_max is {limit}, and only CAP_NET_ADMIN allows more")

@@ -1,4 +1,4 @@
-//! The processes of this machine, as far as it shows them.
+//! The processes that this machine shows.
 
 use std::io;
 
@@ -7,8 +7,8 @@ use proc_connector::process::ProcessTable;
 use super::Failure;
 use super::shown::complain;
 
-/// The processes of this machine, to be made when a connector is open. Where nothing at `/proc` can be
-/// used, those that events tell of, after a warning.
+/// The processes of this machine. Call it after the connector was opened. Without a usable `/proc` it
+/// warns, and processes are known by their events alone.
 pub(super) fn processes() -> Result<ProcessTable, Failure> {
     match ProcessTable::new() {
         Err(error) if is_lasting(error.kind()) => {

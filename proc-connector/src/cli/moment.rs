@@ -12,7 +12,7 @@ use super::zone;
 #[derive(Debug)]
 pub(super) enum Moment {
     OfDay(Zoned),
-    /// Since the machine's start, where nothing tells the time of day.
+    /// Since the machine's start, where the time of day is unknown.
     SinceStart(Duration),
 }
 

@@ -128,7 +128,7 @@ fn show<'a>(
         reader => reader?,
     };
     if !output.is_empty() {
-        // To know who is who takes all events; which to show is decided here.
+        // Processes are known by all of their events; the choice among those is made here.
         let drawing = Drawing::open(output, Who::recorded(whose)?, choice.filter()?)?;
         let drawing = Rc::new(RefCell::new(drawing));
         let replayed = replay(args, title, Filter::default(), reader, &drawing, waiting);

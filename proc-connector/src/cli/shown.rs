@@ -62,7 +62,7 @@ pub(super) fn word(argument: &[u8]) -> String {
     }
 }
 
-/// Human-readable output, line by line. Each line is [`screened`], so that text which nobody passed
+/// Human-readable output, line by line. Each line is [`screened`], so that text which was not passed
 /// through [`shown`] is harmless.
 #[derive(Debug)]
 pub(super) struct Screened<W> {

@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     match followed.and(drawn) {
         Err(failure) if !failure.is_closed_pipe() => {
-            // The command's failure says more, and is what the caller asked for.
+            // The status of the command is what the caller wants to know.
             complain(failure);
             Ok(if code == 0 { ExitCode::FAILURE } else { code.into() })
         }

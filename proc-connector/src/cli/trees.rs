@@ -1,4 +1,4 @@
-//! Which processes are part of the trees that are asked for.
+//! Which processes belong to the chosen trees.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -40,7 +40,7 @@ impl Trees {
         Self { roots, members: HashMap::new(), left: VecDeque::new(), leavings: 0 }
     }
 
-    /// Whether no tree is asked for, and so everybody is of interest.
+    /// Whether no tree was chosen, so that every process is of interest.
     pub(super) fn is_empty(&self) -> bool {
         self.roots.is_empty()
     }

@@ -2,6 +2,7 @@
 //! network, and take seconds.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io;
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 
-/// How many names are kept, at least the half of them that were asked for last.
+/// The most names that are kept. At least the half of them are those used last.
 const MANY: usize = 4096;
 
 /// How long a name is taken for right: a user may get another, or one at last.
@@ -32,8 +33,7 @@ pub(super) struct Users {
     /// forgotten.
     young: HashMap<u32, Known>,
     old: HashMap<u32, Known>,
-    /// `None` where no thread could be made: then users have no names.
-    worker: Option<Worker>,
+    lookups: Lookups,
     patience: Patience,
 }
 
@@ -44,6 +44,25 @@ struct Known {
     /// When it was asked for last, and whether the answer is still to come.
     asked: Instant,
     is_pending: bool,
+}
+
+/// The thread that looks names up. It starts with the first lookup, which comes after this program gave
+/// up its privileges: a thread keeps those that it started with.
+enum Lookups {
+    NotStarted(Box<dyn Fn(u32) -> Name + Send>),
+    Running(Worker),
+    /// No thread could be started, as limits may have it: then users have no names.
+    Impossible,
+}
+
+impl fmt::Debug for Lookups {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotStarted(_) => "NotStarted",
+            Self::Running(_) => "Running",
+            Self::Impossible => "Impossible",
+        })
+    }
 }
 
 #[derive(Debug)]
@@ -70,8 +89,7 @@ impl Users {
         Self {
             young: HashMap::new(),
             old: HashMap::new(),
-            // Limits may leave no thread to it.
-            worker: Worker::start(lookup).ok(),
+            lookups: Lookups::NotStarted(Box::new(lookup)),
             patience: Patience { since: Instant::now(), left: PATIENCE_A_SECOND },
         }
     }
@@ -82,7 +100,7 @@ impl Users {
         self.take_answers();
         self.want(uid);
         while self.known(uid).is_some_and(|known| known.is_pending && known.name.is_none()) {
-            let Some(worker) = &self.worker else { break };
+            let Lookups::Running(worker) = &self.lookups else { break };
             let Some(time) = self.patience.left() else { break };
             let started = Instant::now();
             let answer = worker.answers.recv_timeout(time);
@@ -100,20 +118,21 @@ impl Users {
             return;
         }
         let name = known.and_then(|known| known.name.clone());
-        let Some(worker) = &self.worker else { return };
+        let Some(worker) = self.lookups.worker() else { return };
         match worker.ask.try_send(uid) {
             Ok(()) => {
                 self.keep(uid, Known { name, asked: Instant::now(), is_pending: true });
             }
             // The next event of this user tries again.
             Err(TrySendError::Full(_)) => {}
-            Err(TrySendError::Disconnected(_)) => self.worker = None,
+            Err(TrySendError::Disconnected(_)) => self.lookups = Lookups::Impossible,
         }
     }
 
     fn take_answers(&mut self) {
-        while let Some((uid, name)) = self.worker.as_ref().and_then(|it| it.answers.try_recv().ok())
-        {
+        loop {
+            let Lookups::Running(worker) = &self.lookups else { return };
+            let Ok((uid, name)) = worker.answers.try_recv() else { return };
             self.answered(uid, name);
         }
     }
@@ -136,6 +155,20 @@ impl Users {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(uid, known);
+    }
+}
+
+impl Lookups {
+    /// The thread, which is started if it can be and was not yet.
+    fn worker(&mut self) -> Option<&Worker> {
+        if let Self::NotStarted(_) = self {
+            if let Self::NotStarted(lookup) = std::mem::replace(self, Self::Impossible) {
+                if let Ok(worker) = Worker::start(lookup) {
+                    *self = Self::Running(worker);
+                }
+            }
+        }
+        if let Self::Running(worker) = self { Some(worker) } else { None }
     }
 }
 

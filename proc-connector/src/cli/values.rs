@@ -37,7 +37,7 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
-/// Reads how much of something there is to be: one at least.
+/// Reads a number of things, one at least.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     match text.parse() {
         Ok(0) => Err("the number has to be 1 or more".to_owned()),

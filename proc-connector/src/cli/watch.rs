@@ -48,7 +48,7 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
         listening.run(&mut events, choice, &mut output)
     } else {
         let uids = whose.uids()?;
-        // To know who is who takes all events; which to show is decided here.
+        // Processes are known by all of their events; the choice among those is made here.
         let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
         tell_of_no_context(*context, &events);
         choice.check_processes()?;
@@ -79,7 +79,7 @@ fn tell_of_no_context(context: bool, events: &ProcConnector) {
 }
 
 /// Says once on a terminal that there is nothing to show yet, which looks like a mistake in the
-/// choice. Where nobody looks at it, it would be an error among the messages of another program.
+/// choice. Elsewhere it would look like an error of another program.
 fn report_waiting() {
     if io::stderr().is_terminal() {
         complain("waiting: no process matches yet");

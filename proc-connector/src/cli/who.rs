@@ -50,8 +50,8 @@ impl Whose {
         !(tree.is_empty() && comm.is_empty() && user.is_empty() && cgroup.is_empty())
     }
 
-    /// The users that are asked for, with the ids that names have on this machine. That may take a
-    /// while, so it is done before anything is received.
+    /// The ids of the chosen users on this machine. A lookup may take a while, so this comes before
+    /// anything is received.
     pub(super) fn uids(&self) -> Result<Vec<u32>, Failure> {
         Ok(self.user.iter().map(present::user).collect::<Result<_, _>>()?)
     }
@@ -64,7 +64,7 @@ pub(super) struct Who<'a> {
     /// Of this machine; another's users are known by their ids only.
     users: Option<RefCell<Users>>,
     whose: &'a Whose,
-    /// The users that are asked for.
+    /// The ids of the chosen users.
     uids: Vec<u32>,
     trees: Trees,
 }

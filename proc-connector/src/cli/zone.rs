@@ -20,8 +20,7 @@ const LARGE: u64 = 1 << 20;
 /// leaves that to the system, and this is what the C library takes.
 const DEFAULT_RULE: &str = ",M3.2.0,M11.1.0";
 
-/// The zone for times of day. Says once, on standard error, if the one that was asked for cannot be
-/// had.
+/// The zone for times of day. Reports once, on standard error, that the chosen one cannot be used.
 pub(super) fn local() -> &'static TimeZone {
     static ZONE: OnceLock<TimeZone> = OnceLock::new();
     ZONE.get_or_init(|| {
@@ -121,7 +120,7 @@ fn from_file(path: &Path) -> Result<TimeZone, Problem> {
     TimeZone::tzif(&name, &data).map_err(|_| Problem::NotAZone(path.to_owned()))
 }
 
-/// Whether the times in a file include leap seconds: they end when nobody knows the next one, and
+/// Whether the times in a file include leap seconds: the list ends where the next one is unknown, and
 /// are not those of the machine's clock. Each of its headers has their number (RFC 9636, section 3.1).
 fn counts_leap_seconds(data: &[u8]) -> bool {
     const HEADER: usize = 44;

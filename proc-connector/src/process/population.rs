@@ -125,7 +125,7 @@ impl Population {
         self.children.range((tgid, 0)..=(tgid, u32::MAX)).map(|&(_, child)| child)
     }
 
-    /// Finds everybody's children anew, after parents were changed in `live`.
+    /// Finds all children again, after parents were changed in `live`.
     pub(super) fn find_children(&mut self) {
         let child = |process: &Process| Some((process.parent?, process.tgid));
         self.children = self.live.values().filter_map(child).collect();

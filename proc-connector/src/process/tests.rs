@@ -94,7 +94,7 @@ impl Told {
         })
     }
 
-    /// Nobody who lives is gone by that, however little is seen.
+    /// No living process is gone by that, however little is seen.
     fn look_badly(&mut self, machine: &Shared, sight: Sight) {
         let known: BTreeSet<u32> = self.table.iter().map(super::Process::tgid).collect();
         machine.machine().show(sight);
@@ -233,7 +233,7 @@ fn only_those_that_are_gone_are_gone_whatever_cannot_be_read() {
         let vanished = changes.iter().filter(|kind| **kind == ChangeKind::Vanished).count();
         assert_eq!((vanished, left), (2, alive), "{sight:?}");
     }
-    // A look that fails changes nothing, since nobody gets to know of it.
+    // A look that fails changes nothing, since no change is reported.
     let (changes, left, alive) = seen_with(Sight::TooManyFiles);
     assert_eq!(changes.expect_err("no look").raw_os_error(), Some(24));
     assert_eq!(left.len(), alive.len() + 2);

@@ -68,7 +68,7 @@ impl AsFd for EndRequest {
 }
 
 fn raise_on_signals(event: &Arc<EventFd>, first: &Arc<AtomicI32>) -> io::Result<()> {
-    // When it was asked for first, in nanoseconds; zero for not yet.
+    // The time of the first request in nanoseconds; zero before one.
     let asked = Arc::new(AtomicU64::new(0));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if signals::is_ignored(signal) {

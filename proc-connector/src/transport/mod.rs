@@ -104,7 +104,7 @@ impl Intake {
         Self { socket, selection, notice, readiness, queue, pace }
     }
 
-    /// What becomes readable when something new arrives for a reader that has asked for that.
+    /// The descriptor that becomes readable with the next event after the reader armed it.
     pub(crate) fn wakes(&self) -> BorrowedFd<'_> {
         self.socket.as_fd()
     }

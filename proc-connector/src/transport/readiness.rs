@@ -99,3 +99,30 @@ impl Readiness {
         self.given_out.load(Relaxed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Notice, Unread};
+    use crate::sys::poll_readable;
+    use std::os::fd::AsFd;
+    use std::time::Duration;
+
+    #[test]
+    fn a_notice_is_readable_while_any_place_has_something_unread() {
+        let notice = Notice::new().expect("a descriptor");
+        let steps = [
+            (Unread::Ring, true, true),
+            (Unread::Ring, true, true),
+            (Unread::Stash, true, true),
+            (Unread::Ring, false, true),
+            (Unread::Stash, false, false),
+            (Unread::Stash, false, false),
+            (Unread::Stash, true, true),
+        ];
+        for (place, unread, readable) in steps {
+            notice.set(place, unread);
+            let polled = poll_readable([Some(notice.as_fd())], Some(Duration::ZERO));
+            assert_eq!(polled.expect("a poll"), [readable], "{place:?} {unread}");
+        }
+    }
+}

@@ -420,3 +420,65 @@ impl<'a> Iterator for Datagrams<'a> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proc_connector_core::{EventData, EventRecord, Notification};
+
+    use super::{Item, MAX_LEN, SocketQueue};
+    use crate::received::LossCause;
+    use crate::sys::NetlinkSocket;
+
+    /// Two events in one datagram, as no kernel sends them but every parser takes them.
+    fn two_messages() -> Vec<u8> {
+        let mut datagram = Vec::new();
+        for seq in [7, 8] {
+            let data = EventData::Sid { process_pid: 1, process_tgid: 1 };
+            let record = EventRecord { seq, cpu: 0, timestamp_ns: 1, data };
+            let mut bytes = [0; EventRecord::MAX_KERNEL_LEN];
+            record.encode_native(&mut bytes).expect("capacity");
+            // Without the rest of the union, so that two fit what is kept of a datagram.
+            let (len, payload) = (60_u32, 24_u16);
+            bytes[..4].copy_from_slice(&len.to_ne_bytes());
+            bytes[32..34].copy_from_slice(&payload.to_ne_bytes());
+            datagram.extend_from_slice(&bytes[..60]);
+        }
+        datagram
+    }
+
+    fn seq(item: Option<Item<'_>>) -> Option<u32> {
+        match item? {
+            Item::Message(Ok(Notification::Event(event))) => Some(event.seq()),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_a_batch_leaves_of_a_datagram_comes_with_the_next() {
+        let Ok(socket) = NetlinkSocket::new() else { return };
+        let mut queue = SocketQueue::new(0, false);
+        let datagram = two_messages();
+        assert!(datagram.len() <= MAX_LEN, "{} bytes are kept whole", datagram.len());
+        queue.load(&datagram);
+        assert!(queue.has_leftovers());
+        assert_eq!(seq(queue.datagrams(&socket).next()), Some(7));
+        assert!(queue.has_leftovers());
+        let mut rest = queue.datagrams(&socket);
+        assert_eq!(seq(rest.next()), Some(8));
+        assert!(rest.next().is_none());
+        assert!(!queue.has_leftovers());
+    }
+
+    #[test]
+    fn a_datagram_longer_than_any_event_is_a_loss() {
+        let Ok(socket) = NetlinkSocket::new() else { return };
+        let mut queue = SocketQueue::new(0, false);
+        queue.load(&[0; MAX_LEN + 1]);
+        let mut datagrams = queue.datagrams(&socket);
+        match datagrams.next() {
+            Some(Item::Lost(lost)) => assert_eq!(lost.cause, LossCause::Oversized),
+            _ => panic!("no loss"),
+        }
+        assert!(datagrams.next().is_none());
+    }
+}

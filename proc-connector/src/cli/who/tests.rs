@@ -7,7 +7,7 @@ use super::{Who, Whose, values};
 
 const MS: u64 = 1_000_000;
 
-/// Those of whom some are asked for, and what happens to them.
+/// Processes of which some were chosen, and what happens to them.
 struct Story<'a> {
     who: Who<'a>,
     now_ns: u64,
@@ -134,7 +134,7 @@ fn a_fork_that_is_received_after_its_makers_exit_is_of_the_tree() {
     assert!(story.exit(100));
     assert!(story.event_at(before, fork(100, 101)));
     assert!(story.exec(101));
-    // Whoever has the root's id by now is not its maker.
+    // The process that has the root's id by now is not its maker.
     assert!(!story.fork(9, 100));
     assert!(story.event_at(before + 1, fork(100, 103)));
     assert!(!story.fork(100, 104));
