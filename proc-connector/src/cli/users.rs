@@ -310,7 +310,7 @@ mod tests {
 
     #[test]
     fn without_a_thread_users_are_numbers() {
-        let mut users = Users { worker: None, ..Users::default() };
+        let mut users = Users { lookups: Lookups::Impossible, ..Users::default() };
         assert_eq!(users.name(0), None);
     }
 }

@@ -5,6 +5,7 @@
 
 pub(crate) mod actor;
 pub(crate) mod elsewhere;
+#[cfg(feature = "cli")]
 pub(crate) mod failure;
 pub(crate) mod hostile;
 pub(crate) mod listening;
