@@ -5,14 +5,14 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{ChildStdin, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 use std::time::Duration;
 
-use captures::{DEMO, Order, blocks};
+use captures::DEMO;
+use captures::demo::{packets, until_event};
 use common::named;
-use common::program::{Running, program, text, transport_name};
+use common::program::{REPLAY_JSON as JSON, Running, program, replay, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
@@ -32,25 +32,6 @@ fn main() -> ExitCode {
     ];
     let live = named![a_trace_that_waits_for_a_reader_can_be_ended,];
     common::main_with(&[], &everywhere, &live)
-}
-
-/// Where the demo's events are.
-fn packets() -> impl Iterator<Item = Range<usize>> {
-    blocks(Order::Little, DEMO).into_iter().filter(|block| DEMO[block.start] == 6)
-}
-
-/// The first bytes of the demo: all blocks up to that event's.
-fn until_event(count: usize) -> usize {
-    packets().take(count).last().expect("a packet").end
-}
-
-const JSON: [&str; 3] = ["replay", "--json", "-"];
-
-/// A replay of standard input, and the other end of that.
-fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
-    let mut replay = Running::start(program(arguments).stdin(Stdio::piped()));
-    let stdin = replay.child.stdin.take().expect("a pipe");
-    (replay, stdin)
 }
 
 fn a_pipe_that_nobody_has_opened_can_be_given_up() {

@@ -30,15 +30,6 @@ fn mode(file: &str) -> u32 {
     fs::metadata(file).expect(file).permissions().mode() & 0o7777
 }
 
-fn names(scratch: &Scratch) -> Vec<String> {
-    let directory = fs::read_dir(scratch.file("")).expect("a directory");
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
-    let mut names: Vec<String> =
-        directory.map(|entry| name(entry).into_string().expect("text")).collect();
-    names.sort();
-    names
-}
-
 /// Arguments that draw the demo to a file.
 fn draw(file: &str) -> Vec<String> {
     ["replay", "--demo", "-o", file].map(str::to_owned).to_vec()
@@ -56,7 +47,7 @@ fn a_new_picture_is_for_its_owner() {
         assert!(command.status().expect("it runs").success());
         assert_eq!(mode(&file), 0o600, "{name}");
     }
-    assert_eq!(names(&scratch), ["x.json", "x.jsonl", "x.svg"]);
+    assert_eq!(scratch.names(), ["x.json", "x.jsonl", "x.svg"]);
 }
 
 fn an_existing_file_keeps_its_mode_and_its_name() {
@@ -175,7 +166,7 @@ fn a_recording_is_for_its_owner() {
         assert!(run(&["replay", file]).status.success(), "{file}");
     }
     assert_eq!((mode(&new), mode(&old)), (0o600, 0o640));
-    assert_eq!(names(&scratch), ["new", "old"]);
+    assert_eq!(scratch.names(), ["new", "old"]);
 }
 
 fn a_recording_goes_where_its_name_leads() {

@@ -6,15 +6,17 @@ mod common;
 
 use std::fs;
 use std::io::Write;
-use std::ops::Range;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdin, ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use captures::{DEMO, Order, blocks};
+use captures::DEMO;
+use captures::demo::until_event;
 use common::named;
-use common::program::{Running, program, read_all, text, transport_name};
+use common::program::{
+    REPLAY_JSON as JSON, Running, program, read_all, replay, text, transport_name,
+};
 use common::scratch::Scratch;
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
@@ -40,25 +42,6 @@ fn main() -> ExitCode {
 
 fn exit_3() {
     std::process::exit(3)
-}
-
-/// Where the demo's events are.
-fn packets() -> impl Iterator<Item = Range<usize>> {
-    blocks(Order::Little, DEMO).into_iter().filter(|block| DEMO[block.start] == 6)
-}
-
-/// The first bytes of the demo: all blocks up to that event's.
-fn until_event(count: usize) -> usize {
-    packets().take(count).last().expect("a packet").end
-}
-
-const JSON: [&str; 3] = ["replay", "--json", "-"];
-
-/// A replay of standard input, and the other end of that.
-fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
-    let mut replay = Running::start(program(arguments).stdin(Stdio::piped()));
-    let stdin = replay.child.stdin.take().expect("a pipe");
-    (replay, stdin)
 }
 
 fn an_event_is_shown_before_the_next_one_comes() {

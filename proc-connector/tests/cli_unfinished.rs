@@ -23,15 +23,6 @@ fn main() -> ExitCode {
     common::main_with(&named![record_to_a_small_disk], &everywhere, &live)
 }
 
-fn names(scratch: &Scratch) -> Vec<String> {
-    let directory = fs::read_dir(scratch.file("")).expect("a directory");
-    let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
-    let mut names: Vec<String> =
-        directory.map(|entry| name(entry).into_string().expect("text")).collect();
-    names.sort();
-    names
-}
-
 fn run_all(arguments: &[String]) -> std::process::Output {
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
@@ -78,7 +69,7 @@ fn a_trace_that_fails_leaves_nothing() {
                 ["trace", "--transport", transport_name(), "-o", &file].map(str::to_owned);
             let output = run_all(&[&options[..], &arguments].concat());
             assert_eq!(output.status.code(), Some(status), "{arguments:?}");
-            assert_eq!(names(&scratch), ["plain"], "{arguments:?}");
+            assert_eq!(scratch.names(), ["plain"], "{arguments:?}");
         }
     }
 }
@@ -111,7 +102,7 @@ fn a_trace_that_is_killed_leaves_nothing() {
     running.child.kill().expect("it runs");
     drop(running.child.stdin.take());
     running.end();
-    assert_eq!(names(&scratch), ["old.svg"]);
+    assert_eq!(scratch.names(), ["old.svg"]);
     assert_eq!(fs::read_to_string(&old).expect("a file"), "old");
 }
 

@@ -82,6 +82,9 @@ fn a_panic_leaves_silence_too() {
     });
 }
 
+/// More descriptors than a connector has.
+const ROOMS: u64 = 16;
+
 fn an_open_that_fails_halfway_leaves_silence() {
     leaves_silence(|connector| {
         drop(connector);
@@ -89,15 +92,15 @@ fn an_open_that_fails_halfway_leaves_silence() {
         let file = File::open("/proc/self/stat").expect("/proc is mounted");
         let next = u64::try_from(file.as_raw_fd()).expect("a descriptor");
         drop(file);
-        let mut opened = 0;
+        let mut opened = 0_u64;
         // Room for none of the descriptors that a connector has, for some, for all.
-        for room in 0..8 {
+        for room in 0..ROOMS {
             setrlimit(Resource::RLIMIT_NOFILE, next + room, hard).expect("a lower limit");
-            opened += usize::from(builder().open().is_ok());
+            opened += u64::from(builder().open().is_ok());
         }
         setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
-        assert!((1..8).contains(&opened), "{opened} of 8 were opened");
-        opened
+        assert!((1..ROOMS).contains(&opened), "{opened} of {ROOMS} were opened");
+        usize::try_from(opened).expect("a few")
     });
 }
 

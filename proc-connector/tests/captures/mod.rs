@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test binary that includes this folder uses a part of it")]
 
+pub(crate) mod demo;
+
 use std::ops::Range;
 use std::time::{Duration, SystemTime};
 

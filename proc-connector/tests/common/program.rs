@@ -3,7 +3,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -33,6 +33,16 @@ pub(crate) fn after_shell(preparation: &str, arguments: &[&str]) -> Command {
 
 pub(crate) fn run(arguments: &[&str]) -> Output {
     program(arguments).output().expect("the program runs")
+}
+
+/// Replays standard input as JSON.
+pub(crate) const REPLAY_JSON: [&str; 3] = ["replay", "--json", "-"];
+
+/// A replay of standard input, and the other end of that.
+pub(crate) fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
+    let mut replay = Running::start(program(arguments).stdin(Stdio::piped()));
+    let stdin = replay.child.stdin.take().expect("a pipe");
+    (replay, stdin)
 }
 
 /// `--transport` for this test.

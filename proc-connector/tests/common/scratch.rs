@@ -1,9 +1,11 @@
 //! Files of a test.
 
+#![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
+
 use std::fs;
 use std::path::PathBuf;
 
-/// A folder for one test, gone with it.
+/// A directory for one test, removed with it.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
 
@@ -17,6 +19,16 @@ impl Scratch {
 
     pub(crate) fn file(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("UTF-8").to_owned()
+    }
+
+    /// The names of the files that exist, sorted.
+    pub(crate) fn names(&self) -> Vec<String> {
+        let directory = fs::read_dir(&self.0).expect("a directory");
+        let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
+        let mut names: Vec<String> =
+            directory.map(|entry| name(entry).into_string().expect("text")).collect();
+        names.sort();
+        names
     }
 }
 
