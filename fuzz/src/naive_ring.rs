@@ -133,9 +133,13 @@ impl Ring {
         Ok(Some(Ok(bytes)))
     }
 
-    /// Whether the reader waits.
+    /// Whether the reader waits: it has neither a record to read nor a loss to report.
     pub fn waits(&self) -> bool {
-        matches!(self.next(self.written), Next::Nothing | Next::Busy)
+        match self.next(self.written) {
+            Next::Nothing => self.told == self.lost,
+            Next::Busy => true,
+            _ => false,
+        }
     }
 
     pub fn is_busy(&self) -> bool {
