@@ -8,9 +8,10 @@ use crate::transport::{Item, Items, Selection};
 
 /// What one receive brought, to be iterated over.
 ///
-/// Borrows from the connector's memory: nothing is allocated for an event. Over the socket each event
-/// is received when the iterator reaches it; over the ring it is read where the kernel put it. What
-/// a loop leaves behind stays for the next receive.
+/// Borrows from the connector's memory: nothing is allocated for an event. Over the ring an event is
+/// read where the kernel put it. Over the socket a batch is received at once or, if the program has
+/// asked for the descriptor, each event when the iterator reaches it. What a loop leaves behind stays
+/// for the next receive.
 #[derive(Debug)]
 pub struct Batch<'a> {
     items: Items<'a>,

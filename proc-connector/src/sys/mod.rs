@@ -2,6 +2,7 @@
 //!
 //! Each unsafe block holds one operation and the reason why it is allowed.
 
+mod batch;
 mod bell;
 mod board;
 mod bpf;
@@ -29,6 +30,7 @@ mod signals;
 #[cfg(feature = "cli")]
 mod started_with;
 
+pub(crate) use self::batch::{RecvBatch, SLOT_LEN};
 pub(crate) use self::bell::Bell;
 pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};

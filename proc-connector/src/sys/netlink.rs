@@ -23,7 +23,7 @@ pub(crate) enum Source {
 
 impl Source {
     /// Port 0 is the kernel's; a process that multicasts or unicasts shows its own.
-    fn of(address: &libc::sockaddr_nl) -> Self {
+    pub(super) fn of(address: &libc::sockaddr_nl) -> Self {
         if address.nl_pid == 0 { Self::Kernel } else { Self::Process }
     }
 }
@@ -102,8 +102,6 @@ impl NetlinkSocket {
 
     /// Receives a datagram into `buffer`. What does not fit there is discarded.
     ///
-    /// One `recvfrom`, which costs less than a share of a `recvmmsg`: the kernel copies no headers
-    /// in and out.
     pub(crate) fn recv(&self, buffer: &mut [u8], take: Take) -> io::Result<Datagram> {
         let mut sender = address(0);
         let mut sender_len = socklen_of::<libc::sockaddr_nl>();
@@ -258,7 +256,7 @@ impl AsFd for NetlinkSocket {
 }
 
 /// The kernel's address, with multicast groups.
-fn address(groups: u32) -> libc::sockaddr_nl {
+pub(super) fn address(groups: u32) -> libc::sockaddr_nl {
     // SAFETY: a sockaddr_nl consists of integers, and all of them may be zero.
     let mut address: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
     address.nl_family = FAMILY;
@@ -268,3 +266,17 @@ fn address(groups: u32) -> libc::sockaddr_nl {
 
 #[expect(clippy::cast_possible_truncation, reason = "16")]
 const FAMILY: libc::sa_family_t = libc::AF_NETLINK as libc::sa_family_t;
+
+/// A header for one datagram into one part, its sender into `sender`.
+pub(super) fn message_header(
+    sender: *mut libc::sockaddr_nl,
+    part: *mut libc::iovec,
+) -> libc::msghdr {
+    // SAFETY: a msghdr consists of integers and pointers, and all of them may be zero.
+    let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
+    header.msg_name = sender.cast();
+    header.msg_namelen = socklen_of::<libc::sockaddr_nl>();
+    header.msg_iov = part;
+    header.msg_iovlen = 1;
+    header
+}

@@ -1,4 +1,5 @@
-//! Events through the socket's queue, each received as the reader comes to it.
+//! Events through the socket's queue: many with one `recvmmsg` or, for a caller that polls the socket,
+//! each when the reader comes to it, so that what is unread stays where `poll` sees it.
 
 use std::io;
 use std::ops::Range;
@@ -12,13 +13,15 @@ use super::Item;
 use super::pace::Queue;
 use crate::error::Result;
 use crate::received::{LossCause, Lost};
-use crate::sys::{Datagram, MemInfo, NetlinkSocket, Source, Take, poll_readable};
+use crate::sys::{
+    Datagram, MemInfo, NetlinkSocket, RecvBatch, SLOT_LEN, Source, Take, poll_readable,
+};
 
 /// The most datagrams in a batch.
 const BATCH: usize = 256;
 
-/// The most bytes kept of a datagram: an event has 76, which leaves room for the union to grow.
-const MAX_LEN: usize = 128;
+/// The most bytes kept of a datagram.
+const MAX_LEN: usize = SLOT_LEN;
 
 /// Bytes of receive buffer that the kernel accounts for one queued event.
 pub(crate) const QUEUED_EVENT: usize = 832;
@@ -31,8 +34,10 @@ const QUEUED_EVENT_MAX: u32 = 4096;
 #[derive(Debug)]
 pub(super) struct SocketQueue {
     receive_buffer: usize,
-    /// The datagrams of a batch, one behind the other.
+    /// The datagrams of a batch that are received one by one, each behind the other.
     buffer: Vec<u8>,
+    /// The datagrams that were received together.
+    together: Option<RecvBatch>,
     reading: Reading,
 }
 
@@ -46,16 +51,29 @@ struct Reading {
     lost_after: Option<Lost>,
     /// A datagram in the buffer that was not read, or not to its end.
     held: Option<Held>,
-    /// How many more datagrams the batch may receive.
+    /// The first of the datagrams received together that is unread, and what of it was read.
+    next: usize,
+    offset: usize,
+    /// How many more datagrams the batch may receive one by one.
     left: usize,
-    /// The last receive found the queue empty.
-    is_drained: bool,
+    rest: Rest,
     /// Why a batch ended early. The next receive reports it.
     failed: Option<io::Error>,
     /// The caller polls the socket, so that what is unread has to be in its queue.
     polled: bool,
     /// The last datagram is still in the queue.
     peeked: bool,
+}
+
+/// What the last receive says of the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Rest {
+    /// There may be more.
+    Some,
+    /// It took everything.
+    Nothing,
+    /// It found nothing, so that the next receive follows a wait.
+    Awaited,
 }
 
 /// A received datagram, and where its unread messages are in the buffer.
@@ -98,13 +116,16 @@ impl SocketQueue {
         Self {
             receive_buffer,
             buffer: Vec::new(),
+            together: None,
             reading: Reading {
                 loss: LossMeter::default(),
                 congestion: overrun.then(Congestion::default),
                 lost_after: None,
                 held: None,
+                next: 0,
+                offset: 0,
                 left: 0,
-                is_drained: false,
+                rest: Rest::Nothing,
                 failed: None,
                 polled: false,
                 peeked: false,
@@ -118,7 +139,10 @@ impl SocketQueue {
 
     /// Whether something that was received is unread.
     pub(super) fn has_leftovers(&self) -> bool {
-        self.reading.held.is_some() || self.reading.lost_after.is_some()
+        let received = self.together.as_ref().map_or(0, RecvBatch::len);
+        self.reading.next < received
+            || self.reading.held.is_some()
+            || self.reading.lost_after.is_some()
     }
 
     /// Puts a datagram that was received by other means into the buffer, as a batch of its own.
@@ -140,9 +164,20 @@ impl SocketQueue {
             held.unread = 0..len;
         }
         let none = Notifications::new(&[]);
-        let Self { buffer, reading, .. } = self;
-        let (used, place, is_partial) = (0, 0..0, false);
-        Datagrams { socket, reading, room: buffer, used, place, current: none, is_partial }
+        let Self { buffer, reading, together, .. } = self;
+        let (together, room) = (together.as_ref(), &mut buffer[..]);
+        let (used, place, is_partial, is_of_many) = (0, 0..0, false, false);
+        Datagrams {
+            socket,
+            reading,
+            together,
+            room,
+            used,
+            place,
+            current: none,
+            is_partial,
+            is_of_many,
+        }
     }
 
     /// Drops since the last report.
@@ -163,6 +198,42 @@ impl SocketQueue {
             self.buffer = vec![0; BATCH * MAX_LEN];
         }
         &mut self.buffer
+    }
+
+    /// Receives many datagrams with one call; false if there are none.
+    ///
+    /// An overrun socket is not emptied by such a call: where that happens a loss has its place.
+    fn receive_together(&mut self, socket: &NetlinkSocket) -> io::Result<bool> {
+        let Self { together, reading, .. } = self;
+        let together = together.get_or_insert_with(|| RecvBatch::new(BATCH));
+        (reading.next, reading.offset) = (0, 0);
+        loop {
+            let before = reading.congestion.and_then(|_| socket.mem_info().ok());
+            let limit = before.map_or(BATCH, |info| until_empty(info).min(BATCH));
+            match together.receive(socket, limit) {
+                Ok(received) => {
+                    reading.rest = if received == limit { Rest::Some } else { Rest::Nothing };
+                    if let Some((before, after)) = before.zip(socket_after(before, socket)) {
+                        if is_emptied(before, after) {
+                            reading.settle(socket);
+                        }
+                    }
+                    return Ok(true);
+                }
+                Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
+                    reading.congestion.get_or_insert_default();
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    reading.rest = Rest::Awaited;
+                    if reading.congestion.is_some() {
+                        reading.settle(socket);
+                    }
+                    return Ok(reading.lost_after.is_some());
+                }
+                Err(error) => return Err(error),
+            }
+        }
     }
 
     /// Receives the first datagram of a batch; false if there is none.
@@ -200,7 +271,7 @@ impl Reading {
             let take = if peeks { Take::Peek } else { take };
             match socket.recv(slot, take) {
                 Ok(datagram) => {
-                    self.is_drained = false;
+                    self.rest = Rest::Some;
                     if self.congestion.is_some() && !peeks {
                         self.look_at_congestion(socket);
                     }
@@ -219,7 +290,7 @@ impl Reading {
                     }
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    self.is_drained = true;
+                    self.rest = Rest::Awaited;
                     if self.congestion.is_some() {
                         self.settle(socket);
                     }
@@ -240,13 +311,11 @@ impl Reading {
             return;
         }
         let Ok(now) = socket.mem_info() else { return };
-        let is_emptied = now.rmem_alloc == 0
-            || congestion.before.is_some_and(|before| now.rmem_alloc >= before.rmem_alloc);
-        if is_emptied {
+        if now.rmem_alloc == 0 || congestion.before.is_some_and(|before| is_emptied(before, now)) {
             return self.settle(socket);
         }
         congestion.before = Some(now);
-        congestion.certain = (now.rmem_alloc / QUEUED_EVENT_MAX).saturating_sub(1) as usize;
+        congestion.certain = until_empty(now) - 1;
     }
 
     /// Notes the loss behind all that was received.
@@ -257,6 +326,21 @@ impl Reading {
             self.lost_after = Some(Lost { count, cause: LossCause::Overrun });
         }
     }
+}
+
+/// How many datagrams can be taken without emptying a queue that does not grow; at least one.
+fn until_empty(info: MemInfo) -> usize {
+    (info.rmem_alloc / QUEUED_EVENT_MAX).max(1) as usize
+}
+
+/// The counters after a receive, where those before it were looked at.
+fn socket_after(before: Option<MemInfo>, socket: &NetlinkSocket) -> Option<MemInfo> {
+    before.and_then(|_| socket.mem_info().ok())
+}
+
+/// Whether an overrun socket was emptied between two looks at its counters.
+fn is_emptied(before: MemInfo, after: MemInfo) -> bool {
+    after.rmem_alloc == 0 || after.rmem_alloc >= before.rmem_alloc
 }
 
 /// A socket and its queue.
@@ -277,16 +361,22 @@ impl Queue for QueueOf<'_> {
         if self.queue.reading.polled {
             let [readable] = poll_readable([Some(self.socket.as_fd())], Some(Duration::ZERO))?;
             if readable {
-                self.queue.reading.is_drained = false;
+                self.queue.reading.rest = Rest::Some;
                 return Ok(true);
             }
         }
-        let found = self.queue.receive_first(self.socket, Take::Now)?;
-        Ok(found || self.queue.has_leftovers())
+        self.queue.reading.left = 0;
+        // After a wait there is a single event for the most part, which is received sooner alone. And a
+        // datagram that was peeked at has to be taken off the queue first.
+        if self.queue.reading.rest == Rest::Awaited || self.queue.reading.peeked {
+            let found = self.queue.receive_first(self.socket, Take::Now)?;
+            return Ok(found || self.queue.has_leftovers());
+        }
+        Ok(self.queue.receive_together(self.socket)?)
     }
 
     fn has_more(&self) -> bool {
-        !self.queue.reading.is_drained
+        self.queue.reading.rest == Rest::Some
     }
 
     /// The kernel wakes every process that waits for a socket.
@@ -299,7 +389,7 @@ impl Queue for QueueOf<'_> {
         if self.queue.reading.polled {
             return Ok(false);
         }
-        self.queue.reading.left = BATCH;
+        self.queue.reading.left = 0;
         let found = self.queue.receive_first(self.socket, Take::Waiting)?;
         // The owner of the descriptor may have put it into non-blocking mode.
         Ok(found || self.queue.reading.congestion.is_some())
@@ -324,6 +414,7 @@ impl Queue for QueueOf<'_> {
 pub(crate) struct Datagrams<'a> {
     socket: &'a NetlinkSocket,
     reading: &'a mut Reading,
+    together: Option<&'a RecvBatch>,
     /// What is left of the buffer.
     room: &'a mut [u8],
     /// How much of the buffer is not.
@@ -333,6 +424,8 @@ pub(crate) struct Datagrams<'a> {
     current: Notifications<'a>,
     /// A part of the current datagram is held for the next batch.
     is_partial: bool,
+    /// The current datagram is of those received together.
+    is_of_many: bool,
 }
 
 /// What follows a datagram.
@@ -348,6 +441,14 @@ impl<'a> Datagrams<'a> {
     fn advance(&mut self) -> Advance<'a> {
         if let Some(held) = self.reading.held.take() {
             return self.open(held);
+        }
+        let many = self.together.and_then(|together| together.datagram(self.reading.next));
+        if let Some((source, bytes, len)) = many {
+            self.reading.next += 1;
+            let read = std::mem::take(&mut self.reading.offset);
+            self.place = read..bytes.len();
+            self.is_of_many = true;
+            return self.begin(source, len > bytes.len(), bytes.get(read..).unwrap_or_default());
         }
         if let Some(lost) = self.reading.lost_after.take() {
             return Advance::Item(Item::Lost(lost));
@@ -373,14 +474,20 @@ impl<'a> Datagrams<'a> {
         self.room = room;
         self.used += len.next_multiple_of(8);
         self.place = held.unread;
-        if held.source == Source::Process {
+        self.is_of_many = false;
+        let bytes: &'a [u8] = bytes;
+        self.begin(held.source, held.is_oversized, &bytes[..len])
+    }
+
+    #[inline]
+    fn begin(&mut self, source: Source, is_oversized: bool, bytes: &'a [u8]) -> Advance<'a> {
+        if source == Source::Process {
             return Advance::Item(Item::Refused);
         }
-        if held.is_oversized {
+        if is_oversized {
             return Advance::Item(Item::Lost(Lost::one(LossCause::Oversized)));
         }
-        let bytes: &'a [u8] = bytes;
-        self.current = Notifications::new(&bytes[..len]);
+        self.current = Notifications::new(bytes);
         Advance::Opened
     }
 
@@ -390,7 +497,16 @@ impl<'a> Datagrams<'a> {
     #[cold]
     fn hold(&mut self, read: usize) {
         let unread = self.place.start + read..self.place.end;
-        self.is_partial = !unread.is_empty();
+        let was_partial = std::mem::replace(&mut self.is_partial, !unread.is_empty());
+        if self.is_of_many {
+            match (was_partial, self.is_partial) {
+                (false, true) => self.reading.next -= 1,
+                (true, false) => self.reading.next += 1,
+                _ => {}
+            }
+            self.reading.offset = if self.is_partial { unread.start } else { 0 };
+            return;
+        }
         self.reading.held =
             self.is_partial.then_some(Held { unread, source: Source::Kernel, is_oversized: false });
     }
