@@ -3,6 +3,8 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use crate::platform;
+
 /// Converts `timestamp_ns` of events to the time of day.
 ///
 /// It compares the two clocks once, when it is made. The time of day may be set, and the time stamps stand
@@ -34,28 +36,27 @@ pub struct WallClock {
 }
 
 impl WallClock {
-    /// Compares the clocks. Where the offset of this process's time namespace cannot be read, it is
-    /// taken for zero.
+    /// Compares the clocks. The offset of this process's time namespace counts as zero if it cannot
+    /// be read.
     #[must_use]
     pub fn new() -> Self {
         Self { epoch: epoch(Self::now_ns()) }
     }
 
-    /// Compares the clocks, or says why they cannot be compared.
+    /// Compares the clocks, or reports why they cannot be compared.
     ///
     /// # Errors
     ///
     /// The process is in another time namespace than the initial one, and the offset of its clock
     /// cannot be read: [`Unsupported`](std::io::ErrorKind::Unsupported), or the error of reading it.
     pub fn try_new() -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        crate::time_namespace::offsets()?;
+        platform::check_clock()?;
         Ok(Self::new())
     }
 
-    /// The clock of the time stamps now, in nanoseconds: what an event would have that happens now.
+    /// The current time of the clock that stamps events, in nanoseconds.
     pub fn now_ns() -> u64 {
-        now_ns()
+        platform::clock_ns()
     }
 
     /// The time of day of a `timestamp_ns`.
@@ -74,15 +75,4 @@ impl Default for WallClock {
 fn epoch(now_ns: u64) -> SystemTime {
     let since = Duration::from_nanos(now_ns);
     SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-#[cfg(target_os = "linux")]
-fn now_ns() -> u64 {
-    crate::time_namespace::monotonic_ns()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,7 +7,7 @@ use proc_connector_core::proc_event::Delivery;
 use proc_connector_core::{Control, NativeEndian, Notification, Notifications, ParseError};
 
 use crate::error::{Error, Result};
-use crate::proc_event::ProcEvent;
+use crate::event::ProcEvent;
 
 /// Parses the first netlink message of `payload`, of which `len` bytes are filled.
 ///

@@ -5,7 +5,6 @@ use std::io;
 
 use proc_connector_core::ParseError;
 
-use crate::finding::Diagnosis;
 use crate::stream::Lost;
 use crate::transport_kind::NoRing;
 
@@ -116,24 +115,6 @@ pub enum Error {
          those recorded on Linux can be read here"
     )]
     NotLinux,
-}
-
-impl Error {
-    /// All that [`diagnose`](crate::diagnose) finds out, where this error is about listening as such
-    /// and not about one receive: the checks that passed, the one that failed, and what to do. It
-    /// looks when it is asked.
-    pub fn diagnosis(&self) -> Option<Diagnosis> {
-        match self {
-            Self::PermissionDenied
-            | Self::NotInitialNamespace { .. }
-            | Self::ConnectorUnavailable
-            | Self::FilterRefused(_)
-            | Self::RingUnavailable { .. }
-            | Self::NotAcknowledged
-            | Self::NotLinux => Some(crate::diagnose()),
-            _ => None,
-        }
-    }
 }
 
 /// A log on lines of its own, behind a message.

@@ -124,55 +124,19 @@
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-#[cfg(target_os = "linux")]
-mod builder;
 #[cfg(feature = "capture")]
 pub mod capture;
 mod clock;
 mod compat;
-#[cfg(target_os = "linux")]
-mod connector;
-#[cfg(target_os = "linux")]
-mod diagnose;
-#[cfg(any(test, not(target_os = "linux")))]
-#[cfg_attr(
-    target_os = "linux",
-    allow(dead_code, unreachable_pub, reason = "its tests run anywhere")
-)]
-mod elsewhere;
+mod diagnosis;
 mod error;
-mod finding;
-// cargo-fuzz sets the cfg: no build that is used has this.
-#[cfg(all(any(test, fuzzing), target_os = "linux"))]
-#[doc(hidden)]
-pub mod fuzzing {
-    //! What fuzz targets need of the inside.
-    pub use crate::transport::{FakeRing, Seen};
-}
+mod event;
 #[cfg(target_os = "linux")]
-mod handshake;
-#[cfg(target_os = "linux")]
-mod kernel;
-#[cfg(target_os = "linux")]
-mod namespace;
-mod proc_event;
-#[cfg(target_os = "linux")]
-mod proc_mount;
+mod live;
 #[cfg(feature = "process")]
 pub mod process;
-#[cfg(all(feature = "cli", target_os = "linux"))]
-#[doc(hidden)]
-pub mod program;
-#[cfg(target_os = "linux")]
-mod received;
-#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
-mod runtime;
 #[cfg(feature = "serde")]
 mod serde_forms;
-#[cfg(target_os = "linux")]
-mod shutdown;
-#[cfg(target_os = "linux")]
-mod stash;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is received"))]
 mod stats;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is received"))]
@@ -180,42 +144,50 @@ mod stream;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)]
 mod sys;
-#[cfg(target_os = "linux")]
-mod time_namespace;
-#[cfg(target_os = "linux")]
-mod transport;
 mod transport_kind;
+#[cfg(any(test, not(target_os = "linux")))]
+#[cfg_attr(
+    target_os = "linux",
+    allow(dead_code, unreachable_pub, reason = "its tests run anywhere")
+)]
+mod unsupported;
 
+// The only place that chooses between Linux and other systems.
 #[cfg(target_os = "linux")]
-pub use builder::Builder;
+use live as platform;
+#[cfg(not(target_os = "linux"))]
+use unsupported as platform;
+
 pub use clock::WallClock;
 pub use compat::{NetlinkMessageIter, parse_cn_msg, parse_netlink_message};
-#[cfg(target_os = "linux")]
-pub use connector::ProcConnector;
-#[cfg(target_os = "linux")]
-pub use diagnose::diagnose;
-#[cfg(not(target_os = "linux"))]
-pub use elsewhere::{Batch, Builder, ProcConnector, Shutdown, diagnose};
+pub use diagnosis::{Diagnosis, Finding, Verdict};
 pub use error::{Error, Namespace, Result};
-pub use finding::{Diagnosis, Finding, Verdict};
+pub use event::ProcEvent;
+#[cfg(all(target_os = "linux", feature = "async-io"))]
+pub use live::AsyncIo;
+#[cfg(all(target_os = "linux", feature = "tokio"))]
+pub use live::Tokio;
+#[cfg(all(target_os = "linux", feature = "cli"))]
+#[doc(hidden)]
+pub use live::program;
+#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
+pub use live::{AsyncConnector, Readiness};
+pub use platform::{Batch, Builder, ProcConnector, Shutdown, diagnose};
 pub use proc_connector_core::{
     Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
     UnknownEventName, signal_name,
 };
-pub use proc_event::ProcEvent;
-#[cfg(target_os = "linux")]
-pub use received::Batch;
-#[cfg(all(target_os = "linux", feature = "async-io"))]
-pub use runtime::AsyncIo;
-#[cfg(all(target_os = "linux", feature = "tokio"))]
-pub use runtime::Tokio;
-#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
-pub use runtime::{AsyncConnector, Readiness};
-#[cfg(target_os = "linux")]
-pub use shutdown::Shutdown;
 pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};
 pub use transport_kind::{NoRing, Transport};
 
 /// The parser underneath, for offline use.
 pub use proc_connector_core as core;
+
+// cargo-fuzz sets the cfg: no build that is used has this.
+#[cfg(all(any(test, fuzzing), target_os = "linux"))]
+#[doc(hidden)]
+pub mod fuzzing {
+    //! What fuzz targets need of the inside.
+    pub use crate::live::{FakeRing, Seen};
+}

@@ -45,9 +45,9 @@ impl Stats {
     ///
     /// ```
     /// # use proc_connector::{EventMask, Stats};
-    /// assert_eq!(Stats::default().of(EventMask::FORK | EventMask::EXIT), 0);
+    /// assert_eq!(Stats::default().count(EventMask::FORK | EventMask::EXIT), 0);
     /// ```
-    pub fn of(&self, mask: EventMask) -> u64 {
+    pub fn count(&self, mask: EventMask) -> u64 {
         let by_bit = self.kinds.iter().enumerate();
         by_bit.filter(|&(bit, _)| mask.bits() & (1 << bit) != 0).map(|(_, count)| count).sum()
     }

@@ -4,9 +4,6 @@ use std::fmt;
 
 use proc_connector_core::{Event, ParseError};
 
-#[cfg(feature = "serde")]
-use crate::serde_forms::LostForm;
-
 /// One thing that came out of the stream.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
@@ -73,7 +70,29 @@ impl fmt::Display for LossCause {
 }
 
 impl Lost {
-    pub(crate) fn one(cause: LossCause) -> Self {
+    pub(crate) fn single(cause: LossCause) -> Self {
         Self { count: Some(1), cause }
+    }
+}
+
+/// A loss under the key that tells events apart, so that one stream of data can hold both.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum LostForm {
+    Lost { count: Option<u64>, cause: LossCause },
+}
+
+#[cfg(feature = "serde")]
+impl From<Lost> for LostForm {
+    fn from(Lost { count, cause }: Lost) -> Self {
+        Self::Lost { count, cause }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<LostForm> for Lost {
+    fn from(LostForm::Lost { count, cause }: LostForm) -> Self {
+        Self { count, cause }
     }
 }

@@ -62,7 +62,7 @@ pub(super) fn of_packet(messages: &[u8]) -> Order {
 }
 
 /// The order of messages that start so, if that is what they are.
-pub(super) fn of_stream(start: &[u8]) -> Option<Order> {
+pub(super) fn detect_stream_order(start: &[u8]) -> Option<Order> {
     // The connector's payloads have at most 64 KiB, and it sends nothing but the header alone.
     let most = HEADER_LEN + usize::from(u16::MAX);
     let orders = [Order::Native, Order::Foreign];

@@ -39,7 +39,7 @@ pub(super) enum Link {
 
 impl Link {
     /// `None` for link types that never carry netlink datagrams.
-    pub(super) fn of(link_type: u32) -> Option<Self> {
+    pub(super) fn from_link_type(link_type: u32) -> Option<Self> {
         match link_type {
             NETLINK => Some(Self::Netlink),
             LINUX_SLL => Some(Self::Sll),

@@ -76,6 +76,7 @@ mod bare;
 mod byte_order;
 mod cooked;
 mod error;
+mod format;
 mod input;
 mod loss;
 mod origin;
@@ -87,7 +88,7 @@ mod reader;
 mod writer;
 
 pub use error::{Error, Part, Reason};
+pub use format::Format;
 pub use origin::Origin;
-pub use packet::Format;
 pub use reader::{Reader, Recorded};
 pub use writer::Writer;

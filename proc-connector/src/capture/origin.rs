@@ -2,6 +2,8 @@
 
 use std::env::consts::{ARCH, OS};
 
+use crate::platform::host_names;
+
 /// Where a capture comes from, for people who find it later. Nothing depends on it.
 ///
 /// ```
@@ -31,7 +33,7 @@ pub struct Origin {
 impl Origin {
     /// What this machine says of itself, its name included.
     pub fn this_machine() -> Self {
-        let (host, release) = names();
+        let (host, release) = host_names();
         let release = release.map(|release| format!("Linux {release}"));
         Self {
             application: Some(concat!("proc-connector ", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -41,17 +43,4 @@ impl Origin {
             filter: None,
         }
     }
-}
-
-/// The names of the machine and of its kernel's release, where they are known.
-#[cfg(target_os = "linux")]
-fn names() -> (Option<String>, Option<String>) {
-    let Ok(names) = crate::sys::uname() else { return (None, None) };
-    let known = |name: String| Some(name).filter(|name| !name.is_empty());
-    (known(names.node), known(names.release))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn names() -> (Option<String>, Option<String>) {
-    (None, None)
 }

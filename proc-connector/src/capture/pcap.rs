@@ -25,7 +25,7 @@ fn variant(start: &[u8]) -> Option<(Order, u32)> {
 }
 
 /// Whether a file that starts so is pcap, of any byte order and variant.
-pub(super) fn is(start: &[u8]) -> bool {
+pub(super) fn starts_pcap(start: &[u8]) -> bool {
     variant(start).is_some()
 }
 
@@ -68,7 +68,7 @@ impl Pcap {
                 (2, 3) => Lengths::Either,
                 _ => Lengths::CapturedFirst,
             },
-            link: Link::of(link_type),
+            link: Link::from_link_type(link_type),
         };
         input.consume(HEADER_LEN);
         Ok(pcap)

@@ -31,7 +31,7 @@ const DROP_COUNT: u16 = 4;
 const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// Whether a file that starts so is pcapng.
-pub(super) fn is(start: &[u8]) -> bool {
+pub(super) fn starts_pcapng(start: &[u8]) -> bool {
     start.starts_with(&SECTION_HEADER)
 }
 

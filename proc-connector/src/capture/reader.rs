@@ -13,8 +13,9 @@ use proc_connector_core::{
 
 use super::byte_order::{self, Foreign, Order};
 use super::error::Error;
+use super::format::{Format, Packets};
 use super::input::Input;
-use super::packet::{Format, Packet, Packets};
+use super::packet::Packet;
 use crate::stream::{LossCause, Lost, Received};
 
 /// Reads a capture: what [`Writer`](super::Writer) wrote, any other file of netlink packets (pcap or

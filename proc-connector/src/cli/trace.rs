@@ -10,7 +10,7 @@ use std::process::{self, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::program::TracedChild;
+use proc_connector::program::{TracedChild, start_traced};
 use proc_connector::{
     Error, EventMask, ExitStatus, Filter, ProcConnector, Received, Shutdown, WallClock,
 };
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     // After the connector, and before there is anything to follow.
     let table = machine::processes()?;
     let start_ns = monotonic_ns();
-    let running = start(&args.command, events.shutdown_handle())?;
+    let running = start(&args.command, &events.shutdown_handle())?;
     let begun = files.begin();
     let title = title(&args.command);
     let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
@@ -103,10 +103,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the command, with this program's input and outputs; ends the receives when it has ended.
-fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
+fn start(words: &[OsString], ended: &Shutdown) -> Result<TracedChild, Failure> {
     let started = match words {
         [] => Err(io::ErrorKind::InvalidInput.into()),
-        [name, arguments @ ..] => TracedChild::start(Command::new(name).args(arguments), ended),
+        [name, arguments @ ..] => start_traced(Command::new(name).args(arguments), ended),
     };
     started.map_err(|error| {
         let name = words.first().map(OsString::as_os_str).unwrap_or_default();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::facts::{Cgroup, Source};
+use super::facts::{Cgroup, FactSource};
 
 /// More than a machine has, but for one that makes new ones all the time.
 const MANY: usize = 10_000;
@@ -24,7 +24,7 @@ impl Cgroups {
     /// is in use too, an id says nothing: it is that of version 2.
     pub(super) fn learn(
         &mut self,
-        source: &dyn Source,
+        source: &dyn FactSource,
         cgroup: Cgroup,
         id: Option<u64>,
     ) -> Arc<Path> {
@@ -51,7 +51,7 @@ mod tests {
     #[derive(Debug)]
     struct OneCgroup;
 
-    impl Source for OneCgroup {
+    impl FactSource for OneCgroup {
         fn list(&self) -> io::Result<Vec<u32>> {
             Ok(Vec::new())
         }

@@ -8,7 +8,6 @@ pub(super) fn container_id(cgroup: &[u8]) -> Option<&str> {
 }
 
 /// In how many containers a cgroup is, one in another.
-#[cfg(any(test, target_os = "linux"))]
 pub(super) fn container_depth(cgroup: &[u8]) -> usize {
     ids(cgroup).count()
 }

@@ -106,7 +106,7 @@ pub(super) enum Unread {
 }
 
 /// Who knows the processes of now: `/proc`, or a machine of a test.
-pub(super) trait Source: Debug + Send + Sync {
+pub(super) trait FactSource: Debug + Send + Sync {
     /// The processes, those that have ended but were not waited for included.
     fn list(&self) -> io::Result<Vec<u32>>;
 

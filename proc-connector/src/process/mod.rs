@@ -80,17 +80,14 @@
 //! In a time namespace all times are still those of the initial one, as in the events: see
 //! [`WallClock`](crate::WallClock).
 
-#[cfg(any(test, target_os = "linux"))]
-mod cgroup_lines;
-#[cfg(target_os = "linux")]
-mod cgroup_mounts;
 mod cgroups;
 mod change;
 mod container;
 mod events;
 mod facts;
+mod look;
 mod population;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "no_proc_fs.rs")]
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;

@@ -8,8 +8,9 @@ use proc_connector_core::Event;
 
 use super::cgroups::Cgroups;
 use super::change::{ChangeKind, Changes};
-use super::facts::Source;
+use super::facts::FactSource;
 use super::population::{Key, Population};
+use super::proc_fs;
 use super::process::Process;
 use super::rescan::Rescan;
 use crate::stream::Received;
@@ -21,7 +22,7 @@ use crate::stream::Received;
 pub struct ProcessTable {
     pub(super) population: Population,
     /// Whom to ask for what events do not tell.
-    pub(super) source: Option<Box<dyn Source>>,
+    pub(super) source: Option<Box<dyn FactSource>>,
     pub(super) rescan: Rescan,
     /// When the table last looked at all of `/proc`: who was not there then was gone before.
     pub(super) looked_ns: u64,
@@ -49,10 +50,7 @@ impl ProcessTable {
     /// there; or the `/proc` of another pid namespace, where ids are other processes'; or the times
     /// in it are of a time namespace whose offset cannot be read. Also on other systems than Linux.
     pub fn new() -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        return Self::with_source(Box::new(super::proc_fs::ProcFs::open()?));
-        #[cfg(not(target_os = "linux"))]
-        Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has process events"))
+        Self::with_source(proc_fs::open()?)
     }
 
     /// An empty table that never looks at `/proc`: for recordings, or events of another machine.
@@ -79,8 +77,7 @@ impl ProcessTable {
         self
     }
 
-    #[cfg(any(test, target_os = "linux"))]
-    pub(super) fn with_source(source: Box<dyn Source>) -> io::Result<Self> {
+    pub(super) fn with_source(source: Box<dyn FactSource>) -> io::Result<Self> {
         let mut table = Self { source: Some(source), ..Self::without_proc() };
         table.look()?;
         table.changes.clear();

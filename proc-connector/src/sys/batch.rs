@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 
 use super::netlink::{address, message_header};
-use super::{NetlinkSocket, Source, check};
+use super::{NetlinkSocket, Sender, check};
 
 /// Bytes a datagram may have: an event of today has 76, which leaves room for the union to grow.
 pub(crate) const SLOT_LEN: usize = 128;
@@ -17,13 +17,13 @@ pub(crate) const SLOT_LEN: usize = 128;
 /// that were made when they were leaked, and freed in `Drop`, so that those pointers stay valid.
 pub(crate) struct RecvBatch {
     headers: NonNull<[libc::mmsghdr]>,
-    slots: NonNull<[Slot]>,
+    slots: NonNull<[DatagramSlot]>,
     /// How many of the slots the last receive filled.
     filled: usize,
 }
 
 /// Where a datagram goes: all of it in one place, so that it is on few pages.
-struct Slot {
+struct DatagramSlot {
     part: libc::iovec,
     sender: libc::sockaddr_nl,
     bytes: [u8; SLOT_LEN],
@@ -39,7 +39,7 @@ impl RecvBatch {
     /// Memory for `capacity` datagrams.
     pub(crate) fn new(capacity: usize) -> Self {
         let part = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: SLOT_LEN };
-        let empty = || Slot { part, sender: address(0), bytes: [0; SLOT_LEN] };
+        let empty = || DatagramSlot { part, sender: address(0), bytes: [0; SLOT_LEN] };
         let slots = leak((0..capacity).map(|_| empty()));
         let headers = leak((0..capacity).map(|index| {
             let Place { part, sender, bytes } = place(slots, index);
@@ -84,7 +84,7 @@ impl RecvBatch {
     }
 
     /// A datagram of the last receive: who sent it, its bytes, and how many it had on the wire.
-    pub(crate) fn datagram(&self, index: usize) -> Option<(Source, &[u8], usize)> {
+    pub(crate) fn datagram(&self, index: usize) -> Option<(Sender, &[u8], usize)> {
         if index >= self.filled {
             return None;
         }
@@ -94,7 +94,7 @@ impl RecvBatch {
         // SAFETY: as above.
         let header = unsafe { &*element(self.headers, index) };
         let len = header.msg_len as usize;
-        Some((Source::of(&slot.sender), &slot.bytes[..len.min(SLOT_LEN)], len))
+        Some((Sender::from_address(&slot.sender), &slot.bytes[..len.min(SLOT_LEN)], len))
     }
 }
 
@@ -115,12 +115,12 @@ struct Place {
     bytes: *mut [u8; SLOT_LEN],
 }
 
-fn place(slots: NonNull<[Slot]>, index: usize) -> Place {
+fn place(slots: NonNull<[DatagramSlot]>, index: usize) -> Place {
     let slot = element(slots, index).cast::<u8>();
     Place {
-        part: slot.wrapping_add(offset_of!(Slot, part)).cast(),
-        sender: slot.wrapping_add(offset_of!(Slot, sender)).cast(),
-        bytes: slot.wrapping_add(offset_of!(Slot, bytes)).cast(),
+        part: slot.wrapping_add(offset_of!(DatagramSlot, part)).cast(),
+        sender: slot.wrapping_add(offset_of!(DatagramSlot, sender)).cast(),
+        bytes: slot.wrapping_add(offset_of!(DatagramSlot, bytes)).cast(),
     }
 }
 

@@ -19,7 +19,7 @@ pub(crate) enum MapKind {
     /// A ring buffer of so many bytes.
     Ring(u32),
     /// An array with one element of so many bytes, which can be mapped.
-    Board(u32),
+    SharedWords(u32),
 }
 
 /// A BPF map.
@@ -38,7 +38,7 @@ impl Map {
                 request.map_type = uapi::BPF_MAP_TYPE_RINGBUF;
                 request.max_entries = bytes;
             }
-            MapKind::Board(bytes) => {
+            MapKind::SharedWords(bytes) => {
                 request.map_type = uapi::BPF_MAP_TYPE_ARRAY;
                 request.map_flags = uapi::BPF_F_MMAPABLE;
                 request.key_size = 4;

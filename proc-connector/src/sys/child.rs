@@ -16,8 +16,7 @@ use signal_hook::low_level::emulate_default_handler;
 use super::end_request::{PATIENCE, monotonic_ns};
 use super::signals::{self, is_ignored, set_ignored};
 use super::started_with::{ignored_sigpipe, was_closed};
-use super::{check, retry_on_interrupt};
-use crate::shutdown::Shutdown;
+use super::{EventFd, check, retry_on_interrupt};
 
 /// A command that runs.
 #[derive(Debug)]
@@ -39,7 +38,7 @@ impl TracedChild {
     /// # Errors
     ///
     /// What the system says to the handlers, or to the command. Nothing runs then.
-    pub fn start(command: &mut Command, ended: Shutdown) -> io::Result<Self> {
+    pub(crate) fn start(command: &mut Command, ended: Arc<EventFd>) -> io::Result<Self> {
         let pid = Arc::new(AtomicI32::new(0));
         let before = Inherited::look();
         // Signals wait until the process id is stored, and in the child until its state is restored.
@@ -119,7 +118,7 @@ impl Inherited {
 }
 
 /// Installs the handlers of signals that are about the command.
-fn follow(before: Inherited, pid: &Arc<AtomicI32>, ended: Shutdown) -> io::Result<()> {
+fn follow(before: Inherited, pid: &Arc<AtomicI32>, ended: Arc<EventFd>) -> io::Result<()> {
     let child = Arc::clone(pid);
     // When it had ended, in nanoseconds; zero for not yet.
     let end = Arc::new(AtomicU64::new(0));
@@ -128,7 +127,7 @@ fn follow(before: Inherited, pid: &Arc<AtomicI32>, ended: Shutdown) -> io::Resul
         let pid = child.load(Relaxed);
         if pid != 0 && matches!(has_ended(pid, libc::WNOHANG), Ok(true)) {
             let _ = noticed.compare_exchange(0, monotonic_ns(), Relaxed, Relaxed);
-            let _ = ended.shutdown();
+            let _ = ended.raise();
         }
     };
     // Also where it was ignored: the kernel would throw the command's status away.

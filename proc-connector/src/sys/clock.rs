@@ -1,5 +1,5 @@
 //! The clocks of this process's time namespace. What the kernel stamps is in the initial one: see
-//! [`time_namespace`](crate::time_namespace).
+//! [`time_namespace`](crate::live::host::time_namespace).
 
 use std::time::Duration;
 

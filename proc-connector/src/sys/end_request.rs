@@ -10,7 +10,6 @@ use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::{EventFd, own_monotonic, signals};
-use crate::shutdown::Shutdown;
 
 /// After this time a second request ends the process immediately: an orderly end writes out what is
 /// queued, and may wait for the reader of that. Some programs send one request as two signals.
@@ -22,8 +21,8 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 /// # Errors
 ///
 /// What the system says to the handlers.
-pub fn end_on_signals(shutdown: &Shutdown) -> io::Result<()> {
-    raise_on_signals(&shutdown.event, &Arc::default())
+pub(crate) fn end_on_signals(event: &Arc<EventFd>) -> io::Result<()> {
+    raise_on_signals(event, &Arc::default())
 }
 
 /// A request to end, once it was made: SIGINT, SIGTERM or SIGHUP, except those that this process was

@@ -5,14 +5,14 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
-use super::board::Board;
 use super::mapping::page_size;
 use super::ring_buffer::RingBuffer;
+use super::shared_words::SharedWords;
 use super::{check, check_len};
 
-impl<const WORDS: usize> Board<WORDS> {
+impl<const WORDS: usize> SharedWords<WORDS> {
     pub(crate) fn fake() -> io::Result<Self> {
-        Self::on(memory(page_size())?)
+        Self::over(memory(page_size())?)
     }
 }
 
@@ -23,7 +23,7 @@ impl RingBuffer {
     pub(crate) fn fake(size: usize, position: usize) -> io::Result<Self> {
         assert!(size.is_power_of_two() && size % page_size() == 0 && position % 8 == 0);
         // The data is not mapped twice but there twice: who only reads cannot tell.
-        let mut ring = Self::on(memory(2 * page_size() + 2 * size)?, size, position)?;
+        let mut ring = Self::over(memory(2 * page_size() + 2 * size)?, size, position)?;
         ring.fake_written(position)?;
         ring.put(0, &position.to_ne_bytes())?;
         Ok(ring)

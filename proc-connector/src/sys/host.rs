@@ -21,7 +21,7 @@ impl FileSystem {
     pub(crate) const CGROUP2: Self = Self(0x6367_7270);
 
     /// That of an open file.
-    pub(crate) fn of(file: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn containing(file: BorrowedFd<'_>) -> io::Result<Self> {
         let mut about = MaybeUninit::<libc::statfs>::uninit();
         retry_on_interrupt(|| {
             // SAFETY: the pointer is to memory for one such struct, which the kernel writes to.

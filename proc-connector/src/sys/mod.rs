@@ -3,8 +3,6 @@
 //! Each unsafe block holds one operation and the reason why it is allowed.
 
 mod batch;
-mod bell;
-mod board;
 mod bpf;
 #[cfg(feature = "cli")]
 mod child;
@@ -25,14 +23,14 @@ mod netlink;
 mod poll;
 mod proc_dir;
 mod ring_buffer;
+mod shared_words;
 #[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "cli")]
 mod started_with;
+mod wakeup;
 
 pub(crate) use self::batch::{RecvBatch, SLOT_LEN};
-pub(crate) use self::bell::Bell;
-pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
 #[cfg(feature = "cli")]
 pub use self::child::TracedChild;
@@ -40,7 +38,9 @@ pub use self::child::TracedChild;
 pub(crate) use self::clock::own_boottime;
 pub(crate) use self::clock::own_monotonic;
 #[cfg(feature = "cli")]
-pub use self::end_request::{EndRequest, end_on_signals};
+pub use self::end_request::EndRequest;
+#[cfg(feature = "cli")]
+pub(crate) use self::end_request::end_on_signals;
 pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;
 #[cfg(test)]
@@ -49,12 +49,14 @@ pub(crate) use self::fork::run_in_child;
 pub(crate) use self::gate::{Gate, Opened};
 pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
 pub(crate) use self::mapping::page_size;
-pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, Source, Take};
+pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, Sender, Take};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 pub(crate) use self::proc_dir::ProcDir;
-pub(crate) use self::ring_buffer::{RingBuffer, Slot};
+pub(crate) use self::ring_buffer::{RecordState, RingBuffer};
+pub(crate) use self::shared_words::SharedWords;
 #[cfg(feature = "cli")]
 pub use self::started_with::was_closed;
+pub(crate) use self::wakeup::Wakeup;
 
 use std::io;
 use std::time::Duration;

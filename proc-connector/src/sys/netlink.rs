@@ -16,14 +16,14 @@ pub(crate) struct NetlinkSocket {
 
 /// Who sent a datagram, by the address that the kernel noted and no sender can choose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum Sender {
     Kernel,
     Process,
 }
 
-impl Source {
+impl Sender {
     /// Port 0 is the kernel's; a process that multicasts or unicasts shows its own.
-    pub(super) fn of(address: &libc::sockaddr_nl) -> Self {
+    pub(super) fn from_address(address: &libc::sockaddr_nl) -> Self {
         if address.nl_pid == 0 { Self::Kernel } else { Self::Process }
     }
 }
@@ -48,7 +48,7 @@ const ROOMY: usize = 1024;
 pub(crate) struct Datagram {
     /// Length of the whole datagram in bytes, even if the buffer was shorter.
     pub(crate) len: usize,
-    pub(crate) source: Source,
+    pub(crate) source: Sender,
 }
 
 /// The part of `SO_MEMINFO` (`sock_diag.h`) in use.
@@ -122,7 +122,7 @@ impl NetlinkSocket {
                 &raw mut sender_len,
             )
         })?;
-        Ok(Datagram { len, source: Source::of(&sender) })
+        Ok(Datagram { len, source: Sender::from_address(&sender) })
     }
 
     /// The same for a buffer that may be too short: what does not fit is in the second value, up

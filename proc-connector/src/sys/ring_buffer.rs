@@ -44,7 +44,7 @@ pub(crate) struct RingBuffer {
 
 /// What is at a position of the ring.
 #[derive(Debug)]
-pub(crate) enum Slot<'a> {
+pub(crate) enum RecordState<'a> {
     /// A record, and the position of the next slot.
     Record(&'a [u8], usize),
     /// A record that its writer took back, and the position of the next slot.
@@ -62,12 +62,12 @@ impl RingBuffer {
     pub(crate) fn new(size: usize, name: &CStr) -> io::Result<Self> {
         let too_large = |_| io::Error::from_raw_os_error(libc::E2BIG);
         let bytes = u32::try_from(size).map_err(too_large)?;
-        Self::on(Map::new(MapKind::Ring(bytes), name)?.into(), size, 0)
+        Self::over(Map::new(MapKind::Ring(bytes), name)?.into(), size, 0)
     }
 
     /// The ring on a descriptor that can be mapped as its map can, and was read up to `position`,
     /// a multiple of 8.
-    pub(super) fn on(fd: OwnedFd, size: usize, position: usize) -> io::Result<Self> {
+    pub(super) fn over(fd: OwnedFd, size: usize, position: usize) -> io::Result<Self> {
         let page = page_size();
         let reader = Mapping::new(fd.as_fd(), 0, page, true)?;
         let writers = Mapping::new(fd.as_fd(), page, page + 2 * size, false)?;
@@ -98,14 +98,14 @@ impl RingBuffer {
     /// What is at `position`, where a slot starts between [`released`](Self::released) and
     /// `written`, a value that [`written`](Self::written) gave.
     #[inline]
-    pub(crate) fn slot(&self, position: usize, written: usize) -> Slot<'_> {
+    pub(crate) fn record_at(&self, position: usize, written: usize) -> RecordState<'_> {
         let ahead = position.wrapping_sub(self.released);
         let filled = written.wrapping_sub(self.released);
         if ahead > filled || filled > self.size {
-            return Slot::Corrupt;
+            return RecordState::Corrupt;
         }
         if ahead == filled {
-            return Slot::Empty;
+            return RecordState::Empty;
         }
         // The size is a power of two, so this is the remainder, rounded down to a multiple of 8.
         let start = self.data + (position & (self.size - 8));
@@ -117,23 +117,23 @@ impl RingBuffer {
         // kernel changes the word atomically.
         let header = unsafe { header.as_ref() }.load(Ordering::Acquire);
         if header & uapi::BPF_RINGBUF_BUSY_BIT != 0 {
-            return Slot::Busy;
+            return RecordState::Busy;
         }
         let len = (header & !uapi::BPF_RINGBUF_DISCARD_BIT) as usize;
         let room = (HEADER_LEN + len).next_multiple_of(8);
         if room > filled - ahead {
-            return Slot::Corrupt;
+            return RecordState::Corrupt;
         }
         let next = position.wrapping_add(room);
         if header & uapi::BPF_RINGBUF_DISCARD_BIT != 0 {
-            return Slot::Discarded(next);
+            return RecordState::Discarded(next);
         }
         let bytes = self.writers.at(start + HEADER_LEN);
         // SAFETY: the record starts within the ring and is no longer than that, so it ends within
         // its second mapping. It is committed and ends before `written`: the kernel writes there
         // again only once the position was released beyond it, which takes `&mut self`.
         let record = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), len) };
-        Slot::Record(record, next)
+        RecordState::Record(record, next)
     }
 
     /// Has the processor fetch what will be read in a moment: the records were written by other

@@ -34,7 +34,7 @@ impl Interface {
     /// Reads what comes before the options.
     pub(super) fn new(order: Order, block: &[u8]) -> Self {
         Self {
-            link: Link::of(order.u16_at(block, 8).into()),
+            link: Link::from_link_type(order.u16_at(block, 8).into()),
             snaplen: order.u32_at(block, 12),
             // Microseconds, for those that do not say.
             resolution: 6,

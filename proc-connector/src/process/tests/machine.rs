@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
 
-use crate::process::facts::{Arguments, Facts, Ids, Image, Source, Unread, Wants};
+use crate::process::facts::{Arguments, FactSource, Facts, Ids, Image, Unread, Wants};
 use crate::process::table::ProcessTable;
 use crate::stream::{LossCause, Lost, Received};
 
@@ -367,7 +367,7 @@ impl Shared {
     }
 }
 
-impl Source for Shared {
+impl FactSource for Shared {
     fn list(&self) -> io::Result<Vec<u32>> {
         let machine = self.machine();
         let is_listed = |task: &Task| machine.sight != Sight::Hidden || task.user == 0;
