@@ -56,12 +56,10 @@ fn module(file: &Path, directory: &Path, items: &[Item]) -> Result<Module> {
 fn child(file: &Path, directory: &Path, declared: &ItemMod) -> Result<Module> {
     let name = declared.ident.to_string();
     let below = directory.join(&name);
-    match &declared.content {
-        Some((_, items)) => module(file, &below, items),
-        None => {
-            let alone = directory.join(format!("{name}.rs"));
-            let file = if alone.exists() { alone } else { below.join("mod.rs") };
-            read(&file, &below)
-        }
+    if let Some((_, items)) = &declared.content {
+        return module(file, &below, items);
     }
+    let alone = directory.join(format!("{name}.rs"));
+    let file = if alone.exists() { alone } else { below.join("mod.rs") };
+    read(&file, &below)
 }
