@@ -30,14 +30,8 @@
     allow(rustdoc::broken_intra_doc_links)
 )]
 
-#[allow(unused_imports, reason = "the chapters link to these")]
-use crate::{
-    Builder, Error, Event, EventMask, ExitStatus, Filter, Lost, ProcConnector, ProcEvent, Received,
-    Shutdown, Transport, WallClock, diagnose,
-};
-
-/// Where links between chapters lead in rustdoc. The files end with the same references for readers
-/// of the files; in Markdown, the first definition of a reference is the one that counts.
+/// Targets of the chapters' links in rustdoc. The files define those to other chapters again, at their
+/// end, for readers of the files: in Markdown the first definition of a reference wins.
 macro_rules! references {
     () => {
         "\
@@ -52,6 +46,47 @@ macro_rules! references {
 [processes]: crate::guide::processes
 [receiving]: crate::guide::receiving
 [transports]: crate::guide::transports
+[`Builder::coalesce`]: crate::Builder::coalesce
+[`Builder::context`]: crate::Builder::context
+[`Builder::open`]: crate::Builder::open
+[`Builder::receive_buffer_events`]: crate::Builder::receive_buffer_events
+[`Context::cgroup_id`]: crate::Context::cgroup_id
+[`Error::NotLinux`]: crate::Error::NotLinux
+[`Event`]: crate::Event
+[`Event::context`]: crate::Event::context
+[`EventMask`]: crate::EventMask
+[`ExitStatus`]: crate::ExitStatus
+[`Filter`]: crate::Filter
+[`Filter::except_tgids`]: crate::Filter::except_tgids
+[`Filter::failures_only`]: crate::Filter::failures_only
+[`Filter::new`]: crate::Filter::new
+[`Filter::only_tgids`]: crate::Filter::only_tgids
+[`Filter::processes_only`]: crate::Filter::processes_only
+[`LossCause`]: crate::LossCause
+[`Lost`]: crate::Lost
+[`Lost::count`]: crate::Lost::count
+[`ProcConnector`]: crate::ProcConnector
+[`ProcConnector::builder`]: crate::ProcConnector::builder
+[`ProcConnector::new`]: crate::ProcConnector::new
+[`ProcConnector::recv_batch`]: crate::ProcConnector::recv_batch
+[`ProcConnector::recv_batch_timeout`]: crate::ProcConnector::recv_batch_timeout
+[`ProcConnector::set_filter`]: crate::ProcConnector::set_filter
+[`ProcConnector::stats`]: crate::ProcConnector::stats
+[`ProcEvent`]: crate::ProcEvent
+[`Received::Lost`]: crate::Received::Lost
+[`Shutdown`]: crate::Shutdown
+[`Stats::refused`]: crate::Stats::refused
+[`Transport::Auto`]: crate::Transport::Auto
+[`Transport::Ring`]: crate::Transport::Ring
+[`Transport::Socket`]: crate::Transport::Socket
+[`WallClock`]: crate::WallClock
+[`WallClock::try_new`]: crate::WallClock::try_new
+[`diagnose`]: crate::diagnose
+[`Reader::skipped`]: crate::capture::Reader::skipped
+[`capture`]: crate::capture
+[`Error::is_of_one_packet`]: crate::capture::Error::is_of_one_packet
+[`process`]: crate::process
+[`rescan_in`]: crate::process::ProcessTable::rescan_in
 "
     };
 }
