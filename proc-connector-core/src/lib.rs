@@ -86,8 +86,8 @@ mod status;
 
 pub use cn_msg::CnMsg;
 pub use context::{Args, Context};
-pub use encode::{EncodeError, EventData, EventRecord};
-pub use error::{Layer, ParseError};
+pub use encode::{EventData, EventRecord};
+pub use error::{EncodeError, Layer, ParseError};
 pub use filter::{Filter, TooManyTgids};
 pub use loss::CpuSequence;
 pub use mask::{EventMask, UnknownEventName};
