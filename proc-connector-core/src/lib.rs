@@ -92,7 +92,7 @@ pub use filter::{Filter, TooManyTgids};
 pub use loss::CpuSequence;
 pub use mask::{EventMask, UnknownEventName};
 pub use notification::{Control, Notification, Notifications};
-pub use proc_event::{Ack, Event, Payload};
+pub use proc_event::{Ack, Event, Payload, ProcessIds};
 pub use request::{McastOp, Request, RequestBytes};
 pub use status::{ExitStatus, signal_name};
 pub use zerocopy::byteorder::{BigEndian, ByteOrder, LittleEndian, NativeEndian};

@@ -2,6 +2,7 @@
 
 mod datagram;
 mod payload;
+mod subject;
 
 use core::mem::{offset_of, size_of};
 
@@ -13,6 +14,7 @@ pub(crate) use self::datagram::{Headers, KernelDatagram};
 pub use self::payload::{
     Comm, Coredump, Exec, Exit, ExitTask, Fork, Gid, Parent, Payload, Ptrace, Sid, Task, Uid,
 };
+pub use self::subject::ProcessIds;
 use crate::cn_msg::{self, CnMsg, CnMsgHdr};
 use crate::context::Context;
 use crate::error::{Layer, ParseError};
