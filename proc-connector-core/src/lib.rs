@@ -68,11 +68,17 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "testing")]
+extern crate alloc;
+
 pub mod cn_msg;
 pub mod context;
 pub mod filter;
 pub mod netlink;
 pub mod proc_event;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 mod encode;
 mod error;

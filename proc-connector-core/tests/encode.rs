@@ -5,7 +5,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::{COREDUMP, EXIT, HEAD, KINDS, NEW_KIND, Order, datagram};
+use common::{COREDUMP, EVENTS, EXIT, HEAD, NEW_KIND, Order};
 use proc_connector_core::{
     BigEndian, ByteOrder, EncodeError, LittleEndian, NativeEndian, Notification, Notifications,
 };
@@ -24,8 +24,8 @@ fn encode<O: ByteOrder>(datagram: &[u8]) -> Vec<u8> {
 fn every_kind_is_written_as_it_was_received_in_every_byte_order() {
     fn every_kind<O: ByteOrder>(order: Order) {
         let data: Vec<u8> = (1..=24).collect();
-        for what in KINDS.map(|(what, _)| what).into_iter().chain([NEW_KIND]) {
-            let received = datagram(order, HEAD, what, &data);
+        for what in EVENTS.map(|(what, _)| what).into_iter().chain([NEW_KIND]) {
+            let received = order.datagram(HEAD, what, &data);
             assert_eq!(encode::<O>(&received), received, "{what:#x}, {order:?}");
         }
     }
@@ -40,7 +40,7 @@ fn unions_of_any_length_keep_their_bytes() {
     let cases = [(EXIT, 16), (EXIT, 20), (COREDUMP, 8), (EXIT, 40), (NEW_KIND, 0), (NEW_KIND, 501)];
     for (what, len) in cases {
         let data: Vec<u8> = (0..=255).cycle().take(len).collect();
-        let received = datagram(Order::Native, HEAD, what, &data);
+        let received = Order::Native.datagram(HEAD, what, &data);
         assert_eq!(encode::<NativeEndian>(&received), received, "{what:#x} with {len} bytes");
     }
 }
@@ -48,7 +48,7 @@ fn unions_of_any_length_keep_their_bytes() {
 #[test]
 fn the_longest_union_of_a_connector_message_is_written() {
     let data = vec![7; usize::from(u16::MAX) - 16];
-    let received = datagram(Order::Big, HEAD, NEW_KIND, &data);
+    let received = Order::Big.datagram(HEAD, NEW_KIND, &data);
     assert_eq!(encode::<BigEndian>(&received), received);
 }
 
@@ -80,7 +80,7 @@ fn recorded_datagrams_are_written_as_the_kernel_sent_them() {
 
 #[test]
 fn a_buffer_that_is_too_small_is_refused_with_the_length_needed() {
-    let received = datagram(Order::Native, HEAD, EXIT, &[1; 24]);
+    let received = Order::Native.datagram(HEAD, EXIT, &[1; 24]);
     let Some(Ok(Notification::Event(event))) = Notifications::new(&received).next() else {
         panic!("an event")
     };

@@ -2,15 +2,13 @@
 
 mod common;
 
-use common::{
-    COMM, COREDUMP, EXEC, EXIT, FORK, GID, HEAD, NEW_KIND, Order, PTRACE, SID, UID, datagram,
-};
+use common::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, HEAD, NEW_KIND, Order, PTRACE, SID, UID};
 use proc_connector_core::{
     BigEndian, ByteOrder, LittleEndian, NativeEndian, Notification, Notifications, ProcessIds,
 };
 
 fn process<O: ByteOrder>(order: Order, what: u32, words: &[u32]) -> Option<ProcessIds> {
-    let datagram = datagram(order, HEAD, what, &order.union(words));
+    let datagram = order.datagram(HEAD, what, &order.union(words));
     let Some(Ok(Notification::Event(event))) = Notifications::<O>::with_order(&datagram).next()
     else {
         panic!("an event")
