@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command;
 use crate::workspace::{self, Metadata, cargo};
 
-const MANIFEST: &str = "--manifest-path=proc-connector/Cargo.toml";
+const PACKAGE: &str = "--package=proc-connector";
 
 /// Write shell completions and man pages to target/dist/
 #[derive(clap::Args, Debug, Default)]
@@ -26,7 +26,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .with_context(|| format!("cannot remove {}", folder.display()))?;
     }
     let mut program = cargo();
-    program.args(["run", "--quiet", MANIFEST, "--features=dist", "--", "dist"]).arg(&folder);
+    program.args(["run", "--quiet", PACKAGE, "--features=dist", "--", "dist"]).arg(&folder);
     command::run(&mut program)?;
     for (kind, least) in [("completions", 5), ("man", 2)] {
         let files = list(&folder.join(kind))?;
@@ -46,7 +46,7 @@ fn completions() -> Result<()> {
         );
     }
     let mut test = cargo();
-    test.args(["test", "--quiet", MANIFEST, "--all-features", "--test=cli_completions"]);
+    test.args(["test", "--quiet", PACKAGE, "--all-features", "--test=cli_completions"]);
     command::run(test.env("PROC_CONNECTOR_REQUIRE_SHELLS", "1"))
 }
 
@@ -74,5 +74,5 @@ fn deb() -> Result<()> {
         command::available("cargo-deb", &["--version"]),
         "cargo-deb is missing: cargo install cargo-deb --locked"
     );
-    command::run(cargo().args(["deb", "--strip", MANIFEST]))
+    command::run(cargo().args(["deb", "--strip", PACKAGE]))
 }

@@ -1,6 +1,6 @@
 //! Converting 64 events of mixed kinds to `ProcEvent`, beside the released 0.3.0 in the same run.
 //!
-//! `cargo bench --bench convert`; each figure is for the whole buffer.
+//! `cargo bench --bench convert` in this directory; each figure is for the whole buffer.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 

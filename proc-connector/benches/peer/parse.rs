@@ -1,6 +1,6 @@
 //! Parsing 64 events of mixed kinds, beside the released 0.3.0 in the same run.
 //!
-//! `cargo bench -p proc-connector-core --bench parse`; each figure is for the whole buffer.
+//! `cargo bench --bench parse` in this directory; each figure is for the whole buffer.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
