@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use mixed::EVENTS;
 use proc_connector::capture::{Origin, Reader, Writer};
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{EventMask, Filter, ProcEvent, Received};
 
 const COUNT: u32 = 1_000_000;

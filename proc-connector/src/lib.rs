@@ -181,8 +181,8 @@ pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};
 pub use transport_kind::{NoRing, Transport};
 
-/// The parser underneath, for offline use.
-pub use proc_connector_core as core;
+/// The parser that this crate uses: the crate `proc-connector-core`, for offline use.
+pub use proc_connector_core as parser;
 
 // cargo-fuzz sets the cfg: no build that is used has this.
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]

@@ -10,7 +10,7 @@ use std::io::{ErrorKind, Read, Write};
 use filters::{Choice, EXEC, Happening, Set};
 use nix::sys::socket::getsockopt;
 use nix::{getsockopt_impl, sockopt_impl};
-use proc_connector::core::filter::MAX_PROGRAM_LEN;
+use proc_connector::parser::filter::MAX_PROGRAM_LEN;
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, SockFilter, Socket, Type};

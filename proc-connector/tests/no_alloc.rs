@@ -12,7 +12,7 @@ use common::wire::{
     COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NONE, PTRACE, SID, UID, event,
 };
 use common::{Deadline, live, load, named};
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{NetlinkMessageIter, ProcEvent, Received, parse_netlink_message};
 
 fn main() -> ExitCode {

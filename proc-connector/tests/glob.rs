@@ -1,0 +1,16 @@
+//! A glob import of the crate leaves the names of the language as they are: that it compiles is the
+//! test.
+
+#![allow(unused_imports, clippy::wildcard_imports, reason = "the glob import is what is tested")]
+
+use proc_connector::*;
+
+const _: usize = core::mem::size_of::<u8>() + std::mem::size_of::<u8>();
+
+#[test]
+fn names_of_the_language_are_not_shadowed() {
+    let fits = |length: usize| -> core::result::Result<u8, core::num::TryFromIntError> {
+        core::convert::TryFrom::try_from(length)
+    };
+    assert_eq!(fits(core::mem::size_of::<parser::EventMask>()).ok(), Some(4));
+}
