@@ -133,6 +133,7 @@ mod error;
 mod event;
 #[cfg(target_os = "linux")]
 mod live;
+mod owned;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(feature = "serde")]
@@ -172,6 +173,7 @@ pub use live::Tokio;
 pub use live::program;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 pub use live::{AsyncConnector, Readiness};
+pub use owned::{OwnedEvent, OwnedReceived};
 pub use platform::{Batch, Builder, ProcConnector, Shutdown, diagnose};
 pub use proc_connector_core::{
     Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
