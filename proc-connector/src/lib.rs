@@ -175,6 +175,9 @@ pub use live::program;
 pub use live::{AsyncConnector, Readiness};
 pub use owned::{OwnedEvent, OwnedReceived};
 pub use platform::{Batch, Builder, ProcConnector, Shutdown, diagnose};
+pub use proc_connector_core::proc_event::{
+    Comm, Coredump, Exec, Exit, Fork, Gid, Ptrace, Sid, Uid,
+};
 pub use proc_connector_core::{
     Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
     UnknownEventName, signal_name,

@@ -14,3 +14,35 @@ fn names_of_the_language_are_not_shadowed() {
     };
     assert_eq!(fits(core::mem::size_of::<parser::EventMask>()).ok(), Some(4));
 }
+
+/// The struct of each payload has a name here.
+const _: fn(Payload<'_>) = |payload| match payload {
+    Payload::Fork(view) => {
+        let _: &Fork = view;
+    }
+    Payload::Exec(view) => {
+        let _: &Exec = view;
+    }
+    Payload::Uid(view) => {
+        let _: &Uid = view;
+    }
+    Payload::Gid(view) => {
+        let _: &Gid = view;
+    }
+    Payload::Sid(view) => {
+        let _: &Sid = view;
+    }
+    Payload::Ptrace(view) => {
+        let _: &Ptrace = view;
+    }
+    Payload::Comm(view) => {
+        let _: &Comm = view;
+    }
+    Payload::Coredump(view) => {
+        let _: Coredump<'_> = view;
+    }
+    Payload::Exit(view) => {
+        let _: Exit<'_> = view;
+    }
+    _ => {}
+};
