@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use proc_connector::capture::{Origin, Reader, Writer};
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{EventMask, Filter, ProcEvent, Received};
 use proc_connector_core::testing::mixed::{self, EVENTS};
 

@@ -5,7 +5,6 @@ use std::io;
 
 use proc_connector_core::ParseError;
 
-use crate::stream::Lost;
 use crate::transport_kind::NoRing;
 
 /// Convenience alias for `Result<T, Error>`.
@@ -59,10 +58,6 @@ pub enum Error {
     /// A connector message that is well formed and still no event: an acknowledgement.
     #[error("not an event but the kernel's acknowledgement of a request")]
     NotAnEvent,
-
-    /// Events were lost at this place of an asynchronous stream, which goes on after it.
-    #[error("events were lost: {0}")]
-    Lost(Lost),
 
     /// A [`Shutdown`](crate::Shutdown) handle ended the receive.
     #[error("the connector was shut down by its handle")]

@@ -76,6 +76,7 @@ mod event;
 pub mod guide;
 #[cfg(target_os = "linux")]
 mod live;
+mod owned;
 #[cfg(feature = "process")]
 pub mod process;
 #[cfg(feature = "serde")]
@@ -115,7 +116,11 @@ pub use live::Tokio;
 pub use live::program;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 pub use live::{AsyncConnector, Readiness};
+pub use owned::{OwnedEvent, OwnedReceived};
 pub use platform::{Batch, Builder, ProcConnector, Shutdown, diagnose};
+pub use proc_connector_core::proc_event::{
+    Comm, Coredump, Exec, Exit, Fork, Gid, Ptrace, Sid, Uid,
+};
 pub use proc_connector_core::{
     Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
     UnknownEventName, signal_name,
@@ -124,8 +129,8 @@ pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};
 pub use transport_kind::{NoRing, Transport};
 
-/// The parser underneath, for offline use.
-pub use proc_connector_core as core;
+/// The parser that this crate uses: the crate `proc-connector-core`, for offline use.
+pub use proc_connector_core as parser;
 
 // cargo-fuzz sets the cfg: no build that is used has this.
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]

@@ -70,6 +70,11 @@ impl fmt::Display for LossCause {
 }
 
 impl Lost {
+    /// A loss of `count` events, or of an unknown number.
+    pub const fn new(count: Option<u64>, cause: LossCause) -> Self {
+        Self { count, cause }
+    }
+
     pub(crate) fn single(cause: LossCause) -> Self {
         Self { count: Some(1), cause }
     }

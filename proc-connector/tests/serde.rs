@@ -271,7 +271,7 @@ proptest! {
 
     #[test]
     fn a_loss_is_read_as_it_was_written(count: Option<u64>, bytes in any::<[u8; 18]>()) {
-        let malformed = proc_connector::core::Notifications::new(&bytes)
+        let malformed = proc_connector::parser::Notifications::new(&bytes)
             .find_map(Result::err)
             .map(|error| json!({"malformed": error}));
         for cause in [json!("overrun"), json!("oversized")].into_iter().chain(malformed) {

@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{
     Error, NetlinkMessageIter, ProcConnector, ProcEvent, Result, parse_cn_msg,
     parse_netlink_message,

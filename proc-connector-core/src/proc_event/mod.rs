@@ -116,6 +116,33 @@ pub struct Event<'a, O: ByteOrder = NativeEndian> {
 }
 
 impl<'a, O: ByteOrder> Event<'a, O> {
+    /// The event with these headers and these bytes of the union `event_data`.
+    ///
+    /// The reverse of [`cn_msg`](Self::cn_msg), [`header`](Self::header) and [`data`](Self::data),
+    /// for code that stores the parts of an event. The payload is [`Payload::Unknown`] if the union
+    /// is shorter than its kind requires.
+    #[inline]
+    pub fn from_parts(
+        cn_msg: &'a CnMsgHdr<O>,
+        header: &'a ProcEventHdr<O>,
+        data: &'a [u8],
+    ) -> Self {
+        let payload = Payload::parse(header.what.get(), data).unwrap_or(Payload::Unknown(data));
+        Self { cn_msg, header, data, payload, context: &[] }
+    }
+
+    /// The header of the connector message that carried the event.
+    #[inline]
+    pub const fn cn_msg(&self) -> &'a CnMsgHdr<O> {
+        self.cn_msg
+    }
+
+    /// The header of the event.
+    #[inline]
+    pub const fn header(&self) -> &'a ProcEventHdr<O> {
+        self.header
+    }
+
     /// The kind, as the kernel's `PROC_EVENT_*` bit.
     #[inline]
     pub fn what(&self) -> u32 {

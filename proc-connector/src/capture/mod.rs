@@ -7,7 +7,7 @@
 //! ```
 //! use proc_connector::Received;
 //! use proc_connector::capture::{Reader, Writer};
-//! # use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+//! # use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 //! # use std::time::{Duration, SystemTime};
 //! # let record = EventRecord {
 //! #     seq: 0,

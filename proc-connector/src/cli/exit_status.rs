@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 /// A status, and when a command ends with it.
-pub(super) type Meaning = (&'static str, &'static str);
+pub(crate) type Meaning = (&'static str, &'static str);
 
 const USAGE: Meaning = ("2", "wrong usage");
 
@@ -45,8 +45,9 @@ pub(super) fn help(meanings: &[Meaning]) -> String {
 }
 
 /// The meanings for a command by its name.
-#[cfg(feature = "dist")]
-pub(super) fn of(command: &str) -> &'static [Meaning] {
+#[cfg(test)]
+#[allow(dead_code, reason = "the test `cli_dist` writes man pages with it")]
+pub(crate) fn of(command: &str) -> &'static [Meaning] {
     match command {
         "trace" => TRACE,
         "replay" => REPLAY,

@@ -5,8 +5,6 @@ mod cause;
 mod choice;
 mod columns;
 mod descriptors;
-#[cfg(feature = "dist")]
-mod dist;
 mod doctor;
 mod exit_status;
 mod format;
@@ -79,12 +77,19 @@ enum Command {
     Doctor(doctor::Args),
 }
 
+/// The definition of the command line, for its man pages and completions.
+#[cfg(test)]
+#[allow(dead_code, reason = "the test `cli_dist` includes this module and calls it")]
+pub(crate) fn definition() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use self::exit_status::of as exit_statuses;
+
 /// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
 pub(crate) fn run() -> ExitCode {
-    #[cfg(feature = "dist")]
-    if let Some(done) = dist::run_if_wanted() {
-        return done;
-    }
     let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
         Err(answer) => return print(&answer),

@@ -16,22 +16,42 @@ pub use self::async_io::AsyncIo;
 #[cfg(feature = "tokio")]
 pub use self::tokio::Tokio;
 use crate::error::{Error, Result};
-use crate::event::ProcEvent;
 use crate::live::batch::Batch;
 use crate::live::connector::ProcConnector;
 use crate::live::transport::Step;
-use crate::stream::Received;
+use crate::owned::OwnedReceived;
 use crate::sys::{Gate, Opened};
 
 /// A connector whose receives are awaited, on the runtime `R`.
 ///
 /// Made by [`ProcConnector::into_tokio`] or [`ProcConnector::into_async_io`]. Read it with
-/// [`recv_batch`](Self::recv_batch), or as a [`Stream`] of owned events. Both are cancel-safe:
+/// [`recv_batch`](Self::recv_batch), or as a [`Stream`] of [`OwnedReceived`]. Both are cancel-safe:
 /// what a dropped future or a dropped batch left behind comes with the next.
 ///
 /// Dropping it, or the future, ends a wait, and so does a [`Shutdown`](crate::Shutdown) handle. While
 /// events keep coming it rests between batches for [`Builder::coalesce`](crate::Builder::coalesce)
 /// as the receives that block do, and leaves the runtime to its other tasks meanwhile.
+///
+#[cfg_attr(
+    feature = "tokio",
+    doc = r#"
+```no_run
+use futures_lite::StreamExt;
+use proc_connector::{OwnedReceived, ProcConnector, ProcEvent, Result};
+
+async fn watch() -> Result<()> {
+    let mut events = ProcConnector::builder().open()?.into_tokio()?;
+    while let Some(received) = events.next().await {
+        match received? {
+            OwnedReceived::Event(event) => println!("{}", ProcEvent::from(event)),
+            OwnedReceived::Lost(lost) => eprintln!("lost {lost}"),
+        }
+    }
+    Ok(())
+}
+```
+"#
+)]
 #[derive(Debug)]
 pub struct AsyncConnector<R> {
     connector: ProcConnector,
@@ -105,10 +125,12 @@ impl<R: Readiness> AsyncConnector<R> {
     }
 }
 
-/// Owned events. A loss comes as [`Error::Lost`], and the stream goes on after it. It ends with a
-/// shutdown; an error of the system is given over and over.
+/// Owned events, and losses where they happened, as [`recv_batch`](Self::recv_batch) delivers them.
+///
+/// The stream ends when a [`Shutdown`](crate::Shutdown) handle is used. An error of the system does
+/// not end it: the next poll tries again.
 impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
-    type Item = Result<ProcEvent>;
+    type Item = Result<OwnedReceived>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
@@ -116,11 +138,9 @@ impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
                 Err(Error::Shutdown) => return Poll::Ready(None),
                 filled => filled?,
             }
-            match self.connector.batch().next() {
-                Some(Received::Event(event)) => return Poll::Ready(Some(Ok(event.into()))),
-                Some(Received::Lost(lost)) => return Poll::Ready(Some(Err(Error::Lost(lost)))),
-                // Only acknowledgements, or forged.
-                None => {}
+            // A batch of acknowledgements or refused datagrams has no item.
+            if let Some(received) = self.connector.batch().next() {
+                return Poll::Ready(Some(Ok(received.into())));
             }
         }
     }

@@ -1,47 +1,28 @@
-//! Shell completions and man pages, from the definition of the command line: `cargo xtask dist` has
-//! them written.
+//! Shell completions and man pages, from the definition of the command line. The test `cli_dist` includes
+//! this file and writes what it tests, and `cargo xtask dist` keeps that.
 
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::process::ExitCode;
+use std::path::Path;
 
 use clap::builder::Resettable;
-use clap::{Command, CommandFactory, ValueEnum};
+use clap::{Command, ValueEnum};
 use clap_complete::{Generator, Shell};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
-use super::shown::{complain, shown};
-use super::{Args, exit_status};
+use crate::cli::{definition, exit_statuses};
 
 const PROGRAM: &str = "proc-connector";
 
-/// Writes the files where this was started as `proc-connector dist FOLDER`. Not a subcommand like
-/// the others: it would be in all that it writes.
-pub(super) fn run_if_wanted() -> Option<ExitCode> {
-    let mut arguments = std::env::args_os().skip(1);
-    let folder = match (arguments.next(), arguments.next(), arguments.next()) {
-        (Some(name), Some(folder), None) if name == "dist" => PathBuf::from(folder),
-        _ => return None,
-    };
-    Some(match write(&folder) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let folder = shown(folder.as_os_str().as_encoded_bytes());
-            complain(format_args!("cannot write to {folder}: {error}"));
-            ExitCode::FAILURE
-        }
-    })
-}
-
-fn write(folder: &Path) -> io::Result<()> {
-    let completions = folder.join("completions");
+/// Writes the files to `completions` and `man` in a directory, which it creates.
+pub(crate) fn write(directory: &Path) -> io::Result<()> {
+    let completions = directory.join("completions");
     fs::create_dir_all(&completions)?;
     for &shell in Shell::value_variants() {
         fs::write(completions.join(shell.file_name(PROGRAM)), completion(shell))?;
     }
-    let man = folder.join("man");
+    let man = directory.join("man");
     fs::create_dir_all(&man)?;
     for (name, page) in pages()? {
         fs::write(man.join(format!("{name}.1")), page)?;
@@ -66,7 +47,7 @@ const BEFORE_EQUALS: &str = r#"    if [[ "${prev}" == "=" ]]; then
 /// The script that completes the program's arguments in a shell.
 fn completion(shell: Shell) -> String {
     let mut script = Vec::new();
-    clap_complete::generate(shell, &mut Args::command(), PROGRAM, &mut script);
+    clap_complete::generate(shell, &mut definition(), PROGRAM, &mut script);
     let script = String::from_utf8_lossy(&script);
     match shell {
         // Where a program's name has a hyphen, clap_complete writes it in one way where it notes the
@@ -92,7 +73,7 @@ fn completion(shell: Shell) -> String {
 
 /// A man page for the program and one for each subcommand, by name.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
-    let mut program = Args::command().disable_help_subcommand(true);
+    let mut program = definition().disable_help_subcommand(true);
     program.build();
     let commands: Vec<&Command> =
         std::iter::once(&program).chain(program.get_subcommands()).collect();
@@ -122,7 +103,7 @@ fn page(command: &Command, others: &[&str]) -> io::Result<Vec<u8>> {
     Man::new(described).source(source).render(&mut page)?;
     let mut rest = Roff::new();
     rest.control("SH", ["EXIT STATUS"]);
-    for (status, meaning) in exit_status::of(command.get_name()) {
+    for (status, meaning) in exit_statuses(command.get_name()) {
         rest.control("TP", []).text([bold(*status)]).text([roman(*meaning)]);
     }
     if matches!(command.get_name(), "watch" | "replay" | "stats") {

@@ -1,16 +1,48 @@
-//! Shells complete the program's command line: each is asked, with the files of `cargo xtask dist`.
+//! The files of a package beside the program: bash, zsh and fish complete its command line, and man pages
+//! have what the help has. With `PROC_CONNECTOR_DIST`, the files stay in that directory.
 
+#[path = "../src/cli/mod.rs"]
+#[allow(unused, unreachable_pub, reason = "only the definition of the command line is used")]
+mod cli;
 mod common;
+#[path = "../packaging/dist.rs"]
+mod dist;
 
-use std::path::Path;
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::sync::OnceLock;
 
+use common::program::{run, text};
 use common::scratch::Scratch;
 use common::{named, skip};
 
 fn main() -> ExitCode {
-    let everywhere = named![bash_completes, zsh_completes, fish_completes];
+    let everywhere = named![
+        bash_completes,
+        zsh_completes,
+        fish_completes,
+        help_and_man_pages_have_each_commands_own,
+    ];
+    // Removed at the end.
+    let scratch = Scratch::new("dist");
+    let kept = env::var_os("PROC_CONNECTOR_DIST").map(PathBuf::from);
+    let directory = DIRECTORY.get_or_init(|| kept.unwrap_or_else(|| scratch.file("files").into()));
+    assert!(directory.is_absolute(), "PROC_CONNECTOR_DIST has to be an absolute path");
     common::main_with(&[], &everywhere, &[])
+}
+
+static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
+
+/// The directory of the files, which the first test to call this writes.
+fn written() -> &'static Path {
+    static WRITTEN: OnceLock<&Path> = OnceLock::new();
+    WRITTEN.get_or_init(|| {
+        let directory = DIRECTORY.get().expect("main has set it");
+        dist::write(directory).expect("the files can be written");
+        directory
+    })
 }
 
 /// What is typed before the key is pressed, and the word that has to become of the last one: of each,
@@ -78,12 +110,7 @@ fn completes(shell: &str, arguments: &[&str]) {
     if !is_installed && !required {
         skip(&format!("needs {shell}"));
     }
-    let scratch = Scratch::new(&format!("completions-{shell}"));
-    let written = scratch.file("dist");
-    let status =
-        Command::new(env!("CARGO_BIN_EXE_proc-connector")).args(["dist", &written]).status();
-    assert!(status.expect("the program runs").success());
-    let completions = Path::new(&written).join("completions");
+    let completions = written().join("completions");
     for (line, word) in LINES {
         let output = Command::new(shell)
             .args(arguments)
@@ -100,5 +127,38 @@ fn completes(shell: &str, arguments: &[&str]) {
         let words: Vec<&str> = words.collect();
         let errors = String::from_utf8_lossy(&output.stderr);
         assert_eq!(words, [word], "{shell}, {line}: {errors}");
+    }
+}
+
+/// What is said of statuses, and of which commands.
+const SAID: [(&str, &[&str]); 6] = [
+    ("watch", &["0", "1", "2"]),
+    ("record", &["0", "1", "2"]),
+    ("replay", &["0", "1", "2"]),
+    ("trace", &["*", "128+n", "127", "126", "1", "2"]),
+    ("stats", &["0", "1", "2"]),
+    ("doctor", &["0", "1", "2"]),
+];
+
+fn help_and_man_pages_have_each_commands_own() {
+    for (command, statuses) in SAID {
+        for option in ["-h", "--help"] {
+            let output = run(&[command, option]);
+            assert_eq!(output.status.code(), Some(0));
+            let help = text(&output.stdout).split_once("Exit status:\n").expect("statuses").1;
+            let said: Vec<&str> =
+                help.lines().filter_map(|line| line.split_whitespace().next()).collect();
+            assert_eq!(said, statuses, "{command}");
+        }
+        let page = fs::read_to_string(written().join(format!("man/proc-connector-{command}.1")));
+        let page = page.expect("a man page");
+        let (before, section) = page.split_once("\n.SH \"EXIT STATUS\"\n").expect("a section");
+        assert!(!before.contains("Exit status"), "{command} has them twice");
+        let section = section.split("\n.SH").next().unwrap_or_default();
+        let said: Vec<&str> = section
+            .lines()
+            .filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR"))
+            .collect();
+        assert_eq!(said, statuses, "{command}");
     }
 }
