@@ -100,7 +100,7 @@ pub enum EncodeError {
     },
     /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
     /// read back as something else.
-    #[error("kind {what:#x} is not an unknown one")]
+    #[error("kind {what:#x} is a known one")]
     KnownKind {
         /// The kind given.
         what: u32,

@@ -2,6 +2,7 @@
 //!
 //! Not part of the API: it may change in any release.
 
+pub use crate::error::Chain;
 pub use crate::sys::{EndRequest, TracedChild, end_on_signals, was_closed};
 
 use crate::kernel::Version;

@@ -5,6 +5,7 @@ use std::io;
 
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use proc_connector::program::Chain;
 use proc_connector::{Error, NoRing};
 
 /// An error of the system.
@@ -55,7 +56,7 @@ impl fmt::Display for NotReceived<'_> {
                 let error = io::Error::from_raw_os_error(*errno);
                 write!(f, "the ring cannot be used: {}", Cause(&error))
             }
-            error => error.fmt(f),
+            error => Chain(error).fmt(f),
         }
     }
 }
@@ -89,5 +90,7 @@ mod tests {
         let text = NotReceived(&error).to_string();
         assert!(text.contains("ulimit -n") && !text.contains("226"), "{text}");
         assert_eq!(Cause(&of(Errno::EACCES)).to_string(), of(Errno::EACCES).to_string());
+        let text = NotReceived(&Error::FilterRefused(of(Errno::ENOMEM))).to_string();
+        assert_eq!(text, format!("the kernel refused the filter: {}", of(Errno::ENOMEM)));
     }
 }

@@ -50,9 +50,9 @@ fn write(folder: &Path) -> io::Result<()> {
 }
 
 /// What the man pages of commands that show times of day say of TZ.
-const ZONE: &str = "the time zone of the times of day that are shown: a name such as America/New_York, \
-                    a rule such as EST5EDT,M3.2.0,M11.1.0, or the path of a file; unset, \
-                    /etc/localtime is. JSON has UTC, whatever it is";
+const ZONE: &str = "The time zone of the times of day in the output: a name such as America/New_York, \
+                    a rule such as EST5EDT,M3.2.0,M11.1.0, or the path of a file. If TZ is unset, \
+                    /etc/localtime applies. JSON output is always in UTC.";
 
 /// Where the script for bash takes the word before the one to complete.
 const PREVIOUS: &str = "    prev=\"$3\"\n";

@@ -10,7 +10,7 @@ use super::{Failure, standard};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One JSON object.
+    /// Write one JSON object.
     #[arg(long)]
     json: bool,
 }

@@ -5,30 +5,30 @@ use std::fmt::Write;
 /// A status, and when a command ends with it.
 pub(super) type Meaning = (&'static str, &'static str);
 
-const USAGE: Meaning = ("2", "wrong usage");
+const USAGE: Meaning = ("2", "invalid command line");
 
 /// Of the commands that listen, and of the program as a whole.
 pub(super) const LISTENING: &[Meaning] = &[
-    ("0", "success, also when ended by Ctrl-C or a closed pipe"),
-    ("1", "failure; standard error says why, and what to do"),
+    ("0", "success, including an end by Ctrl-C or a closed pipe"),
+    ("1", "failure; standard error says why and what to do"),
     USAGE,
 ];
 
 pub(super) const REPLAY: &[Meaning] = &[
-    ("0", "the recording was read, to its end or as far as asked for"),
-    ("1", "the recording cannot be read, or is damaged; events before the damage are shown"),
+    ("0", "the recording was read to its end, or up to --count"),
+    ("1", "the recording cannot be read or is damaged; events before the damage are shown"),
     USAGE,
 ];
 
 pub(super) const DOCTOR: &[Meaning] = &[
     ("0", "listening works on this machine, possibly with limits"),
-    ("1", "listening does not work; the output says why, and what to do"),
+    ("1", "listening does not work; the output says why and what to do"),
     USAGE,
 ];
 
 pub(super) const TRACE: &[Meaning] = &[
-    ("*", "the status of the command itself"),
-    ("128+n", "signal n killed the command"),
+    ("*", "the exit status of the command"),
+    ("128+n", "the command was killed by signal n"),
     ("127", "the command was not found"),
     ("126", "the command cannot be executed"),
     ("1", "the command could not be traced, or a file could not be written"),

@@ -107,7 +107,7 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|error| match error {
         Errno::ENOENT => {
-            let text = format!("the directory {} does not exist: make it first", path.display());
+            let text = format!("the directory {} does not exist: create it first", path.display());
             io::Error::new(io::ErrorKind::NotFound, text)
         }
         error => error.into(),
@@ -124,19 +124,19 @@ fn refuse_planted(directory: &FileStat, found: &FileStat) -> io::Result<()> {
     let is_trusted = [0, geteuid().as_raw(), directory.st_uid].contains(&owner);
     let what = match kind(found) {
         // Another user may have added this name to it.
-        SFlag::S_IFREG if found.st_nlink > 1 => "a file that has other names too".to_owned(),
+        SFlag::S_IFREG if found.st_nlink > 1 => "a file with other hard links".to_owned(),
         _ if is_trusted => return Ok(()),
-        SFlag::S_IFLNK => format!("a symbolic link of another user (uid {owner})"),
-        SFlag::S_IFREG => format!("a file of another user (uid {owner})"),
-        SFlag::S_IFIFO => format!("a pipe of another user (uid {owner})"),
+        SFlag::S_IFLNK => format!("a symbolic link owned by another user (uid {owner})"),
+        SFlag::S_IFREG => format!("a file owned by another user (uid {owner})"),
+        SFlag::S_IFIFO => format!("a pipe owned by another user (uid {owner})"),
         _ => return Ok(()),
     };
     if !is_shared {
         return Ok(());
     }
     let text = format!(
-        "refusing to write to {what} in a directory that everyone may write to: choose another name, \
-         or remove it"
+        "refusing to write to {what} in a world-writable directory: choose another name, or remove \
+         it first"
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }

@@ -15,20 +15,20 @@ use super::values::{self, User};
 /// A choice that nothing can match.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Absent {
-    #[error("no process has the id {0}: it has ended, or never existed; ps -e lists processes")]
+    #[error("no process has the id {0}: `ps -e` lists the running processes")]
     Process(u32),
-    #[error("{thread} is a thread of process {process}: choose {process}")]
+    #[error("{thread} is a thread of process {process}: use {process}")]
     Thread { thread: u32, process: u32 },
     #[error(
-        "no user is called {}: getent passwd lists users, and an id needs no name",
+        "no user is called {}: `getent passwd` lists users, and a numeric id works too",
         shown(.0.as_bytes())
     )]
     User(String),
-    #[error("cannot find out the id of user {}: {error}; give the id", shown(.name.as_bytes()))]
+    #[error("cannot look up the id of user {}: {error}; give the id instead", shown(.name.as_bytes()))]
     Lookup { name: String, error: io::Error },
-    #[error("there is no cgroup {}: /proc/PID/cgroup has that of a process", shown(.0.as_bytes()))]
+    #[error("the cgroup {} does not exist: /proc/PID/cgroup shows the cgroup of a process", shown(.0.as_bytes()))]
     Cgroup(String),
-    #[error("a recording has ids of users and no names: give the id of {}", shown(.0.as_bytes()))]
+    #[error("a recording has user ids but no names: give the id of {}", shown(.0.as_bytes()))]
     NameOfRecorded(String),
 }
 

@@ -26,6 +26,7 @@ impl fmt::Display for Summary {
         #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
         let rate = self.events as f64 / seconds.max(f64::EPSILON);
         let (events, lost) = (self.events, self.lost);
-        write!(f, "{events} events, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
+        let s = if events == 1 { "" } else { "s" };
+        write!(f, "{events} event{s}, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
     }
 }

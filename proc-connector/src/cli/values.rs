@@ -32,7 +32,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a time that is not zero.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("the time has to be longer than zero".to_owned()),
+        Duration::ZERO => Err("the time must be longer than zero".to_owned()),
         time => Ok(time),
     }
 }
@@ -40,7 +40,7 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
 /// Reads a number of things, one at least.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     match text.parse() {
-        Ok(0) => Err("the number has to be 1 or more".to_owned()),
+        Ok(0) => Err("the number must be 1 or more".to_owned()),
         Ok(count) => Ok(count),
         Err(error) => Err(not_a_number(text, &error)),
     }
@@ -63,7 +63,7 @@ fn not_a_number(text: &str, error: &ParseIntError) -> String {
 /// Reads a process id that a process can have.
 pub(super) fn pid(text: &str) -> Result<u32, String> {
     let pid = text.parse().ok().filter(|pid| (1..PID_LIMIT).contains(pid));
-    pid.ok_or_else(|| format!("not a process id: these are 1 to {}", PID_LIMIT - 1))
+    pid.ok_or_else(|| format!("not a process id: valid ids are 1 to {}", PID_LIMIT - 1))
 }
 
 /// The first processes of a tree.
@@ -91,7 +91,7 @@ fn name(text: &str) -> Result<String, String> {
     }
     if text.starts_with(['/', '.']) && text.contains('/') {
         let last = text.rsplit('/').find(|part| !part.is_empty()).unwrap_or("NAME");
-        return Err(format!("a path, not a name: write {last}"));
+        return Err(format!("a path, not a name: use {last}"));
     }
     Ok(text.to_owned())
 }
@@ -106,8 +106,8 @@ pub(super) fn cgroup(text: &str) -> Result<Pattern, String> {
     let is_container = is_container(text);
     if !is_container && !text.starts_with(['/', '*', '?', '[']) {
         return Err(
-            "the path of a cgroup begins with `/` (as /proc/PID/cgroup has it), and the id \
-                    of a container has 12 to 64 hexadecimal digits"
+            "a cgroup path begins with `/` (see /proc/PID/cgroup), and a container id has 12 to 64 \
+             hexadecimal digits"
                 .to_owned(),
         );
     }
@@ -125,7 +125,7 @@ pub(super) fn is_container(text: &str) -> bool {
 fn pattern(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| {
         let (place, problem) = (error.pos + 1, error.msg);
-        format!("{problem}, at character {place}; to match a bracket itself write [[] or []]")
+        format!("{problem}, at character {place}; to match a literal bracket, write [[] or []]")
     })
 }
 
@@ -143,7 +143,7 @@ pub(super) fn user(text: &str) -> Result<User, String> {
     }
     if is_digits(text) {
         let id = text.parse().ok().filter(|&id| id != NO_UID);
-        let id = id.ok_or_else(|| format!("not a user id: these are 0 to {}", NO_UID - 1))?;
+        let id = id.ok_or_else(|| format!("not a user id: valid ids are 0 to {}", NO_UID - 1))?;
         return Ok(User::Id(id));
     }
     Ok(User::Name(text.to_owned()))

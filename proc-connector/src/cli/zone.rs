@@ -35,15 +35,15 @@ pub(super) fn local() -> &'static TimeZone {
 /// Why a zone cannot be had.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    #[error("TZ is {0}, which is no time zone (/usr/share/zoneinfo has their names)")]
+    #[error("TZ is {0}, which is not a time zone (see /usr/share/zoneinfo for names)")]
     Unknown(String),
-    #[error("TZ is {0}, but no time zones are installed (they are in the package tzdata)")]
+    #[error("TZ is {0}, but no time zones are installed (install the package tzdata)")]
     NoDatabase(String),
-    #[error("the time zone cannot be read from {}: {error}", .path.display())]
+    #[error("cannot read the time zone from {}: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{} is not a time zone", .0.display())]
     NotAZone(PathBuf),
-    #[error("{} is for clocks that count leap seconds, which Linux's does not", .0.display())]
+    #[error("{} counts leap seconds, which the Linux clock does not", .0.display())]
     LeapSeconds(PathBuf),
 }
 

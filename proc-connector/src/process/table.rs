@@ -52,7 +52,7 @@ impl ProcessTable {
         #[cfg(target_os = "linux")]
         return Self::with_source(Box::new(super::proc_fs::ProcFs::open()?));
         #[cfg(not(target_os = "linux"))]
-        Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has process events"))
+        Err(io::Error::new(io::ErrorKind::Unsupported, "process events require Linux"))
     }
 
     /// An empty table that never looks at `/proc`: for recordings, or events of another machine.

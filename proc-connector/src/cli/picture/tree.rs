@@ -182,8 +182,8 @@ fn before(life: &Life) -> String {
     let skipped = names.len().saturating_sub(MOST);
     match &names[skipped..] {
         [] => String::new(),
-        last if skipped == 0 => format!("  was {}", last.join(", ")),
-        last => format!("  was …, {}", last.join(", ")),
+        last if skipped == 0 => format!("  (first ran {})", last.join(", ")),
+        last => format!("  (first ran …, {})", last.join(", ")),
     }
 }
 
@@ -194,7 +194,7 @@ fn end(life: &Life) -> String {
             // The column is narrow, and what else would end a process by a signal.
             status.to_string().replace("killed by ", "").replace(" (core dumped)", ", core")
         }
-        (false, None) => "unseen".into(),
+        (false, None) => "unknown".into(),
     }
 }
 

@@ -15,14 +15,11 @@ pub(super) fn one(forest: &Forest, index: usize, room: usize) -> String {
         let _ = write!(text, ", child of {} {}", creator.tgid, fitted(&creator.name(), Some(40)));
     }
     let since = |ns: u64| short_time(ns.saturating_sub(forest.begin_ns));
-    let _ = match life.start_ns {
-        Some(start) => write!(text, "\nfrom {}", since(start)),
-        None => write!(text, "\nfrom before"),
-    };
-    let _ = match life.end_ns {
-        Some(end) => write!(text, " to {}: {}", since(end), short_time(forest.duration(index))),
-        None => write!(text, " on: {} and more", short_time(forest.duration(index))),
-    };
+    let start = life.start_ns.map_or("before the chart".to_owned(), since);
+    let end = life.end_ns.map_or("after the chart".to_owned(), since);
+    let at_least = if life.start_ns.and(life.end_ns).is_none() { "at least " } else { "" };
+    let duration = short_time(forest.duration(index));
+    let _ = write!(text, "\nfrom {start} to {end}: {at_least}{duration}");
     let _ = write!(text, "\n{}", life.outcome());
     if life.threads > 0 {
         let s = if life.threads == 1 { "" } else { "s" };
@@ -40,7 +37,7 @@ fn programs(forest: &Forest, life: &Life, room: usize) -> String {
     for program in life.programs.iter().rev().take(8).rev() {
         let name = program.command.as_deref().or(program.name.as_deref()).unwrap_or("?");
         let at = program.at_ns.map(|at| short_time(at.saturating_sub(forest.begin_ns)));
-        let at = at.map_or("before".to_owned(), |at| format!("at {at}"));
+        let at = at.map_or("earlier".to_owned(), |at| format!("at {at}"));
         let _ = write!(text, "\n{at}: {}", fitted(name, Some(room.min(200))));
     }
     text

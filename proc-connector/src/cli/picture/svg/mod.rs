@@ -120,7 +120,7 @@ impl<W: Write> Picture<'_, W> {
         let length = short_time(self.scale.length_ns);
         let numbers = match left_out {
             0 => format!("{totals}, {length}"),
-            left_out => format!("{totals}, {length}; {left_out} found no room here"),
+            left_out => format!("{totals}, {length}; {left_out} not drawn for lack of space"),
         };
         writeln!(self.output, "<text class=\"s\" x=\"{MARGIN}\" y=\"44\">{numbers}</text>")?;
         self.legend()
@@ -137,18 +137,21 @@ impl<W: Write> Picture<'_, W> {
         };
         let middle = y + height / 2.0;
         let entries = [
-            (swatch(0.0, "c0", 24.0), "a process; its colour is its program's"),
+            (swatch(0.0, "c0", 24.0), "process, coloured by program"),
             (
                 swatch(0.0, "c0", 24.0)
                     + &swatch(0.0, "w", 10.0)
                     + &format!("<path class=\"e\" d=\"M10 {y}v{height}\"/>"),
-                "pale until it executes one",
+                "pale before its first exec",
             ),
             (swatch(0.5, "f", 23.0), "failed"),
-            (swatch(0.0, "c0", 18.0) + &arrow(18.0, middle, "c0", height / 2.0), "goes on"),
+            (
+                swatch(0.0, "c0", 18.0) + &arrow(18.0, middle, "c0", height / 2.0),
+                "continues outside the chart",
+            ),
             (
                 swatch(0.0, "m", 24.0) + &swatch(8.0, "x", 1.0),
-                "many short ones, a line where one failed",
+                "many short processes, a line for each failure",
             ),
             (format!("<path class=\"l\" d=\"M12 {y}v{height}\"/>"), "events lost"),
         ];
@@ -314,7 +317,7 @@ impl<W: Write> Picture<'_, W> {
     }
 }
 
-/// A tip that says that there is more in its direction.
+/// An arrowhead: the process continues in its direction.
 fn arrow(x: f64, middle: f64, class: &str, half: f64) -> String {
     let (tip, top, bottom) = (x + half * 0.9, middle - half.abs(), middle + half.abs());
     format!(
