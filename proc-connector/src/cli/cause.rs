@@ -1,4 +1,4 @@
-//! Errors of the system in words that say what to do, where a limit is the cause.
+//! System errors, with a remedy if a resource limit is the cause.
 
 use std::fmt;
 use std::io;
@@ -8,7 +8,7 @@ use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use proc_connector::program::Chain;
 use proc_connector::{Error, NoRing};
 
-/// An error of the system.
+/// A system error.
 pub(super) struct Cause<'a>(pub(super) &'a io::Error);
 
 impl fmt::Display for Cause<'_> {
@@ -44,14 +44,14 @@ impl fmt::Display for NotStarted<'_> {
     }
 }
 
-/// An error of the connector.
+/// An error of the connector, with its sources.
 pub(super) struct NotReceived<'a>(pub(super) &'a Error);
 
 impl fmt::Display for NotReceived<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Error::Os(error) => write!(f, "system call error: {}", Cause(error)),
-            // A log is of the verifier, which was not the cause.
+            // The log comes from the verifier, which is not the cause.
             Error::RingUnavailable { reason: NoRing::Os(errno), .. } => {
                 let error = io::Error::from_raw_os_error(*errno);
                 write!(f, "the ring cannot be used: {}", Cause(&error))

@@ -1,5 +1,5 @@
-//! Shell completions and man pages, from the definition of the command line: `cargo xtask dist` has
-//! them written.
+//! Writes shell completions and man pages from the definition of the command line, for
+//! `cargo xtask dist`.
 
 use std::fs;
 use std::io::{self, Write};
@@ -17,31 +17,31 @@ use super::{Args, exit_status};
 
 const PROGRAM: &str = "proc-connector";
 
-/// Writes the files where this was started as `proc-connector dist FOLDER`. Not a subcommand like
-/// the others: it would be in all that it writes.
+/// Writes the files if the program was started as `proc-connector dist DIRECTORY`. A subcommand of
+/// clap would appear in the files.
 pub(super) fn run_if_wanted() -> Option<ExitCode> {
     let mut arguments = std::env::args_os().skip(1);
-    let folder = match (arguments.next(), arguments.next(), arguments.next()) {
-        (Some(name), Some(folder), None) if name == "dist" => PathBuf::from(folder),
+    let directory = match (arguments.next(), arguments.next(), arguments.next()) {
+        (Some(name), Some(directory), None) if name == "dist" => PathBuf::from(directory),
         _ => return None,
     };
-    Some(match write(&folder) {
+    Some(match write(&directory) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            let folder = shown(folder.as_os_str().as_encoded_bytes());
-            complain(format_args!("cannot write to {folder}: {error}"));
+            let directory = shown(directory.as_os_str().as_encoded_bytes());
+            complain(format_args!("cannot write to {directory}: {error}"));
             ExitCode::FAILURE
         }
     })
 }
 
-fn write(folder: &Path) -> io::Result<()> {
-    let completions = folder.join("completions");
+fn write(directory: &Path) -> io::Result<()> {
+    let completions = directory.join("completions");
     fs::create_dir_all(&completions)?;
     for &shell in Shell::value_variants() {
         fs::write(completions.join(shell.file_name(PROGRAM)), completion(shell))?;
     }
-    let man = folder.join("man");
+    let man = directory.join("man");
     fs::create_dir_all(&man)?;
     for (name, page) in pages()? {
         fs::write(man.join(format!("{name}.1")), page)?;
@@ -49,15 +49,15 @@ fn write(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What the man pages of commands that show times of day say of TZ.
+/// The description of TZ in the man pages of commands that show times of day.
 const ZONE: &str = "The time zone of the times of day in the output: a name such as America/New_York, \
                     a rule such as EST5EDT,M3.2.0,M11.1.0, or the path of a file. If TZ is unset, \
                     /etc/localtime applies. JSON output is always in UTC.";
 
-/// Where the script for bash takes the word before the one to complete.
+/// The line of the bash script that sets the previous word.
 const PREVIOUS: &str = "    prev=\"$3\"\n";
 
-/// What is behind that: readline makes a word of the `=` in `--transport=ring`.
+/// Added after that line: readline treats the `=` in `--transport=ring` as a word.
 const BEFORE_EQUALS: &str = r#"    if [[ "${prev}" == "=" ]]; then
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
@@ -69,15 +69,15 @@ fn completion(shell: Shell) -> String {
     clap_complete::generate(shell, &mut Args::command(), PROGRAM, &mut script);
     let script = String::from_utf8_lossy(&script);
     match shell {
-        // Where a program's name has a hyphen, clap_complete writes it in one way where it notes the
-        // subcommand and in another where it looks for that.
+        // clap_complete escapes the hyphen of the program's name differently where it records the
+        // subcommand and where it looks the subcommand up.
         Shell::Bash => script.replace("proc__subcmd__connector", "proc__connector").replacen(
             PREVIOUS,
             &format!("{PREVIOUS}{BEFORE_EQUALS}"),
             1,
         ),
-        // Its condition for the words behind `help` is that none of them was typed yet, and `help`
-        // is one of them.
+        // It completes the words after `help` only while none of them is typed, and counts `help`
+        // among them.
         Shell::Fish => {
             let behind_help = "using_subcommand help; and not __fish_seen_subcommand_from ";
             let mended = |line: &str| match line.split_once(behind_help) {
@@ -98,7 +98,7 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
         std::iter::once(&program).chain(program.get_subcommands()).collect();
     let page = |(place, &command): (usize, &&Command)| {
         let others: Vec<&str> = match place {
-            // The program's page lists the others anyway.
+            // The program's own page lists all commands.
             0 => Vec::new(),
             _ => {
                 commands.iter().map(|&other| name(other)).filter(|&n| n != name(command)).collect()
@@ -109,7 +109,7 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     commands.iter().enumerate().map(page).collect()
 }
 
-/// What the page of a command is called: `proc-connector-watch`.
+/// The name of a command's page, such as `proc-connector-watch`.
 fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -117,12 +117,12 @@ fn name(command: &Command) -> &str {
 fn page(command: &Command, others: &[&str]) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let source = concat!("proc-connector ", env!("CARGO_PKG_VERSION"));
-    // The meanings of its exit status have a section of their own.
+    // The exit statuses have their own section.
     let described = command.clone().after_help(Resettable::Reset);
     Man::new(described).source(source).render(&mut page)?;
     let mut rest = Roff::new();
     rest.control("SH", ["EXIT STATUS"]);
-    for (status, meaning) in exit_status::of(command.get_name()) {
+    for (status, meaning) in exit_status::meanings(command.get_name()) {
         rest.control("TP", []).text([bold(*status)]).text([roman(*meaning)]);
     }
     if matches!(command.get_name(), "watch" | "replay" | "stats") {

@@ -1,13 +1,13 @@
-//! What the exit status of each command means, as its help and its man page say it.
+//! The exit statuses of each command, for its help and its man page.
 
 use std::fmt::Write;
 
-/// A status, and when a command ends with it.
+/// A status and its meaning.
 pub(super) type Meaning = (&'static str, &'static str);
 
 const USAGE: Meaning = ("2", "invalid command line");
 
-/// Of the commands that listen, and of the program as a whole.
+/// For the commands that listen, and for the program as a whole.
 pub(super) const LISTENING: &[Meaning] = &[
     ("0", "success, including an end by Ctrl-C or a closed pipe"),
     ("1", "failure; standard error says why and what to do"),
@@ -35,7 +35,7 @@ pub(super) const TRACE: &[Meaning] = &[
     USAGE,
 ];
 
-/// The meanings as they are below a command's help.
+/// The section below a command's help.
 pub(super) fn help(meanings: &[Meaning]) -> String {
     let mut text = "Exit status:".to_owned();
     for (status, meaning) in meanings {
@@ -44,9 +44,9 @@ pub(super) fn help(meanings: &[Meaning]) -> String {
     text
 }
 
-/// The meanings for a command by its name.
+/// The statuses of a command, by its name.
 #[cfg(feature = "dist")]
-pub(super) fn of(command: &str) -> &'static [Meaning] {
+pub(super) fn meanings(command: &str) -> &'static [Meaning] {
     match command {
         "trace" => TRACE,
         "replay" => REPLAY,

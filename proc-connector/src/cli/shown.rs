@@ -70,12 +70,12 @@ pub(super) struct Screened<W> {
     styles: Styles,
 }
 
-/// What becomes of ANSI styles in a line.
+/// The treatment of ANSI styles in a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Styles {
     Kept,
     Dropped,
-    /// The line is to have none.
+    /// Escaped, like any other invisible character.
     Escaped,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn stdout() -> Result<Screened<impl Write + fmt::Debug>, Failure> {
     Ok(on_stdout(standard::output()?))
 }
 
-/// The same through something that passes on to standard output what is written to it.
+/// The same, through a writer that passes its data on to standard output.
 pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
     Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
 }

@@ -1,11 +1,11 @@
-//! How much it was, in a line at the end.
+//! The summary at the end of a run.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::shown::report;
 
-/// What a run brought.
+/// The counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Summary {
     pub(super) events: u64,
@@ -14,7 +14,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Tells it on standard error.
+    /// Prints the summary to standard error.
     pub(super) fn tell(&self) {
         report(self);
     }
