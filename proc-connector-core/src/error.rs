@@ -46,9 +46,7 @@ impl fmt::Display for Layer {
 #[non_exhaustive]
 pub enum ParseError {
     /// The bytes end before the structure, or the payload its length field announces, does.
-    #[error(
-        "{layer} at byte {offset} is cut short: it needs {needed} bytes and {actual} are there"
-    )]
+    #[error("{layer} at byte {offset} is cut short: it needs {needed} bytes and has {actual}")]
     Truncated {
         /// What could not be read.
         layer: Layer,
@@ -86,7 +84,7 @@ pub enum ParseError {
         val: u32,
     },
     /// A request of a length that the kernel ignores.
-    #[error("request at byte {offset} has {actual} bytes, where the kernel takes 4 or 8")]
+    #[error("request at byte {offset} has {actual} bytes, and the kernel accepts 4 or 8")]
     RequestLength {
         /// Where the request's payload starts, in bytes.
         offset: usize,
@@ -160,7 +158,7 @@ pub enum EncodeError {
     },
     /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
     /// read back as something else.
-    #[error("kind {what:#x} is not an unknown one")]
+    #[error("kind {what:#x} is a known one")]
     KnownKind {
         /// The kind given.
         what: u32,

@@ -245,7 +245,7 @@ fn errors_say_layer_offset_needed_and_actual() {
     let cases = [
         (
             truncated(Layer::EventData, 52, 24, 23),
-            "event data at byte 52 is cut short: it needs 24 bytes and 23 are there",
+            "event data at byte 52 is cut short: it needs 24 bytes and has 23",
         ),
         (
             invalid_length(76, 15),

@@ -48,12 +48,13 @@ pub enum LossCause {
     Recorded,
 }
 
-/// `17: the receive buffer was full`, for messages.
+/// `17 events: the receive buffer was full`, for messages.
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
-            Some(count) => write!(f, "{count}: {}", self.cause),
-            None => write!(f, "nobody knows how many: {}", self.cause),
+            Some(1) => write!(f, "1 event: {}", self.cause),
+            Some(count) => write!(f, "{count} events: {}", self.cause),
+            None => write!(f, "an unknown number of events: {}", self.cause),
         }
     }
 }

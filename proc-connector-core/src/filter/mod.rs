@@ -145,7 +145,7 @@ impl Tgids {
 
 /// More process ids than a filter can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given} process ids are more than the {max} that a filter can name", max = Filter::MAX_TGIDS)]
+#[error("{given} process ids exceed the limit of {max} in a filter", max = Filter::MAX_TGIDS)]
 #[non_exhaustive]
 pub struct TooManyTgids {
     /// How many different ids were given; at least, since counting stops at the first too many.

@@ -12,7 +12,7 @@ use proc_connector_core::ParseError;
 #[non_exhaustive]
 pub enum Error {
     /// The input could not be read.
-    #[error("cannot read the capture beyond byte {offset}: {source}")]
+    #[error("cannot read the capture beyond byte {offset}")]
     Io {
         /// How far reading came.
         offset: u64,
@@ -24,13 +24,13 @@ pub enum Error {
     Empty,
     /// The input is nothing that a [`Reader`](crate::capture::Reader) reads.
     #[error(
-        "not a capture of netlink messages: neither a pcapng nor a pcap file, and no netlink \
-         message starts at byte 0"
+        "not a capture of process events: the input is neither a pcapng nor a pcap file, and no \
+         netlink message starts at byte 0"
     )]
     UnknownFormat,
     /// The input is compressed. What is in it may be a capture.
     #[error(
-        "not a capture but compressed with {format}: unpack it first, for example with \
+        "the capture is compressed with {format}: decompress it first, for example with \
          `{unpack} FILE | proc-connector replay -`"
     )]
     Compressed {
@@ -41,15 +41,15 @@ pub enum Error {
     },
     /// The input is a file of another kind.
     #[error(
-        "not a capture but {kind}: name a pcapng or pcap file, such as `proc-connector record` \
-         writes"
+        "not a capture: the input is {kind}; use a pcapng or pcap file, such as \
+         `proc-connector record` writes"
     )]
     OtherFile {
         /// What it is, with an article.
         kind: &'static str,
     },
     /// The input ends in the middle of something.
-    #[error("{part} at byte {offset} is cut short: it needs {needed} bytes and {actual} are there")]
+    #[error("{part} at byte {offset} is cut short: it needs {needed} bytes and has {actual}")]
     Truncated {
         /// What is cut short.
         part: Part,
@@ -84,7 +84,7 @@ pub enum Error {
     },
     /// A message of the connector is no event, or the capture has a part of it only. The reader can
     /// go on with the next packet.
-    #[error("the netlink messages at byte {offset} are damaged: counted from there, {source}")]
+    #[error("the netlink messages at byte {offset} are damaged (offsets count from there)")]
     Message {
         /// Where the messages of the packet start.
         offset: u64,
@@ -190,16 +190,19 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Cause::UnknownInterface(id) => write!(f, "no block before it describes interface {id}"),
-            Cause::TooManyInterfaces => f.write_str("a section has 65536 interfaces at most"),
+            Cause::TooManyInterfaces => f.write_str("a section can have at most 65536 interfaces"),
             Cause::NoSection => f.write_str("its byte-order magic is unknown"),
             Cause::Version(major, minor) => {
-                write!(f, "its section has version {major}.{minor} of the format, not version 1")
+                write!(
+                    f,
+                    "its section has version {major}.{minor}, and only version 1 is supported"
+                )
             }
             Cause::TwoLengths(first, second) => {
                 write!(f, "its length is {first} bytes at its start and {second} at its end")
             }
-            Cause::TooShort => f.write_str("it is too short for what a block of its kind has"),
-            Cause::NoPacket => f.write_str("the block is too short for one"),
+            Cause::TooShort => f.write_str("it is too short for a block of its kind"),
+            Cause::NoPacket => f.write_str("the block is too short for a packet"),
             Cause::TooMuchCaptured(captured) => {
                 write!(f, "its {captured} bytes do not fit into the block")
             }

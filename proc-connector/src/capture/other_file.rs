@@ -26,7 +26,7 @@ const OTHERS: [(&str, &[u8]); 8] = [
     ("a snoop capture", b"snoop\0\0\0"),
     ("an SQLite database", b"SQLite format 3\0"),
     ("a PDF document", b"%PDF-"),
-    ("a PNG picture", b"\x89PNG\r\n\x1a\n"),
+    ("a PNG image", b"\x89PNG\r\n\x1a\n"),
     ("a 7z archive", b"7z\xbc\xaf\x27\x1c"),
 ];
 
@@ -49,9 +49,11 @@ pub(super) fn recognize(start: &[u8]) -> Error {
         return Error::UnknownFormat;
     }
     match start.trim_ascii_start().first() {
-        Some(b'{' | b'[') => Error::OtherFile { kind: "JSON, which is an output format only" },
+        Some(b'{' | b'[') => {
+            Error::OtherFile { kind: "JSON, which this program writes but does not read" }
+        }
         Some(b'<') => Error::OtherFile { kind: "XML, HTML or SVG" },
-        _ => Error::OtherFile { kind: "a text" },
+        _ => Error::OtherFile { kind: "a text file" },
     }
 }
 

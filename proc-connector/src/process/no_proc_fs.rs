@@ -6,5 +6,5 @@ use super::facts::FactSource;
 
 /// Fails: only Linux has the processes that events are about.
 pub(super) fn open() -> io::Result<Box<dyn FactSource>> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "process events exist on Linux only"))
+    Err(io::Error::new(io::ErrorKind::Unsupported, "process events require Linux"))
 }

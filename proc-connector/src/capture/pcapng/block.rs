@@ -61,11 +61,11 @@ impl Block {
         if block.claimed < 12 {
             return Err(block.wrong_length(match (block.kind, block.claimed) {
                 (0, 0) => "zeros where a block should start: the file was not written to its end",
-                _ => "a block has 12 bytes or more",
+                _ => "a block is 12 bytes or longer",
             }));
         }
         if block.is_packet() && block.len() > MAX_LEN as u64 {
-            return Err(block.wrong_length("a packet's block has 16 MiB or less"));
+            return Err(block.wrong_length("the block of a packet is 16 MiB at most"));
         }
         Ok(Some(block))
     }
@@ -104,7 +104,7 @@ impl Block {
         } else if self.claimed % 4 == 0 {
             Err(self.damaged(Reason::two_lengths(self.claimed, length)))
         } else {
-            Err(self.wrong_length("it has to be a multiple of 4"))
+            Err(self.wrong_length("it must be a multiple of 4"))
         }
     }
 }

@@ -238,7 +238,7 @@ impl RingQueue {
 /// take the process down and an empty ring would have it wait for ever.
 #[cold]
 fn corrupt() -> Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the ring holds what no kernel writes").into()
+    io::Error::new(io::ErrorKind::InvalidData, "the ring contains a malformed record").into()
 }
 
 impl EventQueue for RingQueue {
