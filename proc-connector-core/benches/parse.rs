@@ -4,12 +4,10 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
-mod mixed;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mixed::EVENTS;
+use proc_connector_core::testing::mixed::{self, EVENTS};
 use proc_connector_core::{Notification, Notifications, Payload};
 
 fn parse(c: &mut Criterion) {

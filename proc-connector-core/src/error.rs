@@ -1,4 +1,4 @@
-//! What can be wrong with bytes that claim to be process events.
+//! Errors: bytes that cannot be read as process events, and events that cannot be written.
 
 use core::fmt;
 
@@ -136,4 +136,33 @@ impl ParseError {
         }
         self
     }
+}
+
+/// Why an event could not be encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The buffer cannot hold the datagram.
+    #[error("the datagram needs a buffer of {needed} bytes, and this one has {actual}")]
+    BufferTooSmall {
+        /// Bytes the datagram has.
+        needed: usize,
+        /// Bytes the buffer has.
+        actual: usize,
+    },
+    /// The data of an unknown kind is longer than a connector message can say.
+    #[error("event data of {actual} bytes is more than the {max} that fit a connector message")]
+    DataTooLong {
+        /// The most there can be, in bytes.
+        max: usize,
+        /// Bytes given.
+        actual: usize,
+    },
+    /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
+    /// read back as something else.
+    #[error("kind {what:#x} is not an unknown one")]
+    KnownKind {
+        /// The kind given.
+        what: u32,
+    },
 }

@@ -14,11 +14,7 @@ use pcap_file::pcapng::blocks::interface_statistics::{
 };
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness, PcapError};
-use proc_connector_core::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsgHdr};
-use proc_connector_core::netlink::{self, NLMSG_DONE, NlMsgHdr};
-use proc_connector_core::proc_event::{self, ProcEventHdr};
-use proc_connector_core::{Event, NativeEndian};
-use zerocopy::{Immutable, IntoBytes, Unaligned};
+use proc_connector_core::Event;
 
 use super::{cooked, loss, origin::Origin};
 use crate::stream::{Lost, Received};
@@ -144,9 +140,8 @@ impl<W: Write> Writer<W> {
     }
 
     fn event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
-        self.packet.truncate(cooked::HEADER_LEN);
-        self.packet.extend_from_slice(Headers::of(event).as_bytes());
-        self.packet.extend_from_slice(event.data());
+        self.packet.resize(cooked::HEADER_LEN + event.encoded_len(), 0);
+        event.encode(&mut self.packet[cooked::HEADER_LEN..]).map_err(io::Error::other)?;
         let options = match self.pending.take() {
             None => Vec::new(),
             Some((lost, _)) => {
@@ -232,52 +227,6 @@ impl<W: Write> std::fmt::Debug for Writer<W> {
             .finish_non_exhaustive()
     }
 }
-
-/// The head of a datagram as the kernel sends it; the bytes of the union follow.
-///
-/// Not `EventRecord`, which leaves out what a kernel newer than this crate adds to the union.
-#[derive(IntoBytes, Immutable, Unaligned)]
-#[repr(C)]
-struct Headers {
-    netlink: NlMsgHdr<NativeEndian>,
-    cn_msg: CnMsgHdr<NativeEndian>,
-    proc_event: ProcEventHdr<NativeEndian>,
-}
-
-impl Headers {
-    fn of(event: &Event<'_>) -> Self {
-        // It was read out of a `cn_msg`, whose length has 16 bits.
-        let payload = u16::try_from(proc_event::HEADER_LEN + event.data().len());
-        let payload = payload.unwrap_or(u16::MAX);
-        let message = u32::from(payload) + BEFORE_PAYLOAD;
-        Self {
-            netlink: NlMsgHdr {
-                nlmsg_len: message.into(),
-                nlmsg_type: NLMSG_DONE.into(),
-                nlmsg_flags: 0.into(),
-                nlmsg_seq: event.seq().into(),
-                nlmsg_pid: 0.into(),
-            },
-            cn_msg: CnMsgHdr {
-                idx: CN_IDX_PROC.into(),
-                val: CN_VAL_PROC.into(),
-                seq: event.seq().into(),
-                ack: 0.into(),
-                len: payload.into(),
-                flags: 0.into(),
-            },
-            proc_event: ProcEventHdr {
-                what: event.what().into(),
-                cpu: event.cpu().into(),
-                timestamp_ns: event.timestamp_ns().into(),
-            },
-        }
-    }
-}
-
-/// What `nlmsg_len` counts beside the connector's payload.
-const BEFORE_PAYLOAD: u32 = 36;
-const _: () = assert!(BEFORE_PAYLOAD as usize == netlink::HEADER_LEN + cn_msg::HEADER_LEN);
 
 fn section(origin: &Origin) -> SectionHeaderBlock<'static> {
     let mut options = Vec::new();
