@@ -28,7 +28,7 @@ impl Bare {
         let length = self.order.u32_at(input.bytes(), 0);
         let len = usize::try_from(length).unwrap_or(usize::MAX);
         if !(netlink::HEADER_LEN..=MAX_LEN).contains(&len) {
-            let expected = "a message has at least 16 bytes and at most 16 MiB";
+            let expected = "a message has 16 bytes to 16 MiB";
             return Err(Error::Length { part, offset: input.offset(), length, expected });
         }
         input.require(part, len)?;

@@ -49,7 +49,9 @@ pub(super) fn recognize(start: &[u8]) -> Error {
         return Error::UnknownFormat;
     }
     match start.trim_ascii_start().first() {
-        Some(b'{' | b'[') => Error::OtherFile { kind: "JSON, which is an output format only" },
+        Some(b'{' | b'[') => {
+            Error::OtherFile { kind: "JSON, which this program writes but does not read" }
+        }
         Some(b'<') => Error::OtherFile { kind: "XML, HTML or SVG" },
         _ => Error::OtherFile { kind: "a text file" },
     }

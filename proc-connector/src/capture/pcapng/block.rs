@@ -61,11 +61,11 @@ impl Block {
         if block.claimed < 12 {
             return Err(block.wrong_length(match (block.kind, block.claimed) {
                 (0, 0) => "zeros instead of a block: the file was not written completely",
-                _ => "a block has at least 12 bytes",
+                _ => "a block is 12 bytes or longer",
             }));
         }
         if block.is_packet() && block.len() > MAX_LEN as u64 {
-            return Err(block.wrong_length("the block of a packet has at most 16 MiB"));
+            return Err(block.wrong_length("the block of a packet is 16 MiB at most"));
         }
         Ok(Some(block))
     }
