@@ -27,7 +27,7 @@ fn walk<O: ByteOrder>(bytes: &[u8], number: fn([u8; 4]) -> u32) {
         assert!(is_whole(&bytes[start..], number), "a broken message was delivered");
         assert_eq!(message.offset(), start);
         let end = start + length(&bytes[start..], number);
-        assert_eq!(message.header().nlmsg_len.get() as usize, end - start);
+        assert_eq!(message.header().nlmsg_len() as usize, end - start);
         assert_eq!(message.payload(), &bytes[start + 16..end]);
         let _ = message.kind();
         start = end.next_multiple_of(4);

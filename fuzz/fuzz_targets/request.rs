@@ -67,8 +67,8 @@ fn written_is_read<O: ByteOrder>(request: &Request, err: u32) {
 
 fn read_is_written<O: ByteOrder>(bytes: &[u8]) {
     let Ok(message) = CnMsg::<O>::parse(bytes) else { return };
-    assert_eq!((message.header().idx.get(), message.header().val.get()), (1, 1));
-    let end = 20 + usize::from(message.header().len.get());
+    assert_eq!((message.header().idx(), message.header().val()), (1, 1));
+    let end = 20 + usize::from(message.header().len());
     assert_eq!(message.payload(), &bytes[20..end]);
     let Ok(request) = Request::parse(&message) else { return };
     let again = request.encode_order::<O>();

@@ -245,16 +245,15 @@ fn errors_say_layer_offset_needed_and_actual() {
     let cases = [
         (
             truncated(Layer::EventData, 52, 24, 23),
-            "event data at byte 52 is cut short: it needs 24 bytes and 23 are there",
+            "truncated event data at byte 52: 24 bytes needed, 23 available",
         ),
         (
             invalid_length(76, 15),
-            "netlink message at byte 76 claims a length of 15 bytes, \
-             less than the 16 of its own header",
+            "invalid length of netlink message at byte 76: 15 bytes, shorter than its header of 16",
         ),
         (
             ParseError::UnexpectedConnector { offset: 16, idx: 2, val: 3 },
-            "connector message at byte 16 is of connector 2:3, not of the process events (1:1)",
+            "connector message at byte 16 belongs to connector 2:3, not to the process events (1:1)",
         ),
     ];
     for (error, text) in cases {

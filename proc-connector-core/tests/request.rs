@@ -68,7 +68,7 @@ fn what_the_kernel_ignores_or_refuses_is_an_error() {
         }
     }
     let error = ParseError::RequestLength { offset: 20, actual: 5 };
-    assert_eq!(error.to_string(), "request at byte 20 has 5 bytes, where the kernel takes 4 or 8");
+    assert_eq!(error.to_string(), "invalid length of request at byte 20: 5 bytes, expected 4 or 8");
     let error = ParseError::UnknownOperation { offset: 20, op: 3 };
-    assert_eq!(error.to_string(), "request at byte 20 has the unknown operation 3");
+    assert_eq!(error.to_string(), "unknown operation 3 in request at byte 20");
 }

@@ -31,7 +31,7 @@ fn what_is_no_list_of_kinds_is_refused_with_what_was_found() {
     ];
     for (value, start) in wrong {
         let error = serde_json::from_value::<EventMask>(value).unwrap_err().to_string();
-        let expected = format!("{start}, expected names of event kinds, separated by commas");
+        let expected = format!("{start}, expected a comma-separated list of event kinds");
         assert_eq!(error, expected);
     }
     let text = [Token::Str("exec")];

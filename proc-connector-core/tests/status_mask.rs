@@ -178,7 +178,7 @@ fn a_name_that_is_no_kind_is_an_error_that_lists_them() {
         let error = text.parse::<EventMask>().expect_err(text);
         assert_eq!(
             error.to_string(),
-            "not an event kind: use names separated by commas out of \
+            "unknown event kind: use a comma-separated list of \
              fork, exec, uid, gid, sid, ptrace, comm, coredump, exit, all",
         );
     }
