@@ -6,8 +6,8 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
-use proc_connector_core::testing::filters::{Choice, Happening, Set};
-use proc_connector_core::testing::machine;
+use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
+use proc_connector_core::testing::bpf;
 use proc_connector_core::{Notification, Notifications};
 use proc_connector_fuzz::shape::Kind;
 use proc_connector_sys::sock_filter;
@@ -34,14 +34,14 @@ const NOTHING: sock_filter = sock_filter { code: 0, jt: 0, jf: 0, k: 0 };
 fuzz_target!(|input: Input| {
     let number = |number: u16| u32::from(number) << if input.high { 16 } else { 0 };
     let tgids = input.only.map(|only| {
-        let set = if only { Set::Only } else { Set::Except };
+        let set = if only { TgidRule::Only } else { TgidRule::Except };
         let all = input.tgids.iter().copied().chain(0..input.more);
         (set, all.take(1024).map(number).collect())
     });
     let (mask, processes_only) = (!input.unwanted, input.processes_only);
-    let choice = Choice { mask, processes_only, failures_only: input.failures_only, tgids };
-    let event = Happening { what: input.kind.what(), words: input.words.map(number) };
-    let (filter, datagram) = (choice.filter(), event.datagram());
+    let model = FilterModel { mask, processes_only, failures_only: input.failures_only, tgids };
+    let event = RawEvent { what: input.kind.what(), words: input.words.map(number) };
+    let (filter, datagram) = (model.filter(), event.datagram());
 
     let mut buffer = [NOTHING; MAX_PROGRAM_LEN];
     let program = filter.compile(&mut buffer).expect("a program that fits");
@@ -52,12 +52,12 @@ fuzz_target!(|input: Input| {
     exact.pop();
     assert!(filter.compile(&mut exact).is_none(), "one instruction more than there is room for");
 
-    let kept = machine::run(program, &datagram) != 0;
+    let kept = bpf::run(program, &datagram) != 0;
     match Notifications::new(&datagram).next() {
         Some(Ok(Notification::Ack(_))) => assert!(kept, "acknowledgements pass"),
         Some(Ok(Notification::Event(read))) => {
-            assert_eq!(filter.matches(&read), choice.wants(&event));
-            assert_eq!(kept, choice.wants(&event));
+            assert_eq!(filter.matches(&read), model.passes(&event));
+            assert_eq!(kept, model.passes(&event));
         }
         other => panic!("{other:?}"),
     }

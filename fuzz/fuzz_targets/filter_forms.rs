@@ -6,7 +6,7 @@
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
-use proc_connector_core::testing::machine;
+use proc_connector_core::testing::bpf;
 use proc_connector_core::{EventMask, Filter, Notification, Notifications};
 use proc_connector_fuzz::shape::Buffer;
 use proc_connector_sys::sock_filter;
@@ -37,7 +37,7 @@ fn compare(parts: &Parts, datagram: &[u8]) {
     let filter = filter(parts, datagram);
     let mut buffer = [sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; MAX_PROGRAM_LEN];
     let program = filter.compile(&mut buffer).expect("a program that fits");
-    let kept = machine::run(program, datagram) != 0;
+    let kept = bpf::run(program, datagram) != 0;
     match Notifications::new(datagram).next() {
         Some(Ok(Notification::Event(event))) => assert_eq!(filter.matches(&event), kept),
         Some(Ok(Notification::Ack(_))) => assert!(kept, "acknowledgements pass"),

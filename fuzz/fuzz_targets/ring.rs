@@ -7,7 +7,7 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use proc_connector::fuzzing::{FakeRing, Seen};
-use proc_connector_core::testing::filters::Happening;
+use proc_connector_core::testing::filters::RawEvent;
 use proc_connector_core::{Context, EventRecord, NativeEndian, Notification, Notifications};
 use proc_connector_fuzz::naive_ring::{Read, Ring};
 use proc_connector_fuzz::shape::Kind;
@@ -80,9 +80,9 @@ enum Content {
 impl Content {
     fn bytes(&self, lost: u32) -> Vec<u8> {
         let event = |kind: &Kind, number: u32, words: usize| {
-            let happening = Happening { what: kind.what(), words: [number; 6] };
+            let raw_event = RawEvent { what: kind.what(), words: [number; 6] };
             let rest = number.to_ne_bytes().repeat(words);
-            [&happening.datagram()[..], &lost.to_ne_bytes(), &rest].concat()
+            [&raw_event.datagram()[..], &lost.to_ne_bytes(), &rest].concat()
         };
         match self {
             Self::Event(kind, number) => event(kind, *number, 0),

@@ -1,4 +1,4 @@
-//! What well-formed bytes mean, in each byte order. The bytes are laid out by hand.
+//! Decoding of well-formed bytes, laid out by hand, in each byte order.
 
 mod common;
 
@@ -13,11 +13,10 @@ use proc_connector_core::{
     NativeEndian, Notification, Notifications, Payload, Request,
 };
 
-/// The fields of a kind by the kernel's names, in the order they have in its struct, and the
-/// values laid out for them.
+/// The fields of a kind under the kernel's names, in the order of its struct, with their values.
 type Fields = &'static [(&'static str, u32)];
 
-/// The kinds made of 32-bit words.
+/// The kinds that consist of 32-bit words.
 const KINDS: [(u32, &str, Fields); 8] = [
     (
         FORK,
