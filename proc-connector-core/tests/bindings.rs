@@ -32,7 +32,7 @@ fn every_kind_in_the_bindings_is_decoded_or_excluded() {
         assert!(
             is_decoded(what),
             "{name} ({what:#x}) is new in the bindings: give it a view in \
-             proc-connector-core/src/proc_event/payload.rs, a flag in EventMask and a variant of \
+             proc-connector-core/src/proc_event/views.rs, a flag in EventMask and a variant of \
              EventData, or list it in NOT_AN_EVENT of this test with the reason",
         );
     }

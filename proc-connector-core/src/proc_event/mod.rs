@@ -3,6 +3,7 @@
 mod datagram;
 mod payload;
 mod subject;
+mod views;
 
 use core::mem::{offset_of, size_of};
 
@@ -11,8 +12,9 @@ use zerocopy::byteorder::{ByteOrder, NativeEndian, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub(crate) use self::datagram::{Headers, KernelDatagram};
-pub use self::payload::{Comm, Coredump, Exec, Exit, Fork, Gid, Payload, Ptrace, Sid, Uid};
+pub use self::payload::Payload;
 pub use self::subject::ProcessIds;
+pub use self::views::{Comm, Coredump, Exec, Exit, Fork, Gid, Ptrace, Sid, Uid};
 use crate::cn_msg::{self, CnMsg, CnMsgHdr};
 use crate::context::Context;
 use crate::error::{Layer, ParseError};
