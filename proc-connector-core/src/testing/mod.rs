@@ -8,9 +8,10 @@
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is a failed test")]
 
+pub mod bpf;
 pub mod filters;
 pub mod kinds;
-pub mod machine;
+
 pub mod mixed;
 #[cfg(feature = "testing-strategies")]
 pub mod strategies;

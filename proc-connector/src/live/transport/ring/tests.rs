@@ -7,9 +7,9 @@ use std::io::{self, Read, Write};
 use std::time::Duration;
 
 use proc_connector_core::context::Noted;
-use proc_connector_core::testing::filters::{Choice, Happening, Set};
+use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
 use proc_connector_core::testing::kinds::{COMM, EXEC, EXIT, FORK, PTRACE};
-use proc_connector_core::testing::strategies::{choice, happening};
+use proc_connector_core::testing::strategies::{filter_model, raw_event};
 use proc_connector_core::{EventMask, Notification};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
@@ -104,16 +104,16 @@ impl Line {
 
 type Result<T, E> = std::result::Result<T, E>;
 
-fn fork(number: u32) -> Happening {
-    Happening { what: FORK, words: [1, 1, number, number, 0, 0] }
+fn fork(number: u32) -> RawEvent {
+    RawEvent { what: FORK, words: [1, 1, number, number, 0, 0] }
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_program_agrees_with_the_numbers(choice in choice(), events in vec(happening(), 1..40)) {
-        let Some(mut line) = Line::new(0, &choice.filter(), Actors::Any, None) else {
+    fn the_program_agrees_with_the_numbers(model in filter_model(), events in vec(raw_event(), 1..40)) {
+        let Some(mut line) = Line::new(0, &model.filter(), Actors::Any, None) else {
             return Ok(());
         };
         for event in &events {
@@ -121,7 +121,7 @@ proptest! {
         }
         let wanted: Vec<Result<[u8; 76], u32>> = events
             .iter()
-            .filter(|event| choice.wants(event))
+            .filter(|event| model.passes(event))
             .map(|event| Ok(event.datagram()))
             .collect();
         prop_assert_eq!(line.drain(), wanted);
@@ -131,16 +131,16 @@ proptest! {
 
 #[test]
 fn the_kernel_takes_a_filter_of_1024_ids() {
-    let exec = |tgid| Happening { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
+    let exec = |tgid| RawEvent { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
     for distance in [4093, 4_194_301] {
         let ids = (0..1024).map(|n| n * distance);
-        let choice = Choice {
+        let model = FilterModel {
             mask: u32::MAX,
             processes_only: true,
             failures_only: true,
-            tgids: Some((Set::Only, ids.clone().collect())),
+            tgids: Some((TgidRule::Only, ids.clone().collect())),
         };
-        let Some(mut line) = Line::new(1 << 20, &choice.filter(), Actors::Any, None) else {
+        let Some(mut line) = Line::new(1 << 20, &model.filter(), Actors::Any, None) else {
             return;
         };
         for id in ids {
@@ -185,7 +185,7 @@ fn nobody_can_forge_the_deeds_of_others() {
         eprintln!("skipped: this kernel does not tell a socket's program who runs it");
         return;
     }
-    let by = |what, tgid| Happening { what, words: [tgid, tgid, 0, 0, 0, 0] }.datagram();
+    let by = |what, tgid| RawEvent { what, words: [tgid, tgid, 0, 0, 0, 0] }.datagram();
     for what in [EXEC, EXIT, COMM] {
         line.send(&by(what, this + 1));
         assert_eq!(line.drain(), []);
@@ -239,7 +239,7 @@ fn a_ring_that_cannot_be_is_told_to_be_too_large() {
 fn acknowledgements_without_room_are_no_losses() {
     let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
     let room = line.ring.size() / event_room(None);
-    let ack = Happening { what: 0, words: [0; 6] }.datagram();
+    let ack = RawEvent { what: 0, words: [0; 6] }.datagram();
     for _ in 0..room + 3 {
         line.send(&ack);
     }
@@ -311,7 +311,7 @@ fn an_armed_ring_wakes_once() {
 #[test]
 fn acknowledgements_reach_the_socket_while_they_are_waited_for() {
     let Some(mut line) = Line::new(0, &Filter::default(), Actors::Any, None) else { return };
-    let ack = Happening { what: 0, words: [0; 6] }.datagram();
+    let ack = RawEvent { what: 0, words: [0; 6] }.datagram();
     for (asking, queued) in [(false, None), (true, Some(ack.to_vec())), (false, None)] {
         line.ring.set_asking(asking);
         line.send(&ack);
@@ -332,7 +332,7 @@ fn the_acting_task_is_noted_as_it_is() {
             return;
         };
         for what in [EXEC, EXIT] {
-            line.send(&Happening { what, words: [this, this, 0, 0, 0, 0] }.datagram());
+            line.send(&RawEvent { what, words: [this, this, 0, 0, 0, 0] }.datagram());
         }
         assert!(line.ring.take().expect("a ring"));
         let possible = notes.possible();
