@@ -1,4 +1,4 @@
-//! The same on async-io, as a stream of owned events.
+//! Prints every event, received as a stream on async-io.
 //!
 //! `cargo run --example async_io --features async-io`
 

@@ -30,15 +30,15 @@ pub(crate) fn write(directory: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What the man pages of commands that show times of day say of TZ.
-const ZONE: &str = "the time zone of the times of day that are shown: a name such as America/New_York, \
-                    a rule such as EST5EDT,M3.2.0,M11.1.0, or the path of a file; unset, \
-                    /etc/localtime is. JSON has UTC, whatever it is";
+/// The description of TZ in the man pages of commands that show times of day.
+const ZONE: &str = "The time zone of the times of day in the output: a name such as America/New_York, \
+                    a rule such as EST5EDT,M3.2.0,M11.1.0, or the path of a file. If TZ is unset, \
+                    /etc/localtime applies. JSON output is always in UTC.";
 
-/// Where the script for bash takes the word before the one to complete.
+/// The line of the bash script that sets the previous word.
 const PREVIOUS: &str = "    prev=\"$3\"\n";
 
-/// What is behind that: readline makes a word of the `=` in `--transport=ring`.
+/// Added after that line: readline treats the `=` in `--transport=ring` as a word.
 const BEFORE_EQUALS: &str = r#"    if [[ "${prev}" == "=" ]]; then
         prev="${COMP_WORDS[COMP_CWORD-2]}"
     fi
@@ -50,15 +50,15 @@ fn completion(shell: Shell) -> String {
     clap_complete::generate(shell, &mut definition(), PROGRAM, &mut script);
     let script = String::from_utf8_lossy(&script);
     match shell {
-        // Where a program's name has a hyphen, clap_complete writes it in one way where it notes the
-        // subcommand and in another where it looks for that.
+        // clap_complete escapes the hyphen of the program's name differently where it records the
+        // subcommand and where it looks the subcommand up.
         Shell::Bash => script.replace("proc__subcmd__connector", "proc__connector").replacen(
             PREVIOUS,
             &format!("{PREVIOUS}{BEFORE_EQUALS}"),
             1,
         ),
-        // Its condition for the words behind `help` is that none of them was typed yet, and `help`
-        // is one of them.
+        // It completes the words after `help` only while none of them is typed, and counts `help`
+        // among them.
         Shell::Fish => {
             let behind_help = "using_subcommand help; and not __fish_seen_subcommand_from ";
             let mended = |line: &str| match line.split_once(behind_help) {
@@ -79,7 +79,7 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
         std::iter::once(&program).chain(program.get_subcommands()).collect();
     let page = |(place, &command): (usize, &&Command)| {
         let others: Vec<&str> = match place {
-            // The program's page lists the others anyway.
+            // The program's own page lists all commands.
             0 => Vec::new(),
             _ => {
                 commands.iter().map(|&other| name(other)).filter(|&n| n != name(command)).collect()
@@ -90,7 +90,7 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     commands.iter().enumerate().map(page).collect()
 }
 
-/// What the page of a command is called: `proc-connector-watch`.
+/// The name of a command's page, such as `proc-connector-watch`.
 fn name(command: &Command) -> &str {
     command.get_display_name().unwrap_or_else(|| command.get_name())
 }
@@ -98,7 +98,7 @@ fn name(command: &Command) -> &str {
 fn page(command: &Command, others: &[&str]) -> io::Result<Vec<u8>> {
     let mut page = Vec::new();
     let source = concat!("proc-connector ", env!("CARGO_PKG_VERSION"));
-    // The meanings of its exit status have a section of their own.
+    // The exit statuses have their own section.
     let described = command.clone().after_help(Resettable::Reset);
     Man::new(described).source(source).render(&mut page)?;
     let mut rest = Roff::new();

@@ -1,13 +1,13 @@
-//! What was found out about listening on this machine, check by check.
+//! The result of checking whether this machine can listen to process events.
 
 use std::fmt;
 
-/// What [`diagnose`](crate::diagnose) found, check by check.
+/// The findings of [`diagnose`](crate::diagnose).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// One for each check, in the order of what depends on what.
+    /// One finding per check. A check comes after those that it depends on.
     pub findings: Vec<Finding>,
 }
 
@@ -16,24 +16,24 @@ pub struct Diagnosis {
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Finding {
-    /// What was looked at.
+    /// The name of the check.
     pub check: &'static str,
-    /// What that means for listening.
+    /// The consequence for listening.
     pub verdict: Verdict,
-    /// What was found.
+    /// The observed fact.
     pub fact: String,
-    /// What to do about it, where there is something to do.
+    /// How to improve the situation, if possible.
     pub remedy: Option<String>,
 }
 
-/// What a finding means for listening.
+/// The consequence of a finding for listening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "lowercase"))]
 #[non_exhaustive]
 pub enum Verdict {
-    /// As it should be.
+    /// No restriction.
     Ok,
-    /// Listening works, with less.
+    /// Listening works with restrictions.
     Limited,
     /// Listening does not work.
     Fails,
@@ -50,7 +50,7 @@ impl fmt::Display for Verdict {
 }
 
 impl Diagnosis {
-    /// The worst of the verdicts.
+    /// The worst verdict of all findings.
     pub fn verdict(&self) -> Verdict {
         self.findings.iter().map(|finding| finding.verdict).max().unwrap_or(Verdict::Ok)
     }

@@ -1,9 +1,8 @@
-//! Process events of this machine, from the kernel, as they happen.
+//! Process events from the Linux kernel, as they happen: forks, execs, exits, core dumps, ptrace,
+//! and changes of user, group, session and name.
 //!
-//! Linux reports forks, execs, exits, changes of ids and names, tracers and core dumps on its
-//! netlink connector (`cn_proc.h`). This crate listens there: [`ProcConnector::builder`] opens a
-//! listener that the kernel has acknowledged, and [`ProcConnector::recv_batch`] delivers events and
-//! losses in the order of the stream.
+//! [`ProcConnector::builder`] opens a subscription to the kernel's netlink connector, and
+//! [`ProcConnector::recv_batch`] returns events and losses in the order of the stream.
 //!
 //! ```no_run
 //! use proc_connector::{EventMask, Filter, Payload, ProcConnector, Received};
@@ -14,8 +13,8 @@
 //!     for received in events.recv_batch()? {
 //!         match received {
 //!             Received::Event(event) => match event.payload() {
+//!                 Payload::Exec(e) => println!("{} executed a program", e.process_tgid()),
 //!                 Payload::Exit(e) => println!("{} ended: {}", e.process_tgid(), e.status()),
-//!                 Payload::Exec(e) => println!("{} runs a new program", e.process_tgid()),
 //!                 _ => {}
 //!             },
 //!             Received::Lost(lost) => eprintln!("lost {lost}"),
@@ -26,100 +25,42 @@
 //! # Ok::<(), proc_connector::Error>(())
 //! ```
 //!
-//! # Events
+//! # Main types
 //!
-//! [`Event`] borrows what the kernel sent and has all of it; [`ProcEvent`] is its owned form. The
-//! kernel calls a thread's id `pid` and a process's id `tgid`, and so does this crate: where the two
-//! are equal, the event is about a process's first thread. Three things surprise most:
-//!
-//! - A new thread is a fork whose parent is the *parent of its process*.
-//! - `exit_signal` is what the parent is told, not what the process died of; [`ExitStatus`] knows
-//!   that.
-//! - When a thread other than the first executes a program, the first one's exit is reported under
-//!   the id that goes on living.
-//!
-//! # Transports
-//!
-//! | | [`Transport::Ring`] | [`Transport::Socket`] |
-//! |---|---|---|
-//! | takes | Linux 5.8, `CAP_BPF` | `CAP_NET_ADMIN` before Linux 6.6, then nothing |
-//! | reading an event costs | some 15 ns | close to a microsecond |
-//! | 8 MiB hold | 95,000 events | 10,000 events |
-//! | can say who acted | yes, with [`Builder::context`] | no |
-//! | forged events | recognised in part | recognised |
-//!
-//! [`Transport::Auto`], the default, takes the ring where it works; [`ProcConnector::stats`] says
-//! which it is, and why not the ring. Everything else is the same over both.
-//!
-//! The ring is filled by a small program that this crate assembles and loads into the kernel, which
-//! runs it in the task that makes an event. It refuses what is not exactly an event in shape, and
-//! execs, exits, changes of ids and names and core dumps that name another process than the one that
-//! runs it. It cannot see who sent a datagram, so a process with `CAP_NET_ADMIN` can still forge
-//! forks and ptrace events, and such about itself: whoever has to exclude that takes the socket.
-//!
-//! # Processes
-//!
-//! An event has ids, and by the time one looks they may be another process's. The feature `process`
-//! brings a table of all processes that keeps up with the stream: who each is, what it runs, whose it
-//! is, what container it is in, who made it, how long it lived. Its module, `process`, says how.
-//!
-//! # Containers and namespaces
-//!
-//! The kernel tells events of all processes, in whatever namespaces they are, and only to listeners
-//! in the initial ones: ids are those of the initial pid namespace, users those of the initial user
-//! namespace. An agent that runs in a container has to share the host's pid and network namespaces
-//! (for Docker: `--pid=host --network=host`) and, for the ring, have `CAP_BPF` and `CAP_NET_ADMIN`;
-//! [`Builder::open`] says which is missing. What is in a container is told by its cgroup: the
-//! [`cgroup_id`](Context::cgroup_id) of a context, and the path and the container's id of a process
-//! in the table.
-//!
-//! # Losses
-//!
-//! What finds no room in the buffer is lost. [`Received::Lost`] stands where that happened, with the
-//! kernel's count, and [`ProcConnector::stats`] has the totals. A program that keeps a picture of
-//! the machine's processes has to look at `/proc` again after one. Larger buffers
-//! ([`Builder::receive_buffer_events`]) and filters ([`Builder::filter`]) make losses rarer.
-//!
-//! # Waking up
-//!
-//! A reader that is woken for each event costs the processes that make them as much as itself. So
-//! while events keep coming, `recv_batch` sleeps for [`Builder::coalesce`] between batches, and
-//! only after a sleep in which nothing came does it ask to be woken, which then happens at the first
-//! event. The adapters for runtimes do the same.
-//!
-//! # Descriptors
-//!
-//! [`ProcConnector`] implements `AsFd` and `AsRawFd` for event loops: **while anything is unread, the
-//! descriptor is readable.** That holds over both transports, for code that receives until nothing is
-//! left, for code that receives one event each time the descriptor is readable, and for
-//! edge-triggered loops such as tokio's `AsyncFd`, which see a change with each event that arrives
-//! after a receive. A connector from [`ProcConnector::new`] behaves as one of 0.1.5: its descriptor is
-//! the socket.
-//!
-//! A child of `fork(2)` inherits the descriptors and shares the queue with its parent: an event that
-//! one receives, the other does not. Dropping the connector in the child does not end the parent's
-//! events. A child that needs events of its own opens a connector of its own.
-//!
-//! # When nothing comes
-//!
-//! [`Builder::open`] fails with the cause: no permission, a namespace that gets no events, a kernel
-//! without the connector. [`diagnose`] gathers all there is to know.
-//!
-//! # Other systems
-//!
-//! All of this compiles elsewhere too, but for the adapters to runtimes and what waits for a
-//! descriptor. Parsing works; [`Builder::open`] fails with [`Error::NotLinux`].
+//! | type | purpose |
+//! |---|---|
+//! | [`ProcConnector`], [`Builder`] | open a subscription and receive from it |
+//! | [`Filter`], [`EventMask`] | select events inside the kernel |
+//! | [`Received`], [`Lost`] | an item of the stream: an event or a loss |
+//! | [`Event`], [`Payload`], [`Context`] | a borrowed event, its fields by kind, and the task that caused it |
+//! | [`ProcEvent`] | an owned event |
+//! | [`ExitStatus`] | how a process ended |
+//! | [`Transport`] | how events reach the reader: through shared memory or a socket |
+//! | [`Stats`] | totals, buffer size, the transport in use |
+//! | [`Shutdown`] | ends a blocked receive |
+//! | [`WallClock`] | converts time stamps to the time of day |
+//! | [`diagnose`], [`Error`] | why listening does not work, and what to do |
 //!
 //! # Features
 //!
-//! | feature | brings |
+//! All are off by default.
+//!
+//! | feature | adds |
 //! |---|---|
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
-//! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Diagnosis`] to write |
-//! | `capture` | `capture`: files of events, to be written and read |
-//! | `process` | `process`: the processes of the machine, by name |
+//! | `process` | the module `process`: a table of all processes, updated by events |
+//! | `capture` | the module `capture`: writes and reads files of events |
+//! | `serde` | serialization of [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] and [`Diagnosis`], which is only written |
 //! | `cli` | the program `proc-connector` |
+//!
+//! # Guide
+//!
+//! The [guide] explains the rest:
+//! [events](guide::events), [receiving](guide::receiving), [transports](guide::transports),
+//! [losses](guide::losses), [containers and permissions](guide::containers),
+//! [processes](guide::processes), [captures](guide::captures),
+//! [the program](guide::commands), [performance](guide::performance) and [limits](guide::limits).
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -131,6 +72,8 @@ mod compat;
 mod diagnosis;
 mod error;
 mod event;
+#[cfg(doc)]
+pub mod guide;
 #[cfg(target_os = "linux")]
 mod live;
 mod owned;

@@ -1,7 +1,7 @@
-//! Stand-ins for what takes the kernel, on systems that have another one: names and signatures are
-//! those of Linux, and opening says why it cannot be.
+//! Replaces `live` on systems other than Linux. Names and signatures are the same; opening fails
+//! with an error that gives the reason.
 
-#![allow(missing_docs, reason = "they are documented where they do something")]
+#![allow(missing_docs, reason = "the Linux implementation documents them")]
 
 use std::convert::Infallible;
 use std::io;
@@ -17,7 +17,7 @@ use crate::stats::Stats;
 use crate::stream::Received;
 use crate::transport_kind::Transport;
 
-/// Options for a connector that cannot be opened here.
+/// Options for a connector. It cannot be opened on this system.
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing happens before `open`"]
 pub struct Builder(());
@@ -55,24 +55,24 @@ impl Builder {
         self
     }
 
-    /// Fails.
+    /// Fails on this system.
     ///
     /// # Errors
     ///
     /// Always [`Error::NotLinux`].
-    #[allow(clippy::unused_self, reason = "where it can succeed it looks at the options")]
+    #[allow(clippy::unused_self, reason = "on Linux it uses the options")]
     pub fn open(&self) -> Result<ProcConnector> {
         Err(Error::NotLinux)
     }
 }
 
-/// A listener to process events, of which there is none here.
+/// A listener to process events, which cannot exist on this system.
 #[derive(Debug)]
 pub struct ProcConnector(Infallible);
 
-#[allow(clippy::missing_errors_doc, reason = "only `new` can be called, and it fails")]
+#[allow(clippy::missing_errors_doc, reason = "no value can exist")]
 impl ProcConnector {
-    /// Fails.
+    /// Fails on this system.
     ///
     /// # Errors
     ///
@@ -134,7 +134,7 @@ impl ProcConnector {
     }
 }
 
-/// What a receive brings.
+/// The items of one receive.
 #[derive(Debug)]
 pub struct Batch<'a>(Infallible, PhantomData<&'a ()>);
 
@@ -150,14 +150,14 @@ impl<'a> Iterator for Batch<'a> {
 #[derive(Clone, Debug)]
 pub struct Shutdown(Infallible);
 
-#[allow(clippy::missing_errors_doc, reason = "nobody has one")]
+#[allow(clippy::missing_errors_doc, reason = "no value can exist")]
 impl Shutdown {
     pub fn shutdown(&self) -> io::Result<()> {
         match self.0 {}
     }
 }
 
-/// Finds out that this process cannot listen to process events.
+/// Reports that this system does not support listening.
 pub fn diagnose() -> Diagnosis {
     let system = match std::env::consts::OS {
         "" => "no operating system",
@@ -169,24 +169,24 @@ pub fn diagnose() -> Diagnosis {
 
 #[cfg(not(target_os = "linux"))]
 impl Error {
-    /// What [`diagnose`](crate::diagnose) finds, if this error is about listening as such.
+    /// The findings of [`diagnose`](crate::diagnose), if this error concerns listening as a whole.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         matches!(self, Self::NotLinux).then(diagnose)
     }
 }
 
-/// Time stamps of another machine can be compared with nothing here, so nothing can be wrong.
+/// Time stamps of another machine are not compared with a local clock, so this cannot fail.
 pub(crate) fn check_clock() -> io::Result<()> {
     Ok(())
 }
 
-/// The time since 1970, which time stamps are taken to count from.
+/// The time since 1970 in nanoseconds: time stamps are assumed to count from there.
 pub(crate) fn clock_ns() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The names of the machine and of its kernel's release, which are not known.
+/// The host name and the kernel release, which are unknown.
 #[cfg(feature = "capture")]
 pub(crate) fn host_names() -> (Option<String>, Option<String>) {
     (None, None)
@@ -202,7 +202,7 @@ mod tests {
     use crate::{Error, Transport, Verdict};
 
     #[test]
-    fn opening_says_that_this_is_another_system_and_what_works_there() {
+    fn opening_fails_with_an_error_that_names_the_reason_and_an_alternative() {
         let builder = ProcConnector::builder()
             .filter(Filter::default())
             .receive_buffer(1)
@@ -220,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn a_diagnosis_has_the_cause_as_its_only_finding() {
+    fn a_diagnosis_has_the_reason_as_its_only_finding() {
         let diagnosis = diagnose();
         assert_eq!(diagnosis.verdict(), Verdict::Fails);
         let [finding] = &diagnosis.findings[..] else { panic!("{diagnosis:?}") };

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command;
 use crate::workspace::{self, Metadata, cargo};
 
-const MANIFEST: &str = "--manifest-path=proc-connector/Cargo.toml";
+const PACKAGE: &str = "--package=proc-connector";
 
 /// Write shell completions and man pages to target/dist/
 #[derive(clap::Args, Debug, Default)]
@@ -43,7 +43,7 @@ fn write(directory: &Path) -> Result<()> {
         );
     }
     let mut test = cargo();
-    test.args(["test", "--quiet", MANIFEST, "--all-features", "--test=cli_dist"]);
+    test.args(["test", "--quiet", PACKAGE, "--all-features", "--test=cli_dist"]);
     test.env("PROC_CONNECTOR_DIST", directory).env("PROC_CONNECTOR_REQUIRE_SHELLS", "1");
     command::run(&mut test)
 }
@@ -72,5 +72,5 @@ fn deb() -> Result<()> {
         command::available("cargo-deb", &["--version"]),
         "cargo-deb is missing: cargo install cargo-deb --locked"
     );
-    command::run(cargo().args(["deb", "--strip", MANIFEST]))
+    command::run(cargo().args(["deb", "--strip", PACKAGE]))
 }

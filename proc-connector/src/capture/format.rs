@@ -1,4 +1,4 @@
-//! The formats of capture files, and the packets of each.
+//! The supported formats, and reading packets from each.
 
 use std::io::Read;
 
@@ -10,35 +10,35 @@ use super::pcap::Pcap;
 use super::pcapng::PcapNg;
 use super::{byte_order, other_file, pcap, pcapng};
 
-/// A form of capture that [`Reader`](crate::capture::Reader) reads.
+/// A format that [`Reader`](crate::capture::Reader) supports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Format {
-    /// pcapng: what [`Writer`](crate::capture::Writer) and `dumpcap` write.
+    /// pcapng, as written by [`Writer`](crate::capture::Writer) and `dumpcap`.
     PcapNg,
-    /// pcap: what `tcpdump` writes.
+    /// pcap, as written by `tcpdump`.
     Pcap,
-    /// Netlink messages one after the other, with nothing between them.
+    /// Consecutive netlink messages, without a file header.
     Messages,
 }
 
-/// Where packets come from.
+/// The packets of a capture.
 #[derive(Debug)]
 pub(super) enum Packets {
     PcapNg(PcapNg),
     Pcap(Pcap),
     Bare(Bare),
-    /// It is unknown where the next one would start.
+    /// After an error that hides the start of the next packet.
     End(Format),
 }
 
-/// What a capture is recognised by.
-const START: usize = 24;
+/// The number of bytes that identify a format.
+const START_LEN: usize = 24;
 
 impl Packets {
-    /// Recognises the format.
+    /// Detects the format.
     pub(super) fn open<R: Read>(input: &mut Input<R>) -> Result<Self, Error> {
-        let available = input.fill(START)?;
+        let available = input.fill(START_LEN)?;
         if available == 0 {
             return Err(Error::Empty);
         }
@@ -73,7 +73,8 @@ impl Packets {
             Self::Bare(bare) => bare.next(input),
             Self::End(_) => return Ok(None),
         };
-        // Reading may work the next time. Everything else hides where the next packet starts.
+        // A failed read may succeed later. After any other error, the start of the next packet is
+        // unknown.
         if let Err(
             Error::Empty | Error::Truncated { .. } | Error::Length { .. } | Error::Damaged { .. },
         ) = packet

@@ -1,10 +1,10 @@
-//! Where a capture comes from, as its section header says.
+//! The origin of a capture, stored in its section header.
 
 use std::env::consts::{ARCH, OS};
 
 use crate::platform::host_names;
 
-/// Where a capture comes from, for people who find it later. Nothing depends on it.
+/// Describes the origin of a capture for human readers. Reading does not depend on it.
 ///
 /// ```
 /// use proc_connector::capture::{Origin, Writer};
@@ -18,20 +18,20 @@ use crate::platform::host_names;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
-    /// The program that recorded it (`shb_userappl`).
+    /// The program that recorded the capture (`shb_userappl`).
     pub application: Option<String>,
-    /// The machine's name, in a comment.
+    /// The host name, stored in a comment.
     pub host: Option<String>,
     /// The operating system and its version (`shb_os`).
     pub os: Option<String>,
     /// The machine's architecture (`shb_hardware`).
     pub hardware: Option<String>,
-    /// Which events were recorded, if not all (`if_filter`).
+    /// The filter that selected the recorded events, if any (`if_filter`).
     pub filter: Option<String>,
 }
 
 impl Origin {
-    /// What this machine says of itself, its name included.
+    /// The description of this machine, including its host name.
     pub fn this_machine() -> Self {
         let (host, release) = host_names();
         let release = release.map(|release| format!("Linux {release}"));

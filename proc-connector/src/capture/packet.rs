@@ -1,4 +1,4 @@
-//! A packet, whatever the format of its file.
+//! A packet, independent of the file format.
 
 use std::ops::Range;
 use std::time::SystemTime;
@@ -7,43 +7,43 @@ use super::cooked::Link;
 use super::error::{Error, Part};
 use crate::stream::Lost;
 
-/// One packet, at the start of the input's window.
+/// A packet at the start of the input's window.
 #[derive(Debug, Default)]
 pub(super) struct Packet {
-    /// Bytes to consume when it is done.
+    /// The number of bytes to consume after the packet.
     pub(super) len: usize,
-    /// Where in the window its netlink messages are: nowhere, for one of another protocol.
+    /// The range of its netlink messages in the window; empty for a packet of another protocol.
     pub(super) messages: Range<usize>,
     pub(super) time: Option<SystemTime>,
-    /// A loss before it.
+    /// A loss before the packet.
     pub(super) lost: Option<Lost>,
-    /// Not a packet of the connector.
-    pub(super) is_other: bool,
-    /// Whether the capture has a part of it only.
+    /// Whether the packet does not belong to the connector.
+    pub(super) is_unrelated: bool,
+    /// Whether the packet was captured only in part.
     pub(super) is_cut: bool,
-    /// Why it cannot be read. The next one can.
+    /// Why the packet cannot be read. Reading can continue with the next one.
     pub(super) fault: Option<Box<Error>>,
 }
 
 impl Packet {
-    /// Takes the netlink messages out of `data`, a packet of the link type `link` that is at `start`
-    /// in the window, if they are the connector's.
+    /// Sets `messages` if `data`, a packet of the link type `link` at offset `start` in the window,
+    /// belongs to the connector.
     #[inline]
     pub(super) fn take_netlink(&mut self, link: Link, data: &[u8], start: usize, offset: u64) {
         let needed = link.header_len();
         if data.len() < needed {
-            // Of other link types than netlink's own, most packets are other protocols'. A packet that
-            // was empty is of no protocol: a file with zeros behind the last one has many.
+            // On link types other than netlink's own, most packets belong to other protocols. An
+            // empty packet belongs to none: a file padded with zeros contains many.
             let is_empty = data.is_empty() && !self.is_cut;
-            self.is_other = link != Link::Netlink || is_empty;
-            self.fault = (!self.is_other).then(|| {
+            self.is_unrelated = link != Link::Netlink || is_empty;
+            self.fault = (!self.is_unrelated).then(|| {
                 let (part, offset) = (Part::LinkHeader, offset + start as u64);
                 Box::new(Error::Truncated { part, offset, needed, actual: data.len() })
             });
             return;
         }
-        self.is_other = !link.is_connector(data);
-        if !self.is_other {
+        self.is_unrelated = !link.is_connector(data);
+        if !self.is_unrelated {
             self.messages = start + needed..start + data.len();
         }
     }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use proc_connector_core::Filter;
 
 use crate::diagnosis::{Diagnosis, Finding, Verdict, finding};
-use crate::error::{Error, Namespace};
+use crate::error::{Chain, Error, Namespace};
 use crate::live::connector::ProcConnector;
 use crate::live::handshake;
 use crate::live::host::kernel::{Version, goes_deaf};
@@ -41,45 +41,50 @@ pub fn diagnose() -> Diagnosis {
 
 fn kernel() -> Finding {
     let Some(version) = Version::running() else {
-        return finding("kernel", Verdict::Limited, "its release has no version that is known");
+        return finding(
+            "kernel",
+            Verdict::Limited,
+            "the kernel release does not start with a version number",
+        );
     };
     let Version(major, minor, patch) = version;
     let name = format!("Linux {major}.{minor}.{patch}");
     if version.goes_deaf() {
         let fact = format!(
-            "{name}, which stops sending events to everybody when nobody takes one; \
-             filters are evaluated by this library instead"
+            "{name}, which stops sending events to all listeners once no socket queues one; \
+             this library evaluates filters instead"
         );
         return finding("kernel", Verdict::Limited, fact)
-            .remedy("update it to 6.6.18, 6.7.6 or later");
+            .remedy("update the kernel to 6.6.18, 6.7.6 or later");
     }
     if version < Version(4, 12, 0) {
-        let fact = format!("{name}, which does not say how many events were lost");
-        return finding("kernel", Verdict::Limited, fact).remedy("update it to 4.12 or later");
+        let fact = format!("{name}, which does not report how many events were lost");
+        return finding("kernel", Verdict::Limited, fact)
+            .remedy("update the kernel to 4.12 or later");
     }
     let needs =
-        if version < Version(6, 6, 0) { ", where listening takes CAP_NET_ADMIN" } else { "" };
+        if version < Version(6, 6, 0) { ", where listening requires CAP_NET_ADMIN" } else { "" };
     finding("kernel", Verdict::Ok, format!("{name}{needs}"))
 }
+
+/// What to do about a kernel without the connector.
+const OTHER_KERNEL: &str = "use a kernel with CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
 
 fn proc_events() -> Finding {
     const CHECK: &str = "connector";
     match handshake::has_proc_events() {
         Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
         Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
-            .remedy(Error::ConnectorUnavailable.to_string()),
+            .remedy(OTHER_KERNEL),
         // Whether events come is found out below.
         None if proc_mount::read_own(c"status").is_err() => {
             finding(CHECK, Verdict::Limited, "/proc/net/connector cannot be read")
                 .remedy("mount /proc")
         }
-        None => {
-            finding(CHECK, Verdict::Fails, "there is no /proc/net/connector here").remedy(format!(
-                "{}; if this is it: {}",
-                Error::NotInitialNamespace { kind: Namespace::Network },
-                Error::ConnectorUnavailable
-            ))
-        }
+        None => finding(CHECK, Verdict::Fails, "/proc/net/connector is missing").remedy(format!(
+            "{}; if that does not help, {OTHER_KERNEL}",
+            Namespace::Network.remedy(),
+        )),
     }
 }
 
@@ -90,9 +95,10 @@ fn namespace_of(kind: Namespace) -> Finding {
         Namespace::Network => "network namespace",
     };
     match namespace::is_initial(kind) {
-        Some(true) => finding(check, Verdict::Ok, "the initial one"),
-        Some(false) => finding(check, Verdict::Fails, "not the initial one")
-            .remedy(Error::NotInitialNamespace { kind }.to_string()),
+        Some(true) => finding(check, Verdict::Ok, "the initial namespace"),
+        Some(false) => {
+            finding(check, Verdict::Fails, "not the initial namespace").remedy(kind.remedy())
+        }
         None => finding(check, Verdict::Limited, "cannot be read from /proc/self/ns")
             .remedy("mount /proc"),
     }
@@ -105,16 +111,16 @@ fn time_namespace() -> Finding {
         Ok(_) if proc_mount::open().is_err() => finding(
             CHECK,
             Verdict::Limited,
-            "cannot be read from /proc/self/ns, so taken for the initial one",
+            "cannot be read from /proc/self/ns; assuming the initial namespace",
         )
         .remedy("mount /proc"),
         Ok(offsets) if offsets == Offsets::default() => {
-            finding(CHECK, Verdict::Ok, "its clocks are the kernel's")
+            finding(CHECK, Verdict::Ok, "its clocks match the kernel's time stamps")
         }
         Ok(offsets) => {
             let seconds = Duration::from_nanos(offsets.monotonic_ns.unsigned_abs()).as_secs_f64();
             let sign = if offsets.monotonic_ns < 0 { "behind" } else { "ahead of" };
-            let fact = format!("its clock is {seconds} s {sign} the kernel's, which is corrected");
+            let fact = format!("its clock is {seconds} s {sign} the kernel's; times are corrected");
             finding(CHECK, Verdict::Ok, fact)
         }
         Err(error) => finding(CHECK, Verdict::Limited, error.to_string())
@@ -132,7 +138,7 @@ fn proc() -> Finding {
                  without `hidepid` (systemd: `ProtectProc=default`)",
             )
         }
-        Ok(_) => finding(CHECK, Verdict::Ok, "has the processes of this pid namespace"),
+        Ok(_) => finding(CHECK, Verdict::Ok, "shows the processes of this pid namespace"),
         Err(unusable) => {
             let finding = finding(CHECK, Verdict::Limited, unusable.to_string());
             match unusable.remedy() {
@@ -159,8 +165,8 @@ fn privileges() -> Finding {
         finding(CHECK, Verdict::Limited, "no CAP_NET_ADMIN: the receive buffer is limited")
             .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
     } else {
-        finding(CHECK, Verdict::Fails, "no CAP_NET_ADMIN")
-            .remedy(Error::PermissionDenied.to_string())
+        finding(CHECK, Verdict::Fails, "no CAP_NET_ADMIN, which listening requires")
+            .remedy("run as root, or grant it with `setcap cap_net_admin+ep PROGRAM`")
     }
 }
 
@@ -178,10 +184,14 @@ fn listeners() -> Finding {
     };
     let ports: Vec<&str> = sockets.lines().filter_map(listening_port).collect();
     let fact = match ports.as_slice() {
-        [] => "nobody else listens".to_owned(),
-        [port] => format!("one other socket listens, with the port {port}"),
+        [] => "no other listener is running".to_owned(),
+        [port] => format!("one other listener is running, with netlink port {port}"),
         ports => {
-            format!("{} other sockets listen, with the ports {}", ports.len(), ports.join(", "))
+            format!(
+                "{} other listeners are running, with netlink ports {}",
+                ports.len(),
+                ports.join(", ")
+            )
         }
     };
     finding(CHECK, Verdict::Ok, fact)
@@ -203,8 +213,8 @@ fn filter() -> Finding {
         .map_err(Error::from)
         .and_then(|socket| Selection::new(&Filter::default().processes_only(), &socket));
     match attempt {
-        Ok(_) => finding(CHECK, Verdict::Ok, "the kernel takes filters"),
-        Err(error) => finding(CHECK, Verdict::Limited, error.to_string())
+        Ok(_) => finding(CHECK, Verdict::Ok, "the kernel accepts filters"),
+        Err(error) => finding(CHECK, Verdict::Limited, Chain(&error).to_string())
             .remedy("open without a filter, or allow setsockopt(SO_ATTACH_FILTER)"),
     }
 }
@@ -223,15 +233,16 @@ fn ring() -> Finding {
         })
     };
     match attempt {
-        Ok(notes) => finding(CHECK, Verdict::Ok, format!("works; {notes}")),
+        Ok(notes) => finding(CHECK, Verdict::Ok, format!("usable; {notes}")),
         Err(Error::RingUnavailable { reason, .. }) => {
-            let finding = finding(CHECK, Verdict::Limited, format!("no: {}", reason.cause()));
+            let finding =
+                finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()));
             match reason.remedy() {
                 Some(remedy) => finding.remedy(remedy),
                 None => finding,
             }
         }
-        Err(error) => finding(CHECK, Verdict::Limited, format!("no: {error}")),
+        Err(error) => finding(CHECK, Verdict::Limited, format!("not usable: {}", Chain(&error))),
     }
 }
 
@@ -240,13 +251,13 @@ fn subscription() -> Vec<Finding> {
     const CHECK: &str = "subscription";
     let connector = match ProcConnector::builder().transport(Transport::Socket).open() {
         Ok(connector) => connector,
-        Err(error) => return vec![finding(CHECK, Verdict::Fails, error.to_string())],
+        Err(error) => return vec![finding(CHECK, Verdict::Fails, Chain(&error).to_string())],
     };
     let granted = connector.stats().receive_buffer;
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max");
     let limit = limit.as_deref().map_or("unknown", str::trim);
     let buffer = format!(
-        "{granted} bytes granted, for {} events (net.core.rmem_max is {limit})",
+        "{granted} bytes, which hold {} events (net.core.rmem_max is {limit})",
         granted / QUEUED_EVENT
     );
     let buffer = if granted < crate::live::builder::RECEIVE_BUFFER {
@@ -255,7 +266,7 @@ fn subscription() -> Vec<Finding> {
     } else {
         finding("receive buffer", Verdict::Ok, buffer)
     };
-    vec![finding(CHECK, Verdict::Ok, "the kernel acknowledged it"), buffer]
+    vec![finding(CHECK, Verdict::Ok, "the kernel acknowledged the request to listen"), buffer]
 }
 
 impl Error {

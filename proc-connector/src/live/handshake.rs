@@ -10,7 +10,7 @@ use crate::error::{Error, Namespace, Result};
 use crate::live::host::kernel::goes_deaf;
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
-use crate::sys::{Datagram, NetlinkSocket, Sender, Take, retry_on_interrupt};
+use crate::sys::{Datagram, NetlinkSocket, RecvMode, Sender, retry_on_interrupt};
 
 /// How often to ask again when the acknowledgement may have been among dropped events.
 const ATTEMPTS: usize = 8;
@@ -57,10 +57,14 @@ pub(crate) fn skip_acks(socket: &NetlinkSocket) -> Result<bool> {
     let mut buffer = [0; BUFFER];
     let mut overrun = false;
     loop {
-        let first = socket.recv(&mut buffer, Take::Peek);
+        let first = socket.recv(&mut buffer, RecvMode::Peek);
         let skipped = first.and_then(|first| {
             let skips = is_ack(&first, &buffer);
-            if skips { socket.recv(&mut buffer, Take::Now).map(|_| true) } else { Ok(false) }
+            if skips {
+                socket.recv(&mut buffer, RecvMode::NonBlocking).map(|_| true)
+            } else {
+                Ok(false)
+            }
         });
         match skipped {
             Ok(true) => {}
@@ -76,7 +80,7 @@ pub(crate) fn skip_acks(socket: &NetlinkSocket) -> Result<bool> {
 fn is_ack(datagram: &Datagram, buffer: &[u8]) -> bool {
     let bytes = &buffer[..datagram.len.min(buffer.len())];
     let is_ack = |message| matches!(message, Ok(Notification::Ack(_)));
-    datagram.source == Sender::Kernel && Notifications::new(bytes).all(is_ack)
+    datagram.sender == Sender::Kernel && Notifications::new(bytes).all(is_ack)
 }
 
 /// Bytes that no acknowledgement exceeds.
@@ -116,7 +120,7 @@ fn find_ack(witness: &NetlinkSocket, request: &Request) -> Result<Answer> {
     let mut buffer = [0; BUFFER];
     let mut without = Answer::Missing;
     loop {
-        let datagram = match witness.recv(&mut buffer, Take::Now) {
+        let datagram = match witness.recv(&mut buffer, RecvMode::NonBlocking) {
             Ok(datagram) => datagram,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(without),
@@ -126,7 +130,7 @@ fn find_ack(witness: &NetlinkSocket, request: &Request) -> Result<Answer> {
             }
             Err(error) => return Err(error.into()),
         };
-        if datagram.source != Sender::Kernel {
+        if datagram.sender != Sender::Kernel {
             continue;
         }
         let bytes = &buffer[..datagram.len.min(buffer.len())];

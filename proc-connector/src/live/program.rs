@@ -6,6 +6,7 @@ use std::io;
 use std::process::Command;
 use std::sync::Arc;
 
+pub use crate::error::Chain;
 pub use crate::sys::{EndRequest, TracedChild, was_closed};
 
 use super::host::kernel::Version;
@@ -21,11 +22,11 @@ pub fn end_on_signals(shutdown: &Shutdown) -> io::Result<()> {
     crate::sys::end_on_signals(&shutdown.event)
 }
 
-/// Starts a command as [`TracedChild::start`] does. Its end ends the receives.
+/// Starts a command as `TracedChild::start` does. Its end ends the receives.
 ///
 /// # Errors
 ///
-/// Those of [`TracedChild::start`].
+/// Those of `TracedChild::start`.
 pub fn start_traced(command: &mut Command, ended: &Shutdown) -> io::Result<TracedChild> {
     TracedChild::start(command, Arc::clone(&ended.event))
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::ProcEvent;
 use crate::live::handshake;
 use crate::live::transport::{Popped, Wait};
-use crate::sys::{Sender, Take, retry_on_interrupt};
+use crate::sys::{RecvMode, Sender, retry_on_interrupt};
 use crate::transport_kind::NoRing;
 
 /// Subscribing, and receiving one event at a time into a buffer of the caller, as in 0.1.5.
@@ -98,7 +98,7 @@ impl ProcConnector {
             if let Some(len) = self.take_stashed(buf)? {
                 return Ok(len);
             }
-            if let Some(len) = self.receive(buf, Take::Waiting)? {
+            if let Some(len) = self.receive(buf, RecvMode::Blocking)? {
                 return Ok(len);
             }
         }
@@ -156,7 +156,7 @@ impl ProcConnector {
             if let Some(len) = self.take_stashed(buf)? {
                 return Ok(Some(len));
             }
-            match self.receive(buf, Take::Now) {
+            match self.receive(buf, RecvMode::NonBlocking) {
                 Ok(Some(len)) => return Ok(Some(len)),
                 // Refused, with more behind it perhaps.
                 Ok(None) => continue,
@@ -170,9 +170,9 @@ impl ProcConnector {
     }
 
     /// One datagram off the queue; `None` if it was not the kernel's.
-    fn receive(&self, buf: &mut [u8], take: Take) -> Result<Option<usize>> {
+    fn receive(&self, buf: &mut [u8], mode: RecvMode) -> Result<Option<usize>> {
         match self.intake.pop_shared(buf)? {
-            None => self.receive_from_socket(buf, take),
+            None => self.receive_from_socket(buf, mode),
             Some(Popped::Datagram(len)) => Ok(Some(len)),
             Some(Popped::Lost(lost)) => {
                 self.counters.lost.fetch_add(lost.into(), Ordering::Relaxed);
@@ -182,8 +182,8 @@ impl ProcConnector {
         }
     }
 
-    fn receive_from_socket(&self, buf: &mut [u8], take: Take) -> Result<Option<usize>> {
-        let received = self.intake.socket.recv_whole(buf, take);
+    fn receive_from_socket(&self, buf: &mut [u8], mode: RecvMode) -> Result<Option<usize>> {
+        let received = self.intake.socket.recv_whole(buf, mode);
         let (datagram, rest) = received.map_err(|error| {
             let error = receive_error(error);
             if matches!(error, Error::Overrun) {
@@ -192,7 +192,7 @@ impl ProcConnector {
             }
             error
         })?;
-        if datagram.source != Sender::Kernel {
+        if datagram.sender != Sender::Kernel {
             self.counters.refused.fetch_add(1, Ordering::Relaxed);
             return Ok(None);
         }

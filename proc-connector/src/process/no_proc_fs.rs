@@ -1,10 +1,10 @@
-//! The place of `proc_fs` on systems that have no `/proc` of Linux.
+//! Replaces `proc_fs` on systems without Linux's `/proc`.
 
 use std::io;
 
-use super::facts::FactSource;
+use super::snapshot::SnapshotSource;
 
-/// Fails: only Linux has the processes that events are about.
-pub(super) fn open() -> io::Result<Box<dyn FactSource>> {
-    Err(io::Error::new(io::ErrorKind::Unsupported, "process events exist on Linux only"))
+/// Always fails.
+pub(super) fn open() -> io::Result<Box<dyn SnapshotSource>> {
+    Err(io::Error::new(io::ErrorKind::Unsupported, "process events require Linux"))
 }

@@ -1,26 +1,26 @@
-//! When to read all of `/proc` again after a loss.
+//! When to scan `/proc` after a loss.
 
 use std::time::{Duration, Instant};
 
-/// How long no loss must have come before a look, and how long to wait for that at most: while
-/// events are being lost, one look leads to another.
+/// A scan starts once no loss arrived for `SETTLE`, but at most `SETTLE_AT_MOST` after the first
+/// loss. A scan while events are being lost would only have to be repeated.
 const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 
-/// Between two looks, at least this, and so many times what the last one took.
+/// The minimum pause between two scans, and the pause as a multiple of the last scan's duration.
 const REST: Duration = Duration::from_millis(500);
 const REST_FACTOR: u32 = 20;
 
-/// When to look again.
+/// The schedule of the next scan.
 #[derive(Debug, Default)]
 pub(super) struct Rescan {
     pub(super) due: Option<Instant>,
-    /// The first loss since the last look.
+    /// The first loss since the last scan.
     first_loss: Option<Instant>,
-    /// When the next look is allowed.
+    /// The earliest time of the next scan.
     rested: Option<Instant>,
-    /// Whether events are missing that no look has made up for.
-    pub(super) is_unsure: bool,
+    /// Whether events were lost since the last scan.
+    pub(super) is_missing_events: bool,
 }
 
 impl Rescan {
@@ -34,7 +34,7 @@ impl Rescan {
         self.due = Some(self.rested.map_or(settled, |rested| rested.max(settled)));
     }
 
-    pub(super) fn after_look(&mut self, started: Instant, now: Instant) {
+    pub(super) fn after_scan(&mut self, started: Instant, now: Instant) {
         let took = now.duration_since(started);
         let rest = REST.max(took.saturating_mul(REST_FACTOR));
         *self = Self { rested: now.checked_add(rest), ..Self::default() };

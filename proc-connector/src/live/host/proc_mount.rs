@@ -26,7 +26,7 @@ impl Unusable {
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable(error) if error.kind() != io::ErrorKind::NotFound => None,
-            _ => Some("mount this pid namespace's with `mount -t proc proc /proc`"),
+            _ => Some("run `mount -t proc proc /proc` in this pid namespace"),
         }
     }
 }
@@ -34,10 +34,10 @@ impl Unusable {
 impl fmt::Display for Unusable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unreadable(error) => write!(f, "/proc cannot be read: {error}"),
+            Self::Unreadable(error) => write!(f, "cannot read /proc: {error}"),
             Self::OtherFileSystem => f.write_str("no proc file system is mounted at /proc"),
             Self::OtherNamespace => {
-                f.write_str("/proc is of another pid namespace, where ids are other processes'")
+                f.write_str("/proc belongs to another pid namespace, whose ids differ")
             }
         }
     }

@@ -78,11 +78,11 @@ fn read() -> io::Result<Option<Offsets>> {
     }
     // The file has the offsets of the namespace that children of the process get.
     if namespace::inode_number("time_for_children")? != own {
-        return Err(unknown("/proc/self/timens_offsets is about another one"));
+        return Err(unknown("/proc/self/timens_offsets describes another namespace"));
     }
     let text = proc_mount::read_own(c"timens_offsets")?;
     let offsets = parse(&text);
-    offsets.map(Some).ok_or_else(|| unknown("/proc/self/timens_offsets has another format"))
+    offsets.map(Some).ok_or_else(|| unknown("/proc/self/timens_offsets has an unknown format"))
 }
 
 /// Lines of a clock's name, seconds and nanoseconds. Seconds may be negative, nanoseconds are not.

@@ -20,7 +20,7 @@ use crate::live::batch::Batch;
 use crate::live::connector::ProcConnector;
 use crate::live::transport::Step;
 use crate::owned::OwnedReceived;
-use crate::sys::{Gate, Opened};
+use crate::sys::{Gate, OpenReason};
 
 /// A connector whose receives are awaited, on the runtime `R`.
 ///
@@ -103,22 +103,22 @@ impl<R: Readiness> AsyncConnector<R> {
         let Self { connector, gate, readiness, waiting } = self;
         loop {
             if *waiting {
-                let mut opened = None;
+                let mut reason = None;
                 ready!(readiness.poll_until(cx, &mut || {
-                    opened = gate.opened()?;
-                    Ok(opened.is_some())
+                    reason = gate.open_reason()?;
+                    Ok(reason.is_some())
                 }))?;
-                match opened {
-                    Some(Opened::Shutdown) => return Poll::Ready(Err(Error::Shutdown)),
-                    Some(Opened::Woken) => connector.woken(),
-                    Some(Opened::Rested) | None => {}
+                match reason {
+                    Some(OpenReason::Shutdown) => return Poll::Ready(Err(Error::Shutdown)),
+                    Some(OpenReason::Event) => connector.woken(),
+                    Some(OpenReason::NapOver) | None => {}
                 }
                 *waiting = false;
             }
             match connector.step()? {
                 Step::Filled => return Poll::Ready(Ok(())),
-                Step::Nap(time) => gate.rest(time)?,
-                Step::Wait => gate.listen()?,
+                Step::Nap(time) => gate.open_after(time)?,
+                Step::Wait => gate.open_on_event()?,
             }
             *waiting = true;
         }

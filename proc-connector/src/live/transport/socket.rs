@@ -15,7 +15,7 @@ use super::moderation::EventQueue;
 use crate::error::Result;
 use crate::stream::{LossCause, Lost};
 use crate::sys::{
-    Datagram, MemInfo, NetlinkSocket, RecvBatch, SLOT_LEN, Sender, Take, poll_readable,
+    Datagram, MemInfo, NetlinkSocket, RecvBatch, RecvMode, SLOT_LEN, Sender, poll_readable,
 };
 
 /// The most datagrams in a batch.
@@ -81,7 +81,7 @@ enum Rest {
 #[derive(Debug)]
 struct Held {
     unread: Range<usize>,
-    source: Sender,
+    sender: Sender,
     is_oversized: bool,
 }
 
@@ -151,7 +151,7 @@ impl SocketQueue {
         let len = datagram.len().min(MAX_LEN);
         self.room()[..len].copy_from_slice(&datagram[..len]);
         let is_oversized = len < datagram.len();
-        self.reading.held = Some(Held { unread: 0..len, source: Sender::Kernel, is_oversized });
+        self.reading.held = Some(Held { unread: 0..len, sender: Sender::Kernel, is_oversized });
         self.reading.left = 0;
     }
 
@@ -229,10 +229,10 @@ impl SocketQueue {
     }
 
     /// Receives the first datagram of a batch; false if there is none.
-    fn receive_first(&mut self, socket: &NetlinkSocket, take: Take) -> io::Result<bool> {
+    fn receive_first(&mut self, socket: &NetlinkSocket, mode: RecvMode) -> io::Result<bool> {
         self.room();
         let Self { buffer, reading, .. } = self;
-        let Some(datagram) = reading.receive(socket, &mut buffer[..MAX_LEN], take)? else {
+        let Some(datagram) = reading.receive(socket, &mut buffer[..MAX_LEN], mode)? else {
             return Ok(false);
         };
         reading.held = Some(Held::new(datagram, 0));
@@ -242,9 +242,9 @@ impl SocketQueue {
 
 impl Held {
     fn new(datagram: Datagram, start: usize) -> Self {
-        let Datagram { len, source } = datagram;
+        let Datagram { len, sender } = datagram;
         let unread = start..start + len.min(MAX_LEN);
-        Self { unread, source, is_oversized: len > MAX_LEN }
+        Self { unread, sender, is_oversized: len > MAX_LEN }
     }
 }
 
@@ -254,14 +254,14 @@ impl Reading {
         &mut self,
         socket: &NetlinkSocket,
         slot: &mut [u8],
-        take: Take,
+        mode: RecvMode,
     ) -> io::Result<Option<Datagram>> {
         loop {
             // A loss may be found behind the datagram. Until it is, the datagram stays in the queue
             // of a caller that polls, for which nothing else would announce the loss.
             let peeks = self.polled && self.congestion.is_some() && !self.peeked;
-            let take = if peeks { Take::Peek } else { take };
-            match socket.recv(slot, take) {
+            let mode = if peeks { RecvMode::Peek } else { mode };
+            match socket.recv(slot, mode) {
                 Ok(datagram) => {
                     self.rest = Rest::Some;
                     if self.congestion.is_some() && !peeks {
@@ -277,7 +277,7 @@ impl Reading {
                 }
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     self.congestion.get_or_insert_default();
-                    if take == Take::Waiting {
+                    if mode == RecvMode::Blocking {
                         return Ok(None);
                     }
                 }
@@ -289,7 +289,8 @@ impl Reading {
                     return Ok(None);
                 }
                 Err(error)
-                    if error.kind() == io::ErrorKind::Interrupted && take != Take::Waiting => {}
+                    if error.kind() == io::ErrorKind::Interrupted && mode != RecvMode::Blocking => {
+                }
                 Err(error) => return Err(error),
             }
         }
@@ -361,7 +362,7 @@ impl EventQueue for SocketReader<'_> {
         // After a wait there is a single event for the most part, which is received sooner alone. And a
         // datagram that was peeked at has to be taken off the queue first.
         if self.queue.reading.rest == Rest::Awaited || self.queue.reading.peeked {
-            let found = self.queue.receive_first(self.socket, Take::Now)?;
+            let found = self.queue.receive_first(self.socket, RecvMode::NonBlocking)?;
             return Ok(found || self.queue.has_leftovers());
         }
         Ok(self.queue.receive_together(self.socket)?)
@@ -382,7 +383,7 @@ impl EventQueue for SocketReader<'_> {
             return Ok(false);
         }
         self.queue.reading.left = 0;
-        let found = self.queue.receive_first(self.socket, Take::Waiting)?;
+        let found = self.queue.receive_first(self.socket, RecvMode::Blocking)?;
         // The owner of the descriptor may have put it into non-blocking mode.
         Ok(found || self.queue.reading.congestion.is_some())
     }

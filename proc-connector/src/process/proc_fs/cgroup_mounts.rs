@@ -1,4 +1,4 @@
-//! Where the cgroups of version 2 are mounted, and which id the one of a path has.
+//! The mount points of the version 2 hierarchy, and the ids of cgroups below them.
 
 use std::ffi::OsString;
 use std::fs::OpenOptions;
@@ -10,31 +10,31 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::sys::FileSystem;
 
-/// One place where the hierarchy of version 2 is mounted, or a part of it.
+/// A mount of the version 2 hierarchy, or of a part of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Mount {
-    /// The cgroup that is at the mount point.
+    /// The cgroup that is mounted.
     root: PathBuf,
     point: PathBuf,
 }
 
-/// The places where it is mounted: `/sys/fs/cgroup`, below that on a hybrid machine, or none.
+/// All mounts of version 2: `/sys/fs/cgroup`, a directory below it on a hybrid machine, or none.
 #[derive(Debug, Default)]
 pub(super) struct Mounts(Vec<Mount>);
 
 impl Mounts {
-    /// Finds them in `/proc/self/mountinfo`.
+    /// Parses `/proc/self/mountinfo`.
     pub(super) fn parse(mountinfo: &[u8]) -> Self {
         Self(mountinfo.split(|&byte| byte == b'\n').filter_map(Mount::parse).collect())
     }
 
-    /// The id of the cgroup that has this path: the number of its directory's inode.
+    /// The id of the cgroup with this path: the inode number of its directory.
     pub(super) fn id(&self, cgroup: &Path) -> Option<u64> {
-        self.0.iter().filter_map(|mount| mount.place(cgroup)).find_map(|place| {
+        self.0.iter().filter_map(|mount| mount.directory(cgroup)).find_map(|path| {
             let mut options = OpenOptions::new();
             let options = options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
-            let directory = options.open(place).ok()?;
-            // Something else may be mounted over it, whose inodes have such numbers too.
+            let directory = options.open(path).ok()?;
+            // Another file system may be mounted over it, with inodes of the same numbers.
             let is_cgroup = FileSystem::containing(directory.as_fd()).ok()? == FileSystem::CGROUP2;
             is_cgroup.then_some(directory.metadata().ok()?.st_ino())
         })
@@ -42,8 +42,8 @@ impl Mounts {
 }
 
 impl Mount {
-    /// `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG...] - TYPE SOURCE OPTIONS`, as
-    /// `Documentation/filesystems/proc.rst` has it.
+    /// Parses `ID PARENT MAJOR:MINOR ROOT POINT OPTIONS [TAG...] - TYPE SOURCE OPTIONS`
+    /// (`Documentation/filesystems/proc.rst`).
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|&byte| byte == b' ');
         let (root, point) = (fields.nth(3)?, fields.next()?);
@@ -52,16 +52,17 @@ impl Mount {
             .then(|| Self { root: unescape(root), point: unescape(point) })
     }
 
-    /// Where the directory of a cgroup is, if that is in this mount. Both paths count from the top of
-    /// this process's cgroup namespace, and may lead out of that.
-    fn place(&self, cgroup: &Path) -> Option<PathBuf> {
+    /// The directory of a cgroup, if this mount contains it. Both paths start at the root of this
+    /// process's cgroup namespace, and may lead out of it.
+    fn directory(&self, cgroup: &Path) -> Option<PathBuf> {
         let below = cgroup.strip_prefix(&self.root).ok()?;
         let leads_out = below.components().any(|part| part == Component::ParentDir);
         (!leads_out).then(|| self.point.join(below))
     }
 }
 
-/// Spaces, line feeds and backslashes are written as `\` and three octal digits.
+/// Decodes a backslash and three octal digits, as the kernel writes spaces, tabs, line feeds and
+/// backslashes.
 fn unescape(field: &[u8]) -> PathBuf {
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
@@ -84,8 +85,8 @@ mod tests {
 
     fn places(mountinfo: &str, cgroup: &str) -> Vec<String> {
         let mounts = Mounts::parse(mountinfo.as_bytes());
-        let places = mounts.0.iter().filter_map(|mount| mount.place(Path::new(cgroup)));
-        places.map(|place| place.to_str().expect("UTF-8").to_owned()).collect()
+        let places = mounts.0.iter().filter_map(|mount| mount.directory(Path::new(cgroup)));
+        places.map(|path| path.to_str().expect("UTF-8").to_owned()).collect()
     }
 
     const V2: &str = "29 23 0:26 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 rw\n";
@@ -98,18 +99,18 @@ mod tests {
     const OUTSIDE: &str = "50 1 0:26 /../.. /host rw - cgroup2 none rw\n";
 
     #[test]
-    fn a_cgroup_is_below_where_version_2_is_mounted() {
+    fn the_directory_of_a_cgroup_is_below_a_version_2_mount() {
         for (mountinfo, cgroup, expected) in [
             (V2, "/", vec!["/sys/fs/cgroup/"]),
             (V2, "/a/b:c", vec!["/sys/fs/cgroup/a/b:c"]),
             (HYBRID, "/a", vec!["/sys/fs/cgroup/unified/a"]),
             (V1, "/a", vec![]),
             ("", "/a", vec![]),
-            // A part of it, at another place.
+            // A part of the hierarchy, mounted elsewhere.
             (SUBTREE, "/a/b/c", vec!["/mnt/some where/c"]),
             (SUBTREE, "/a/bc", vec![]),
             (SUBTREE, "/", vec![]),
-            // From a cgroup namespace.
+            // From within a cgroup namespace.
             (V2, "/../x", vec![]),
             (OUTSIDE, "/../../x", vec!["/host/x"]),
             (OUTSIDE, "/../x", vec![]),
@@ -123,18 +124,18 @@ mod tests {
     }
 
     #[test]
-    fn the_top_of_another_file_system_has_no_id() {
-        // A temporary file system's top has the inode number of the top of all cgroups.
+    fn the_root_of_another_file_system_has_no_id() {
+        // The root of a tmpfs has the same inode number as the root of the cgroup hierarchy.
         let mountinfo = "50 1 0:26 / /tmp rw - cgroup2 none rw\n";
         assert_eq!(Mounts::parse(mountinfo.as_bytes()).id(Path::new("/")), None);
     }
 
     #[test]
-    fn the_top_has_the_number_of_its_directory() {
+    fn the_root_has_the_inode_number_of_its_directory() {
         let mountinfo = std::fs::read("/proc/self/mountinfo").expect("/proc is mounted");
         let mounts = Mounts::parse(&mountinfo);
-        let Some(top) = mounts.0.iter().find(|mount| mount.root == Path::new("/")) else { return };
-        let id = std::fs::metadata(&top.point).map(|about| about.st_ino()).ok();
+        let Some(root) = mounts.0.iter().find(|mount| mount.root == Path::new("/")) else { return };
+        let id = std::fs::metadata(&root.point).map(|metadata| metadata.st_ino()).ok();
         assert_eq!(mounts.id(Path::new("/")), id);
         assert_eq!(mounts.id(Path::new("/no/such")), None);
     }

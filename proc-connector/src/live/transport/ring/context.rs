@@ -150,7 +150,7 @@ impl ContextPlan {
     }
 }
 
-/// `it can note of a task: name, ids`, for people.
+/// `it records of each task: name, ids`, for people.
 impl fmt::Display for ContextPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let possible = self.possible();
@@ -167,8 +167,8 @@ impl fmt::Display for ContextPlan {
         let list = |parts: Vec<(Noted, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "it can note of a task: {}", list(can))?;
-        if cannot.is_empty() { Ok(()) } else { write!(f, "; not: {}", list(cannot)) }
+        write!(f, "it records of each task: {}", list(can))?;
+        if cannot.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(cannot)) }
     }
 }
 

@@ -56,7 +56,7 @@ impl FakeRing {
 
     /// As the kernel: gives out all room up to `position`.
     pub fn set_written(&mut self, position: usize) -> io::Result<()> {
-        self.queue.ring.fake_written(position)
+        self.queue.ring.fake_producer_pos(position)
     }
 
     /// As the program: counts events that found no room.
@@ -71,7 +71,7 @@ impl FakeRing {
 
     /// As the kernel: up to where the reader gave room back.
     pub fn published(&self) -> io::Result<usize> {
-        self.queue.ring.fake_published()
+        self.queue.ring.fake_consumer_pos()
     }
 
     /// Takes a new batch, and says whether there is anything in it.

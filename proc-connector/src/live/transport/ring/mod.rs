@@ -133,7 +133,7 @@ impl RingQueue {
     /// reader that finds something takes it for the start of more. Then asks for a wake-up, so that
     /// the descriptor is right from the start.
     pub(crate) fn start(&mut self) {
-        let written = self.ring.written();
+        let written = self.ring.producer_pos();
         while let RecordState::Record(record, next) =
             self.ring.record_at(self.cursor.position, written)
         {
@@ -198,7 +198,7 @@ impl RingQueue {
 
     /// Gives back what was read and looks for a record behind it.
     fn look(&mut self) -> Result<bool> {
-        self.cursor.written = self.ring.written();
+        self.cursor.written = self.ring.producer_pos();
         let found = loop {
             match self.ring.record_at(self.cursor.position, self.cursor.written) {
                 RecordState::Record(..) => break Ok(true),
@@ -238,7 +238,7 @@ impl RingQueue {
 /// take the process down and an empty ring would have it wait for ever.
 #[cold]
 fn corrupt() -> Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the ring holds what no kernel writes").into()
+    io::Error::new(io::ErrorKind::InvalidData, "the ring contains a malformed record").into()
 }
 
 impl EventQueue for RingQueue {
@@ -265,7 +265,7 @@ impl EventQueue for RingQueue {
     }
 
     fn is_filling(&self) -> bool {
-        self.ring.written().wrapping_sub(self.ring.released()) > self.ring.size() / 4
+        self.ring.producer_pos().wrapping_sub(self.ring.consumer_pos()) > self.ring.size() / 4
     }
 }
 
@@ -283,7 +283,7 @@ impl arming::Sides for RingQueue {
     }
 
     fn has_unread(&self) -> bool {
-        match self.ring.record_at(self.cursor.position, self.ring.written()) {
+        match self.ring.record_at(self.cursor.position, self.ring.producer_pos()) {
             RecordState::Record(..) | RecordState::Discarded(_) | RecordState::Corrupt => true,
             // Its writer looks at the words when it is done.
             RecordState::Busy => false,

@@ -69,7 +69,7 @@ impl Records<'_> {
     pub(super) fn lost_behind(&mut self) -> Option<u32> {
         let lost = self.lost.load(Acquire);
         // What was written meanwhile says by itself what was lost before.
-        let is_last = self.ring.written() == self.cursor.position;
+        let is_last = self.ring.producer_pos() == self.cursor.position;
         // No record has a newer count than the word itself, so however far they are apart, the
         // difference is new.
         if is_last { self.cursor.tell(lost) } else { None }

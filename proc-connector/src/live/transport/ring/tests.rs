@@ -2,22 +2,18 @@
 //!
 //! A socket filter runs in the task that sends, so this process stands for the one that acts.
 
-#[path = "../../../../../proc-connector-core/tests/filters/mod.rs"]
-mod filters;
-#[path = "../../../../../proc-connector-core/tests/filters/strategy.rs"]
-mod strategy;
-
 use std::fs;
 use std::io::{self, Read, Write};
 use std::time::Duration;
 
-use filters::{COMM, Choice, EXEC, EXIT, FORK, Happening, PTRACE, Set};
 use proc_connector_core::context::Noted;
+use proc_connector_core::testing::filters::{Choice, Happening, Set};
+use proc_connector_core::testing::kinds::{COMM, EXEC, EXIT, FORK, PTRACE};
+use proc_connector_core::testing::strategies::{choice, happening};
 use proc_connector_core::{EventMask, Notification};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, Socket, Type};
-use strategy::{choice, happening};
 
 use super::*;
 use crate::live::transport::Item;

@@ -7,7 +7,7 @@ use proc_connector_core::Notifications;
 use super::{Held, MAX_LEN, Reading};
 use crate::live::transport::Item;
 use crate::stream::{LossCause, Lost};
-use crate::sys::{NetlinkSocket, RecvBatch, Sender, Take};
+use crate::sys::{NetlinkSocket, RecvBatch, RecvMode, Sender};
 
 /// A batch, message by message. Each datagram is received when the one before it was read.
 #[derive(Debug)]
@@ -63,12 +63,12 @@ impl<'a> Datagrams<'a> {
             return self.open(held);
         }
         let many = self.together.and_then(|together| together.datagram(self.reading.next));
-        if let Some((source, bytes, len)) = many {
+        if let Some((sender, bytes, len)) = many {
             self.reading.next += 1;
             let read = std::mem::take(&mut self.reading.offset);
             self.place = read..bytes.len();
             self.is_of_many = true;
-            return self.begin(source, len > bytes.len(), bytes.get(read..).unwrap_or_default());
+            return self.begin(sender, len > bytes.len(), bytes.get(read..).unwrap_or_default());
         }
         if let Some(lost) = self.reading.lost_after.take() {
             return Advance::Item(Item::Lost(lost));
@@ -76,7 +76,7 @@ impl<'a> Datagrams<'a> {
         let Some(slot) = self.room.get_mut(..MAX_LEN) else { return Advance::End };
         let Some(left) = self.reading.left.checked_sub(1) else { return Advance::End };
         self.reading.left = left;
-        match self.reading.receive(self.socket, slot, Take::Now) {
+        match self.reading.receive(self.socket, slot, RecvMode::NonBlocking) {
             Ok(Some(datagram)) => return self.open(Held::new(datagram, self.used)),
             Ok(None) => {}
             Err(error) => self.reading.failed = Some(error),
@@ -96,12 +96,12 @@ impl<'a> Datagrams<'a> {
         self.place = held.unread;
         self.is_of_many = false;
         let bytes: &'a [u8] = bytes;
-        self.begin(held.source, held.is_oversized, &bytes[..len])
+        self.begin(held.sender, held.is_oversized, &bytes[..len])
     }
 
     #[inline]
-    fn begin(&mut self, source: Sender, is_oversized: bool, bytes: &'a [u8]) -> Advance<'a> {
-        if source == Sender::Process {
+    fn begin(&mut self, sender: Sender, is_oversized: bool, bytes: &'a [u8]) -> Advance<'a> {
+        if sender == Sender::Process {
             return Advance::Item(Item::Refused);
         }
         if is_oversized {
@@ -128,7 +128,7 @@ impl<'a> Datagrams<'a> {
             return;
         }
         self.reading.held =
-            self.is_partial.then_some(Held { unread, source: Sender::Kernel, is_oversized: false });
+            self.is_partial.then_some(Held { unread, sender: Sender::Kernel, is_oversized: false });
     }
 }
 

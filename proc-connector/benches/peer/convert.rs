@@ -1,17 +1,14 @@
 //! Converting 64 events of mixed kinds to `ProcEvent`, beside the released 0.3.0 in the same run.
 //!
-//! `cargo bench --bench convert`; each figure is for the whole buffer.
+//! `cargo bench --bench convert` in this directory; each figure is for the whole buffer.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
-
-#[path = "../../proc-connector-core/benches/mixed/mod.rs"]
-mod mixed;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mixed::EVENTS;
 use proc_connector::NetlinkMessageIter;
+use proc_connector_core::testing::mixed::{self, EVENTS};
 
 fn convert(c: &mut Criterion) {
     let buffer = mixed::events();

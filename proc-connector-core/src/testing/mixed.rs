@@ -1,12 +1,14 @@
-//! The events that the benches read.
+//! Events of mixed kinds, which the benches read.
 
-use proc_connector_core::{EventData, EventRecord};
+use alloc::vec::Vec;
+
+use crate::{EventData, EventRecord};
 
 /// How many there are.
-pub(crate) const EVENTS: u32 = 64;
+pub const EVENTS: u32 = 64;
 
 /// Every kind in the proportions of a busy machine: forks, execs and exits, few of the rest.
-pub(crate) fn events() -> Vec<u8> {
+pub fn events() -> Vec<u8> {
     let mut buffer = Vec::new();
     for n in 0..EVENTS {
         let (process_pid, process_tgid) = (1_000 + n, 1_000 + n);

@@ -1,8 +1,8 @@
 //! How long an event is unread at most, for every way to wait for one. The events come some 50 us
 //! apart, about as fast as a reader goes to sleep and wakes up, which is where a wake-up gets lost.
 //!
-//! `cargo bench --bench waiting`; needs the connector and `CAP_BPF`. Takes a minute, or as many
-//! seconds for each of the twelve rows as `PROC_CONNECTOR_BENCH_SECONDS` says.
+//! `cargo bench --bench waiting` in this directory; needs the connector and `CAP_BPF`. Takes a
+//! minute, or for each of the twelve rows the number of seconds in `PROC_CONNECTOR_BENCH_SECONDS`.
 
 #![allow(clippy::needless_pass_by_value, reason = "one way needs the connector for itself")]
 

@@ -1,11 +1,10 @@
-//! Filters and events at random.
+//! Strategies of proptest: filters and events at random.
 
 use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 
-use super::filters::{
-    COMM, COREDUMP, Choice, EXEC, EXIT, FORK, GID, Happening, PTRACE, SID, Set, UID,
-};
+use super::filters::{Choice, Happening, Set};
+use super::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
 
 /// Ids that are often the same, some of which have their high bit set once their bytes are swapped.
 fn id() -> impl Strategy<Value = u32> {
@@ -18,7 +17,7 @@ fn kind() -> impl Strategy<Value = u32> {
     prop_oneof![12 => proptest::sample::select(named.to_vec()), 1 => unknown]
 }
 
-pub(crate) fn happening() -> impl Strategy<Value = Happening> {
+pub fn happening() -> impl Strategy<Value = Happening> {
     let code = prop_oneof![Just(0), id()];
     (kind(), [id(), id(), id(), id(), id(), id()], any::<bool>(), code).prop_map(
         |(what, mut words, same, code)| {
@@ -34,7 +33,7 @@ pub(crate) fn happening() -> impl Strategy<Value = Happening> {
     )
 }
 
-pub(crate) fn choice() -> impl Strategy<Value = Choice> {
+pub fn choice() -> impl Strategy<Value = Choice> {
     let mask = prop_oneof![Just(u32::MAX), any::<u32>(), kind()];
     let few = vec(id(), 0..40);
     let many = vec(1..2_000u32, 900..1024usize);

@@ -1,7 +1,7 @@
 //! What a listener costs a machine that is busy forking.
 //!
-//! `cargo bench --bench load [-- --quick] [--forkers N]`; needs the connector and `CAP_BPF`. Who is measured takes
-//! turns, round by round, and medians are printed.
+//! `cargo bench --bench load [-- --quick] [--forkers N]` in this directory; needs the connector and
+//! `CAP_BPF`. The listeners take turns, round by round, and medians are printed.
 
 mod support;
 

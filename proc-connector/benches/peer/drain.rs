@@ -1,7 +1,8 @@
 //! Draining a backlog of 20,000 real events: over the ring and the socket, beside a bare `recvfrom`
 //! loop that looks at nothing, and beside the released 0.3.0, all of the same events.
 //!
-//! `cargo bench --bench drain`; needs the connector, `CAP_NET_ADMIN` for the buffers, and `CAP_BPF`.
+//! `cargo bench --bench drain` in this directory; needs the connector, `CAP_NET_ADMIN` for the
+//! buffers, and `CAP_BPF`.
 
 mod support;
 

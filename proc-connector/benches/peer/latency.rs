@@ -1,7 +1,7 @@
 //! How soon a listener hears: the time from the kernel's time stamp to the reader.
 //!
-//! `cargo bench --bench latency [-- --quick]`; needs the connector and `CAP_BPF`. The listeners take
-//! turns.
+//! `cargo bench --bench latency [-- --quick]` in this directory; needs the connector and `CAP_BPF`.
+//! The listeners take turns.
 
 mod support;
 

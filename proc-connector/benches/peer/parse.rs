@@ -1,15 +1,13 @@
 //! Parsing 64 events of mixed kinds, beside the released 0.3.0 in the same run.
 //!
-//! `cargo bench -p proc-connector-core --bench parse`; each figure is for the whole buffer.
+//! `cargo bench --bench parse` in this directory; each figure is for the whole buffer.
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
-
-mod mixed;
 
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mixed::EVENTS;
+use proc_connector_core::testing::mixed::{self, EVENTS};
 use proc_connector_core::{Notification, Notifications, Payload};
 
 fn parse(c: &mut Criterion) {

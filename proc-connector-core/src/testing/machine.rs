@@ -3,7 +3,7 @@
 use proc_connector_sys::sock_filter;
 
 /// Runs a classic BPF program over a datagram, as `Documentation/networking/filter.rst` has it.
-pub(crate) fn run(program: &[sock_filter], datagram: &[u8]) -> u32 {
+pub fn run(program: &[sock_filter], datagram: &[u8]) -> u32 {
     let (mut a, mut x, mut at) = (0u32, 0u32, 0usize);
     loop {
         let sock_filter { code, jt, jf, k } = program[at];
