@@ -66,6 +66,30 @@ bitflags::bitflags! {
 ///
 /// Each part is `None` where the kernel does not let a socket's program find it out. Ids are those
 /// of the initial namespaces.
+///
+/// ```
+/// use proc_connector_core::Context;
+/// # use proc_connector_core::context::{ContextHdr, Noted};
+/// # use zerocopy::IntoBytes;
+/// # let arguments = b"ls\0-l\0";
+/// # let header = ContextHdr {
+/// #     noted: (Noted::PID_TGID | Noted::COMM | Noted::ARGS).bits().into(),
+/// #     args_len: 6.into(),
+/// #     boot_ns: 0.into(),
+/// #     cgroup_id: 0.into(),
+/// #     pid_tgid: ((7 << 32) | 8).into(),
+/// #     uid_gid: 0.into(),
+/// #     comm: *b"ls\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+/// # };
+/// # let bytes = [header.as_bytes(), arguments].concat();
+///
+/// // Thread 8 of process 7 executes `ls -l`. The user was not noted.
+/// let context = Context::parse(&bytes).expect("the header is complete");
+/// assert_eq!((context.tgid(), context.pid(), context.uid()), (Some(7), Some(8), None));
+/// assert_eq!(context.comm(), Some(&b"ls"[..]));
+/// let args = context.args().expect("the arguments were noted");
+/// assert!(args.iter().eq([&b"ls"[..], b"-l"]));
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     header: &'a ContextHdr,
@@ -151,6 +175,14 @@ fn high(pair: U64<NativeEndian>) -> u32 {
 }
 
 /// The arguments of a process, its program's name first.
+///
+/// ```
+/// use proc_connector_core::Args;
+///
+/// let args = Args::new(b"sh\0-c\0sleep 1", true);
+/// assert!(args.iter().eq([&b"sh"[..], b"-c", b"sleep 1"]));
+/// assert!(args.is_cut(), "the last argument may be incomplete");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Args<'a> {
     bytes: &'a [u8],

@@ -39,6 +39,22 @@ pub enum Control {
 ///
 /// An error inside a message costs that message only. One that hides where the next message
 /// starts ends the walk.
+///
+/// ```
+/// use proc_connector_core::{Ack, NativeEndian, Notification, Notifications};
+///
+/// // The kernel has accepted a request that was sent with the value 8.
+/// let mut buffer = [0; 128];
+/// let len = Ack { ack: 9, ..Ack::default() }.encode::<NativeEndian>(&mut buffer)?;
+/// for notification in Notifications::new(&buffer[..len]) {
+///     match notification? {
+///         Notification::Event(event) => println!("{:?}", event.payload()),
+///         Notification::Ack(ack) => assert_eq!((ack.ack, ack.err), (9, 0)),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Notifications<'a, O: ByteOrder = NativeEndian> {
     messages: Messages<'a, O>,

@@ -10,6 +10,37 @@ use super::EVENT_DATA_LEN;
 use crate::status::ExitStatus;
 
 /// What happened to whom, by kind. New kernels may bring new kinds.
+///
+/// ```
+/// use proc_connector_core::{Event, Payload};
+///
+/// fn describe(event: &Event<'_>) -> String {
+///     match event.payload() {
+///         Payload::Fork(fork) => format!("{} created {}", fork.parent_tgid(), fork.child_tgid()),
+///         Payload::Comm(comm) => format!("{} is named {:?}", comm.process_pid(), comm.name()),
+///         Payload::Exit(exit) => format!("{} ended: {}", exit.process_tgid(), exit.status()),
+///         Payload::Unknown(data) => format!("kind {:#x}, {} bytes", event.what(), data.len()),
+///         other => format!("{other:?}"),
+///     }
+/// }
+///
+/// # use proc_connector_core::{EventData, EventRecord, Notification, Notifications};
+/// # let data = EventData::Exit {
+/// #     process_pid: 7,
+/// #     process_tgid: 7,
+/// #     exit_code: 3 << 8,
+/// #     exit_signal: 17,
+/// #     parent_pid: 1,
+/// #     parent_tgid: 1,
+/// # };
+/// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
+/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+/// #     panic!("the datagram has an event")
+/// # };
+/// assert_eq!(describe(&event), "7 ended: exit 3");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Payload<'a, O: ByteOrder = NativeEndian> {

@@ -12,7 +12,6 @@ const MAIN: &[(&str, &[&str])] = &[
         "proc-connector-core",
         &[
             "Args",
-            "CnMsg",
             "Context",
             "CpuSequence",
             "Event",
@@ -21,9 +20,7 @@ const MAIN: &[(&str, &[&str])] = &[
             "ExitStatus",
             "Filter",
             "Notifications",
-            "ParseError",
             "Payload",
-            "Request",
         ],
     ),
     (

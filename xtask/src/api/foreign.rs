@@ -80,7 +80,8 @@ mod tests {
     #[test]
     fn a_foreign_type_is_refused_and_an_allowed_one_is_not() {
         let leak = "pub fn proc_connector::read() -> pcap_file::PcapError".to_owned();
-        let error = check("proc-connector", std::slice::from_ref(&leak)).expect_err("a leak").to_string();
+        let error =
+            check("proc-connector", std::slice::from_ref(&leak)).expect_err("a leak").to_string();
         assert!(error.contains(&format!("pcap_file::PcapError in: {leak}")), "{error}");
         let fine = "pub fn proc_connector::order<O: zerocopy::byteorder::ByteOrder>() -> u8";
         check("proc-connector", &[fine.to_owned()]).expect("it is allowed");
