@@ -69,9 +69,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
 
 /// Has rustdoc describe a library as JSON, which only nightly can, and returns the path of that.
 fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
-    // The program adds nothing to the library.
     let mut features = metadata.features(package)?;
-    features.retain(|feature| feature != "cli" && feature != "default");
+    // The program adds nothing to the library, and what the tests share is not for users.
+    features.retain(|feature| {
+        !["cli", "default"].contains(&feature.as_str()) && !feature.starts_with("testing")
+    });
     // A directory of its own: another compiler's files in the usual one would be rebuilt each time.
     let target = metadata.target_dir()?.join("api");
     let mut rustdoc = Command::new("rustup");
