@@ -73,13 +73,27 @@ bitflags::bitflags! {
 /// initial namespaces.
 ///
 /// ```
-/// use proc_connector_core::Event;
+/// use proc_connector_core::Context;
+/// # use proc_connector_core::context::{ContextHdr, Noted};
+/// # use zerocopy::IntoBytes;
+/// # let arguments = b"ls\0-l\0";
+/// # let header = ContextHdr {
+/// #     noted: (Noted::PID_TGID | Noted::COMM | Noted::ARGS).bits().into(),
+/// #     args_len: 6.into(),
+/// #     boot_ns: 0.into(),
+/// #     cgroup_id: 0.into(),
+/// #     pid_tgid: ((7 << 32) | 8).into(),
+/// #     uid_gid: 0.into(),
+/// #     comm: *b"ls\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
+/// # };
+/// # let bytes = [header.as_bytes(), arguments].concat();
 ///
-/// fn describe(event: &Event<'_>) -> Option<String> {
-///     let context = event.context()?;
-///     let comm = String::from_utf8_lossy(context.comm()?);
-///     Some(format!("by {comm}, user {:?}, cgroup {:?}", context.uid(), context.cgroup_id()))
-/// }
+/// // Thread 8 of process 7 executes `ls -l`. The user was not noted.
+/// let context = Context::parse(&bytes).expect("the header is complete");
+/// assert_eq!((context.tgid(), context.pid(), context.uid()), (Some(7), Some(8), None));
+/// assert_eq!(context.comm(), Some(&b"ls"[..]));
+/// let args = context.args().expect("the arguments were noted");
+/// assert!(args.iter().eq([&b"ls"[..], b"-l"]));
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {

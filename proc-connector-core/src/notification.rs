@@ -55,12 +55,19 @@ pub enum Control {
 /// Code that is generic over the byte order bounds it as `O: ByteOrder + 'static`.
 ///
 /// ```
-/// use proc_connector_core::{BigEndian, Notifications};
+/// use proc_connector_core::{Ack, NativeEndian, Notification, Notifications};
 ///
-/// let buffer = [0; 16]; // a header with an invalid length
-/// assert_eq!(Notifications::new(&buffer).filter(Result::is_err).count(), 1);
-/// // A capture of a big-endian machine:
-/// assert_eq!(Notifications::<BigEndian>::with_order(&buffer).count(), 1);
+/// // The kernel has accepted a request that was sent with the value 8.
+/// let mut buffer = [0; 128];
+/// let len = Ack { ack: 9, ..Ack::default() }.encode::<NativeEndian>(&mut buffer)?;
+/// for notification in Notifications::new(&buffer[..len]) {
+///     match notification? {
+///         Notification::Event(event) => println!("{:?}", event.payload()),
+///         Notification::Ack(ack) => assert_eq!((ack.ack, ack.err), (9, 0)),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Notifications<'a, O: ByteOrder = NativeEndian> {

@@ -122,8 +122,8 @@ pub use proc_connector_core::proc_event::{
     Comm, Coredump, Exec, Exit, Fork, Gid, Ptrace, Sid, Uid,
 };
 pub use proc_connector_core::{
-    Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
-    UnknownEventName, signal_name,
+    Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, ProcessIds,
+    TooManyTgids, UnknownEventName, signal_name,
 };
 pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};

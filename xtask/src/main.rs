@@ -1,5 +1,6 @@
 //! Maintenance commands of the workspace: `cargo xtask help` lists them.
 
+mod api;
 mod bench;
 mod big_endian;
 mod bindgen;
@@ -29,6 +30,7 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Cli {
+    Api(api::Args),
     Bench(bench::Args),
     Bindgen(bindgen::Args),
     Ci(ci::Args),
@@ -66,6 +68,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     match cli {
+        Cli::Api(args) => api::run(&args),
         Cli::Bench(args) => bench::run(&args),
         Cli::Bindgen(args) => bindgen::run(&args),
         Cli::Ci(args) => ci::run(&args),

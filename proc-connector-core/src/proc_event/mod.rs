@@ -122,18 +122,29 @@ impl<'a, O: ByteOrder> Delivery<'a, O> {
 /// A process event, borrowed from the bytes it was read from.
 ///
 /// ```
-/// use proc_connector_core::{EventMask, Notification, Notifications, ParseError};
+/// use proc_connector_core::{Event, EventMask};
 ///
-/// fn print_execs(datagram: &[u8]) -> Result<(), ParseError> {
-///     for notification in Notifications::new(datagram) {
-///         let Notification::Event(event) = notification? else { continue };
-///         if let (EventMask::EXEC, Some(process)) = (event.mask(), event.process()) {
-///             println!("{} ns, CPU {}: exec by {}", event.timestamp_ns(), event.cpu(), process.tgid);
-///         }
-///     }
-///     Ok(())
-/// }
-/// # print_execs(&[]).expect("an empty buffer");
+/// # use proc_connector_core::{EventData, EventRecord, Notification, Notifications};
+/// # let data = EventData::Exit {
+/// #     process_pid: 7,
+/// #     process_tgid: 7,
+/// #     exit_code: 3 << 8,
+/// #     exit_signal: 17,
+/// #     parent_pid: 1,
+/// #     parent_tgid: 1,
+/// # };
+/// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
+/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+/// #     panic!("the datagram has an event")
+/// # };
+/// # let event: Event<'_> = event;
+/// // Process 7 has exited with status 3, on CPU 1.
+/// assert_eq!(event.mask(), EventMask::EXIT);
+/// assert_eq!((event.cpu(), event.seq(), event.timestamp_ns()), (1, 41, 1_000));
+/// assert_eq!(event.process().map(|process| process.tgid), Some(7));
+/// assert!(event.context().is_none(), "only the ring transport notes a context");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a, O: ByteOrder = NativeEndian> {

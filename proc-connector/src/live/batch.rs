@@ -12,6 +12,19 @@ use crate::stream::{LossCause, Lost, Received};
 /// read where the kernel put it. Over the socket a batch is received at once or, if the program has
 /// asked for the descriptor, each event when the iterator reaches it. What a loop leaves behind stays
 /// for the next receive.
+///
+/// ```no_run
+/// use proc_connector::{ProcConnector, ProcEvent, Received};
+///
+/// let mut events = ProcConnector::builder().open()?;
+/// for received in events.recv_batch()? {
+///     match received {
+///         Received::Event(event) => println!("{}", ProcEvent::from(event)),
+///         Received::Lost(lost) => eprintln!("lost {lost}"),
+///     }
+/// }
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Batch<'a> {
     items: Items<'a>,
