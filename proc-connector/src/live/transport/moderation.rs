@@ -113,7 +113,7 @@ impl Moderator {
         }
     }
 
-    /// ContextPlan that a receive that shares the reader got something.
+    /// Records that a receive that shares the reader got an item.
     pub(super) fn note_shared(&self) {
         self.busy.store(true, Relaxed);
     }

@@ -35,7 +35,7 @@ impl Notice {
         Ok(Arc::new(Self { event, unread, changing: Mutex::new(()) }))
     }
 
-    /// ContextPlan whether something is unread there. Each place has a single writer at a time.
+    /// Records whether a place has unread items. Each place has a single writer at a time.
     #[inline]
     pub(crate) fn set(&self, place: Unread, unread: bool) {
         let is_set = self.unread.load(Relaxed) & place as u8 != 0;

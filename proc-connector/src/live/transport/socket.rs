@@ -311,7 +311,7 @@ impl Reading {
         congestion.certain = until_empty(now) - 1;
     }
 
-    /// ContextPlan the loss behind all that was received.
+    /// Records the loss after all received events.
     fn settle(&mut self, socket: &NetlinkSocket) {
         self.congestion = None;
         let count = self.loss.take(socket);
