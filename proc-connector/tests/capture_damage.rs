@@ -61,7 +61,7 @@ fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
 }
 
 #[test]
-fn every_truncation_delivers_what_is_whole_and_says_where_it_ends() {
+fn every_truncation_delivers_whole_events_and_reports_where_it_ends() {
     let expected = demo_events();
     for (format, file, parts) in captures() {
         for len in 0..file.len() {
@@ -122,7 +122,7 @@ impl Numbers {
 }
 
 #[test]
-fn corruptions_harm_nothing_that_comes_before_them() {
+fn a_corruption_does_not_affect_earlier_events() {
     let mut numbers = Numbers(0x5eed);
     let mut failed = 0;
     for (format, file, parts) in captures() {
@@ -153,7 +153,7 @@ fn corruptions_harm_nothing_that_comes_before_them() {
 }
 
 #[test]
-fn corruptions_of_the_other_byte_order_do_no_harm() {
+fn corruptions_in_the_other_byte_order_are_handled() {
     let swapped: Vec<Packet> = demo_datagrams()
         .iter()
         .map(|(time, data)| (*time, cooked(CONNECTOR, &swap(Order::Little, data))))
@@ -177,7 +177,7 @@ fn corruptions_of_the_other_byte_order_do_no_harm() {
 }
 
 #[test]
-fn a_damaged_message_costs_its_packet_only() {
+fn a_damaged_message_affects_only_its_packet() {
     let mut file = DEMO.to_vec();
     let packet = blocks(Order::Little, DEMO)[2 + 10].clone();
     // The length of its `cn_msg`, which then ends before the event does.
@@ -205,7 +205,7 @@ fn a_damaged_message_costs_its_packet_only() {
 }
 
 #[test]
-fn after_other_damage_there_is_nothing_more() {
+fn other_damage_ends_the_capture() {
     let mut file = DEMO.to_vec();
     let block = blocks(Order::Little, DEMO)[2 + 10].clone();
     file[block.end - 4] ^= 4;
@@ -224,7 +224,7 @@ fn after_other_damage_there_is_nothing_more() {
 }
 
 #[test]
-fn a_length_is_not_believed_before_the_bytes_are_there() {
+fn a_declared_length_allocates_nothing_before_the_bytes_arrive() {
     let mut block = DEMO.to_vec();
     block.truncate(blocks(Order::Little, DEMO)[0].end);
     for length in [16_u32 << 20, (16 << 20) + 4, 0x7fff_fffc, 0xffff_fffc, 0, 8, 13, 0xffff_ffff] {
@@ -245,7 +245,7 @@ fn a_length_is_not_believed_before_the_bytes_are_there() {
 }
 
 #[test]
-fn a_length_beyond_reason_is_refused_even_if_the_bytes_would_come() {
+fn an_excessive_length_is_rejected_even_if_the_bytes_exist() {
     let section = &DEMO[blocks(Order::Little, DEMO)[0].clone()];
     for length in [(16_u32 << 20) + 4, 0x7fff_fffc] {
         let head = [section, &6_u32.to_le_bytes(), &length.to_le_bytes()].concat();
@@ -269,7 +269,7 @@ fn a_length_beyond_reason_is_refused_even_if_the_bytes_would_come() {
 }
 
 #[test]
-fn an_input_that_fails_is_not_damaged() {
+fn a_failed_read_can_be_repeated() {
     /// Gives the demo byte by byte, with a failure in the middle.
     struct Flaky(usize, bool);
     impl Read for Flaky {

@@ -1,15 +1,15 @@
 //! Captures as other programs write them: all that tshark reads is read, and what is of no use here
 //! is skipped, whatever is in it.
 //!
-//! The files of `files_that_tshark_reads_are_read` were held against tshark 4.0.17, which reads the
+//! The files of `files_that_tshark_accepts_are_accepted` were held against tshark 4.0.17, which reads the
 //! same packets at the same times, but for those of [`STRICTER`], where it stops.
 
 mod captures;
 
 use captures::Number::{U16, U32, U64};
 use captures::{
-    CONNECTOR, ETHERNET, EXEC, Got, NETLINK, Number, Order, block, enhanced, interface, option,
-    packet, read_all, section, with_options,
+    CONNECTOR, Delivered, ETHERNET, EXEC, NETLINK, Number, Order, block, enhanced, interface,
+    option, packet, read_all, section, with_options,
 };
 use proc_connector::LossCause;
 use proc_connector::capture::Reader;
@@ -31,7 +31,7 @@ fn exec() -> Vec<u8> {
 fn count(name: &str, file: &[u8]) -> usize {
     let (got, error) = read_all(file);
     assert!(error.is_none(), "{name}: {error:?}");
-    got.iter().filter(|got| matches!(got, Got::Event(..))).count()
+    got.iter().filter(|got| matches!(got, Delivered::Event(..))).count()
 }
 
 /// A section, an interface with these options, and a packet.
@@ -113,7 +113,7 @@ fn files(order: Order) -> Files {
 }
 
 #[test]
-fn files_that_tshark_reads_are_read() {
+fn files_that_tshark_accepts_are_accepted() {
     for order in Order::ALL {
         let files = files(order);
         for (name, events, file) in &files {
@@ -129,13 +129,13 @@ fn files_that_tshark_reads_are_read() {
 }
 
 #[test]
-fn a_zone_does_not_hide_the_resolution() {
+fn the_time_zone_option_does_not_hide_the_resolution() {
     for order in Order::ALL {
         let zone = option(order, 10, &order.numbers(&[U32(3600)]));
         let options = [zone, option(order, 9, &[9]), option(order, 0, &[])].concat();
         let (got, error) = read_all(&with_interface(order, &options));
         assert!(
-            matches!(got[..], [Got::Event(_, Some(5))]) && error.is_none(),
+            matches!(got[..], [Delivered::Event(_, Some(5))]) && error.is_none(),
             "{got:?} {error:?}"
         );
     }
@@ -145,12 +145,13 @@ fn a_zone_does_not_hide_the_resolution() {
 fn losses(file: &[u8]) -> Vec<(Option<u64>, LossCause)> {
     let (got, error) = read_all(file);
     assert!(error.is_none(), "{error:?}");
-    let lost = |got| if let Got::Lost(count, cause, _) = got { Some((count, cause)) } else { None };
+    let lost =
+        |got| if let Delivered::Lost(count, cause, _) = got { Some((count, cause)) } else { None };
     got.into_iter().filter_map(lost).collect()
 }
 
 #[test]
-fn drops_of_every_kind_are_losses_once() {
+fn drop_counts_of_every_kind_are_reported_once() {
     for order in Order::ALL {
         let obsolete = |drops| {
             let fields = [U16(0), U16(drops), U32(0), U32(5), U32(92), U32(92)];
@@ -184,7 +185,7 @@ fn drops_of_every_kind_are_losses_once() {
 }
 
 #[test]
-fn sections_and_interfaces_may_be_of_any_order_and_link_type() {
+fn sections_and_interfaces_can_have_any_byte_order_and_link_type() {
     const SLL: u16 = 113;
     const SLL2: u16 = 276;
     for order in Order::ALL {
@@ -229,7 +230,7 @@ fn results(file: &[u8]) -> (Vec<Option<String>>, u64) {
 }
 
 #[test]
-fn a_packet_that_cannot_be_read_costs_itself_only() {
+fn an_unreadable_packet_affects_no_other_packet() {
     for order in Order::ALL {
         let cut = |len: u32| {
             let fields = [U32(0), U32(0), U32(5), U32(len), U32(92)];

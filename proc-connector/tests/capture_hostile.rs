@@ -8,7 +8,7 @@ use std::io::{self, Read};
 use allocation_counter::measure;
 use captures::Number::{U16, U32, U64};
 use captures::{
-    EXEC, Got, NETLINK, Order, block, enhanced, interface, option, packet, read_all, section,
+    Delivered, EXEC, NETLINK, Order, block, enhanced, interface, option, packet, read_all, section,
 };
 use proc_connector::Received;
 use proc_connector::capture::Reader;
@@ -42,7 +42,7 @@ fn read(input: impl Read) -> (usize, u64) {
 }
 
 #[test]
-fn descriptions_take_no_memory_however_long_they_are() {
+fn interface_descriptions_of_any_length_use_no_memory() {
     for order in Order::ALL {
         let interface_fields = order.numbers(&[U16(NETLINK), U16(0), U32(0)]);
         let interfaces = huge(order, 1, &interface_fields);
@@ -67,7 +67,7 @@ fn descriptions_take_no_memory_however_long_they_are() {
 }
 
 #[test]
-fn a_block_that_is_not_needed_is_skipped_whatever_its_length() {
+fn an_unneeded_block_of_any_length_is_skipped() {
     for order in Order::ALL {
         let len: u32 = 200 << 20;
         for kind in [4, 9, 10, 0xbad, 0x7777, 0] {
@@ -85,7 +85,7 @@ fn a_block_that_is_not_needed_is_skipped_whatever_its_length() {
 }
 
 #[test]
-fn interfaces_are_many_but_not_without_end() {
+fn the_number_of_interfaces_is_limited() {
     let order = Order::NATIVE;
     let described = interface(order, NETLINK, None).repeat(60_000);
     let packet = enhanced(order, 59_999, 5, &packet(EXEC, &[7, 7]), &[]);
@@ -98,7 +98,7 @@ fn interfaces_are_many_but_not_without_end() {
 }
 
 #[test]
-fn an_input_that_fails_inside_of_a_skipped_block_goes_on_there() {
+fn a_failed_read_within_a_skipped_block_continues_there() {
     /// Fails once every thousand bytes.
     struct Flaky<'a>(&'a [u8], usize, bool);
     impl Read for Flaky<'_> {
@@ -211,7 +211,7 @@ impl Numbers {
 }
 
 #[test]
-fn blocks_of_any_contents_do_no_harm() {
+fn blocks_with_arbitrary_contents_are_handled() {
     let mut numbers = Numbers(0x0bad_5eed);
     let (mut events, mut losses) = (0, 0);
     for round in 0..3_000 {
@@ -245,7 +245,7 @@ fn blocks_of_any_contents_do_no_harm() {
 }
 
 #[test]
-fn what_is_read_does_not_depend_on_how_the_input_comes() {
+fn the_result_does_not_depend_on_the_size_of_reads() {
     /// Gives a byte at a time.
     struct Trickle<'a>(&'a [u8]);
     impl Read for Trickle<'_> {
@@ -261,7 +261,7 @@ fn what_is_read_does_not_depend_on_how_the_input_comes() {
         for _ in 0..8 {
             file.extend(numbers.block(order));
         }
-        let all = |(got, error): (Vec<Got>, Option<proc_connector::capture::Error>)| {
+        let all = |(got, error): (Vec<Delivered>, Option<proc_connector::capture::Error>)| {
             (got, error.map(|error| error.to_string()))
         };
         let reader = Reader::new(Trickle(&file)).expect("a capture");

@@ -3,7 +3,7 @@
 mod captures;
 
 use captures::Number::{U16, U32};
-use captures::{EXEC, Got, NETLINK, Number, Order, packet, pcap, read_all};
+use captures::{Delivered, EXEC, NETLINK, Number, Order, packet, pcap, read_all};
 use proc_connector::capture::{Error, Reader};
 
 /// A file of a variant.
@@ -50,7 +50,7 @@ impl Variant {
 }
 
 #[test]
-fn every_variant_gives_the_same() {
+fn every_variant_yields_the_same_events() {
     let variants = [
         ("microseconds", PLAIN),
         ("nanoseconds", Variant { magic: 0xa1b2_3c4d, fraction: 7_000_000, ..PLAIN }),
@@ -69,14 +69,15 @@ fn every_variant_gives_the_same() {
         for (name, variant) in &variants {
             let (got, error) = read_all(&variant.file(order));
             assert!(error.is_none(), "{name}, {order:?}: {error:?}");
-            let is_right = |got: &Got| matches!(got, Got::Event(_, Some(1_007_000_000)));
+            let is_right =
+                |got: &Delivered| matches!(got, Delivered::Event(_, Some(1_007_000_000)));
             assert!(got.len() == 2 && got.iter().all(is_right), "{name}, {order:?}: {got:?}");
         }
     }
 }
 
 #[test]
-fn a_packet_that_was_cut_costs_itself_only() {
+fn a_packet_captured_in_part_affects_no_other_packet() {
     for order in Order::ALL {
         let whole = packet(EXEC, &[7, 7]);
         let mut file = pcap(order, false, NETLINK, &[(1, whole.clone())]);
@@ -101,7 +102,7 @@ fn a_packet_that_was_cut_costs_itself_only() {
 }
 
 #[test]
-fn zeros_behind_the_last_packet_are_no_packets_of_the_connector() {
+fn zeros_after_the_last_packet_are_skipped() {
     for order in Order::ALL {
         let mut file = pcap(order, false, NETLINK, &[(1, packet(EXEC, &[7, 7]))]);
         file.extend([0; 4096]);

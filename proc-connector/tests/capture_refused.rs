@@ -11,7 +11,7 @@ use captures::{
 use proc_connector::capture::{Error, Reader};
 
 #[test]
-fn what_ends_a_capture_is_named() {
+fn the_reason_for_an_early_end_is_reported() {
     for order in Order::ALL {
         let packet = enhanced(order, 0, 5, &packet(EXEC, &[7, 7]), &[]);
         let whole = [section(order), interface(order, NETLINK, None), packet].concat();
@@ -38,7 +38,7 @@ fn what_ends_a_capture_is_named() {
 }
 
 #[test]
-fn other_files_are_named_with_the_command_that_unpacks_them() {
+fn other_files_are_named_with_the_command_that_decompresses_them() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03";
     let compressed = [
         (&gzip[..], "gzip -dc"),

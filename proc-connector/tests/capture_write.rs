@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use captures::{
-    CONNECTOR, DEMO, Got, NETLINK, Order, at, blocks, cooked, demo_datagrams, demo_events,
+    CONNECTOR, DEMO, Delivered, NETLINK, Order, at, blocks, cooked, demo_datagrams, demo_events,
     enhanced, interface, option, read_all, section,
 };
 use proc_connector::capture::{Origin, Reader, Writer};
@@ -62,7 +62,7 @@ fn copy(file: &[u8]) -> Vec<u8> {
 }
 
 /// A capture with every kind of loss that a file can have, by the hands of the tests.
-fn with_losses() -> (Vec<u8>, Vec<Got>) {
+fn with_losses() -> (Vec<u8>, Vec<Delivered>) {
     let order = Order::NATIVE;
     let native = |(time, bytes): &(u64, Vec<u8>)| match order {
         Order::Little => (*time, bytes.clone()),
@@ -90,8 +90,8 @@ fn with_losses() -> (Vec<u8>, Vec<Got>) {
         packet(5, &[comment("nothing is missing here"), end.clone()]),
     ]
     .concat();
-    let event = |n: usize| Got::Event(demo_events()[n].clone(), Some(datagrams[n].0.into()));
-    let lost = |n: usize, count, cause| Got::Lost(count, cause, Some(datagrams[n].0.into()));
+    let event = |n: usize| Delivered::Event(demo_events()[n].clone(), Some(datagrams[n].0.into()));
+    let lost = |n: usize, count, cause| Delivered::Lost(count, cause, Some(datagrams[n].0.into()));
     let expected = vec![
         event(0),
         lost(1, Some(17), LossCause::Overrun),
@@ -120,11 +120,11 @@ fn a_copy_has_the_same_losses_with_their_causes() {
 }
 
 #[test]
-fn losses_after_which_nothing_comes_are_kept_too() {
+fn a_final_loss_is_kept() {
     // All events left out, each loss stands alone.
     let (file, expected) = with_losses();
-    let losses: Vec<Got> =
-        expected.into_iter().filter(|got| matches!(got, Got::Lost(..))).collect();
+    let losses: Vec<Delivered> =
+        expected.into_iter().filter(|got| matches!(got, Delivered::Lost(..))).collect();
     for flushed in [false, true] {
         let disk = Disk::default();
         let mut writer = Writer::new(disk.clone()).expect("memory");
@@ -142,7 +142,7 @@ fn losses_after_which_nothing_comes_are_kept_too() {
 }
 
 #[test]
-fn the_file_is_laid_out_as_the_specification_says() {
+fn the_file_layout_matches_the_specification() {
     let mut file = Vec::new();
     let mut origin = Origin::default();
     origin.application = Some("a test".into());
@@ -215,7 +215,7 @@ fn options(order: Order, mut bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
 }
 
 #[test]
-fn a_recorder_that_is_killed_leaves_whole_blocks() {
+fn a_killed_recorder_leaves_whole_blocks() {
     let disk = Disk::default();
     let mut writer = Writer::new(disk.clone()).expect("memory");
     let (mut written, mut flushed) = (Vec::new(), 0);
@@ -246,7 +246,7 @@ fn a_recorder_that_is_killed_leaves_whole_blocks() {
 }
 
 #[test]
-fn a_writer_that_is_dropped_writes_what_it_has() {
+fn a_dropped_writer_writes_its_buffer() {
     let disk = Disk::default();
     let mut writer = Writer::new(disk.clone()).expect("memory");
     each(DEMO, |received, time| writer.write(received, time).expect("memory"));
@@ -255,7 +255,7 @@ fn a_writer_that_is_dropped_writes_what_it_has() {
 }
 
 #[test]
-fn an_error_of_the_output_is_told_and_nothing_is_written_twice() {
+fn an_output_error_is_reported_and_nothing_is_written_twice() {
     /// Takes so many bytes, and then fails once.
     struct Full(Vec<u8>, Option<usize>);
     impl Write for &mut Full {
@@ -284,7 +284,7 @@ fn an_error_of_the_output_is_told_and_nothing_is_written_twice() {
 }
 
 #[test]
-fn kinds_and_fields_of_newer_kernels_are_kept() {
+fn unknown_kinds_and_fields_are_kept() {
     // A kind without a name, and an exit whose union has grown.
     let grown = wire::cn_msg(1, 1, &wire::proc_event(wire::EXIT, &[1; 40]));
     let grown = wire::message(wire::NLMSG_DONE, &grown);

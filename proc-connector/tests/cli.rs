@@ -19,29 +19,29 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
-        bad_usage_exits_with_2_and_says_what_is_good,
-        doctor_tells_each_check_in_both_formats,
+        bad_usage_exits_with_2_and_suggests_valid_values,
+        doctor_reports_each_check_in_both_formats,
     ];
     let live = named![
-        json_has_the_promised_keys,
-        who_did_it_is_told_on_request,
-        a_failed_exit_is_spelled_out,
-        only_what_was_asked_for_is_shown,
+        json_has_the_documented_keys,
+        the_process_is_described_on_request,
+        a_failed_exit_is_described_in_words,
+        only_the_selected_events_are_shown,
         ctrl_c_ends_with_a_summary,
-        what_happened_before_the_end_is_told,
-        who_asks_again_waits_for_nobody,
-        a_service_manager_is_told_when_it_listens,
+        events_before_the_interrupt_are_shown,
+        a_second_interrupt_stops_immediately,
+        a_service_manager_is_notified_when_it_listens,
         a_closed_pipe_ends_quietly,
         a_loss_is_a_line_among_the_events,
     ];
-    common::main_with(&named![exit_3, pause_for_ever], &everywhere, &live)
+    common::main_with(&named![exit_3, pause_forever], &everywhere, &live)
 }
 
 fn exit_3() {
     std::process::exit(3)
 }
 
-fn pause_for_ever() {
+fn pause_forever() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
@@ -113,12 +113,13 @@ impl Watch {
 
 /// Runs a child that exits with 3 and gives its process id.
 fn end_with_3() -> u32 {
-    let mut actor = common::actor::command("exit_3").spawn().expect("this binary can be started");
-    actor.wait().expect("its end");
-    actor.id()
+    let mut helper =
+        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
+    helper.wait().expect("its end");
+    helper.id()
 }
 
-fn bad_usage_exits_with_2_and_says_what_is_good() {
+fn bad_usage_exits_with_2_and_suggests_valid_values() {
     for (arguments, help) in [
         (&["watch", "--events", "exec,boot"][..], "coredump"),
         (&["watch", "--duration", "soon"], "10s"),
@@ -137,7 +138,7 @@ fn bad_usage_exits_with_2_and_says_what_is_good() {
     assert!(text(&output.stderr).contains("1024"), "{}", text(&output.stderr));
 }
 
-fn doctor_tells_each_check_in_both_formats() {
+fn doctor_reports_each_check_in_both_formats() {
     let (lines, json) = (run(&["doctor"]), run(&["doctor", "--json"]));
     let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let findings = json["findings"].as_array().expect("a list");
@@ -151,7 +152,7 @@ fn doctor_tells_each_check_in_both_formats() {
     assert_eq!(lines.status.code(), Some(i32::from(!works)));
 }
 
-fn json_has_the_promised_keys() {
+fn json_has_the_documented_keys() {
     let mut watch = Watch::start(&["--json", "--events", "exit"]);
     let line = watch.line_of_exit_3(|line, pid| {
         let event: Value = serde_json::from_str(line).expect("JSON");
@@ -187,7 +188,7 @@ fn json_has_the_promised_keys() {
     watch.end(Signal::SIGTERM);
 }
 
-fn who_did_it_is_told_on_request() {
+fn the_process_is_described_on_request() {
     let mut watch = Watch::start(&["--json", "--context", "--events", "exec,exit"]);
     let line = watch.line_of_exit_3(|line, pid| {
         let event: Value = serde_json::from_str(line).expect("JSON");
@@ -219,13 +220,13 @@ fn who_did_it_is_told_on_request() {
     assert!(!text(&output.stderr).contains("task"), "{}", text(&output.stderr));
 }
 
-fn a_failed_exit_is_spelled_out() {
+fn a_failed_exit_is_described_in_words() {
     let mut watch = Watch::start(&["--failed"]);
     watch.line_of_exit_3(|line, pid| line.contains("exit 3") && line.contains(&pid.to_string()));
     watch.end(Signal::SIGTERM);
 }
 
-fn only_what_was_asked_for_is_shown() {
+fn only_the_selected_events_are_shown() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
             end_with_3();
@@ -250,7 +251,7 @@ fn ctrl_c_ends_with_a_summary() {
     }
 }
 
-fn what_happened_before_the_end_is_told() {
+fn events_before_the_interrupt_are_shown() {
     let mut watch = Watch::start(&["--json", "--events", "exec", "--coalesce", "2s"]);
     let heard = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -273,7 +274,7 @@ fn what_happened_before_the_end_is_told() {
     assert_eq!(ended.iter().map(execs).collect::<Vec<usize>>(), [1; 20], "{rest:#?}");
 }
 
-fn a_service_manager_is_told_when_it_listens() {
+fn a_service_manager_is_notified_when_it_listens() {
     let scratch = ScratchFile::new("notify");
     let manager = UnixDatagram::bind(scratch.path()).expect("a socket");
     manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
@@ -291,7 +292,7 @@ fn a_service_manager_is_told_when_it_listens() {
     }
 }
 
-fn who_asks_again_waits_for_nobody() {
+fn a_second_interrupt_stops_immediately() {
     let mut child = program(&["watch", "--json", "--duration", "60s"]).spawn().expect("it runs");
     let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
     let pipe = child.stdout.take().expect("a pipe");

@@ -25,23 +25,23 @@ use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        the_demo_in_json_is_what_its_bytes_say,
-        the_demo_in_lines_is_for_the_eye,
-        a_capture_of_another_machine_gives_identical_output,
-        filters_of_a_replay_choose_the_same_lines,
-        a_damaged_file_gives_what_comes_before_and_fails,
-        what_cannot_be_read_is_named,
+        the_demo_in_json_matches_its_bytes,
+        the_demo_in_lines_is_readable,
+        a_capture_in_the_other_byte_order_yields_identical_output,
+        replay_filters_select_the_same_lines,
+        a_damaged_file_yields_the_events_before_the_damage_and_fails,
+        unreadable_input_is_described,
         bad_usage_exits_with_2,
         a_capture_is_not_written_to_a_terminal,
-        a_capture_of_other_protocols_is_told_to_be_one,
+        a_capture_of_other_protocols_is_reported,
         a_long_file_on_a_terminal_has_a_progress_bar,
         a_replay_into_a_closed_pipe_ends_quietly,
-        who_cannot_watch_is_told_of_the_demo,
+        an_error_of_watch_suggests_the_demo,
     ];
     let live = named![
-        a_replay_chooses_what_a_filtered_recording_would_have,
-        a_recording_to_a_pipe_ends_by_itself,
-        a_file_stays_as_it_is_where_nothing_can_be_recorded,
+        a_filtered_replay_equals_a_filtered_recording,
+        a_recording_to_a_closed_pipe_ends,
+        a_failed_recording_leaves_the_file_unchanged,
     ];
     common::main_with(&named![exit_3, watch_in_a_network_namespace], &everywhere, &live)
 }
@@ -132,7 +132,7 @@ fn object(event: &Plain) -> Value {
     object
 }
 
-fn the_demo_in_json_is_what_its_bytes_say() {
+fn the_demo_in_json_matches_its_bytes() {
     let output = run(&["replay", "--demo", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let mut lines = json_lines(&output.stdout);
@@ -153,7 +153,7 @@ fn the_demo_in_json_is_what_its_bytes_say() {
     assert_eq!(crash["core_dumped"], true);
 }
 
-fn the_demo_in_lines_is_for_the_eye() {
+fn the_demo_in_lines_is_readable() {
     let output = run(&["replay", "--demo", "--threads"]);
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 74);
@@ -178,7 +178,7 @@ fn the_demo_in_lines_is_for_the_eye() {
     assert_eq!(shown, 74 - json.iter().filter(threads).count());
 }
 
-fn a_capture_of_another_machine_gives_identical_output() {
+fn a_capture_in_the_other_byte_order_yields_identical_output() {
     let expected = run(&["replay", "--demo", "--json"]).stdout;
     let packets = |order| -> Vec<captures::Packet> {
         let machine = |bytes: &[u8]| match order {
@@ -208,7 +208,7 @@ fn a_capture_of_another_machine_gives_identical_output() {
 /// Whether a line is chosen.
 type Choose<'a> = &'a dyn Fn(&Value) -> bool;
 
-fn filters_of_a_replay_choose_the_same_lines() {
+fn replay_filters_select_the_same_lines() {
     let whole = json_lines(&run(&["replay", "--demo", "--json"]).stdout);
     let thread = |line: &Value| match line["event"].as_str() {
         Some("fork") => line["child_pid"] != line["child_tgid"],
@@ -235,7 +235,7 @@ fn filters_of_a_replay_choose_the_same_lines() {
     }
 }
 
-fn a_damaged_file_gives_what_comes_before_and_fails() {
+fn a_damaged_file_yields_the_events_before_the_damage_and_fails() {
     let whole = run(&["replay", "--demo", "--json"]).stdout;
     let lines: Vec<&str> = text(&whole).split_inclusive('\n').collect();
     let blocks = blocks(Order::Little, DEMO);
@@ -271,7 +271,7 @@ fn a_damaged_file_gives_what_comes_before_and_fails() {
     }
 }
 
-fn what_cannot_be_read_is_named() {
+fn unreadable_input_is_described() {
     let scratch = ScratchFile::containing("text", b"just a text, and no capture\n");
     for (path, message) in [
         (scratch.path(), "not a capture"),
@@ -306,7 +306,7 @@ fn a_capture_is_not_written_to_a_terminal() {
     assert!(text(&output.stderr).contains("name a file"), "{}", text(&output.stderr));
 }
 
-fn a_capture_of_other_protocols_is_told_to_be_one() {
+fn a_capture_of_other_protocols_is_reported() {
     const ROUTE: u16 = 0;
     let packets = vec![(1, cooked(ROUTE, &[7; 40])); 3];
     let output = feed(&["replay", "-"], &pcap(Order::Little, false, NETLINK, &packets));
@@ -357,8 +357,9 @@ fn a_replay_into_a_closed_pipe_ends_quietly() {
     assert_eq!(errors, "");
 }
 
-fn who_cannot_watch_is_told_of_the_demo() {
-    let output = common::actor::command("watch_in_a_network_namespace").output().expect("its end");
+fn an_error_of_watch_suggests_the_demo() {
+    let output =
+        common::helper_process::command("watch_in_a_network_namespace").output().expect("its end");
     if text(&output.stdout).starts_with("cannot: ") {
         common::skip("needs the right to make a network namespace");
     }
@@ -392,7 +393,8 @@ impl Recorder {
         let (deadline, mut marks) = (Deadline::new(), Vec::new());
         loop {
             assert!(deadline.left().is_some(), "nothing is recorded");
-            let mut child = common::actor::command("exit_3").spawn().expect("it can be started");
+            let mut child =
+                common::helper_process::command("exit_3").spawn().expect("it can be started");
             child.wait().expect("its end");
             marks.push(child.id());
             let is_mark = |line: &&Value| {
@@ -417,7 +419,7 @@ impl Recorder {
     }
 }
 
-fn a_replay_chooses_what_a_filtered_recording_would_have() {
+fn a_filtered_replay_equals_a_filtered_recording() {
     let options = ["--events", "exec,exit,comm", "--processes", "--failed"];
     let all = Recorder::start("all.pcapng", &[]);
     let filtered = Recorder::start("filtered.pcapng", &options);
@@ -427,7 +429,7 @@ fn a_replay_chooses_what_a_filtered_recording_would_have() {
     let first = [first, filtered.mark()].into_iter().map(|mark| time(&mark)).max();
     common::load::threads(50);
     for _ in 0..20 {
-        common::actor::command("exit_3").status().expect("its end");
+        common::helper_process::command("exit_3").status().expect("its end");
     }
     let last = [all.mark(), filtered.mark()].iter().map(time).min();
     let path = all.file.path().to_owned();
@@ -456,10 +458,10 @@ fn time(line: &Value) -> u64 {
     line["timestamp_ns"].as_u64().expect("a time stamp")
 }
 
-fn a_recording_to_a_pipe_ends_by_itself() {
+fn a_recording_to_a_closed_pipe_ends() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
-            common::actor::command("exit_3").status().expect("its end");
+            common::helper_process::command("exit_3").status().expect("its end");
         }
     });
     let output = run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"]);
@@ -484,7 +486,7 @@ fn a_recording_to_a_pipe_ends_by_itself() {
     }
 }
 
-fn a_file_stays_as_it_is_where_nothing_can_be_recorded() {
+fn a_failed_recording_leaves_the_file_unchanged() {
     let scratch = ScratchFile::containing("kept", b"dear to somebody");
     let too_many: Vec<String> = (1..=1025_u32).map(|pid| pid.to_string()).collect();
     let output = run(&["record", scratch.path(), "--pid", &too_many.join(",")]);

@@ -10,20 +10,20 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use common::failure::fails;
+use common::failure::assert_fails;
 use common::listening::listening;
 use common::program::{program, run, text, transport_name};
 use common::scratch::Scratch;
-use common::{CAP_SETUID, Deadline, named, need, terminal};
+use common::{CAP_SETUID, Deadline, named, require_capability, terminal};
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let live = named![
-        what_does_not_exist_is_an_error,
+        choosing_a_missing_process_is_an_error,
         a_thread_is_not_a_process,
-        a_choice_that_matches_nothing_yet_is_said_on_a_terminal,
-        scripts_are_chosen_by_their_whole_names,
-        users_are_chosen_by_name_and_id,
+        a_choice_without_a_match_is_reported_on_a_terminal,
+        scripts_are_selected_by_their_full_names,
+        users_are_selected_by_name_and_id,
     ];
     common::main(&[], &live)
 }
@@ -40,7 +40,7 @@ fn no_process() -> String {
     child.id().to_string()
 }
 
-fn what_does_not_exist_is_an_error() {
+fn choosing_a_missing_process_is_an_error() {
     let pid = no_process();
     let gone = format!("no process has the id {pid}");
     let cases: &[(&[&str], &str)] = &[
@@ -55,14 +55,14 @@ fn what_does_not_exist_is_an_error() {
     for (options, says) in cases {
         let arguments = watch(options);
         let output = run(&arguments);
-        let errors = fails(&arguments, &output, 1, says);
+        let errors = assert_fails(&arguments, &output, 1, says);
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
     // A file of that name stays as it is where nothing can be recorded.
     let scratch = Scratch::new("absent");
     let file = scratch.file("events.pcapng");
     let arguments = ["record", "--pid", &pid, &file];
-    fails(&arguments, &run(&arguments), 1, &gone);
+    assert_fails(&arguments, &run(&arguments), 1, &gone);
     assert!(!Path::new(&file).exists());
 }
 
@@ -76,7 +76,7 @@ fn a_thread_is_not_a_process() {
     let says = format!("{id} is a thread of process {process}: choose {process}");
     for option in ["--pid", "--tree"] {
         let arguments = watch(&[option, &id]);
-        fails(&arguments, &run(&arguments), 1, &says);
+        assert_fails(&arguments, &run(&arguments), 1, &says);
     }
     drop(wait.0);
     thread.join().expect("its end");
@@ -85,7 +85,7 @@ fn a_thread_is_not_a_process() {
 /// A user of every system.
 const NOBODY: u32 = 65_534;
 
-fn a_choice_that_matches_nothing_yet_is_said_on_a_terminal() {
+fn a_choice_without_a_match_is_reported_on_a_terminal() {
     const SAID: &str = "waiting: no process matches yet";
     for (options, is_said) in [
         (&["--comm", "no such name"][..], true),
@@ -140,7 +140,7 @@ fn wait_for_name(pid: u32, is_after_env: bool) {
     }
 }
 
-fn scripts_are_chosen_by_their_whole_names() {
+fn scripts_are_selected_by_their_full_names() {
     let scratch = Scratch::new("scripts");
     for (place, first_line) in ["#!/bin/sh", "#!/bin/sh -e", "#!/usr/bin/env sh"].iter().enumerate()
     {
@@ -182,8 +182,8 @@ fn start_and_end_until_shown(options: &[&str], start: impl Fn() -> Child) -> boo
     shown.is_some_and(|shown| started.iter().any(|&pid| u64::from(pid) == shown))
 }
 
-fn users_are_chosen_by_name_and_id() {
-    need(CAP_SETUID, "CAP_SETUID");
+fn users_are_selected_by_name_and_id() {
+    require_capability(CAP_SETUID, "CAP_SETUID");
     let name = nix::unistd::User::from_uid(NOBODY.into()).expect("users");
     let name = name.map_or_else(|| NOBODY.to_string(), |user| user.name);
     for user in [NOBODY.to_string(), name] {

@@ -13,10 +13,11 @@ use common::scratch::{Scratch, ScratchFile};
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let everywhere = named![help_and_man_pages_have_each_commands_own, replays_end_as_they_say];
+    let everywhere =
+        named![help_and_man_pages_list_the_exit_status_of_each_command, replays_exit_as_documented];
     let live = named![
         a_traced_command_keeps_its_status,
-        listening_ends_as_it_says,
+        listening_commands_exit_as_documented,
         threads_end_with_the_documented_signal,
     ];
     common::main_with(&[], &everywhere, &live)
@@ -32,7 +33,7 @@ const SAID: [(&str, &[&str]); 6] = [
     ("doctor", &["0", "1", "2"]),
 ];
 
-fn help_and_man_pages_have_each_commands_own() {
+fn help_and_man_pages_list_the_exit_status_of_each_command() {
     let scratch = Scratch::new("pages");
     let written = scratch.file("dist");
     assert!(run(&["dist", &written]).status.success());
@@ -96,7 +97,7 @@ fn a_traced_command_keeps_its_status() {
     assert_eq!(run(&unwritable).status.code(), Some(1));
 }
 
-fn replays_end_as_they_say() {
+fn replays_exit_as_documented() {
     let damaged = include_bytes!("../demo/build.pcapng");
     let damaged = ScratchFile::containing("damaged", &damaged[..damaged.len() / 2]);
     for (arguments, status) in [
@@ -113,7 +114,7 @@ fn replays_end_as_they_say() {
     }
 }
 
-fn listening_ends_as_it_says() {
+fn listening_commands_exit_as_documented() {
     let file = ScratchFile::new("recorded");
     let common = ["--duration", "50ms", "--transport", transport_name()];
     for (command, status) in [

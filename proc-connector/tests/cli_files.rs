@@ -6,21 +6,21 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::ExitCode;
 
-use common::program::{after_shell, run, text, transport_name};
+use common::program::{run, started_by_shell, text, transport_name};
 use common::scratch::Scratch;
-use common::{named, need};
+use common::{named, require_capability};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        a_new_picture_is_for_its_owner,
+        a_new_chart_is_readable_by_its_owner_only,
         an_existing_file_keeps_its_mode_and_its_name,
-        links_of_ones_own_are_followed,
-        what_others_have_planted_is_refused,
+        own_symbolic_links_are_followed,
+        files_planted_by_other_users_are_refused,
         a_missing_directory_is_named,
     ];
-    let live = named![a_recording_is_for_its_owner, a_recording_goes_where_its_name_leads,];
+    let live = named![a_recording_is_readable_by_its_owner_only, a_recording_follows_its_path,];
     common::main_with(&[], &everywhere, &live)
 }
 
@@ -39,11 +39,11 @@ fn run_all(arguments: &[String]) -> std::process::Output {
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn a_new_picture_is_for_its_owner() {
+fn a_new_chart_is_readable_by_its_owner_only() {
     let scratch = Scratch::new("new");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
-        let mut command = after_shell("umask 0", &["replay", "--demo", "-o", &file]);
+        let mut command = started_by_shell("umask 0", &["replay", "--demo", "-o", &file]);
         assert!(command.status().expect("it runs").success());
         assert_eq!(mode(&file), 0o600, "{name}");
     }
@@ -67,7 +67,7 @@ fn an_existing_file_keeps_its_mode_and_its_name() {
     }
 }
 
-fn links_of_ones_own_are_followed() {
+fn own_symbolic_links_are_followed() {
     let scratch = Scratch::new("links");
     fs::create_dir(scratch.file("data")).expect("room for it");
     for (name, target) in [("a.svg", "data/a.svg"), ("b.svg", "a.svg"), ("c.jsonl", "data/c.jsonl")]
@@ -90,8 +90,8 @@ fn links_of_ones_own_are_followed() {
     assert!(text(&output.stderr).contains("symbolic links"), "{}", text(&output.stderr));
 }
 
-fn what_others_have_planted_is_refused() {
-    need(CAP_CHOWN, "CAP_CHOWN");
+fn files_planted_by_other_users_are_refused() {
+    require_capability(CAP_CHOWN, "CAP_CHOWN");
     let scratch = Scratch::new("planted");
     let (shared, own) = (scratch.file("shared"), scratch.file("own"));
     let somebody = Some(Uid::from_raw(54_321).as_raw());
@@ -156,7 +156,7 @@ fn record(file: &str) -> std::process::Output {
     run(&["record", "--duration", "50ms", "--transport", transport_name(), file])
 }
 
-fn a_recording_is_for_its_owner() {
+fn a_recording_is_readable_by_its_owner_only() {
     let scratch = Scratch::new("recording");
     let (new, old) = (scratch.file("new"), scratch.file("old"));
     fs::write(&old, "old ".repeat(1 << 20)).expect("room for it");
@@ -169,7 +169,7 @@ fn a_recording_is_for_its_owner() {
     assert_eq!(scratch.names(), ["new", "old"]);
 }
 
-fn a_recording_goes_where_its_name_leads() {
+fn a_recording_follows_its_path() {
     for name in ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "-"] {
         let output = record(name);
         assert!(output.status.success(), "{name}: {}", text(&output.stderr));

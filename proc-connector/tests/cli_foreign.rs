@@ -90,7 +90,7 @@ fn a_packet_that_was_cut_is_reported_and_the_rest_is_shown() {
 }
 
 #[test]
-fn sums_of_losses_end_at_the_largest_number() {
+fn sums_of_losses_saturate() {
     let order = Order::NATIVE;
     let lost = option(order, 4, &order.numbers(&[U64(u64::MAX - 5)]));
     let lost = [lost, option(order, 0, &[])].concat();
@@ -109,7 +109,7 @@ fn sums_of_losses_end_at_the_largest_number() {
 }
 
 #[test]
-fn times_and_numbers_of_any_size_are_shown() {
+fn times_and_numbers_of_any_size_are_displayed() {
     for order in Order::ALL {
         let mut file = section(order);
         for resolution in [0, 6, 9, 19, 20, 127, 128, 191, 255] {
@@ -197,7 +197,7 @@ fn a_hostile_capture_takes_little_memory() {
 }
 
 #[test]
-fn what_is_no_capture_is_named() {
+fn input_that_is_not_a_capture_is_named() {
     let gzip = [&b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"[..], b"capture.pcapng\0", &[0x5a; 40]].concat();
     let scratch = ScratchFile::containing("capture.pcapng.gz", &gzip);
     let folder = Scratch::new("folder");

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use captures::{CONNECTOR, Order, Packet, cooked, pcapng};
-use common::actor::command;
+use common::helper_process::command;
 use common::program::{program, transport_name};
 use common::scratch::ScratchFile;
 use common::wire::{COMM, EXEC, EXIT, NLMSG_DONE, cn_msg, event, message, proc_event};
@@ -22,10 +22,12 @@ fn main() -> ExitCode {
     let everywhere = named![
         wide_letters_take_two_columns,
         headings_are_for_terminals,
-        lines_that_may_be_wide_are_whole,
+        wide_lines_are_complete_without_a_terminal,
     ];
-    let live =
-        named![the_command_has_a_third_of_the_line, lines_fit_a_terminal_that_changes_its_size];
+    let live = named![
+        a_command_takes_at_most_a_third_of_the_line,
+        lines_fit_a_terminal_that_changes_its_size
+    ];
     common::main_with(&named![exits_3], &everywhere, &live)
 }
 
@@ -46,7 +48,7 @@ fn widths() -> impl Iterator<Item = u16> {
     WIDTHS.step_by(9).chain([60, 80])
 }
 
-fn the_command_has_a_third_of_the_line() {
+fn a_command_takes_at_most_a_third_of_the_line() {
     if transport() != Transport::Ring {
         skip("the arguments of a process that ends at once are noted in the ring");
     }
@@ -199,7 +201,7 @@ fn headings_are_for_terminals() {
     assert!(!common::program::text(&piped.stdout).contains("COMMAND"));
 }
 
-fn lines_that_may_be_wide_are_whole() {
+fn wide_lines_are_complete_without_a_terminal() {
     let piped = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
         .args(["replay", "--demo"])
         .env("TZ", "UTC")

@@ -11,16 +11,19 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use captures::DEMO;
 use common::program::{PROGRAM, Running, Status, program, run, started_by, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
-use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, capable, kernel_is_since, named, need};
+use common::{
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, has_capability, kernel_is_at_least, named,
+    require_capability,
+};
 use nix::sys::signal::Signal;
 
 fn main() -> ExitCode {
-    let everywhere = named![too_few_descriptors_are_named_by_every_command,];
+    let everywhere = named![every_command_reports_a_low_descriptor_limit,];
     let live = named![
-        one_process_suffices_to_listen,
+        listening_needs_no_further_process,
         a_command_that_cannot_be_started_is_named_with_the_limit,
-        a_trace_takes_the_command_and_nothing_else,
-        listening_gives_up_what_opening_took,
+        a_trace_starts_only_its_command,
+        privileges_are_dropped_after_opening,
         a_traced_command_keeps_its_privileges,
         a_line_of_json_is_shorter_than_the_journals_longest,
     ];
@@ -29,7 +32,7 @@ fn main() -> ExitCode {
 
 fn end() {}
 
-fn too_few_descriptors_are_named_by_every_command() {
+fn every_command_reports_a_low_descriptor_limit() {
     let scratch = Scratch::new("descriptors");
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
     let (capture, picture) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
@@ -77,10 +80,10 @@ fn too_few_descriptors_are_named_by_every_command() {
 }
 
 /// The program as a user who has nothing else running, with a limit of processes.
-fn as_nobody(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
-    need(CAP_SETUID, "CAP_SETUID");
-    need(CAP_SETGID, "CAP_SETGID");
-    if !kernel_is_since(6, 6) {
+fn as_unprivileged_user(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
+    require_capability(CAP_SETUID, "CAP_SETUID");
+    require_capability(CAP_SETGID, "CAP_SETGID");
+    if !kernel_is_at_least(6, 6) {
         common::skip("before Linux 6.6 listening takes a privilege");
     }
     // Where a copy of it is, everybody may look.
@@ -101,11 +104,11 @@ fn without_privilege(processes: u32, arguments: &[&str]) -> Output {
     if transport_name() != "socket" {
         common::skip("the ring takes a privilege");
     }
-    let (_scratch, mut command) = as_nobody(processes, arguments);
+    let (_scratch, mut command) = as_unprivileged_user(processes, arguments);
     command.output().expect("it runs")
 }
 
-fn one_process_suffices_to_listen() {
+fn listening_needs_no_further_process() {
     for arguments in [
         &["watch", "--duration", "50ms"][..],
         &["record", "--duration", "50ms", "-"],
@@ -128,7 +131,7 @@ fn a_command_that_cannot_be_started_is_named_with_the_limit() {
     assert_eq!(errors.lines().count(), 1, "{errors}");
 }
 
-fn a_trace_takes_the_command_and_nothing_else() {
+fn a_trace_starts_only_its_command() {
     let output = without_privilege(2, &["trace", "--", "sh", "-c", "exit 3"]);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("1 process, 1 failed"), "{}", text(&output.stderr));
@@ -137,13 +140,13 @@ fn a_trace_takes_the_command_and_nothing_else() {
 const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_SYS_PTRACE: u32 = 19;
 
-fn listening_gives_up_what_opening_took() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN") {
+fn privileges_are_dropped_after_opening() {
+    if !has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN") {
         return;
     }
-    let own = Status::of(std::process::id()).capabilities("CapPrm");
+    let own = Status::read(std::process::id()).capabilities("CapPrm");
     let mut kept = (1 << CAP_DAC_READ_SEARCH) | (1 << CAP_SYS_PTRACE);
-    if !kernel_is_since(6, 6) {
+    if !kernel_is_at_least(6, 6) {
         // Without it the kernel would not be told of the end.
         kept |= 1 << CAP_NET_ADMIN;
     }
@@ -175,7 +178,7 @@ fn listening_gives_up_what_opening_took() {
 fn a_traced_command_keeps_its_privileges() {
     let traced = ["trace", "--transport", transport_name(), "--", "cat", "/proc/self/status"];
     let output = run(&traced);
-    let own = Status::of(std::process::id());
+    let own = Status::read(std::process::id());
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
         let theirs = Status::printed(&output.stdout).capabilities(set);
         assert_eq!(theirs, own.capabilities(set), "{set}");
@@ -206,7 +209,7 @@ fn a_line_of_json_is_shorter_than_the_journals_longest() {
         let mut running = Running::start(&mut program(&options));
         running.wait_until(|status| status.handles(Signal::SIGTERM));
         let mut hostile = Command::new(&path);
-        for (key, value) in common::actor::command("end").get_envs() {
+        for (key, value) in common::helper_process::command("end").get_envs() {
             hostile.env(key, value.expect("a value"));
         }
         let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("it runs");

@@ -16,12 +16,12 @@ use serde_json::Value;
 fn main() -> ExitCode {
     let everywhere = named![
         a_file_of_another_kind_is_bad_usage,
-        a_recording_becomes_a_timeline,
-        a_recording_becomes_trace_events,
-        a_recording_becomes_lines,
+        a_recording_can_be_drawn_as_a_timeline,
+        a_recording_can_be_written_as_trace_events,
+        a_recording_can_be_folded_into_lines,
         a_tree_of_a_recording_is_drawn_alone,
         a_file_that_cannot_be_written_is_named,
-        a_file_stays_as_it_is_where_nothing_can_be_read,
+        a_failed_read_leaves_the_file_unchanged,
     ];
     common::main_with(&[], &everywhere, &[])
 }
@@ -61,7 +61,7 @@ fn demo_processes() -> BTreeMap<u32, u32> {
     forks.map(|fork| fork.words[2]).map(|pid| (pid, statuses[&pid])).collect()
 }
 
-fn a_recording_becomes_a_timeline() {
+fn a_recording_can_be_drawn_as_a_timeline() {
     let scratch = Scratch::new("timeline");
     let file = scratch.file("demo.svg");
     let output = program(&["replay", "--demo", "-o", &file]);
@@ -86,7 +86,7 @@ fn a_recording_becomes_a_timeline() {
     assert!(svg.contains(&sum), "{sum}");
 }
 
-fn a_recording_becomes_trace_events() {
+fn a_recording_can_be_written_as_trace_events() {
     let scratch = Scratch::new("events");
     let file = scratch.file("demo.json");
     fs::write(&file, "x".repeat(100_000)).expect("room for it");
@@ -119,7 +119,7 @@ fn a_recording_becomes_trace_events() {
     assert_eq!(execs, demo_events().iter().filter(|event| event.what == EXEC).count());
 }
 
-fn a_recording_becomes_lines() {
+fn a_recording_can_be_folded_into_lines() {
     let scratch = Scratch::new("lines");
     let file = scratch.file("demo.jsonl");
     assert_eq!(program(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
@@ -171,7 +171,7 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
 }
 
-fn a_file_stays_as_it_is_where_nothing_can_be_read() {
+fn a_failed_read_leaves_the_file_unchanged() {
     let scratch = Scratch::new("unread");
     let [file, empty] = ["old.svg", "empty.pcapng"].map(|name| scratch.file(name));
     fs::write(&file, "old").expect("room for it");

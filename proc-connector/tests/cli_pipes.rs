@@ -25,17 +25,17 @@ use nix::unistd::{Pid, mkfifo, pipe2};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        an_event_is_shown_before_the_next_one_comes,
-        every_kind_of_pipe_is_shown_at_once,
-        a_file_of_events_is_written_before_the_next_one_comes,
-        a_reader_that_leaves_ends_a_waiting_replay_quietly,
-        a_reader_of_a_drawing_that_leaves_ends_it_quietly,
+        an_event_is_shown_before_the_next_arrives,
+        every_kind_of_pipe_is_shown_immediately,
+        an_event_is_written_to_a_file_before_the_next_arrives,
+        closing_the_output_ends_a_waiting_replay_quietly,
+        closing_the_output_ends_a_chart_quietly,
     ];
     let live = named![
         a_closed_pipe_ends_every_command_quietly,
-        an_event_passes_a_pipeline_while_it_runs,
+        events_pass_a_running_pipeline,
         ctrl_c_for_a_pipeline_loses_nothing,
-        a_reader_that_leaves_a_trace_keeps_the_status,
+        closing_the_output_of_a_trace_keeps_the_status,
     ];
     common::main_with(&named![exit_3], &everywhere, &live)
 }
@@ -44,7 +44,7 @@ fn exit_3() {
     std::process::exit(3)
 }
 
-fn an_event_is_shown_before_the_next_one_comes() {
+fn an_event_is_shown_before_the_next_arrives() {
     for format in [&JSON[..], &["replay", "-"], &["replay", "--json", "--who", "-"]] {
         let (mut replay, mut stdin) = replay(format);
         let mut fed = 0;
@@ -65,7 +65,7 @@ fn an_event_is_shown_before_the_next_one_comes() {
     }
 }
 
-fn every_kind_of_pipe_is_shown_at_once() {
+fn every_kind_of_pipe_is_shown_immediately() {
     let scratch = Scratch::new("fifo");
     let fifo = scratch.file("fifo");
     mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
@@ -77,7 +77,7 @@ fn every_kind_of_pipe_is_shown_at_once() {
     assert_eq!(replay.end().1.status.code(), Some(0));
 }
 
-fn a_file_of_events_is_written_before_the_next_one_comes() {
+fn an_event_is_written_to_a_file_before_the_next_arrives() {
     let scratch = Scratch::new("lines");
     let file = scratch.file("x.jsonl");
     let (replay, mut stdin) = replay(&["replay", "-o", &file, "-"]);
@@ -91,7 +91,7 @@ fn a_file_of_events_is_written_before_the_next_one_comes() {
     assert_eq!(replay.end().1.status.code(), Some(0));
 }
 
-fn a_reader_that_leaves_ends_a_waiting_replay_quietly() {
+fn closing_the_output_ends_a_waiting_replay_quietly() {
     let (mut replay, mut stdin) = replay(&JSON);
     stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
     let _ = replay.line();
@@ -104,7 +104,7 @@ fn a_reader_that_leaves_ends_a_waiting_replay_quietly() {
     assert_eq!(read_all(child.stderr.as_mut().expect("a pipe")), "");
 }
 
-fn a_reader_of_a_drawing_that_leaves_ends_it_quietly() {
+fn closing_the_output_ends_a_chart_quietly() {
     let scratch = Scratch::new("drawings");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let fifo = scratch.file(name);
@@ -170,9 +170,10 @@ fn pipeline(choice: &[&str]) -> (Running, Child) {
 
 /// Runs a child that exits with 3 and gives its process id.
 fn end_with_3() -> u32 {
-    let mut actor = common::actor::command("exit_3").spawn().expect("this binary can be started");
-    actor.wait().expect("its end");
-    actor.id()
+    let mut helper =
+        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
+    helper.wait().expect("its end");
+    helper.id()
 }
 
 fn exit_of(line: &str, pid: u32) -> bool {
@@ -194,7 +195,7 @@ fn wait_for_an_exit(replay: &mut Running) {
     });
 }
 
-fn an_event_passes_a_pipeline_while_it_runs() {
+fn events_pass_a_running_pipeline() {
     let (mut replay, mut recorder) = pipeline(&["--failed", "--processes"]);
     wait_for_an_exit(&mut replay);
     assert_eq!(recorder.try_wait().expect("its state"), None, "it still records");
@@ -223,7 +224,7 @@ fn interrupt(leader: &Child) {
     killpg(group, Signal::SIGINT).expect("a group");
 }
 
-fn a_reader_that_leaves_a_trace_keeps_the_status() {
+fn closing_the_output_of_a_trace_keeps_the_status() {
     let scratch = Scratch::new("left");
     let fifo = scratch.file("x.jsonl");
     mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");

@@ -7,9 +7,9 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use common::actor::command;
+use common::helper_process::command;
 use common::program::{
-    PROGRAM, Running, Status, after_shell, program, started_by, text, transport_name,
+    PROGRAM, Running, Status, program, started_by, started_by_shell, text, transport_name,
 };
 use common::{Deadline, named};
 use nix::pty::openpty;
@@ -18,20 +18,20 @@ use nix::sys::signal::Signal;
 fn main() -> ExitCode {
     let everywhere = named![a_replay_leaves_ignored_signals_ignored];
     let live = named![
-        ignored_signals_stay_ignored_in_every_command,
+        every_command_leaves_ignored_signals_ignored,
         the_screen_leaves_ignored_signals_ignored,
-        what_a_shell_starts_in_the_background_outlives_ctrl_c,
-        no_command_has_a_second_thread_but_that_for_users,
+        a_background_job_of_a_shell_survives_ctrl_c,
+        only_the_user_lookup_has_a_second_thread,
         other_signals_are_left_alone,
-        a_listener_goes_on_after_a_stop,
-        a_trace_works_where_ends_of_children_are_ignored,
-        a_trace_works_where_ends_of_children_are_blocked,
-        a_traced_command_gets_the_ignored_signals,
-        a_traced_command_gets_the_mask,
-        a_traced_command_gets_default_actions_and_an_empty_mask,
-        a_traced_command_gets_closed_streams,
-        a_request_to_end_reaches_a_command_however_young,
-        a_command_that_stops_and_goes_on_is_no_end,
+        a_stopped_listener_continues,
+        a_trace_works_with_sigchld_ignored,
+        a_trace_works_with_sigchld_blocked,
+        a_traced_command_inherits_ignored_signals,
+        a_traced_command_inherits_the_signal_mask,
+        a_traced_command_starts_with_default_actions_and_an_empty_mask,
+        a_traced_command_inherits_closed_streams,
+        sigterm_reaches_a_command_that_has_just_started,
+        a_stopped_and_continued_command_has_not_ended,
     ];
     common::main_with(&named![exit_4_on_sigterm], &everywhere, &live)
 }
@@ -81,7 +81,7 @@ fn a_replay_leaves_ignored_signals_ignored() {
     drop(stdin);
 }
 
-fn ignored_signals_stay_ignored_in_every_command() {
+fn every_command_leaves_ignored_signals_ignored() {
     for arguments in listening() {
         for (ignored, ended_by) in [("INT,HUP", Signal::SIGTERM), ("TERM,HUP", Signal::SIGINT)] {
             let starter = format!("--ignore-signal={ignored}");
@@ -100,7 +100,7 @@ fn the_screen_leaves_ignored_signals_ignored() {
     let mut child = command.spawn().expect("it runs");
     drop(command);
     let deadline = Deadline::new();
-    while !Status::of(child.id()).handles(Signal::SIGTERM) {
+    while !Status::read(child.id()).handles(Signal::SIGTERM) {
         assert!(deadline.left().is_some());
     }
     let pid = nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid"));
@@ -115,7 +115,7 @@ fn the_screen_leaves_ignored_signals_ignored() {
     assert_eq!(child.wait().expect("its end").code(), Some(0));
 }
 
-fn what_a_shell_starts_in_the_background_outlives_ctrl_c() {
+fn a_background_job_of_a_shell_survives_ctrl_c() {
     // A shell without job control has these ignore SIGINT and SIGQUIT.
     let script = "\"$@\" & echo $!; wait";
     let words = ["watch", "--json", "--events", "coredump", "--transport", transport_name()];
@@ -125,7 +125,7 @@ fn what_a_shell_starts_in_the_background_outlives_ctrl_c() {
     let mut running = Running::start(&mut shell);
     let pid: i32 = running.line().parse().expect("a pid");
     let pid = nix::unistd::Pid::from_raw(pid);
-    let of_program = || Status::of(pid.as_raw().try_into().expect("a pid"));
+    let of_program = || Status::read(pid.as_raw().try_into().expect("a pid"));
     let deadline = Deadline::new();
     while !of_program().handles(Signal::SIGTERM) {
         assert!(deadline.left().is_some());
@@ -137,7 +137,7 @@ fn what_a_shell_starts_in_the_background_outlives_ctrl_c() {
     running.end();
 }
 
-fn no_command_has_a_second_thread_but_that_for_users() {
+fn only_the_user_lookup_has_a_second_thread() {
     for arguments in listening() {
         let running = Running::start(&mut program(&arguments));
         running.wait_until(|status| status.handles(Signal::SIGTERM));
@@ -171,7 +171,7 @@ fn other_signals_are_left_alone() {
     }
 }
 
-fn a_listener_goes_on_after_a_stop() {
+fn a_stopped_listener_continues() {
     for arguments in listening() {
         let running = Running::start(&mut program(&arguments));
         running.wait_until(|status| status.handles(Signal::SIGTERM));
@@ -199,7 +199,7 @@ fn of_traced(starter: &[&str]) -> Status {
     Status::printed(&output.stdout)
 }
 
-fn a_trace_works_where_ends_of_children_are_ignored() {
+fn a_trace_works_with_sigchld_ignored() {
     let starter = ["env", "--ignore-signal=CHLD"];
     let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
@@ -207,14 +207,14 @@ fn a_trace_works_where_ends_of_children_are_ignored() {
     assert!(of_traced(&starter).ignores(Signal::SIGCHLD));
 }
 
-fn a_trace_works_where_ends_of_children_are_blocked() {
+fn a_trace_works_with_sigchld_blocked() {
     let starter = ["env", "--block-signal=CHLD"];
     let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(of_traced(&starter).blocks(Signal::SIGCHLD));
 }
 
-fn a_traced_command_gets_the_ignored_signals() {
+fn a_traced_command_inherits_ignored_signals() {
     for signal in [
         Signal::SIGPIPE,
         Signal::SIGINT,
@@ -231,7 +231,7 @@ fn a_traced_command_gets_the_ignored_signals() {
     }
 }
 
-fn a_traced_command_gets_the_mask() {
+fn a_traced_command_inherits_the_signal_mask() {
     let blocked = [Signal::SIGTERM, Signal::SIGUSR1, Signal::SIGPIPE, Signal::SIGWINCH];
     let status = of_traced(&["env", "--block-signal=TERM,USR1,PIPE,WINCH"]);
     for signal in blocked {
@@ -240,7 +240,7 @@ fn a_traced_command_gets_the_mask() {
     assert!(!status.blocks(Signal::SIGCHLD) && !status.blocks(Signal::SIGINT), "{status:?}");
 }
 
-fn a_traced_command_gets_default_actions_and_an_empty_mask() {
+fn a_traced_command_starts_with_default_actions_and_an_empty_mask() {
     let status = of_traced(&["env", "--default-signal"]);
     for signal in Signal::iterator() {
         assert!(!status.ignores(signal), "{signal}: {status:?}");
@@ -249,23 +249,23 @@ fn a_traced_command_gets_default_actions_and_an_empty_mask() {
     }
 }
 
-fn a_traced_command_gets_closed_streams() {
+fn a_traced_command_inherits_closed_streams() {
     let options = ["trace", "--quiet", "--transport", transport_name(), "--"];
     let traced = ["sh", "-c", "for fd in 0 1 2; do [ -e /proc/$$/fd/$fd ] || echo $fd >&7; done"];
     let arguments = [&options[..], &traced].concat();
     for (closed, expected) in [("0<&-", "0\n"), ("2>&-", "2\n"), ("0<&- 1>&- 2>&-", "0\n1\n2\n")] {
-        let output = after_shell(&format!("exec 7>&1 {closed}"), &arguments).output();
+        let output = started_by_shell(&format!("exec 7>&1 {closed}"), &arguments).output();
         let output = output.expect("it runs");
         assert_eq!((text(&output.stdout), output.status.code()), (expected, Some(0)), "{closed}");
     }
 }
 
-fn a_request_to_end_reaches_a_command_however_young() {
-    let act = command("exit_4_on_sigterm");
-    let act_name = act.get_program().to_str().expect("text").to_owned();
+fn sigterm_reaches_a_command_that_has_just_started() {
+    let traced = command("exit_4_on_sigterm");
+    let traced_name = traced.get_program().to_str().expect("text").to_owned();
     for delay in 0..30 {
-        let mut trace = trace(&["env"], &[&act_name]);
-        for (key, value) in act.get_envs() {
+        let mut trace = trace(&["env"], &[&traced_name]);
+        for (key, value) in traced.get_envs() {
             trace.env(key, value.expect("a value"));
         }
         let running = Running::start(&mut trace);
@@ -279,7 +279,7 @@ fn a_request_to_end_reaches_a_command_however_young() {
     }
 }
 
-fn a_command_that_stops_and_goes_on_is_no_end() {
+fn a_stopped_and_continued_command_has_not_ended() {
     let script = "(sleep 0.2; kill -CONT $$) & kill -STOP $$; wait; exit 5";
     let output = trace(&["env"], &["sh", "-c", script]).output().expect("it runs");
     assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));

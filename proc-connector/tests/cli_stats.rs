@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
 
-use common::actor::{Actor, command, pause, say};
+use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::{named, transport};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
@@ -17,11 +17,11 @@ use serde_json::Value;
 fn main() -> ExitCode {
     let everywhere = named![bad_usage_exits_with_2];
     let live = named![
-        deeds_are_counted_by_name_and_user,
+        events_are_counted_by_name_and_user,
         intervals_add_up_to_the_summary,
-        losses_are_told_and_got_over,
-        a_terminal_is_redrawn_in_place,
-        blocks_are_plain_where_there_is_no_terminal,
+        losses_are_reported_and_counting_continues,
+        a_terminal_display_is_redrawn_in_place,
+        blocks_are_plain_without_a_terminal,
     ];
     common::main_with(&named![end, nap, fork_50_and_nap_10], &everywhere, &live)
 }
@@ -38,20 +38,20 @@ fn nap() {
 /// Starts fifty processes when told to, of which ten live for some time.
 fn fork_50_and_nap_10() {
     fs::write("/proc/self/comm", NAME).expect("one's own name");
-    say(0);
+    print_number(0);
     pause();
     for child in 0..50 {
-        let act = if child % 5 == 0 { "nap" } else { "end" };
-        command(act).status().expect("this binary can be started");
+        let role = if child % 5 == 0 { "nap" } else { "end" };
+        command(role).status().expect("this binary can be started");
     }
 }
 
 /// Has the fifty started, and waits for their ends.
 fn fork_50() {
-    let mut actor = Actor::start("fork_50_and_nap_10");
-    actor.hear();
-    actor.go_on();
-    assert!(actor.wait().success());
+    let mut helper = HelperProcess::start("fork_50_and_nap_10");
+    helper.read_number();
+    helper.resume();
+    assert!(helper.wait().success());
 }
 
 fn program(arguments: &[&str]) -> Command {
@@ -128,7 +128,7 @@ fn bad_usage_exits_with_2() {
     }
 }
 
-fn deeds_are_counted_by_name_and_user() {
+fn events_are_counted_by_name_and_user() {
     let mut stats = Stats::start(&[]);
     fork_50();
     stats.read_until(|reports| {
@@ -172,27 +172,27 @@ fn intervals_add_up_to_the_summary() {
     }
 }
 
-fn losses_are_told_and_got_over() {
+fn losses_are_reported_and_counting_continues() {
     let mut stats = Stats::start(&["--buffer", "100"]);
     kill(stats.pid(), Signal::SIGSTOP).expect("a child that runs");
     // The machine may be busy otherwise too, but of two thousand at least these have no room.
     common::load::threads(1000);
     // Who that is, and what it calls itself, is among what is lost.
-    let mut actor = Actor::start("fork_50_and_nap_10");
-    actor.hear();
+    let mut helper = HelperProcess::start("fork_50_and_nap_10");
+    helper.read_number();
     kill(stats.pid(), Signal::SIGCONT).expect("a child that is stopped");
     stats.read_until(|reports| sum(reports, "lost") >= 1_700);
     assert!(sum(&stats.reports, "losses") >= 1);
     let before = sum(&stats.reports, "lost");
     let forks = |reports: &[Value]| listed(reports, "forks_by_name", "name", &NAME.into());
-    actor.go_on();
-    assert!(actor.wait().success());
+    helper.resume();
+    assert!(helper.wait().success());
     stats.read_until(|reports| forks(reports) + sum(reports, "lost") - before >= 50);
     let (reports, _) = stats.end();
     assert!(forks(&reports) <= 50, "{}", forks(&reports));
 }
 
-fn a_terminal_is_redrawn_in_place() {
+fn a_terminal_display_is_redrawn_in_place() {
     let size = Winsize { ws_row: 12, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(Some(&size), None).expect("a terminal");
     for has_color in [true, false] {
@@ -225,7 +225,7 @@ fn a_terminal_is_redrawn_in_place() {
     }
 }
 
-fn blocks_are_plain_where_there_is_no_terminal() {
+fn blocks_are_plain_without_a_terminal() {
     let output = program(&["--interval", "100ms", "--count", "2"]).output().expect("it runs");
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).expect("UTF-8");

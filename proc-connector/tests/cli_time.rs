@@ -10,24 +10,24 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use common::listening::listening;
 use common::program::{program, text};
 use common::scratch::Scratch;
-use common::{capable, named, skip, terminal};
+use common::{has_capability, named, skip, terminal};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
-        zones_are_those_of_tz,
-        summer_time_is_that_of_the_zone,
+        the_zone_is_taken_from_tz,
+        summer_time_follows_the_zone,
         a_zone_that_is_not_found_is_reported,
-        without_tz_the_zone_is_the_machines,
-        without_installed_zones_that_is_reported,
-        json_has_the_same_times_everywhere,
+        without_tz_the_machines_zone_is_used,
+        missing_zone_files_are_reported,
+        times_in_json_do_not_depend_on_the_zone,
         headings_on_a_terminal_have_the_offset,
     ];
     let live = named![intervals_of_stats_have_the_offset];
-    let acts = named![with_a_local_time, without_zones];
-    common::main_with(&acts, &everywhere, &live)
+    let roles = named![with_a_local_time, without_zones];
+    common::main_with(&roles, &everywhere, &live)
 }
 
 /// The demo's first event, in seconds of its day: tshark prints 1795393336.701127632.
@@ -88,7 +88,7 @@ fn begins(output: &Output, east: i64, what: &str) {
     assert!(shown.starts_with(&first(east)), "{what}: {shown}{}", text(&output.stderr));
 }
 
-fn zones_are_those_of_tz() {
+fn the_zone_is_taken_from_tz() {
     let scratch = Scratch::new("zones");
     let zones = install(&scratch);
     let path = format!("{zones}/Test/Here");
@@ -125,7 +125,7 @@ fn zones_are_those_of_tz() {
     begins(&replay(&format!("{other}/Here"), &zones), 3600, "another file");
 }
 
-fn summer_time_is_that_of_the_zone() {
+fn summer_time_follows_the_zone() {
     let path = Path::new("/usr/share/zoneinfo/America/New_York");
     if !path.exists() {
         skip("needs the package tzdata");
@@ -217,11 +217,11 @@ fn without_zones() {
 const CAP_SYS_ADMIN: u32 = 21;
 
 /// What an act in another view of the file system gave.
-fn act(name: &str, change: impl FnOnce(&mut Command)) -> Output {
-    if !capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+fn run_in_mount_namespace(name: &str, change: impl FnOnce(&mut Command)) -> Output {
+    if !has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         skip("needs CAP_SYS_ADMIN");
     }
-    let mut command = common::actor::command(name);
+    let mut command = common::helper_process::command(name);
     command.env_remove("TZ").env_remove("TZDIR");
     change(&mut command);
     let output = command.output().expect("this binary can be started");
@@ -231,36 +231,36 @@ fn act(name: &str, change: impl FnOnce(&mut Command)) -> Output {
     output
 }
 
-fn without_tz_the_zone_is_the_machines() {
+fn without_tz_the_machines_zone_is_used() {
     if !Path::new("/etc/localtime").exists() {
         skip("needs an /etc/localtime to mount on");
     }
     let scratch = Scratch::new("localtime");
     let file = scratch.file("localtime");
     fs::write(&file, zone_file(-9 * HOUR - HOUR / 2, "<-0930>9:30")).expect("a file");
-    let output = act("with_a_local_time", |command| {
+    let output = run_in_mount_namespace("with_a_local_time", |command| {
         command.env(LOCAL, &file);
     });
     begins(&output, -(9 * 3600 + 1800), "/etc/localtime");
     // TZ goes before it.
-    let output = act("with_a_local_time", |command| {
+    let output = run_in_mount_namespace("with_a_local_time", |command| {
         command.env(LOCAL, &file).env("TZ", "EST5");
     });
     begins(&output, -5 * 3600, "TZ");
 }
 
-fn without_installed_zones_that_is_reported() {
+fn missing_zone_files_are_reported() {
     if !Path::new("/usr/share/zoneinfo").is_dir() {
         skip("needs a directory to hide");
     }
-    let output = act("without_zones", |command| {
+    let output = run_in_mount_namespace("without_zones", |command| {
         command.env("TZ", "America/New_York");
     });
     begins(&output, 0, "America/New_York");
     let errors = text(&output.stderr);
     assert!(errors.contains("TZ is America/New_York, but no time zones are installed"), "{errors}");
     for zone in ["UTC", "EST5EDT", "EST5EDT,M3.2.0,M11.1.0"] {
-        let output = act("without_zones", |command| {
+        let output = run_in_mount_namespace("without_zones", |command| {
             command.env("TZ", zone);
         });
         begins(&output, if zone == "UTC" { 0 } else { -5 * 3600 }, zone);
@@ -268,7 +268,7 @@ fn without_installed_zones_that_is_reported() {
     }
 }
 
-fn json_has_the_same_times_everywhere() {
+fn times_in_json_do_not_depend_on_the_zone() {
     for zone in ["UTC", "EST5", "<+0330>-3:30", "No/Such"] {
         let mut command = program(&["replay", "--demo", "--json", "--count", "1"]);
         let output = command.env("TZ", zone).output().expect("the program runs");

@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use common::actor::command;
+use common::helper_process::command;
 use common::scratch::Scratch;
 use common::{named, transport};
 use nix::sys::signal::{Signal, kill, raise};
@@ -18,21 +18,21 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let live = named![
-        the_status_is_the_commands,
-        what_cannot_be_run_has_the_status_that_shells_give,
-        input_and_outputs_are_the_commands,
-        the_tree_has_every_process_once,
-        orphans_are_below_who_made_them,
-        what_goes_on_is_shown_to,
-        ctrl_c_is_for_the_command,
-        a_request_to_end_is_passed_on,
-        what_was_ignored_stays_ignored,
-        files_are_written_without_a_tree,
-        a_loop_is_a_line,
-        a_loss_is_told,
-        a_file_stays_as_it_is_where_nothing_can_be_run,
+        the_exit_status_is_that_of_the_command,
+        a_command_that_cannot_run_exits_with_the_status_of_a_shell,
+        standard_streams_belong_to_the_command,
+        the_tree_contains_every_process_once,
+        orphans_are_below_their_creators,
+        processes_that_continue_are_shown,
+        ctrl_c_is_handled_by_the_command,
+        sigterm_is_passed_to_the_command,
+        ignored_signals_stay_ignored,
+        a_file_is_written_without_a_tree,
+        repeated_children_are_one_line,
+        a_loss_is_reported,
+        a_failed_start_leaves_the_file_unchanged,
     ];
-    let acts = named![
+    let roles = named![
         exit_0,
         exit_3,
         die_by_9,
@@ -42,15 +42,15 @@ fn main() -> ExitCode {
         leave_an_orphan,
         be_an_orphan,
         leave_one_behind,
-        pause_for_ever,
+        pause_forever,
         exit_4_on_sigterm,
-        tell_whether_hangups_are_ignored,
+        report_whether_sighup_is_ignored,
         loop_of_20,
         echo,
         overrun_the_tracer,
         pause,
     ];
-    common::main(&acts, &live)
+    common::main(&roles, &live)
 }
 
 fn exit_0() {}
@@ -65,9 +65,9 @@ fn die_by_9() {
 
 /// Two children: one with a child of its own that fails, one that is killed. Says who they are.
 fn family() {
-    for act in ["die_by_9", "have_a_failing_child"] {
-        let mut child = command(act).spawn().expect("a child");
-        println!("{act} {}", child.id());
+    for role in ["die_by_9", "have_a_failing_child"] {
+        let mut child = command(role).spawn().expect("a child");
+        println!("{role} {}", child.id());
         child.wait().expect("its end");
     }
     println!("own {}", std::process::id());
@@ -111,11 +111,11 @@ fn be_an_orphan() {
 }
 
 fn leave_one_behind() {
-    let child = command("pause_for_ever").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = command("pause_forever").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     println!("left {}", child.expect("a child").id());
 }
 
-fn pause_for_ever() {
+fn pause_forever() {
     println!("ready {}", std::process::id());
     let _ = std::io::stdin().read(&mut [0]);
 }
@@ -127,12 +127,12 @@ fn exit_4_on_sigterm() {
     std::process::exit(4)
 }
 
-fn tell_whether_hangups_are_ignored() {
-    println!("ignored {}", ignored_hangups());
+fn report_whether_sighup_is_ignored() {
+    println!("ignored {}", is_sighup_ignored());
 }
 
 /// 1 if this process ignores hangups, as all do that something like `nohup` has started.
-fn ignored_hangups() -> u32 {
+fn is_sighup_ignored() -> u32 {
     let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line");
     let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a number");
@@ -170,24 +170,24 @@ fn pause() {
 }
 
 /// The program, about to trace an act.
-fn trace(options: &[&str], act: &str) -> Command {
+fn trace(options: &[&str], role: &str) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
     let transport = match transport() {
         Transport::Ring => "ring",
         _ => "socket",
     };
     program.args(["trace", "--transport", transport]).args(options).arg("--");
-    let act = command(act);
-    program.arg(act.get_program());
-    for (key, value) in act.get_envs() {
+    let traced = command(role);
+    program.arg(traced.get_program());
+    for (key, value) in traced.get_envs() {
         program.env(key, value.expect("a value"));
     }
     program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     program
 }
 
-fn run(options: &[&str], act: &str) -> Output {
-    trace(options, act).output().expect("the program runs")
+fn run(options: &[&str], role: &str) -> Output {
+    trace(options, role).output().expect("the program runs")
 }
 
 fn program(arguments: &[&str]) -> Output {
@@ -223,11 +223,11 @@ fn depth(line: &str) -> usize {
     if before.len() == line.len() { 0 } else { before.chars().count() }
 }
 
-fn the_status_is_the_commands() {
-    for (act, status, end) in
+fn the_exit_status_is_that_of_the_command() {
+    for (role, status, end) in
         [("exit_0", 0, "  exit 0 "), ("exit_3", 3, "✗ exit 3 "), ("die_by_9", 137, "✗ SIGKILL ")]
     {
-        let output = run(&[], act);
+        let output = run(&[], role);
         assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
         let tree = text(&output.stderr);
         assert!(tree.lines().nth(1).expect("a line").contains(end), "{tree}");
@@ -237,7 +237,7 @@ fn the_status_is_the_commands() {
     }
 }
 
-fn what_cannot_be_run_has_the_status_that_shells_give() {
+fn a_command_that_cannot_run_exits_with_the_status_of_a_shell() {
     let scratch = Scratch::new("unrunnable");
     let plain = scratch.file("plain");
     fs::write(&plain, "no program").expect("room for it");
@@ -249,7 +249,7 @@ fn what_cannot_be_run_has_the_status_that_shells_give() {
     }
 }
 
-fn input_and_outputs_are_the_commands() {
+fn standard_streams_belong_to_the_command() {
     let mut child = trace(&["--quiet"], "echo").stdin(Stdio::piped()).spawn().expect("it runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     std::io::Write::write_all(&mut stdin, b"hello\n").expect("it reads");
@@ -257,7 +257,7 @@ fn input_and_outputs_are_the_commands() {
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("hello\n", "error: hello\n"));
 }
 
-fn the_tree_has_every_process_once() {
+fn the_tree_contains_every_process_once() {
     let output = run(&[], "family");
     assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
     let (tree, said) = (text(&output.stderr), said(&output.stdout));
@@ -275,7 +275,7 @@ fn the_tree_has_every_process_once() {
     assert_eq!(tree.lines().count(), 6, "{tree}");
 }
 
-fn orphans_are_below_who_made_them() {
+fn orphans_are_below_their_creators() {
     let output = run(&[], "make_orphan");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let (tree, said) = (text(&output.stderr), said(&output.stdout));
@@ -286,7 +286,7 @@ fn orphans_are_below_who_made_them() {
     assert!(failing.contains("✗ exit 3 "), "{tree}");
 }
 
-fn what_goes_on_is_shown_to() {
+fn processes_that_continue_are_shown() {
     let mut child = trace(&[], "leave_one_behind").stdin(Stdio::piped()).spawn().expect("it runs");
     let stdin = child.stdin.take();
     let output = child.wait_with_output().expect("its end");
@@ -308,8 +308,8 @@ fn waiting(mut trace: Command) -> (Child, Pid) {
     (child, Pid::from_raw(pid))
 }
 
-fn ctrl_c_is_for_the_command() {
-    let mut trace = trace(&[], "pause_for_ever");
+fn ctrl_c_is_handled_by_the_command() {
+    let mut trace = trace(&[], "pause_forever");
     // As a terminal does: to all of a process group.
     let (child, command) = waiting(trace_in_group(&mut trace));
     let group = Pid::from_raw(-i32::try_from(child.id()).expect("a pid"));
@@ -326,7 +326,7 @@ fn trace_in_group(trace: &mut Command) -> Command {
     std::mem::replace(trace, Command::new("true"))
 }
 
-fn a_request_to_end_is_passed_on() {
+fn sigterm_is_passed_to_the_command() {
     let (child, command) = waiting(trace(&[], "exit_4_on_sigterm"));
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
     // It may not have got as far as to pass it on.
@@ -338,10 +338,10 @@ fn a_request_to_end_is_passed_on() {
     assert!(line_of(text(&output.stderr), pid).contains("✗ exit 4 "));
 }
 
-fn what_was_ignored_stays_ignored() {
-    let own = run(&["--quiet"], "tell_whether_hangups_are_ignored");
-    assert_eq!(said(&own.stdout)["ignored"], ignored_hangups());
-    let traced = trace(&["--quiet"], "tell_whether_hangups_are_ignored");
+fn ignored_signals_stay_ignored() {
+    let own = run(&["--quiet"], "report_whether_sighup_is_ignored");
+    assert_eq!(said(&own.stdout)["ignored"], is_sighup_ignored());
+    let traced = trace(&["--quiet"], "report_whether_sighup_is_ignored");
     let words = std::iter::once(traced.get_program()).chain(traced.get_args());
     let mut nohup = Command::new("nohup");
     nohup.args(words).envs(traced.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -351,7 +351,7 @@ fn what_was_ignored_stays_ignored() {
     }
 }
 
-fn files_are_written_without_a_tree() {
+fn a_file_is_written_without_a_tree() {
     let scratch = Scratch::new("files");
     let names = ["x.svg", "x.json", "x.jsonl"].map(|name| scratch.file(name));
     let options = ["--quiet", "-o", &names[0], "-o", &names[1], "-o", &names[2]];
@@ -391,7 +391,7 @@ fn files_are_written_without_a_tree() {
     assert!(ends.values().all(|counts| *counts == [1, 1]), "{ends:?}");
 }
 
-fn a_loop_is_a_line() {
+fn repeated_children_are_one_line() {
     let output = run(&[], "loop_of_20");
     let tree = text(&output.stderr);
     assert!(tree.contains("\n21 processes, 0 failed, "), "{tree}");
@@ -406,7 +406,7 @@ fn a_loop_is_a_line() {
     assert_eq!(text(&output.stderr).lines().count(), 23, "{}", text(&output.stderr));
 }
 
-fn a_loss_is_told() {
+fn a_loss_is_reported() {
     let scratch = Scratch::new("loss");
     let file = scratch.file("x.svg");
     let output = run(&["--buffer", "100", "-o", &file], "overrun_the_tracer");
@@ -428,7 +428,7 @@ fn a_loss_is_told() {
     assert!(depth(child) > 0, "{errors}");
 }
 
-fn a_file_stays_as_it_is_where_nothing_can_be_run() {
+fn a_failed_start_leaves_the_file_unchanged() {
     let scratch = Scratch::new("stays");
     let file = scratch.file("x.svg");
     fs::write(&file, "old").expect("room for it");

@@ -8,17 +8,17 @@ use std::process::ExitCode;
 
 use common::program::{PROGRAM, Running, program, run, text, transport_name};
 use common::scratch::Scratch;
-use common::{named, need};
+use common::{named, require_capability};
 use nix::sched::{CloneFlags, unshare};
 
 fn main() -> ExitCode {
-    let everywhere = named![a_drawing_that_cannot_be_made_changes_nothing,];
+    let everywhere = named![a_failed_chart_leaves_the_file_unchanged,];
     let live = named![
-        a_trace_that_fails_leaves_nothing,
-        a_trace_that_fails_leaves_what_was_there,
-        a_trace_that_is_killed_leaves_nothing,
+        a_failed_trace_leaves_no_file,
+        a_failed_trace_leaves_an_existing_file_unchanged,
+        a_killed_trace_leaves_no_file,
         a_trace_with_a_full_disk_shows_the_tree_and_fails,
-        a_full_disk_ends_a_recording_that_can_be_read,
+        a_recording_on_a_full_disk_can_be_read,
     ];
     common::main_with(&named![record_to_a_small_disk], &everywhere, &live)
 }
@@ -29,7 +29,7 @@ fn run_all(arguments: &[String]) -> std::process::Output {
 
 const CAP_SYS_ADMIN: u32 = 21;
 
-fn a_drawing_that_cannot_be_made_changes_nothing() {
+fn a_failed_chart_leaves_the_file_unchanged() {
     let scratch = Scratch::new("unmade");
     let damaged = scratch.file("damaged.pcapng");
     fs::write(&damaged, "no capture").expect("room for it");
@@ -60,7 +60,7 @@ fn failing(scratch: &Scratch) -> Vec<(Vec<String>, i32)> {
     ]
 }
 
-fn a_trace_that_fails_leaves_nothing() {
+fn a_failed_trace_leaves_no_file() {
     let scratch = Scratch::new("fails");
     for (arguments, status) in failing(&scratch) {
         for name in ["x.svg", "x.json", "x.jsonl"] {
@@ -74,7 +74,7 @@ fn a_trace_that_fails_leaves_nothing() {
     }
 }
 
-fn a_trace_that_fails_leaves_what_was_there() {
+fn a_failed_trace_leaves_an_existing_file_unchanged() {
     let scratch = Scratch::new("kept");
     for (arguments, status) in failing(&scratch) {
         for name in ["x.svg", "x.json", "x.jsonl"] {
@@ -89,7 +89,7 @@ fn a_trace_that_fails_leaves_what_was_there() {
     }
 }
 
-fn a_trace_that_is_killed_leaves_nothing() {
+fn a_killed_trace_leaves_no_file() {
     let scratch = Scratch::new("killed");
     let (new, old) = (scratch.file("new.svg"), scratch.file("old.svg"));
     fs::write(&old, "old").expect("room for it");
@@ -156,13 +156,14 @@ fn record_to_a_small_disk() {
     fs::copy(&file, format!("{disk}-copy")).expect("room for it");
 }
 
-fn a_full_disk_ends_a_recording_that_can_be_read() {
-    need(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+fn a_recording_on_a_full_disk_can_be_read() {
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
     let scratch = Scratch::new("small");
     let disk = scratch.file("disk");
     fs::create_dir(&disk).expect("room for it");
-    let mut act = common::actor::command("record_to_a_small_disk");
-    let output = act.env(DISK, &disk).env(OPTION, transport_name()).output().expect("it runs");
+    let mut recording = common::helper_process::command("record_to_a_small_disk");
+    let output =
+        recording.env(DISK, &disk).env(OPTION, transport_name()).output().expect("it runs");
     let errors = text(&output.stderr);
     assert_eq!(text(&output.stdout), "1\n", "{errors}");
     let error = format!("proc-connector: {disk}/x: No space left on device");

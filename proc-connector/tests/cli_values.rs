@@ -6,24 +6,24 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
-use common::failure::fails;
+use common::failure::assert_fails;
 use common::program::{program, run, text, transport_name};
-use common::{CAP_SETUID, kernel_is_since, named, need, skip, transport};
+use common::{CAP_SETUID, kernel_is_at_least, named, require_capability, skip, transport};
 use proc_connector::Transport;
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
-        what_cannot_be_meant_is_refused_with_what_to_write,
+        an_invalid_value_is_rejected_with_the_valid_ones,
         unknown_kinds_of_events_get_a_suggestion,
         times_need_units_in_every_option,
-        a_recording_has_no_names_of_users,
+        a_recording_contains_no_user_names,
     ];
-    let live = named![a_buffer_that_is_cut_is_reported, enormous_values_do_no_harm];
+    let live = named![a_reduced_buffer_is_reported, enormous_values_are_handled];
     common::main_with(&[], &everywhere, &live)
 }
 
-fn what_cannot_be_meant_is_refused_with_what_to_write() {
+fn an_invalid_value_is_rejected_with_the_valid_ones() {
     let cases: &[(&[&str], &str)] = &[
         (&["--pid", "0"], "1 to 4194303"),
         (&["--pid", "4194304"], "1 to 4194303"),
@@ -71,7 +71,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
     for (options, says) in cases {
         let arguments = [&["watch"], *options].concat();
         let output = run(&arguments);
-        let errors = fails(&arguments, &output, 2, says);
+        let errors = assert_fails(&arguments, &output, 2, says);
         assert!(errors.lines().count() < 8 && errors.starts_with("error: "), "{errors}");
     }
     for (arguments, says) in [
@@ -83,7 +83,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         (&["replay", "--demo", "--pid", "0"], "1 to 4194303"),
         (&["replay", "--demo", "--count", "0"], "1 or more"),
     ] {
-        fails(arguments, &run(arguments), 2, says);
+        assert_fails(arguments, &run(arguments), 2, says);
     }
 }
 
@@ -103,7 +103,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
             &["record", "--events", kinds, "-"],
             &["replay", "--events", kinds, "-"],
         ] {
-            fails(arguments, &run(arguments), 2, says);
+            assert_fails(arguments, &run(arguments), 2, says);
         }
     }
     for kinds in ["exec,exit", "EXEC,Exit", "exec, exit", "exit,exec,exit"] {
@@ -135,14 +135,14 @@ fn times_need_units_in_every_option() {
             if command == "record" {
                 arguments.push("-");
             }
-            fails(&arguments, &run(&arguments), 2, hint);
+            assert_fails(&arguments, &run(&arguments), 2, hint);
         }
     }
 }
 
-fn a_recording_has_no_names_of_users() {
+fn a_recording_contains_no_user_names() {
     let arguments = ["replay", "--demo", "--user", "root"];
-    fails(&arguments, &run(&arguments), 2, "give the id of root");
+    assert_fails(&arguments, &run(&arguments), 2, "give the id of root");
     // The demo has a process that became this user.
     let output = run(&["replay", "--demo", "--json", "--user", "65534"]);
     assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
@@ -151,9 +151,9 @@ fn a_recording_has_no_names_of_users() {
 /// A user of every system.
 const NOBODY: u32 = 65_534;
 
-fn a_buffer_that_is_cut_is_reported() {
-    need(CAP_SETUID, "CAP_SETUID");
-    if transport() != Transport::Socket || !kernel_is_since(6, 6) {
+fn a_reduced_buffer_is_reported() {
+    require_capability(CAP_SETUID, "CAP_SETUID");
+    if transport() != Transport::Socket || !kernel_is_at_least(6, 6) {
         skip("only over a socket, and without privileges, is a buffer cut");
     }
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("/proc is mounted");
@@ -180,7 +180,7 @@ fn a_buffer_that_is_cut_is_reported() {
     assert!(!text(&output.stderr).contains("receive buffer"), "{}", text(&output.stderr));
 }
 
-fn enormous_values_do_no_harm() {
+fn enormous_values_are_handled() {
     let long = ["9223372036854775807s", "2562047788015215h", "200000000000h"];
     for time in long {
         // Each ends by its count.

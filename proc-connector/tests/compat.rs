@@ -36,7 +36,7 @@ fn walk(buffer: &[u8], len: usize) -> Vec<String> {
 }
 
 #[test]
-fn a_message_is_read_alike_by_all_three() {
+fn all_three_functions_parse_a_message_alike() {
     let bytes = exec_bytes(7);
     assert_eq!(bytes.len(), EVENT_LEN);
     assert_eq!(parse_netlink_message(&bytes, bytes.len()).expect("an event"), Some(exec(7)));
@@ -45,7 +45,7 @@ fn a_message_is_read_alike_by_all_three() {
 }
 
 #[test]
-fn only_the_length_given_counts() {
+fn only_the_given_length_is_parsed() {
     let mut bytes = exec_bytes(7);
     bytes.resize(4096, 0xff);
     assert_eq!(told(parse_netlink_message(&bytes, EVENT_LEN)), exec(7).to_string());
@@ -58,7 +58,7 @@ fn only_the_length_given_counts() {
 }
 
 #[test]
-fn a_length_beyond_the_buffer_is_an_error_told_once() {
+fn a_length_beyond_the_buffer_is_reported_once() {
     for (bytes, len) in [(vec![], 1), (exec_bytes(7), EVENT_LEN + 1), (exec_bytes(7), usize::MAX)] {
         assert_eq!(told(parse_netlink_message(&bytes, len)), "Truncated");
         assert_eq!(walk(&bytes, len), ["Truncated"]);
@@ -66,7 +66,7 @@ fn a_length_beyond_the_buffer_is_an_error_told_once() {
 }
 
 #[test]
-fn empty_input_is_no_event() {
+fn empty_input_contains_no_event() {
     assert_eq!(told(parse_netlink_message(&[], 0)), "Truncated");
     assert_eq!(told(parse_cn_msg(&[]).map(Some)), "Truncated");
     assert!(walk(&[], 0).is_empty());
@@ -93,7 +93,7 @@ fn error(errno: i32) -> Vec<u8> {
 }
 
 #[test]
-fn what_is_no_event_is_nothing_or_an_error() {
+fn other_messages_are_none_or_an_error() {
     let ack = event(NONE, &[0]);
     let refusal = event(NONE, &[22]);
     let cases = [
@@ -122,7 +122,7 @@ fn what_is_no_event_is_nothing_or_an_error() {
 }
 
 #[test]
-fn the_kernels_error_numbers_are_the_systems() {
+fn kernel_error_numbers_become_os_errors() {
     for errno in [-EPERM, i32::MIN] {
         let bytes = message(NLMSG_ERROR, &error(errno));
         let Err(Error::Os(os)) = parse_netlink_message(&bytes, bytes.len()) else {
@@ -133,7 +133,7 @@ fn the_kernels_error_numbers_are_the_systems() {
 }
 
 #[test]
-fn a_length_that_leads_nowhere_ends_the_walk() {
+fn an_invalid_length_ends_the_iteration() {
     for lie in [0u32, 1, 15, u32::try_from(EVENT_LEN).expect("76") + 1, u32::MAX] {
         let mut bytes = [exec_bytes(6), exec_bytes(7), exec_bytes(8)].concat();
         // The last message has nothing behind it that a length could reach.
@@ -145,7 +145,7 @@ fn a_length_that_leads_nowhere_ends_the_walk() {
 }
 
 #[test]
-fn an_ended_walk_stays_ended() {
+fn an_ended_iteration_stays_ended() {
     let bytes = exec_bytes(7);
     for len in [EVENT_LEN, EVENT_LEN - 1, EVENT_LEN + 1] {
         let mut messages = NetlinkMessageIter::new(&bytes, len);

@@ -54,7 +54,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_kernel_agrees_with_the_numbers(choice in choice(), events in vec(happening(), 1..40)) {
+    fn the_kernel_agrees_with_the_evaluated_filter(choice in choice(), events in vec(happening(), 1..40)) {
         let wanted: Vec<[u8; 76]> = events
             .iter()
             .filter(|event| choice.wants(event))
@@ -88,7 +88,7 @@ sockopt_impl!(
 );
 
 #[test]
-fn two_filters_of_1024_ids_have_room_on_a_socket_of_old_kernels() {
+fn two_filters_of_1024_ids_fit_into_a_socket_of_old_kernels() {
     // The default of `net.core.optmem_max` before Linux 6.7. A filter that replaces another needs
     // room beside it.
     const OPTMEM_MAX: u32 = 20_480;

@@ -1,20 +1,20 @@
 //! JSON of a recording: both writers of events say the same, and what they say is the bytes'.
 
 mod common;
-#[path = "common/showing.rs"]
-mod showing;
+#[path = "common/live_output.rs"]
+mod live_output;
 
 use std::process::ExitCode;
 
 use common::named;
 use common::scratch::ScratchFile;
 use common::wire::{self, COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, PTRACE, SID, UID};
+use live_output::{run, text};
 use proc_connector::{ProcEvent, parse_netlink_message};
 use serde_json::{Map, Value, json};
-use showing::{run, text};
 
 fn main() -> ExitCode {
-    let everywhere = named![both_writers_agree, names_of_any_bytes_are_read_back];
+    let everywhere = named![both_writers_agree, names_with_arbitrary_bytes_are_read_back];
     common::main_with(&[], &everywhere, &[])
 }
 
@@ -73,7 +73,7 @@ fn both_writers_agree() {
     }
 }
 
-fn names_of_any_bytes_are_read_back() {
+fn names_with_arbitrary_bytes_are_read_back() {
     let lines = lines_of(&NAMES.map(|(name, _)| datagram_of_comm(name)));
     for (line, (name, is_text)) in lines.iter().zip(NAMES) {
         let object = object(line);

@@ -8,17 +8,17 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use common::load::threads;
-use common::{builder, live, named};
+use common::{builder, named, open_live};
 use futures_lite::{StreamExt, future};
 use proc_connector::{AsyncConnector, Error, Payload, ProcEvent, Readiness, Received};
 
 fn main() -> ExitCode {
     let tests = named![
-        a_stream_tells_each_exit_once,
+        a_stream_reports_each_exit_once,
         cancelled_receives_and_dropped_batches_lose_nothing,
-        a_loss_is_told_and_the_stream_goes_on,
+        a_loss_is_reported_and_the_stream_continues,
         a_handle_ends_an_awaited_receive,
-        a_rest_outlasts_events_and_not_a_shutdown,
+        a_rest_period_outlasts_events_but_not_a_shutdown,
     ];
     common::main(&[], &tests)
 }
@@ -36,7 +36,7 @@ fn on_tokio<T>(test: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(test)
 }
 
-fn a_stream_tells_each_exit_once() {
+fn a_stream_reports_each_exit_once() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let mut exits = Exits::of(threads(300));
         while exits.are_missing() {
@@ -47,7 +47,7 @@ fn a_stream_tells_each_exit_once() {
         }
         exits.assert_once_each();
     }
-    on_each_runtime!(live(), test);
+    on_each_runtime!(open_live(), test);
 }
 
 fn cancelled_receives_and_dropped_batches_lose_nothing() {
@@ -71,10 +71,10 @@ fn cancelled_receives_and_dropped_batches_lose_nothing() {
         }
         exits.assert_once_each();
     }
-    on_each_runtime!(live(), test);
+    on_each_runtime!(open_live(), test);
 }
 
-fn a_loss_is_told_and_the_stream_goes_on() {
+fn a_loss_is_reported_and_the_stream_continues() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         threads(1000);
         let mut missing = 0;
@@ -109,10 +109,10 @@ fn a_handle_ends_an_awaited_receive() {
         assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
         stopper.join().expect("a raised eventfd");
     }
-    on_each_runtime!(live(), test);
+    on_each_runtime!(open_live(), test);
 }
 
-fn a_rest_outlasts_events_and_not_a_shutdown() {
+fn a_rest_period_outlasts_events_but_not_a_shutdown() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let mut exits = Exits::of(threads(1));
         while exits.are_missing() {

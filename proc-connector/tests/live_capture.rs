@@ -12,7 +12,7 @@ use proc_connector::capture::{Reader, Writer};
 use proc_connector::{EventMask, Filter, ProcConnector, Received};
 
 fn main() -> ExitCode {
-    let tests = named![every_filter_chooses_the_same_live_and_on_replay];
+    let tests = named![every_filter_selects_the_same_events_live_and_in_a_replay];
     common::main(&named![exit_3, exit_0], &tests)
 }
 
@@ -66,13 +66,14 @@ fn between(file: &[u8], filter: Filter, marks: [u32; 2]) -> Vec<Plain> {
 }
 
 /// Runs a child of this process to its end, and says which it was.
-fn child(act: &str) -> u32 {
-    let mut child = common::actor::command(act).spawn().expect("this binary can be started");
+fn child(role: &str) -> u32 {
+    let mut child =
+        common::helper_process::command(role).spawn().expect("this binary can be started");
     child.wait().expect("its end");
     child.id()
 }
 
-fn every_filter_chooses_the_same_live_and_on_replay() {
+fn every_filter_selects_the_same_events_live_and_in_a_replay() {
     let filters = vec![
         Filter::default(),
         Filter::new(EventMask::EXIT),
@@ -81,7 +82,7 @@ fn every_filter_chooses_the_same_live_and_on_replay() {
         Filter::default().processes_only().failures_only(),
         Filter::default().except_tgids(&[std::process::id()]).expect("few"),
     ];
-    let mut all = common::live();
+    let mut all = common::open_live();
     let open = |filter: &Filter| {
         let builder = ProcConnector::builder().receive_buffer(32 << 20).filter(filter.clone());
         builder.open().expect("a live connector")

@@ -15,20 +15,21 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::raw::{RawSocket, Stamp};
-use common::{Deadline, builder, live, load, named, skip};
+use common::{Deadline, builder, load, named, open_live, skip};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
     let tests = named![
-        a_dropped_connector_leaves_silence,
-        subscribing_twice_leaves_silence_too,
-        unsubscribing_leaves_silence_at_once,
-        a_panic_leaves_silence_too,
-        an_open_that_fails_halfway_leaves_silence,
+        dropping_a_connector_stops_the_events,
+        dropping_after_two_subscriptions_stops_the_events,
+        unsubscribing_stops_the_events_immediately,
+        a_panic_stops_the_events,
+        a_failed_open_stops_the_events,
     ];
     // Before anything here has listened.
-    let silent = RawSocket::try_bound().is_some_and(|ear| falls_silent(&ear, &mut Vec::new()));
+    let silent =
+        RawSocket::try_bound().is_some_and(|ear| events_have_stopped(&ear, &mut Vec::new()));
     SILENT_AT_FIRST.store(silent, Relaxed);
     common::main(&[], &tests)
 }
@@ -37,41 +38,41 @@ static SILENT_AT_FIRST: AtomicBool = AtomicBool::new(false);
 
 /// Whether all listeners that this machine ever had were these tests, and none was killed: it is
 /// one of `cargo xtask vm-test`.
-fn is_for_tests_only() -> bool {
+fn skip_with_other_listeners() -> bool {
     Path::new("/plan").is_file()
 }
 
-fn a_dropped_connector_leaves_silence() {
-    leaves_silence(|connector| {
+fn dropping_a_connector_stops_the_events() {
+    assert_events_stop(|connector| {
         drop(connector);
         0
     });
 }
 
-fn subscribing_twice_leaves_silence_too() {
-    leaves_silence(|connector| {
+fn dropping_after_two_subscriptions_stops_the_events() {
+    assert_events_stop(|connector| {
         connector.subscribe().expect("a request sent");
         connector.subscribe().expect("a request sent");
         2
     });
-    leaves_silence(|connector| {
+    assert_events_stop(|connector| {
         connector.unsubscribe().expect("a request sent");
         connector.subscribe().expect("a request sent");
         1
     });
 }
 
-fn unsubscribing_leaves_silence_at_once() {
+fn unsubscribing_stops_the_events_immediately() {
     let mut kept = Vec::new();
-    leaves_silence(|connector| {
+    assert_events_stop(|connector| {
         connector.unsubscribe().expect("a request sent");
         kept.push(connector);
         0
     });
 }
 
-fn a_panic_leaves_silence_too() {
-    leaves_silence(|connector| {
+fn a_panic_stops_the_events() {
+    assert_events_stop(|connector| {
         let panicked = thread::spawn(move || {
             let _connector = connector;
             // Without the message that a panic would print.
@@ -85,8 +86,8 @@ fn a_panic_leaves_silence_too() {
 /// More descriptors than a connector has.
 const ROOMS: u64 = 16;
 
-fn an_open_that_fails_halfway_leaves_silence() {
-    leaves_silence(|connector| {
+fn a_failed_open_stops_the_events() {
+    assert_events_stop(|connector| {
         drop(connector);
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
         let file = File::open("/proc/self/stat").expect("/proc is mounted");
@@ -106,24 +107,24 @@ fn an_open_that_fails_halfway_leaves_silence() {
 
 /// Opens a connector, lets `leave` have it, and listens whether the kernel still sends events.
 /// `leave` says how many requests it made that the kernel acknowledges.
-fn leaves_silence(mut leave: impl FnMut(ProcConnector) -> usize) {
+fn assert_events_stop(mut leave: impl FnMut(ProcConnector) -> usize) {
     let deadline = Deadline::new();
     while deadline.left().is_some() {
         let ear = RawSocket::bound();
-        if !falls_silent(&ear, &mut Vec::new()) {
-            if RawSocket::bound_by_anyone() == 1 {
-                let left_here = SILENT_AT_FIRST.load(Relaxed) || is_for_tests_only();
+        if !events_have_stopped(&ear, &mut Vec::new()) {
+            if RawSocket::count_bound() == 1 {
+                let left_here = SILENT_AT_FIRST.load(Relaxed) || skip_with_other_listeners();
                 assert!(!left_here, "a connector has left the kernel sending events");
                 skip("a listener that was killed has left the kernel sending events");
             }
             continue;
         }
-        let connector = live();
+        let connector = open_live();
         load::threads(1);
         let mut heard = ear.drain();
         assert!(heard.iter().any(|stamp| stamp.what != 0), "it hears what others ask for");
         let requests = 1 + leave(connector);
-        if falls_silent(&ear, &mut heard) {
+        if events_have_stopped(&ear, &mut heard) {
             return;
         }
         // Whoever came meanwhile was acknowledged as well, and may be the one who listens.
@@ -136,7 +137,7 @@ fn leaves_silence(mut leave: impl FnMut(ProcConnector) -> usize) {
 /// Whether the kernel sends nothing about a fork, which it would do before the fork returns.
 ///
 /// Asked a few times, for what was under way before; what was heard instead goes to `heard`.
-fn falls_silent(ear: &RawSocket, heard: &mut Vec<Stamp>) -> bool {
+fn events_have_stopped(ear: &RawSocket, heard: &mut Vec<Stamp>) -> bool {
     (0..10).any(|_| {
         heard.extend(ear.drain());
         load::threads(1);

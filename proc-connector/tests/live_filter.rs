@@ -9,10 +9,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use common::actor::{Actor, command, pause, say};
+use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::raw::{RawSocket, Stamp, Witnessed};
-use common::tape::{Got, Tape, catch_up};
-use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need, roomy, skip, transport};
+use common::recorder::{Delivered, Recorder, catch_up};
+use common::{
+    CAP_NET_ADMIN, Deadline, builder, large_buffer, load, named, open_live, require_capability,
+    skip, transport,
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
 use nix::unistd::setsid;
@@ -24,22 +27,22 @@ use proc_connector_core::testing::filters::{Choice, Happening, Set};
 use proc_connector_core::testing::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, SID};
 
 fn main() -> ExitCode {
-    let acts = named![lives, succeeds, crashes];
+    let roles = named![lives, succeeds, crashes];
     let tests = named![
-        each_filter_lets_through_what_it_says,
-        what_comes_before_the_acknowledgement_is_filtered_too,
-        a_change_under_load_loses_nothing_and_repeats_nothing,
-        a_change_applies_to_what_happens_after_it,
-        a_full_set_can_be_changed_for_another,
-        a_refused_change_changes_nothing,
-        only_a_stream_without_filters_tells_what_is_missing,
-        what_is_missing_is_what_was_lost,
+        each_filter_passes_the_selected_events,
+        events_before_the_acknowledgement_are_filtered,
+        a_filter_change_under_load_loses_and_repeats_nothing,
+        a_filter_change_applies_to_later_events,
+        a_full_set_of_ids_can_be_replaced,
+        a_refused_filter_change_has_no_effect,
+        missing_events_are_counted_only_without_a_filter,
+        the_missing_count_equals_the_lost_count,
     ];
-    common::main(&acts, &tests)
+    common::main(&roles, &tests)
 }
 
 fn open(filter: &Filter) -> ProcConnector {
-    let builder = roomy().filter(filter.clone());
+    let builder = large_buffer().filter(filter.clone());
     builder.open().expect("a live connector")
 }
 
@@ -51,12 +54,12 @@ enum Share {
     None,
 }
 
-fn each_filter_lets_through_what_it_says() {
+fn each_filter_passes_the_selected_events() {
     // Before the listeners, so that its id can be in their filters, and so that none hears of its
     // start.
-    let mut actor = Actor::start("lives");
-    actor.hear();
-    let (this, that) = (std::process::id(), actor.pid());
+    let mut helper = HelperProcess::start("lives");
+    helper.read_number();
+    let (this, that) = (std::process::id(), helper.pid());
     let everything =
         Choice { mask: u32::MAX, processes_only: false, failures_only: false, tgids: None };
     let kinds = |mask| Choice { mask, ..everything.clone() };
@@ -84,15 +87,15 @@ fn each_filter_lets_through_what_it_says() {
     let mut ears = choices.each_ref().map(|(choice, _)| Ear::new(&choice.filter()));
 
     load::threads(2);
-    actor.go_on();
+    helper.resume();
     let deadline = Deadline::new();
     let mut family = BTreeSet::from([this, that]);
     while !has_ended((that, that), &all.heard) || is_any_running(&family, &all.heard) {
         all.listen(deadline.left().expect("the end of each process and thread"));
         add_descendants(&mut family, &all.heard);
     }
-    assert!(actor.wait().success());
-    assert_eq!(family.len(), 5, "this process, the actor and its three children");
+    assert!(helper.wait().success());
+    assert_eq!(family.len(), 5, "this process, the helper and its three children");
 
     let sent = all.of(&family);
     for kind in [FORK, EXEC, SID, COMM, COREDUMP, EXIT] {
@@ -118,13 +121,13 @@ fn each_filter_lets_through_what_it_says() {
 
 /// An act: threads, a new name, a new session, and children that end well and badly.
 fn lives() {
-    say(0);
+    print_number(0);
     pause();
     load::threads(2);
     std::fs::write("/proc/self/comm", "named").expect("a name");
     setsid().expect("it leads no group of processes");
-    for act in ["succeeds", "crashes", "succeeds"] {
-        command(act).status().expect("this binary can be started");
+    for role in ["succeeds", "crashes", "succeeds"] {
+        command(role).status().expect("this binary can be started");
     }
 }
 
@@ -225,8 +228,8 @@ fn is_any_running(processes: &BTreeSet<u32>, heard: &[Heard]) -> bool {
     forks.any(|task| processes.contains(&task.1) && !has_ended(task, heard))
 }
 
-fn what_comes_before_the_acknowledgement_is_filtered_too() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+fn events_before_the_acknowledgement_are_filtered() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let several_cpus = load::cpus().len() > 1;
     // The kernel sends events from here on, because of the witness.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
@@ -246,14 +249,14 @@ fn what_comes_before_the_acknowledgement_is_filtered_too() {
             let mut connector = open(&Filter::new(EventMask::EXIT));
             let news = witness.drain();
             witnessed.add(&news);
-            let mut tape = Tape::default();
-            record_up_to_an_exit(&mut tape, &mut connector);
-            assert!(tape.stamps().all(|stamp| stamp.what == EXIT));
-            assert_has_all_exits(&tape, &witness, &mut witnessed);
+            let mut recorder = Recorder::default();
+            record_up_to_an_exit(&mut recorder, &mut connector);
+            assert!(recorder.stamps().all(|stamp| stamp.what == EXIT));
+            assert_has_all_exits(&recorder, &witness, &mut witnessed);
             // If it is the only acknowledgement of the time, it is this connector's.
             let mut acks = news.iter().filter(|stamp| stamp.what == 0);
             if let (Some(ack), None) = (acks.next(), acks.next()) {
-                early += tape.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
+                early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
             }
             rounds += 1;
         }
@@ -261,21 +264,21 @@ fn what_comes_before_the_acknowledgement_is_filtered_too() {
 }
 
 /// Records until the exit of a new thread has come, whatever else the filter lets through.
-fn record_up_to_an_exit(tape: &mut Tape, connector: &mut ProcConnector) {
+fn record_up_to_an_exit(recorder: &mut Recorder, connector: &mut ProcConnector) {
     let thread = load::threads(1)[0];
     let deadline = Deadline::new();
-    while !tape.has_exit_of(thread) {
+    while !recorder.has_exit_of(thread) {
         let left = deadline.left().expect("the exit of a thread that has ended");
-        tape.record(connector, left);
+        recorder.record(connector, left);
     }
 }
 
 /// Asserts that from the first exit of each CPU to its last there are all that the witness saw,
 /// once, and in order.
-fn assert_has_all_exits(tape: &Tape, witness: &RawSocket, witnessed: &mut Witnessed) {
-    assert_eq!(tape.lost(), 0, "the machine is too busy");
+fn assert_has_all_exits(recorder: &Recorder, witness: &RawSocket, witnessed: &mut Witnessed) {
+    assert_eq!(recorder.lost(), 0, "the machine is too busy");
     let mut cpus: BTreeMap<u32, Vec<Stamp>> = BTreeMap::new();
-    for exit in tape.stamps().filter(|stamp| stamp.what == EXIT) {
+    for exit in recorder.stamps().filter(|stamp| stamp.what == EXIT) {
         cpus.entry(exit.cpu).or_default().push(exit);
     }
     catch_up(witness, witnessed, cpus.values().map(|exits| exits[exits.len() - 1]));
@@ -286,8 +289,8 @@ fn assert_has_all_exits(tape: &Tape, witness: &RawSocket, witnessed: &mut Witnes
     }
 }
 
-fn a_change_under_load_loses_nothing_and_repeats_nothing() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+fn a_filter_change_under_load_loses_and_repeats_nothing() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let crowd: Vec<u32> = strangers(400).collect();
     let fork = EventMask::FORK;
@@ -299,7 +302,7 @@ fn a_change_under_load_loses_nothing_and_repeats_nothing() {
         },
     );
     let mut connector = open(&filters[0]);
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -310,38 +313,38 @@ fn a_change_under_load_loses_nothing_and_repeats_nothing() {
             threads
         });
         let stop = load::OnDrop(|| done.store(true, Relaxed));
-        let change = |filter, connector: &mut ProcConnector, tape: &mut Tape| {
+        let change = |filter, connector: &mut ProcConnector, recorder: &mut Recorder| {
             connector.set_filter(filter).expect("a filter that the kernel takes");
-            tape.record(connector, Duration::ZERO);
+            recorder.record(connector, Duration::ZERO);
             thread::sleep(Duration::from_micros(100));
         };
         for _ in 0..250 {
-            change(&filters[2], &mut connector, &mut tape);
-            change(&filters[0], &mut connector, &mut tape);
+            change(&filters[2], &mut connector, &mut recorder);
+            change(&filters[0], &mut connector, &mut recorder);
         }
-        assert!(tape.stamps().all(|stamp| stamp.what != FORK), "neither lets a fork through");
+        assert!(recorder.stamps().all(|stamp| stamp.what != FORK), "neither lets a fork through");
         for filter in filters.iter().cycle().take(500) {
-            change(filter, &mut connector, &mut tape);
+            change(filter, &mut connector, &mut recorder);
         }
         drop(stop);
         let threads = load.join().expect("threads");
         let deadline = Deadline::new();
-        while !tape.has_exits_of(&threads[threads.len() - 10..]) {
-            tape.record(&mut connector, deadline.left().expect("the exits of all threads"));
+        while !recorder.has_exits_of(&threads[threads.len() - 10..]) {
+            recorder.record(&mut connector, deadline.left().expect("the exits of all threads"));
         }
         // They were all in force for some of the time.
         let threads = BTreeSet::from_iter(threads);
-        let forked = tape.got.iter().filter_map(|got| match got {
-            Got::Event { forked, .. } => *forked,
-            Got::Lost(_) => None,
+        let forked = recorder.delivered.iter().filter_map(|got| match got {
+            Delivered::Event { forked, .. } => *forked,
+            Delivered::Lost(_) => None,
         });
         let forks = forked.filter(|thread| threads.contains(thread)).count();
         assert!(0 < forks && forks < threads.len(), "{forks} forks of {} threads", threads.len());
     });
-    assert_has_all_exits(&tape, &witness, &mut witnessed);
+    assert_has_all_exits(&recorder, &witness, &mut witnessed);
 }
 
-fn a_change_applies_to_what_happens_after_it() {
+fn a_filter_change_applies_to_later_events() {
     let (forks, exits) = (Filter::new(EventMask::FORK), Filter::new(EventMask::EXIT));
     let mut connector = open(&forks);
     let (mut heard, mut unheard) = (Vec::new(), Vec::new());
@@ -354,19 +357,19 @@ fn a_change_applies_to_what_happens_after_it() {
         connector.set_filter(&forks).expect("a filter that the kernel takes");
     }
     connector.set_filter(&Filter::default()).expect("a filter that the kernel takes");
-    let mut tape = Tape::default();
-    tape.mark(&mut connector);
-    assert_eq!(tape.lost(), 0);
-    assert!(heard.iter().all(|&thread| forks_of(&tape, thread) == 1), "{tape:?}");
-    assert!(unheard.iter().all(|&thread| forks_of(&tape, thread) == 0), "{tape:?}");
+    let mut recorder = Recorder::default();
+    recorder.mark(&mut connector);
+    assert_eq!(recorder.lost(), 0);
+    assert!(heard.iter().all(|&thread| forks_of(&recorder, thread) == 1), "{recorder:?}");
+    assert!(unheard.iter().all(|&thread| forks_of(&recorder, thread) == 0), "{recorder:?}");
 }
 
-fn forks_of(tape: &Tape, thread: u32) -> usize {
-    let is_fork = |got: &&Got| matches!(got, Got::Event { forked, .. } if *forked == Some(thread));
-    tape.got.iter().filter(is_fork).count()
+fn forks_of(recorder: &Recorder, thread: u32) -> usize {
+    let is_fork = |got: &&Delivered| matches!(got, Delivered::Event { forked, .. } if *forked == Some(thread));
+    recorder.delivered.iter().filter(is_fork).count()
 }
 
-fn a_full_set_can_be_changed_for_another() {
+fn a_full_set_of_ids_can_be_replaced() {
     let mut ids: Vec<u32> = strangers(2 * FULL).collect();
     let (one, other) = ids.split_at_mut(FULL as usize);
     other[0] = std::process::id();
@@ -376,9 +379,9 @@ fn a_full_set_can_be_changed_for_another() {
     let unheard = load::threads(3);
     connector.set_filter(&other).expect("a filter that the kernel takes");
     let heard = load::threads(3);
-    let mut tape = Tape::default();
-    tape.record_exits(&mut connector, &heard);
-    assert!(unheard.iter().all(|&thread| forks_of(&tape, thread) == 0), "{tape:?}");
+    let mut recorder = Recorder::default();
+    recorder.record_exits(&mut connector, &heard);
+    assert!(unheard.iter().all(|&thread| forks_of(&recorder, thread) == 0), "{recorder:?}");
 }
 
 /// As many ids as a filter can name.
@@ -389,9 +392,9 @@ sockopt_impl!(
     LockFilter, SetOnly, libc::SOL_SOCKET, libc::SO_LOCK_FILTER, bool
 );
 
-fn a_refused_change_changes_nothing() {
+fn a_refused_filter_change_has_no_effect() {
     let mut filtered = open(&Filter::new(EventMask::FORK));
-    let mut unfiltered = live();
+    let mut unfiltered = open_live();
     for connector in [&mut filtered, &mut unfiltered] {
         let other = Filter::new(EventMask::EXIT);
         if transport() == Transport::Ring {
@@ -408,14 +411,14 @@ fn a_refused_change_changes_nothing() {
         }
     }
     let thread = load::threads(1)[0];
-    let mut tape = Tape::default();
-    tape.mark(&mut unfiltered);
+    let mut recorder = Recorder::default();
+    recorder.mark(&mut unfiltered);
     assert!(unfiltered.stats().missing.is_some(), "it was never filtered");
-    let mut tape = Tape::default();
-    while forks_of(&tape, thread) == 0 {
-        tape.record(&mut filtered, Duration::from_secs(10));
+    let mut recorder = Recorder::default();
+    while forks_of(&recorder, thread) == 0 {
+        recorder.record(&mut filtered, Duration::from_secs(10));
     }
-    assert!(tape.stamps().all(|stamp| stamp.what == FORK), "{tape:?}");
+    assert!(recorder.stamps().all(|stamp| stamp.what == FORK), "{recorder:?}");
 }
 
 /// Does something in a process that may open no more files.
@@ -427,11 +430,11 @@ fn without_descriptors<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
-fn only_a_stream_without_filters_tells_what_is_missing() {
-    let mut tape = Tape::default();
-    let mut connector = live();
+fn missing_events_are_counted_only_without_a_filter() {
+    let mut recorder = Recorder::default();
+    let mut connector = open_live();
     let mut missing = |connector: &mut ProcConnector| {
-        tape.mark(connector);
+        recorder.mark(connector);
         connector.stats().missing
     };
     assert_eq!(missing(&mut connector), Some(0));
@@ -447,7 +450,7 @@ fn only_a_stream_without_filters_tells_what_is_missing() {
     assert_eq!(missing(&mut connector), None);
 }
 
-fn what_is_missing_is_what_was_lost() {
+fn the_missing_count_equals_the_lost_count() {
     for events in [0, 20, 300] {
         let builder = builder().receive_buffer_events(events);
         let mut connector = builder.open().expect("a live connector");
@@ -469,7 +472,7 @@ fn what_is_missing_is_what_was_lost() {
 
 /// The totals at a time when nothing is missing that has not been told.
 fn settle(connector: &mut ProcConnector) -> Stats {
-    if Tape::default().settle(connector).is_none() {
+    if Recorder::default().settle(connector).is_none() {
         skip("the machine is too busy");
     }
     connector.stats()

@@ -9,9 +9,10 @@ mod common;
 use std::fs;
 use std::process::ExitCode;
 
-use common::tape::Tape;
+use common::recorder::Recorder;
 use common::{
-    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, actor, capable, kernel_is_since, load, named,
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, has_capability, helper_process,
+    kernel_is_at_least, load, named,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -22,32 +23,32 @@ use rustix::thread::{
 };
 
 fn main() -> ExitCode {
-    let acts = named![
+    let roles = named![
         opens,
         opens_in_a_network_namespace,
         opens_in_a_pid_namespace,
         opens_in_a_user_namespace,
-        opens_as_nobody_in_a_user_namespace,
+        opens_as_unprivileged_user_in_a_user_namespace,
         opens_in_a_rootless_container,
-        opens_as_nobody,
+        opens_as_unprivileged_user,
         opens_as_root_without_privilege,
         opens_with_one_privilege,
         opens_by_each_transport,
-        opens_by_each_transport_as_nobody,
+        opens_by_each_transport_as_unprivileged_user,
     ];
     let tests = named![
-        a_kernel_without_the_connector_is_named,
-        a_network_namespace_is_named,
-        a_pid_namespace_is_named,
-        a_user_namespace_is_named,
-        a_rootless_container_is_told_the_first_of_its_namespaces,
-        nobody_listens_where_the_kernel_lets_them,
-        root_is_not_the_privilege_it_takes,
-        one_privilege_is_enough_and_grants_the_buffer,
-        the_ring_is_taken_where_it_works,
-        without_bpf_the_socket_is_taken_and_the_ring_says_why,
+        a_kernel_without_the_connector_is_reported,
+        a_network_namespace_is_reported,
+        a_pid_namespace_is_reported,
+        a_user_namespace_is_reported,
+        a_rootless_container_gets_an_error_about_its_first_namespace,
+        an_unprivileged_user_can_listen_if_the_kernel_permits_it,
+        root_without_capabilities_is_unprivileged,
+        cap_net_admin_is_sufficient_and_grants_the_buffer,
+        the_ring_is_used_where_it_works,
+        without_bpf_the_socket_is_used_and_the_reason_is_reported,
     ];
-    common::main_with(&acts, &tests, &[])
+    common::main_with(&roles, &tests, &[])
 }
 
 const CAP_SYS_ADMIN: u32 = 21;
@@ -59,14 +60,14 @@ const NETWORK: &str = "NotInitialNamespace { kind: Network }";
 const PID: &str = "NotInitialNamespace { kind: Pid }";
 const USER: &str = "NotInitialNamespace { kind: User }";
 
-fn a_kernel_without_the_connector_is_named() {
-    if !connector_was_taken_out() {
+fn a_kernel_without_the_connector_is_reported() {
+    if !is_connector_disabled() {
         eprintln!("skipped: this kernel has the connector, or does not say why it has not");
         return;
     }
-    for act in ["opens", "opens_as_nobody"] {
-        if act == "opens" || may_change_ids() {
-            Outcome::of(act).assert_is(
+    for role in ["opens", "opens_as_unprivileged_user"] {
+        if role == "opens" || may_change_ids() {
+            Outcome::of(role).assert_is(
                 "ConnectorUnavailable",
                 "this kernel has no process events connector",
                 "CONFIG_PROC_EVENTS=y",
@@ -75,8 +76,8 @@ fn a_kernel_without_the_connector_is_named() {
     }
 }
 
-fn a_network_namespace_is_named() {
-    if has_connector() && capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+fn a_network_namespace_is_reported() {
+    if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         Outcome::of("opens_in_a_network_namespace").assert_is(
             NETWORK,
             "not sent to this network namespace",
@@ -85,8 +86,8 @@ fn a_network_namespace_is_named() {
     }
 }
 
-fn a_pid_namespace_is_named() {
-    if has_connector() && capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+fn a_pid_namespace_is_reported() {
+    if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         Outcome::of("opens_in_a_pid_namespace").assert_is(
             PID,
             "not sent to this pid namespace",
@@ -95,19 +96,19 @@ fn a_pid_namespace_is_named() {
     }
 }
 
-fn a_user_namespace_is_named() {
+fn a_user_namespace_is_reported() {
     if !has_connector() {
         return;
     }
-    for act in ["opens_in_a_user_namespace", "opens_as_nobody_in_a_user_namespace"] {
-        let outcome = Outcome::of(act);
+    for role in ["opens_in_a_user_namespace", "opens_as_unprivileged_user_in_a_user_namespace"] {
+        let outcome = Outcome::of(role);
         if !outcome.is_forbidden() {
             outcome.assert_is(USER, "not sent to this user namespace", "--userns=host");
         }
     }
 }
 
-fn a_rootless_container_is_told_the_first_of_its_namespaces() {
+fn a_rootless_container_gets_an_error_about_its_first_namespace() {
     if !has_connector() {
         return;
     }
@@ -117,30 +118,30 @@ fn a_rootless_container_is_told_the_first_of_its_namespaces() {
     }
 }
 
-fn nobody_listens_where_the_kernel_lets_them() {
+fn an_unprivileged_user_can_listen_if_the_kernel_permits_it() {
     if has_connector() && may_change_ids() {
-        assert_is_unprivileged(&Outcome::of("opens_as_nobody"));
+        assert_unprivileged(&Outcome::of("opens_as_unprivileged_user"));
     }
 }
 
-fn root_is_not_the_privilege_it_takes() {
-    if has_connector() && capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to go without it") {
-        assert_is_unprivileged(&Outcome::of("opens_as_root_without_privilege"));
+fn root_without_capabilities_is_unprivileged() {
+    if has_connector() && has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to go without it") {
+        assert_unprivileged(&Outcome::of("opens_as_root_without_privilege"));
     }
 }
 
 /// Asserts what the kernel does for processes without `CAP_NET_ADMIN`.
-fn assert_is_unprivileged(outcome: &Outcome) {
-    if anybody_may_listen() {
+fn assert_unprivileged(outcome: &Outcome) {
+    if can_unprivileged_listen() {
         outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
     } else {
         outcome.assert_is("PermissionDenied", "takes CAP_NET_ADMIN", "setcap cap_net_admin+ep");
     }
 }
 
-fn one_privilege_is_enough_and_grants_the_buffer() {
+fn cap_net_admin_is_sufficient_and_grants_the_buffer() {
     if has_connector()
-        && capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to keep nothing else")
+        && has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to keep nothing else")
         && may_change_ids()
     {
         Outcome::of("opens_with_one_privilege").assert_works(wanted_buffer());
@@ -149,25 +150,27 @@ fn one_privilege_is_enough_and_grants_the_buffer() {
 
 const CAP_BPF: u32 = 39;
 
-fn the_ring_is_taken_where_it_works() {
-    let privileged =
-        || capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for the ring") && capable(CAP_BPF, "CAP_BPF");
+fn the_ring_is_used_where_it_works() {
+    let privileged = || {
+        has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for the ring")
+            && has_capability(CAP_BPF, "CAP_BPF")
+    };
     if has_connector() && privileged() {
         let outcome = Outcome::of("opens_by_each_transport");
         assert_eq!(outcome.0, ["Ring None", "Ring None", "Socket Some(NotWanted)"]);
     }
 }
 
-fn without_bpf_the_socket_is_taken_and_the_ring_says_why() {
+fn without_bpf_the_socket_is_used_and_the_reason_is_reported() {
     if !has_connector() || !may_change_ids() {
         return;
     }
-    let outcome = Outcome::of("opens_by_each_transport_as_nobody");
+    let outcome = Outcome::of("opens_by_each_transport_as_unprivileged_user");
     let [auto, ring, socket] = outcome.0.as_slice() else { panic!("{outcome:?}") };
     for part in ["the ring cannot be used", "takes CAP_BPF", "setcap cap_bpf"] {
         assert!(ring.contains(part), "{ring}");
     }
-    if anybody_may_listen() {
+    if can_unprivileged_listen() {
         assert_eq!(auto, "Socket Some(Forbidden)");
         assert_eq!(socket, "Socket Some(NotWanted)");
     } else {
@@ -189,25 +192,25 @@ fn has_connector() -> bool {
     }
     let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
     let reason = "no cn_proc in /proc/net/connector, or not in the initial namespaces";
-    assert!(!required || connector_was_taken_out(), "{reason}");
+    assert!(!required || is_connector_disabled(), "{reason}");
     eprintln!("skipped: {reason}");
     false
 }
 
 /// Whether the kernel was started without what the connector needs.
-fn connector_was_taken_out() -> bool {
+fn is_connector_disabled() -> bool {
     let parameters = fs::read_to_string("/proc/cmdline").expect("/proc is mounted");
     parameters.split_whitespace().any(|parameter| parameter.starts_with("initcall_blacklist=cn_"))
 }
 
 /// Since Linux 6.6, whose `drivers/connector/connector.c` says `NL_CFG_F_NONROOT_RECV`.
-fn anybody_may_listen() -> bool {
-    kernel_is_since(6, 6)
+fn can_unprivileged_listen() -> bool {
+    kernel_is_at_least(6, 6)
 }
 
 fn may_change_ids() -> bool {
     !Uid::effective().is_root()
-        || capable(CAP_SETUID, "CAP_SETUID") && capable(CAP_SETGID, "CAP_SETGID")
+        || has_capability(CAP_SETUID, "CAP_SETUID") && has_capability(CAP_SETGID, "CAP_SETGID")
 }
 
 /// The limit of receive buffers. On Linux 6.1 other network namespaces have no such file.
@@ -229,11 +232,11 @@ struct Outcome(Vec<String>);
 const FORBIDDEN: &str = "forbidden";
 
 impl Outcome {
-    fn of(act: &str) -> Self {
-        let output = actor::command(act).output().expect("this binary can be started");
+    fn of(role: &str) -> Self {
+        let output = helper_process::command(role).output().expect("this binary can be started");
         let said = String::from_utf8(output.stdout).expect("text");
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{act}: {}, {said}{complaint}", output.status);
+        assert!(output.status.success(), "{role}: {}, {said}{complaint}", output.status);
         Self(said.lines().map(str::to_owned).collect())
     }
 
@@ -270,12 +273,12 @@ fn opens() {
     let diagnosis = match socket.receive_buffer(wanted_buffer()).open() {
         Ok(mut connector) => {
             let threads = load::threads(3);
-            let (mut tape, deadline) = (Tape::default(), Deadline::new());
+            let (mut recorder, deadline) = (Recorder::default(), Deadline::new());
             // Joining a thread does not wait for the end of its exit, which is when it is told.
-            while !threads.iter().all(|&thread| tape.has_exit_of(thread)) {
-                tape.record(&mut connector, deadline.left().expect("their exits are told"));
+            while !threads.iter().all(|&thread| recorder.has_exit_of(thread)) {
+                recorder.record(&mut connector, deadline.left().expect("their exits are told"));
             }
-            tape.assert_has(&threads);
+            recorder.assert_has(&threads);
             println!("{}", connector.stats().receive_buffer);
             diagnose()
         }
@@ -307,7 +310,7 @@ fn enter(namespaces: CloneFlags) -> bool {
 /// Lets a child open, which is in namespaces that this process only made for children, and without
 /// capabilities in those where it is nobody.
 fn let_a_child_open() {
-    let status = actor::command("opens").status().expect("this binary can be started");
+    let status = helper_process::command("opens").status().expect("this binary can be started");
     assert!(status.success());
 }
 
@@ -330,7 +333,7 @@ fn opens_in_a_user_namespace() {
     }
 }
 
-fn opens_as_nobody_in_a_user_namespace() {
+fn opens_as_unprivileged_user_in_a_user_namespace() {
     if enter(CloneFlags::CLONE_NEWUSER) {
         let_a_child_open();
     }
@@ -346,7 +349,7 @@ fn opens_in_a_rootless_container() {
 }
 
 /// Gives up the ids of root; and with them all capabilities, unless they are to be kept.
-fn become_nobody() {
+fn become_unprivileged_user() {
     if Uid::effective().is_root() {
         let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
         setgroups(&[]).expect("CAP_SETGID");
@@ -364,8 +367,8 @@ fn keep(capabilities: CapabilitySet) {
     set_capabilities(None, sets).expect("capabilities can be dropped");
 }
 
-fn opens_as_nobody() {
-    become_nobody();
+fn opens_as_unprivileged_user() {
+    become_unprivileged_user();
     keep(CapabilitySet::empty());
     opens();
 }
@@ -379,7 +382,7 @@ fn opens_as_root_without_privilege() {
 /// As after `setcap cap_net_admin+ep`.
 fn opens_with_one_privilege() {
     set_keep_capabilities(true).expect("a flag of this process");
-    become_nobody();
+    become_unprivileged_user();
     keep(CapabilitySet::NET_ADMIN);
     opens();
 }
@@ -396,8 +399,8 @@ fn opens_by_each_transport() {
     }
 }
 
-fn opens_by_each_transport_as_nobody() {
-    become_nobody();
+fn opens_by_each_transport_as_unprivileged_user() {
+    become_unprivileged_user();
     keep(CapabilitySet::empty());
     opens_by_each_transport();
 }

@@ -9,30 +9,30 @@ use std::thread;
 use std::time::Duration;
 
 use common::raw::{RawSocket, Stamp, Witnessed};
-use common::tape::{Tape, catch_up};
-use common::{CAP_NET_ADMIN, Deadline, builder, load, named, need, skip, transport};
+use common::recorder::{Recorder, catch_up};
+use common::{CAP_NET_ADMIN, Deadline, builder, load, named, require_capability, skip, transport};
 use proc_connector::{ProcConnector, Transport};
 
 fn main() -> ExitCode {
     let tests = named![
-        what_a_sleeping_reader_loses_is_counted,
-        what_a_slow_reader_loses_is_counted,
-        what_a_reader_with_the_least_of_buffers_loses_is_counted,
-        what_was_lost_while_opening_is_not_counted_later,
+        losses_of_a_sleeping_reader_are_counted,
+        losses_of_a_slow_reader_are_counted,
+        losses_with_the_smallest_buffer_are_counted,
+        losses_during_open_are_not_counted_later,
     ];
     common::main(&[], &tests)
 }
 
-fn what_a_sleeping_reader_loses_is_counted() {
-    losing(&small(300), |connector, tape| {
+fn losses_of_a_sleeping_reader_are_counted() {
+    losing(&small(300), |connector, recorder| {
         // Two events each: several times what the buffer holds.
         load::threads(500);
-        while tape.record(connector, Duration::ZERO) {}
+        while recorder.record(connector, Duration::ZERO) {}
     });
 }
 
-fn what_a_slow_reader_loses_is_counted() {
-    losing(&small(75), |connector, tape| {
+fn losses_of_a_slow_reader_are_counted() {
+    losing(&small(75), |connector, recorder| {
         let made = AtomicUsize::new(0);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -46,22 +46,22 @@ fn what_a_slow_reader_loses_is_counted() {
                 while made.load(Relaxed) < turn * 100 {
                     thread::yield_now();
                 }
-                tape.record(connector, Duration::ZERO);
+                recorder.record(connector, Duration::ZERO);
             }
         });
     });
 }
 
-fn what_a_reader_with_the_least_of_buffers_loses_is_counted() {
-    losing(&small(0), |connector, tape| {
+fn losses_with_the_smallest_buffer_are_counted() {
+    losing(&small(0), |connector, recorder| {
         for burst in 1..40 {
             load::threads(burst);
-            tape.record(connector, Duration::ZERO);
+            recorder.record(connector, Duration::ZERO);
         }
     });
 }
 
-fn what_was_lost_while_opening_is_not_counted_later() {
+fn losses_during_open_are_not_counted_later() {
     for _ in 0..100 {
         let busy = AtomicBool::new(true);
         thread::scope(|scope| {
@@ -95,23 +95,23 @@ fn small(events: usize) -> impl Fn() -> ProcConnector {
 
 /// Lets a connector lose events, by `load` as often as that takes, and holds what it delivers and
 /// what it says it lost against a witness that lost nothing.
-fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &mut Tape)) {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
+fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &mut Recorder)) {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let mut connector = open();
     // A ring says with each event what was lost before it, however few it holds.
     let tiny = transport() == Transport::Socket && connector.stats().receive_buffer < TINY;
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
 
     // From here ...
-    let first = tape.settle(&mut connector);
-    let lost_before = tape.lost();
+    let first = recorder.settle(&mut connector);
+    let lost_before = recorder.lost();
     let deadline = Deadline::new();
     let last = loop {
-        load(&mut connector, &mut tape);
+        load(&mut connector, &mut recorder);
         // ... to there, on each CPU.
-        let last = tape.settle(&mut connector);
-        if first.is_none() || last.is_none() || tape.lost() > lost_before {
+        let last = recorder.settle(&mut connector);
+        if first.is_none() || last.is_none() || recorder.lost() > lost_before {
             break last;
         }
         assert!(deadline.left().is_some(), "nothing was lost");
@@ -130,8 +130,8 @@ fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &m
         let (first, last) = ends[&stamp.cpu];
         stamp.is_after(first) && !stamp.is_after(last)
     };
-    let received = tape.stamps().filter(is_between).count() as u64;
-    let missing = tape.lost() - lost_before;
+    let received = recorder.stamps().filter(is_between).count() as u64;
+    let missing = recorder.lost() - lost_before;
     let (sent, told) = (events.len() as u64, received + missing);
     // Only an acknowledgement to somebody else on the machine, if lost, is counted and no event.
     assert!(
@@ -139,11 +139,11 @@ fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &m
         "{received} received and {missing} lost of {sent}, beside {} acknowledgements",
         acks.len()
     );
-    assert_eq!(connector.stats().lost, tape.lost());
+    assert_eq!(connector.stats().lost, recorder.lost());
     // A queue this short overruns again before the reader, told of it, has asked how many were lost:
     // those of the second time are then told with the first.
     if !tiny {
-        assert_gaps_are_told(&tape, &ends, &witnessed);
+        assert_gaps_are_reported(&recorder, &ends, &witnessed);
     }
 }
 
@@ -152,10 +152,14 @@ const TINY: usize = 10 << 10;
 
 /// Asserts that between the ends events of a CPU come in order, and that where some are missing a
 /// loss was told between the one before and the one after.
-fn assert_gaps_are_told(tape: &Tape, ends: &BTreeMap<u32, (Stamp, Stamp)>, witnessed: &Witnessed) {
+fn assert_gaps_are_reported(
+    recorder: &Recorder,
+    ends: &BTreeMap<u32, (Stamp, Stamp)>,
+    witnessed: &Witnessed,
+) {
     let mut previous: BTreeMap<u32, (Stamp, u64)> = BTreeMap::new();
     let (mut losses, mut gaps) = (0, 0);
-    for &got in &tape.got {
+    for &got in &recorder.delivered {
         let Some(stamp) = got.stamp() else {
             losses += 1;
             continue;

@@ -10,15 +10,15 @@ use std::process::ExitCode;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use common::actor::{Actor, become_act, command, pause, say};
+use common::helper_process::{HelperProcess, command, exec_role, pause, print_number};
 use common::load::{self, this_task};
-use common::{CAP_SETUID, Deadline, builder, named, need, transport};
+use common::{CAP_SETUID, Deadline, builder, named, require_capability, transport};
 use nix::unistd::{Uid, setresuid, setsid};
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
 use proc_connector::{ExitStatus, ProcConnector, Transport};
 
 fn main() -> ExitCode {
-    let acts = named![
+    let roles = named![
         ends,
         exits_3,
         pauses,
@@ -27,20 +27,20 @@ fn main() -> ExitCode {
         changes_user,
         starts_a_session,
         executes_from_a_thread,
-        says_who_it_is,
+        reports_its_pid,
     ];
     let tests = named![
-        after_a_load_the_table_is_what_proc_says,
-        after_losses_the_table_is_what_proc_says,
+        after_a_load_the_table_equals_proc,
+        after_losses_the_table_equals_proc,
         every_exec_has_its_own_arguments_or_none,
-        a_process_is_known_from_its_start_to_its_end,
-        an_orphan_is_adopted,
+        a_process_is_tracked_from_start_to_end,
+        an_orphan_gets_its_new_parent,
         threads_are_counted,
-        a_child_has_its_parents_user_and_session_until_it_has_its_own,
+        a_child_inherits_user_and_session_until_it_changes_them,
         exec_from_a_thread_keeps_the_process,
-        the_table_knows_who_had_an_id,
+        the_table_finds_earlier_owners_of_an_id,
     ];
-    common::main(&acts, &tests)
+    common::main(&roles, &tests)
 }
 
 fn ends() {}
@@ -50,7 +50,7 @@ fn exits_3() {
 }
 
 fn pauses() {
-    say(1);
+    print_number(1);
     pause();
 }
 
@@ -58,13 +58,13 @@ fn pauses() {
 fn leaves_an_orphan() {
     #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
     let child = command("pauses").stdout(std::process::Stdio::null()).spawn().expect("a child");
-    say(child.id());
+    print_number(child.id());
 }
 
 fn keeps_threads() {
     for _ in 0..3 {
         thread::spawn(|| {
-            say(this_task().0);
+            print_number(this_task().0);
             thread::park();
         });
     }
@@ -77,7 +77,7 @@ fn changes_user() {
     let user = Uid::from_raw(USER);
     setresuid(user, user, user).expect("a privileged process");
     let mut child = command("ends").spawn().expect("a child");
-    say(child.id());
+    print_number(child.id());
     pause();
     child.wait().expect("a child");
 }
@@ -85,20 +85,20 @@ fn changes_user() {
 fn starts_a_session() {
     setsid().expect("no leader of a group yet");
     let mut child = command("ends").spawn().expect("a child");
-    say(child.id());
+    print_number(child.id());
     pause();
     child.wait().expect("a child");
 }
 
 fn executes_from_a_thread() {
-    say(1);
+    print_number(1);
     pause();
-    let executes = || become_act("says_who_it_is");
+    let executes = || exec_role("reports_its_pid");
     thread::spawn(executes).join().expect("it does not return");
 }
 
-fn says_who_it_is() {
-    say(std::process::id());
+fn reports_its_pid() {
+    print_number(std::process::id());
     pause();
 }
 
@@ -153,7 +153,7 @@ impl Told {
     }
 
     /// Compares with `/proc` as often as it takes until no other process does anything meanwhile.
-    fn assert_is_what_proc_says(&mut self) {
+    fn assert_equals_proc(&mut self) {
         let deadline = Deadline::new();
         loop {
             self.take(Duration::from_millis(50));
@@ -242,44 +242,44 @@ fn proc_row(tgid: u32) -> Option<Row> {
 }
 
 /// Processes of all sorts, of which some go on.
-fn make_a_crowd() -> Vec<Actor> {
+fn start_many_processes() -> Vec<HelperProcess> {
     let mut crowd = Vec::new();
     for _ in 0..5 {
         load::threads(20);
         for _ in 0..20 {
             command("ends").spawn().expect("a process").wait().expect("its end");
         }
-        for act in ["pauses", "keeps_threads", "leaves_an_orphan"] {
-            let mut actor = Actor::start(act);
-            actor.hear();
-            crowd.push(actor);
+        for role in ["pauses", "keeps_threads", "leaves_an_orphan"] {
+            let mut helper = HelperProcess::start(role);
+            helper.read_number();
+            crowd.push(helper);
         }
     }
     crowd
 }
 
-fn after_a_load_the_table_is_what_proc_says() {
+fn after_a_load_the_table_equals_proc() {
     let mut told = Told::start();
-    let crowd = make_a_crowd();
-    told.assert_is_what_proc_says();
+    let crowd = start_many_processes();
+    told.assert_equals_proc();
     drop(crowd);
-    told.assert_is_what_proc_says();
+    told.assert_equals_proc();
     assert_eq!(told.connector.stats().lost, 0);
 }
 
-fn after_losses_the_table_is_what_proc_says() {
+fn after_losses_the_table_equals_proc() {
     let mut told = Told::with(builder().receive_buffer_events(50).context(true).open());
-    let crowd = make_a_crowd();
+    let crowd = start_many_processes();
     for _ in 0..2_000 {
         load::threads(1);
     }
-    let more = make_a_crowd();
+    let more = start_many_processes();
     let started = Instant::now();
-    told.assert_is_what_proc_says();
+    told.assert_equals_proc();
     assert_ne!(told.connector.stats().lost, 0);
     eprintln!("converged after {:?}", started.elapsed());
     drop((crowd, more));
-    told.assert_is_what_proc_says();
+    told.assert_equals_proc();
 }
 
 fn every_exec_has_its_own_arguments_or_none() {
@@ -287,7 +287,7 @@ fn every_exec_has_its_own_arguments_or_none() {
     let mut told = Told::start();
     let mut expected = BTreeMap::new();
     for number in 0..EXECS {
-        let words = ["an actor".to_owned(), format!("--number={number}")];
+        let words = ["an helper".to_owned(), format!("--number={number}")];
         let mut child = command("ends").arg0(&words[0]).arg(&words[1]).spawn().expect("a process");
         let args = words.iter().flat_map(|word| [word.as_bytes(), b"\0"].concat());
         expected.insert(child.id(), args.collect::<Vec<u8>>());
@@ -314,13 +314,13 @@ fn every_exec_has_its_own_arguments_or_none() {
     assert!(transport() == Transport::Socket || without == 0, "{without} without");
 }
 
-fn a_process_is_known_from_its_start_to_its_end() {
+fn a_process_is_tracked_from_start_to_end() {
     let mut told = Told::start();
     let before = proc_connector::WallClock::new();
-    let actor = Actor::start("exits_3");
+    let helper = HelperProcess::start("exits_3");
     let (started, ended) = (
-        told.until_change(actor.pid(), ChangeKind::Started),
-        told.until_change(actor.pid(), ChangeKind::Ended),
+        told.until_change(helper.pid(), ChangeKind::Started),
+        told.until_change(helper.pid(), ChangeKind::Ended),
     );
     let own = told.table.get(std::process::id()).expect("this process");
     assert_eq!((started.parent(), started.creator()), (Some(own.tgid()), Some(own.serial())));
@@ -328,16 +328,16 @@ fn a_process_is_known_from_its_start_to_its_end() {
     assert!(started.is_alive() && !ended.is_alive());
     assert_eq!((started.serial(), started.start_ns()), (ended.serial(), ended.start_ns()));
     assert_eq!(ended.exit_status().and_then(ExitStatus::code), Some(3));
-    assert_eq!(actor.wait().code(), Some(3));
+    assert_eq!(helper.wait().code(), Some(3));
     let lived = Duration::from_nanos(ended.lifetime_ns().expect("both times"));
     let since = before.time(ended.start_ns().expect("its start"));
     assert!(lived > Duration::ZERO && since.elapsed().expect("in the past") > lived);
 }
 
-fn an_orphan_is_adopted() {
+fn an_orphan_gets_its_new_parent() {
     let mut told = Told::start();
-    let mut actor = Actor::start("leaves_an_orphan");
-    let (pid, orphan) = (actor.pid(), actor.hear());
+    let mut helper = HelperProcess::start("leaves_an_orphan");
+    let (pid, orphan) = (helper.pid(), helper.read_number());
     told.until_change(pid, ChangeKind::Ended);
     let status = fs::read_to_string(format!("/proc/{orphan}/status")).expect("it lives");
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
@@ -349,9 +349,9 @@ fn an_orphan_is_adopted() {
 
 fn threads_are_counted() {
     let mut told = Told::start();
-    let mut actor = Actor::start("keeps_threads");
-    let mut threads: Vec<u32> = (0..3).map(|_| actor.hear()).collect();
-    let pid = actor.pid();
+    let mut helper = HelperProcess::start("keeps_threads");
+    let mut threads: Vec<u32> = (0..3).map(|_| helper.read_number()).collect();
+    let pid = helper.pid();
     let mut seen: Vec<u32> = (0..3)
         .map(|_| {
             told.until(|kind, process| match kind {
@@ -364,34 +364,34 @@ fn threads_are_counted() {
     seen.sort_unstable();
     assert_eq!(seen, threads);
     assert_eq!(told.table.get(pid).map(Process::threads), Some(4));
-    drop(actor);
+    drop(helper);
     assert_eq!(told.until_change(pid, ChangeKind::Ended).threads(), 0);
 }
 
-fn a_child_has_its_parents_user_and_session_until_it_has_its_own() {
-    need(CAP_SETUID, "CAP_SETUID");
+fn a_child_inherits_user_and_session_until_it_changes_them() {
+    require_capability(CAP_SETUID, "CAP_SETUID");
     let mut told = Told::start();
-    let mut actor = Actor::start("changes_user");
-    let child = actor.hear();
-    let changed = told.until_change(actor.pid(), ChangeKind::UserChanged);
+    let mut helper = HelperProcess::start("changes_user");
+    let child = helper.read_number();
+    let changed = told.until_change(helper.pid(), ChangeKind::UserChanged);
     let user = changed.uid().expect("a user");
     assert_eq!((user.real, user.effective), (USER, USER));
     assert_eq!(told.until_change(child, ChangeKind::Started).uid(), Some(user));
 
-    let mut actor = Actor::start("starts_a_session");
-    let (pid, child) = (actor.pid(), actor.hear());
+    let mut helper = HelperProcess::start("starts_a_session");
+    let (pid, child) = (helper.pid(), helper.read_number());
     assert_eq!(told.until_change(pid, ChangeKind::SessionChanged).session(), Some(pid));
     assert_eq!(told.until_change(child, ChangeKind::Started).session(), Some(pid));
 }
 
 fn exec_from_a_thread_keeps_the_process() {
     let mut told = Told::start();
-    let mut actor = Actor::start("executes_from_a_thread");
-    let pid = actor.pid();
-    actor.hear();
-    actor.go_on();
+    let mut helper = HelperProcess::start("executes_from_a_thread");
+    let pid = helper.pid();
+    helper.read_number();
+    helper.resume();
     // The new program says so.
-    assert_eq!(actor.hear(), pid);
+    assert_eq!(helper.read_number(), pid);
     let mut execs = 0;
     let process = told.until(|kind, process| {
         if process.tgid() != pid {
@@ -399,18 +399,18 @@ fn exec_from_a_thread_keeps_the_process() {
         }
         assert_ne!(kind, ChangeKind::Ended);
         execs += usize::from(kind == ChangeKind::Executed);
-        // The first is the actor's own.
+        // The first is the helper's own.
         (execs == 2).then(|| process.clone())
     });
     assert_eq!((process.is_alive(), process.threads()), (true, 1));
-    drop(actor);
+    drop(helper);
     assert_eq!(told.until_change(pid, ChangeKind::Ended).serial(), process.serial());
 }
 
-fn the_table_knows_who_had_an_id() {
+fn the_table_finds_earlier_owners_of_an_id() {
     let mut told = Told::start();
-    let actor = Actor::start("ends");
-    let pid = actor.pid();
+    let helper = HelperProcess::start("ends");
+    let pid = helper.pid();
     let ended = told.until_change(pid, ChangeKind::Ended);
     let (start, end) = (ended.start_ns().expect("a start"), ended.end_ns().expect("an end"));
     let serial_at = |ns| told.table.at(pid, ns).map(Process::serial);

@@ -11,7 +11,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::wire::EVENT_LEN;
-use common::{Deadline, builder, live, load, named};
+use common::{Deadline, builder, load, named, open_live};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
@@ -21,20 +21,20 @@ use tokio::io::unix::AsyncFd;
 fn main() -> ExitCode {
     let tests = named![
         a_poll_after_would_block_wakes_for_the_next_event,
-        a_poll_after_no_time_to_wait_wakes_for_the_next_event,
+        a_poll_after_a_zero_timeout_wakes_for_the_next_event,
         a_poll_after_a_timeout_wakes_for_the_next_event,
         a_poll_before_the_first_receive_wakes,
-        one_event_for_each_poll_gets_all,
-        one_event_of_a_batch_for_each_poll_gets_all,
-        a_batch_that_was_dropped_is_still_readable,
+        one_event_per_poll_receives_all,
+        one_event_of_a_batch_per_poll_receives_all,
+        a_dropped_batch_keeps_the_descriptor_readable,
         a_loss_at_the_end_of_the_queue_is_readable,
-        async_fd_with_one_receive_a_readiness_gets_all,
-        async_fd_that_forgets_its_readiness_after_each_event_keeps_up,
-        async_fd_with_a_batch_a_readiness_keeps_up,
-        a_thread_that_stops_receiving_leaves_no_other_asleep,
-        four_threads_in_recv_get_all,
+        async_fd_with_one_receive_per_readiness_receives_all,
+        async_fd_that_clears_readiness_after_each_event_receives_all,
+        async_fd_with_a_batch_per_readiness_receives_all,
+        a_thread_that_stops_receiving_lets_others_wake_up,
+        four_threads_in_recv_receive_all,
     ];
-    common::main_with(&[], &named![new_takes_the_socket_as_0_1_5_did], &tests)
+    common::main_with(&[], &named![new_uses_the_socket_as_0_1_5_did], &tests)
 }
 
 /// Longer than any wake-up takes, on a machine that does much else.
@@ -64,7 +64,7 @@ fn exited(event: &ProcEvent) -> Option<u32> {
 
 /// Makes a thread a little later, when the caller waits, `rounds` times.
 fn wake_by(receive: fn(&ProcConnector, &mut [u8])) {
-    let connector = live();
+    let connector = open_live();
     let mut buffer = [0; EVENT_LEN];
     for round in 0..200 {
         receive(&connector, &mut buffer);
@@ -91,7 +91,7 @@ fn a_poll_after_would_block_wakes_for_the_next_event() {
     });
 }
 
-fn a_poll_after_no_time_to_wait_wakes_for_the_next_event() {
+fn a_poll_after_a_zero_timeout_wakes_for_the_next_event() {
     wake_by(
         |connector, buffer| {
             while connector.recv_timeout(buffer, Duration::ZERO).expect("no error").is_some() {}
@@ -108,7 +108,7 @@ fn a_poll_after_a_timeout_wakes_for_the_next_event() {
 
 fn a_poll_before_the_first_receive_wakes() {
     for _ in 0..20 {
-        let connector = live();
+        let connector = open_live();
         load::threads(1);
         wait(&connector, "an event came before the first receive");
     }
@@ -132,8 +132,8 @@ fn read_all(connector: &mut ProcConnector, receive: impl Fn(&mut ProcConnector, 
     }
 }
 
-fn one_event_for_each_poll_gets_all() {
-    let mut connector = live();
+fn one_event_per_poll_receives_all() {
+    let mut connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     read_all(&mut connector, |connector, seen| match connector.recv(&mut [0; EVENT_LEN]) {
         Ok(event) => seen.extend(exited(&event)),
@@ -143,8 +143,8 @@ fn one_event_for_each_poll_gets_all() {
     });
 }
 
-fn one_event_of_a_batch_for_each_poll_gets_all() {
-    read_all(&mut live(), |connector, seen| {
+fn one_event_of_a_batch_per_poll_receives_all() {
+    read_all(&mut open_live(), |connector, seen| {
         let mut batch = connector.recv_batch_timeout(Duration::ZERO).expect("a batch");
         match batch.next() {
             Some(Received::Event(event)) => {
@@ -158,8 +158,8 @@ fn one_event_of_a_batch_for_each_poll_gets_all() {
     });
 }
 
-fn a_batch_that_was_dropped_is_still_readable() {
-    let mut connector = live();
+fn a_dropped_batch_keeps_the_descriptor_readable() {
+    let mut connector = open_live();
     load::threads(1);
     wait(&connector, "the first time");
     for _ in 0..3 {
@@ -202,8 +202,8 @@ fn on_reactor(connector: ProcConnector) -> std::io::Result<AsyncFd<ProcConnector
     AsyncFd::new(connector)
 }
 
-fn async_fd_with_one_receive_a_readiness_gets_all() {
-    let connector = live();
+fn async_fd_with_one_receive_per_readiness_receives_all() {
+    let connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     on_tokio(async {
         let connector = on_reactor(connector).expect("a reactor");
@@ -225,8 +225,8 @@ fn async_fd_with_one_receive_a_readiness_gets_all() {
 
 /// An edge-triggered caller that does not read to the end sees, as with any socket, a change with
 /// each event that arrives after its receive.
-fn async_fd_that_forgets_its_readiness_after_each_event_keeps_up() {
-    let connector = live();
+fn async_fd_that_clears_readiness_after_each_event_receives_all() {
+    let connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     on_tokio(async {
         let connector = on_reactor(connector).expect("a reactor");
@@ -241,8 +241,8 @@ fn async_fd_that_forgets_its_readiness_after_each_event_keeps_up() {
     });
 }
 
-fn async_fd_with_a_batch_a_readiness_keeps_up() {
-    let connector = live();
+fn async_fd_with_a_batch_per_readiness_receives_all() {
+    let connector = open_live();
     on_tokio(async {
         let mut connector = on_reactor(connector).expect("a reactor");
         for _ in 0..200 {
@@ -255,8 +255,8 @@ fn async_fd_with_a_batch_a_readiness_keeps_up() {
     });
 }
 
-fn a_thread_that_stops_receiving_leaves_no_other_asleep() {
-    let connector = live();
+fn a_thread_that_stops_receiving_lets_others_wake_up() {
+    let connector = open_live();
     let deadline = Deadline::long();
     for round in 0..300 {
         if deadline.left().is_none() {
@@ -288,8 +288,8 @@ fn a_thread_that_stops_receiving_leaves_no_other_asleep() {
     }
 }
 
-fn four_threads_in_recv_get_all() {
-    let connector = live();
+fn four_threads_in_recv_receive_all() {
+    let connector = open_live();
     let count = 2_000;
     let exits = AtomicUsize::new(0);
     let longest = AtomicUsize::new(0);
@@ -329,7 +329,7 @@ fn four_threads_in_recv_get_all() {
     println!("longest wait {} us", longest.load(Relaxed));
 }
 
-fn new_takes_the_socket_as_0_1_5_did() {
+fn new_uses_the_socket_as_0_1_5_did() {
     let Ok(connector) = ProcConnector::new() else { return };
     let stats = connector.stats();
     assert_eq!(stats.transport, Transport::Socket);

@@ -9,33 +9,33 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use common::actor::{Actor, command, pause, say};
-use common::elsewhere::need_namespaces;
+use common::helper_process::{HelperProcess, command, pause, print_number};
+use common::namespaces::require_namespaces;
 use common::{Deadline, builder, named, skip};
 use nix::sched::{CloneFlags, unshare};
 use proc_connector::ProcConnector;
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
 
 fn main() -> ExitCode {
-    let acts = named![pauses, executes_where_it_is_put, looks_out_of_a_namespace];
+    let roles = named![pauses, executes_in_its_new_cgroup, looks_out_of_a_namespace];
     let everywhere = named![
-        a_process_is_in_the_cgroup_that_it_was_put_in,
-        a_container_may_be_in_one_hierarchy_only,
+        a_process_has_the_cgroup_it_was_moved_to,
+        a_container_in_a_single_hierarchy_is_found,
         the_innermost_container_counts,
-        a_monitor_is_in_no_container,
-        a_long_path_is_whole,
-        a_container_is_known_from_another_cgroup_namespace,
+        a_monitor_is_outside_of_any_container,
+        a_long_path_is_complete,
+        a_container_is_found_from_another_cgroup_namespace,
     ];
     let live = named![each_process_has_its_own_cgroup];
-    common::main_with(&acts, &everywhere, &live)
+    common::main_with(&roles, &everywhere, &live)
 }
 
 fn pauses() {
-    say(1);
+    print_number(1);
     pause();
 }
 
-fn executes_where_it_is_put() {
+fn executes_in_its_new_cgroup() {
     pause();
     panic!("{}", command("pauses").exec());
 }
@@ -126,13 +126,13 @@ fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
     if hierarchies.is_empty() {
         skip("no cgroups are mounted");
     }
-    let mut actor = Actor::start("pauses");
-    actor.hear();
+    let mut helper = HelperProcess::start("pauses");
+    helper.read_number();
     let mut any = false;
     for (controllers, point) in &hierarchies {
         if let Some(path) = paths(controllers) {
             let cgroup = made.cgroup(point, &format!("{}{path}", name(of)));
-            Made::put(&cgroup, actor.pid());
+            Made::put(&cgroup, helper.pid());
             any = true;
         }
     }
@@ -140,20 +140,20 @@ fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
         skip("the hierarchy is not mounted");
     }
     let table = ProcessTable::new().expect("/proc is mounted");
-    let process = table.get(actor.pid()).expect("a process").clone();
-    drop(actor);
+    let process = table.get(helper.pid()).expect("a process").clone();
+    drop(helper);
     drop(made);
     process
 }
 
-fn a_process_is_in_the_cgroup_that_it_was_put_in() {
+fn a_process_has_the_cgroup_it_was_moved_to() {
     let process = read_in("plain", |_| Some("/a:b (c)".to_owned()));
     let path = process.cgroup().expect("a cgroup").to_str().expect("UTF-8");
     assert_eq!(path, format!("/{}/a:b (c)", name("plain")));
     assert_eq!(process.container(), None);
 }
 
-fn a_container_may_be_in_one_hierarchy_only() {
+fn a_container_in_a_single_hierarchy_is_found() {
     for (only, _) in hierarchies() {
         let id = id("c0ffee11");
         let process = read_in("one", |controllers| {
@@ -174,7 +174,7 @@ fn the_innermost_container_counts() {
     }
 }
 
-fn a_monitor_is_in_no_container() {
+fn a_monitor_is_outside_of_any_container() {
     let id = id("c0ffee22");
     let process = read_in("monitor", |_| Some(format!("/libpod-conmon-{id}.scope")));
     assert!(process.cgroup().is_some_and(|path| path.as_os_str().as_bytes().ends_with(b".scope")));
@@ -182,7 +182,7 @@ fn a_monitor_is_in_no_container() {
 }
 
 /// One that makes `/proc/PID/cgroup` longer than a page, with what matters in its last line.
-fn a_long_path_is_whole() {
+fn a_long_path_is_complete() {
     let lines = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let last = lines.lines().last().and_then(|line| line.split(':').nth(1)).expect("a line");
     let id = id("c0ffee33");
@@ -195,25 +195,25 @@ fn a_long_path_is_whole() {
     assert_eq!(process.container(), Some(&*id));
 }
 
-fn a_container_is_known_from_another_cgroup_namespace() {
-    need_namespaces();
+fn a_container_is_found_from_another_cgroup_namespace() {
+    require_namespaces();
     if hierarchies().is_empty() {
         skip("no cgroups are mounted");
     }
     let id = id("c0ffee44");
     let mut made = Made::new();
-    let mut inside = Actor::start("pauses");
-    let mut looking = Actor::start("looks_out_of_a_namespace");
-    inside.hear();
+    let mut inside = HelperProcess::start("pauses");
+    let mut looking = HelperProcess::start("looks_out_of_a_namespace");
+    inside.read_number();
     for (_, point) in hierarchies() {
         let path = format!("{}/docker-{id}.scope", name("namespace"));
         Made::put(&made.cgroup(&point, &path), inside.pid());
         let path = format!("{}/here", name("namespace"));
         Made::put(&made.cgroup(&point, &path), looking.pid());
     }
-    looking.go_on();
-    looking.tell(inside.pid());
-    assert_eq!(looking.hear(), 44, "the container, by the last digits of its id");
+    looking.resume();
+    looking.write_number(inside.pid());
+    assert_eq!(looking.read_number(), 44, "the container, by the last digits of its id");
     assert!(looking.wait().success());
     drop(inside);
 }
@@ -231,7 +231,7 @@ fn looks_out_of_a_namespace() {
     let path = process.cgroup().and_then(Path::to_str).expect("a cgroup");
     assert!(path.starts_with("/../docker-") && lines.contains(path), "{path}: {lines}");
     let digits = process.container().map(|id| &id[id.len() - 2..]);
-    say(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
+    print_number(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
 }
 
 /// A listener, the table, and what is in it of processes that executed a program.
@@ -279,24 +279,24 @@ fn each_process_has_its_own_cgroup() {
         let mut expected = Vec::new();
         // One that was in none of these cgroups first, for whatever is taken to be known by then.
         for place in [None, Some("a"), Some("b"), None] {
-            let mut actor = Actor::start("executes_where_it_is_put");
+            let mut helper = HelperProcess::start("executes_in_its_new_cgroup");
             let cgroup = place.map(|place| {
                 let path = format!("{}/{place}/{}", name("exec"), id("ab"));
-                Made::put(&made.cgroup(point, &path), actor.pid());
+                Made::put(&made.cgroup(point, &path), helper.pid());
                 format!("/{path}")
             });
-            told.executed(actor.pid());
-            actor.go_on();
-            actor.hear();
-            let lines = fs::read_to_string(format!("/proc/{}/cgroup", actor.pid()));
+            told.executed(helper.pid());
+            helper.resume();
+            helper.read_number();
+            let lines = fs::read_to_string(format!("/proc/{}/cgroup", helper.pid()));
             let lines = lines.expect("it runs");
-            let seen = told.executed(actor.pid());
+            let seen = told.executed(helper.pid());
             let path = seen.as_deref().and_then(Path::to_str).expect("a cgroup").to_owned();
             match cgroup {
                 Some(cgroup) => assert_eq!(path, cgroup, "{lines}"),
                 None => assert!(lines.lines().any(|line| line.ends_with(&format!(":{path}")))),
             }
-            expected.push(actor);
+            expected.push(helper);
         }
         drop(expected);
         drop(made);

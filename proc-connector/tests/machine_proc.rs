@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::process::{Command, ExitCode, Stdio};
 
-use common::elsewhere::{
-    checked_by, cover_with_anothers_proc, listening, mount_over, mounts_its_proc, need_namespaces,
-    own_mounts, transport_of_test,
+use common::namespaces::{
+    cover_with_proc_of_another_pid_namespace, listening, mount_over,
+    mounts_proc_of_its_pid_namespace, own_mounts, require_namespaces, run_role, test_transport,
 };
 use common::{named, skip};
 use nix::mount::{MntFlags, umount2};
@@ -18,68 +18,68 @@ use proc_connector::process::ProcessTable;
 use proc_connector::{ProcConnector, Transport, Verdict, diagnose};
 
 fn main() -> ExitCode {
-    let acts = named![
-        mounts_its_proc,
-        meets_anothers_proc,
-        meets_an_outer_proc,
-        looks_at_an_outer_proc,
-        meets_no_proc,
-        meets_processes_only,
+    let roles = named![
+        mounts_proc_of_its_pid_namespace,
+        rejects_proc_of_another_pid_namespace,
+        rejects_proc_of_an_outer_pid_namespace,
+        opens_proc_of_an_outer_pid_namespace,
+        rejects_another_file_system_at_proc,
+        accepts_proc_with_processes_only,
         has_a_name_of_any_bytes,
         runs_the_program_without_proc,
-        runs_the_program_with_anothers_proc,
+        runs_the_program_with_proc_of_another_pid_namespace,
         runs_the_program_with_processes_only,
     ];
     let everywhere = named![
-        anothers_proc_is_not_used,
-        an_outer_proc_is_not_used,
-        what_is_no_proc_is_not_used,
-        a_proc_with_nothing_but_processes_will_do,
-        names_are_any_bytes,
+        proc_of_another_pid_namespace_is_rejected,
+        proc_of_an_outer_pid_namespace_is_rejected,
+        another_file_system_at_proc_is_rejected,
+        a_proc_with_processes_only_is_sufficient,
+        names_can_contain_any_bytes,
         kernel_threads_run_no_program,
     ];
     let live = named![
-        the_program_says_that_there_is_no_proc,
-        the_program_says_that_proc_is_anothers,
-        the_program_needs_nothing_but_processes,
+        the_program_reports_a_missing_proc,
+        the_program_reports_proc_of_another_pid_namespace,
+        the_program_needs_only_processes_in_proc,
     ];
-    common::main_with(&acts, &everywhere, &live)
+    common::main_with(&roles, &everywhere, &live)
 }
 
-fn checked(act: &str) {
-    need_namespaces();
-    checked_by(act);
+fn checked(role: &str) {
+    require_namespaces();
+    run_role(role);
 }
 
-fn anothers_proc_is_not_used() {
-    checked("meets_anothers_proc");
+fn proc_of_another_pid_namespace_is_rejected() {
+    checked("rejects_proc_of_another_pid_namespace");
 }
 
-fn an_outer_proc_is_not_used() {
-    checked("meets_an_outer_proc");
+fn proc_of_an_outer_pid_namespace_is_rejected() {
+    checked("rejects_proc_of_an_outer_pid_namespace");
 }
 
-fn what_is_no_proc_is_not_used() {
-    checked("meets_no_proc");
+fn another_file_system_at_proc_is_rejected() {
+    checked("rejects_another_file_system_at_proc");
 }
 
-fn a_proc_with_nothing_but_processes_will_do() {
-    checked("meets_processes_only");
+fn a_proc_with_processes_only_is_sufficient() {
+    checked("accepts_proc_with_processes_only");
 }
 
-fn names_are_any_bytes() {
-    checked_by("has_a_name_of_any_bytes");
+fn names_can_contain_any_bytes() {
+    run_role("has_a_name_of_any_bytes");
 }
 
-fn the_program_says_that_there_is_no_proc() {
+fn the_program_reports_a_missing_proc() {
     checked("runs_the_program_without_proc");
 }
 
-fn the_program_says_that_proc_is_anothers() {
-    checked("runs_the_program_with_anothers_proc");
+fn the_program_reports_proc_of_another_pid_namespace() {
+    checked("runs_the_program_with_proc_of_another_pid_namespace");
 }
 
-fn the_program_needs_nothing_but_processes() {
+fn the_program_needs_only_processes_in_proc() {
     checked("runs_the_program_with_processes_only");
 }
 
@@ -111,24 +111,24 @@ fn refused(why: &str) {
     assert!(fact.contains(why), "{fact}");
 }
 
-fn meets_anothers_proc() {
-    let _first = cover_with_anothers_proc();
+fn rejects_proc_of_another_pid_namespace() {
+    let _first = cover_with_proc_of_another_pid_namespace();
     refused("another pid namespace");
 }
 
-fn meets_an_outer_proc() {
+fn rejects_proc_of_an_outer_pid_namespace() {
     unshare(CloneFlags::CLONE_NEWPID).expect("a privileged process");
-    checked_by("looks_at_an_outer_proc");
+    run_role("opens_proc_of_an_outer_pid_namespace");
 }
 
-fn looks_at_an_outer_proc() {
+fn opens_proc_of_an_outer_pid_namespace() {
     assert_eq!(std::process::id(), 1);
     assert!(fs::read_link("/proc/self").is_ok_and(|id| id.to_str() != Some("1")));
     refused("another pid namespace");
     assert_eq!(found("pid namespace").0, Verdict::Fails);
 }
 
-fn meets_no_proc() {
+fn rejects_another_file_system_at_proc() {
     own_mounts();
     mount_over("/proc", "tmpfs", "");
     refused("no proc file system");
@@ -144,7 +144,7 @@ fn meets_no_proc() {
     assert_eq!(found("kernel").0, Verdict::Ok);
 }
 
-fn meets_processes_only() {
+fn accepts_proc_with_processes_only() {
     own_mounts();
     let (_, _, before) = found("kernel");
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
@@ -220,8 +220,8 @@ fn runs_the_program_without_proc() {
     warned("no proc file system");
 }
 
-fn runs_the_program_with_anothers_proc() {
-    let _first = cover_with_anothers_proc();
+fn runs_the_program_with_proc_of_another_pid_namespace() {
+    let _first = cover_with_proc_of_another_pid_namespace();
     warned("another pid namespace");
 }
 
@@ -230,10 +230,10 @@ fn runs_the_program_with_processes_only() {
     umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
     mount_over("/proc", "proc", "subset=pid");
     // Opened by this process too, over the same transport.
-    let opened = ProcConnector::builder().transport(transport_of_test()).open();
+    let opened = ProcConnector::builder().transport(test_transport()).open();
     assert!(opened.is_ok(), "{opened:?}");
     let (ended_well, events, said) = watched();
     assert!(ended_well && !said.contains("warning"), "{said}");
     // Over the socket, whether it is still there to be asked is left to chance.
-    assert!(transport_of_test() != Transport::Ring || events.contains("/bin/true"), "{events}");
+    assert!(test_transport() != Transport::Ring || events.contains("/bin/true"), "{events}");
 }

@@ -7,9 +7,9 @@ use std::fs;
 use std::io;
 use std::process::ExitCode;
 
-use common::actor::{Actor, pause, say};
-use common::elsewhere::{checked_by, mount_over, need_namespaces, own_mounts};
+use common::helper_process::{HelperProcess, pause, print_number};
 use common::named;
+use common::namespaces::{mount_over, own_mounts, require_namespaces, run_role};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,45 +19,45 @@ use proc_connector::process::{ChangeKind, ProcessTable};
 use proc_connector::{Verdict, diagnose};
 
 fn main() -> ExitCode {
-    let acts = named![
-        meets_hidden_processes,
-        meets_unreadable_processes,
+    let roles = named![
+        scans_hidden_processes,
+        scans_unreadable_processes,
         runs_out_of_files,
-        loses_proc_later,
+        scans_after_proc_was_covered,
         pauses,
     ];
     let everywhere = named![
-        hidden_processes_are_not_gone,
-        unreadable_processes_are_not_gone,
-        without_descriptors_nobody_is_gone,
+        hidden_processes_do_not_vanish,
+        unreadable_processes_do_not_vanish,
+        without_descriptors_no_process_vanishes,
         a_proc_that_is_covered_later_is_still_used,
     ];
-    common::main_with(&acts, &everywhere, &[])
+    common::main_with(&roles, &everywhere, &[])
 }
 
-fn checked(act: &str) {
-    need_namespaces();
-    checked_by(act);
+fn checked(role: &str) {
+    require_namespaces();
+    run_role(role);
 }
 
-fn hidden_processes_are_not_gone() {
-    checked("meets_hidden_processes");
+fn hidden_processes_do_not_vanish() {
+    checked("scans_hidden_processes");
 }
 
-fn unreadable_processes_are_not_gone() {
-    checked("meets_unreadable_processes");
+fn unreadable_processes_do_not_vanish() {
+    checked("scans_unreadable_processes");
 }
 
-fn without_descriptors_nobody_is_gone() {
-    checked_by("runs_out_of_files");
+fn without_descriptors_no_process_vanishes() {
+    run_role("runs_out_of_files");
 }
 
 fn a_proc_that_is_covered_later_is_still_used() {
-    checked("loses_proc_later");
+    checked("scans_after_proc_was_covered");
 }
 
 fn pauses() {
-    say(1);
+    print_number(1);
     pause();
 }
 
@@ -78,13 +78,13 @@ fn exists(tgid: u32) -> bool {
 struct Known {
     table: ProcessTable,
     before: BTreeSet<u32>,
-    ending: Actor,
+    ending: HelperProcess,
 }
 
 impl Known {
     fn start() -> Self {
-        let mut ending = Actor::start("pauses");
-        ending.hear();
+        let mut ending = HelperProcess::start("pauses");
+        ending.read_number();
         let table = ProcessTable::new().expect("/proc is mounted");
         let before = table.iter().map(proc_connector::process::Process::tgid).collect();
         Self { table, before, ending }
@@ -94,7 +94,7 @@ impl Known {
     fn look(self) {
         let Self { mut table, before, mut ending } = self;
         let ended = ending.pid();
-        ending.go_on();
+        ending.resume();
         assert!(ending.wait().success());
         let changes = table.rescan().expect("a look");
         let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
@@ -110,7 +110,7 @@ impl Known {
     }
 }
 
-fn become_nobody() {
+fn become_unprivileged_user() {
     const NOBODY: u32 = 65_534;
     let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
     setgroups(&[]).expect("a privileged process");
@@ -119,13 +119,13 @@ fn become_nobody() {
 }
 
 /// A table made when all could be seen, by a process that is nobody after that.
-fn look_as_nobody(hidepid: &str) {
+fn scan_as_unprivileged_user(hidepid: &str) {
     own_mounts();
     umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
     mount_over("/proc", "proc", hidepid);
     let known = Known::start();
     assert_eq!(found().0, Verdict::Ok, "a privileged process sees all");
-    become_nobody();
+    become_unprivileged_user();
     assert!(fs::read("/proc/1/stat").is_err());
     let (verdict, fact) = found();
     assert_eq!(verdict, Verdict::Limited);
@@ -136,12 +136,12 @@ fn look_as_nobody(hidepid: &str) {
     assert!(table.get(1).is_none() && table.get(std::process::id()).is_some());
 }
 
-fn meets_hidden_processes() {
-    look_as_nobody("hidepid=2");
+fn scans_hidden_processes() {
+    scan_as_unprivileged_user("hidepid=2");
 }
 
-fn meets_unreadable_processes() {
-    look_as_nobody("hidepid=1");
+fn scans_unreadable_processes() {
+    scan_as_unprivileged_user("hidepid=1");
 }
 
 fn runs_out_of_files() {
@@ -172,13 +172,13 @@ fn runs_out_of_files() {
     table.rescan().expect("a look");
 }
 
-fn loses_proc_later() {
+fn scans_after_proc_was_covered() {
     own_mounts();
     let known = Known::start();
     mount_over("/proc", "tmpfs", "");
     // Nothing but the process's own is of the file system that was there.
     let Known { mut table, before, mut ending } = known;
-    ending.go_on();
+    ending.resume();
     let ended = ending.pid();
     assert!(ending.wait().success());
     let changes = table.rescan().expect("a look");

@@ -11,15 +11,15 @@ use allocation_counter::measure;
 use common::wire::{
     COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NONE, PTRACE, SID, UID, event,
 };
-use common::{Deadline, live, load, named};
+use common::{Deadline, load, named, open_live};
 use proc_connector::core::{Notification, Notifications};
 use proc_connector::{NetlinkMessageIter, ProcEvent, Received, parse_netlink_message};
 
 fn main() -> ExitCode {
     let everywhere = named![
         converting_allocates_nothing,
-        the_functions_of_old_allocate_nothing,
-        unknown_kinds_take_one_allocation_and_it_is_counted,
+        the_functions_of_0_1_5_allocate_nothing,
+        unknown_kinds_need_one_allocation,
     ];
     let live = named![batches_allocate_nothing, single_receives_allocate_nothing];
     common::main_with(&[], &everywhere, &live)
@@ -48,7 +48,7 @@ fn converting_allocates_nothing() {
     assert_eq!((converted, counted), (9, 0));
 }
 
-fn the_functions_of_old_allocate_nothing() {
+fn the_functions_of_0_1_5_allocate_nothing() {
     let mut bytes = known_kinds();
     bytes.extend(event(NONE, &[0]));
     let mut parsed = 0;
@@ -62,7 +62,7 @@ fn the_functions_of_old_allocate_nothing() {
     assert_eq!((parsed, counted), (10, 0));
 }
 
-fn unknown_kinds_take_one_allocation_and_it_is_counted() {
+fn unknown_kinds_need_one_allocation() {
     let bytes = event(NEW_KIND, &[1]);
     let counted = allocations(|| {
         black_box(parse_netlink_message(&bytes, bytes.len()).expect("no error"));
@@ -71,7 +71,7 @@ fn unknown_kinds_take_one_allocation_and_it_is_counted() {
 }
 
 fn batches_allocate_nothing() {
-    let mut connector = live();
+    let mut connector = open_live();
     load::threads(1);
     // The first receive makes the memory for all.
     black_box(connector.recv_batch().expect("a batch").count());
@@ -95,7 +95,7 @@ fn batches_allocate_nothing() {
 }
 
 fn single_receives_allocate_nothing() {
-    let connector = live();
+    let connector = open_live();
     let mut buffer = [0; 128];
     // What came before the acknowledgement was kept in memory of its own.
     while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {}

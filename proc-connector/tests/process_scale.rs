@@ -116,7 +116,7 @@ fn processor_time() -> Duration {
 }
 
 #[test]
-fn time_grows_with_the_events_and_no_faster() {
+fn processing_time_is_linear_in_the_number_of_events() {
     let shapes: [(&str, Shape); 6] = [
         ("a chain", a_chain),
         ("a hedge", a_hedge),
@@ -138,7 +138,7 @@ fn time_grows_with_the_events_and_no_faster() {
 
 /// What is kept of those that ended is searched for each event that is about none of the living.
 #[test]
-fn those_that_ended_are_not_searched() {
+fn ended_processes_are_not_searched() {
     /// Exits of unknown processes, among as many that ended as a table keeps.
     fn strangers(n: u32) -> Vec<Step> {
         (1..=n).map(Step::Exit).collect()
@@ -157,7 +157,7 @@ fn those_that_ended_are_not_searched() {
 }
 
 #[test]
-fn children_know_no_parent_that_has_ended() {
+fn children_of_an_ended_parent_are_reparented() {
     let mut table = ProcessTable::without_proc();
     let known = [Step::Exec(1)].into_iter();
     for (time, step) in (1..).zip(known.chain(a_hedge(30))) {

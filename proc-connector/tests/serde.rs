@@ -72,7 +72,7 @@ fn table() -> [(ProcEvent, Value); 10] {
 }
 
 #[test]
-fn every_variant_is_an_object_of_its_fields_and_back() {
+fn every_variant_round_trips_as_an_object_of_its_fields() {
     for (event, object) in table() {
         assert_eq!(serde_json::to_value(&event).unwrap(), object);
         assert_eq!(serde_json::from_value::<ProcEvent>(object).unwrap(), event);
@@ -80,7 +80,7 @@ fn every_variant_is_an_object_of_its_fields_and_back() {
 }
 
 #[test]
-fn no_key_may_be_missing_and_more_are_ignored() {
+fn missing_keys_are_an_error_and_extra_keys_are_ignored() {
     for (event, object) in table() {
         let keys = object.as_object().unwrap().keys();
         for key in keys {
@@ -100,14 +100,14 @@ fn no_key_may_be_missing_and_more_are_ignored() {
 }
 
 #[test]
-fn the_keys_come_in_the_order_of_the_fields() {
+fn keys_are_in_the_order_of_the_fields() {
     let event = ProcEvent::Comm { pid: 1, tgid: 2, comm: COMM_SH, timestamp_ns: 5 };
     let text = r#"{"event":"comm","pid":1,"tgid":2,"comm":"sh","timestamp_ns":5}"#;
     assert_eq!(serde_json::to_string(&event).unwrap(), text);
 }
 
 #[test]
-fn a_name_is_always_text_and_its_bytes_are_beside_it_where_they_differ() {
+fn a_name_is_text_with_raw_bytes_added_if_they_differ() {
     // Names, the text, and whether that is all there is.
     let cases: [(&[u8; 16], &str, bool); 9] = [
         (&COMM_SH, "sh", true),
@@ -133,7 +133,7 @@ fn a_name_is_always_text_and_its_bytes_are_beside_it_where_they_differ() {
 }
 
 #[test]
-fn a_name_too_long_is_refused_unless_replacing_bytes_made_it_so() {
+fn a_long_name_is_rejected_unless_replacement_characters_made_it_long() {
     let read = |comm: &str| {
         let object = json!({"event": "comm", "pid": 1, "tgid": 1, "comm": comm, "timestamp_ns": 0});
         serde_json::from_value::<ProcEvent>(object).map_err(|error| error.to_string())
@@ -157,7 +157,7 @@ fn a_name_too_long_is_refused_unless_replacing_bytes_made_it_so() {
 }
 
 #[test]
-fn a_loss_stands_among_events_with_its_cause() {
+fn a_loss_is_an_object_with_its_cause() {
     let malformed = json!({"malformed": {"truncated":
         {"layer": "event_data", "offset": 52, "needed": 24, "actual": 23}}});
     let cases = [
@@ -198,7 +198,7 @@ struct Ended {
 }
 
 #[test]
-fn the_lines_of_watch_are_read_as_events() {
+fn the_output_of_watch_is_read_as_events() {
     let exit = r#"{"event":"exit","pid":7,"tgid":7,"exit_code":134,"exit_signal":17,"code":null,
         "signal":6,"core_dumped":true,"parent_pid":1,"parent_tgid":1,"timestamp_ns":5,"cpu":0,
         "seq":9,"time":"2026-01-01T00:00:00Z"}"#;
@@ -215,7 +215,7 @@ fn the_lines_of_watch_are_read_as_events() {
 }
 
 #[test]
-fn a_mask_is_what_the_command_line_takes() {
+fn a_mask_has_the_form_of_the_command_line() {
     let mask = EventMask::EXEC | EventMask::EXIT;
     assert_eq!(serde_json::to_string(&mask).unwrap(), r#""exec,exit""#);
     assert_eq!(serde_json::from_str::<EventMask>(r#""exit,exec""#).unwrap(), mask);
@@ -258,7 +258,7 @@ proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_written_is_read_as_the_same(event in event()) {
+    fn every_event_round_trips(event in event()) {
         let text = serde_json::to_string(&event).unwrap();
         prop_assert_eq!(&serde_json::from_str::<ProcEvent>(&text).unwrap(), &event);
         prop_assert!(!text.contains('\n'), "one event is one line");
@@ -270,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn a_loss_is_read_as_it_was_written(count: Option<u64>, bytes in any::<[u8; 18]>()) {
+    fn every_loss_round_trips(count: Option<u64>, bytes in any::<[u8; 18]>()) {
         let malformed = proc_connector::core::Notifications::new(&bytes)
             .find_map(Result::err)
             .map(|error| json!({"malformed": error}));

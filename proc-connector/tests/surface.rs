@@ -150,7 +150,7 @@ fn table() -> [(ProcEvent, &'static str, &'static str); 10] {
 }
 
 #[test]
-fn every_variant_has_its_fields_in_order_and_its_text() {
+fn every_variant_has_its_fields_in_order_and_its_display_form() {
     for (event, display, debug) in table() {
         assert_eq!(event.to_string(), display);
         assert_eq!(format!("{event:?}"), debug);
@@ -162,7 +162,7 @@ fn every_variant_has_its_fields_in_order_and_its_text() {
 }
 
 #[test]
-fn names_are_shown_to_their_end_if_they_are_text() {
+fn names_are_displayed_up_to_the_first_nul_if_they_are_text() {
     let cases: [(&[u8; 16], &str); 6] = [
         (b"0123456789abcdef", "0123456789abcdef"),
         (b"0123456789abcde\0", "0123456789abcde"),
@@ -183,7 +183,7 @@ fn names_are_shown_to_their_end_if_they_are_text() {
 }
 
 #[test]
-fn numbers_are_shown_in_full() {
+fn numbers_are_displayed_in_full() {
     let most = u32::MAX;
     let event = ProcEvent::Exit {
         pid: most,
@@ -247,7 +247,7 @@ fn events_convert_field_by_field() {
 }
 
 #[test]
-fn every_error_of_old_is_still_there_and_says_something() {
+fn every_error_of_0_1_5_exists_and_has_a_message() {
     // As downstream code matches it, with the wildcard that `#[non_exhaustive]` asks for.
     fn old(error: &Error) -> Option<&'static str> {
         Some(match error {

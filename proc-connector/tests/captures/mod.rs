@@ -61,12 +61,12 @@ impl From<Event<'_>> for Plain {
 
 /// One thing that a reader gave, and its time in nanoseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
+pub(crate) enum Delivered {
     Event(Plain, Option<u128>),
     Lost(Option<u64>, LossCause, Option<u128>),
 }
 
-impl Got {
+impl Delivered {
     pub(crate) fn event(&self) -> &Plain {
         match self {
             Self::Event(event, _) => event,
@@ -76,7 +76,7 @@ impl Got {
 }
 
 /// Reads all there is, and how it ends.
-pub(crate) fn read_all(file: &[u8]) -> (Vec<Got>, Option<Error>) {
+pub(crate) fn read_all(file: &[u8]) -> (Vec<Delivered>, Option<Error>) {
     match Reader::new(file) {
         Ok(reader) => drain(reader),
         Err(error) => (Vec::new(), Some(error)),
@@ -84,7 +84,7 @@ pub(crate) fn read_all(file: &[u8]) -> (Vec<Got>, Option<Error>) {
 }
 
 /// What a reader gives before its end or its first error.
-pub(crate) fn drain<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Got>, Option<Error>) {
+pub(crate) fn drain<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Delivered>, Option<Error>) {
     let mut got = Vec::new();
     loop {
         let recorded = match reader.next() {
@@ -94,8 +94,8 @@ pub(crate) fn drain<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Got>, Optio
         };
         let time = recorded.time.map(nanos);
         got.push(match recorded.received {
-            Received::Event(event) => Got::Event(event.into(), time),
-            Received::Lost(lost) => Got::Lost(lost.count, lost.cause, time),
+            Received::Event(event) => Delivered::Event(event.into(), time),
+            Received::Lost(lost) => Delivered::Lost(lost.count, lost.cause, time),
         });
     }
 }

@@ -3,18 +3,18 @@
 
 #![allow(dead_code, reason = "every test binary includes this folder and uses a part of it")]
 
-pub(crate) mod actor;
-pub(crate) mod elsewhere;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
+pub(crate) mod helper_process;
 pub(crate) mod hostile;
 pub(crate) mod listening;
 pub(crate) mod load;
+pub(crate) mod namespaces;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
 pub(crate) mod raw;
+pub(crate) mod recorder;
 pub(crate) mod scratch;
-pub(crate) mod tape;
 pub(crate) mod terminal;
 pub(crate) mod watch;
 pub(crate) mod wire;
@@ -36,10 +36,10 @@ macro_rules! named {
 }
 pub(crate) use named;
 
-/// The main function of a binary of live tests: plays one of `acts` if an [`actor::Actor`] started
+/// The main function of a binary of live tests: plays one of `roles` if an [`helper_process::HelperProcess`] started
 /// this process to do so, and runs `tests` otherwise.
-pub(crate) fn main(acts: &[Named], tests: &[Named]) -> ExitCode {
-    main_with(acts, &[], tests)
+pub(crate) fn main(roles: &[Named], tests: &[Named]) -> ExitCode {
+    main_with(roles, &[], tests)
 }
 
 /// The same with tests that run everywhere beside the live ones, each of which runs over every
@@ -48,8 +48,8 @@ pub(crate) fn main(acts: &[Named], tests: &[Named]) -> ExitCode {
 /// Where the connector cannot be had, live tests are ignored and the reason is told, unless
 /// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure. The ring may be missing where the process
 /// lacks a privilege.
-pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
-    if let Some(code) = actor::play(acts) {
+pub(crate) fn main_with(roles: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
+    if let Some(code) = helper_process::play(roles) {
         return code;
     }
     let mut arguments = Arguments::from_args();
@@ -111,38 +111,38 @@ pub(crate) fn skip(reason: &str) -> ! {
 struct Skipped(String);
 
 /// A builder of such as lose nothing of what a busy machine does during a test.
-pub(crate) fn roomy() -> Builder {
+pub(crate) fn large_buffer() -> Builder {
     builder().receive_buffer_events(160_000)
 }
 
 /// Whether the running kernel is of this version or a later one.
-pub(crate) fn kernel_is_since(major: u32, minor: u32) -> bool {
+pub(crate) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
     let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
     (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
 }
 
 /// A connector with room for what a busy machine does during a test.
-pub(crate) fn live() -> ProcConnector {
-    roomy().open().expect("a live connector")
+pub(crate) fn open_live() -> ProcConnector {
+    large_buffer().open().expect("a live connector")
 }
 
 /// Whether the process has a capability of `capability.h`; if not, tells that a part of the test
 /// is left out for it.
-pub(crate) fn capable(capability: u32, name: &str) -> bool {
+pub(crate) fn has_capability(capability: u32, name: &str) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = u64::from_str_radix(effective.expect("a CapEff line").trim(), 16);
-    let capable = effective.expect("a number") & (1 << capability) != 0;
-    if !capable {
+    let has_capability = effective.expect("a number") & (1 << capability) != 0;
+    if !has_capability {
         eprintln!("skipped: this part needs {name}");
     }
-    capable
+    has_capability
 }
 
 /// Skips the test where the process lacks a capability.
-pub(crate) fn need(capability: u32, name: &str) {
-    if !capable(capability, name) {
+pub(crate) fn require_capability(capability: u32, name: &str) {
+    if !has_capability(capability, name) {
         skip(&format!("needs {name}"));
     }
 }

@@ -26,7 +26,7 @@ pub(crate) fn started_by(starter: &[&str], arguments: &[&str]) -> Command {
 }
 
 /// The same, started by a shell that does something to itself first.
-pub(crate) fn after_shell(preparation: &str, arguments: &[&str]) -> Command {
+pub(crate) fn started_by_shell(preparation: &str, arguments: &[&str]) -> Command {
     let script = format!("{preparation}\nexec \"$@\"");
     started_by(&["sh", "-c", &script, "sh"], arguments)
 }
@@ -100,7 +100,7 @@ impl Running {
     pub(crate) fn wait_until(&self, is_ready: impl Fn(&Status) -> bool) -> Status {
         let deadline = crate::common::Deadline::new();
         loop {
-            let status = Status::of(self.child.id());
+            let status = Status::read(self.child.id());
             if is_ready(&status) {
                 return status;
             }
@@ -115,7 +115,7 @@ impl Running {
 pub(crate) struct Status(String);
 
 impl Status {
-    pub(crate) fn of(pid: u32) -> Self {
+    pub(crate) fn read(pid: u32) -> Self {
         Self(fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs"))
     }
 

@@ -57,7 +57,7 @@ impl RawSocket {
     }
 
     /// How many sockets on the machine are bound to the group.
-    pub(crate) fn bound_by_anyone() -> usize {
+    pub(crate) fn count_bound() -> usize {
         let sockets = std::fs::read_to_string("/proc/net/netlink").expect("/proc is mounted");
         let is_bound = |line: &&str| {
             let mut columns = line.split_whitespace().skip(1);

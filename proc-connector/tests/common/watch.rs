@@ -95,7 +95,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// To be started before the process.
     pub(crate) fn start() -> Self {
-        Self { connector: super::live(), seen: Vec::new() }
+        Self { connector: super::open_live(), seen: Vec::new() }
     }
 
     /// All that was seen of the process, once `done` says that it is enough.

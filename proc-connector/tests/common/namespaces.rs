@@ -6,25 +6,25 @@ use std::process::{Command, Stdio};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::actor::{Actor, command, pause, say};
-use super::{CAP_SYS_ADMIN, capable, skip, transport};
+use super::helper_process::{HelperProcess, command, pause, print_number};
+use super::{CAP_SYS_ADMIN, has_capability, skip, transport};
 use proc_connector::Transport;
 
 /// Skips the test where no other machine can be made.
-pub(crate) fn need_namespaces() {
-    if !capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+pub(crate) fn require_namespaces() {
+    if !has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         skip("needs CAP_SYS_ADMIN");
     }
 }
 
 /// Has a process play an act that checks something itself.
-pub(crate) fn checked_by(act: &str) {
-    let status = command(act)
+pub(crate) fn run_role(role: &str) {
+    let status = command(role)
         .env(TRANSPORT, transport_name())
         .stdin(Stdio::null())
         .status()
         .expect("this binary can be started");
-    assert!(status.success(), "{act}: {status}");
+    assert!(status.success(), "{role}: {status}");
 }
 
 const TRANSPORT: &str = "PROC_CONNECTOR_TEST_TRANSPORT";
@@ -39,7 +39,7 @@ fn transport_name() -> &'static str {
 }
 
 /// In the act: the test's transport.
-pub(crate) fn transport_of_test() -> Transport {
+pub(crate) fn test_transport() -> Transport {
     match std::env::var(TRANSPORT).as_deref() {
         Ok("ring") => Transport::Ring,
         Ok("socket") => Transport::Socket,
@@ -69,20 +69,20 @@ pub(crate) fn mount_over(directory: &str, kind: &str, options: &str) {
 }
 
 /// An act: the first process of a pid namespace, with the `/proc` of that.
-pub(crate) fn mounts_its_proc() {
+pub(crate) fn mounts_proc_of_its_pid_namespace() {
     assert_eq!(std::process::id(), 1);
     mount_over("/proc", "proc", "");
-    say(1);
+    print_number(1);
     pause();
 }
 
-/// In an act beside [`mounts_its_proc`]: covers `/proc` by that of another pid namespace, for as long as what it returns is there.
-pub(crate) fn cover_with_anothers_proc() -> Actor {
+/// In an act beside [`mounts_proc_of_its_pid_namespace`]: covers `/proc` by that of another pid namespace, for as long as what it returns is there.
+pub(crate) fn cover_with_proc_of_another_pid_namespace() -> HelperProcess {
     own_mounts();
     let own = File::open("/proc/self/ns/pid").expect("/proc is mounted");
     unshare(CloneFlags::CLONE_NEWPID).expect("a privileged process");
-    let mut first = Actor::start("mounts_its_proc");
-    assert_eq!(first.hear(), 1);
+    let mut first = HelperProcess::start("mounts_proc_of_its_pid_namespace");
+    assert_eq!(first.read_number(), 1);
     // Other children are to be where this process is.
     setns(own, CloneFlags::CLONE_NEWPID).expect("its own namespace");
     // It has these mounts too.

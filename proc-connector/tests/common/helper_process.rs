@@ -11,31 +11,31 @@ use super::Named;
 use super::watch::Task;
 
 /// Which act the process is to play.
-const ACT: &str = "PROC_CONNECTOR_TEST_ACT";
+const ROLE: &str = "PROC_CONNECTOR_TEST_ROLE";
 
 /// Plays the act this process was started for, if it was.
-pub(super) fn play(acts: &[Named]) -> Option<ExitCode> {
-    let name = std::env::var(ACT).ok()?;
-    let (_, act) = acts.iter().find(|(known, _)| *known == name).expect("a known act");
-    act();
+pub(super) fn play(roles: &[Named]) -> Option<ExitCode> {
+    let name = std::env::var(ROLE).ok()?;
+    let (_, role) = roles.iter().find(|(known, _)| *known == name).expect("a known role");
+    role();
     Some(ExitCode::SUCCESS)
 }
 
 /// A process that plays an act.
 #[derive(Debug)]
-pub(crate) struct Actor {
+pub(crate) struct HelperProcess {
     child: Child,
     stdin: ChildStdin,
     stdout: BufReader<ChildStdout>,
 }
 
-impl Actor {
-    pub(crate) fn start(act: &str) -> Self {
-        Self::start_in(act, &std::env::current_dir().expect("a current folder"))
+impl HelperProcess {
+    pub(crate) fn start(role: &str) -> Self {
+        Self::start_in(role, &std::env::current_dir().expect("a current folder"))
     }
 
-    pub(crate) fn start_in(act: &str, folder: &Path) -> Self {
-        let mut child = command(act)
+    pub(crate) fn start_in(role: &str, folder: &Path) -> Self {
+        let mut child = command(role)
             .current_dir(folder)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -57,20 +57,20 @@ impl Actor {
     }
 
     /// The next number that it [says](say).
-    pub(crate) fn hear(&mut self) -> u32 {
+    pub(crate) fn read_number(&mut self) -> u32 {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
         line.trim().parse().expect("a number")
     }
 
     /// Ends its [pause].
-    pub(crate) fn go_on(&mut self) {
-        self.stdin.write_all(b"\n").expect("it reads");
+    pub(crate) fn resume(&mut self) {
+        self.stdin.write_all(b"\n").expect("the process reads");
     }
 
     /// Writes a number that it reads.
-    pub(crate) fn tell(&mut self, number: u32) {
-        writeln!(self.stdin, "{number}").expect("it reads");
+    pub(crate) fn write_number(&mut self, number: u32) {
+        writeln!(self.stdin, "{number}").expect("the process reads");
     }
 
     /// Its end, as the system tells a parent. To be asked for after its exit was seen: a zombie
@@ -80,7 +80,7 @@ impl Actor {
     }
 }
 
-impl Drop for Actor {
+impl Drop for HelperProcess {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -88,7 +88,7 @@ impl Drop for Actor {
 }
 
 /// In the act: tells the test a number.
-pub(crate) fn say(number: u32) {
+pub(crate) fn print_number(number: u32) {
     println!("{number}");
 }
 
@@ -98,16 +98,16 @@ pub(crate) fn pause() {
 }
 
 /// In the act: the same process goes on with another act. Only returns to fail.
-pub(crate) fn become_act(act: &str) -> ! {
-    panic!("{}", command(act).exec())
+pub(crate) fn exec_role(role: &str) -> ! {
+    panic!("{}", command(role).exec())
 }
 
-pub(crate) fn command(act: &str) -> Command {
-    playing(act, Command::new(std::env::current_exe().expect("/proc is mounted")))
+pub(crate) fn command(role: &str) -> Command {
+    with_role(role, Command::new(std::env::current_exe().expect("/proc is mounted")))
 }
 
 /// A command below which this binary plays an act.
-pub(crate) fn playing(act: &str, mut command: Command) -> Command {
-    command.env(ACT, act);
+pub(crate) fn with_role(role: &str, mut command: Command) -> Command {
+    command.env(ROLE, role);
     command
 }

@@ -11,7 +11,7 @@ use super::raw::{RawSocket, Stamp, Witnessed};
 
 /// One thing delivered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
+pub(crate) enum Delivered {
     /// An event, and whose thread's beginning or end it is.
     Event {
         stamp: Stamp,
@@ -21,7 +21,7 @@ pub(crate) enum Got {
     Lost(u64),
 }
 
-impl From<Received<'_>> for Got {
+impl From<Received<'_>> for Delivered {
     fn from(received: Received<'_>) -> Self {
         let event = match received {
             Received::Event(event) => event,
@@ -39,7 +39,7 @@ impl From<Received<'_>> for Got {
     }
 }
 
-impl Got {
+impl Delivered {
     pub(crate) fn stamp(self) -> Option<Stamp> {
         match self {
             Self::Event { stamp, .. } => Some(stamp),
@@ -54,17 +54,17 @@ impl Got {
 
 /// What a connector delivered, in its order.
 #[derive(Debug, Default)]
-pub(crate) struct Tape {
-    pub(crate) got: Vec<Got>,
+pub(crate) struct Recorder {
+    pub(crate) delivered: Vec<Delivered>,
 }
 
-impl Tape {
+impl Recorder {
     /// Records a batch; true if there was something in it.
     pub(crate) fn record(&mut self, connector: &mut ProcConnector, timeout: Duration) -> bool {
-        let before = self.got.len();
+        let before = self.delivered.len();
         let batch = connector.recv_batch_timeout(timeout).expect("a batch");
-        self.got.extend(batch.map(Got::from));
-        self.got.len() > before
+        self.delivered.extend(batch.map(Delivered::from));
+        self.delivered.len() > before
     }
 
     /// Makes a mark: a new thread, recorded up to its exit.
@@ -80,15 +80,15 @@ impl Tape {
         let mut missing: BTreeSet<u32> = threads.iter().copied().collect();
         let mut from = 0;
         loop {
-            for got in &self.got[from..] {
-                if let Got::Event { exited: Some(thread), .. } = got {
+            for item in &self.delivered[from..] {
+                if let Delivered::Event { exited: Some(thread), .. } = item {
                     missing.remove(thread);
                 }
             }
             if missing.is_empty() {
                 return self.assert_has(threads);
             }
-            from = self.got.len();
+            from = self.delivered.len();
             let Some(left) = deadline.left() else { panic!("no exits of {missing:?}") };
             self.record(connector, left);
         }
@@ -102,19 +102,19 @@ impl Tape {
             let mut marks = Vec::new();
             for cpu in load::cpus() {
                 let thread = load::thread_on(cpu);
-                let mut from = self.got.len();
+                let mut from = self.delivered.len();
                 loop {
                     deadline.left()?;
                     self.record(connector, Duration::from_millis(1));
-                    let new = &self.got[from..];
-                    if new.iter().any(|got| matches!(got, Got::Lost(_))) {
+                    let new = &self.delivered[from..];
+                    if new.iter().any(|item| matches!(item, Delivered::Lost(_))) {
                         continue 'again;
                     }
-                    if let Some(mark) = new.iter().find(|got| got.is_exit_of(thread)) {
+                    if let Some(mark) = new.iter().find(|item| item.is_exit_of(thread)) {
                         marks.extend(mark.stamp());
                         break;
                     }
-                    from = self.got.len();
+                    from = self.delivered.len();
                 }
             }
             return Some(marks);
@@ -122,11 +122,11 @@ impl Tape {
     }
 
     pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> {
-        self.got.iter().filter_map(|got| got.stamp())
+        self.delivered.iter().filter_map(|item| item.stamp())
     }
 
     pub(crate) fn has_exit_of(&self, thread: u32) -> bool {
-        self.got.iter().any(|got| got.is_exit_of(thread))
+        self.delivered.iter().any(|item| item.is_exit_of(thread))
     }
 
     pub(crate) fn has_exits_of(&self, threads: &[u32]) -> bool {
@@ -144,15 +144,18 @@ impl Tape {
 
     /// The sum of all losses.
     pub(crate) fn lost(&self) -> u64 {
-        self.got.iter().map(|got| if let Got::Lost(count) = got { *count } else { 0 }).sum()
+        self.delivered
+            .iter()
+            .map(|item| if let Delivered::Lost(count) = item { *count } else { 0 })
+            .sum()
     }
 
     /// Asserts that each thread began once and ended once.
     pub(crate) fn assert_has(&self, threads: &[u32]) {
         let mut counts: BTreeMap<u32, [u32; 2]> =
             threads.iter().map(|&thread| (thread, [0, 0])).collect();
-        for got in &self.got {
-            let Got::Event { forked, exited, .. } = got else { continue };
+        for item in &self.delivered {
+            let Delivered::Event { forked, exited, .. } = item else { continue };
             for (index, thread) in [forked, exited].into_iter().enumerate() {
                 if let Some(counts) = thread.and_then(|thread| counts.get_mut(&thread)) {
                     counts[index] += 1;
@@ -173,9 +176,9 @@ impl Tape {
         }
         let ends = self.ends();
         catch_up(witness, witnessed, ends.iter().map(|&(_, last)| last));
-        for (got, (first, last)) in cpus.values().zip(ends) {
+        for (item, (first, last)) in cpus.values().zip(ends) {
             let sent = witnessed.between(first, last).iter().filter(|stamp| stamp.what != 0);
-            assert!(got.iter().eq(sent), "CPU {} from {first:?} to {last:?}", first.cpu);
+            assert!(item.iter().eq(sent), "CPU {} from {first:?} to {last:?}", first.cpu);
         }
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
 }
 
 /// The option that names the transport of this test.
-pub(crate) fn over() -> &'static str {
+pub(crate) fn transport_option() -> &'static str {
     match transport() {
         Transport::Ring => "--transport=ring",
         _ => "--transport=socket",
@@ -45,18 +45,18 @@ pub(crate) fn over() -> &'static str {
 /// Options of a watch that shows what processes do over the transport of this test, with a buffer for
 /// what a busy machine does meanwhile; the time is for a test that waits in vain.
 pub(crate) fn watch(options: &[&'static str]) -> Vec<&'static str> {
-    let always = ["watch", over(), "--buffer", "100000", "--duration", "60s"];
+    let always = ["watch", transport_option(), "--buffer", "100000", "--duration", "60s"];
     [&always, options].concat()
 }
 
 /// A program that shows lines until it is asked to end.
 #[derive(Debug)]
-pub(crate) struct Showing {
+pub(crate) struct LiveOutput {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Showing {
+impl LiveOutput {
     /// Starts it, and returns once it shows what processes do: they are started until then.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program runs");
@@ -94,7 +94,7 @@ impl Showing {
     }
 }
 
-impl Drop for Showing {
+impl Drop for LiveOutput {
     fn drop(&mut self) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
         let _ = kill(pid, Signal::SIGINT);
