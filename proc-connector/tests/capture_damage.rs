@@ -1,4 +1,4 @@
-//! Damaged captures: what comes before the damage is delivered, and an error says where that is.
+//! Damaged captures: events before the damage are delivered, and an error gives its position.
 
 mod captures;
 
@@ -16,7 +16,7 @@ fn packets() -> Vec<Packet> {
     demo_datagrams().iter().map(|(time, data)| (*time, cooked(CONNECTOR, data))).collect()
 }
 
-/// Where in a file an error is.
+/// The position of an error in the file.
 fn offset(error: &Error) -> u64 {
     match error {
         Error::Io { offset, .. }
@@ -30,14 +30,14 @@ fn offset(error: &Error) -> u64 {
 
 type Parts = Vec<(usize, usize)>;
 
-/// Where the parts of a capture start and, in the end, where it ends; and how many events come
-/// before each.
+/// The start of each part of a capture and the end of the capture, with the number of events before
+/// each.
 fn parts(file: &[u8], headers: usize, part: usize) -> Parts {
     let starts = (headers..=file.len()).step_by(part);
     [(0, 0)].into_iter().chain(starts.enumerate().map(|(n, at)| (at, n))).collect()
 }
 
-/// A capture of each format, and its parts.
+/// A capture in each format, and its parts.
 fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
     let mut demo = Vec::new();
     let mut events = 0;
@@ -48,7 +48,7 @@ fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
             demo.push((block.end, events));
         }
     }
-    // Every byte of the other two has a meaning that comes again soon: a few packets will do.
+    // In the other two formats, every byte soon repeats its meaning, so a few packets suffice.
     let few = 24;
     let pcap = pcap(Order::Big, true, NETLINK, &packets()[..few]);
     let pcap_parts = parts(&pcap, 24, 16 + 92);
@@ -71,7 +71,7 @@ fn every_truncation_delivers_whole_events_and_reports_where_it_ends() {
             match error {
                 None => assert_eq!(start, len, "{format} of {len} bytes"),
                 Some(Error::Empty) => assert_eq!(len, 0),
-                // Fewer bytes than tell a format from another.
+                // Too few bytes to detect the format.
                 Some(Error::UnknownFormat) => assert!(len < 6, "{format} of {len} bytes"),
                 Some(error) => {
                     assert_ne!(start, len, "{format} of {len} bytes: {error}");
@@ -86,7 +86,8 @@ fn every_truncation_delivers_whole_events_and_reports_where_it_ends() {
     }
 }
 
-/// How many of the expected events a capture gives, without remembering them, and how it ends.
+/// Counts how many of the expected events a capture yields, without storing them, and returns its
+/// error.
 fn count(file: &[u8], expected: &[Plain]) -> (usize, Option<Error>) {
     let mut reader = match Reader::new(file) {
         Ok(reader) => reader,
@@ -109,7 +110,7 @@ fn count(file: &[u8], expected: &[Plain]) -> (usize, Option<Error>) {
     }
 }
 
-/// Numbers that are the same in every run (xorshift, by Marsaglia).
+/// Reproducible pseudo-random numbers (xorshift, by Marsaglia).
 struct Numbers(u64);
 
 impl Numbers {
@@ -129,7 +130,7 @@ fn a_corruption_does_not_affect_earlier_events() {
         let whole = read_all(&file).0;
         for _ in 0..1_000 {
             let mut damaged = file.clone();
-            // One place, of up to eight bytes, the first of which does change.
+            // Changes up to eight bytes at one position; the first always changes.
             let at = numbers.below(file.len());
             damaged[at] ^= 1 << numbers.below(8);
             let most = (file.len() - at).min(8);
@@ -148,7 +149,7 @@ fn a_corruption_does_not_affect_earlier_events() {
             }
         }
     }
-    // Most are in what an event says, where nothing could tell.
+    // Most corruptions change the contents of an event, which cannot be detected.
     assert!(failed > 300, "{failed}");
 }
 
@@ -167,7 +168,7 @@ fn corruptions_in_the_other_byte_order_are_handled() {
             damaged[at] = numbers.below(256).try_into().expect("a byte");
         }
         let Ok(mut reader) = Reader::new(&damaged[..]) else { continue };
-        // It goes on after what it can go on after, and always ends.
+        // Reading continues after recoverable errors, and always ends.
         let mut calls = 0;
         while !matches!(reader.next(), Ok(None)) {
             calls += 1;
@@ -180,7 +181,7 @@ fn corruptions_in_the_other_byte_order_are_handled() {
 fn a_damaged_message_affects_only_its_packet() {
     let mut file = DEMO.to_vec();
     let packet = blocks(Order::Little, DEMO)[2 + 10].clone();
-    // The length of its `cn_msg`, which then ends before the event does.
+    // The length of the `cn_msg`, which then ends within the event.
     let messages = packet.start + 28 + 16;
     file[messages + 32] = 17;
     let mut reader = Reader::new(&file[..]).expect("a capture");
@@ -270,7 +271,7 @@ fn an_excessive_length_is_rejected_even_if_the_bytes_exist() {
 
 #[test]
 fn a_failed_read_can_be_repeated() {
-    /// Gives the demo byte by byte, with a failure in the middle.
+    /// Yields the demo byte by byte, with a failure in the middle.
     struct Flaky(usize, bool);
     impl Read for Flaky {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -293,7 +294,7 @@ fn a_failed_read_can_be_repeated() {
     };
     assert_eq!(offset(&error), 5_000);
     assert!(error.to_string().contains("unplugged"), "{error}");
-    // Plugged in again.
+    // The input works again.
     let (rest, error) = drain(reader);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(got + rest.len(), 74);

@@ -1,8 +1,8 @@
-//! Captures as other programs write them: all that tshark reads is read, and what is of no use here
-//! is skipped, whatever is in it.
+//! Captures of other programs: the reader accepts all files that tshark accepts, and skips
+//! irrelevant contents.
 //!
-//! The files of `files_that_tshark_accepts_are_accepted` were held against tshark 4.0.17, which reads the
-//! same packets at the same times, but for those of [`STRICTER`], where it stops.
+//! The files of `files_that_tshark_accepts_are_accepted` were compared with tshark 4.0.17, which
+//! reads the same packets at the same times, except those of [`STRICTER`], where it fails.
 
 mod captures;
 
@@ -14,7 +14,7 @@ use captures::{
 use proc_connector::LossCause;
 use proc_connector::capture::Reader;
 
-/// Cases in which tshark 4.0.17 refuses the file for contents that no reader needs.
+/// Cases in which tshark 4.0.17 rejects the file because of contents that no reader needs.
 const STRICTER: [&str; 5] = [
     "a reserved minor version",
     "empty options of a packet",
@@ -27,7 +27,7 @@ fn exec() -> Vec<u8> {
     packet(EXEC, &[7, 7])
 }
 
-/// How many events a file has that is read to its end.
+/// The number of events in a file that can be read to its end.
 fn count(name: &str, file: &[u8]) -> usize {
     let (got, error) = read_all(file);
     assert!(error.is_none(), "{name}: {error:?}");
@@ -40,7 +40,7 @@ fn with_interface(order: Order, options: &[u8]) -> Vec<u8> {
     [section(order), interface, enhanced(order, 0, 5, &exec(), &[])].concat()
 }
 
-/// The same with a block before and behind the packet.
+/// The same with a block before and after the packet.
 fn with_block(order: Order, block: &[u8]) -> Vec<u8> {
     let packet = enhanced(order, 0, 5, &exec(), &[]);
     [section(order), interface(order, NETLINK, None), block.to_vec(), packet, block.to_vec()]
@@ -53,7 +53,7 @@ fn version(order: Order, minor: u16) -> Vec<u8> {
 
 type Files = Vec<(&'static str, usize, Vec<u8>)>;
 
-/// Files by what is odd about them, and their number of events.
+/// Files by their special feature, with their number of events.
 fn files(order: Order) -> Files {
     let numbers = |numbers: &[Number]| order.numbers(numbers);
     let option = |code, value: &[u8]| option(order, code, value);
@@ -120,7 +120,7 @@ fn files_that_tshark_accepts_are_accepted() {
             assert_eq!(count(name, file), *events, "{name}, {order:?}");
         }
         assert!(STRICTER.iter().all(|name| files.iter().any(|file| file.0 == *name)));
-        // One after the other they are a file too, whatever their byte orders.
+        // Concatenated files are a valid file, whatever their byte orders.
         let all: Vec<u8> = files.iter().flat_map(|file| file.2.clone()).collect();
         let other = if order == Order::Big { Order::Little } else { Order::Big };
         let all = [all, with_interface(other, &[])].concat();
@@ -141,7 +141,7 @@ fn the_time_zone_option_does_not_hide_the_resolution() {
     }
 }
 
-/// The losses of a file, and that it is read to its end.
+/// The losses of a file that can be read to its end.
 fn losses(file: &[u8]) -> Vec<(Option<u64>, LossCause)> {
     let (got, error) = read_all(file);
     assert!(error.is_none(), "{error:?}");
@@ -166,17 +166,17 @@ fn drop_counts_of_every_kind_are_reported_once() {
         let start = [section(order), interface(order, NETLINK, None)].concat();
         let file = |blocks: &[Vec<u8>]| [start.clone(), blocks.concat()].concat();
         let recorded = |count| (Some(count), LossCause::Recorded);
-        // All ones stand for a number that is not known.
+        // All ones denote an unknown number.
         let of_obsolete = file(&[obsolete(3), obsolete(0), obsolete(0xffff), statistics(5, 3)]);
         assert_eq!(losses(&of_obsolete), [recorded(3)]);
         let of_all = file(&[dropped(&count(2)), obsolete(3), statistics(5, 9), statistics(7, 10)]);
         assert_eq!(losses(&of_all), [2, 3, 4, 1].map(recorded));
-        // Counts of another length than the format has say nothing.
+        // Counts of a wrong length are ignored.
         assert_eq!(losses(&file(&[dropped(&option(order, 4, &[1; 4])), dropped(&[])])), []);
         let most = u64::MAX;
         let huge = file(&[dropped(&count(most)), dropped(&count(most)), statistics(5, most)]);
         assert_eq!(losses(&huge), [most, most].map(recorded));
-        // A comment of another program, which comes first, hides no cause.
+        // An earlier comment of another program does not hide the cause.
         let comments = [&b"odd \xff"[..], b"2 events lost: the receive buffer was full"];
         let comments = comments.map(|text| option(order, 1, text)).concat();
         let file = file(&[dropped(&[comments, count(2)].concat())]);
@@ -194,7 +194,7 @@ fn sections_and_interfaces_can_have_any_byte_order_and_link_type() {
             exec()[16..].to_vec(),
         ]
         .concat();
-        // What the hardware type of another link has in the same place is no netlink family.
+        // With another hardware type, the bytes at the same offset are not a netlink family.
         let mut other = exec();
         other[3] = 1;
         let links = [ETHERNET, NETLINK, SLL, SLL2].map(|link| interface(order, link, Some(9)));
@@ -213,7 +213,7 @@ fn sections_and_interfaces_can_have_any_byte_order_and_link_type() {
     }
 }
 
-/// Every result of a reader, errors after which it goes on among them.
+/// All results of a reader, including recoverable errors.
 fn results(file: &[u8]) -> (Vec<Option<String>>, u64) {
     let mut reader = Reader::new(file).expect("a capture");
     let mut results = Vec::new();

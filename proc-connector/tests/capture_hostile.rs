@@ -1,5 +1,5 @@
-//! Captures made to harm: whatever they claim, reading takes little memory, always ends, and panics
-//! nowhere.
+//! Malicious captures: whatever lengths they declare, reading uses little memory, always ends, and
+//! does not panic.
 
 mod captures;
 
@@ -15,10 +15,10 @@ use proc_connector::capture::Reader;
 #[cfg(feature = "process")]
 use proc_connector::process::ProcessTable;
 
-/// What reading may take at most, in bytes, unless a packet is larger.
+/// The maximum memory for reading in bytes, unless a packet is larger.
 const MEMORY: u64 = 1 << 20;
 
-/// A block of about 16 MiB, most of which is options.
+/// A block of about 16 MiB, mostly options.
 fn huge(order: Order, kind: u32, fixed: &[u8]) -> Vec<u8> {
     let mut body = fixed.to_vec();
     let comment = option(order, 1, &vec![b'x'; 65_532]);
@@ -29,7 +29,7 @@ fn huge(order: Order, kind: u32, fixed: &[u8]) -> Vec<u8> {
     block(order, kind, &body)
 }
 
-/// Reads an input to its end, and gives how many events it had and the memory that took, in bytes.
+/// Reads an input to its end. Returns the number of events and the memory used, in bytes.
 fn read(input: impl Read) -> (usize, u64) {
     let mut events = 0;
     let measured = measure(|| {
@@ -52,7 +52,7 @@ fn interface_descriptions_of_any_length_use_no_memory() {
         let (names, unknown) = (huge(order, 4, &[]), huge(order, 0x7777, &[]));
         let packet = enhanced(order, 0, 5, &packet(EXEC, &[7, 7]), &[]);
         let start = [section(order), interface(order, NETLINK, None)].concat();
-        // Sixty interfaces, as in a file that once took a gigabyte.
+        // Sixty interfaces, as in a file that once required a gigabyte.
         let mut input: Box<dyn Read> = Box::new(&start[..]);
         for _ in 0..12 {
             let blocks = [&interfaces, &names, &statistics, &interfaces, &unknown];
@@ -99,7 +99,7 @@ fn the_number_of_interfaces_is_limited() {
 
 #[test]
 fn a_failed_read_within_a_skipped_block_continues_there() {
-    /// Fails once every thousand bytes.
+    /// Fails after every thousand bytes.
     struct Flaky<'a>(&'a [u8], usize, bool);
     impl Read for Flaky<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -141,7 +141,7 @@ fn a_failed_read_within_a_skipped_block_continues_there() {
     }
 }
 
-/// Numbers that are the same in every run (xorshift, by Marsaglia).
+/// Reproducible pseudo-random numbers (xorshift, by Marsaglia).
 struct Numbers(u64);
 
 impl Numbers {
@@ -164,7 +164,7 @@ impl Numbers {
         (0..self.below(most)).map(|_| self.byte()).collect()
     }
 
-    /// A number that is often one of those where things overflow.
+    /// A number that is often close to an overflow.
     fn word(&mut self) -> u32 {
         const EDGES: [u32; 8] = [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, u32::MAX - 3, 92, 76];
         match self.below(3) {
@@ -174,7 +174,7 @@ impl Numbers {
         }
     }
 
-    /// A block of a form that is more or less right.
+    /// A block whose form is approximately valid.
     fn block(&mut self, order: Order) -> Vec<u8> {
         let kinds = [1, 1, 2, 3, 4, 5, 5, 6, 6, 6, 6, 9, 10, 0xbad, 0x0a0d_0d0a, 0x7777];
         let kind = kinds[usize::try_from(self.below(16)).expect("less than sixteen")];
@@ -246,7 +246,7 @@ fn blocks_with_arbitrary_contents_are_handled() {
 
 #[test]
 fn the_result_does_not_depend_on_the_size_of_reads() {
-    /// Gives a byte at a time.
+    /// Yields one byte at a time.
     struct Trickle<'a>(&'a [u8]);
     impl Read for Trickle<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! The variants of pcap, each of which tshark 4.0.17 reads with the same packets and times.
+//! The variants of pcap. tshark 4.0.17 reads the same packets and times from each.
 
 mod captures;
 
@@ -6,13 +6,13 @@ use captures::Number::{U16, U32};
 use captures::{Delivered, EXEC, NETLINK, Number, Order, packet, pcap, read_all};
 use proc_connector::capture::{Error, Reader};
 
-/// A file of a variant.
+/// A file of one variant.
 struct Variant {
     magic: u32,
     minor: u16,
     snaplen: u32,
     link: u32,
-    /// What a record's header has after its lengths.
+    /// The fields after the lengths in a record's header.
     extra: &'static [Number],
     original_first: bool,
     /// In units of the variant.
@@ -30,7 +30,7 @@ const PLAIN: Variant = Variant {
 };
 
 impl Variant {
-    /// Two packets, of each of which a part might be missing.
+    /// Two packets; a part of each may not have been captured.
     fn file(&self, order: Order) -> Vec<u8> {
         let Self { magic, minor, snaplen, link, .. } = *self;
         let header = [U32(magic), U16(2), U16(minor), U32(0), U32(0), U32(snaplen), U32(link)];

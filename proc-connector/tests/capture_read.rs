@@ -1,4 +1,4 @@
-//! Captures of other programs and other machines give the events that are in them, and no others.
+//! Captures of other programs and other machines yield exactly their events.
 
 mod captures;
 #[path = "common/wire.rs"]
@@ -15,7 +15,7 @@ use proc_connector::{EventMask, Filter, LossCause};
 const ROUTE: u16 = 0;
 const GENERIC: u16 = 16;
 
-/// The demo's packets in a byte order, as another program would have captured them.
+/// The demo's packets in a byte order, as captured by another program.
 fn packets(order: Order) -> Vec<Packet> {
     let of_machine = |bytes: &[u8]| match order {
         Order::Little => bytes.to_vec(),
@@ -25,7 +25,7 @@ fn packets(order: Order) -> Vec<Packet> {
     demo_datagrams().iter().map(packet).collect()
 }
 
-/// Packets of other families before, between and behind.
+/// Adds packets of other netlink families before, between and after.
 fn among_others(packets: &[Packet]) -> Vec<Packet> {
     let route = cooked(ROUTE, &wire::message(16, &[7; 33]));
     let generic = cooked(GENERIC, &wire::event(wire::EXEC, &[1, 1]));
@@ -111,17 +111,17 @@ fn a_file_can_have_many_sections_and_interfaces() {
         section(big),
         interface(big, ETHERNET, None),
         interface(big, NETLINK, Some(9)),
-        // On the wire of another interface even these bytes are no event.
+        // On an interface with another link type, these bytes are not an event.
         enhanced(big, 0, 1, second, &[]),
         enhanced(big, 1, 2, first, &[]),
-        // A name resolution block, a custom one, and one of no known kind.
+        // A name resolution block, a custom block, and a block of an unknown kind.
         captures::block(big, 4, &[0; 4]),
         captures::block(big, 0xbad, &[1, 2, 3, 4, 5]),
         captures::block(big, 0x7777, &[1; 40]),
-        // The interfaces of the section before are gone, and so is its byte order.
+        // A new section ends the scope of the interfaces and of the byte order.
         section(little),
         interface(little, NETLINK, Some(9)),
-        // A simple packet: no interface, no time.
+        // A simple packet has neither interface nor time.
         captures::block(little, 3, &[&92_u32.to_le_bytes()[..], second].concat()),
     ]
     .concat();
@@ -137,7 +137,7 @@ fn obsolete_packet_blocks_are_read() {
     for order in Order::ALL {
         use captures::Number::{U16, U32};
         let data = &packets(Order::Little)[0].1;
-        // Number of the interface, drops, and the time in halves.
+        // The interface, the number of drops, and the halves of the time.
         let fields = [U16(0), U16(0), U32(1), U32(2), U32(92), U32(92)];
         let body = [order.numbers(&fields), data.clone()].concat();
         let file = [section(order), interface(order, NETLINK, Some(9))].concat();
@@ -190,9 +190,9 @@ fn requests_and_acknowledgements_are_not_events() {
         done(&wire::cn_msg(1, 1, &listen)),
         done(&wire::cn_msg(1, 1, &ignore)),
         done(&wire::cn_msg(1, 1, &[listen, [0xff; 4]].concat())),
-        // An operation that the kernel refuses.
+        // An operation that the kernel rejects.
         done(&wire::cn_msg(1, 1, &77_u32.to_ne_bytes())),
-        // The answer, and another connector's message.
+        // The acknowledgement, and a message of another connector.
         wire::event(wire::NONE, &[0]),
         done(&wire::cn_msg(3, 1, &[1, 2, 3])),
         wire::message(wire::NLMSG_NOOP, &[]),
@@ -222,7 +222,7 @@ fn a_filtered_reader_selects_the_matching_events() {
     ];
     let expected: [&dyn Fn(&Plain) -> bool; 4] = [
         &|e| e.what == wire::EXEC || e.what == wire::EXIT,
-        // Threads make forks (of a child whose two ids differ), names and exits.
+        // Threads cause forks (with two different child ids), names and exits.
         &|e| match e.what {
             wire::FORK => e.words[2] == e.words[3],
             wire::COMM | wire::EXIT => e.words[0] == e.words[1],
@@ -270,7 +270,7 @@ fn drops_in_the_final_statistics_are_reported() {
         let event = Delivered::Event(demo_events()[0].clone(), Some(5));
         let once = [lost(2, 5), event, lost(7, 77)];
         assert_eq!(read_all(&file).0, once, "{order:?}");
-        // The counts are totals: the same one again says nothing new.
+        // The counts are totals: the same total again reports no new loss.
         assert_eq!(read_all(&[file, statistics(9)].concat()).0, once);
     }
 }

@@ -1,4 +1,4 @@
-//! What is refused is named: damage that ends a capture, and files that are no captures.
+//! Errors name the damage that ends a capture, and the kind of files that are not captures.
 
 mod captures;
 
@@ -64,7 +64,7 @@ fn other_files_are_named_with_the_command_that_decompresses_them() {
         assert!(text.contains("not a capture") && text.contains(name), "{text}");
     }
     assert!(matches!(read_all(&[0xaa; 40]).1, Some(Error::UnknownFormat)));
-    // However much of it is read at once.
+    // The result does not depend on the number of bytes read at once.
     let mixed = [&b"a text that is none, later on"[..], &[0; 40]].concat();
     for input in
         [Box::new(&mixed[..]) as Box<dyn Read>, Box::new((&mixed[..24]).chain(&mixed[24..]))]

@@ -1,4 +1,4 @@
-//! Each command ends with the status that its help and its man page promise.
+//! Each command exits with the statuses documented in its help and its man page.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     common::main_with(&[], &everywhere, &live)
 }
 
-/// What is said of statuses, and of which commands.
+/// The documented statuses, and the commands that document them.
 const SAID: [(&str, &[&str]); 6] = [
     ("watch", &["0", "1", "2"]),
     ("record", &["0", "1", "2"]),
@@ -88,9 +88,10 @@ fn a_traced_command_keeps_its_status() {
         assert_eq!(output.status.code(), Some(*status), "{command:?}: {errors}");
         assert_eq!(errors.contains("cannot run"), [126, 127].contains(status), "{errors}");
     }
-    // One that is nowhere, where a directory of PATH cannot be searched.
+    // A missing program, with a directory in PATH that cannot be searched.
     let mut denied = program(&["trace", "--quiet", "--", "no-such-program"]);
-    let output = denied.env("PATH", "/proc/1/fd:/etc/passwd:/bin").output().expect("it runs");
+    let output =
+        denied.env("PATH", "/proc/1/fd:/etc/passwd:/bin").output().expect("a running process");
     assert_eq!(output.status.code(), Some(127), "{}", text(&output.stderr));
     assert_eq!(run(&["trace"]).status.code(), Some(2));
     let unwritable = ["trace", "-o", "/no/such/place.svg", "--", "true"];
@@ -132,7 +133,7 @@ fn listening_commands_exit_as_documented() {
     }
 }
 
-/// Of the exit of a thread no parent is informed: the kernel has -1 for the signal.
+/// No parent is notified of a thread's exit: the kernel reports -1 as the signal.
 fn threads_end_with_the_documented_signal() {
     const NONE: u64 = 4_294_967_295;
     let process = std::process::id();
@@ -140,7 +141,7 @@ fn threads_end_with_the_documented_signal() {
     let arguments = ["watch", "--json", "--events", "exit", "--pid", &id, "--count", "3"];
     let watch = listening(program(&[&arguments[..], &["--transport", transport_name()]].concat()));
     let threads = common::load::threads(3);
-    let output = watch.wait_with_output().expect("its end");
+    let output = watch.wait_with_output().expect("an exit status");
     for line in text(&output.stdout).lines() {
         let line: Value = serde_json::from_str(line).expect("JSON");
         let pid = line["pid"].as_u64().expect("an id");

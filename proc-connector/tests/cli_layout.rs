@@ -1,4 +1,4 @@
-//! Lines on a terminal: a third of each is the command's, however narrow it is.
+//! Lines on a terminal: the command takes a third of each line, however narrow the terminal is.
 
 mod captures;
 mod common;
@@ -35,11 +35,11 @@ fn exits_3() {
     std::process::exit(3)
 }
 
-/// Widths of terminals that anyone has.
+/// All common widths of terminals.
 const WIDTHS: std::ops::RangeInclusive<u16> = 20..=200;
 
-/// A word of all that a command may contain, over and over: letters of one and two columns, with an
-/// accent of its own, an emoji of several characters and a flag.
+/// A word that repeats everything a command can contain: characters of one and two columns, a
+/// combining accent, an emoji of several characters, and a flag.
 fn long_command() -> String {
     "wörd-e\u{301}-漢字-🙂-👩\u{200d}👩\u{200d}👧-🇫🇷-".repeat(20)
 }
@@ -66,21 +66,21 @@ fn a_command_takes_at_most_a_third_of_the_line() {
         for line in lines {
             assert!(line.width() <= width, "{columns}: {line}");
             let command = line.find('#').map(|start| line[start..].width()).expect("a command");
-            // A letter of two columns may not fit in the last one.
+            // A character of two columns may not fit into the last one.
             assert!(3 * (command + 1) >= width, "{columns}: {line}");
         }
     }
     drop(acting);
 }
 
-/// Processes of a name that come and go.
+/// Creates short-lived processes with a given name.
 struct Acting {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Acting {
-    /// More of them than any test needs, should the program not see one.
+    /// More processes than any test needs, in case the program misses one.
     const MANY: usize = 20_000;
 
     fn start(name: &str) -> Self {
@@ -89,7 +89,7 @@ impl Acting {
         let thread = std::thread::spawn(move || {
             for _ in (0..Self::MANY).take_while(|_| !over.load(Relaxed)) {
                 let mut command = command("exits_3");
-                command.arg0(&name).spawn().expect("a child").wait().expect("its end");
+                command.arg0(&name).spawn().expect("a child").wait().expect("an exit status");
             }
         });
         Self { is_over, thread: Some(thread) }
@@ -119,7 +119,7 @@ fn lines_fit_a_terminal_that_changes_its_size() {
     assert!(after.len() > 1 && after.iter().all(|line| line.width() <= 60), "{after:#?}");
 }
 
-/// A recording of a process that executes, has a name, and fails.
+/// A recording of a process that executes a program, has a name, and fails.
 fn recording(name: &str) -> ScratchFile {
     let mut bytes = name.as_bytes().to_vec();
     bytes.resize(16, 0);
@@ -147,7 +147,7 @@ fn wide_letters_take_two_columns() {
                 assert!(line.width() <= width, "{columns}: {line}");
                 let Some((_, rest)) = line.split_once("exit ") else { continue };
                 found += 1;
-                // All of the name, or a third of the line.
+                // The full name, or a third of the line.
                 let command = rest.rsplit("  ").next().unwrap_or_default();
                 let command = command.rsplit(' ').next().unwrap_or_default();
                 assert!(command == name || 3 * (command.width() + 1) >= width, "{columns}: {line}");
@@ -180,7 +180,7 @@ fn headings_are_for_terminals() {
         assert_eq!(headings(&shown), expected, "{shown}");
         assert_eq!(shown.matches("COMMAND").count(), 1, "{shown}");
     }
-    // The columns are below their headings.
+    // The columns are aligned with their headings.
     let mut command = program(&["replay", "--demo"]);
     let (_, shown) = terminal::run(command.env("TZ", "UTC"), 120);
     let lines: Vec<&str> = shown.lines().collect();
@@ -190,7 +190,7 @@ fn headings_are_for_terminals() {
         lines[1].find("14583").map(|start| start + 5)
     );
     assert_eq!(lines[0].find("DETAIL"), lines[1].find("by 14187"), "{shown}");
-    // Times since the machine's start, of a capture without times of day.
+    // A capture without times of day has times since the machine's start.
     let bare: Vec<u8> =
         captures::demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
     let file = ScratchFile::containing("bare", &bare);

@@ -1,5 +1,4 @@
-//! What the program does where there is too little of something, processes or descriptors; and the
-//! privileges that it does without.
+//! The program with few resources (processes, descriptors), and the privileges that it drops.
 
 mod captures;
 mod common;
@@ -55,7 +54,7 @@ fn every_command_reports_a_low_descriptor_limit() {
             let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
             let starter = format!("--nofile={limit}");
             let mut command = started_by(&["prlimit", &starter], arguments);
-            let output = command.output().expect("it runs");
+            let output = command.output().expect("a running process");
             let errors = text(&output.stderr);
             if output.status.code() == unlimited && !errors.contains("too many open files") {
                 continue;
@@ -79,20 +78,20 @@ fn every_command_reports_a_low_descriptor_limit() {
     }
 }
 
-/// The program as a user who has nothing else running, with a limit of processes.
+/// The program as a user without other processes, with a limit of processes.
 fn as_unprivileged_user(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
     require_capability(CAP_SETUID, "CAP_SETUID");
     require_capability(CAP_SETGID, "CAP_SETGID");
     if !kernel_is_at_least(6, 6) {
-        common::skip("before Linux 6.6 listening takes a privilege");
+        common::skip("before Linux 6.6, listening requires a privilege");
     }
-    // Where a copy of it is, everybody may look.
+    // A copy of the program in a directory that every user can search.
     let scratch = Scratch::new(&format!("nobody-{processes}"));
     let copy = scratch.file("proc-connector");
-    fs::copy(PROGRAM, &copy).expect("room for it");
+    fs::copy(PROGRAM, &copy).expect("a writable directory");
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("one's own file");
     let limit = format!("--nproc={processes}");
-    // Of this user there is no other process on any machine.
+    // No machine runs processes of this user.
     let user = ["--reuid=1999999991", "--regid=1999999991", "--clear-groups"];
     let mut command = Command::new("setpriv");
     command.args(user).args(["prlimit", &limit]).arg(&copy).args(arguments);
@@ -102,10 +101,10 @@ fn as_unprivileged_user(processes: u32, arguments: &[&str]) -> (Scratch, Command
 
 fn without_privilege(processes: u32, arguments: &[&str]) -> Output {
     if transport_name() != "socket" {
-        common::skip("the ring takes a privilege");
+        common::skip("the ring requires a privilege");
     }
     let (_scratch, mut command) = as_unprivileged_user(processes, arguments);
-    command.output().expect("it runs")
+    command.output().expect("a running process")
 }
 
 fn listening_needs_no_further_process() {
@@ -147,7 +146,7 @@ fn privileges_are_dropped_after_opening() {
     let own = Status::read(std::process::id()).capabilities("CapPrm");
     let mut kept = (1 << CAP_DAC_READ_SEARCH) | (1 << CAP_SYS_PTRACE);
     if !kernel_is_at_least(6, 6) {
-        // Without it the kernel would not be told of the end.
+        // `CAP_NET_ADMIN` is needed to send the kernel the final request.
         kept |= 1 << CAP_NET_ADMIN;
     }
     for arguments in [&["watch", "--json"][..], &["watch"], &["record", "-"], &["stats", "--json"]]
@@ -161,17 +160,17 @@ fn privileges_are_dropped_after_opening() {
         }
         assert_eq!(status.capabilities("CapAmb"), 0);
         running.send(Signal::SIGTERM);
-        // Bytes of a capture are no lines.
+        // The output is a binary capture, not lines.
         let Running { mut child, lines } = running;
         drop(lines);
-        assert_eq!(child.wait().expect("its end").code(), Some(0));
+        assert_eq!(child.wait().expect("an exit status").code(), Some(0));
     }
     let options = ["watch", "--json", "--events", "exec", "--count", "1"];
     let mut running =
         Running::start(&mut program(&[&options[..], &["--transport", transport_name()]].concat()));
     running.wait_until(|status| status.capabilities("CapPrm") & (1 << CAP_NET_ADMIN) == 0);
-    Command::new("true").status().expect("it runs");
-    assert!(running.line().contains(r#""event":"exec""#), "it still receives what happens");
+    Command::new("true").status().expect("a running process");
+    assert!(running.line().contains(r#""event":"exec""#), "it still receives events");
     assert_eq!(running.end().1.status.code(), Some(0));
 }
 
@@ -185,7 +184,7 @@ fn a_traced_command_keeps_its_privileges() {
     }
 }
 
-/// `LineMax` of a journal where it is not set (`journald.conf(5)`).
+/// The default of `LineMax` of a journal (`journald.conf(5)`).
 const LINE_MAX: usize = 48 << 10;
 
 fn a_line_of_json_is_shorter_than_the_journals_longest() {
@@ -193,16 +192,17 @@ fn a_line_of_json_is_shorter_than_the_journals_longest() {
     let line_max = configuration.lines().find_map(|line| line.strip_prefix("LineMax="));
     let line_max = line_max.and_then(|size| size.strip_suffix('K')).expect("a size");
     let line_max = line_max.parse::<usize>().expect("a number") << 10;
-    // Of each byte JSON makes six.
+    // JSON escapes each of these bytes with six.
     let scratch = Scratch::new("long");
     let mut path = scratch.file("");
     while path.len() < 3_700 {
         path.push_str(&"\u{1}".repeat(250));
         path.push('/');
-        fs::create_dir(&path).expect("room for it");
+        fs::create_dir(&path).expect("a writable directory");
     }
     path.push_str("end");
-    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path).expect("room for it");
+    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path)
+        .expect("a writable directory");
     for (option, limit) in [("--context", LINE_MAX), ("--who", line_max)] {
         let options = ["watch", "--json", option, "--events", "exec", "--duration", "60s"];
         let options = [&options[..], &["--transport", transport_name()]].concat();
@@ -212,7 +212,7 @@ fn a_line_of_json_is_shorter_than_the_journals_longest() {
         for (key, value) in common::helper_process::command("end").get_envs() {
             hostile.env(key, value.expect("a value"));
         }
-        let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("it runs");
+        let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("a running process");
         let pid = format!(r#""pid":{},"#, hostile.id());
         let line = loop {
             let line = running.line();
@@ -220,7 +220,7 @@ fn a_line_of_json_is_shorter_than_the_journals_longest() {
                 break line;
             }
         };
-        hostile.wait().expect("its end");
+        hostile.wait().expect("an exit status");
         serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
         assert!(line.len() < limit, "{option}: {} bytes", line.len());
         running.send(Signal::SIGTERM);

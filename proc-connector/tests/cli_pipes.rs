@@ -1,5 +1,5 @@
-//! `replay`, `record` and `trace` in pipelines: what is shown when, and what a reader that leaves is to
-//! them.
+//! `replay`, `record` and `trace` in pipelines: when output is written, and the effect of a closed
+//! output.
 
 mod captures;
 mod common;
@@ -52,7 +52,7 @@ fn an_event_is_shown_before_the_next_arrives() {
             let until = until_event(count);
             stdin.write_all(&DEMO[fed..until]).expect("it reads");
             fed = until;
-            // It hangs here if it is not.
+            // This blocks if the line is not written immediately.
             let line = replay.line();
             assert!(
                 line.contains("exec") || line.contains("fork") || line.contains("exit"),
@@ -95,11 +95,11 @@ fn closing_the_output_ends_a_waiting_replay_quietly() {
     let (mut replay, mut stdin) = replay(&JSON);
     stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
     let _ = replay.line();
-    // What is read from now on goes nowhere.
+    // The output is closed from here on.
     let Running { mut child, lines } = replay;
     drop(lines);
     stdin.write_all(&DEMO[until_event(1)..until_event(2)]).expect("it reads");
-    let status = child.wait().expect("its end");
+    let status = child.wait().expect("an exit status");
     assert_eq!(status.code(), Some(0));
     assert_eq!(read_all(child.stderr.as_mut().expect("a pipe")), "");
 }
@@ -112,7 +112,7 @@ fn closing_the_output_ends_a_chart_quietly() {
         let (replay, mut stdin) = replay(&["replay", "-o", &fifo, "-"]);
         stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
         drop(fs::File::open(&fifo).expect("it writes"));
-        // It need not read on.
+        // The program may close its input early.
         let _ = stdin.write_all(&DEMO[until_event(1)..]);
         drop(stdin);
         let (_, output) = replay.end();
@@ -140,7 +140,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
             if listens { &["--transport", transport_name(), "--duration", "60s"] } else { &[] };
         let mut command = program(&[arguments, options].concat());
         drop(reader);
-        let mut child = command.stdout(writer).spawn().expect("it runs");
+        let mut child = command.stdout(writer).spawn().expect("a running process");
         drop(command);
         let deadline = common::Deadline::new();
         let status = loop {
@@ -148,7 +148,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
                 break status;
             }
             assert!(deadline.left().is_some(), "{arguments:?}");
-            // It notices when it has something to write.
+            // The program notices the closed pipe when it writes.
             end_with_3();
         };
         let errors = read_all(child.stderr.as_mut().expect("a pipe"));
@@ -156,7 +156,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
     }
 }
 
-/// `record -` in a process group of its own, into `replay -` in the same.
+/// `record -` piped into `replay -`, in one process group.
 fn pipeline(choice: &[&str]) -> (Running, Child) {
     let options = ["record", "-", "--transport", transport_name(), "--duration", "60s"];
     let mut recorder = program(&[&options, choice].concat());
@@ -168,11 +168,11 @@ fn pipeline(choice: &[&str]) -> (Running, Child) {
     (Running::start(&mut replay), recorder)
 }
 
-/// Runs a child that exits with 3 and gives its process id.
+/// Runs a child that exits with 3; returns its process id.
 fn end_with_3() -> u32 {
     let mut helper =
         common::helper_process::command("exit_3").spawn().expect("this binary can be started");
-    helper.wait().expect("its end");
+    helper.wait().expect("an exit status");
     helper.id()
 }
 
@@ -180,7 +180,7 @@ fn exit_of(line: &str, pid: u32) -> bool {
     line.contains(r#""event":"exit""#) && line.contains(&format!(r#""tgid":{pid},"#))
 }
 
-/// Makes children that exit with 3, until one of their exits is shown.
+/// Starts children that exit with 3 until one of their exits is shown.
 fn wait_for_an_exit(replay: &mut Running) {
     let is_shown = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -200,7 +200,7 @@ fn events_pass_a_running_pipeline() {
     wait_for_an_exit(&mut replay);
     assert_eq!(recorder.try_wait().expect("its state"), None, "it still records");
     interrupt(&recorder);
-    recorder.wait().expect("its end");
+    recorder.wait().expect("an exit status");
     assert_eq!(replay.end().1.status.code(), Some(0));
 }
 
@@ -210,7 +210,7 @@ fn ctrl_c_for_a_pipeline_loses_nothing() {
     let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
     interrupt(&recorder);
     let (rest, output) = replay.end();
-    assert_eq!(recorder.wait().expect("its end").code(), Some(0));
+    assert_eq!(recorder.wait().expect("an exit status").code(), Some(0));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     for pid in ended {
         let exits = rest.iter().filter(|line| exit_of(line, pid)).count();
@@ -218,7 +218,7 @@ fn ctrl_c_for_a_pipeline_loses_nothing() {
     }
 }
 
-/// Presses Ctrl-C, as it were, for the whole group.
+/// Sends SIGINT to the whole group, as Ctrl-C does.
 fn interrupt(leader: &Child) {
     let group = Pid::from_raw(leader.id().try_into().expect("a pid"));
     killpg(group, Signal::SIGINT).expect("a group");
@@ -231,9 +231,9 @@ fn closing_the_output_of_a_trace_keeps_the_status() {
     let command = "read go; sh -c true; sh -c true; exit 7";
     let arguments =
         ["trace", "-o", &fifo, "--transport", transport_name(), "--", "sh", "-c", command];
-    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("it runs");
+    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("a running process");
     drop(fs::File::open(&fifo).expect("it writes"));
     traced.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
-    let status = traced.wait().expect("its end");
+    let status = traced.wait().expect("an exit status");
     assert_eq!(status.code(), Some(7), "{}", read_all(traced.stderr.as_mut().expect("a pipe")));
 }

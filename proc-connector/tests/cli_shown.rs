@@ -1,4 +1,5 @@
-//! Untrusted text in human-readable output: escaped, so that a terminal neither obeys nor hides it.
+//! Untrusted text is escaped in human-readable output, so that it neither controls nor deceives a
+//! terminal.
 
 mod common;
 #[path = "common/live_output.rs"]
@@ -25,7 +26,7 @@ fn main() -> ExitCode {
     common::main_with(&[], &everywhere, &[])
 }
 
-/// A file in which a process takes a name.
+/// A recording in which a process sets a name.
 fn recording(name: &[u8]) -> ScratchFile {
     let mut union = [7_u32.to_ne_bytes(), 7_u32.to_ne_bytes()].concat();
     union.extend(name.iter().take(16));

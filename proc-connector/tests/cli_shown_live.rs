@@ -1,5 +1,5 @@
-//! Names and arguments of live processes and users in human-readable output: escaped, so that a
-//! terminal neither obeys nor hides them.
+//! Names and arguments of live processes and users are escaped in human-readable output, so that
+//! they neither control nor deceive a terminal.
 
 mod common;
 #[path = "common/live_output.rs"]
@@ -46,7 +46,7 @@ fn pauses() {
     pause();
 }
 
-/// Goes on as the same program without any argument, not even its name.
+/// Executes the same program without any argument, not even its name.
 fn executes_nameless() {
     if std::env::args_os().next().is_some_and(|name| !name.is_empty()) {
         let none: [&CStr; 0] = [];
@@ -56,7 +56,7 @@ fn executes_nameless() {
     pause();
 }
 
-/// Takes its argument for a name, and has children until it is read no more.
+/// Sets its argument as its name, and creates children until its output is closed.
 fn forks_under_a_name() {
     let name = std::env::args_os().nth(1).expect("a name");
     nix::sys::prctl::set_name(&CString::new(name.as_bytes()).expect("no zero")).expect("a name");
@@ -66,24 +66,25 @@ fn forks_under_a_name() {
     }
 }
 
-/// A user that only a file of one test knows.
+/// A user that exists only in a file of one test.
 const USER: u32 = 54_321;
-/// What that calls itself.
+/// The name of that user.
 const USERS_NAME: &str = "root\u{1b}[2K\u{202e}\u{200b}\\";
 const USERS_SHOWN: &str = "root\\u{1b}[2K\\u{202e}\\u{200b}\\\\";
 
-/// Becomes the program in a mount namespace that has the file for the users of the machine.
+/// Executes the program in a mount namespace in which that file is `/etc/passwd`.
 fn become_watcher() {
     let mut arguments = std::env::args_os().skip(1);
     let file = arguments.next().expect("a file");
     unshare(CloneFlags::CLONE_NEWNS).expect("a namespace");
     let none: Option<&str> = None;
-    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("of its own");
-    mount(Some(&*file), "/etc/passwd", none, MsFlags::MS_BIND, none).expect("a file for a file");
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).expect("a private mount");
+    mount(Some(&*file), "/etc/passwd", none, MsFlags::MS_BIND, none)
+        .expect("a file mounted over a file");
     panic!("{}", Command::new(env!("CARGO_BIN_EXE_proc-connector")).args(arguments).exec());
 }
 
-/// The program where a user has a hostile name, and a process of that user.
+/// The program on a system where a user has a hostile name, and a process of that user.
 fn among_hostile_users(arguments: &[&str], scratch: &Scratch) -> Command {
     let file = scratch.file("passwd");
     let lines = format!("root:x:0:0::/:/bin/sh\n{USERS_NAME}:x:{USER}:{USER}::/:/bin/sh\n");
@@ -93,10 +94,10 @@ fn among_hostile_users(arguments: &[&str], scratch: &Scratch) -> Command {
     piped(watcher, arguments)
 }
 
-/// Runs something as the user of that name.
+/// Runs a process as that user.
 fn as_user() -> u32 {
     let mut child = Command::new("true").uid(USER).gid(USER).spawn().expect("a child");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     child.id()
 }
 
@@ -113,37 +114,37 @@ fn a_hostile_user_name_is_escaped() {
         user.starts_with("root") && user != "root"
     });
     drop(again);
-    running.join().expect("its end");
+    running.join().expect("an exit status");
     assert_seen(&line);
     assert!(format!("{line} ").contains(&format!(" {USERS_SHOWN} ")), "{line}");
 
     let stats = ["stats", "--duration", "3s", "--interval", "60s", transport_option()];
-    let mut stats = among_hostile_users(&stats, &scratch).spawn().expect("it runs");
+    let mut stats = among_hostile_users(&stats, &scratch).spawn().expect("a running process");
     let deadline = Deadline::new();
     while stats.try_wait().expect("its state").is_none() && deadline.left().is_some() {
         as_user();
     }
-    let output = stats.wait_with_output().expect("its end");
+    let output = stats.wait_with_output().expect("an exit status");
     let shown = text(&output.stdout);
     assert_seen(shown);
-    // Cut to its column.
+    // Truncated to the width of its column.
     assert!(shown.contains(&USERS_SHOWN[..14]), "{shown}");
 }
 
 fn arguments_of_a_watched_process_are_escaped() {
     if transport() == Transport::Socket {
-        // It would take a process that lives until its arguments were read.
+        // The test requires a process that lives until its arguments were read.
         return;
     }
     let mut watch = LiveOutput::start(program(&watch(&["--events", "exec"])));
     for (word, shown) in HOSTILE {
-        let mut child = command("ends").arg0("an helper").arg(OsStr::from_bytes(word)).spawn();
+        let mut child = command("ends").arg0("a helper").arg(OsStr::from_bytes(word)).spawn();
         let child = child.as_mut().expect("a child");
-        child.wait().expect("its end");
+        child.wait().expect("an exit status");
         let pid = format!(" {} ", child.id());
         let line = watch.line(|line| line.contains(&pid));
         assert_seen(&line);
-        assert!(line.ends_with(&format!("  an helper {shown}")), "{shown} in {line}");
+        assert!(line.ends_with(&format!("  a helper {shown}")), "{shown} in {line}");
     }
 }
 
@@ -167,15 +168,15 @@ fn truncated_arguments_are_marked() {
     let mut watch = LiveOutput::start(program(&watch(&["--wide", "--events", "exec"])));
     let long = "x".repeat(5_000);
     let many = vec!["x"; 5_000];
-    // Where 256 or 4,096 bytes end: in an argument, and between two.
+    // The limits of 256 and 4,096 bytes, within an argument and between two.
     for (words, end) in [(&[&*long][..], "xx…"), (&many, " x …"), (&["…", "x"], " … x")] {
         let mut helper = command("pauses");
-        let mut child = helper.arg0("helper 1").args(words).stdin(Stdio::piped()).spawn();
+        let mut child = helper.arg0("helper1").args(words).stdin(Stdio::piped()).spawn();
         let child = child.as_mut().expect("a child");
         let pid = format!(" {} ", child.id());
         let line = watch.line(|line| line.contains(&pid));
         drop(child.stdin.take());
-        child.wait().expect("its end");
+        child.wait().expect("an exit status");
         assert!(line.ends_with(end), "{end} in {line}");
     }
 }
@@ -190,7 +191,7 @@ fn a_program_without_arguments_is_shown_by_name() {
         ("pauses", &["  "], name.to_owned()),
         ("pauses", &["", "", " "], name.to_owned()),
         ("pauses", &["", "a word"], format!("{name} a word")),
-        ("executes_nameless", &["an helper"], name.to_owned()),
+        ("executes_nameless", &["a helper"], name.to_owned()),
     ] {
         let mut helper = command(role);
         helper.arg0(words[0]).args(&words[1..]).stdin(Stdio::piped());
@@ -200,7 +201,7 @@ fn a_program_without_arguments_is_shown_by_name() {
         let lines: Vec<String> =
             (0..execs).map(|_| watch.line(|line| line.contains(&pid))).collect();
         drop(child.stdin.take());
-        child.wait().expect("its end");
+        child.wait().expect("an exit status");
         assert!(lines[execs - 1].ends_with(&format!("  {shown}")), "{shown} in {lines:?}");
     }
     if transport() == Transport::Socket {
@@ -225,7 +226,7 @@ fn names_in_statistics_are_escaped() {
             ["stats", "--duration", "3s", "--interval", "60s", "--top", "1000", transport_option()];
         let output = program(&stats).output().expect("the program runs");
         helper.kill().expect("a child");
-        helper.wait().expect("its end");
+        helper.wait().expect("an exit status");
         let stats = text(&output.stdout);
         assert_seen(stats);
         assert!(stats.contains(&format!(" {shown} ")), "{shown} in {stats}");

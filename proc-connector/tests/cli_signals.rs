@@ -1,4 +1,5 @@
-//! Signals: those that were ignored stay ignored, and a traced command gets what the caller had.
+//! Signals: ignored signals stay ignored, and a traced command inherits the caller's signal
+//! settings.
 
 mod common;
 
@@ -45,7 +46,7 @@ fn exit_4_on_sigterm() {
 
 const REQUESTS: [Signal; 3] = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
 
-/// The commands that listen, for a minute at most.
+/// The commands that listen, for at most a minute.
 fn listening() -> Vec<Vec<&'static str>> {
     let commands: [&[&str]; 4] = [
         &["watch", "--json", "--events", "exec"],
@@ -57,7 +58,7 @@ fn listening() -> Vec<Vec<&'static str>> {
     commands.iter().map(|command| [command, &options[..]].concat()).collect()
 }
 
-/// Signals of which two are ignored are sent, and then the third.
+/// Sends two signals that are ignored, then one that ends the program.
 fn survives(running: Running, ended_by: Signal) {
     let ignored: Vec<Signal> = REQUESTS.into_iter().filter(|&signal| signal != ended_by).collect();
     let status = running.wait_until(|status| status.handles(ended_by));
@@ -97,26 +98,26 @@ fn the_screen_leaves_ignored_signals_ignored() {
     let options = [&options[..], &["--transport", transport_name()]].concat();
     let mut command = started_by(&["env", "--ignore-signal=INT,HUP"], &options);
     command.env("TERM", "xterm").stdout(terminal.slave);
-    let mut child = command.spawn().expect("it runs");
+    let mut child = command.spawn().expect("a running process");
     drop(command);
     let deadline = Deadline::new();
     while !Status::read(child.id()).handles(Signal::SIGTERM) {
         assert!(deadline.left().is_some());
     }
     let pid = nix::unistd::Pid::from_raw(child.id().try_into().expect("a pid"));
-    let send = |signal| nix::sys::signal::kill(pid, signal).expect("it runs");
+    let send = |signal| nix::sys::signal::kill(pid, signal).expect("a running process");
     send(Signal::SIGINT);
     send(Signal::SIGHUP);
-    // Of a window whose size changes, too.
+    // The signal of a resized window as well.
     send(Signal::SIGWINCH);
     std::thread::sleep(Duration::from_millis(200));
     assert_eq!(child.try_wait().expect("its state"), None);
     send(Signal::SIGTERM);
-    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    assert_eq!(child.wait().expect("an exit status").code(), Some(0));
 }
 
 fn a_background_job_of_a_shell_survives_ctrl_c() {
-    // A shell without job control has these ignore SIGINT and SIGQUIT.
+    // A shell without job control ignores SIGINT and SIGQUIT in these jobs.
     let script = "\"$@\" & echo $!; wait";
     let words = ["watch", "--json", "--events", "coredump", "--transport", transport_name()];
     let mut shell = Command::new("sh");
@@ -130,10 +131,10 @@ fn a_background_job_of_a_shell_survives_ctrl_c() {
     while !of_program().handles(Signal::SIGTERM) {
         assert!(deadline.left().is_some());
     }
-    nix::sys::signal::kill(pid, Signal::SIGINT).expect("it runs");
+    nix::sys::signal::kill(pid, Signal::SIGINT).expect("a running process");
     std::thread::sleep(Duration::from_millis(200));
     assert!(of_program().ignores(Signal::SIGINT), "it lives and ignores it");
-    nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it runs");
+    nix::sys::signal::kill(pid, Signal::SIGTERM).expect("a running process");
     running.end();
 }
 
@@ -148,12 +149,12 @@ fn only_the_user_lookup_has_a_second_thread() {
         running.end();
     }
     let threads = "grep Threads: /proc/$PPID/status";
-    let output = trace(&["env"], &["sh", "-c", threads]).output().expect("it runs");
+    let output = trace(&["env"], &["sh", "-c", threads]).output().expect("a running process");
     assert_eq!(text(&output.stdout).split_whitespace().last(), Some("1"));
 }
 
 fn thread_names(pid: u32) -> Vec<String> {
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("it runs");
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).expect("a running process");
     let name = |thread: fs::DirEntry| fs::read_to_string(thread.path().join("comm")).ok();
     let names = threads.filter_map(|thread| name(thread.ok()?));
     names.map(|name| name.trim_end().to_owned()).collect()
@@ -177,7 +178,7 @@ fn a_stopped_listener_continues() {
         running.wait_until(|status| status.handles(Signal::SIGTERM));
         running.send(Signal::SIGTSTP);
         std::thread::sleep(Duration::from_millis(100));
-        // Waits until it runs again, as all signals but SIGCONT do.
+        // While the program is stopped, all signals but SIGCONT stay pending.
         running.send(Signal::SIGINT);
         running.send(Signal::SIGCONT);
         let output = running.end().1;
@@ -191,9 +192,9 @@ fn trace(starter: &[&str], traced: &[&str]) -> Command {
     started_by(starter, &[&options[..], traced].concat())
 }
 
-/// The signals of a traced command where its caller was started like this.
+/// The signal settings of a traced command whose caller was started like this.
 fn of_traced(starter: &[&str]) -> Status {
-    let output = trace(starter, &["cat", "/proc/self/status"]).output().expect("it runs");
+    let output = trace(starter, &["cat", "/proc/self/status"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("1 process, 0 failed"), "{}", text(&output.stderr));
     Status::printed(&output.stdout)
@@ -201,7 +202,7 @@ fn of_traced(starter: &[&str]) -> Status {
 
 fn a_trace_works_with_sigchld_ignored() {
     let starter = ["env", "--ignore-signal=CHLD"];
-    let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("it runs");
+    let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("1 process, 1 failed"), "{}", text(&output.stderr));
     assert!(of_traced(&starter).ignores(Signal::SIGCHLD));
@@ -209,7 +210,7 @@ fn a_trace_works_with_sigchld_ignored() {
 
 fn a_trace_works_with_sigchld_blocked() {
     let starter = ["env", "--block-signal=CHLD"];
-    let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("it runs");
+    let output = trace(&starter, &["sh", "-c", "exit 3"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(of_traced(&starter).blocks(Signal::SIGCHLD));
 }
@@ -255,7 +256,7 @@ fn a_traced_command_inherits_closed_streams() {
     let arguments = [&options[..], &traced].concat();
     for (closed, expected) in [("0<&-", "0\n"), ("2>&-", "2\n"), ("0<&- 1>&- 2>&-", "0\n1\n2\n")] {
         let output = started_by_shell(&format!("exec 7>&1 {closed}"), &arguments).output();
-        let output = output.expect("it runs");
+        let output = output.expect("a running process");
         assert_eq!((text(&output.stdout), output.status.code()), (expected, Some(0)), "{closed}");
     }
 }
@@ -273,7 +274,8 @@ fn sigterm_reaches_a_command_that_has_just_started() {
         std::thread::sleep(Duration::from_micros(delay * 100));
         running.send(Signal::SIGTERM);
         let output = running.end().1;
-        // It was not yet ready for the signal, or it was. That the trace was not yet: too.
+        // The command was either not ready for the signal, or handled it. The trace may also not
+        // have been ready.
         let ended = (output.status.code(), output.status.signal());
         assert!(matches!(ended, (Some(4 | 143), None)), "{ended:?} {}", text(&output.stderr));
     }
@@ -281,6 +283,6 @@ fn sigterm_reaches_a_command_that_has_just_started() {
 
 fn a_stopped_and_continued_command_has_not_ended() {
     let script = "(sleep 0.2; kill -CONT $$) & kill -STOP $$; wait; exit 5";
-    let output = trace(&["env"], &["sh", "-c", script]).output().expect("it runs");
+    let output = trace(&["env"], &["sh", "-c", script]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(5), "{}", text(&output.stderr));
 }

@@ -34,10 +34,11 @@ fn a_full_or_closed_standard_error_does_not_change_the_status() {
         (&["record", "/no/such/directory/file"], 1),
     ] {
         let expected = run(arguments).status.code();
-        // Where nothing can be listened to, these fail for that.
+        // Without a connector, these commands fail for that reason.
         assert!(expected == Some(status) || expected == Some(1), "{arguments:?}: {expected:?}");
         for redirected in ["exec 2>/dev/full", "exec 2>&-"] {
-            let output = started_by_shell(redirected, arguments).output().expect("it runs");
+            let output =
+                started_by_shell(redirected, arguments).output().expect("a running process");
             assert_eq!(output.status.code(), expected, "{redirected} {arguments:?}");
         }
     }
@@ -55,7 +56,8 @@ fn a_full_standard_output_is_an_error() {
         &["watch", "--help"],
         &["--version"],
     ] {
-        let output = started_by_shell("exec >/dev/full", arguments).output().expect("it runs");
+        let output =
+            started_by_shell("exec >/dev/full", arguments).output().expect("a running process");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let error = "proc-connector: cannot write the output: No space left on device";
         assert!(text(&output.stderr).starts_with(error), "{arguments:?} {}", text(&output.stderr));
@@ -73,34 +75,36 @@ fn a_closed_standard_output_is_an_error() {
         &["watch"],
         &["stats"],
     ] {
-        let output = started_by_shell("exec >&-", arguments).output().expect("it runs");
+        let output = started_by_shell("exec >&-", arguments).output().expect("a running process");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let errors = text(&output.stderr);
         let is_named = errors.starts_with("proc-connector: standard output is closed");
-        // Where nothing can be listened to, they fail for that.
+        // Without a connector, these commands fail for that reason.
         let is_other = matches!(arguments[0], "watch" | "stats") && !errors.contains("panic");
         assert!(is_named || is_other, "{arguments:?}: {errors}");
     }
     let scratch = Scratch::new("closed");
     let file = scratch.file("x.svg");
     let arguments = ["replay", "--demo", "-o", &file];
-    let output = started_by_shell("exec >&-", &arguments).output().expect("it runs");
-    assert_eq!(output.status.code(), Some(0), "nothing goes there: {}", text(&output.stderr));
+    let output = started_by_shell("exec >&-", &arguments).output().expect("a running process");
+    assert_eq!(output.status.code(), Some(0), "nothing is written there: {}", text(&output.stderr));
 }
 
 fn a_closed_standard_input_is_an_error() {
-    let output = started_by_shell("exec <&-", &["replay", "-"]).output().expect("it runs");
+    let output =
+        started_by_shell("exec <&-", &["replay", "-"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(1));
     let errors = text(&output.stderr);
     assert!(errors.starts_with("proc-connector: standard input is closed"), "{errors}");
-    let output = started_by_shell("exec <&-", &["replay", "--demo"]).output().expect("it runs");
+    let output =
+        started_by_shell("exec <&-", &["replay", "--demo"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(0));
 }
 
 fn a_trace_with_a_full_standard_error_keeps_the_status() {
     let traced = ["trace", "--transport", transport_name(), "--", "sh", "-c", "exit 3"];
     for redirected in ["exec 2>/dev/full", "exec 2>&-", "exec >&-", "exec >&- 2>&- <&-"] {
-        let output = started_by_shell(redirected, &traced).output().expect("it runs");
+        let output = started_by_shell(redirected, &traced).output().expect("a running process");
         assert_eq!(output.status.code(), Some(3), "{redirected}");
     }
 }

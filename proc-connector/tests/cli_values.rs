@@ -1,4 +1,5 @@
-//! Values of options: what cannot be meant is refused, what is cut is reported, and the rest works.
+//! Values of options: invalid values are rejected, reduced ones are reported, and valid ones take
+//! effect.
 
 mod common;
 
@@ -92,7 +93,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
         ("exce", "'exec'"),
         ("fork,exti", "'exit'"),
         ("core_dump", "'coredump'"),
-        // No event is of this kind: it would be waited for in vain.
+        // No event has this kind, so waiting for it would never end.
         ("nonzero_exit", "possible values"),
         ("0x2", "possible values"),
         ("", "possible values"),
@@ -112,7 +113,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
         let lines = text(&output.stdout).lines();
         let lines: Vec<Value> =
             lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        // The demo's, as its bytes have it.
+        // The number in the demo's bytes.
         assert_eq!(lines.iter().filter(|line| line["event"] == "exec").count(), 18, "{kinds}");
         assert!(lines.iter().all(|line| line["event"] == "exec" || line["event"] == "exit"));
     }
@@ -143,12 +144,12 @@ fn times_need_units_in_every_option() {
 fn a_recording_contains_no_user_names() {
     let arguments = ["replay", "--demo", "--user", "root"];
     assert_fails(&arguments, &run(&arguments), 2, "give the id of root");
-    // The demo has a process that became this user.
+    // The demo contains a process that became this user.
     let output = run(&["replay", "--demo", "--json", "--user", "65534"]);
     assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
 }
 
-/// A user of every system.
+/// A user that exists on every system.
 const NOBODY: u32 = 65_534;
 
 fn a_reduced_buffer_is_reported() {
@@ -157,7 +158,7 @@ fn a_reduced_buffer_is_reported() {
         skip("only over a socket, and without privileges, is a buffer cut");
     }
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("/proc is mounted");
-    // The kernel grants twice the limit, and an event takes 832 bytes of that.
+    // The kernel grants twice the limit; an event takes 832 bytes.
     let holds = 2 * limit.trim().parse::<u64>().expect("a number") / 832;
     let says = format!(
         "proc-connector: the receive buffer holds {holds} events, not the 100000000 asked for: \
@@ -170,20 +171,21 @@ fn a_reduced_buffer_is_reported() {
         &["stats", "--json", "--duration", "50ms", "--buffer", "100000000"],
         &["trace", "--quiet", "--buffer", "100000000", "--", "true"],
     ] {
-        let output = program(arguments).uid(NOBODY).gid(NOBODY).output().expect("it runs");
+        let output =
+            program(arguments).uid(NOBODY).gid(NOBODY).output().expect("a running process");
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
         assert_eq!(errors.matches(&says).count(), 1, "{arguments:?}: {errors}");
     }
     let granted = ["watch", "--json", "--duration", "50ms", "--buffer", "100"];
-    let output = program(&granted).uid(NOBODY).gid(NOBODY).output().expect("it runs");
+    let output = program(&granted).uid(NOBODY).gid(NOBODY).output().expect("a running process");
     assert!(!text(&output.stderr).contains("receive buffer"), "{}", text(&output.stderr));
 }
 
 fn enormous_values_are_handled() {
     let long = ["9223372036854775807s", "2562047788015215h", "200000000000h"];
     for time in long {
-        // Each ends by its count.
+        // Each command ends by its count.
         let busy = Busy::start();
         for option in ["--duration", "--coalesce"] {
             let arguments = [
@@ -206,12 +208,12 @@ fn enormous_values_are_handled() {
     }
 }
 
-/// Processes that come and go.
+/// Creates short-lived processes.
 struct Busy(Child);
 
 impl Busy {
     fn start() -> Self {
-        // Ends by itself too, should the test not do it.
+        // The loop is finite, in case the test does not end it.
         let script = "i=0; while [ $i -lt 20000 ]; do /bin/true; i=$((i+1)); done";
         Self(Command::new("/bin/sh").args(["-c", script]).spawn().expect("a shell"))
     }

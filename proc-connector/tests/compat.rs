@@ -1,4 +1,4 @@
-//! The parsing functions of 0.1.5, on bytes laid out by hand.
+//! The parsing functions of 0.1.5, with hand-made input.
 
 #[path = "common/wire.rs"]
 mod wire;
@@ -21,7 +21,7 @@ fn exec_bytes(pid: u32) -> Vec<u8> {
     event(EXEC, &[pid, pid])
 }
 
-/// A result in a form that can be compared and read.
+/// A result in a comparable and readable form.
 fn told(result: Result<Option<ProcEvent>>) -> String {
     match result {
         Ok(Some(event)) => event.to_string(),
@@ -30,7 +30,7 @@ fn told(result: Result<Option<ProcEvent>>) -> String {
     }
 }
 
-/// All that an iterator over the buffer tells; one that does not end is cut off.
+/// All items of an iterator over the buffer, limited in case it does not end.
 fn walk(buffer: &[u8], len: usize) -> Vec<String> {
     NetlinkMessageIter::new(buffer, len).take(buffer.len() + 2).map(told).collect()
 }
@@ -52,7 +52,7 @@ fn only_the_given_length_is_parsed() {
     assert_eq!(walk(&bytes, EVENT_LEN), [exec(7).to_string()]);
     for len in 0..EVENT_LEN {
         assert_eq!(told(parse_netlink_message(&bytes, len)), "Truncated", "{len}");
-        // Nothing at all is the end of the walk, and no error.
+        // Empty input ends the iteration without an error.
         assert_eq!(walk(&bytes, len), vec!["Truncated"; usize::from(len > 0)], "{len}");
     }
 }
@@ -87,7 +87,7 @@ fn no_message_of_a_buffer_is_thrown_away() {
     assert_eq!(told(parse_netlink_message(&buffer, buffer.len())), expected[0]);
 }
 
-/// The payload of an `NLMSG_ERROR`: the error, and the header of the request it is about.
+/// The payload of an `NLMSG_ERROR`: the error, and the header of the failed request.
 fn error(errno: i32) -> Vec<u8> {
     [&errno.to_ne_bytes()[..], &[0; 16]].concat()
 }
@@ -111,7 +111,7 @@ fn other_messages_are_none_or_an_error() {
     ];
     for (bytes, expected) in &cases {
         assert_eq!(told(parse_netlink_message(bytes, bytes.len())), *expected, "{bytes:?}");
-        // Each costs nothing but itself: what follows is read.
+        // An error affects only its own message: the next one is read.
         let mut buffer = bytes.clone();
         buffer.resize(bytes.len().next_multiple_of(4), 0);
         buffer.extend(exec_bytes(7));
@@ -134,13 +134,13 @@ fn kernel_error_numbers_become_os_errors() {
 
 #[test]
 fn an_invalid_length_ends_the_iteration() {
-    for lie in [0u32, 1, 15, u32::try_from(EVENT_LEN).expect("76") + 1, u32::MAX] {
+    for length in [0u32, 1, 15, u32::try_from(EVENT_LEN).expect("76") + 1, u32::MAX] {
         let mut bytes = [exec_bytes(6), exec_bytes(7), exec_bytes(8)].concat();
-        // The last message has nothing behind it that a length could reach.
+        // In the last message, a greater length exceeds the buffer.
         let place = 2 * EVENT_LEN;
-        bytes[place..place + 4].copy_from_slice(&lie.to_ne_bytes());
+        bytes[place..place + 4].copy_from_slice(&length.to_ne_bytes());
         let expected = [exec(6).to_string(), exec(7).to_string(), "Truncated".into()];
-        assert_eq!(walk(&bytes, bytes.len()), expected, "{lie}");
+        assert_eq!(walk(&bytes, bytes.len()), expected, "{length}");
     }
 }
 

@@ -1,4 +1,4 @@
-//! JSON keeps all bytes: text where it is text, and all of them under a second key where it is not.
+//! JSON preserves all bytes: valid text as text, and other bytes under a second key.
 
 mod common;
 #[path = "common/live_output.rs"]
@@ -20,7 +20,7 @@ use proc_connector::Transport;
 use serde_json::{Map, Value, json};
 
 fn main() -> ExitCode {
-    let roles = named![ends, pauses, sets_its_name, acts_for_another];
+    let roles = named![ends, pauses, sets_its_name, acts_with_other_ids];
     let live = named![
         arguments_keep_their_bytes,
         truncated_arguments_have_a_flag,
@@ -38,7 +38,7 @@ fn pauses() {
     pause();
 }
 
-/// Takes its argument for a name, and makes a child under that.
+/// Sets its argument as its name, and creates a child with this name.
 fn sets_its_name() {
     let name = std::env::args_os().nth(1).expect("a name");
     nix::sys::prctl::set_name(&CString::new(name.as_bytes()).expect("no zero")).expect("a name");
@@ -48,11 +48,11 @@ fn sets_its_name() {
     }
 }
 
-/// Ids of a process that roles with the rights of another.
+/// Ids of a process whose real and effective ids differ.
 const REAL: (u32, u32) = (54_321, 54_322);
 const EFFECTIVE: (u32, u32) = (54_323, 54_324);
 
-fn acts_for_another() {
+fn acts_with_other_ids() {
     pause();
     let ids = (Gid::from_raw(REAL.1), Gid::from_raw(EFFECTIVE.1));
     setresgid(ids.0, ids.1, ids.1).expect("groups");
@@ -66,7 +66,7 @@ fn object(line: &str) -> Map<String, Value> {
     object
 }
 
-/// The value of a key, as bytes, by the rule: those of `raw_KEY`, else those of the text.
+/// The bytes of a key's value: those of `raw_KEY`, otherwise those of the text.
 fn bytes_of(object: &Value, key: &str) -> Option<Vec<u8>> {
     let raw = &object[format!("raw_{key}")];
     if raw.is_null() {
@@ -97,7 +97,7 @@ fn watching(events: &'static str) -> LiveOutput {
     LiveOutput::start(program(&watch(&["--json", "--who", "--context", "--events", events])))
 }
 
-/// The line of an event of a process.
+/// The line with an event of a process.
 fn line_of(watch: &mut LiveOutput, event: &str, pid: u32) -> Value {
     let line = watch.line(|line| {
         let line = object(line);
@@ -106,19 +106,19 @@ fn line_of(watch: &mut LiveOutput, event: &str, pid: u32) -> Value {
     serde_json::from_str(&line).expect("JSON")
 }
 
-/// What is said of a process that executes itself with these arguments and waits, in its exec.
+/// The process object in the exec event of a process with these arguments.
 fn executed(command: &mut Command) -> Value {
     let mut watch = watching("exec");
     let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("a child");
     let line = line_of(&mut watch, "exec", child.id());
     drop(child.stdin.take());
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     line
 }
 
 fn arguments_keep_their_bytes() {
     for args in [
-        &[&b"an helper"[..], b"plain", b"", "h\u{e4}\u{fffd}\u{202e}\n".as_bytes()][..],
+        &[&b"a helper"[..], b"plain", b"", "h\u{e4}\u{fffd}\u{202e}\n".as_bytes()][..],
         &[b"an \xff helper", b"", b"\xc3", b"text", b"\xed\xa0\x80"],
     ] {
         let mut helper = command("pauses");
@@ -143,9 +143,9 @@ fn arguments_keep_their_bytes() {
 }
 
 fn truncated_arguments_have_a_flag() {
-    // Of `/proc/PID/cmdline` 4,096 bytes are kept, of what the kernel notes 256.
+    // The table keeps 4,096 bytes of `/proc/PID/cmdline`, the kernel records 256.
     for (len, is_cut) in [(4_095, false), (4_096, false), (4_098, true), (100_000, true)] {
-        let name = b"an helper";
+        let name = b"a helper";
         let long = vec![b'x'; len - name.len() - 2];
         let mut helper = command("pauses");
         helper.arg0(OsStr::from_bytes(name)).arg(OsStr::from_bytes(&long));
@@ -183,7 +183,7 @@ fn names_and_programs_keep_their_bytes() {
     }
 }
 
-/// A cgroup of version 2, gone with it.
+/// A cgroup of version 2, removed on drop.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
@@ -221,7 +221,7 @@ fn a_cgroup_keeps_its_bytes() {
 fn ids_have_the_kernels_names() {
     require_capability(CAP_SETUID, "CAP_SETUID");
     require_capability(CAP_SETGID, "CAP_SETGID");
-    let mut helper = HelperProcess::start("acts_for_another");
+    let mut helper = HelperProcess::start("acts_with_other_ids");
     let pid = helper.pid();
     let mut watch = watching("uid,exit");
     helper.resume();
@@ -252,7 +252,7 @@ fn names_in_statistics_keep_their_bytes() {
     let stats = ["stats", "--json", "--duration", "3s", "--interval", "60s", "--top", "1000"];
     let output = run(&[&stats[..], &[transport_option()]].concat());
     helper.kill().expect("a child");
-    helper.wait().expect("its end");
+    helper.wait().expect("an exit status");
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let forks = report["forks_by_name"].as_array().expect("a list").iter();
     let names: Vec<Vec<u8>> = forks.filter_map(|row| bytes_of(row, "name")).collect();

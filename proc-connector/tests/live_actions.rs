@@ -1,4 +1,4 @@
-//! What each action of a process emits, action by action, against what the test itself did.
+//! The events of each action of a process, compared with what the test did.
 
 mod common;
 
@@ -55,19 +55,19 @@ fn main() -> ExitCode {
     common::main(&roles, &tests)
 }
 
-/// `exit_signal` of a process: what its parent is sent.
+/// `exit_signal` of a process: the signal sent to its parent.
 const SIGCHLD: u32 = Signal::SIGCHLD as u32;
-/// `exit_signal` of a thread: nobody is sent anything.
+/// `exit_signal` of a thread: no signal.
 const NO_SIGNAL: u32 = u32::MAX;
-/// Whom nobody knows any more.
+/// The parent of a process whose parent is gone.
 const NOBODY: Task = (0, 0);
 
-/// What starting an helper emits.
+/// The events of starting a helper.
 fn started(helper: &HelperProcess) -> Vec<Seen> {
     vec![Seen::Fork { parent: this_task(), child: helper.task() }, Seen::Exec(helper.task())]
 }
 
-/// What the end of an helper emits, by what the system told its parent.
+/// The event of a helper's end, with the status that its parent received.
 fn ended(task: Task, status: ExitStatus) -> Seen {
     Seen::Exit { task, status: raw(status), signal: SIGCHLD, parent: this_task() }
 }
@@ -76,8 +76,8 @@ fn raw(status: ExitStatus) -> u32 {
     status.into_raw().try_into().expect("a wait status has 16 bits")
 }
 
-/// Starts an helper that needs no help, and compares all that it emits with what `between` expects
-/// between its start and its end.
+/// Starts a helper that needs no interaction, and compares all of its events with those that
+/// `between` returns, plus those of its start and end.
 fn expect(role: &str, between: impl FnOnce(Task) -> Vec<Seen>) -> ExitStatus {
     let mut watch = Watch::start();
     let helper = HelperProcess::start(role);
@@ -139,21 +139,21 @@ fn a_crash_without_a_core_is_a_core_dump_and_an_exit() {
 
 fn crashes_without_a_core() {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("less is always granted");
-    // The standard library's handler catches the first one and steps aside.
+    // The standard library's handler restores the default action and returns.
     loop {
         raise(Signal::SIGSEGV).expect("a signal");
     }
 }
 
 fn a_crash_with_a_core_sets_the_core_flag() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let parent = this_task();
     let mut watch = Watch::start();
-    let helper = HelperProcess::start_in("aborts_with_a_core", &folder.0);
+    let helper = HelperProcess::start_in("aborts_with_a_core", &directory.0);
     let (mut expected, task) = (started(&helper), helper.task());
     let seen = watch.until_exit(helper.pid());
     let status = helper.wait();
-    // Whether a core is written is up to the machine's core_pattern; the parent is told.
+    // `core_pattern` determines whether a core is written; the wait status reports it.
     if !status.core_dumped() {
         eprintln!("skipped: this machine writes no cores, so the core flag stays clear");
     }
@@ -164,22 +164,22 @@ fn a_crash_with_a_core_sets_the_core_flag() {
 
 fn aborts_with_a_core() {
     let (_, most) = getrlimit(Resource::RLIMIT_CORE).expect("a limit");
-    setrlimit(Resource::RLIMIT_CORE, most, most).expect("what is allowed is granted");
+    setrlimit(Resource::RLIMIT_CORE, most, most).expect("a permitted limit");
     std::process::abort()
 }
 
-/// A folder for a core, removed in the end.
-struct Folder(PathBuf);
+/// A directory for a core file, removed on drop.
+struct Directory(PathBuf);
 
-impl Folder {
+impl Directory {
     fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("proc-connector-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
+        let directory = std::env::temp_dir().join(format!("proc-connector-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        Self(directory)
     }
 }
 
-impl Drop for Folder {
+impl Drop for Directory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -215,13 +215,13 @@ fn a_change_of_user_ids_is_reported() {
     });
 }
 
-/// Real and effective ids, of which the second pair is allowed to who has the first.
+/// Real and effective ids; each pair is permitted after the other.
 const IDS: [(u32, u32); 2] = [(10_001, 10_002), (10_002, 10_001)];
 
 fn changes_user_ids() {
     for (ruid, euid) in IDS {
         let [real, effective] = [ruid, euid].map(Uid::from_raw);
-        // The same again changes nothing.
+        // Repeating the change has no effect.
         for _ in 0..2 {
             setresuid(real, effective, real).expect("a privileged process");
         }
@@ -256,11 +256,11 @@ fn a_new_session_is_reported() {
 fn starts_a_session() {
     let session = setsid().expect("a child leads no group");
     assert_eq!(session, Pid::this());
-    // A leader cannot do it again, and that it tried is not told.
+    // A session leader cannot start a session, and the failed attempt causes no event.
     assert!(setsid().is_err());
 }
 
-/// A name as it is in an event: cut off so that its NUL fits.
+/// A name as in an event: truncated to leave space for its NUL.
 fn comm(name: &[u8]) -> [u8; 16] {
     let name = &name[..name.len().min(15)];
     let mut comm = [0; 16];
@@ -311,7 +311,7 @@ fn renames_itself() {
 fn renames_its_other_thread() {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        tell.send(this_task().0).expect("somebody listens");
+        tell.send(this_task().0).expect("an open channel");
         thread::park();
     });
     let thread = told.recv().expect("a thread id");
@@ -349,7 +349,7 @@ fn executes_under_another_name() {
 fn attaching_and_detaching_report_the_tracer() {
     let mut watch = Watch::start();
     let helper = HelperProcess::start("waits");
-    // What is traced runs this program, not a copy of the test on its way there.
+    // Tracing starts after the exec, not in the forked copy of the test.
     watch.until(helper.pid(), |seen| seen.contains(&Seen::Exec(helper.task())));
     let (mut expected, task, pid) = (started(&helper), helper.task(), pid(&helper));
     for seize in [true, false] {
@@ -395,7 +395,7 @@ fn exec_from_a_thread_keeps_the_process_alive() {
     assert_eq!(watch.until(helper.pid(), |seen| seen.len() >= expected.len()), expected);
     helper.resume();
 
-    // The new program says so, long after the exit of its leader.
+    // The new program prints a number, long after the exit of the old first thread.
     let seen = watch.until(helper.pid(), |seen| seen.len() >= expected.len() + 2);
     assert_eq!(seen.len(), expected.len() + 2);
     assert!(seen[3].is_exit_of(task), "{seen:#?}");

@@ -1,4 +1,4 @@
-//! Receives that are awaited, on both runtimes.
+//! Asynchronous receives on both runtimes.
 
 mod common;
 
@@ -23,7 +23,7 @@ fn main() -> ExitCode {
     common::main(&[], &tests)
 }
 
-/// Runs the same on tokio and on async-io.
+/// Runs a test on tokio and on async-io.
 macro_rules! on_each_runtime {
     ($connector:expr, $test:ident) => {
         on_tokio(async { $test(&mut $connector.into_tokio().expect("I/O is enabled")).await });
@@ -53,7 +53,7 @@ fn a_stream_reports_each_exit_once() {
 fn cancelled_receives_and_dropped_batches_lose_nothing() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let load = std::thread::spawn(|| threads(300));
-        // While the load runs every other receive is dropped, waiting or not.
+        // During the load, every other receive is dropped, whether it waits or not.
         let mut seen = Vec::new();
         while !load.is_finished() {
             drop(future::poll_once(events.recv_batch()).await);
@@ -102,7 +102,7 @@ fn a_handle_ends_an_awaited_receive() {
             std::thread::sleep(Duration::from_millis(20));
             shutdown.shutdown().expect("an eventfd");
         });
-        // The machine may go on making events meanwhile.
+        // Other processes of the machine may continue to cause events.
         while let Some(event) = events.next().await {
             event.expect("no loss");
         }
@@ -120,7 +120,7 @@ fn a_rest_period_outlasts_events_but_not_a_shutdown() {
                 exits.count(pid);
             });
         }
-        // Now it rests: what comes is not told before that is over, and nothing is woken for it.
+        // During the rest period, events are not delivered and cause no wake-up.
         let wake_ups = events.get_ref().stats().wake_ups;
         assert!(future::poll_once(events.recv_batch()).await.is_none());
         threads(10);
@@ -129,7 +129,7 @@ fn a_rest_period_outlasts_events_but_not_a_shutdown() {
         events.get_ref().shutdown_handle().shutdown().expect("an eventfd");
         assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
     }
-    // An hour, as far as the buffer allows: that of these events takes minutes to fill.
+    // An hour, unless the buffer fills up, which takes minutes with these events.
     let open = || {
         let builder = builder().receive_buffer_events(1 << 19).coalesce(Duration::from_secs(3600));
         builder.open().expect("a live connector")
@@ -145,7 +145,7 @@ fn exited(received: Received<'_>) -> Option<u32> {
     }
 }
 
-/// How often the exit of each thread was told.
+/// The number of reported exits of each thread.
 struct Exits(HashMap<u32, usize>);
 
 impl Exits {

@@ -1,4 +1,4 @@
-//! What the kernel notes of the task that makes an event, held against what that task is.
+//! The context that the kernel records at an event, compared with the actual task.
 
 mod common;
 
@@ -30,7 +30,7 @@ fn pauses() {
     pause();
 }
 
-/// Changes its name and its ids, if it may.
+/// Changes its name, and its ids if permitted.
 fn changes() {
     pause();
     nix::sys::prctl::set_name(c"renamed").expect("a name");
@@ -42,7 +42,7 @@ fn noting(args: usize) -> ProcConnector {
     all.open().expect("a live connector")
 }
 
-/// What became of the arguments of each of these processes, once all their execs have come.
+/// The recorded arguments of these processes, once all of their execs were received.
 fn arguments_of(
     connector: &mut ProcConnector,
     processes: &[u32],
@@ -64,7 +64,7 @@ fn arguments_of(
     found
 }
 
-/// Whether events have anything noted with them; if not, there is nothing to test.
+/// Skips the test if events have no context.
 fn require_context() {
     let mut connector = noting(256);
     let thread = load::threads(1)[0];
@@ -86,11 +86,11 @@ fn require_context() {
     }
 }
 
-/// Whether this kernel lets one find arguments: on such a one a single miss is a failure.
+/// Whether this kernel can provide arguments: then a single failure is an error.
 fn has_arguments(found: &BTreeMap<u32, Option<(Vec<u8>, bool)>>) -> bool {
     let any = found.values().any(Option::is_some);
     let types = Path::new("/sys/kernel/btf/vmlinux").exists();
-    assert!(any || !types || !kernel_is_at_least(6, 1), "this kernel could tell");
+    assert!(any || !types || !kernel_is_at_least(6, 1), "this kernel can provide arguments");
     any
 }
 
@@ -107,13 +107,13 @@ fn every_exec_has_its_own_arguments() {
         child.wait().expect("a child");
     };
     for number in 0..50 {
-        run(command("ends"), &["an helper", &number.to_string(), "", "two words"]);
+        run(command("ends"), &["a helper", &number.to_string(), "", "two words"]);
     }
     let program = Path::new("/bin/true");
     if program.exists() {
         for number in 0..200 {
             run(Command::new(program), &["true", &format!("full-{number}")]);
-            // Without an environment there is nothing behind the arguments, not even memory.
+            // Without an environment, no memory follows the arguments.
             let mut empty = Command::new(program);
             empty.env_clear();
             run(empty, &["true", &format!("empty-{number}")]);
@@ -133,19 +133,19 @@ fn long_arguments_are_truncated_and_marked() {
     for (limit, cut) in [(100, true), (308, true), (309, false), (4096, false)] {
         let mut connector = noting(limit);
         let mut child =
-            command("ends").arg0("an helper").arg(&long[..299]).spawn().expect("a program");
+            command("ends").arg0("a helper").arg(&long[..299]).spawn().expect("a program");
         child.wait().expect("a child");
         let found = arguments_of(&mut connector, &[child.id()]);
         if !has_arguments(&found) {
             skip("this kernel does not let one find arguments");
         }
-        let all = [b"an helper\0", &long.as_bytes()[..299], b"\0"].concat();
+        let all = [b"a helper\0", &long.as_bytes()[..299], b"\0"].concat();
         let noted = all[..limit.min(all.len())].to_vec();
         assert_eq!(found[&child.id()], Some((noted, cut)), "{limit} bytes");
     }
 }
 
-/// Asserts that what was noted, if it was, is this.
+/// Asserts that a recorded value, if any, equals the actual one.
 fn assert_recorded<T: PartialEq + std::fmt::Debug>(noted: Option<T>, actual: &T) {
     if let Some(noted) = noted {
         assert_eq!(noted, *actual);
@@ -168,7 +168,7 @@ fn the_context_describes_the_acting_task() {
         let left = deadline.left().expect("the exit of a process that is let go");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             let Received::Event(event) = received else { panic!("the machine is too busy") };
-            let context = event.context().expect("what was noted");
+            let context = event.context().expect("recorded context");
             let (name, by, comm): (_, _, &[u8]) = match event.payload() {
                 Payload::Fork(e) if e.child_tgid() == process => ("fork", this, &[]),
                 Payload::Exec(e) if e.process_tgid() == process => ("exec", process, &[]),
@@ -188,13 +188,13 @@ fn the_context_describes_the_acting_task() {
             if let Some(cgroup) = cgroup {
                 assert_recorded(context.cgroup_id(), &cgroup);
             }
-            assert_eq!(context.args(), None, "none were asked for");
+            assert_eq!(context.args(), None, "arguments were not requested");
             stamps.extend(boot_less_monotonic(&context, event.timestamp_ns()));
         }
     }
     assert_eq!(seen, ["fork", "exec", "comm", "exit"]);
-    // The clocks differ by the time that the machine was suspended, which is the same for all of
-    // them, but for the moment between the two readings.
+    // The clocks differ by the time the machine was suspended, which is the same for all events,
+    // except for the time between the two readings.
     for pair in stamps.windows(2) {
         assert!(pair[0].abs_diff(pair[1]) < 1_000_000_000, "{stamps:?}");
     }
@@ -206,7 +206,7 @@ fn boot_less_monotonic(context: &Context<'_>, timestamp_ns: u64) -> Option<u64> 
     Some(boot_ns - timestamp_ns)
 }
 
-/// The inode number of the folder of a process's cgroup, where the hierarchy of version 2 is mounted.
+/// The inode number of a process's cgroup directory, if the version 2 hierarchy is mounted.
 fn cgroup_id(process: u32) -> Option<u64> {
     let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;

@@ -1,4 +1,4 @@
-//! Forgeries: what another process sends never becomes an event.
+//! Forged messages of other processes never become events.
 
 mod common;
 
@@ -20,11 +20,11 @@ fn main() -> ExitCode {
     common::main(&[], &tests)
 }
 
-/// An id that no kernel gives: they end at 2^22.
+/// An id that the kernel never assigns: its ids are below 2^22.
 const NOBODY: u32 = 0x7fff_0001;
 
-/// Sends to the connector, by multicast and where it can be addressed directly too, what looks like
-/// the kernel's, and says how many datagrams it has to refuse.
+/// Sends forged messages to the connector, by multicast and directly if possible. Returns the
+/// number of datagrams that must be rejected.
 fn forge(connector: &ProcConnector) -> u64 {
     let forger = RawSocket::bound();
     let fake = event(EXEC, &[NOBODY, NOBODY]);
@@ -34,19 +34,19 @@ fn forge(connector: &ProcConnector) -> u64 {
         fake.clone(),
         // An acknowledgement.
         event(NONE, &[0]),
-        // Longer than any event, and no message at all.
+        // Longer than any event, and not a message.
         [&fake[..], &[0; 5000]].concat(),
         vec![0xff; 10],
     ];
     for datagram in &others {
         forger.send(datagram, port, group);
     }
-    // An acknowledgement is no event, whoever sent it; a ring does not see who that was.
+    // Acknowledgements are not events, whatever their sender; a ring cannot determine the sender.
     let acks = u64::from(transport() == Transport::Ring);
     1 + others.len() as u64 - acks
 }
 
-/// Where datagrams have to be sent to reach a connector, as a port and a group.
+/// The port and the group that reach a connector.
 fn address(connector: &ProcConnector) -> (u32, u32) {
     match transport() {
         Transport::Ring => (0, GROUP),
@@ -105,7 +105,7 @@ fn a_loss_cannot_be_forged() {
     assert_refused(&connector, 1);
 }
 
-/// At least as many as were forged here: somebody else may try it too, even this test elsewhere.
+/// The counter may be larger: other processes may forge messages too.
 fn assert_refused(connector: &ProcConnector, forged: u64) {
     let refused = connector.stats().refused;
     assert!(refused >= forged, "{refused} refused of {forged}");

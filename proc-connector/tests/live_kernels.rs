@@ -1,8 +1,8 @@
-//! What kernels, namespaces and missing privileges do not allow is refused with the error that names
-//! the cause and the remedy, and all else works.
+//! If a kernel, a namespace or a missing privilege prevents listening, the error names the cause
+//! and the remedy. Everything else works.
 //!
-//! `cargo xtask vm-test` runs this on kernels of both kinds, before Linux 6.6 and since, and on such
-//! that lack the connector.
+//! `cargo xtask vm-test` runs this on kernels before and since Linux 6.6, and on kernels without
+//! the connector.
 
 mod common;
 
@@ -53,7 +53,7 @@ fn main() -> ExitCode {
 
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Neither a user nor a group of anything.
+/// An id that neither users nor groups use.
 const NOBODY: u32 = 65534;
 
 const NETWORK: &str = "NotInitialNamespace { kind: Network }";
@@ -62,7 +62,9 @@ const USER: &str = "NotInitialNamespace { kind: User }";
 
 fn a_kernel_without_the_connector_is_reported() {
     if !is_connector_disabled() {
-        eprintln!("skipped: this kernel has the connector, or does not say why it has not");
+        eprintln!(
+            "skipped: this kernel has the connector, or the reason for its absence is unknown"
+        );
         return;
     }
     for role in ["opens", "opens_as_unprivileged_user"] {
@@ -130,7 +132,7 @@ fn root_without_capabilities_is_unprivileged() {
     }
 }
 
-/// Asserts what the kernel does for processes without `CAP_NET_ADMIN`.
+/// Asserts the kernel's behaviour towards processes without `CAP_NET_ADMIN`.
 fn assert_unprivileged(outcome: &Outcome) {
     if can_unprivileged_listen() {
         outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
@@ -178,11 +180,11 @@ fn without_bpf_the_socket_is_used_and_the_reason_is_reported() {
     }
 }
 
-/// Whether there is something to open here; a test that needs it is left out if not.
+/// Whether this kernel has the connector; if not, the part of the test is skipped.
 fn has_connector() -> bool {
     let connectors = fs::read_to_string("/proc/net/connector").unwrap_or_default();
     let listed = connectors.lines().any(|line| line.starts_with("cn_proc"));
-    // Their numbers in `include/linux/proc_ns.h`.
+    // The inode numbers in `include/linux/proc_ns.h`.
     let initial = [("pid", 0xefff_fffc_u32), ("user", 0xefff_fffd)].iter().all(|(kind, number)| {
         fs::read_link(format!("/proc/self/ns/{kind}"))
             .is_ok_and(|link| link.as_os_str() == format!("{kind}:[{number}]").as_str())
@@ -197,13 +199,13 @@ fn has_connector() -> bool {
     false
 }
 
-/// Whether the kernel was started without what the connector needs.
+/// Whether the connector was disabled on the kernel's command line.
 fn is_connector_disabled() -> bool {
     let parameters = fs::read_to_string("/proc/cmdline").expect("/proc is mounted");
     parameters.split_whitespace().any(|parameter| parameter.starts_with("initcall_blacklist=cn_"))
 }
 
-/// Since Linux 6.6, whose `drivers/connector/connector.c` says `NL_CFG_F_NONROOT_RECV`.
+/// Since Linux 6.6, which sets `NL_CFG_F_NONROOT_RECV` in `drivers/connector/connector.c`.
 fn can_unprivileged_listen() -> bool {
     kernel_is_at_least(6, 6)
 }
@@ -213,22 +215,22 @@ fn may_change_ids() -> bool {
         || has_capability(CAP_SETUID, "CAP_SETUID") && has_capability(CAP_SETGID, "CAP_SETGID")
 }
 
-/// The limit of receive buffers. On Linux 6.1 other network namespaces have no such file.
+/// The limit of receive buffers. On Linux 6.1, other network namespaces lack this file.
 fn rmem_max() -> usize {
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max");
     limit.map_or(0, |limit| limit.trim().parse().expect("a number"))
 }
 
-/// More than anybody gets without privilege.
+/// A larger buffer than an unprivileged process can have.
 fn wanted_buffer() -> usize {
     (4 * rmem_max()).min(1 << 30)
 }
 
-/// What a process told that tried to open a connector.
+/// The output of a process that tried to open a connector.
 #[derive(Debug)]
 struct Outcome(Vec<String>);
 
-/// Instead of an outcome: this process may not make the namespace.
+/// The output of a process that may not create the namespace.
 const FORBIDDEN: &str = "forbidden";
 
 impl Outcome {
@@ -243,40 +245,40 @@ impl Outcome {
     fn is_forbidden(&self) -> bool {
         let forbidden = self.0 == [FORBIDDEN];
         if forbidden {
-            eprintln!("skipped: this system lets nobody make user namespaces");
+            eprintln!("skipped: this system does not permit user namespaces");
         }
         forbidden
     }
 
-    /// Asserts that opening failed with an error whose text tells a cause and a remedy.
+    /// Asserts that opening failed with an error that contains a cause and a remedy.
     #[track_caller]
     fn assert_is(&self, error: &str, cause: &str, remedy: &str) {
         let [kind, text, verdict] = self.0.as_slice() else { panic!("{self:?}") };
         assert_eq!(kind, error);
         assert!(text.contains(cause), "{text}");
         assert!(text.contains(remedy), "{text}");
-        assert_eq!(verdict, "fails", "what `diagnose` makes of it");
+        assert_eq!(verdict, "fails", "the verdict of `diagnose`");
     }
 
-    /// Asserts that it worked, with a receive buffer of this size.
+    /// Asserts that opening succeeded, with a receive buffer of this size.
     #[track_caller]
     fn assert_works(&self, granted: usize) {
         let [size, verdict] = self.0.as_slice() else { panic!("{self:?}") };
         assert_eq!(*size, granted.to_string());
-        assert_ne!(verdict, "fails", "what `diagnose` makes of it");
+        assert_ne!(verdict, "fails", "the verdict of `diagnose`");
     }
 }
 
-/// In a process of its own: opens a connector, and tells what came of it.
+/// A role: opens a connector, and prints the result.
 fn opens() {
     let socket = ProcConnector::builder().transport(Transport::Socket);
     let diagnosis = match socket.receive_buffer(wanted_buffer()).open() {
         Ok(mut connector) => {
             let threads = load::threads(3);
             let (mut recorder, deadline) = (Recorder::default(), Deadline::new());
-            // Joining a thread does not wait for the end of its exit, which is when it is told.
+            // Joining a thread does not wait for the event of its exit.
             while !threads.iter().all(|&thread| recorder.has_exit_of(thread)) {
-                recorder.record(&mut connector, deadline.left().expect("their exits are told"));
+                recorder.record(&mut connector, deadline.left().expect("reported exits"));
             }
             recorder.assert_has(&threads);
             println!("{}", connector.stats().receive_buffer);
@@ -284,7 +286,7 @@ fn opens() {
         }
         Err(error) => {
             tell(&error);
-            error.diagnosis().expect("what was found")
+            error.diagnosis().expect("a diagnosis")
         }
     };
     let verdict: Verdict = diagnosis.verdict();
@@ -295,7 +297,7 @@ fn tell(error: &Error) {
     println!("{error:?}\n{error}");
 }
 
-/// Enters new namespaces. They are forbidden in some containers, and for some users.
+/// Enters new namespaces, unless this is forbidden, as in some containers and for some users.
 fn enter(namespaces: CloneFlags) -> bool {
     match unshare(namespaces) {
         Ok(()) => true,
@@ -307,8 +309,8 @@ fn enter(namespaces: CloneFlags) -> bool {
     }
 }
 
-/// Lets a child open, which is in namespaces that this process only made for children, and without
-/// capabilities in those where it is nobody.
+/// Runs a child that opens a connector, in namespaces created for children only. It has no
+/// capabilities if its user is not mapped.
 fn let_a_child_open() {
     let status = helper_process::command("opens").status().expect("this binary can be started");
     assert!(status.success());
@@ -326,7 +328,7 @@ fn opens_in_a_pid_namespace() {
     }
 }
 
-/// With all capabilities over that namespace.
+/// With all capabilities in that namespace.
 fn opens_in_a_user_namespace() {
     if enter(CloneFlags::CLONE_NEWUSER) {
         opens();
@@ -348,7 +350,7 @@ fn opens_in_a_rootless_container() {
     }
 }
 
-/// Gives up the ids of root; and with them all capabilities, unless they are to be kept.
+/// Gives up the ids of root, and all capabilities unless they are kept.
 fn become_unprivileged_user() {
     if Uid::effective().is_root() {
         let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
@@ -379,7 +381,7 @@ fn opens_as_root_without_privilege() {
     opens();
 }
 
-/// As after `setcap cap_net_admin+ep`.
+/// The privileges that `setcap cap_net_admin+ep` grants.
 fn opens_with_one_privilege() {
     set_keep_capabilities(true).expect("a flag of this process");
     become_unprivileged_user();

@@ -1,4 +1,4 @@
-//! Losses: told where they happened, and counted to the event.
+//! Losses are reported at their position, with an exact count.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 
 fn losses_of_a_sleeping_reader_are_counted() {
     losing(&small(300), |connector, recorder| {
-        // Two events each: several times what the buffer holds.
+        // Two events per thread, several times the size of the buffer.
         load::threads(500);
         while recorder.record(connector, Duration::ZERO) {}
     });
@@ -41,7 +41,7 @@ fn losses_of_a_slow_reader_are_counted() {
                     made.fetch_add(1, Relaxed);
                 }
             });
-            // Half as often as the buffer is full.
+            // The reader receives half as often as the buffer fills up.
             for turn in 1..=10 {
                 while made.load(Relaxed) < turn * 100 {
                     thread::yield_now();
@@ -82,7 +82,7 @@ fn losses_during_open_are_not_counted_later() {
     }
 }
 
-/// Opens a connector with a buffer for that many events, or the least there is.
+/// Opens a connector with a buffer for this number of events, or of the minimum size.
 fn small(events: usize) -> impl Fn() -> ProcConnector {
     move || {
         let connector = builder().receive_buffer_events(events).open().expect("a live connector");
@@ -93,23 +93,23 @@ fn small(events: usize) -> impl Fn() -> ProcConnector {
     }
 }
 
-/// Lets a connector lose events, by `load` as often as that takes, and holds what it delivers and
-/// what it says it lost against a witness that lost nothing.
+/// Makes a connector lose events by calling `load` repeatedly, and compares its items and losses
+/// with a witness that lost none.
 fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &mut Recorder)) {
     require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let mut connector = open();
-    // A ring says with each event what was lost before it, however few it holds.
+    // A ring reports losses with the next event, whatever its size.
     let tiny = transport() == Transport::Socket && connector.stats().receive_buffer < TINY;
     let mut recorder = Recorder::default();
 
-    // From here ...
+    // The start of the comparison.
     let first = recorder.settle(&mut connector);
     let lost_before = recorder.lost();
     let deadline = Deadline::new();
     let last = loop {
         load(&mut connector, &mut recorder);
-        // ... to there, on each CPU.
+        // Its end, on each CPU.
         let last = recorder.settle(&mut connector);
         if first.is_none() || last.is_none() || recorder.lost() > lost_before {
             break last;
@@ -133,25 +133,24 @@ fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &m
     let received = recorder.stamps().filter(is_between).count() as u64;
     let missing = recorder.lost() - lost_before;
     let (sent, told) = (events.len() as u64, received + missing);
-    // Only an acknowledgement to somebody else on the machine, if lost, is counted and no event.
+    // The count may exceed the missing events only by lost acknowledgements of other listeners.
     assert!(
         (sent..=sent + acks.len() as u64).contains(&told),
         "{received} received and {missing} lost of {sent}, beside {} acknowledgements",
         acks.len()
     );
     assert_eq!(connector.stats().lost, recorder.lost());
-    // A queue this short overruns again before the reader, told of it, has asked how many were lost:
-    // those of the second time are then told with the first.
+    // A very short queue overruns again before the reader has requested the count. The second loss
+    // is then included in the first count.
     if !tiny {
         assert_gaps_are_reported(&recorder, &ends, &witnessed);
     }
 }
 
-/// Bytes of receive buffer that hold some ten events.
+/// A receive buffer of about ten events, in bytes.
 const TINY: usize = 10 << 10;
 
-/// Asserts that between the ends events of a CPU come in order, and that where some are missing a
-/// loss was told between the one before and the one after.
+/// Asserts that the events of each CPU are in order, and that a loss is reported at each gap.
 fn assert_gaps_are_reported(
     recorder: &Recorder,
     ends: &BTreeMap<u32, (Stamp, Stamp)>,

@@ -1,4 +1,4 @@
-//! Opening: each listener finds its own acknowledgement, and nothing that came before it is lost.
+//! Opening: each listener recognises its own acknowledgement, and loses no event before it.
 
 mod common;
 
@@ -29,7 +29,7 @@ fn two_listeners_receive_the_same_events_and_no_acknowledgement() {
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let mut first = open_live();
     let mut second = open_live();
-    // One more that comes and goes: its acknowledgement goes to everyone.
+    // Another listener opens and closes; all listeners receive its acknowledgement.
     drop(open_live());
     let threads = load::threads(20);
     for connector in [&mut first, &mut second] {
@@ -60,7 +60,7 @@ fn eight_connectors_open_at_the_same_time() {
 
 fn events_before_the_acknowledgement_are_delivered() {
     require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
-    // The kernel sends events from here on, because of the witness.
+    // The witness makes the kernel send events from here on.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let several_cpus = load::cpus().len() > 1;
     let done = AtomicBool::new(false);
@@ -82,26 +82,26 @@ fn events_before_the_acknowledgement_are_delivered() {
             let mut recorder = Recorder::default();
             recorder.mark(&mut connector);
             recorder.assert_is_all_of(&witness, &mut witnessed);
-            // If it is the only acknowledgement of the time, it is this connector's.
+            // If there is only one acknowledgement in this period, it belongs to this connector.
             let mut acks = news.iter().filter(|stamp| stamp.what == 0);
             if let (Some(ack), None) = (acks.next(), acks.next()) {
                 early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
             }
             rounds += 1;
         }
-        // With one CPU there is nobody to make events meanwhile.
+        // With a single CPU, no other thread causes events at this time.
         assert!(early > 0 || !several_cpus);
     });
 }
 
 fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
     require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
-    // The kernel sends events from here on, because of the witness.
+    // The witness makes the kernel send events from here on.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let cpu = load::cpus()[0];
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        // On one CPU, so that now and then they interrupt the opening between its steps.
+        // On a single CPU, so that the loads sometimes interrupt the opening between its steps.
         for _ in 0..2 {
             scope.spawn(|| {
                 load::stay_on(cpu);
@@ -115,7 +115,7 @@ fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
             load::stay_on(cpu);
             let deadline = Deadline::long();
             loop {
-                assert!(deadline.left().is_some(), "no event ever comes before");
+                assert!(deadline.left().is_some(), "no event arrived before the acknowledgement");
                 witnessed.add(&witness.drain());
                 let builder = builder().receive_buffer_events(20_000);
                 let mut connector = builder.open().expect("a live connector");
@@ -123,10 +123,11 @@ fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
                 witnessed.add(&news);
                 let mut recorder = Recorder::default();
                 recorder.record(&mut connector, Duration::ZERO);
-                // If it is the only acknowledgement of the time, it is this connector's.
+                // If there is only one acknowledgement in this period, it belongs to this
+                // connector.
                 let mut acks = news.iter().filter(|stamp| stamp.what == 0);
                 let (Some(ack), None) = (acks.next(), acks.next()) else { continue };
-                // One CPU's come in their order.
+                // The events of one CPU arrive in order.
                 if recorder.stamps().any(|stamp| stamp.cpu == ack.cpu && ack.is_after(stamp)) {
                     recorder.mark(&mut connector);
                     recorder.assert_is_all_of(&witness, &mut witnessed);
@@ -153,7 +154,7 @@ fn a_second_subscription_delivers_no_acknowledgement() {
 fn unsubscribing_twice_does_not_affect_other_listeners() {
     let mut first = open_live();
     let second = open_live();
-    // Kernels before 6.6 would take each for that of another listener.
+    // Kernels before 6.6 would count each request as another listener's.
     for _ in 0..3 {
         second.unsubscribe().expect("a request sent");
     }

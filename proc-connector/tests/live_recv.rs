@@ -1,4 +1,4 @@
-//! The receives of 0.1.5, on live events.
+//! The receive calls of 0.1.5, with live events.
 
 mod common;
 
@@ -39,7 +39,7 @@ fn ends_with_5() {
     std::process::exit(5)
 }
 
-/// A way to receive: `None` where there was no event, which must not be for ever.
+/// A receive call; `None` if it returned no event.
 type Receive = fn(&ProcConnector, &mut [u8]) -> Result<Option<ProcEvent>>;
 
 const WAYS: [(&str, Receive); 4] = [
@@ -115,7 +115,7 @@ fn a_small_buffer_is_rejected_without_losing_events() {
             );
         }
     }
-    // The least that does.
+    // The smallest sufficient buffer.
     let mut recorder = Recorder::default();
     let mut buffer = [0; EVENT_LEN];
     while !recorder.has_exits_of(&threads) {
@@ -130,7 +130,7 @@ fn record(connector: &ProcConnector, buffer: &mut [u8], recorder: &mut Recorder)
     recorder.delivered.extend(got(&buffer[..len]));
 }
 
-/// The event of a datagram, unless it is an acknowledgement.
+/// The event of a datagram; `None` for an acknowledgement.
 fn got(datagram: &[u8]) -> Option<Delivered> {
     let notification = Notifications::new(datagram).next().expect("a message");
     match notification.expect("the kernel's bytes") {
@@ -207,10 +207,10 @@ fn a_signal_interrupts_without_losing_events() {
             let mut threads = Vec::new();
             while !done.load(Relaxed) {
                 pthread_kill(reader, Signal::SIGUSR1).expect("the reader lives");
-                // If an event came with the signal, the reader would be told of that instead.
+                // If an event arrived together with the signal, the reader would return the event.
                 thread::sleep(Duration::from_micros(200));
                 threads.extend(load::threads(1));
-                // Long enough for the reader to wait for something.
+                // Long enough for the reader to block.
                 thread::sleep(Duration::from_micros(200));
             }
             threads
@@ -256,7 +256,7 @@ fn an_overrun_is_reported_and_counted() {
                     Ok(None) => mark = load::thread_on(cpu),
                     Err(Error::Overrun) => {
                         overruns += 1;
-                        // The mark may be among what was lost.
+                        // The mark may be among the lost events.
                         mark = load::thread_on(cpu);
                     }
                     Err(error) => panic!("{error}"),
@@ -266,7 +266,7 @@ fn an_overrun_is_reported_and_counted() {
     };
     read_until_exit_on_each_cpu();
     load::threads(1_000);
-    // What is still queued can be read, and after that what is new.
+    // Queued events can still be received, followed by new ones.
     read_until_exit_on_each_cpu();
     assert!(overruns > 0);
 
@@ -290,14 +290,18 @@ fn threads_can_share_a_connector() {
                     let received =
                         connector.recv_raw_timeout(&mut buffer, Duration::from_millis(5));
                     let Some(len) = received.expect("no error") else { continue };
-                    recorder.lock().expect("no panic").delivered.extend(got(&buffer[..len]));
+                    recorder
+                        .lock()
+                        .expect("a thread without a panic")
+                        .delivered
+                        .extend(got(&buffer[..len]));
                 }
             });
         }
         let threads = load::threads(300);
         let deadline = Deadline::new();
         let all_came = || {
-            let recorder = recorder.lock().expect("no panic");
+            let recorder = recorder.lock().expect("a thread without a panic");
             recorder.has_exits_of(&threads)
         };
         while deadline.left().is_some() && !all_came() {
@@ -306,6 +310,6 @@ fn threads_can_share_a_connector() {
         done.store(true, Relaxed);
         threads
     });
-    // Each reader has by now noted what it received last.
-    recorder.into_inner().expect("no panic").assert_has(&threads);
+    // Each reader has recorded its last event by now.
+    recorder.into_inner().expect("a thread without a panic").assert_has(&threads);
 }

@@ -1,4 +1,4 @@
-//! Receiving in batches: everything once, in order, and an end when one is wanted.
+//! Receiving in batches: every event once and in order, and ways to end a receive.
 
 mod common;
 
@@ -43,18 +43,18 @@ fn the_stream_equals_what_was_sent_in_order() {
     let mut connector = open_live();
     let mut recorder = Recorder::default();
     let mut threads = Vec::new();
-    // More than a batch each, and on every CPU.
+    // More events than a batch, on every CPU.
     for cpu in load::cpus().into_iter().cycle().take(8) {
         threads.push(load::thread_on(cpu));
         threads.extend(load::threads(200));
-        // Some of it is read in between.
+        // Some of them are received in between.
         recorder.record(&mut connector, Duration::from_millis(1));
     }
     recorder.record_exits(&mut connector, &threads);
     recorder.assert_is_all_of(&witness, &mut witnessed);
 }
 
-/// Reads at most `limit` of each batch until a new thread's exit has come.
+/// Receives at most `limit` items of each batch until the exit of a new thread was received.
 fn read_piecemeal(limit: impl Fn(usize) -> usize) {
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let mut connector = open_live();
@@ -82,7 +82,7 @@ fn a_zero_timeout_yields_an_empty_batch() {
     let mut connector = open_live();
     let deadline = Deadline::new();
     for timeout in [Duration::ZERO, Duration::from_nanos(1), Duration::from_millis(2)] {
-        // The machine may do something all the time, though not faster than it can be read.
+        // Other processes may cause events continuously, but more slowly than they are received.
         while connector.recv_batch_timeout(timeout).expect("a batch").count() > 0 {
             assert!(deadline.left().is_some(), "the machine is too busy");
         }
@@ -98,7 +98,7 @@ fn the_maximum_timeout_is_valid() {
     }
 }
 
-/// Takes batches until there is nothing more, as a non-blocking connector says it.
+/// Receives batches until a non-blocking connector returns `WouldBlock`.
 fn drain_nonblocking(connector: &mut ProcConnector, recorder: &mut Recorder) {
     let deadline = Deadline::new();
     loop {
@@ -125,7 +125,7 @@ fn a_nonblocking_connector_would_block() {
             drain_nonblocking(&mut connector, &mut recorder);
         }
         recorder.assert_has(&threads);
-        // With a timeout there is an empty batch instead, and no wait for it.
+        // With a timeout, the batch is empty and there is no wait.
         while connector.recv_batch_timeout(Duration::MAX).expect("a batch").count() > 0 {
             assert!(deadline.left().is_some(), "the machine is too busy");
         }
@@ -133,7 +133,7 @@ fn a_nonblocking_connector_would_block() {
 }
 
 fn a_wait_without_timeout_ends_with_an_event() {
-    // Whoever has the descriptor can change its mode: the wait stays one.
+    // Another owner of the descriptor can change its mode, but a receive still waits.
     for nonblocking in [false, true] {
         let mut connector = open_live();
         ioctl_fionbio(&connector, nonblocking).expect("a descriptor");
@@ -143,7 +143,7 @@ fn a_wait_without_timeout_ends_with_an_event() {
             thread::sleep(Duration::from_millis(20));
             load::threads(1)
         });
-        // Its own exit comes after that, so there is always something to come.
+        // The thread's exit follows, so an event always arrives.
         while !later.is_finished() {
             recorder
                 .delivered
@@ -159,7 +159,7 @@ fn the_first_event_arrives_immediately() {
     let builder = builder().filter(this).coalesce(Duration::from_secs(3600));
     let (tell, told) = mpsc::channel();
     let later = thread::spawn(move || {
-        told.recv().expect("somebody tells it");
+        told.recv().expect("an open channel");
         thread::sleep(Duration::from_millis(50));
         load::threads(1)
     });
@@ -167,7 +167,7 @@ fn the_first_event_arrives_immediately() {
     let mut connector = loop {
         assert!(deadline.left().is_some(), "something happens all the time");
         let mut connector = builder.open().expect("a live connector");
-        // The exit of a thread that has long been joined may come late.
+        // The exit of a thread can arrive long after it was joined.
         let late = connector.recv_batch_timeout(Duration::from_millis(20)).expect("a batch");
         if late.count() == 0 {
             break connector;
@@ -186,7 +186,7 @@ fn a_woken_listener_does_not_affect_others() {
     let mut connectors = [open_live(), open_live(), open_live()];
     let mut tapes: [Recorder; 3] = Default::default();
     for _ in 0..20 {
-        // So that all of them wait, by the time the next event comes.
+        // All connectors wait by the time of the next event.
         for (recorder, connector) in tapes.iter_mut().zip(&mut connectors) {
             while recorder.record(connector, Duration::from_millis(2)) {}
         }
@@ -203,13 +203,13 @@ fn a_woken_listener_does_not_affect_others() {
 
 fn a_handle_ends_a_blocked_receive() {
     let mut connector = open_live();
-    // Since Linux 6.6 this one now hears nothing, so that nothing else ends its wait.
+    // Since Linux 6.6, this connector now receives no events that could end its wait.
     connector.unsubscribe().expect("a request sent");
     let shutdown = connector.shutdown_handle();
     let (tell, told) = mpsc::channel();
     let reader = thread::spawn(move || {
         for timeout in [None, Some(Duration::MAX)] {
-            tell.send(()).expect("somebody waits");
+            tell.send(()).expect("an open channel");
             let ended = loop {
                 let received = match timeout {
                     None => connector.recv_batch(),
@@ -222,26 +222,26 @@ fn a_handle_ends_a_blocked_receive() {
             };
             assert!(matches!(ended, Error::Shutdown), "{ended:?}");
         }
-        tell.send(()).expect("somebody waits");
+        tell.send(()).expect("an open channel");
     });
     told.recv().expect("it begins");
-    // Most likely it waits by now; the shutdown must end it whether it does or not, and each later
+    // The receive most likely waits by now. The shutdown must end it in either case, and each later
     // wait too.
     thread::sleep(Duration::from_millis(5));
-    shutdown.clone().shutdown().expect("one write");
+    shutdown.clone().shutdown().expect("a write to the event descriptor");
     for _ in 0..2 {
         let ended = told.recv_timeout(Duration::from_secs(10));
         ended.expect("the shutdown ends the wait");
     }
     reader.join().expect("the reader's own assertions hold");
-    // The handle outlives the connector.
-    shutdown.shutdown().expect("one write");
+    // The handle remains valid without the connector.
+    shutdown.shutdown().expect("a write to the event descriptor");
 }
 
 fn queued_events_can_be_drained_after_a_shutdown() {
     let mut connector = open_live();
     let threads = load::threads(5);
-    connector.shutdown_handle().shutdown().expect("one write");
+    connector.shutdown_handle().shutdown().expect("a write to the event descriptor");
     let ended = connector.recv_batch().err();
     assert!(matches!(ended, Some(Error::Shutdown)), "{ended:?}");
     let mut recorder = Recorder::default();
@@ -267,7 +267,7 @@ fn a_storm_of_signals_loses_nothing() {
         scope.spawn(|| {
             for _ in 0..SIGNALS {
                 pthread_kill(reader, Signal::SIGUSR1).expect("the reader lives");
-                // So that they do not all count as one.
+                // Waits for the handler, so that the signals are not merged.
                 while !caught.swap(false, Relaxed) {
                     thread::yield_now();
                 }

@@ -1,4 +1,4 @@
-//! Cgroups and containers, as the hierarchies of this machine have them.
+//! Cgroups and containers in the hierarchies of this machine.
 
 mod common;
 
@@ -40,7 +40,8 @@ fn executes_in_its_new_cgroup() {
     panic!("{}", command("pauses").exec());
 }
 
-/// The hierarchies that a cgroup can be made in: what their line has, and where they are mounted.
+/// The hierarchies in which cgroups can be created: the controllers in their line, and their mount
+/// points.
 fn hierarchies() -> Vec<(String, PathBuf)> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let mut found = Vec::new();
@@ -63,18 +64,18 @@ fn hierarchies() -> Vec<(String, PathBuf)> {
     found
 }
 
-/// Cgroups for a test, which are gone with it.
-struct Made {
-    /// The outermost first.
+/// The cgroups of a test, removed on drop.
+struct TestCgroups {
+    /// Outermost first.
     directories: Vec<PathBuf>,
 }
 
-impl Made {
+impl TestCgroups {
     fn new() -> Self {
         Self { directories: Vec::new() }
     }
 
-    /// A cgroup in a hierarchy, by its path there. Skips the test where none can be made.
+    /// Creates a cgroup in a hierarchy. Skips the test if that is impossible.
     fn cgroup(&mut self, hierarchy: &Path, path: &str) -> PathBuf {
         let mut directory = hierarchy.to_owned();
         for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -88,19 +89,19 @@ impl Made {
         directory
     }
 
-    /// Puts a process into a cgroup.
+    /// Moves a process to a cgroup.
     fn put(cgroup: &Path, process: u32) {
         let mut members =
             fs::File::options().write(true).open(cgroup.join("cgroup.procs")).expect("a cgroup");
         if let Err(error) = write!(members, "{process}") {
-            skip(&format!("no process can be put there: {error}"));
+            skip(&format!("no process can be moved there: {error}"));
         }
     }
 }
 
-impl Drop for Made {
+impl Drop for TestCgroups {
     fn drop(&mut self) {
-        // Those that were in it may take a moment to end.
+        // The processes in the cgroup may need some time to exit.
         let deadline = Deadline::new();
         for directory in self.directories.iter().rev() {
             while fs::remove_dir(directory).is_err() && deadline.left().is_some() {
@@ -110,7 +111,7 @@ impl Drop for Made {
     }
 }
 
-/// The name of a test's outermost cgroup, which no other test has.
+/// The name of a test's outermost cgroup, unique to the test.
 fn name(of: &str) -> String {
     format!("proc-connector-{}-{of}", std::process::id())
 }
@@ -119,9 +120,9 @@ fn id(digits: &str) -> String {
     digits.repeat(64 / digits.len())
 }
 
-/// A process in a cgroup of some hierarchies, as a table has it.
+/// The table's entry of a process in a cgroup of some hierarchies.
 fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
-    let mut made = Made::new();
+    let mut made = TestCgroups::new();
     let hierarchies = hierarchies();
     if hierarchies.is_empty() {
         skip("no cgroups are mounted");
@@ -132,7 +133,7 @@ fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
     for (controllers, point) in &hierarchies {
         if let Some(path) = paths(controllers) {
             let cgroup = made.cgroup(point, &format!("{}{path}", name(of)));
-            Made::put(&cgroup, helper.pid());
+            TestCgroups::put(&cgroup, helper.pid());
             any = true;
         }
     }
@@ -181,7 +182,7 @@ fn a_monitor_is_outside_of_any_container() {
     assert_eq!(process.container(), None);
 }
 
-/// One that makes `/proc/PID/cgroup` longer than a page, with what matters in its last line.
+/// Makes `/proc/PID/cgroup` longer than a page, with the decisive path in its last line.
 fn a_long_path_is_complete() {
     let lines = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let last = lines.lines().last().and_then(|line| line.split(':').nth(1)).expect("a line");
@@ -201,15 +202,15 @@ fn a_container_is_found_from_another_cgroup_namespace() {
         skip("no cgroups are mounted");
     }
     let id = id("c0ffee44");
-    let mut made = Made::new();
+    let mut made = TestCgroups::new();
     let mut inside = HelperProcess::start("pauses");
     let mut looking = HelperProcess::start("looks_out_of_a_namespace");
     inside.read_number();
     for (_, point) in hierarchies() {
         let path = format!("{}/docker-{id}.scope", name("namespace"));
-        Made::put(&made.cgroup(&point, &path), inside.pid());
+        TestCgroups::put(&made.cgroup(&point, &path), inside.pid());
         let path = format!("{}/here", name("namespace"));
-        Made::put(&made.cgroup(&point, &path), looking.pid());
+        TestCgroups::put(&made.cgroup(&point, &path), looking.pid());
     }
     looking.resume();
     looking.write_number(inside.pid());
@@ -218,7 +219,7 @@ fn a_container_is_found_from_another_cgroup_namespace() {
     drop(inside);
 }
 
-/// As one that sees the cgroups from where it is itself.
+/// A role: reads the table from within a cgroup namespace.
 fn looks_out_of_a_namespace() {
     pause();
     unshare(CloneFlags::CLONE_NEWCGROUP).expect("a privileged process");
@@ -234,13 +235,13 @@ fn looks_out_of_a_namespace() {
     print_number(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
 }
 
-/// A listener, the table, and what is in it of processes that executed a program.
-struct Told {
+/// A connector, its table, and the cgroups of processes that executed a program.
+struct Observer {
     connector: ProcConnector,
     table: ProcessTable,
 }
 
-impl Told {
+impl Observer {
     fn start() -> Self {
         let connector = builder().receive_buffer_events(160_000).context(true).open();
         let connector = connector.expect("a live connector");
@@ -268,29 +269,29 @@ impl Told {
     }
 }
 
-/// Over the ring, the kernel notes an id at the event. Processes in different cgroups of version 1 are
-/// in the same one of version 2, so there it says nothing.
+/// With the ring, the kernel records a cgroup id at the event. Processes in different cgroups of
+/// version 1 can be in the same one of version 2, so the id must not be used there.
 fn each_process_has_its_own_cgroup() {
     let hierarchies = hierarchies();
     let [(_, first), ..] = &*hierarchies else { skip("no cgroups are mounted") };
     for point in [first].into_iter().chain(hierarchies.iter().map(|(_, point)| point)) {
-        let mut made = Made::new();
-        let mut told = Told::start();
+        let mut made = TestCgroups::new();
+        let mut observer = Observer::start();
         let mut expected = Vec::new();
-        // One that was in none of these cgroups first, for whatever is taken to be known by then.
+        // The first process is in none of these cgroups, so that a wrong path could be cached.
         for place in [None, Some("a"), Some("b"), None] {
             let mut helper = HelperProcess::start("executes_in_its_new_cgroup");
             let cgroup = place.map(|place| {
                 let path = format!("{}/{place}/{}", name("exec"), id("ab"));
-                Made::put(&made.cgroup(point, &path), helper.pid());
+                TestCgroups::put(&made.cgroup(point, &path), helper.pid());
                 format!("/{path}")
             });
-            told.executed(helper.pid());
+            observer.executed(helper.pid());
             helper.resume();
             helper.read_number();
             let lines = fs::read_to_string(format!("/proc/{}/cgroup", helper.pid()));
-            let lines = lines.expect("it runs");
-            let seen = told.executed(helper.pid());
+            let lines = lines.expect("a running process");
+            let seen = observer.executed(helper.pid());
             let path = seen.as_deref().and_then(Path::to_str).expect("a cgroup").to_owned();
             match cgroup {
                 Some(cgroup) => assert_eq!(path, cgroup, "{lines}"),

@@ -1,4 +1,5 @@
-//! A read that fails is no exit: machines whose processes are hidden, and readers without descriptors.
+//! A failed read is not an exit: machines with hidden processes, and readers without free
+//! descriptors.
 
 mod common;
 
@@ -61,7 +62,7 @@ fn pauses() {
     pause();
 }
 
-/// What is found out about `/proc`.
+/// The finding about `/proc`.
 fn found() -> (Verdict, String) {
     let findings = diagnose().findings;
     let finding = findings.into_iter().find(|finding| finding.check == "/proc");
@@ -69,12 +70,12 @@ fn found() -> (Verdict, String) {
     (finding.verdict, finding.fact)
 }
 
-/// Whether a process is there, by another way than `/proc`.
+/// Whether a process exists, determined without `/proc`.
 fn exists(tgid: u32) -> bool {
     kill(Pid::from_raw(tgid.try_into().expect("an id")), None) != Err(Errno::ESRCH)
 }
 
-/// A table, those in it, and one of them that will end when it is told to.
+/// A table, its processes, and one that ends on request.
 struct Known {
     table: ProcessTable,
     before: BTreeSet<u32>,
@@ -90,22 +91,22 @@ impl Known {
         Self { table, before, ending }
     }
 
-    /// Looks again, when one has ended and not all can be seen: only those are gone that are.
-    fn look(self) {
+    /// Ends one process and scans with restricted visibility: only that process may vanish.
+    fn scan(self) {
         let Self { mut table, before, mut ending } = self;
         let ended = ending.pid();
         ending.resume();
         assert!(ending.wait().success());
-        let changes = table.rescan().expect("a look");
+        let changes = table.rescan().expect("a scan");
         let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
         let gone: BTreeSet<u32> = gone.map(|change| change.process.tgid()).collect();
-        assert!(gone.contains(&ended), "{ended} has ended");
+        assert!(gone.contains(&ended), "{ended} ended");
         for tgid in &gone {
-            assert!(!exists(*tgid), "{tgid} is there");
+            assert!(!exists(*tgid), "{tgid} exists");
         }
         assert!(table.get(1).is_some() && before.contains(&1));
         for tgid in before.difference(&gone).filter(|tgid| exists(**tgid)) {
-            assert!(table.get(*tgid).is_some(), "{tgid} is not gone");
+            assert!(table.get(*tgid).is_some(), "{tgid} still exists");
         }
     }
 }
@@ -118,10 +119,10 @@ fn become_unprivileged_user() {
     setresuid(user, user, user).expect("a privileged process");
 }
 
-/// A table made when all could be seen, by a process that is nobody after that.
+/// Creates the table with full visibility, then becomes an unprivileged user.
 fn scan_as_unprivileged_user(hidepid: &str) {
     own_mounts();
-    umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
+    umount2("/proc", MntFlags::MNT_DETACH).expect("private mounts");
     mount_over("/proc", "proc", hidepid);
     let known = Known::start();
     assert_eq!(found().0, Verdict::Ok, "a privileged process sees all");
@@ -130,8 +131,8 @@ fn scan_as_unprivileged_user(hidepid: &str) {
     let (verdict, fact) = found();
     assert_eq!(verdict, Verdict::Limited);
     assert!(fact.contains("hidepid"), "{fact}");
-    known.look();
-    // A table that never saw them knows those that it may see.
+    known.scan();
+    // A table created with restricted visibility contains the visible processes.
     let table = ProcessTable::new().expect("a /proc of its own");
     assert!(table.get(1).is_none() && table.get(std::process::id()).is_some());
 }
@@ -168,20 +169,20 @@ fn runs_out_of_files() {
             assert!(table.get(*tgid).is_some(), "{tgid} is not gone at {limit}");
         }
     }
-    assert!(failed > 0, "a limit of 0 lets nobody open a file");
-    table.rescan().expect("a look");
+    assert!(failed > 0, "a limit of 0 prevents opening files");
+    table.rescan().expect("a scan");
 }
 
 fn scans_after_proc_was_covered() {
     own_mounts();
     let known = Known::start();
     mount_over("/proc", "tmpfs", "");
-    // Nothing but the process's own is of the file system that was there.
+    // Only the process's own directory belongs to the file system that was covered.
     let Known { mut table, before, mut ending } = known;
     ending.resume();
     let ended = ending.pid();
     assert!(ending.wait().success());
-    let changes = table.rescan().expect("a look");
+    let changes = table.rescan().expect("a scan");
     let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
     let gone: Vec<u32> = gone.map(|change| change.process.tgid()).collect();
     assert!(gone.contains(&ended));

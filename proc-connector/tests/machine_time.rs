@@ -1,4 +1,4 @@
-//! Time namespaces: clocks that are not the kernel's.
+//! Time namespaces, whose clocks differ from the kernel's.
 
 mod common;
 
@@ -66,7 +66,7 @@ fn is_ahead() {
     checked_by_child("reports_correct_times");
 }
 
-/// As far as they can be turned back: to when the machine was started, or a little after that.
+/// Turned back to the start of the machine or shortly after it, the earliest possible time.
 fn is_behind() {
     let uptime = fs::read_to_string("/proc/uptime").expect("/proc is mounted");
     let uptime: i64 = uptime.split('.').next().expect("seconds").parse().expect("a number");
@@ -74,7 +74,7 @@ fn is_behind() {
     checked_by_child("reports_correct_times");
 }
 
-/// With clocks of its own, while its children have others.
+/// A role in a time namespace whose children are in another one.
 fn sends_children_ahead() {
     shift_clocks(1000 * HOUR, 5000 * HOUR);
     reports_correct_times_of(|| Command::new("/bin/true"));
@@ -85,13 +85,13 @@ fn hides_its_offsets() {
     checked_by_child("rejects_unreadable_offsets");
 }
 
-/// In the namespace that the test's process made.
+/// A role in the time namespace that the test's process created.
 fn checked_by_child(role: &str) {
     let status = command(role).stdin(Stdio::null()).status().expect("this binary can be started");
     assert!(status.success(), "{role}: {status}");
 }
 
-/// Among other clocks, with children among others still, so that nothing says which its own are.
+/// In one time namespace with children in another, so that its own offsets cannot be determined.
 fn rejects_unreadable_offsets() {
     shift_clocks(2000 * HOUR, 6000 * HOUR);
     let error = WallClock::try_new().expect_err("no clock");
@@ -108,7 +108,7 @@ fn reports_correct_times() {
     the_program_reports_correct_times();
 }
 
-/// As much as a machine with much to do may take for anything here.
+/// The maximum delay of any step on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
 fn reports_correct_times_of(child: impl Fn() -> Command) {
@@ -145,17 +145,17 @@ fn reports_correct_times_of(child: impl Fn() -> Command) {
     }
     let ended = ended.expect("a process");
     assert!(u128::from(ended.lifetime_ns().expect("both")) < LONG.as_nanos());
-    // Its own start is known from /proc only, and it was there when the child was made; the first
-    // process of the machine was there before.
+    // The start of this process is known from `/proc` only, and precedes the creation of the child.
+    // The start of the first process is earlier.
     let own = table.get(std::process::id()).and_then(Process::start_ns).expect("a start");
     let made = ended.start_ns().expect("a fork");
     assert!(own <= made && u128::from(made - own) < LONG.as_nanos(), "{own} {made}");
     let first = table.get(1).and_then(Process::start_ns).expect("a start");
     assert!(first <= own, "{first} {own}");
-    // What is read later is of the same process: nobody is another for having other clocks.
+    // Later reads recognise the same processes, in spite of the different clocks.
     let serials = |table: &ProcessTable| table.get(std::process::id()).map(Process::serial);
     let known = serials(&table);
-    table.rescan().expect("a look");
+    table.rescan().expect("a scan");
     assert_eq!(serials(&table), known);
     assert!(table.at(std::process::id(), made).is_some());
 }
@@ -163,7 +163,7 @@ fn reports_correct_times_of(child: impl Fn() -> Command) {
 fn the_program_reports_correct_times() {
     let program = env!("CARGO_BIN_EXE_proc-connector");
     let before = SystemTime::now();
-    // It ends by itself, when its time is over, and has what happened until then.
+    // The program ends when its duration is over, and has recorded everything until then.
     let file = ScratchFile::new("lines");
     let lines = fs::File::create(file.path()).expect("a file");
     let mut watch = listening(program, "watch");
@@ -174,7 +174,7 @@ fn the_program_reports_correct_times() {
         .spawn()
         .expect("the program runs");
     while watch.try_wait().expect("a child").is_none() {
-        assert!(before.elapsed().is_ok_and(|time| time < LONG), "it goes on and on");
+        assert!(before.elapsed().is_ok_and(|time| time < LONG), "the program does not end");
         command("ends").status().expect("this binary can be started");
     }
     let lines = fs::read_to_string(file.path()).expect("UTF-8");
@@ -184,7 +184,7 @@ fn the_program_reports_correct_times() {
     for time in times {
         assert!(before - slack <= time && time <= after + slack, "{before:?} {time:?} {after:?}");
     }
-    // The tree has how long each lived.
+    // The tree contains the lifetime of each process.
     let output = listening(program, "trace").args(["--", "/bin/true"]).output();
     let output = output.expect("the program runs");
     let said = String::from_utf8(output.stderr).expect("UTF-8");

@@ -1,5 +1,5 @@
-//! Converting an event allocates nothing, and neither does receiving once it has begun: counted by
-//! the allocator, on the thread that does it.
+//! Converting an event and receiving allocate nothing after the first receive, as counted by the
+//! allocator on the calling thread.
 
 mod common;
 
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
     common::main_with(&[], &everywhere, &live)
 }
 
-/// Allocations that a function makes.
+/// The number of allocations of a function.
 fn allocations(function: impl FnOnce()) -> u64 {
     measure(function).count_total
 }
@@ -73,7 +73,7 @@ fn unknown_kinds_need_one_allocation() {
 fn batches_allocate_nothing() {
     let mut connector = open_live();
     load::threads(1);
-    // The first receive makes the memory for all.
+    // The first receive allocates all memory.
     black_box(connector.recv_batch().expect("a batch").count());
     let deadline = Deadline::new();
     let (mut received, mut rounds) = (0, 0);
@@ -97,7 +97,7 @@ fn batches_allocate_nothing() {
 fn single_receives_allocate_nothing() {
     let connector = open_live();
     let mut buffer = [0; 128];
-    // What came before the acknowledgement was kept in memory of its own.
+    // Events before the acknowledgement were stored in separate memory.
     while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {}
     load::threads(100);
     let counted = allocations(|| {

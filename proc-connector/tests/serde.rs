@@ -1,4 +1,4 @@
-//! Events and losses as data: the keys that are promised, and the way back.
+//! Events and losses in serialized form: the documented keys, and deserialization.
 
 #[path = "common/wire.rs"]
 mod wire;
@@ -13,7 +13,7 @@ use wire::{COMM, NEW_KIND};
 
 const COMM_SH: [u8; 16] = *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// Each variant, and the object that it is: its fields under their names, and `event`.
+/// Each variant and its object: the fields under their names, and `event`.
 fn table() -> [(ProcEvent, Value); 10] {
     let (pid, tgid, timestamp_ns) = (1, 2, u64::MAX);
     [
@@ -108,14 +108,14 @@ fn keys_are_in_the_order_of_the_fields() {
 
 #[test]
 fn a_name_is_text_with_raw_bytes_added_if_they_differ() {
-    // Names, the text, and whether that is all there is.
+    // A name, its text, and whether the text represents all bytes.
     let cases: [(&[u8; 16], &str, bool); 9] = [
         (&COMM_SH, "sh", true),
         (&[0; 16], "", true),
         (b"0123456789abcde\0", "0123456789abcde", true),
         (b"0123456789abcdef", "0123456789abcdef", true),
         (b"caf\xc3\xa9\0\0\0\0\0\0\0\0\0\0\0", "café", true),
-        // A name that has the mark of replaced bytes by its own choice.
+        // The name itself contains a replacement character.
         (b"\xef\xbf\xbd\0\0\0\0\0\0\0\0\0\0\0\0\0", "\u{fffd}", true),
         (b"sh\0left over\0\0\0\0", "sh", false),
         (b"\xff not UTF-8\0\0\0\0\0", "\u{fffd} not UTF-8", false),
@@ -142,7 +142,7 @@ fn a_long_name_is_rejected_unless_replacement_characters_made_it_long() {
         |comm: &[u8; 16]| Ok(ProcEvent::Comm { pid: 1, tgid: 1, comm: *comm, timestamp_ns: 0 });
     let refused = "comm \"0123456789abcdefg\" has more than 16 bytes".to_owned();
     assert_eq!(read("0123456789abcdefg"), Err(refused));
-    // Sixteen bytes of 0xff, as `watch --json` has them, and a letter of two bytes at the cut.
+    // Sixteen bytes of 0xff, as in `watch --json`, and a character of two bytes at the limit.
     assert_eq!(
         read(&"\u{fffd}".repeat(16)),
         comm("\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\0".as_bytes().try_into().unwrap())
@@ -183,7 +183,7 @@ fn a_loss_is_an_object_with_its_cause() {
     assert!(serde_json::from_value::<Lost>(event).is_err(), "an event is no loss");
 }
 
-/// What a program would read a recorded stream into.
+/// The type into which a program could read a recorded stream.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Line {
@@ -191,7 +191,7 @@ enum Line {
     Lost(Lost),
 }
 
-/// One's own choice of keys.
+/// A user's own choice of keys.
 #[derive(Deserialize)]
 struct Ended {
     exit_code: ExitStatus,
@@ -221,7 +221,7 @@ fn a_mask_has_the_form_of_the_command_line() {
     assert_eq!(serde_json::from_str::<EventMask>(r#""exit,exec""#).unwrap(), mask);
 }
 
-/// Any event that a datagram could be; names are more often text than at random.
+/// Any event that a datagram can contain; names are valid text more often than random bytes.
 fn event() -> impl Strategy<Value = ProcEvent> {
     let named = (wire_kind(), any::<[u32; 6]>()).prop_map(|(what, words)| parsed(what, &words));
     let text = "[ -~é\u{fffd}\u{0}]{0,16}".prop_map(|text| {
@@ -254,7 +254,7 @@ fn parsed(what: u32, words: &[u32]) -> ProcEvent {
 }
 
 proptest! {
-    // A failure prints its input; a file of it would be written beside the sources.
+    // Failures print their input, so no file is written beside the sources.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
@@ -262,7 +262,7 @@ proptest! {
         let text = serde_json::to_string(&event).unwrap();
         prop_assert_eq!(&serde_json::from_str::<ProcEvent>(&text).unwrap(), &event);
         prop_assert!(!text.contains('\n'), "one event is one line");
-        // Through a tree too, and among other lines.
+        // Also through a `Value`, and among other lines.
         let tree: Value = serde_json::from_str(&text).unwrap();
         let line: Line = serde_json::from_value(tree).unwrap();
         prop_assert_eq!(&line, &Line::Event(event));

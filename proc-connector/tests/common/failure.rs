@@ -1,10 +1,11 @@
-//! How the program refuses.
+//! Assertions about failures of the program.
 
 use std::process::Output;
 
 use super::program::text;
 
-/// Asserts that the program ended with a status, and what it said; gives that.
+/// Asserts the exit status, a part of the error text, and an empty standard output. Returns the
+/// error text.
 pub(crate) fn assert_fails<'a>(
     arguments: &[&str],
     output: &'a Output,

@@ -1,6 +1,6 @@
-//! Processes to watch: this test binary, started again to play an act.
+//! Processes under observation: this test binary, started again with a role.
 //!
-//! Nothing else needs to be installed, so the tests also run as the only program of a machine.
+//! Nothing else must be installed, so the tests can also run as the only program of a machine.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
@@ -10,10 +10,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus
 use super::Named;
 use super::watch::Task;
 
-/// Which act the process is to play.
+/// The environment variable that contains the role.
 const ROLE: &str = "PROC_CONNECTOR_TEST_ROLE";
 
-/// Plays the act this process was started for, if it was.
+/// Plays the role for which this process was started, if any.
 pub(super) fn play(roles: &[Named]) -> Option<ExitCode> {
     let name = std::env::var(ROLE).ok()?;
     let (_, role) = roles.iter().find(|(known, _)| *known == name).expect("a known role");
@@ -21,7 +21,7 @@ pub(super) fn play(roles: &[Named]) -> Option<ExitCode> {
     Some(ExitCode::SUCCESS)
 }
 
-/// A process that plays an act.
+/// A process that plays a role.
 #[derive(Debug)]
 pub(crate) struct HelperProcess {
     child: Child,
@@ -31,12 +31,12 @@ pub(crate) struct HelperProcess {
 
 impl HelperProcess {
     pub(crate) fn start(role: &str) -> Self {
-        Self::start_in(role, &std::env::current_dir().expect("a current folder"))
+        Self::start_in(role, &std::env::current_dir().expect("a current directory"))
     }
 
-    pub(crate) fn start_in(role: &str, folder: &Path) -> Self {
+    pub(crate) fn start_in(role: &str, directory: &Path) -> Self {
         let mut child = command(role)
-            .current_dir(folder)
+            .current_dir(directory)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -56,7 +56,7 @@ impl HelperProcess {
         (self.pid(), self.pid())
     }
 
-    /// The next number that it [says](say).
+    /// Reads the next number that it [prints](print_number).
     pub(crate) fn read_number(&mut self) -> u32 {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
@@ -68,13 +68,13 @@ impl HelperProcess {
         self.stdin.write_all(b"\n").expect("the process reads");
     }
 
-    /// Writes a number that it reads.
+    /// Writes a number to its standard input.
     pub(crate) fn write_number(&mut self, number: u32) {
         writeln!(self.stdin, "{number}").expect("the process reads");
     }
 
-    /// Its end, as the system tells a parent. To be asked for after its exit was seen: a zombie
-    /// that is reaped at once may be gone before the kernel notes its parent in the event.
+    /// Waits for its end. Call this after its exit was received: if a zombie is reaped earlier, the
+    /// kernel may not record its parent in the event.
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("a child")
     }
@@ -87,17 +87,17 @@ impl Drop for HelperProcess {
     }
 }
 
-/// In the act: tells the test a number.
+/// In a role: sends a number to the test.
 pub(crate) fn print_number(number: u32) {
     println!("{number}");
 }
 
-/// In the act: waits until the test lets it go on.
+/// In a role: waits until the test resumes it.
 pub(crate) fn pause() {
     std::io::stdin().read_line(&mut String::new()).expect("a line");
 }
 
-/// In the act: the same process goes on with another act. Only returns to fail.
+/// In a role: executes this binary with another role. Returns only by a panic.
 pub(crate) fn exec_role(role: &str) -> ! {
     panic!("{}", command(role).exec())
 }
@@ -106,7 +106,7 @@ pub(crate) fn command(role: &str) -> Command {
     with_role(role, Command::new(std::env::current_exe().expect("/proc is mounted")))
 }
 
-/// A command below which this binary plays an act.
+/// Makes a command run this binary with a role, directly or through another program.
 pub(crate) fn with_role(role: &str, mut command: Command) -> Command {
     command.env(ROLE, role);
     command

@@ -1,4 +1,4 @@
-//! Everything that a connector delivers, events and losses, held against a witness.
+//! Records everything that a connector delivers, and compares it with a witness.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::Deadline;
 use super::load;
 use super::raw::{RawSocket, Stamp, Witnessed};
 
-/// One thing delivered.
+/// A delivered item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivered {
-    /// An event, and whose thread's beginning or end it is.
+    /// An event, and the thread that it created or that exited.
     Event {
         stamp: Stamp,
         forked: Option<u32>,
@@ -28,7 +28,7 @@ impl From<Received<'_>> for Delivered {
             Received::Lost(lost) => return Self::Lost(lost.count.expect("a count since 4.12")),
         };
         let (cpu, seq, what) = (event.cpu(), event.seq(), event.what());
-        assert_ne!(what, 0, "an acknowledgement is no event");
+        assert_ne!(what, 0, "an acknowledgement is not an event");
         let (forked, exited) = match event.payload() {
             Payload::Fork(fork) => (Some(fork.child_pid()), None),
             Payload::Exit(exit) => (None, Some(exit.process_pid())),
@@ -52,14 +52,14 @@ impl Delivered {
     }
 }
 
-/// What a connector delivered, in its order.
+/// The items that a connector delivered, in order.
 #[derive(Debug, Default)]
 pub(crate) struct Recorder {
     pub(crate) delivered: Vec<Delivered>,
 }
 
 impl Recorder {
-    /// Records a batch; true if there was something in it.
+    /// Records a batch; returns whether it contained an item.
     pub(crate) fn record(&mut self, connector: &mut ProcConnector, timeout: Duration) -> bool {
         let before = self.delivered.len();
         let batch = connector.recv_batch_timeout(timeout).expect("a batch");
@@ -67,14 +67,16 @@ impl Recorder {
         self.delivered.len() > before
     }
 
-    /// Makes a mark: a new thread, recorded up to its exit.
+    /// Creates a thread, and records up to its exit.
     pub(crate) fn mark(&mut self, connector: &mut ProcConnector) {
         self.record_exits(connector, &load::threads(1));
     }
 
-    /// Records until each thread's exit has come, then asserts that each began once and ended once.
+    /// Records until the exit of each thread was received, then asserts that each started and
+    /// exited once.
     ///
-    /// That a thread was joined does not mean that its exit was sent, or in that order.
+    /// Joining a thread does not imply that its exit was already sent, nor in which order exits are
+    /// sent.
     pub(crate) fn record_exits(&mut self, connector: &mut ProcConnector, threads: &[u32]) {
         let deadline = Deadline::new();
         let mut missing: BTreeSet<u32> = threads.iter().copied().collect();
@@ -89,13 +91,13 @@ impl Recorder {
                 return self.assert_has(threads);
             }
             from = self.delivered.len();
-            let Some(left) = deadline.left() else { panic!("no exits of {missing:?}") };
+            let Some(left) = deadline.left() else { panic!("missing exits of {missing:?}") };
             self.record(connector, left);
         }
     }
 
-    /// Records until every CPU has delivered an event of now and nothing was lost meanwhile, and
-    /// gives these events, one for each CPU; `None` if the machine is too busy for that.
+    /// Records until every CPU has delivered a new event without any loss in between. Returns these
+    /// events, one per CPU; `None` if the machine is too busy.
     pub(crate) fn settle(&mut self, connector: &mut ProcConnector) -> Option<Vec<Stamp>> {
         let deadline = Deadline::new();
         'again: loop {
@@ -150,7 +152,7 @@ impl Recorder {
             .sum()
     }
 
-    /// Asserts that each thread began once and ended once.
+    /// Asserts that each thread started once and exited once.
     pub(crate) fn assert_has(&self, threads: &[u32]) {
         let mut counts: BTreeMap<u32, [u32; 2]> =
             threads.iter().map(|&thread| (thread, [0, 0])).collect();
@@ -166,8 +168,8 @@ impl Recorder {
         assert!(counts.is_empty(), "threads with their counts of forks and exits: {counts:?}");
     }
 
-    /// Asserts that from the first event of each CPU to its last there is exactly what the witness
-    /// saw: nothing missing, nothing twice, nothing else, and all in order.
+    /// Asserts that the events of each CPU, from the first to the last, equal those of the witness:
+    /// none is missing, repeated, additional or out of order.
     pub(crate) fn assert_is_all_of(&self, witness: &RawSocket, witnessed: &mut Witnessed) {
         assert_eq!(self.lost(), 0, "the machine is too busy");
         let mut cpus: BTreeMap<u32, Vec<Stamp>> = BTreeMap::new();
@@ -183,7 +185,7 @@ impl Recorder {
     }
 }
 
-/// Lets the witness read until it has seen all of `last`.
+/// Reads from the witness until it has seen all of `last`.
 pub(crate) fn catch_up(
     witness: &RawSocket,
     witnessed: &mut Witnessed,
@@ -192,7 +194,7 @@ pub(crate) fn catch_up(
     let deadline = Deadline::new();
     witnessed.add(&witness.drain());
     for last in last {
-        // The kernel gives an event to one socket after the other.
+        // The kernel delivers an event to one socket after the other.
         while !witnessed.has(last) {
             assert!(deadline.left().is_some(), "the witness never saw {last:?}");
             std::thread::yield_now();
