@@ -16,6 +16,7 @@ pub const CN_VAL_PROC: u32 = sys::CN_VAL_PROC;
 /// `struct cn_msg` of `connector.h` without its payload, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
+#[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the kernel")]
 pub struct CnMsgHdr<O: ByteOrder = NativeEndian> {
     /// `id.idx`: the connector.
     pub idx: U32<O>,

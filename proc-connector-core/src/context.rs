@@ -11,6 +11,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 /// The head of what was noted. The arguments follow it.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
+#[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the ring")]
 pub struct ContextHdr {
     /// Which of the fields are there: bits of [`Noted`].
     pub noted: U32<NativeEndian>,

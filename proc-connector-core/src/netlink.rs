@@ -31,6 +31,7 @@ const fn message_type(number: u32) -> u16 {
 /// `struct nlmsghdr` of `netlink.h`, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
+#[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the kernel")]
 pub struct NlMsgHdr<O: ByteOrder = NativeEndian> {
     /// Length of header and payload, in bytes, without the padding to four.
     pub nlmsg_len: U32<O>,

@@ -39,6 +39,7 @@
     non_camel_case_types,
     non_upper_case_globals,
     clippy::pedantic,
+    clippy::exhaustive_structs,
     reason = "generated: names are C's, and the kernel's headers document them"
 )]
 mod bindings;

@@ -1,5 +1,7 @@
 //! Filters as the kernel runs them, over a pair of Unix sockets, which takes no privilege.
 
+#![allow(clippy::exhaustive_structs, reason = "`sockopt_impl` makes public types")]
+
 use std::io::{ErrorKind, Read, Write};
 
 use nix::sys::socket::getsockopt;

@@ -1,6 +1,8 @@
 //! Filters in the kernel: what they let through, from the first event on, and what becomes of the
 //! stream when they change.
 
+#![allow(clippy::exhaustive_structs, reason = "`sockopt_impl` makes public types")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -23,6 +23,7 @@ use crate::mask::EventMask;
 /// The head of `struct proc_event` of `cn_proc.h`, before the union, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
+#[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the kernel")]
 pub struct ProcEventHdr<O: ByteOrder = NativeEndian> {
     /// The kind, one of the `PROC_EVENT_*` bits; 0 for an acknowledgement.
     pub what: U32<O>,
