@@ -77,7 +77,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
     for (arguments, says) in [
         (&["stats", "--interval", "9ms"][..], "10ms or longer"),
         (&["stats", "--count", "0"], "1 or more"),
-        (&["stats", "--top=-1"], "--top"),
+        (&["stats", "--top=-1"], "negative"),
         (&["trace", "--buffer", "0", "--", "true"], "1 or more"),
         (&["record", "--pid", "0", "-"], "1 to 4194303"),
         (&["replay", "--demo", "--pid", "0"], "1 to 4194303"),

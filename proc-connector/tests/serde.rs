@@ -171,7 +171,7 @@ fn a_loss_stands_among_events_with_its_cause() {
         ),
         (
             json!({"event": "lost", "count": 1, "cause": malformed}),
-            "1 event: event data at byte 52 is cut short: it needs 24 bytes and has 23",
+            "1 event: truncated event data at byte 52: 24 bytes needed, 23 available",
         ),
     ];
     for (object, text) in cases {

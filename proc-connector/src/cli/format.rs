@@ -14,8 +14,8 @@ pub(super) struct Format {
     #[arg(long)]
     pub(super) json: bool,
 
-    /// Add to each event, as `process`, the name, arguments, user, container and more of its process,
-    /// where known (with --json).
+    /// Add `process` to each object: the name, arguments, user, container and more of the event's
+    /// process, where known (requires --json).
     #[arg(long, requires = "json")]
     pub(super) who: bool,
 

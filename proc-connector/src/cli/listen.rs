@@ -21,8 +21,8 @@ pub(super) struct Listening {
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// Collect events for this long while they keep coming, such as 5ms. A longer time takes less CPU
-    /// time and delays events more.
+    /// Collect events for this long while they keep coming, such as 5ms. A longer time costs
+    /// less CPU time, but delays events.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     coalesce: Option<Duration>,
 

@@ -64,7 +64,7 @@ impl<'a> Iterator for Batch<'a> {
             };
             match message {
                 Ok(Notification::Event(event)) => {
-                    self.selection.observe(event.cpu(), event.seq());
+                    self.selection.observe_sequence(event.cpu(), event.seq());
                     if !self.selection.wants(&event) {
                         continue;
                     }
@@ -72,7 +72,7 @@ impl<'a> Iterator for Batch<'a> {
                     return Some(Received::Event(event));
                 }
                 // Of this listener or another: no event, but a number in the sequence.
-                Ok(Notification::Ack(ack)) => self.selection.observe(ack.cpu, ack.seq),
+                Ok(Notification::Ack(ack)) => self.selection.observe_sequence(ack.cpu, ack.seq),
                 Ok(Notification::Control(Control::Overrun)) => {
                     return Some(self.lost(Lost { count: None, cause: LossCause::Overrun }));
                 }

@@ -11,10 +11,10 @@ use proc_connector_core::cn_msg::CN_IDX_PROC;
 use crate::error::{Error, Result};
 use crate::live::connector::ProcConnector;
 use crate::live::handshake;
-use crate::live::host::kernel::goes_deaf;
+use crate::live::host::kernel::forgets_listeners;
 use crate::live::transport::{
     ContextPlan, Intake, Notice, QUEUED_EVENT, Readiness, RingError, RingQueue, Selection,
-    event_room,
+    bytes_per_event,
 };
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
@@ -184,20 +184,20 @@ impl Builder {
     }
 
     fn open_ring(&self) -> Result<ProcConnector> {
-        if goes_deaf() {
+        if forgets_listeners() {
             return Err(RingError::new(NoRing::GoesDeaf).into());
         }
         let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(no_socket)?;
         let args_len = self.argument_bytes.unwrap_or(ARGUMENT_BYTES);
         let context = self.context.then(|| ContextPlan::new(args_len));
-        let event = event_room(context.as_ref());
+        let event = bytes_per_event(context.as_ref());
         let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(event));
         let notice = Notice::new()?;
         let readiness = Readiness::socket_and_notice(socket.as_fd(), &notice)?;
         let mut ring = RingQueue::new(socket.as_fd(), bytes, context, Arc::clone(&notice))?;
         ring.attach(&self.filter)?;
-        ring.set_asking(true);
+        ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(not_bound)?;
         let requests = handshake::listen(&socket, &socket).map_err(|error| match error {
             // It may have come in a shape that the program does not know.
@@ -206,9 +206,9 @@ impl Builder {
             }
             error => error,
         })?;
-        ring.set_asking(false);
+        ring.set_awaiting_ack(false);
         ring.start();
-        let selection = Selection::filtered(&self.filter);
+        let selection = Selection::filtered_by_ring(&self.filter);
         let intake = Intake::ring(socket, selection, self.pause(), (notice, readiness), ring);
         Ok(ProcConnector::new_with(intake, None, shutdown, requests))
     }

@@ -18,7 +18,7 @@ use crate::live::shutdown::Shutdown;
 use crate::live::stash::Stash;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::live::transport::Step;
-use crate::live::transport::{Intake, Wait};
+use crate::live::transport::{Deadline, Intake};
 use crate::stats::{Counters, Stats};
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use crate::sys::Gate;
@@ -149,7 +149,7 @@ impl ProcConnector {
     /// Signals do not end the wait.
     pub fn recv_batch(&mut self) -> Result<Batch<'_>> {
         let nonblocking = *self.nonblocking.get_mut();
-        if self.fill(if nonblocking { Wait::No } else { Wait::Forever })? {
+        if self.fill(if nonblocking { Deadline::Now } else { Deadline::Never })? {
             Ok(self.batch())
         } else {
             Err(Error::WouldBlock)
@@ -164,7 +164,7 @@ impl ProcConnector {
     /// As [`recv_batch`](Self::recv_batch), except that it is never [`Error::WouldBlock`].
     pub fn recv_batch_timeout(&mut self, timeout: Duration) -> Result<Batch<'_>> {
         let nonblocking = *self.nonblocking.get_mut();
-        self.fill(if nonblocking { Wait::No } else { Wait::for_at_most(timeout) })?;
+        self.fill(if nonblocking { Deadline::Now } else { Deadline::after(timeout) })?;
         Ok(self.batch())
     }
 
@@ -189,7 +189,7 @@ impl ProcConnector {
     /// A gate before the queue, for a reader that must not block.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn gate(&self) -> io::Result<Gate> {
-        Gate::new(self.intake.wakes(), self.shutdown.as_fd())
+        Gate::new(self.intake.wakeup_fd(), self.shutdown.as_fd())
     }
 
     /// Whether the batch has something in it that was received before.
@@ -204,17 +204,17 @@ impl ProcConnector {
     }
 
     /// Makes sure that the batch has something in it; false if nothing came in time.
-    fn fill(&mut self, wait: Wait) -> Result<bool> {
+    fn fill(&mut self, deadline: Deadline) -> Result<bool> {
         if self.has_leftovers() {
             return Ok(true);
         }
         // Without a handle there is nobody who could raise it later: `&mut self` makes none.
         let has_handles = Arc::get_mut(&mut self.shutdown).is_none();
-        if !matches!(wait, Wait::No) && self.shutdown.is_raised() {
+        if !matches!(deadline, Deadline::Now) && self.shutdown.is_raised() {
             return Err(Error::Shutdown);
         }
         let shutdown = has_handles.then_some(&*self.shutdown);
-        self.intake.fill(wait, shutdown, &self.counters)
+        self.intake.fill(deadline, shutdown, &self.counters)
     }
 }
 
@@ -238,7 +238,7 @@ impl Drop for ProcConnector {
 /// [`Transport::Ring`](crate::Transport::Ring) an `epoll` descriptor, which is for polling only.
 impl AsFd for ProcConnector {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.intake.readable()
+        self.intake.readable_fd()
     }
 }
 
@@ -251,7 +251,7 @@ impl AsRawFd for ProcConnector {
 impl fmt::Debug for ProcConnector {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ProcConnector")
-            .field("fd", &self.intake.wakes().as_raw_fd())
+            .field("fd", &self.intake.wakeup_fd().as_raw_fd())
             .field("stats", &self.stats())
             .finish_non_exhaustive()
     }

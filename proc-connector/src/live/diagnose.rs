@@ -10,7 +10,7 @@ use crate::diagnosis::{Diagnosis, Finding, Verdict, finding};
 use crate::error::{Chain, Error, Namespace};
 use crate::live::connector::ProcConnector;
 use crate::live::handshake;
-use crate::live::host::kernel::{Version, goes_deaf};
+use crate::live::host::kernel::{Version, forgets_listeners};
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
@@ -49,7 +49,7 @@ fn kernel() -> Finding {
     };
     let Version(major, minor, patch) = version;
     let name = format!("Linux {major}.{minor}.{patch}");
-    if version.goes_deaf() {
+    if version.forgets_listeners() {
         let fact = format!(
             "{name}, which stops sending events to all listeners once no socket queues one; \
              this library evaluates filters instead"
@@ -222,7 +222,7 @@ fn filter() -> Finding {
 /// Makes a small ring, and looks at what its records could say.
 fn ring() -> Finding {
     const CHECK: &str = "ring";
-    let attempt = if goes_deaf() {
+    let attempt = if forgets_listeners() {
         Err(RingError::new(NoRing::GoesDeaf).into())
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {

@@ -7,7 +7,7 @@ use proc_connector_core::{Notification, Notifications, Request};
 use proc_connector_sys::sock_filter;
 
 use crate::error::{Error, Namespace, Result};
-use crate::live::host::kernel::goes_deaf;
+use crate::live::host::kernel::forgets_listeners;
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::sys::{Datagram, NetlinkSocket, RecvMode, Sender, retry_on_interrupt};
@@ -22,7 +22,7 @@ const ATTEMPTS: usize = 8;
 /// socket that asked as it is: an event in there stays where `poll` sees it.
 pub(crate) fn witness() -> Result<NetlinkSocket> {
     let socket = NetlinkSocket::new()?;
-    if !goes_deaf() {
+    if !forgets_listeners() {
         socket.attach_filter(&ACKS_ONLY).map_err(Error::FilterRefused)?;
     }
     Ok(socket)

@@ -12,7 +12,7 @@ use crate::compat::to_event;
 use crate::error::{Error, Result};
 use crate::event::ProcEvent;
 use crate::live::handshake;
-use crate::live::transport::{Popped, Wait};
+use crate::live::transport::{Deadline, Popped};
 use crate::sys::{RecvMode, Sender, retry_on_interrupt};
 use crate::transport_kind::NoRing;
 
@@ -67,9 +67,9 @@ impl ProcConnector {
     ///
     /// As [`recv`](Self::recv).
     pub fn recv_timeout(&self, buf: &mut [u8], timeout: Duration) -> Result<Option<ProcEvent>> {
-        let wait = Wait::for_at_most(timeout);
+        let deadline = Deadline::after(timeout);
         loop {
-            let Some(len) = self.recv_raw_until(buf, wait)? else { return Ok(None) };
+            let Some(len) = self.recv_raw_until(buf, deadline)? else { return Ok(None) };
             if let Some(event) = self.first_event(&buf[..len])? {
                 return Ok(Some(event));
             }
@@ -90,8 +90,8 @@ impl ProcConnector {
         // A caller that has the socket may have given it a timeout (`SO_RCVTIMEO`), as with 0.1.5.
         if self.no_ring != Some(NoRing::Compatibility) {
             let nonblocking = self.nonblocking.load(Ordering::Relaxed);
-            let wait = if nonblocking { Wait::No } else { Wait::Forever };
-            return self.recv_raw_until(buf, wait)?.ok_or(Error::WouldBlock);
+            let deadline = if nonblocking { Deadline::Now } else { Deadline::Never };
+            return self.recv_raw_until(buf, deadline)?.ok_or(Error::WouldBlock);
         }
         check_room(buf)?;
         loop {
@@ -110,7 +110,7 @@ impl ProcConnector {
     ///
     /// As [`recv_raw`](Self::recv_raw), except that it is never [`Error::WouldBlock`].
     pub fn recv_raw_timeout(&self, buf: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
-        self.recv_raw_until(buf, Wait::for_at_most(timeout))
+        self.recv_raw_until(buf, Deadline::after(timeout))
     }
 
     /// Makes all receives fail with [`Error::WouldBlock`] instead of waiting.
@@ -150,7 +150,7 @@ impl ProcConnector {
         self.as_fd().as_raw_fd()
     }
 
-    fn recv_raw_until(&self, buf: &mut [u8], wait: Wait) -> Result<Option<usize>> {
+    fn recv_raw_until(&self, buf: &mut [u8], deadline: Deadline) -> Result<Option<usize>> {
         check_room(buf)?;
         loop {
             if let Some(len) = self.take_stashed(buf)? {
@@ -163,7 +163,7 @@ impl ProcConnector {
                 Err(Error::WouldBlock) => {}
                 Err(error) => return Err(error),
             }
-            if !self.intake.wait_shared(wait, &self.counters).map_err(receive_error)? {
+            if !self.intake.wait_shared(deadline, &self.counters).map_err(receive_error)? {
                 return Ok(None);
             }
         }

@@ -25,15 +25,15 @@ impl Version {
     /// Whether the kernel stops sending events to everybody once no socket took one, because a
     /// filter refused it or the only listener overran: commit c46bfba1337d brought that, commit
     /// 8929f95b2b58 took it back.
-    pub(crate) fn goes_deaf(self) -> bool {
+    pub(crate) fn forgets_listeners(self) -> bool {
         matches!(self, Self(6, 6, 13..=17) | Self(6, 7, 1..=5))
     }
 }
 
 /// Whether a filter that refuses an event makes the running kernel stop sending events to every
 /// listener.
-pub(crate) fn goes_deaf() -> bool {
-    Version::running().is_some_and(Version::goes_deaf)
+pub(crate) fn forgets_listeners() -> bool {
+    Version::running().is_some_and(Version::forgets_listeners)
 }
 
 /// Whether the kernel's words are longer than this program's, as under a 32-bit program on a 64-bit
@@ -91,7 +91,7 @@ mod tests {
 
     #[test]
     fn only_the_releases_between_the_two_commits_go_deaf() {
-        let deaf = |minor, patch| Version(6, minor, patch).goes_deaf();
+        let deaf = |minor, patch| Version(6, minor, patch).forgets_listeners();
         assert!(!deaf(6, 12) && deaf(6, 13) && deaf(6, 17) && !deaf(6, 18));
         assert!(!deaf(7, 0) && deaf(7, 1) && deaf(7, 5) && !deaf(7, 6));
         assert!(!deaf(1, 15) && !deaf(18, 14));
