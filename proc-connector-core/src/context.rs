@@ -14,6 +14,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
+#[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the ring")]
 pub struct ContextHdr {
     /// The fields that are present: bits of [`Noted`].
     pub noted: U32<NativeEndian>,

@@ -39,6 +39,7 @@
     non_camel_case_types,
     non_upper_case_globals,
     clippy::pedantic,
+    clippy::exhaustive_structs,
     reason = "generated: the names are those of C, documented in the kernel's headers"
 )]
 mod bindings;

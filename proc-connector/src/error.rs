@@ -126,7 +126,12 @@ pub enum Error {
 /// An error and its sources, separated by colons.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
-#[allow(dead_code, unreachable_pub, reason = "the program uses it, and diagnoses on Linux do")]
+#[allow(
+    clippy::exhaustive_structs,
+    dead_code,
+    unreachable_pub,
+    reason = "the program uses it, and diagnoses on Linux do"
+)]
 pub struct Chain<'a>(pub &'a dyn std::error::Error);
 
 #[cfg(target_os = "linux")]

@@ -1,5 +1,7 @@
 //! Filters executed by the kernel, on a pair of Unix sockets, which requires no privilege.
 
+#![allow(clippy::exhaustive_structs, reason = "`sockopt_impl` makes public types")]
+
 use std::io::{ErrorKind, Read, Write};
 
 use nix::sys::socket::getsockopt;

@@ -1,6 +1,8 @@
 //! Filters in the kernel: the events that they pass, from the first event on, and the effect of
 //! changing them.
 
+#![allow(clippy::exhaustive_structs, reason = "`sockopt_impl` makes public types")]
+
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};

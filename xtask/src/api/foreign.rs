@@ -9,7 +9,21 @@ use anyhow::{Result, bail};
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "proc-connector-core",
-        &["proc_connector_core", "proc_connector_sys", "bitflags", "serde_core", "zerocopy"],
+        &[
+            "proc_connector_core",
+            "proc_connector_sys",
+            "bitflags",
+            "serde_core",
+            "zerocopy::byteorder",
+            // What the wire structs derive.
+            "zerocopy::FromBytes",
+            "zerocopy::FromZeros",
+            "zerocopy::Immutable",
+            "zerocopy::IntoBytes",
+            "zerocopy::KnownLayout",
+            "zerocopy::TryFromBytes",
+            "zerocopy::Unaligned",
+        ],
     ),
     (
         "proc-connector",
