@@ -123,7 +123,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_program_keeps_exactly_the_wanted_events(choice in choice(), events in vec(happening(), 1..40)) {
+    fn the_program_keeps_exactly_the_wanted_events(
+        choice in choice(),
+        events in vec(happening(), 1..40),
+    ) {
         let Some(mut harness) = Harness::new(0, &choice.filter(), TaskCheck::Off, None) else {
             return Ok(());
         };
