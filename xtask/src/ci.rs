@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, no_std, package, targets, vm_test,
+    big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, migration, no_std, package, targets,
+    vm_test,
 };
 
 /// Run every check that is not a test of this machine's own kernel
@@ -38,6 +39,7 @@ enum Step {
     Fuzz,
     Deny,
     Package,
+    Migration,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -90,6 +92,7 @@ impl Step {
                 allow_dirty: std::env::var_os("CI").is_none(),
                 test: false,
             }),
+            Self::Migration => migration::run(&migration::Args::default()),
         }
     }
 

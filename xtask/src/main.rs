@@ -12,6 +12,7 @@ mod dist;
 mod docs;
 mod fmt;
 mod fuzz;
+mod migration;
 mod no_std;
 mod package;
 mod pypi;
@@ -45,6 +46,7 @@ enum Cli {
     BigEndian,
     VmTest(vm_test::Args),
     Fuzz(fuzz::Args),
+    Migration(migration::Args),
     Seeds(vm_test::seeds::Args),
     /// Check licences and sources of dependencies
     Deny,
@@ -75,6 +77,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::BigEndian => big_endian::run(),
         Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Migration(args) => migration::run(&args),
         Cli::Seeds(args) => vm_test::seeds::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),
