@@ -5,6 +5,20 @@ use std::fmt;
 use std::io;
 
 /// How events get from the kernel to this process.
+///
+/// ```no_run
+/// use proc_connector::{Error, ProcConnector, Transport};
+///
+/// // `Auto` uses the socket where the ring is not available. `Ring` fails instead.
+/// let events = match ProcConnector::builder().transport(Transport::Ring).open() {
+///     Err(Error::RingUnavailable { reason, .. }) => {
+///         eprintln!("no ring: {reason}");
+///         ProcConnector::builder().transport(Transport::Socket).open()?
+///     }
+///     opened => opened?,
+/// };
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
@@ -26,6 +40,18 @@ pub enum Transport {
 }
 
 /// Why events do not come through [`Transport::Ring`](crate::Transport::Ring).
+///
+/// ```no_run
+/// use proc_connector::{NoRing, ProcConnector};
+///
+/// let events = ProcConnector::builder().open()?;
+/// match events.stats().no_ring {
+///     None => println!("events come through the ring"),
+///     Some(NoRing::Forbidden) => println!("grant CAP_BPF for the ring"),
+///     Some(reason) => println!("no ring: {reason}"),
+/// }
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoRing {
@@ -56,16 +82,16 @@ impl NoRing {
     /// What stands in the way.
     pub(crate) fn cause(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::NotWanted => "it was not asked for",
-            Self::Compatibility => "`ProcConnector::new` uses the socket, as 0.1.5 does",
+            Self::NotWanted => "it was not requested",
+            Self::Compatibility => "`ProcConnector::new` uses the socket, as in 0.1.5",
             Self::WordSize => "a 32-bit program cannot read the ring of a 64-bit kernel",
-            Self::Forbidden => "this process may not use bpf(2), which takes CAP_BPF",
+            Self::Forbidden => "this process may not use bpf(2), which requires CAP_BPF",
             Self::Unsupported => "the kernel has no BPF ring buffers, which came with Linux 5.8",
             Self::Refused => "the kernel's verifier refused the program",
-            Self::GoesDeaf => "the kernel stops sending events once no socket queues one",
-            Self::Unanswered => "the kernel's datagrams are not those that the program knows",
+            Self::GoesDeaf => "this kernel stops sending events once no socket queues one",
+            Self::Unanswered => "the kernel's datagrams have an unknown layout",
             Self::TooLarge => {
-                "the buffer is larger than a ring can be, or than there is memory for"
+                "the buffer exceeds the size limit of a ring, or the available memory"
             }
             Self::Os(errno) => return io::Error::from_raw_os_error(errno).to_string().into(),
         })
@@ -74,15 +100,15 @@ impl NoRing {
     /// What to do about it, where there is something to do.
     pub(crate) fn remedy(self) -> Option<&'static str> {
         match self {
-            Self::Compatibility => Some("open it with `ProcConnector::builder`"),
+            Self::Compatibility => Some("open the connector with `ProcConnector::builder`"),
             Self::WordSize => Some("build the program for the kernel's architecture"),
             Self::Forbidden => Some(
-                "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep`, \
-                 and let bpf(2) pass in seccomp profiles",
+                "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep PROGRAM`, \
+                 and allow bpf(2) in seccomp profiles",
             ),
-            Self::Unsupported => Some("update the kernel, which needs CONFIG_BPF_SYSCALL=y too"),
+            Self::Unsupported => Some("update the kernel, with CONFIG_BPF_SYSCALL=y"),
             Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
-            Self::TooLarge => Some("ask for a smaller one"),
+            Self::TooLarge => Some("request a smaller buffer"),
             Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
         }
     }

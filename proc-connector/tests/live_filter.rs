@@ -2,8 +2,6 @@
 //! stream when they change.
 
 mod common;
-#[path = "../../proc-connector-core/tests/filters/mod.rs"]
-mod filters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -15,7 +13,6 @@ use common::actor::{Actor, command, pause, say};
 use common::raw::{RawSocket, Stamp, Witnessed};
 use common::tape::{Got, Tape, catch_up};
 use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need, roomy, skip, transport};
-use filters::{COMM, COREDUMP, Choice, EXEC, EXIT, FORK, Happening, SID, Set};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
 use nix::unistd::setsid;
@@ -23,6 +20,8 @@ use nix::{setsockopt_impl, sockopt_impl};
 use proc_connector::{
     Error, Event, EventMask, Filter, NoRing, ProcConnector, Received, Stats, Transport,
 };
+use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
+use proc_connector_core::testing::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, SID};
 
 fn main() -> ExitCode {
     let acts = named![lives, succeeds, crashes];
@@ -59,11 +58,12 @@ fn each_filter_lets_through_what_it_says() {
     actor.hear();
     let (this, that) = (std::process::id(), actor.pid());
     let everything =
-        Choice { mask: u32::MAX, processes_only: false, failures_only: false, tgids: None };
-    let kinds = |mask| Choice { mask, ..everything.clone() };
-    let processes = Choice { processes_only: true, ..everything.clone() };
-    let failures = Choice { failures_only: true, ..everything.clone() };
-    let tgids = |set, ids: &[u32]| Choice { tgids: Some((set, ids.to_vec())), ..kinds(u32::MAX) };
+        FilterModel { mask: u32::MAX, processes_only: false, failures_only: false, tgids: None };
+    let kinds = |mask| FilterModel { mask, ..everything.clone() };
+    let processes = FilterModel { processes_only: true, ..everything.clone() };
+    let failures = FilterModel { failures_only: true, ..everything.clone() };
+    let tgids =
+        |set, ids: &[u32]| FilterModel { tgids: Some((set, ids.to_vec())), ..kinds(u32::MAX) };
     let crowd: Vec<u32> = strangers(1023).chain([that]).collect();
     let choices = [
         (kinds(EXEC | COREDUMP), Share::Some),
@@ -71,14 +71,14 @@ fn each_filter_lets_through_what_it_says() {
         (kinds(0x400), Share::None),
         (processes.clone(), Share::Some),
         (failures, Share::Some),
-        (Choice { mask: EXIT, failures_only: true, ..processes.clone() }, Share::Some),
-        (tgids(Set::Only, &[this]), Share::Some),
-        (tgids(Set::Only, &[that, this]), Share::Some),
-        (tgids(Set::Only, &crowd), Share::Some),
-        (tgids(Set::Only, &[]), Share::None),
-        (tgids(Set::Except, &[that]), Share::Some),
-        (tgids(Set::Except, &[]), Share::All),
-        (Choice { processes_only: true, ..tgids(Set::Except, &[this]) }, Share::Some),
+        (FilterModel { mask: EXIT, failures_only: true, ..processes.clone() }, Share::Some),
+        (tgids(TgidRule::Only, &[this]), Share::Some),
+        (tgids(TgidRule::Only, &[that, this]), Share::Some),
+        (tgids(TgidRule::Only, &crowd), Share::Some),
+        (tgids(TgidRule::Only, &[]), Share::None),
+        (tgids(TgidRule::Except, &[that]), Share::Some),
+        (tgids(TgidRule::Except, &[]), Share::All),
+        (FilterModel { processes_only: true, ..tgids(TgidRule::Except, &[this]) }, Share::Some),
         (everything.clone(), Share::All),
     ];
     let mut all = Ear::new(&Filter::default());
@@ -101,7 +101,7 @@ fn each_filter_lets_through_what_it_says() {
     }
     for ((choice, share), ear) in choices.iter().zip(&mut ears) {
         let mut wanted = sent.clone();
-        wanted.retain(|heard| choice.wants(&heard.event));
+        wanted.retain(|heard| choice.passes(&heard.event));
         let of_all = match wanted.len() {
             0 => Share::None,
             count if count == sent.len() => Share::All,
@@ -150,7 +150,7 @@ fn strangers(count: u32) -> impl Iterator<Item = u32> {
 struct Heard {
     cpu: u32,
     seq: u32,
-    event: Happening,
+    event: RawEvent,
 }
 
 impl From<Event<'_>> for Heard {
@@ -160,7 +160,7 @@ impl From<Event<'_>> for Heard {
             *word = u32::from_ne_bytes(bytes.try_into().expect("four bytes"));
         }
         let (cpu, seq, what) = (event.cpu(), event.seq(), event.what());
-        Self { cpu, seq, event: Happening { what, words } }
+        Self { cpu, seq, event: RawEvent { what, words } }
     }
 }
 

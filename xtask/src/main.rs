@@ -1,5 +1,6 @@
 //! Maintenance commands of the workspace: `cargo xtask help` lists them.
 
+mod api;
 mod bench;
 mod big_endian;
 mod bindgen;
@@ -12,6 +13,7 @@ mod dist;
 mod docs;
 mod fmt;
 mod fuzz;
+mod layers;
 mod migration;
 mod no_std;
 mod package;
@@ -29,6 +31,7 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Cli {
+    Api(api::Args),
     Bench(bench::Args),
     Bindgen(bindgen::Args),
     Ci(ci::Args),
@@ -38,6 +41,7 @@ enum Cli {
     Clippy,
     /// Build the documentation, warnings denied
     Docs,
+    Layers(layers::Args),
     /// Build core for a machine without an operating system
     NoStd,
     /// Check what works on other systems than Linux
@@ -66,12 +70,14 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     match cli {
+        Cli::Api(args) => api::run(&args),
         Cli::Bench(args) => bench::run(&args),
         Cli::Bindgen(args) => bindgen::run(&args),
         Cli::Ci(args) => ci::run(&args),
         Cli::Fmt => fmt::run(),
         Cli::Clippy => clippy::run(),
         Cli::Docs => docs::run(),
+        Cli::Layers(args) => layers::run(&args),
         Cli::NoStd => no_std::run(),
         Cli::Targets => targets::run(),
         Cli::BigEndian => big_endian::run(),

@@ -1,5 +1,5 @@
-//! `cargo xtask migration`: the migration guide, tried out on the examples and tests of the versions
-//! that it is about. Their code is fetched with cargo and never becomes part of this repository.
+//! `cargo xtask migration`: applies the migration guide to the examples and tests of the versions it
+//! describes. Their code is fetched with cargo and is never part of this repository.
 
 mod edit;
 mod guide;
@@ -15,15 +15,15 @@ use self::guide::Guide;
 use self::published::Declared;
 use self::scratch::Scratch;
 
-/// Make the migration guide's edits in the examples and tests of older versions, and run them
+/// Apply the migration guide to the examples and tests of older versions, and run them
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
-    /// Run the tests that need the connector too
+    /// Also run the tests that need the connector
     #[arg(long)]
     live: bool,
 }
 
-/// The versions that the guide is about.
+/// The versions that the guide describes.
 const VERSIONS: [&str; 2] = ["0.1.5", "0.3.0"];
 
 /// Results by the name of a test or an example.
@@ -100,5 +100,6 @@ fn summary(results: &Results, declared: &Declared) -> String {
         };
         format!("{passed} of {}{ignored}", results.len())
     };
-    format!("{} tests and {} examples of its documentation pass", count(&tests), count(&examples))
+    let examples = format!("{} examples of its documentation pass", count(&examples));
+    if tests.is_empty() { examples } else { format!("{} tests and {examples}", count(&tests)) }
 }

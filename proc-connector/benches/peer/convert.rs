@@ -4,14 +4,11 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
-#[path = "../../../proc-connector-core/benches/mixed/mod.rs"]
-mod mixed;
-
 use std::hint::black_box;
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mixed::EVENTS;
 use proc_connector::NetlinkMessageIter;
+use proc_connector_core::testing::mixed::{self, EVENTS};
 
 fn convert(c: &mut Criterion) {
     let buffer = mixed::events();

@@ -9,25 +9,25 @@ use super::values;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Choice {
-    /// Show only these kinds of events; several are separated by commas.
+    /// Select only these kinds of events, separated by commas.
     #[arg(long, value_name = "LIST", value_parser = values::Kind, value_delimiter = ',')]
     #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
     events: Vec<EventMask>,
 
-    /// Only processes: leave out the threads that are not a process's first.
+    /// Leave out every thread except the first of each process.
     #[arg(long, conflicts_with = "threads")]
     processes: bool,
 
-    /// Threads too, which are left out where events are shown in columns.
+    /// Include threads, which the output in columns leaves out by default.
     #[arg(long)]
     threads: bool,
 
-    /// Of exits only those with a failure.
+    /// Leave out successful exits.
     #[arg(long)]
     failed: bool,
 
-    /// Show only what these processes do: their forks, execs, threads and exits. When listening, the
-    /// processes have to exist.
+    /// Select only the events of these processes: their forks, execs, threads and exits. For live
+    /// events, the processes must exist.
     #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',')]
     #[arg(allow_negative_numbers = true)]
     pid: Vec<u32>,

@@ -6,16 +6,16 @@ use super::columns::terminal_width;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Format {
-    /// Write one JSON object a line.
+    /// Write one JSON object per line.
     ///
-    /// Its keys are the names of the event's fields, and `event`, `cpu`, `seq` and `time`, which is
-    /// in UTC whatever TZ is. `exit_signal` is the signal that the parent is sent, 4294967295 (-1)
-    /// for the exit of a thread: no signal is sent for that.
+    /// The keys are the names of the event's fields, and `event`, `cpu`, `seq` and `time`. `time` is
+    /// in UTC, regardless of TZ. `exit_signal` is the signal that the parent receives; it is
+    /// 4294967295 (-1) for the exit of a thread, which sends no signal.
     #[arg(long)]
     pub(super) json: bool,
 
-    /// With --json, whose event each is, as `process`: its name, arguments, user, container and more,
-    /// as far as they are known.
+    /// Add `process` to each object: the name, arguments, user, container and more of the event's
+    /// process, where known (requires --json).
     #[arg(long, requires = "json")]
     pub(super) who: bool,
 

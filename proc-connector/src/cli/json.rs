@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use proc_connector::core::{EventData, EventRecord};
+use proc_connector::parser::{EventData, EventRecord};
 use proc_connector::process::Process;
 use proc_connector::{Args, Context, ExitStatus, Filter, LossCause, Received};
 use serde::Serialize;

@@ -17,16 +17,17 @@ use super::{Failure, privileges, values};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Listening {
-    /// How events get here.
+    /// Select how the kernel passes events to this program.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// How long to collect events while they keep coming, such as 5ms: longer is cheaper, and later.
+    /// Collect events for this long while they keep coming, such as 5ms. A longer time costs
+    /// less CPU time, but delays events.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     coalesce: Option<Duration>,
 
-    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
-    /// standard error says how many.
+    /// Set the capacity of the receive buffer, in events. If the kernel grants less, a message on
+    /// standard error reports how much.
     #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     buffer: Option<usize>,
 
@@ -40,9 +41,9 @@ pub(super) enum Transport {
     /// The ring where it works, otherwise the socket.
     #[default]
     Auto,
-    /// Shared memory, filled by a program in the kernel.
+    /// Shared memory, filled by a BPF program in the kernel.
     Ring,
-    /// The queue of a netlink socket.
+    /// The receive queue of a netlink socket.
     Socket,
 }
 
@@ -191,11 +192,11 @@ pub(super) fn report_granted(asked: Option<usize>, events: &ProcConnector) {
     // The kernel doubles the requested size, and the limit applies to the requested one.
     let is_limited = limit.parse().is_ok_and(|limit: usize| stats.receive_buffer <= 2 * limit);
     let reason = if is_limited {
-        format!("net.core.rmem_max is {limit}, and only CAP_NET_ADMIN allows more")
+        format!("net.core.rmem_max is {limit}; raise it, or grant CAP_NET_ADMIN")
     } else {
-        "a socket has no larger one".to_owned()
+        "a socket buffer cannot be larger".to_owned()
     };
     complain(format_args!(
-        "the receive buffer holds {holds} events, not the {asked} asked for: {reason}"
+        "the receive buffer holds {holds} events, not the requested {asked}: {reason}"
     ));
 }

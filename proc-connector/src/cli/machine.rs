@@ -12,7 +12,7 @@ use super::shown::complain;
 pub(super) fn processes() -> Result<ProcessTable, Failure> {
     match ProcessTable::new() {
         Err(error) if is_lasting(error.kind()) => {
-            complain(format_args!("warning: processes are known by their events alone: {error}"));
+            complain(format_args!("warning: processes are known only from their events: {error}"));
             Ok(ProcessTable::without_proc())
         }
         table => table.map_err(Failure::Proc),

@@ -5,8 +5,6 @@ mod cause;
 mod choice;
 mod columns;
 mod descriptors;
-#[cfg(feature = "dist")]
-mod dist;
 mod doctor;
 mod exit_status;
 mod format;
@@ -45,11 +43,12 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 use proc_connector::capture;
+use proc_connector::program::Chain;
 
 use self::cause::{Cause, NotReceived, NotStarted};
 use self::shown::{complain, shown};
 
-/// Process events of this machine, from the kernel, as they happen.
+/// Watch, record and replay the process events that the Linux kernel reports.
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 100, after_long_help = shown::RULE)]
 struct Args {
@@ -62,29 +61,36 @@ enum Command {
     /// Show events as they happen, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Watch(watch::Args),
-    /// Write events to a capture file as they happen, until Ctrl-C.
+    /// Record events to a capture file, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Record(record::Args),
-    /// Show the events of a capture file, recorded here or elsewhere.
+    /// Show the events of a capture file, recorded on this or another machine.
     #[command(after_help = exit_status::help(exit_status::REPLAY))]
     Replay(replay::Args),
-    /// Run a command, and show the tree of its processes: how long each lived, and how it ended.
+    /// Run a command and show the tree of its processes, with run times and exit statuses.
     #[command(after_help = exit_status::help(exit_status::TRACE))]
     Trace(trace::Args),
-    /// Show how much of what happens, and who does it, until Ctrl-C.
+    /// Show event rates by kind, program and user, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),
-    /// Find out whether this machine lets one listen, and what to do if not.
+    /// Check whether this machine delivers process events, and suggest fixes.
     #[command(after_help = exit_status::help(exit_status::DOCTOR))]
     Doctor(doctor::Args),
 }
 
+/// The definition of the command line, for its man pages and completions.
+#[cfg(test)]
+#[allow(dead_code, reason = "the test `cli_dist` includes this module and calls it")]
+pub(crate) fn definition() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
+#[cfg(test)]
+#[allow(unused_imports, reason = "as above")]
+pub(crate) use self::exit_status::meanings as exit_statuses;
+
 /// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
 pub(crate) fn run() -> ExitCode {
-    #[cfg(feature = "dist")]
-    if let Some(done) = dist::run_if_wanted() {
-        return done;
-    }
     let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
         Err(answer) => return print(&answer),
@@ -253,32 +259,32 @@ impl fmt::Display for Failure {
             Self::Connector(error) => NotReceived(error).fmt(f),
             Self::NothingToWatch(error) => write!(
                 f,
-                "{error}\nTo see a recording of such events: proc-connector replay --demo"
+                "{error}\nTo see a recording instead, run `proc-connector replay --demo`"
             ),
-            Self::Capture { file, error } => write!(f, "{}: {error}", shown_path(file)),
+            Self::Capture { file, error } => write!(f, "{}: {}", shown_path(file), Chain(error)),
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the command: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
-                write!(f, "cannot read /proc: {error}; is it mounted?")
+                write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")
             }
             Self::Proc(error) => write!(f, "cannot read /proc: {}", Cause(error)),
-            Self::Clock(error) => write!(f, "cannot say when events happen: {error}"),
+            Self::Clock(error) => write!(f, "cannot determine when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
-                "a capture is not for the eye: name a file, or direct the output to one",
+                "refusing to write a binary capture to a terminal: name a file, or redirect the output",
             ),
             Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "cannot write the output: {}", Cause(error)),
+            Self::Output(error) => write!(f, "cannot write to standard output: {}", Cause(error)),
             Self::Closed(stream) => {
-                write!(f, "standard {stream} is closed: redirect it to a file, or to /dev/null")
+                write!(f, "standard {stream} is closed: connect it to a file or to /dev/null")
             }
             Self::Descriptors(error) => {
                 let needed = descriptors::NEEDED;
-                write!(f, "cannot open {needed} more files: {}", Cause(error))
+                write!(f, "cannot open {needed} file descriptors: {}", Cause(error))
             }
-            Self::Signals(error) => write!(f, "cannot handle signals: {}", Cause(error)),
+            Self::Signals(error) => write!(f, "cannot install signal handlers: {}", Cause(error)),
         }
     }
 }

@@ -13,7 +13,7 @@ use super::shown::complain;
 /// capabilities, and a filter cannot be changed afterwards, because that loads a program.
 pub(super) fn give_up() {
     if let Err(error) = keep(needed()) {
-        complain(format_args!("cannot give up capabilities, continuing with them: {error}"));
+        complain(format_args!("cannot drop capabilities, continuing with them: {error}"));
     }
 }
 

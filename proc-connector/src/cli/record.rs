@@ -14,12 +14,12 @@ use super::{Failure, output_file, standard};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// The file to write, pcapng; `-` is standard output. A new file can be read by its owner only,
-    /// an existing one keeps its mode.
+    /// Write the capture (pcapng) to this file; `-` is standard output. A new file is
+    /// readable only by its owner; an existing file keeps its mode.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Leave the machine's name out of the file.
+    /// Leave the host name out of the file.
     #[arg(long)]
     anonymous: bool,
 

@@ -11,6 +11,7 @@ use std::time::Instant;
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::stat::{SFlag, fstat};
 use proc_connector::capture::{self, Reader};
+use proc_connector::program::Chain;
 use proc_connector::{Filter, Received};
 
 use super::Failure;
@@ -39,21 +40,21 @@ const LONG: u64 = 10_000_000;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct Args {
-    /// A file from `record`, other netlink packets (pcapng or pcap), or netlink messages; `-` is
-    /// standard input. Packets that cannot be read are reported and left out.
+    /// Read this file: a capture from `record`, another capture of netlink packets (pcapng or pcap),
+    /// or bare netlink messages; `-` is standard input. Unreadable packets are reported and skipped.
     #[arg(value_name = "FILE", group = "source")]
     file: Option<PathBuf>,
 
-    /// Replay a recording that comes with the program: a small build, with a crash.
+    /// Replay the recording built into this program: a small build, with a crash.
     #[arg(long, group = "source")]
     demo: bool,
 
     #[command(flatten)]
     format: Format,
 
-    /// Draw to this file instead: a timeline of the processes (.svg), trace events for Perfetto
-    /// (.json), or the events as of --json (.jsonl). May be given more than once. Which processes to
-    /// draw, --tree, --comm, --user and --cgroup say.
+    /// Write to this file instead: a timeline of the processes (.svg), trace events for Perfetto
+    /// (.json), or the events as with --json (.jsonl). May be given more than once. --tree, --comm,
+    /// --user and --cgroup select the processes.
     #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
     output: Vec<Target>,
 
@@ -183,8 +184,8 @@ fn replay<'a, S: Sink + 'a>(
             Err(error) if error.is_of_one_packet() => {
                 if unread.packets == 0 {
                     // There may be as many as packets: the others are counted.
-                    let what = "; reading goes on with the next packet";
-                    complain(format_args!("{title}: {error}{what}"));
+                    let error = Chain(&error);
+                    complain(format_args!("{title}: {error}; skipping this packet"));
                 }
                 unread.packets += 1;
                 continue;
@@ -238,8 +239,8 @@ impl Replayed {
         }
         if self.summary.events == 0 && self.skipped > 0 {
             report(format_args!(
-                "{} packets of other protocols left out: interfaces of the kind nlmon, where \
-                 other programs capture, see no process events",
+                "skipped {} packets of other protocols: nlmon interfaces, which other programs \
+                 capture from, do not carry process events",
                 self.skipped,
             ));
         }
@@ -263,8 +264,8 @@ impl fmt::Display for Unread {
         if cut > 0 {
             write!(
                 f,
-                ", {cut} of them cut short by the program that captured them: set its snap length \
-                 to 0 (`tcpdump -s 0`)"
+                ", {cut} of them because the capturing program cut them short: capture again with \
+                 the snap length 0 (`tcpdump -s 0`)"
             )?;
         }
         Ok(())

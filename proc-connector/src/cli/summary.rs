@@ -1,11 +1,11 @@
-//! How much it was, in a line at the end.
+//! The summary at the end of a run.
 
 use std::fmt;
 use std::time::Duration;
 
 use super::shown::report;
 
-/// What a run brought.
+/// The counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Summary {
     pub(super) events: u64,
@@ -14,7 +14,7 @@ pub(super) struct Summary {
 }
 
 impl Summary {
-    /// Tells it on standard error.
+    /// Prints the summary to standard error.
     pub(super) fn tell(&self) {
         report(self);
     }
@@ -26,6 +26,7 @@ impl fmt::Display for Summary {
         #[expect(clippy::cast_precision_loss, reason = "a rate for the eye")]
         let rate = self.events as f64 / seconds.max(f64::EPSILON);
         let (events, lost) = (self.events, self.lost);
-        write!(f, "{events} events, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
+        let s = if events == 1 { "" } else { "s" };
+        write!(f, "{events} event{s}, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
     }
 }

@@ -10,7 +10,7 @@ use std::process::{self, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::program::TracedChild;
+use proc_connector::program::{TracedChild, start_traced};
 use proc_connector::{
     Error, EventMask, ExitStatus, Filter, ProcConnector, Received, Shutdown, WallClock,
 };
@@ -25,29 +25,29 @@ use super::values;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Draw to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
-    /// of these processes as `watch --json` writes them (.jsonl). May be given more than once.
+    /// Write to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
+    /// of these processes as with `watch --json` (.jsonl). May be given more than once.
     #[arg(short, long, value_name = "FILE", value_parser = target())]
     output: Vec<Target>,
 
-    /// Print no tree.
+    /// Do not print the tree.
     #[arg(short, long)]
     quiet: bool,
 
-    /// Give every process a line of its own, and every line its full length.
+    /// Print one line per process, and do not cut lines.
     #[arg(long)]
     full: bool,
 
-    /// How events get here.
+    /// Select how the kernel passes events to this program.
     #[arg(long, value_enum, default_value_t)]
     transport: Transport,
 
-    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
-    /// standard error says how many.
+    /// Set the capacity of the receive buffer, in events. If the kernel grants less, a message on
+    /// standard error reports how much.
     #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     buffer: Option<usize>,
 
-    /// The command, and its arguments.
+    /// Run this command, with these arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
@@ -75,7 +75,7 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
     // After the connector, and before there is anything to follow.
     let table = machine::processes()?;
     let start_ns = monotonic_ns();
-    let running = start(&args.command, events.shutdown_handle())?;
+    let running = start(&args.command, &events.shutdown_handle())?;
     let begun = files.begin();
     let title = title(&args.command);
     let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
@@ -103,10 +103,10 @@ pub(super) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the command, with this program's input and outputs; ends the receives when it has ended.
-fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
+fn start(words: &[OsString], ended: &Shutdown) -> Result<TracedChild, Failure> {
     let started = match words {
         [] => Err(io::ErrorKind::InvalidInput.into()),
-        [name, arguments @ ..] => TracedChild::start(Command::new(name).args(arguments), ended),
+        [name, arguments @ ..] => start_traced(Command::new(name).args(arguments), ended),
     };
     started.map_err(|error| {
         let name = words.first().map(OsString::as_os_str).unwrap_or_default();
@@ -239,8 +239,8 @@ fn tell(args: &Args, forest: &Forest) {
             output.line(format_args!("{totals}, {length}"))?;
         }
         if !forest.losses.is_empty() {
-            let lost = "proc-connector: events were lost, so processes and ends may be missing \
-                        here; a larger --buffer holds more";
+            let lost = "proc-connector: events were lost, so processes and exits may be missing \
+                        from the tree; try a larger --buffer";
             output.line(format_args!("{lost}"))?;
         }
         Ok(())

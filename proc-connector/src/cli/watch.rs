@@ -19,8 +19,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: Format,
 
-    /// With --json, who made each event and with which arguments an exec was, as `task`: noted in
-    /// the kernel, which takes the ring.
+    /// Add `task` to each object: the task that caused the event, and the arguments of an exec, as
+    /// recorded in the kernel (requires --json and the ring transport).
     #[arg(long, requires = "json")]
     context: bool,
 
@@ -74,7 +74,9 @@ pub(super) fn run(args: &Args) -> Result<(), Failure> {
 /// Says why what was asked for will not be there.
 fn tell_of_no_context(context: bool, events: &ProcConnector) {
     if let (true, Some(reason)) = (context, events.stats().no_ring) {
-        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
+        complain(format_args!(
+            "no event has a `task`, which requires the ring transport: {reason}"
+        ));
     }
 }
 

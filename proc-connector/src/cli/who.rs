@@ -19,26 +19,26 @@ use super::values::{self, Root, User};
 /// Events of these processes only.
 #[derive(Debug, Default, clap::Args)]
 pub(super) struct Whose {
-    /// Show only this process and its descendants, or all processes of this name and theirs. When
-    /// listening, a process given by its id has to exist; one of a name may start later. A process that
-    /// gets the id later is another one.
+    /// Select only this process and its descendants, or all processes of this name and their
+    /// descendants. For live events, a process given by id must exist, and a later process with the
+    /// same id does not match; a process given by name may start later.
     #[arg(long, value_name = "PID|NAME", value_parser = values::root, allow_negative_numbers = true)]
     tree: Vec<Root>,
 
-    /// Show only processes whose name matches this pattern, such as make or 'python*': the name of
-    /// the first thread, of which the kernel keeps 15 bytes, or that of the program or of the script
-    /// it runs, as its arguments have it.
+    /// Select only processes whose name matches this pattern, such as make or 'python*'. It is
+    /// compared with the name of the first thread (which the kernel cuts to 15 bytes), and with the
+    /// names of the program and of the script it runs, taken from the arguments.
     #[arg(long, value_name = "GLOB", value_parser = values::name_pattern)]
     comm: Vec<Pattern>,
 
-    /// Show only processes of this user, by name or id; in a recording by id only. A name is looked up
-    /// once.
+    /// Select only processes of this user, given by name or id. A name is looked up once, at the
+    /// start; a recording requires an id.
     #[arg(long, value_name = "USER", value_parser = values::user, allow_negative_numbers = true)]
     #[arg(value_hint = clap::ValueHint::Username)]
     user: Vec<User>,
 
-    /// Only processes in this cgroup and those below it (a path, or a glob), or in the container
-    /// whose id begins so.
+    /// Select only processes in this cgroup or below it (a path or a glob), or in the container whose
+    /// id starts with this text.
     #[arg(long, value_name = "PATH|GLOB|ID", value_parser = values::cgroup)]
     cgroup: Vec<Pattern>,
 }

@@ -1,4 +1,4 @@
-//! The workspace that tries the guide out, in `target/migration/`.
+//! The workspace that compiles and runs the edited code, in `target/migration/`.
 
 use std::fs;
 use std::path::{Path, PathBuf};

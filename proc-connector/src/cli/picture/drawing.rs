@@ -1,4 +1,4 @@
-//! A recording as a picture, where otherwise its events would be shown.
+//! Draws a recording instead of showing its events.
 
 use std::io;
 use std::time::SystemTime;
@@ -11,13 +11,13 @@ use super::super::who::Who;
 use super::files::{Files, Target};
 use super::follow::Follower;
 
-/// Takes the events of a recording, and draws its processes, or those of interest.
+/// Takes the events of a recording, and draws its processes or the selected ones.
 #[derive(Debug)]
 pub(crate) struct Drawing<'a> {
     files: Files,
     follower: Follower,
     who: Who<'a>,
-    /// For files of events: processes are not drawn without their beginnings and ends.
+    /// Applies to files of events only: charts need the start and the end of each process.
     filter: Filter,
 }
 
@@ -28,7 +28,7 @@ impl<'a> Drawing<'a> {
         Ok(Self { files, follower: Follower::of_recording(), who, filter })
     }
 
-    /// What went wrong with a file, if it did.
+    /// The first failure of a file, once.
     pub(crate) fn failure(&mut self) -> Option<Failure> {
         self.files.failure()
     }

@@ -26,20 +26,20 @@ const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One JSON object an interval, a line each.
+    /// Write one JSON object per interval, one per line.
     #[arg(long)]
     json: bool,
 
-    /// How long an interval is, such as 1s or 500ms.
+    /// Set the length of an interval, such as 1s or 500ms.
     #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "1s")]
     interval: Duration,
 
-    /// Stop after so many intervals.
+    /// Stop after this many intervals.
     #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 
-    /// How many names and users to list at most.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    /// List at most this many names and users.
+    #[arg(long, value_name = "N", value_parser = values::limit, default_value_t = 10)]
     top: usize,
 
     #[command(flatten)]
@@ -49,7 +49,7 @@ pub(crate) struct Args {
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = values::duration(text)?;
     if interval < Duration::from_millis(10) {
-        return Err("an interval has 10ms or more".to_owned());
+        return Err("an interval must be 10ms or longer".to_owned());
     }
     Ok(interval)
 }

@@ -1,7 +1,7 @@
 //! Trees, over events made by hand.
 
 use proc_connector::Received;
-use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 
 use super::{Who, Whose, values};
 
