@@ -1,41 +1,18 @@
 //! The command line: what can be asked for, and how it ends.
 
-mod called;
 mod cause;
-mod choice;
-mod columns;
-mod descriptors;
+mod commands;
 #[cfg(feature = "dist")]
 mod dist;
-mod doctor;
 mod exit_status;
-mod format;
-mod human;
-mod json;
-mod layout;
-mod listen;
-mod live_input;
-mod machine;
-mod moment;
-mod names;
+mod host;
+mod options;
+mod output;
 mod output_file;
-mod picture;
-mod present;
-mod privileges;
-mod record;
-mod replay;
+mod pipeline;
 mod shown;
-mod sink;
 mod standard;
-mod stats;
-mod summary;
-mod trace;
-mod trees;
-mod users;
 mod values;
-mod watch;
-mod who;
-mod zone;
 
 use std::ffi::OsString;
 use std::fmt;
@@ -47,6 +24,8 @@ use clap::{Parser, Subcommand};
 use proc_connector::capture;
 
 use self::cause::{Cause, NotReceived, NotStarted};
+use self::commands::{doctor, record, replay, stats, trace, watch};
+use self::host::{descriptors, present};
 use self::shown::{complain, shown};
 
 /// Process events of this machine, from the kernel, as they happen.

@@ -1,0 +1,4 @@
+//! Options that several commands share.
+
+pub(super) mod events;
+pub(super) mod format;

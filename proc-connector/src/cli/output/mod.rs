@@ -1,0 +1,11 @@
+//! Output formats. They format what they are given and keep no state of the machine.
+
+pub(super) mod columns;
+pub(super) mod human;
+pub(super) mod json;
+mod layout;
+mod moment;
+pub(super) mod names;
+pub(super) mod picture;
+pub(super) mod sink;
+pub(super) mod statistics;

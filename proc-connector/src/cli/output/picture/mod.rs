@@ -1,0 +1,17 @@
+//! Pictures of processes: who made whom, how long each lived, how it ended.
+
+mod chrome;
+mod files;
+mod fold;
+pub(crate) mod forest;
+mod lanes;
+mod svg;
+mod ticks;
+mod tree;
+
+pub(crate) use files::{Files, Target};
+pub(crate) use forest::{Forest, Program};
+pub(crate) use tree::{Look, write as write_tree};
+
+#[cfg(test)]
+mod samples;
