@@ -61,8 +61,8 @@
 //!
 //! # Features
 //!
-//! `serde`, off by default, makes [`EventMask`], [`ExitStatus`] and [`ParseError`] data that can be
-//! written and read; it needs no `std` either.
+//! `serde`, off by default, writes [`Event`]s, and writes and reads [`EventMask`], [`ExitStatus`] and
+//! [`ParseError`]. It needs neither `std` nor an allocator.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -80,6 +80,8 @@ mod loss;
 mod mask;
 mod notification;
 mod request;
+#[cfg(feature = "serde")]
+mod serde_event;
 #[cfg(feature = "serde")]
 mod serde_mask;
 mod status;

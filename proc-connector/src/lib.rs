@@ -116,7 +116,7 @@
 //! |---|---|
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
-//! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Diagnosis`] to write |
+//! | `serde` | [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] as data, [`Event`] and [`Diagnosis`] to write |
 //! | `capture` | `capture`: files of events, to be written and read |
 //! | `process` | `process`: the processes of the machine, by name |
 //! | `cli` | the program `proc-connector` |

@@ -6,9 +6,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use proc_connector::core::{EventData, EventRecord};
 use proc_connector::process::Process;
-use proc_connector::{Args, Context, ExitStatus, Filter, LossCause, Received};
+use proc_connector::{Args, Context, Filter, Received};
 use serde::Serialize;
 
 use super::sink::Sink;
@@ -68,18 +67,13 @@ impl<W: Write> Sink for Json<'_, W> {
         }
         match received {
             Received::Event(event) => {
-                let EventRecord { seq, cpu, timestamp_ns, data } = EventRecord::from(*event);
-                let body = Body::new(&data, event.what());
                 let context = event.context().filter(|_| self.with_task);
                 let task = context.as_ref().map(Task::from);
-                line(
-                    &mut self.output,
-                    &Line { body, timestamp_ns, cpu, seq, time, task, process },
-                )?;
+                line(&mut self.output, &Line { received: event, time, task, process })?;
                 Ok(true)
             }
             Received::Lost(lost) => {
-                let lost = LostLine { event: "lost", count: lost.count, cause: lost.cause, time };
+                let lost = Line { received: lost, time, task: None, process: None };
                 line(&mut self.output, &lost).map(|()| false)
             }
         }
@@ -100,13 +94,11 @@ impl<W: Write> Sink for Json<'_, W> {
     }
 }
 
+/// A line: the library's form of an event or a loss, and what this program adds.
 #[derive(Serialize)]
-struct Line<'a> {
+struct Line<'a, T> {
     #[serde(flatten)]
-    body: Body<'a>,
-    timestamp_ns: u64,
-    cpu: u32,
-    seq: u32,
+    received: T,
     time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     task: Option<Task<'a>>,
@@ -241,145 +233,4 @@ impl<'a> From<&Context<'a>> for Task<'a> {
             args_cut: context.args().map(|args| args.is_cut()),
         }
     }
-}
-
-#[derive(Serialize)]
-struct LostLine {
-    event: &'static str,
-    count: Option<u64>,
-    cause: LossCause,
-    time: Option<Timestamp>,
-}
-
-/// The fields of `ProcEvent`, and for exits and core dumps what it has no room for.
-#[derive(Serialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-enum Body<'a> {
-    Exec {
-        pid: u32,
-        tgid: u32,
-    },
-    Fork {
-        parent_pid: u32,
-        parent_tgid: u32,
-        child_pid: u32,
-        child_tgid: u32,
-    },
-    Exit {
-        pid: u32,
-        tgid: u32,
-        exit_code: u32,
-        exit_signal: u32,
-        code: Option<u8>,
-        signal: Option<u8>,
-        core_dumped: bool,
-        parent_pid: Option<u32>,
-        parent_tgid: Option<u32>,
-    },
-    Uid {
-        pid: u32,
-        tgid: u32,
-        ruid: u32,
-        euid: u32,
-    },
-    Gid {
-        pid: u32,
-        tgid: u32,
-        rgid: u32,
-        egid: u32,
-    },
-    Sid {
-        pid: u32,
-        tgid: u32,
-    },
-    Ptrace {
-        pid: u32,
-        tgid: u32,
-        tracer_pid: u32,
-        tracer_tgid: u32,
-    },
-    Comm {
-        pid: u32,
-        tgid: u32,
-        comm: String,
-        /// All 16 bytes, if they are more than a name in UTF-8 and zeros.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        raw_comm: Option<[u8; 16]>,
-    },
-    Coredump {
-        pid: u32,
-        tgid: u32,
-        parent_pid: Option<u32>,
-        parent_tgid: Option<u32>,
-    },
-    Unknown {
-        what: u32,
-        raw_data: &'a [u8],
-    },
-}
-
-impl<'a> Body<'a> {
-    fn new(data: &EventData<'a>, what: u32) -> Self {
-        match *data {
-            EventData::Exec { process_pid: pid, process_tgid: tgid } => Self::Exec { pid, tgid },
-            EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid } => {
-                Self::Fork { parent_pid, parent_tgid, child_pid, child_tgid }
-            }
-            EventData::Exit {
-                process_pid: pid,
-                process_tgid: tgid,
-                exit_code,
-                exit_signal,
-                parent_pid,
-                parent_tgid,
-            } => {
-                let status = ExitStatus::from_raw(exit_code);
-                Self::Exit {
-                    pid,
-                    tgid,
-                    exit_code,
-                    exit_signal,
-                    code: status.code(),
-                    signal: status.signal(),
-                    core_dumped: status.core_dumped(),
-                    parent_pid: known(parent_pid),
-                    parent_tgid: known(parent_tgid),
-                }
-            }
-            EventData::Uid { process_pid: pid, process_tgid: tgid, ruid, euid } => {
-                Self::Uid { pid, tgid, ruid, euid }
-            }
-            EventData::Gid { process_pid: pid, process_tgid: tgid, rgid, egid } => {
-                Self::Gid { pid, tgid, rgid, egid }
-            }
-            EventData::Sid { process_pid: pid, process_tgid: tgid } => Self::Sid { pid, tgid },
-            EventData::Ptrace { process_pid: pid, process_tgid: tgid, tracer_pid, tracer_tgid } => {
-                Self::Ptrace { pid, tgid, tracer_pid, tracer_tgid }
-            }
-            EventData::Comm { process_pid: pid, process_tgid: tgid, comm } => {
-                let name = comm.split(|&byte| byte == 0).next().unwrap_or_default();
-                let is_all = comm[name.len()..].iter().all(|&byte| byte == 0);
-                let raw_comm = (!is_all || raw(name).is_some()).then_some(comm);
-                Self::Comm { pid, tgid, comm: text(name).into_owned(), raw_comm }
-            }
-            EventData::Coredump {
-                process_pid: pid,
-                process_tgid: tgid,
-                parent_pid,
-                parent_tgid,
-            } => Self::Coredump {
-                pid,
-                tgid,
-                parent_pid: known(parent_pid),
-                parent_tgid: known(parent_tgid),
-            },
-            EventData::Unknown { what, data } => Self::Unknown { what, raw_data: data },
-            _ => Self::Unknown { what, raw_data: &[] },
-        }
-    }
-}
-
-/// A parent that the kernel named.
-fn known(id: u32) -> Option<u32> {
-    Some(id).filter(|&id| id != 0)
 }
