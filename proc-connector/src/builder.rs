@@ -39,6 +39,7 @@ pub struct Builder {
     transport: Transport,
     receive_buffer: Option<Room>,
     coalesce: Option<Duration>,
+    socket_coalesce: Option<Duration>,
     nonblocking: bool,
     context: bool,
     argument_bytes: Option<usize>,
@@ -110,6 +111,16 @@ impl Builder {
         self
     }
 
+    /// Replaces [`coalesce`](Self::coalesce) for a connector that receives over the socket, such as the
+    /// one that [`Transport::Auto`] falls back to.
+    ///
+    /// Only the ring records a [`context`](Self::context). Over the socket, a program that needs the
+    /// arguments of short-lived processes must read `/proc` before they end.
+    pub fn socket_coalesce(mut self, time: Duration) -> Self {
+        self.socket_coalesce = Some(time);
+        self
+    }
+
     /// Has the kernel note who made each event, and with which arguments an exec was, when it
     /// happens; [`Event::context`](crate::Event::context) tells it.
     ///
@@ -178,7 +189,8 @@ impl Builder {
         }
         let requests = handshake::listen(&socket, &witness)?;
         let overrun = handshake::skip_acks(&socket)?;
-        let intake = Intake::socket(socket, selection, self.pause(), notice, granted, overrun);
+        let intake =
+            Intake::socket(socket, selection, self.socket_pause(), notice, granted, overrun);
         Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, requests))
     }
 
@@ -214,6 +226,10 @@ impl Builder {
 
     fn pause(&self) -> Duration {
         self.coalesce.unwrap_or(COALESCE)
+    }
+
+    fn socket_pause(&self) -> Duration {
+        self.socket_coalesce.unwrap_or_else(|| self.pause())
     }
 }
 

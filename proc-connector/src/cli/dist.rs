@@ -12,8 +12,9 @@ use clap_complete::{Generator, Shell};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
+use super::command_line::Args;
+use super::exit_status;
 use super::shown::{complain, shown};
-use super::{Args, exit_status};
 
 const PROGRAM: &str = "proc-connector";
 

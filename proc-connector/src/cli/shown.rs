@@ -14,8 +14,6 @@ use std::io::{self, BufWriter, Write};
 use anstream::{AutoStream, ColorChoice};
 use unicode_width::UnicodeWidthChar;
 
-use super::{Failure, standard};
-
 /// The rule, for the help text.
 pub(super) const RULE: &str = "\
 In the names, arguments, paths and users that are shown, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
@@ -98,12 +96,7 @@ impl<W: Write> Screened<W> {
     }
 }
 
-/// Standard output, for human-readable text.
-pub(super) fn stdout() -> Result<Screened<impl Write + fmt::Debug>, Failure> {
-    Ok(on_stdout(standard::output()?))
-}
-
-/// The same through something that passes on to standard output what is written to it.
+/// Human-readable text for standard output, through a writer that passes it on to that.
 pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
     Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
 }

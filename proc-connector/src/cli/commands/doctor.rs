@@ -5,8 +5,8 @@ use std::io::Write;
 use anstyle::{AnsiColor, Style};
 use proc_connector::{Verdict, diagnose};
 
-use crate::cli::Failure;
-use crate::cli::shown::{json, stdout};
+use crate::cli::failure::Failure;
+use crate::cli::shown::json;
 use crate::cli::standard;
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
         json::line(&mut output, &diagnosis)?;
         output.flush()?;
     } else {
-        let mut output = stdout()?;
+        let mut output = standard::text_output()?;
         for finding in &diagnosis.findings {
             let style = style(finding.verdict);
             let (check, verdict, fact) = (finding.check, finding.verdict, &finding.fact);

@@ -1,6 +1,7 @@
-//! The commands, a file each: they read their options, put a pipeline together and run it.
+//! The commands, a file each. A command reads its options, assembles a pipeline and runs it.
 
 pub(super) mod doctor;
+mod not_started;
 pub(super) mod record;
 pub(super) mod replay;
 pub(super) mod stats;

@@ -1,31 +1,31 @@
-//! `replay`: what was recorded, as if it happened now.
+//! `replay`: shows the events of a recording.
 
 use std::cell::RefCell;
-use std::fmt;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::time::Instant;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use nix::sys::stat::{SFlag, fstat};
-use proc_connector::capture::{self, Reader};
-use proc_connector::{Filter, Received};
+use proc_connector::capture::Reader;
 
-use super::record::is_standard;
-use super::trace::target;
-use crate::cli::Failure;
-use crate::cli::options::events::Choice;
-use crate::cli::options::format::Format;
+use crate::cli::failure::Failure;
+use crate::cli::host::zone;
+use crate::cli::options::events::EventOptions;
+use crate::cli::options::format::FormatOptions;
+use crate::cli::options::processes::ProcessOptions;
+use crate::cli::options::target::target;
 use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
-use crate::cli::output::picture::Target;
+use crate::cli::output::picture::{Files, OnFailure, Target};
 use crate::cli::output::sink::Sink;
-use crate::cli::pipeline::drawing::Drawing;
-use crate::cli::pipeline::identify::{Who, Whose};
-use crate::cli::pipeline::summary::Summary;
-use crate::cli::pipeline::waiting_input::{LiveInput, Waiting};
+use crate::cli::pipeline::choose::{Chooser, DrawnChooser, ProcessChooser};
+use crate::cli::pipeline::flow::{Direct, Identified};
+use crate::cli::pipeline::follow::Follower;
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::recording::{self, Outcome};
+use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
 use crate::cli::shown::{complain, on_stdout, report, shown};
 use crate::cli::standard;
 
@@ -34,54 +34,54 @@ use crate::cli::standard;
 /// child, a failure and a crash, so there are events of every kind.
 const DEMO: &[u8] = include_bytes!("../../../demo/build.pcapng");
 
-/// Files of more bytes get a progress bar.
+/// Larger files get a progress bar.
 const LONG: u64 = 10_000_000;
 
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct Args {
-    /// A file from `record`, other netlink packets (pcapng or pcap), or netlink messages; `-` is
-    /// standard input. Packets that cannot be read are reported and left out.
+    /// Read this file: a capture from `record` or of an nlmon interface (pcapng or pcap), or bare
+    /// netlink messages; `-` is standard input. Unreadable packets are reported and skipped.
     #[arg(value_name = "FILE", group = "source")]
     file: Option<PathBuf>,
 
-    /// Replay a recording that comes with the program: a small build, with a crash.
+    /// Replay the recording built into this program: a small build, with a crash.
     #[arg(long, group = "source")]
     demo: bool,
 
     #[command(flatten)]
-    format: Format,
+    format: FormatOptions,
 
-    /// Draw to this file instead: a timeline of the processes (.svg), trace events for Perfetto
-    /// (.json), or the events as of --json (.jsonl). May be given more than once. Which processes to
-    /// draw, --tree, --comm, --user and --cgroup say.
+    /// Write to this file instead: a timeline of the processes (.svg), trace events for Perfetto
+    /// (.json), or the events as with --json (.jsonl). May be given more than once. --tree, --comm,
+    /// --user and --cgroup select the processes.
     #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
     output: Vec<Target>,
 
     #[command(flatten)]
-    choice: Choice,
+    choice: EventOptions,
 
     #[command(flatten)]
-    whose: Whose,
+    processes: ProcessOptions,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let waiting = Rc::new(Waiting::default());
     let Some(file) = &args.file else {
         return show(args, "demo", DEMO, &waiting)
-            .and_then(Replayed::report)
+            .and_then(report_outcome)
             .map_err(|failure| failure.in_file(Path::new("the demo")));
     };
-    let (name, is_file, replayed) = if is_standard(file) {
+    let (name, is_file, outcome) = if standard::is_dash(file) {
         let input = standard::input()?;
         let is_file = fstat(&input).is_ok_and(|input| is_regular(input.st_mode));
         let input =
-            LiveInput::new(input, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+            WaitingInput::new(input, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
         let title = "standard input";
         (Path::new(title), is_file, show(args, title, input, &waiting))
     } else {
         let unreadable = |error| Failure::File { path: file.clone(), error };
-        // Opening a pipe waits for its writer: until then a signal ends the program.
+        // Opening a pipe waits for its writer. A signal still ends the program here.
         let opened = File::open(file).map_err(unreadable)?;
         let metadata = opened.metadata().map_err(unreadable)?;
         if metadata.is_dir() {
@@ -91,21 +91,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let title = shown(file.as_os_str().as_encoded_bytes());
         let bar = progress(&opened);
         let input =
-            LiveInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
-        let replayed = match bar {
+            WaitingInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let outcome = match bar {
             Some(bar) => {
-                let replayed = show(args, &title, bar.wrap_read(input), &waiting);
-                // It would take the summary's line.
+                let outcome = show(args, &title, bar.wrap_read(input), &waiting);
+                // The summary needs the line of the bar.
                 bar.finish_and_clear();
-                replayed
+                outcome
             }
             None => show(args, &title, input, &waiting),
         };
-        (file.as_path(), is_file, replayed)
+        (file.as_path(), is_file, outcome)
     };
-    replayed.and_then(Replayed::report).map_err(|failure| failure.in_file(name))?;
+    outcome.and_then(report_outcome).map_err(|failure| failure.in_file(name))?;
     if is_file && waiting.is_cut_short() {
-        // A stream ends when it is asked to. This had an end of its own, which was not reached.
+        // The signal kept a file from being read to its end. A stream has no other end.
         waiting.end_by_signal();
     }
     Ok(())
@@ -120,160 +120,101 @@ fn show<'a>(
     title: &str,
     input: impl Read,
     waiting: &Waiting<'a>,
-) -> Result<Replayed, Failure> {
-    let Args { format, output, choice, whose, .. } = args;
-    let Format { json, who, .. } = format;
-    // First, so that files stay as they are where there is nothing to draw.
+) -> Result<Outcome, Failure> {
+    let Args { format, output, choice, processes, .. } = args;
+    // First, so that existing files keep their contents if the recording cannot be read.
     let reader = match Reader::new(input) {
-        Err(error) if waiting.explains(&error) => return Ok(Replayed::default()),
+        Err(error) if waiting.explains(&error) => return Ok(Outcome::default()),
         reader => reader?,
     };
     if !output.is_empty() {
-        // Processes are known by all of their events; the choice among those is made here.
-        let drawing = Drawing::open(output, Who::recorded(whose)?, choice.filter()?)?;
-        let drawing = Rc::new(RefCell::new(drawing));
-        let replayed = replay(args, title, Filter::default(), reader, &drawing, waiting);
-        if let Some(failure) = drawing.borrow_mut().failure() {
-            return Err(failure);
-        }
-        let replayed = replayed?;
-        if let Some(drawing) = Rc::into_inner(drawing) {
-            drawing.into_inner().finish(title)?;
-        }
-        return Ok(replayed);
+        return draw(args, title, reader, waiting);
     }
     let stdout = standard::output()?;
-    if *json && !who && !whose.chooses() {
-        let output = Json::new(BufWriter::new(waiting.timed(stdout)));
-        return replay(args, title, choice.filter()?, reader, &shared(output), waiting);
+    if format.json && !format.who && !processes.select() {
+        let sink = Json::new(BufWriter::new(waiting.timed(stdout)));
+        let flow = shared(Direct::new(sink, choice.count()));
+        return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
-    let known = Who::recorded(whose)?;
-    if *json {
-        let output = BufWriter::new(waiting.timed(stdout));
-        let output = Json::with_who(output, known, choice.filter()?, (true, *who));
-        replay(args, title, Filter::default(), reader, &shared(output), waiting)
+    let processes = ProcessChooser::recorded(processes)?;
+    if format.json {
+        let chooser = Chooser::new(choice.filter()?, processes);
+        let sink = BufWriter::new(waiting.timed(stdout));
+        identified(args, title, reader, chooser, Json::with_parts(sink, true, format.who), waiting)
     } else {
-        let output = on_stdout(waiting.timed(stdout));
-        let output = Human::new(output, known, choice.filter_for_the_eye()?, format.page());
-        replay(args, title, Filter::default(), reader, &shared(output), waiting)
+        let chooser = Chooser::new(choice.filter_for_columns()?, processes);
+        let sink = on_stdout(waiting.timed(stdout));
+        let sink = Human::new(sink, format.page(), zone::local());
+        identified(args, title, reader, chooser, sink, waiting)
     }
 }
 
-fn shared<S>(sink: S) -> Rc<RefCell<S>> {
-    Rc::new(RefCell::new(sink))
-}
-
-fn replay<'a, S: Sink + 'a>(
+/// Shows the events whose process is identified.
+fn identified<'a>(
     args: &Args,
     title: &str,
-    filter: Filter,
     reader: Reader<impl Read>,
-    sink: &Rc<RefCell<S>>,
+    chooser: Chooser<'a>,
+    sink: impl Sink + 'a,
     waiting: &Waiting<'a>,
-) -> Result<Replayed, Failure> {
-    let wanted = args.choice.count();
-    let started = Instant::now();
-    let mut reader = reader.with_filter(filter);
-    let mut summary = Summary::default();
-    let (mut damage, mut unread) = (None, Unread::default());
-    waiting.flush_before(Some(Rc::clone(sink) as Rc<RefCell<dyn Sink + 'a>>));
-    while summary.events < wanted {
-        let recorded = match reader.next() {
-            Ok(Some(recorded)) => recorded,
-            Ok(None) => break,
-            Err(error) if error.is_of_one_packet() => {
-                if unread.packets == 0 {
-                    // There may be as many as packets: the others are counted.
-                    let what = "; reading goes on with the next packet";
-                    complain(format_args!("{title}: {error}{what}"));
-                }
-                unread.packets += 1;
-                continue;
-            }
-            Err(error) if waiting.explains(&error) => break,
-            Err(error) => {
-                damage = Some(error);
-                break;
-            }
-        };
-        if let Received::Lost(lost) = &recorded.received {
-            summary.lost = summary.lost.saturating_add(lost.count.unwrap_or_default());
-        }
-        let taken = sink.borrow_mut().take(&recorded.received, recorded.time)?;
-        summary.events += u64::from(taken);
-    }
-    waiting.flush_before(None);
-    if let Some(error) = waiting.failure() {
-        return Err(error.into());
-    }
-    // What came before the damage counts.
-    sink.borrow_mut().flush()?;
-    summary.time = started.elapsed();
-    unread.cut = reader.cut();
-    Ok(Replayed { summary, skipped: reader.skipped(), unread, damage })
+) -> Result<Outcome, Failure> {
+    let identify = Identify::recorded();
+    let flow = shared(Identified::new(identify, chooser, sink, args.choice.count()));
+    recording::read(reader, title, &flow, waiting)
 }
 
-/// How a replay went.
-#[derive(Default)]
-struct Replayed {
-    summary: Summary,
-    /// Packets of other protocols.
-    skipped: u64,
-    unread: Unread,
-    /// Why it ended early.
-    damage: Option<capture::Error>,
+/// Draws the processes to files.
+fn draw<'a>(
+    args: &'a Args,
+    title: &str,
+    reader: Reader<impl Read>,
+    waiting: &Waiting<'a>,
+) -> Result<Outcome, Failure> {
+    let processes = ProcessChooser::recorded(&args.processes)?;
+    let chooser = Chooser::new(args.choice.filter()?, processes);
+    let mut files = Files::open(&args.output, OnFailure::Stop)?;
+    files.begin()?;
+    let chooser = DrawnChooser { chooser, follower: Follower::for_recording() };
+    let flow = Identified::new(Identify::recorded(), chooser, files, args.choice.count());
+    let flow = shared(flow);
+    let outcome = recording::read(reader, title, &flow, waiting)?;
+    if let Some(Identified { choose, sink: files, .. }) =
+        Rc::into_inner(flow).map(RefCell::into_inner)
+    {
+        files.finish(&choose.follower.into_forest(), title)?;
+    }
+    Ok(outcome)
 }
 
-impl Replayed {
-    fn report(self) -> Result<(), Failure> {
-        self.summary.tell();
-        let unread = (self.unread.packets > 0).then_some(self.unread);
-        match (self.damage, unread) {
-            (None, None) => {}
-            (None, Some(unread)) => return Err(Failure::Unread { file: PathBuf::new(), unread }),
-            (Some(error), None) => return Err(error.into()),
-            (Some(error), Some(unread)) => {
+fn shared<S>(stage: S) -> Rc<RefCell<S>> {
+    Rc::new(RefCell::new(stage))
+}
+
+/// Reports the summary, and what could not be read.
+fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
+    let Outcome { summary, skipped, unread, damage } = outcome;
+    summary.report();
+    let has_unread = unread.packets > 0;
+    match damage {
+        None if has_unread => return Err(Failure::Unread { file: PathBuf::new(), unread }),
+        None => {}
+        Some(error) => {
+            if has_unread {
                 complain(unread);
-                return Err(error.into());
             }
+            return Err(error.into());
         }
-        if self.summary.events == 0 && self.skipped > 0 {
-            report(format_args!(
-                "{} packets of other protocols left out: interfaces of the kind nlmon, where \
-                 other programs capture, see no process events",
-                self.skipped,
-            ));
-        }
-        Ok(())
     }
-}
-
-/// Packets that could not be read, between others that were.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Unread {
-    packets: u64,
-    /// Those of which the capture has a part only.
-    cut: u64,
-}
-
-impl fmt::Display for Unread {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { packets, cut } = *self;
-        let s = if packets == 1 { "" } else { "s" };
-        write!(f, "{packets} packet{s} could not be read")?;
-        if cut > 0 {
-            write!(
-                f,
-                ", {cut} of them cut short by the program that captured them: set its snap length \
-                 to 0 (`tcpdump -s 0`)"
-            )?;
-        }
-        Ok(())
+    if summary.events == 0 && skipped > 0 {
+        report(format_args!(
+            "{skipped} packets of other protocols left out: interfaces of the kind nlmon, where \
+             other programs capture, see no process events",
+        ));
     }
+    Ok(())
 }
 
-/// A bar for a long file on a terminal that shows nothing else: between lines of events there is
-/// neither room nor need for one.
+/// A progress bar for a long file, on a terminal that shows no events.
 fn progress(file: &File) -> Option<ProgressBar> {
     let len = file.metadata().ok()?.len();
     if len <= LONG || !io::stderr().is_terminal() || io::stdout().is_terminal() {

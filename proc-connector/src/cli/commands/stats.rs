@@ -1,48 +1,47 @@
-//! `stats`: how much of what happens, who does it, and what is lost, interval by interval.
+//! `stats`: counts events, and reports the counts of each interval.
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use proc_connector::process::ProcessTable;
-use proc_connector::{Error, Filter, ProcConnector};
+use jiff::tz::TimeZone;
+use proc_connector::{Filter, Received};
 
-use crate::cli::Failure;
-use crate::cli::host::privileges;
-use crate::cli::host::users::Users;
+use crate::cli::failure::Failure;
+use crate::cli::host::zone;
+use crate::cli::options::listen::ListenOptions;
 use crate::cli::output::statistics::block;
 use crate::cli::output::statistics::report::Report;
 use crate::cli::output::statistics::screen::Screen;
-use crate::cli::pipeline::machine;
-use crate::cli::pipeline::receive::{Listening, until_now};
-use crate::cli::pipeline::summary::Summary;
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::stage::Stage;
 use crate::cli::pipeline::tally::Tally;
-use crate::cli::shown::{json, stdout};
-use crate::cli::standard;
-use crate::cli::values;
+use crate::cli::pipeline::{connect, receive};
+use crate::cli::shown::json;
+use crate::cli::{standard, values};
 
-/// How many processes that ended are remembered, for events that come late: nothing asks for them.
+/// How many ended processes the table keeps, and how long: only late events need them.
 const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One JSON object an interval, a line each.
+    /// Write one JSON object per interval, one per line.
     #[arg(long)]
     json: bool,
 
-    /// How long an interval is, such as 1s or 500ms.
+    /// Set the length of an interval, such as 1s or 500ms.
     #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "1s")]
     interval: Duration,
 
-    /// Stop after so many intervals.
+    /// Stop after this many intervals.
     #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 
-    /// How many names and users to list at most.
+    /// List at most this many names and users.
     #[arg(long, value_name = "N", default_value_t = 10)]
     top: usize,
 
     #[command(flatten)]
-    listening: Listening,
+    listen: ListenOptions,
 }
 
 fn parse_interval(text: &str) -> Result<Duration, String> {
@@ -54,104 +53,103 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    // All events, which the table of processes wants; and who acted, because a process that lives
-    // for a millisecond has no name otherwise.
-    let mut events = args.listening.open(&Filter::default(), true)?;
-    let table = machine::processes()?.keep_ended(KEEP.0, KEEP.1);
-    let summary = show(args, &mut events, table)?;
-    summary.tell();
+    // The table of processes needs all events. It has the names of short-lived processes from their
+    // contexts only.
+    let mut events = connect::open(&args.listen, &Filter::default(), true)?;
+    let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
+    let mut counting = Counting::new(args, identify, Output::new(args)?);
+    receive::listen(&mut events, args.listen.duration, &mut counting)?.report();
     Ok(())
 }
 
-fn show(
-    args: &Args,
-    events: &mut ProcConnector,
-    mut table: ProcessTable,
-) -> Result<Summary, Failure> {
-    let (mut output, mut users) = (Output::new(args)?, Users::default());
-    privileges::give_up();
-    let started = Instant::now();
-    let deadline = args.listening.deadline(started);
-    let (mut since, mut next) = (started, started.checked_add(args.interval));
-    let mut tell = |tally: &Tally, time: Duration, processes: usize| {
-        output.show(&tally.report(time, SystemTime::now(), processes, args.top, &mut users))
-    };
-    let (mut tally, mut total, mut shown) = (Tally::default(), 0, 0);
-    loop {
-        let now = Instant::now();
-        let is_over = deadline.is_some_and(|deadline| deadline <= now);
-        if is_over || next.is_some_and(|next| next <= now) {
-            if is_over {
-                take_rest(events, &mut tally, &mut table)?;
-            }
-            let time = now.duration_since(since);
-            total += tally.events();
-            tell(&tally, time, table.len())?;
-            shown += 1;
-            if is_over || args.count == Some(shown) {
-                break;
-            }
-            (tally, since) = (Tally::default(), now);
-            // In step with the clock; intervals that were slept through are left out.
-            while let Some(passed) = next.filter(|next| *next <= now) {
-                next = passed.checked_add(args.interval);
-            }
-        }
-        let until = |time: Instant| time.saturating_duration_since(now);
-        let waits = [next.map(until), deadline.map(until), table.rescan_in()];
-        let batch = match waits.into_iter().flatten().min() {
-            Some(time) => events.recv_batch_timeout(time),
-            None => events.recv_batch(),
-        };
-        let batch = match batch {
-            Err(Error::Shutdown) => {
-                // What the interval has so far.
-                take_rest(events, &mut tally, &mut table)?;
-                let time = since.elapsed();
-                total += tally.events();
-                tell(&tally, time, table.len())?;
-                break;
-            }
-            batch => batch?,
-        };
-        for received in batch {
-            tally.take(&received, &mut table);
-        }
-        // It is tried again, if it could not be done.
-        let _ = table.rescan_if_due();
-    }
-    Ok(Summary { events: total, lost: events.stats().lost, time: started.elapsed() })
+/// The stage that counts, and writes a report at the end of each interval.
+struct Counting<'a> {
+    args: &'a Args,
+    identify: Identify,
+    output: Output,
+    tally: Tally,
+    /// The start of the interval, and its end.
+    since: Instant,
+    next: Option<Instant>,
+    /// The events of all reports.
+    total: u64,
+    reports: u64,
 }
 
-fn take_rest(
-    events: &mut ProcConnector,
-    tally: &mut Tally,
-    table: &mut ProcessTable,
-) -> Result<(), Failure> {
-    until_now(events, |received| {
-        tally.take(received, table);
+impl<'a> Counting<'a> {
+    fn new(args: &'a Args, identify: Identify, output: Output) -> Self {
+        let since = Instant::now();
+        let next = since.checked_add(args.interval);
+        let tally = Tally::default();
+        Self { args, identify, output, tally, since, next, total: 0, reports: 0 }
+    }
+
+    /// Reports the interval up to `now`, and begins another.
+    fn report(&mut self, now: Instant) -> Result<(), Failure> {
+        let Self { args, identify, output, tally, .. } = self;
+        let time = now.saturating_duration_since(self.since);
+        let processes = identify.table().len();
+        let user_name = |uid| identify.user_name(uid).map(str::to_owned);
+        output.show(&tally.report(time, SystemTime::now(), processes, args.top, user_name))?;
+        self.total += self.tally.events();
+        self.reports += 1;
+        self.tally = Tally::default();
+        self.since = now;
+        Ok(())
+    }
+}
+
+impl Stage for Counting<'_> {
+    fn take(&mut self, received: &Received<'_>, _: Option<SystemTime>) -> Result<bool, Failure> {
+        self.identify.apply(received);
+        self.tally.take(received, self.identify.table());
         Ok(true)
-    })
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        let next = self.next.map(|next| next.saturating_duration_since(Instant::now()));
+        next.into_iter().chain(self.identify.rescan_in()).min()
+    }
+
+    fn after_batch(&mut self, now: Instant) -> Result<bool, Failure> {
+        self.identify.rescan_if_due();
+        if self.next.is_some_and(|next| next <= now) {
+            self.report(now)?;
+            // Intervals end at multiples of their length; those that have passed are left out.
+            while let Some(passed) = self.next.filter(|next| *next <= now) {
+                self.next = passed.checked_add(self.args.interval);
+            }
+        }
+        Ok(self.args.count != Some(self.reports))
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.report(Instant::now())
+    }
+
+    fn shown(&self) -> u64 {
+        self.total
+    }
 }
 
 /// Where reports go.
 enum Output {
     Json(io::Stdout),
-    Plain,
+    Plain(&'static TimeZone),
     Live(Screen),
 }
 
 impl Output {
     fn new(args: &Args) -> Result<Self, Failure> {
         drop(standard::output()?);
-        // Such a terminal cannot go back to what it has written.
+        // A dumb terminal cannot move the cursor back.
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Ok(if args.json {
             Self::Json(io::stdout())
         } else if io::stdout().is_terminal() && !is_dumb {
-            Self::Live(Screen::new())
+            Self::Live(Screen::new(zone::local()))
         } else {
-            Self::Plain
+            Self::Plain(zone::local())
         })
     }
 
@@ -163,9 +161,9 @@ impl Output {
                 output.write_all(&line)?;
                 output.flush()?;
             }
-            Self::Plain => {
-                let mut output = stdout()?;
-                for line in block::lines(report, block::PLAIN_WIDTH, usize::MAX) {
+            Self::Plain(zone) => {
+                let mut output = standard::text_output()?;
+                for line in block::lines(report, zone, block::PLAIN_WIDTH, usize::MAX) {
                     output.line(format_args!("{line}"))?;
                 }
                 output.line(format_args!(""))?;

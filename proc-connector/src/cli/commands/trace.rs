@@ -1,6 +1,4 @@
-//! `trace`: the processes of one command, from its start to its end.
-
-mod found;
+//! `trace`: runs a command, and shows the tree of its processes.
 
 use std::ffi::OsString;
 use std::io;
@@ -8,94 +6,86 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, Command, ExitCode};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use proc_connector::program::TracedChild;
-use proc_connector::{
-    Error, EventMask, ExitStatus, Filter, ProcConnector, Received, Shutdown, WallClock,
-};
+use proc_connector::{EventMask, ExitStatus, Filter, ProcConnector, Shutdown, WallClock};
 
-use crate::cli::Failure;
+use super::not_started;
+use crate::cli::failure::Failure;
+use crate::cli::options::listen::ReceiveOptions;
+use crate::cli::options::target::target;
 use crate::cli::output::columns::short_time;
-use crate::cli::output::picture::{Files, Forest, Look, Program, Target, write_tree};
+use crate::cli::output::picture::{Files, Forest, Look, OnFailure, Program, Target, write_tree};
+use crate::cli::pipeline::flow::Identified;
 use crate::cli::pipeline::follow::{Child, Follower};
-use crate::cli::pipeline::machine;
-use crate::cli::pipeline::receive::{Transport, monotonic_ns, report_granted};
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::stage::{Choose, Stage};
+use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::{complain, shown, stderr, word};
-use crate::cli::values;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Draw to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
-    /// of these processes as `watch --json` writes them (.jsonl). May be given more than once.
+    /// Write to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
+    /// of these processes as with `watch --json` (.jsonl). May be given more than once.
     #[arg(short, long, value_name = "FILE", value_parser = target())]
     output: Vec<Target>,
 
-    /// Print no tree.
+    /// Do not print the tree.
     #[arg(short, long)]
     quiet: bool,
 
-    /// Give every process a line of its own, and every line its full length.
+    /// Print one line per process, and do not cut lines.
     #[arg(long)]
     full: bool,
 
-    /// How events get here.
-    #[arg(long, value_enum, default_value_t)]
-    transport: Transport,
+    #[command(flatten)]
+    receive: ReceiveOptions,
 
-    /// Receive buffer, as the number of events it holds. Where the kernel grants fewer, a line on
-    /// standard error says how many.
-    #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
-    buffer: Option<usize>,
-
-    /// The command, and its arguments.
+    /// Run this command, with these arguments.
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     #[arg(value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
 
-/// How the command line reads the name of a file.
-pub(crate) fn target() -> impl clap::builder::TypedValueParser<Value = Target> {
-    use clap::builder::TypedValueParser as _;
-    clap::builder::PathBufValueParser::new().try_map(Target::of)
-}
-
-/// How long after the command's end its last events may come: the kernel sends an exit after it has
-/// told the parent (`do_exit` in kernel/exit.c).
+/// How late the last events of the command may come: the kernel reports an exit after the parent
+/// could wait for it (`do_exit` in kernel/exit.c).
 const LATE: Duration = Duration::from_millis(500);
-/// The same for its descendants, of which some may simply go on.
+/// The same for its descendants, some of which may keep running.
 const LATE_OTHERS: Duration = Duration::from_millis(20);
 
-/// Columns for whoever reads the tree elsewhere than on a terminal.
+/// The width of the tree if standard error is not a terminal.
 const NO_TERMINAL: usize = 120;
+
+type Trace = Identified<Follower, Files>;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
-    report_granted(args.buffer, &events);
-    let mut files = Files::open(&args.output)?;
-    // After the connector, and before there is anything to follow.
-    let table = machine::processes()?;
-    let start_ns = monotonic_ns();
+    let mut files = Files::open(&args.output, OnFailure::Continue)?;
+    // After the connector, and before the command starts.
+    let identify = Identify::live()?;
+    let start_ns = WallClock::now_ns();
     let running = start(&args.command, events.shutdown_handle())?;
     let begun = files.begin();
     let title = title(&args.command);
     let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
     let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
-    let mut trace = Trace { follower: Follower::of_child(table, &child), files };
-    let followed = begun.and_then(|()| trace.until_shutdown(&mut events));
-    // Whatever became of the trace, nobody else waits for the command.
+    let mut trace = Trace::new(identify, Follower::for_child(&child), files, u64::MAX);
+    let received = begun.and_then(|()| receive::receive(&mut events, None, &mut trace));
+    // Even after a failure: only this process can wait for the command.
     let status = running.wait().map_err(Failure::Waiting)?;
-    let end_ns = monotonic_ns();
-    let followed = followed.and_then(|()| trace.drain(&mut events, end_ns));
-    trace.follower.child_ended(child, end_ns, wait_status(status));
-    let forest = trace.follower.into_forest();
-    tell(args, &forest);
-    let drawn = trace.files.finish(&forest, &title);
+    let end_ns = WallClock::now_ns();
+    let received = received.and_then(|_| receive_late(&mut events, &mut trace, end_ns));
+    let Trace { choose: mut follower, sink: files, .. } = trace;
+    follower.child_ended(child, end_ns, wait_status(status));
+    let forest = follower.into_forest();
+    report(args, &forest);
+    let drawn = files.finish(&forest, &title);
     let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
-    match followed.and(drawn) {
+    match received.and(drawn) {
         Err(failure) if !failure.is_closed_pipe() => {
-            // The status of the command is what the caller wants to know.
+            // The caller needs the status of the command, unless that hides the failure.
             complain(failure);
             Ok(if code == 0 { ExitCode::FAILURE } else { code.into() })
         }
@@ -103,7 +93,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     }
 }
 
-/// Starts the command, with this program's input and outputs; ends the receives when it has ended.
+/// Starts the command with this program's standard streams. Its end shuts the connector down.
 fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
     let started = match words {
         [] => Err(io::ErrorKind::InvalidInput.into()),
@@ -111,7 +101,7 @@ fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
     };
     started.map_err(|error| {
         let name = words.first().map(OsString::as_os_str).unwrap_or_default();
-        let error = found::reason(name, error);
+        let error = not_started::reason(name, error);
         Failure::Command { name: shown(name.as_encoded_bytes()), error }
     })
 }
@@ -120,98 +110,47 @@ fn wait_status(status: process::ExitStatus) -> ExitStatus {
     ExitStatus::from_raw(u32::from_ne_bytes(status.into_raw().to_ne_bytes()))
 }
 
-/// Opens a connector for what makes up a tree; for raw events, for all of them.
+/// Opens a connector for the events that a tree is made of, or for all events if a file gets them.
 fn open(args: &Args) -> Result<ProcConnector, Failure> {
-    WallClock::try_new().map_err(Failure::Clock)?;
     let filter = if args.output.iter().any(Target::is_lines) {
         Filter::default()
     } else {
         Filter::new(EventMask::FORK | EventMask::EXEC | EventMask::EXIT | EventMask::COMM)
     };
-    let mut builder = ProcConnector::builder().filter(filter).context(true);
-    if let Some(events) = args.buffer {
-        builder = builder.receive_buffer_events(events);
-    }
-    let ring = builder.clone().transport(proc_connector::Transport::Ring);
-    // Nothing is noted there, so what is to be known of a process has to be read while it is there.
-    let socket = builder.coalesce(Duration::ZERO).transport(proc_connector::Transport::Socket);
-    let opened = match args.transport {
-        Transport::Ring => ring.open(),
-        Transport::Socket => socket.open(),
-        Transport::Auto => match ring.open() {
-            Err(Error::RingUnavailable { .. }) => socket.open(),
-            opened => opened,
-        },
-    };
-    Ok(opened?)
+    connect::open_for_trace(&args.receive, filter)
 }
 
-struct Trace {
-    follower: Follower,
-    files: Files,
-}
-
-impl Trace {
-    fn until_shutdown(&mut self, events: &mut ProcConnector) -> Result<(), Failure> {
-        loop {
-            let batch = match self.follower.rescan_in() {
-                Some(time) => events.recv_batch_timeout(time),
-                None => events.recv_batch(),
-            };
-            let batch = match batch {
-                Err(Error::Shutdown) => return Ok(()),
-                batch => batch?,
-            };
-            self.take(batch);
-            self.follower.rescan_if_due(false);
+/// Receives the events that are queued at the end of the command, and those that come late.
+fn receive_late(
+    events: &mut ProcConnector,
+    trace: &mut Trace,
+    ended_ns: u64,
+) -> Result<(), Failure> {
+    let ended = Instant::now();
+    loop {
+        let (count, _) = receive::take(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
+        trace.finish()?;
+        let late = match trace.choose.ended() {
+            (true, true) => Duration::ZERO,
+            (true, false) => LATE_OTHERS,
+            (false, _) => LATE,
+        };
+        // On a busy machine the queue may never be empty, or hold much that is old.
+        let passed = match count {
+            0 => ended.elapsed(),
+            _ => Duration::from_nanos(trace.choose.now_ns().saturating_sub(ended_ns)),
+        };
+        if passed >= late && (count == 0 || passed > Duration::ZERO) {
+            break;
+        }
+        if count == 0 {
+            thread::sleep(Duration::from_millis(1));
         }
     }
-
-    /// Takes what is there after the command's end, and what comes late.
-    fn drain(&mut self, events: &mut ProcConnector, ended_ns: u64) -> Result<(), Failure> {
-        let ended = Instant::now();
-        loop {
-            let batch = events.recv_batch_timeout(Duration::ZERO)?;
-            let count = self.take(batch);
-            let late = match self.follower.ended() {
-                (true, true) => Duration::ZERO,
-                (true, false) => LATE_OTHERS,
-                (false, _) => LATE,
-            };
-            // On a busy machine there may always be more, and there may be much to catch up with.
-            let passed = match count {
-                0 => ended.elapsed(),
-                _ => Duration::from_nanos(self.follower.now_ns().saturating_sub(ended_ns)),
-            };
-            if passed >= late && (count == 0 || passed > Duration::ZERO) {
-                break;
-            }
-            if count == 0 {
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
-        self.follower.rescan_if_due(true);
-        Ok(())
+    if let Some(changes) = trace.identify.rescan_if_needed() {
+        trace.choose.follow(changes, None);
     }
-
-    /// How many there were.
-    fn take<'a>(&mut self, batch: impl Iterator<Item = Received<'a>>) -> usize {
-        let clock = WallClock::new();
-        let mut count = 0;
-        for received in batch {
-            count += 1;
-            if !self.follower.take(&received) {
-                continue;
-            }
-            let time = match &received {
-                Received::Event(event) => clock.time(event.timestamp_ns()),
-                Received::Lost(_) => SystemTime::now(),
-            };
-            self.files.take(&received, Some(time));
-        }
-        self.files.flush();
-        count
-    }
+    Ok(())
 }
 
 /// The command as a title.
@@ -226,11 +165,11 @@ fn name(command: &[OsString]) -> Option<String> {
     Some(shown(file.as_encoded_bytes()))
 }
 
-/// The tree and its sum on standard error: standard output is the command's.
-fn tell(args: &Args, forest: &Forest) {
+/// Writes the tree and its totals to standard error: the command has standard output.
+fn report(args: &Args, forest: &Forest) {
     let mut output = stderr();
     let totals = forest.totals();
-    let mut tell = || -> io::Result<()> {
+    let mut write = || -> io::Result<()> {
         if !args.quiet {
             let terminal = terminal_size::terminal_size_of(io::stderr());
             let width = terminal.map_or(NO_TERMINAL, |(width, _)| width.0.into());
@@ -246,6 +185,6 @@ fn tell(args: &Args, forest: &Forest) {
         }
         Ok(())
     };
-    // The terminal may be gone by now, which is no reason to fail.
-    let _ = tell();
+    // The terminal may be gone, which does not make the trace fail.
+    let _ = write();
 }

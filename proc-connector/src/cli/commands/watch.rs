@@ -1,93 +1,108 @@
-//! `watch`: events as they happen.
+//! `watch`: shows events as they happen.
 
 use std::io::{self, BufWriter, IsTerminal};
 
 use proc_connector::{Error, Filter, ProcConnector};
 
-use crate::cli::Failure;
-use crate::cli::options::events::Choice;
-use crate::cli::options::format::Format;
+use crate::cli::failure::Failure;
+use crate::cli::host::zone;
+use crate::cli::options::events::EventOptions;
+use crate::cli::options::format::FormatOptions;
+use crate::cli::options::listen::ListenOptions;
+use crate::cli::options::processes::ProcessOptions;
 use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
-use crate::cli::pipeline::identify::{Who, Whose};
-use crate::cli::pipeline::receive::Listening;
+use crate::cli::output::sink::Sink;
+use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
+use crate::cli::pipeline::flow::{Direct, Identified};
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::{complain, on_stdout};
-use crate::cli::standard::output;
+use crate::cli::standard;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
-    format: Format,
+    format: FormatOptions,
 
-    /// With --json, who made each event and with which arguments an exec was, as `task`: noted in
-    /// the kernel, which takes the ring.
+    /// Add to each event, as `task`, the task that caused it and the arguments of an exec (with
+    /// --json). The kernel records them with the event; requires the ring transport.
     #[arg(long, requires = "json")]
     context: bool,
 
     #[command(flatten)]
-    choice: Choice,
+    choice: EventOptions,
 
     #[command(flatten)]
-    whose: Whose,
+    processes: ProcessOptions,
 
     #[command(flatten)]
-    listening: Listening,
+    listen: ListenOptions,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let Args { format, context, choice, whose, listening } = args;
-    let Format { json, who, .. } = format;
-    let stdout = output()?;
-    // First, so that a wrong choice is refused wherever this runs.
-    let filter = if *json { choice.filter() } else { choice.filter_for_the_eye() }?;
-    let summary = if *json && !who && !whose.chooses() {
-        let mut events = listening.open(&filter, *context).map_err(nothing_to_watch)?;
-        tell_of_no_context(*context, &events);
-        choice.check_processes()?;
-        let mut output = Json::new(BufWriter::new(stdout));
-        listening.run(&mut events, choice, &mut output)
+    let Args { format, context, choice, processes, listen } = args;
+    let stdout = standard::output()?;
+    // First, so that a wrong choice is refused on every machine.
+    let filter = if format.json { choice.filter() } else { choice.filter_for_columns() }?;
+    if format.json && !format.who && !processes.select() {
+        let mut events = open(args, &filter, *context)?;
+        let sink = Json::new(BufWriter::new(stdout));
+        let mut flow = Direct::new(sink, choice.count());
+        receive::listen(&mut events, listen.duration, &mut flow)?.report();
+        return Ok(());
+    }
+    let uids = processes.uids()?;
+    // The table of processes needs all events; the program filters them.
+    let mut events = open(args, &Filter::default(), true)?;
+    let identify = Identify::live()?;
+    processes.check()?;
+    let chooser = ProcessChooser::live(processes, uids, identify.table());
+    if chooser.matches_none_of(identify.table()) {
+        report_waiting();
+    }
+    let chooser = Chooser::new(filter, chooser);
+    if format.json {
+        let sink = Json::with_parts(BufWriter::new(stdout), *context, format.who);
+        show(args, &mut events, identify, chooser, sink)
     } else {
-        let uids = whose.uids()?;
-        // Processes are known by all of their events; the choice among those is made here.
-        let mut events = listening.open(&Filter::default(), true).map_err(nothing_to_watch)?;
-        tell_of_no_context(*context, &events);
-        choice.check_processes()?;
-        let known = Who::live(whose, uids)?;
-        if known.is_waiting() {
-            report_waiting();
-        }
-        if *json {
-            let output = BufWriter::new(stdout);
-            let with = (*context, *who);
-            let mut output = Json::with_who(output, known, filter, with);
-            listening.run(&mut events, choice, &mut output)
-        } else {
-            let output = on_stdout(stdout);
-            let mut output = Human::new(output, known, filter, format.page());
-            listening.run(&mut events, choice, &mut output)
-        }
-    }?;
-    summary.tell();
-    Ok(())
-}
-
-/// Says why what was asked for will not be there.
-fn tell_of_no_context(context: bool, events: &ProcConnector) {
-    if let (true, Some(reason)) = (context, events.stats().no_ring) {
-        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
+        let sink = Human::new(on_stdout(stdout), format.page(), zone::local());
+        show(args, &mut events, identify, chooser, sink)
     }
 }
 
-/// Says once on a terminal that there is nothing to show yet, which looks like a mistake in the
-/// choice. Elsewhere it would look like an error of another program.
+fn show(
+    args: &Args,
+    events: &mut ProcConnector,
+    identify: Identify,
+    chooser: Chooser<'_>,
+    sink: impl Sink,
+) -> Result<(), Failure> {
+    let mut flow = Identified::new(identify, chooser, sink, args.choice.count());
+    receive::listen(events, args.listen.duration, &mut flow)?.report();
+    Ok(())
+}
+
+/// Opens a connector, and checks what the options request of it.
+fn open(args: &Args, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
+    let events = connect::open(&args.listen, filter, context).map_err(suggest_replay)?;
+    if let (true, Some(reason)) = (args.context, events.stats().no_ring) {
+        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
+    }
+    args.choice.check_processes()?;
+    Ok(events)
+}
+
+/// Reports on a terminal that no process matches yet, since silence would look like a mistake. In a
+/// log it would look like an error.
 fn report_waiting() {
     if io::stderr().is_terminal() {
         complain("waiting: no process matches yet");
     }
 }
 
-/// Whoever came to see it work can, on a machine that does not let them watch too.
-fn nothing_to_watch(failure: Failure) -> Failure {
+/// Suggests a recording on a machine that does not deliver events to this user.
+fn suggest_replay(failure: Failure) -> Failure {
     match failure {
         Failure::Connector(
             error @ (Error::PermissionDenied

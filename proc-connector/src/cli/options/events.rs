@@ -1,4 +1,4 @@
-//! Which events: the same options for `watch`, `record` and `replay`.
+//! Options that select events by what the event itself says.
 
 use std::fmt;
 
@@ -8,26 +8,26 @@ use crate::cli::host::present::{self, Absent};
 use crate::cli::values;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Choice {
-    /// Show only these kinds of events; several are separated by commas.
+pub(crate) struct EventOptions {
+    /// Select only these kinds of events, separated by commas.
     #[arg(long, value_name = "LIST", value_parser = values::Kind, value_delimiter = ',')]
     #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
     events: Vec<EventMask>,
 
-    /// Only processes: leave out the threads that are not a process's first.
+    /// Leave out the threads of a process other than its first.
     #[arg(long, conflicts_with = "threads")]
     processes: bool,
 
-    /// Threads too, which are left out where events are shown in columns.
+    /// Include threads, which the output in columns leaves out by default.
     #[arg(long)]
     threads: bool,
 
-    /// Of exits only those with a failure.
+    /// Select only failed exits; this does not affect other kinds of events.
     #[arg(long)]
     failed: bool,
 
-    /// Show only what these processes do: their forks, execs, threads and exits. When listening, the
-    /// processes have to exist.
+    /// Select only the events of these processes: their forks, execs, threads and exits. For live
+    /// events, the processes must exist.
     #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',')]
     #[arg(allow_negative_numbers = true)]
     pid: Vec<u32>,
@@ -37,7 +37,7 @@ pub(crate) struct Choice {
     count: Option<u64>,
 }
 
-impl Choice {
+impl EventOptions {
     pub(crate) fn filter(&self) -> Result<Filter, TooManyTgids> {
         let mut filter = match self.events() {
             EventMask::EVENTS => Filter::default(),
@@ -55,8 +55,8 @@ impl Choice {
         Ok(filter)
     }
 
-    /// What to show to the eye: without being asked for, no threads.
-    pub(crate) fn filter_for_the_eye(&self) -> Result<Filter, TooManyTgids> {
+    /// The filter for output in columns, which leaves out threads by default.
+    pub(crate) fn filter_for_columns(&self) -> Result<Filter, TooManyTgids> {
         let filter = self.filter()?;
         Ok(if self.threads { filter } else { filter.processes_only() })
     }
@@ -65,20 +65,20 @@ impl Choice {
         self.events.iter().copied().collect()
     }
 
-    /// Refuses processes that do not exist. To be asked when a connector is open, so that the exit
-    /// of one that ends after this is received.
+    /// Refuses processes that do not exist. Call it after the connector was opened: then the exit of a
+    /// process that ends later is received.
     pub(crate) fn check_processes(&self) -> Result<(), Absent> {
         self.pid.iter().try_for_each(|&pid| present::process(pid))
     }
 
-    /// How many events are enough.
+    /// The number of events to stop after.
     pub(crate) fn count(&self) -> u64 {
         self.count.unwrap_or(u64::MAX)
     }
 }
 
-/// The options that choose among events, as one would type them.
-impl fmt::Display for Choice {
+/// The options as they are typed, for the description of a capture.
+impl fmt::Display for EventOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut options = Vec::new();
         if self.events() != EventMask::EVENTS {

@@ -8,7 +8,7 @@ use unicode_width::UnicodeWidthStr;
 const JOINER: char = '\u{200d}';
 
 /// How wide the terminal is that standard output goes to, if it goes to one.
-pub(crate) fn terminal_width() -> Option<usize> {
+pub(super) fn terminal_width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
     }

@@ -1,65 +1,57 @@
-//! Events for the eye: one line each, in columns.
+//! Events as text: one line each, in columns.
 
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
+use jiff::tz::TimeZone;
 use proc_connector::process::Process;
-use proc_connector::{Event, Filter, Lost, Payload, Received};
+use proc_connector::{Event, Lost, Payload, Received};
 use unicode_width::UnicodeWidthStr;
 
 use super::columns::{fitted, short_time};
 use super::layout::{Cells, HEADINGS, Layout};
 use super::moment::Moment;
-use super::sink::Sink;
-use crate::cli::host::zone;
-use crate::cli::options::format::Page;
-use crate::cli::pipeline::identify::{Subject, Who};
+use super::names::command_line;
+use super::page::Page;
+use super::sink::{Item, Sink};
+use crate::cli::failure::Failure;
 use crate::cli::shown::{Screened, shown};
 
 /// Writes events in columns: time, kind, process, user, what happened, command. On a terminal they
 /// have headings, which give the offset of the times from UTC; elsewhere each time has its own.
 #[derive(Debug)]
-pub(crate) struct Human<'a, W> {
-    lines: Lines<W>,
-    who: Who<'a>,
-    filter: Filter,
-}
-
-#[derive(Debug)]
-struct Lines<W> {
+pub(crate) struct Human<W> {
     output: Screened<W>,
     page: Page,
+    zone: &'static TimeZone,
     layout: Layout,
-    /// What was written as the heading of times; `None` before the first line, and when the columns
+    /// The heading of the times that was written; `None` before the first line, and after the columns
     /// have changed.
     heading: Option<String>,
 }
 
-impl<'a, W: Write> Human<'a, W> {
-    /// Shows what passes the filter and is of a process of interest, in lines that fit the page.
-    pub(crate) fn new(output: Screened<W>, who: Who<'a>, filter: Filter, page: Page) -> Self {
-        // Before the first line: it may have something to say.
-        zone::local();
+impl<W: Write> Human<W> {
+    /// Writes lines that fit the page, with times in this zone.
+    pub(crate) fn new(output: Screened<W>, page: Page, zone: &'static TimeZone) -> Self {
         let layout = Layout::new(page.width());
-        let lines = Lines { output, page, layout, heading: None };
-        Self { lines, who, filter }
+        Self { output, page, zone, layout, heading: None }
     }
-}
 
-impl<W: Write> Lines<W> {
     fn event(
         &mut self,
         event: &Event<'_>,
-        subject: &Subject<'_>,
-        time: Option<SystemTime>,
+        Item { time, process, user, .. }: &Item<'_>,
     ) -> io::Result<()> {
-        let (style, kind, id, detail) = describe(event, subject);
-        let since_start = || Moment::SinceStart(Duration::from_nanos(event.timestamp_ns()));
-        let time = self.begin(&time.map_or_else(since_start, Moment::of_day))?;
+        let (style, kind, id, detail) = describe(event, *process);
+        let moment = match *time {
+            Some(time) => Moment::of_day(time, self.zone),
+            None => Moment::SinceStart(Duration::from_nanos(event.timestamp_ns())),
+        };
+        let time = self.begin(&moment)?;
         let id = id.to_string();
-        let user = shown(subject.user().unwrap_or_default());
-        let command = subject.command().unwrap_or_default();
+        let user = shown(user.as_deref().unwrap_or_default());
+        let command = process.and_then(command_line).unwrap_or_default();
         let cells = Cells { kind, id: &id, user: &user, detail: &detail, command: &command };
         let (kind, rest) = self.layout.line(cells);
         self.output.line(format_args!("{time}{style}{kind}{style:#}{rest}"))
@@ -68,7 +60,7 @@ impl<W: Write> Lines<W> {
     fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
         let style = color(AnsiColor::Red).bold();
         let time = match time {
-            Some(time) => self.begin(&Moment::of_day(time))?,
+            Some(time) => self.begin(&Moment::of_day(time, self.zone))?,
             None => String::new(),
         };
         let left = self.page.width().map(|width| width.saturating_sub(time.width()));
@@ -76,7 +68,7 @@ impl<W: Write> Lines<W> {
         self.output.line(format_args!("{time}{style}{lost}{style:#}"))
     }
 
-    /// The beginning of a line of this time. Writes headings if those before do not fit it.
+    /// The time at the beginning of a line. Writes new headings if the last ones do not match it.
     fn begin(&mut self, time: &Moment) -> io::Result<String> {
         let width = self.layout.time();
         let text = time.text(width);
@@ -94,7 +86,7 @@ impl<W: Write> Lines<W> {
         Ok(if width.is_some() { text + "  " } else { text })
     }
 
-    /// Looks at the terminal again: windows change their size.
+    /// Fits the columns to the terminal, which may have changed its size.
     fn fit(&mut self) {
         let layout = Layout::new(self.page.width());
         if layout != self.layout {
@@ -104,36 +96,28 @@ impl<W: Write> Lines<W> {
     }
 }
 
-impl<W: Write> Sink for Human<'_, W> {
-    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool> {
-        let subject = self.who.update(received);
-        match received {
-            Received::Event(event) if subject.is_wanted && self.filter.matches(event) => {
-                self.lines.event(event, &subject, time)?;
-                Ok(true)
-            }
-            Received::Event(_) => Ok(false),
-            Received::Lost(lost) => self.lines.lost(lost, time).map(|()| false),
-        }
+impl<W: Write> Sink for Human<W> {
+    fn shows_users(&self) -> bool {
+        true
     }
 
-    fn flush(&mut self) -> io::Result<()> {
-        self.lines.output.flush()?;
-        self.lines.fit();
+    fn write(&mut self, item: &Item<'_>) -> Result<(), Failure> {
+        match item.received {
+            Received::Event(event) => self.event(event, item)?,
+            Received::Lost(lost) => self.lost(lost, item.time)?,
+        }
         Ok(())
     }
 
-    fn due_in(&self) -> Option<Duration> {
-        self.who.due_in()
-    }
-
-    fn catch_up(&mut self) {
-        self.who.catch_up();
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.output.flush()?;
+        self.fit();
+        Ok(())
     }
 }
 
-/// Colour, kind, the id it is about, and what happened.
-fn describe(event: &Event<'_>, subject: &Subject<'_>) -> (Style, &'static str, u32, String) {
+/// The style, the kind, the thread's id, and the detail of an event.
+fn describe(event: &Event<'_>, process: Option<&Process>) -> (Style, &'static str, u32, String) {
     match event.payload() {
         Payload::Fork(e) => {
             let what = if e.child_pid() == e.child_tgid() {
@@ -152,7 +136,7 @@ fn describe(event: &Event<'_>, subject: &Subject<'_>) -> (Style, &'static str, u
         Payload::Exit(e) => {
             let style = color(if e.status().success() { AnsiColor::Blue } else { AnsiColor::Red });
             let thread = thread(e.process_pid(), e.process_tgid());
-            let lived = subject.process.filter(|process| !process.is_alive());
+            let lived = process.filter(|process| !process.is_alive());
             let what = match (thread.as_str(), lived.and_then(Process::lifetime_ns)) {
                 ("", None) => e.status().to_string(),
                 ("", Some(lived)) => format!("{} after {}", e.status(), short_time(lived)),

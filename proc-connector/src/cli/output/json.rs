@@ -1,96 +1,72 @@
-//! Events for programs: one JSON object a line.
+//! Events as JSON: one object per line.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
 use std::path::Path;
-use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use proc_connector::process::Process;
-use proc_connector::{Args, Context, Filter, Received};
+use proc_connector::{Args, Context, Received};
 use serde::Serialize;
 
-use super::sink::Sink;
-use crate::cli::pipeline::identify::Who;
+use super::sink::{Item, Sink};
+use crate::cli::failure::Failure;
 use crate::cli::shown::json::line;
 
 /// Writes events as JSON lines.
 #[derive(Debug)]
-pub(crate) struct Json<'a, W> {
+pub(crate) struct Json<W> {
     output: W,
     with_task: bool,
-    who: Option<Enriched<'a>>,
-}
-
-/// The processes behind the events, and which of these to write.
-#[derive(Debug)]
-struct Enriched<'a> {
-    who: Who<'a>,
-    filter: Filter,
     with_process: bool,
 }
 
-impl<W: Write> Json<'static, W> {
-    /// Writes every event, with who made it where that was noted.
+impl<W: Write> Json<W> {
+    /// Writes each event with its task, where the kernel has recorded that.
     pub(crate) fn new(output: W) -> Self {
-        Self { output, with_task: true, who: None }
-    }
-}
-
-impl<'a, W: Write> Json<'a, W> {
-    /// Writes what passes the filter and is of a process of interest, and that process if wanted.
-    pub(crate) fn with_who(
-        output: W,
-        who: Who<'a>,
-        filter: Filter,
-        with: (bool, bool),
-    ) -> Json<'a, W> {
-        let (with_task, with_process) = with;
-        Self { output, with_task, who: Some(Enriched { who, filter, with_process }) }
-    }
-}
-
-impl<W: Write> Sink for Json<'_, W> {
-    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool> {
-        let time = time.and_then(|time| Timestamp::try_from(time).ok());
-        let mut process = None;
-        if let Some(Enriched { who, filter, with_process }) = &mut self.who {
-            let subject = who.update(received);
-            if matches!(received, Received::Event(event) if !subject.is_wanted || !filter.matches(event))
-            {
-                return Ok(false);
-            }
-            process = subject
-                .process
-                .filter(|_| *with_process)
-                .map(|process| Whose::of(process, subject.user()));
-        }
-        match received {
-            Received::Event(event) => {
-                let context = event.context().filter(|_| self.with_task);
-                let task = context.as_ref().map(Task::from);
-                line(&mut self.output, &Line { received: event, time, task, process })?;
-                Ok(true)
-            }
-            Received::Lost(lost) => {
-                let lost = Line { received: lost, time, task: None, process: None };
-                line(&mut self.output, &lost).map(|()| false)
-            }
-        }
+        Self { output, with_task: true, with_process: false }
     }
 
-    fn flush(&mut self) -> io::Result<()> {
+    /// Writes each event with the parts that are requested: `task` and `process`.
+    pub(crate) fn with_parts(output: W, with_task: bool, with_process: bool) -> Self {
+        Self { output, with_task, with_process }
+    }
+
+    /// Writes out the lines.
+    pub(super) fn flush_lines(&mut self) -> io::Result<()> {
         self.output.flush()
     }
 
-    fn due_in(&self) -> Option<Duration> {
-        self.who.as_ref()?.who.due_in()
+    /// Writes the line of an item.
+    pub(super) fn line(&mut self, item: &Item<'_>) -> io::Result<()> {
+        let time = item.time.and_then(|time| Timestamp::try_from(time).ok());
+        match item.received {
+            Received::Event(event) => {
+                let context = event.context().filter(|_| self.with_task);
+                let task = context.as_ref().map(TaskKeys::new);
+                let process = item.process.filter(|_| self.with_process);
+                let process =
+                    process.map(|process| ProcessKeys::new(process, item.user.as_deref()));
+                line(&mut self.output, &Line { received: event, time, task, process })
+            }
+            Received::Lost(lost) => {
+                line(&mut self.output, &Line { received: lost, time, task: None, process: None })
+            }
+        }
+    }
+}
+
+impl<W: Write> Sink for Json<W> {
+    fn shows_users(&self) -> bool {
+        self.with_process
     }
 
-    fn catch_up(&mut self) {
-        if let Some(enriched) = &mut self.who {
-            enriched.who.catch_up();
-        }
+    fn write(&mut self, item: &Item<'_>) -> Result<(), Failure> {
+        Ok(self.line(item)?)
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        Ok(self.flush_lines()?)
     }
 }
 
@@ -101,12 +77,12 @@ struct Line<'a, T> {
     received: T,
     time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    task: Option<Task<'a>>,
+    task: Option<TaskKeys<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    process: Option<Whose<'a>>,
+    process: Option<ProcessKeys<'a>>,
 }
 
-/// The value of `raw_KEY`: all bytes, if they are not UTF-8 and the text under `KEY` has U+FFFD instead.
+/// The value of `raw_KEY`: all bytes, if they are not UTF-8, so that the text under `KEY` has U+FFFD.
 fn raw(bytes: &[u8]) -> Option<&[u8]> {
     std::str::from_utf8(bytes).is_err().then_some(bytes)
 }
@@ -119,7 +95,7 @@ fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
 }
 
-/// Arguments as texts, and all of them as bytes if one is not UTF-8.
+/// Arguments as text, and all of them as bytes if any is not UTF-8.
 type Texts<'a> = (Vec<Cow<'a, str>>, Option<Vec<&'a [u8]>>);
 
 fn texts(args: Args<'_>) -> Texts<'_> {
@@ -127,10 +103,9 @@ fn texts(args: Args<'_>) -> Texts<'_> {
     (args.iter().map(text).collect(), (!is_text).then(|| args.iter().collect()))
 }
 
-/// The process that an event is about, as the table has it after the event; what is not known is
-/// null.
+/// The process that an event is about, in its state after the event. What is unknown is null.
 #[derive(Serialize)]
-struct Whose<'a> {
+struct ProcessKeys<'a> {
     tgid: u32,
     parent: Option<u32>,
     comm: Option<Cow<'a, str>>,
@@ -146,7 +121,7 @@ struct Whose<'a> {
     ruid: Option<u32>,
     euid: Option<u32>,
     /// The effective user's name.
-    user: Option<String>,
+    user: Option<&'a str>,
     rgid: Option<u32>,
     egid: Option<u32>,
     session: Option<u32>,
@@ -156,13 +131,13 @@ struct Whose<'a> {
     container: Option<&'a str>,
     threads: usize,
     start_ns: Option<u64>,
-    /// Of those that have ended.
+    /// Only of a process that has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_ns: Option<u64>,
 }
 
-impl<'a> Whose<'a> {
-    fn of(process: &'a Process, user: Option<String>) -> Self {
+impl<'a> ProcessKeys<'a> {
+    fn new(process: &'a Process, user: Option<&'a str>) -> Self {
         let comm = process.comm();
         let (args, raw_args) = process.args().map(texts).unzip();
         let (exe, cgroup) = (process.exe().map(path_bytes), process.cgroup().map(path_bytes));
@@ -193,9 +168,9 @@ impl<'a> Whose<'a> {
     }
 }
 
-/// Who made an event, as the kernel noted it; what it cannot find out is null.
+/// The task that caused an event, as recorded in the kernel. What the kernel cannot record is null.
 #[derive(Serialize)]
-struct Task<'a> {
+struct TaskKeys<'a> {
     pid: Option<u32>,
     tgid: Option<u32>,
     ruid: Option<u32>,
@@ -205,18 +180,18 @@ struct Task<'a> {
     raw_comm: Option<&'a [u8]>,
     cgroup_id: Option<u64>,
     boot_ns: Option<u64>,
-    /// Of execs.
+    /// Only of an exec.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Vec<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     raw_args: Option<Vec<&'a [u8]>>,
-    /// Whether there were more.
+    /// Whether the arguments are cut.
     #[serde(skip_serializing_if = "Option::is_none")]
     args_cut: Option<bool>,
 }
 
-impl<'a> From<&Context<'a>> for Task<'a> {
-    fn from(context: &Context<'a>) -> Self {
+impl<'a> TaskKeys<'a> {
+    fn new(context: &Context<'a>) -> Self {
         let comm = context.comm();
         let (args, raw_args) = context.args().map(texts).unzip();
         Self {

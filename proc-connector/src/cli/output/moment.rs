@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
+use jiff::tz::TimeZone;
 use jiff::{Timestamp, Zoned};
 
 use super::columns::{fitted, padded};
 use super::layout::{MICROSECONDS, MILLISECONDS};
-use crate::cli::host::zone;
 
 /// The time of an event.
 #[derive(Debug)]
@@ -17,9 +17,9 @@ pub(super) enum Moment {
 }
 
 impl Moment {
-    pub(super) fn of_day(time: SystemTime) -> Self {
+    pub(super) fn of_day(time: SystemTime, zone: &TimeZone) -> Self {
         let time = Timestamp::try_from(time).unwrap_or_default();
-        Self::OfDay(time.to_zoned(zone::local().clone()))
+        Self::OfDay(time.to_zoned(zone.clone()))
     }
 
     /// As precise as fits a column, if there is one.

@@ -1,22 +1,32 @@
-//! What the places that events go to have in common.
+//! What a format gets, and what it has to do with it.
 
-use std::io;
-use std::time::{Duration, SystemTime};
+use std::borrow::Cow;
+use std::time::SystemTime;
 
 use proc_connector::Received;
+use proc_connector::process::Process;
 
-/// Takes what is received or replayed, with the time of day if that is known.
+use crate::cli::failure::Failure;
+
+/// An event or a loss, with what is known about it.
+#[derive(Debug)]
+pub(crate) struct Item<'a> {
+    pub(crate) received: &'a Received<'a>,
+    pub(crate) time: Option<SystemTime>,
+    /// The process that the event is about, in its state after the event.
+    pub(crate) process: Option<&'a Process>,
+    /// The name of the process's effective user, or the id of a user without a name.
+    pub(crate) user: Option<Cow<'a, str>>,
+}
+
+/// Formats items and writes them out.
 pub(crate) trait Sink {
-    /// Whether it was an event that is shown.
-    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> io::Result<bool>;
-
-    fn flush(&mut self) -> io::Result<()>;
-
-    /// When it has something to do though nothing comes.
-    fn due_in(&self) -> Option<Duration> {
-        None
+    /// Whether it shows the names of users, which may have to be looked up.
+    fn shows_users(&self) -> bool {
+        false
     }
 
-    /// Does that.
-    fn catch_up(&mut self) {}
+    fn write(&mut self, item: &Item<'_>) -> Result<(), Failure>;
+
+    fn flush(&mut self) -> Result<(), Failure>;
 }

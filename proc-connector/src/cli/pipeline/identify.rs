@@ -1,204 +1,136 @@
-//! Whose event it is: the processes behind the ids, and the choice among events by those.
+//! Identifying: the table of processes, and the names of their users.
 
-use std::cell::RefCell;
+use std::borrow::Cow;
+use std::io;
 use std::time::Duration;
 
-use glob::Pattern;
-use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
+use proc_connector::process::{Changes, Process, ProcessTable};
 use proc_connector::{Event, Payload, Received};
 
-use super::machine;
-use super::process_names::is_called;
-use super::trees::Trees;
-use crate::cli::Failure;
-use crate::cli::host::present;
+use crate::cli::failure::Failure;
 use crate::cli::host::users::Users;
-use crate::cli::output::names::command_line;
-use crate::cli::values::{self, Root, User};
+use crate::cli::shown::complain;
 
-/// Events of these processes only.
-#[derive(Debug, Default, clap::Args)]
-pub(crate) struct Whose {
-    /// Show only this process and its descendants, or all processes of this name and theirs. When
-    /// listening, a process given by its id has to exist; one of a name may start later. A process that
-    /// gets the id later is another one.
-    #[arg(long, value_name = "PID|NAME", value_parser = values::root, allow_negative_numbers = true)]
-    tree: Vec<Root>,
-
-    /// Show only processes whose name matches this pattern, such as make or 'python*': the name of
-    /// the first thread, of which the kernel keeps 15 bytes, or that of the program or of the script
-    /// it runs, as its arguments have it.
-    #[arg(long, value_name = "GLOB", value_parser = values::name_pattern)]
-    comm: Vec<Pattern>,
-
-    /// Show only processes of this user, by name or id; in a recording by id only. A name is looked up
-    /// once.
-    #[arg(long, value_name = "USER", value_parser = values::user, allow_negative_numbers = true)]
-    #[arg(value_hint = clap::ValueHint::Username)]
-    user: Vec<User>,
-
-    /// Only processes in this cgroup and those below it (a path, or a glob), or in the container
-    /// whose id begins so.
-    #[arg(long, value_name = "PATH|GLOB|ID", value_parser = values::cgroup)]
-    cgroup: Vec<Pattern>,
-}
-
-impl Whose {
-    /// Whether it takes more than the events themselves to choose.
-    pub(crate) fn chooses(&self) -> bool {
-        let Self { tree, comm, user, cgroup } = self;
-        !(tree.is_empty() && comm.is_empty() && user.is_empty() && cgroup.is_empty())
-    }
-
-    /// The ids of the chosen users on this machine. A lookup may take a while, so this comes before
-    /// anything is received.
-    pub(crate) fn uids(&self) -> Result<Vec<u32>, Failure> {
-        Ok(self.user.iter().map(present::user).collect::<Result<_, _>>()?)
-    }
-}
-
-/// The processes, and which of them are of interest.
+/// The processes of this machine or of a recording.
 #[derive(Debug)]
-pub(crate) struct Who<'a> {
+pub(crate) struct Identify {
     table: ProcessTable,
-    /// Of this machine; another's users are known by their ids only.
-    users: Option<RefCell<Users>>,
-    whose: &'a Whose,
-    /// The ids of the chosen users.
-    uids: Vec<u32>,
-    trees: Trees,
+    /// `None` for a recording: this machine does not know its users.
+    users: Option<Users>,
 }
 
-/// An event's process, as far as it is known, after the event.
-#[derive(Debug)]
-pub(crate) struct Subject<'a> {
-    pub(crate) process: Option<&'a Process>,
-    /// Whether it is of interest.
-    pub(crate) is_wanted: bool,
-    users: Option<&'a RefCell<Users>>,
+/// The process that an event is about, to be found in the table until the next event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    tgid: u32,
+    /// Set if the event changed the process, which may have ended by that.
+    serial: Option<u64>,
 }
 
-impl<'a> Who<'a> {
-    /// Of this machine's processes, to be made when a connector is open, for these
-    /// [users](Whose::uids).
-    ///
-    /// Fails for a choice of what does not exist; processes and containers of a name may come later.
-    pub(crate) fn live(whose: &'a Whose, uids: Vec<u32>) -> Result<Self, Failure> {
-        let table = machine::processes()?;
-        for root in &whose.tree {
-            if let Root::Pid(pid) = root {
-                present::process(*pid)?;
+impl Identify {
+    /// The processes of this machine. Call it after the connector was opened: then every later change
+    /// is received. Without a usable `/proc` it warns, and processes are known from events only.
+    pub(crate) fn live() -> Result<Self, Failure> {
+        let table = match ProcessTable::new() {
+            Err(error) if is_permanent(error.kind()) => {
+                complain(format_args!(
+                    "warning: processes are known by their events alone: {error}"
+                ));
+                ProcessTable::without_proc()
             }
-        }
-        whose.cgroup.iter().try_for_each(|cgroup| present::cgroup(cgroup.as_str()))?;
-        Ok(Self::new(table, Some(RefCell::default()), whose, uids))
+            table => table.map_err(Failure::Proc)?,
+        };
+        Ok(Self { table, users: Some(Users::default()) })
     }
 
-    /// Of processes elsewhere, or long gone.
-    ///
-    /// Fails for a choice of users by name.
-    pub(crate) fn recorded(whose: &'a Whose) -> Result<Self, Failure> {
-        let uids = whose.user.iter().map(present::recorded_user).collect::<Result<_, _>>()?;
-        Ok(Self::new(ProcessTable::without_proc(), None, whose, uids))
+    /// The processes of a recording, which are known from its events only.
+    pub(crate) fn recorded() -> Self {
+        Self { table: ProcessTable::without_proc(), users: None }
     }
 
-    fn new(
-        table: ProcessTable,
-        users: Option<RefCell<Users>>,
-        whose: &'a Whose,
-        uids: Vec<u32>,
-    ) -> Self {
-        let mut new = Self { table, users, whose, uids, trees: Trees::new(&whose.tree) };
-        // Parents have to be known to be part of a tree before their children are asked for.
-        let mut processes: Vec<&Process> = new.table.iter().collect();
-        processes.sort_unstable_by_key(|process| (process.start_ns(), process.tgid()));
-        for process in processes {
-            follow(&mut new.trees, ChangeKind::Appeared, process);
-        }
-        new
+    /// Keeps at most `number` ended processes, for `time` after their end.
+    pub(crate) fn keep_ended(self, number: usize, time: Duration) -> Self {
+        Self { table: self.table.keep_ended(number, time), ..self }
     }
 
-    /// Whether no process that exists now is of interest.
-    pub(crate) fn is_waiting(&self) -> bool {
-        self.whose.chooses() && !self.table.iter().any(|process| self.wants(process))
+    pub(crate) fn table(&self) -> &ProcessTable {
+        &self.table
     }
 
-    /// Takes in what was received, and tells whose it is if it is an event.
-    pub(crate) fn update(&mut self, received: &Received<'_>) -> Subject<'_> {
+    /// Applies an event or a loss to the table. Returns the process that it is about.
+    pub(crate) fn apply(&mut self, received: &Received<'_>) -> Subject {
         let tgid = match received {
-            Received::Event(event) => subject(event),
+            Received::Event(event) => subject_tgid(event),
             Received::Lost(_) => 0,
         };
-        // One that has ended is no longer to be found by its id.
-        let mut serial = None;
-        for change in self.table.apply(received) {
-            let Change { kind, process, .. } = change;
-            if process.tgid() == tgid {
-                serial = Some(process.serial());
-            }
-            follow(&mut self.trees, kind, process);
-        }
-        let is_it = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
-        let live = self.table.get(tgid).filter(is_it);
-        let process = live.or_else(|| {
-            let mut changed = self.table.changes().map(|change| change.process);
-            changed.find(|process| Some(process.serial()) == serial)
-        });
-        let is_wanted = process.map_or(!self.whose.chooses(), |process| self.wants(process));
-        Subject { process, is_wanted, users: self.users.as_ref() }
+        let changed = self.table.apply(received).filter(|change| change.process.tgid() == tgid);
+        Subject { tgid, serial: changed.last().map(|change| change.process.serial()) }
     }
 
-    /// How long to wait for events at most.
-    pub(crate) fn due_in(&self) -> Option<Duration> {
+    /// What the last event, loss or look at `/proc` has changed.
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        self.table.changes()
+    }
+
+    pub(crate) fn process(&self, subject: Subject) -> Option<&Process> {
+        find(&self.table, subject)
+    }
+
+    /// The process, and the name of its effective user, or the user's id while the name is unknown.
+    pub(crate) fn process_and_user(
+        &mut self,
+        subject: Subject,
+    ) -> (Option<&Process>, Option<Cow<'_, str>>) {
+        let Self { table, users } = self;
+        let process = find(table, subject);
+        let uid = process.and_then(Process::uid).map(|ids| ids.effective);
+        let user = uid.map(|uid| {
+            let name = users.as_mut().and_then(|users| users.name(uid));
+            name.map_or_else(|| Cow::Owned(uid.to_string()), Cow::Borrowed)
+        });
+        (process, user)
+    }
+
+    /// The name of a user of this machine.
+    pub(crate) fn user_name(&mut self, uid: u32) -> Option<&str> {
+        self.users.as_mut()?.name(uid)
+    }
+
+    /// How long to wait for events before calling [`rescan_if_due`](Self::rescan_if_due).
+    pub(crate) fn rescan_in(&self) -> Option<Duration> {
         self.table.rescan_in()
     }
 
-    /// Does what is due though nothing came.
-    pub(crate) fn catch_up(&mut self) {
-        // If `/proc` cannot be listed now, the table tries again.
-        for change in self.table.rescan_if_due().into_iter().flatten() {
-            follow(&mut self.trees, change.kind, change.process);
-        }
+    /// Reads `/proc` if a loss made that necessary and the time has come. Returns the changes; `None`
+    /// if `/proc` cannot be listed now, which the table retries later.
+    pub(crate) fn rescan_if_due(&mut self) -> Option<Changes<'_>> {
+        self.table.rescan_if_due().ok()
     }
 
-    fn wants(&self, process: &Process) -> bool {
-        let Whose { tree: _, comm, user, cgroup } = self.whose;
-        (self.trees.is_empty() || self.trees.contains(process))
-            && (comm.is_empty()
-                || comm.iter().any(|name| is_called(process, |it| name.matches(it))))
-            && (user.is_empty() || self.is_of_user(process))
-            && (cgroup.is_empty() || cgroup.iter().any(|cgroup| is_in(process, cgroup)))
-    }
-
-    fn is_of_user(&self, process: &Process) -> bool {
-        let ids = process.uid().map(|ids| [ids.real, ids.effective]);
-        ids.is_some_and(|ids| ids.iter().any(|uid| self.uids.contains(uid)))
+    /// Reads `/proc` now, if a loss made that necessary. Returns the changes.
+    pub(crate) fn rescan_if_needed(&mut self) -> Option<Changes<'_>> {
+        self.table.rescan_in()?;
+        self.table.rescan().ok()
     }
 }
 
-/// Notes whether a process is part of a tree that is asked for.
-fn follow(trees: &mut Trees, kind: ChangeKind, process: &Process) {
-    match kind {
-        ChangeKind::Started | ChangeKind::Executed | ChangeKind::Appeared => {
-            trees.join(process, |tree| is_called(process, |name| name == tree));
-        }
-        ChangeKind::Ended | ChangeKind::Vanished => trees.leave(process),
-        _ => {}
-    }
+fn find(table: &ProcessTable, Subject { tgid, serial }: Subject) -> Option<&Process> {
+    let is_subject = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
+    table.get(tgid).filter(is_subject).or_else(|| {
+        // A process that has ended cannot be found by its id.
+        let mut changed = table.changes().map(|change| change.process);
+        changed.find(|process| Some(process.serial()) == serial)
+    })
 }
 
-/// Whether a process is in a cgroup or below it, or in a container.
-fn is_in(process: &Process, wanted: &Pattern) -> bool {
-    let Some(path) = process.cgroup().map(|path| path.to_string_lossy()) else { return false };
-    let name = wanted.as_str().trim_end_matches('/');
-    wanted.matches(&path)
-        || path.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        || (values::is_container(name)
-            && process.container().is_some_and(|id| id.starts_with(name)))
+/// Whether retrying is of no use, as it would be after files were closed or memory was freed.
+fn is_permanent(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
+    matches!(kind, NotFound | PermissionDenied | Unsupported)
 }
 
-/// The process that an event is about: of a fork, the one that was made.
-fn subject(event: &Event<'_>) -> u32 {
+/// The process that an event is about: the child of a fork, otherwise the process of the thread.
+fn subject_tgid(event: &Event<'_>) -> u32 {
     match event.payload() {
         Payload::Fork(e) => e.child_tgid(),
         Payload::Exec(e) => e.process_tgid(),
@@ -212,21 +144,3 @@ fn subject(event: &Event<'_>) -> u32 {
         _ => 0,
     }
 }
-
-impl Subject<'_> {
-    /// What to call it: its arguments, or its name.
-    pub(crate) fn command(&self) -> Option<String> {
-        command_line(self.process?)
-    }
-
-    /// Its effective user, by name if there is one that is known by now.
-    pub(crate) fn user(&self) -> Option<String> {
-        let uid = self.process?.uid()?.effective;
-        let name = |users: &RefCell<Users>| users.borrow_mut().name(uid).map(str::to_owned);
-        let name = self.users.and_then(name);
-        Some(name.unwrap_or_else(|| uid.to_string()))
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -13,7 +13,7 @@ const INTERPRETERS: [&str; 19] = [
 
 /// Whether one of the names of a process is as wanted: that of its first thread, of its program (the
 /// last part of its first argument), or of the script it runs.
-pub(crate) fn is_called(process: &Process, is_wanted: impl Fn(&str) -> bool) -> bool {
+pub(crate) fn has_name(process: &Process, is_wanted: impl Fn(&str) -> bool) -> bool {
     let comm = process.comm();
     let args: Vec<&[u8]> = process.args().map_or_else(Vec::new, |args| {
         let mut all: Vec<&[u8]> = args.iter().collect();

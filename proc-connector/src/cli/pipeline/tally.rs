@@ -1,4 +1,4 @@
-//! Counting: what an interval brought, by kind, name and user.
+//! Counting the events of an interval, by kind, name and user.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -8,46 +8,45 @@ use jiff::Timestamp;
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
 use proc_connector::{Event, EventMask, Payload, Received};
 
-use crate::cli::host::users::Users;
 use crate::cli::output::statistics::report::{ByName, ByUser, Kinds, Report};
 
-/// A process that lives for less, in nanoseconds, is short-lived: one could not have noticed it, and
-/// starting it has cost about as much as it did.
+/// A process that lives for less, in nanoseconds, is short-lived: starting it costs about as much as
+/// its work.
 const SHORT_NS: u64 = 10_000_000;
 
-/// Different names in an interval, at most: a process may give itself as many as it likes.
+/// The most names that are counted in an interval: a process may give itself any number of names.
 const NAMES: usize = 100_000;
 
-/// The name of a process, with zeros behind it.
+/// The name of a process, padded with zeros.
 type Name = [u8; 16];
 
-/// What was counted in an interval.
+/// The counts of an interval.
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     kinds: Kinds,
     lost: u64,
     losses: u64,
-    /// Of the forks those that made a thread.
+    /// Forks that made a thread.
     threads: u64,
     ended: u64,
-    /// Of those that ended with a known time of life, and of these the short-lived.
+    /// Processes that ended after a known time, and the short-lived among them.
     timed: u64,
     short_lived: u64,
-    forks: Whose,
-    execs: Whose,
+    forks: Actors,
+    execs: Actors,
 }
 
-/// Whose deeds something was.
+/// How often processes acted, by their name and by their user.
 #[derive(Debug, Default)]
-struct Whose {
+struct Actors {
     by_name: HashMap<Option<Name>, u64>,
     by_user: HashMap<Option<u32>, u64>,
 }
 
 impl Tally {
-    /// Counts what was received, and has the table take it in.
-    pub(crate) fn take(&mut self, received: &Received<'_>, table: &mut ProcessTable) {
-        for change in table.apply(received) {
+    /// Counts an event or a loss that was just applied to the table.
+    pub(crate) fn take(&mut self, received: &Received<'_>, table: &ProcessTable) {
+        for change in table.changes() {
             if change.kind == ChangeKind::Ended {
                 self.ended(change.process);
             }
@@ -66,8 +65,8 @@ impl Tally {
             Payload::Fork(fork) => {
                 let is_thread = fork.child_pid() != fork.child_tgid();
                 self.threads += u64::from(is_thread);
-                // The parent of a thread is its process's, and a process may be given another
-                // parent than who made it.
+                // The event has the parent of the new task, which need not be its creator. A thread has
+                // the parent of its process.
                 let noted = event.context().and_then(|context| context.tgid());
                 let named = if is_thread { fork.child_tgid() } else { fork.parent_tgid() };
                 self.forks.count(table.get(noted.unwrap_or(named)));
@@ -101,22 +100,22 @@ impl Tally {
         self.kinds.sum()
     }
 
-    /// What was counted in `time`, which ended `now`, with at most `top` rows a list.
+    /// The report of an interval of length `time` that ended at `now`, with at most `top` rows a list.
     pub(crate) fn report(
         &self,
         time: Duration,
         now: SystemTime,
         processes: usize,
         top: usize,
-        users: &mut Users,
+        mut user_name: impl FnMut(u32) -> Option<String>,
     ) -> Report {
         let seconds = time.as_secs_f64();
-        let mut by_user = |whose: &Whose| -> Vec<ByUser> {
+        let mut by_user = |actors: &Actors| -> Vec<ByUser> {
             let row = |(uid, count): (Option<u32>, u64)| {
-                let user = uid.and_then(|uid| users.name(uid)).map(str::to_owned);
+                let user = uid.and_then(&mut user_name);
                 ByUser { uid, user, count }
             };
-            first(&whose.by_user, top).into_iter().map(row).collect()
+            first(&actors.by_user, top).into_iter().map(row).collect()
         };
         Report {
             time: Timestamp::try_from(now).unwrap_or_default(),
@@ -139,7 +138,7 @@ impl Tally {
     }
 }
 
-impl Whose {
+impl Actors {
     fn count(&mut self, process: Option<&Process>) {
         let name = process.and_then(Process::comm).map(|comm| {
             let mut name = Name::default();
@@ -149,7 +148,7 @@ impl Whose {
         });
         let name = name.filter(|_| self.by_name.len() < NAMES);
         *self.by_name.entry(name).or_default() += 1;
-        // Whose rights it has, as `ps` and the owner of its files in `/proc` say.
+        // The user whose rights it has, as in `ps`.
         let user = process.and_then(Process::uid).map(|ids| ids.effective);
         *self.by_user.entry(user).or_default() += 1;
     }
@@ -163,13 +162,13 @@ fn first<K: Copy + Eq + Hash + Ord>(counts: &HashMap<K, u64>, top: usize) -> Vec
     rows
 }
 
-fn by_name(whose: &Whose, top: usize) -> Vec<ByName> {
+fn by_name(actors: &Actors, top: usize) -> Vec<ByName> {
     let bytes = |name: Name| {
         let len = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
         name[..len].to_vec()
     };
     let row = |(name, count): (Option<Name>, u64)| ByName { name: name.map(bytes), count };
-    first(&whose.by_name, top).into_iter().map(row).collect()
+    first(&actors.by_name, top).into_iter().map(row).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]

@@ -1,20 +1,17 @@
-//! Files to be drawn: which, in which format, and that they can be written.
+//! Output files: events as JSON lines, and charts of processes.
 
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
-
-use proc_connector::Received;
 
 use super::forest::Forest;
-use crate::cli::Failure;
+use crate::cli::failure::Failure;
 use crate::cli::output::json::Json;
-use crate::cli::output::sink::Sink;
+use crate::cli::output::sink::{Item, Sink};
 use crate::cli::output_file::{self, NewFile, Place};
 
-/// A file to be written, from its name.
+/// A file to write, and its format.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     path: PathBuf,
@@ -29,8 +26,8 @@ enum Format {
 }
 
 impl Target {
-    /// For the command line: what the name ends in is the format.
-    pub(crate) fn of(path: PathBuf) -> Result<Self, String> {
+    /// Takes the format from the end of the name.
+    pub(crate) fn from_path(path: PathBuf) -> Result<Self, String> {
         let format = match path.extension().and_then(OsStr::to_str) {
             Some("svg") => Format::Svg,
             Some("json") => Format::Chrome,
@@ -44,37 +41,47 @@ impl Target {
         Ok(Self { path, format })
     }
 
-    /// Whether it is of events, not of processes.
+    /// Whether the file has events, not processes.
     pub(crate) fn is_lines(&self) -> bool {
         self.format == Format::Lines
     }
 }
 
-/// The files, open.
+/// The open files.
 #[derive(Debug)]
 pub(crate) struct Files {
     lines: Vec<Lines>,
-    pictures: Vec<(Target, Place)>,
-    /// The first failure of a file of events. The other files go on.
+    charts: Vec<(Target, Place)>,
+    on_failure: OnFailure,
+    /// The first failure. The other files are still written.
     failure: Option<Failure>,
 }
 
-/// A file of events, written as they come.
+/// What happens when an event cannot be written to one of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// Writing it fails.
+    Stop,
+    /// The other files are written, and [`Files::finish`] reports the failure.
+    Continue,
+}
+
+/// A file of events, which is written event by event.
 #[derive(Debug)]
 struct Lines {
     path: PathBuf,
-    output: Json<'static, BufWriter<File>>,
-    /// An existing file, to be emptied.
+    output: Json<BufWriter<File>>,
+    /// An existing file, which [`Files::begin`] empties.
     old: Option<File>,
-    /// A file created here, to be removed unless [`Files::begin`] is reached.
+    /// A new file, which is removed unless [`Files::begin`] is called.
     new: Option<NewFile>,
 }
 
 impl Files {
-    /// Opens them all, so that what cannot be written is known before there is anything to write.
-    /// What they contain stays until [`begin`](Self::begin), and of pictures until they are drawn.
-    pub(crate) fn open(targets: &[Target]) -> Result<Self, Failure> {
-        let mut files = Self { lines: Vec::new(), pictures: Vec::new(), failure: None };
+    /// Opens all files, so that a file that cannot be written is known early. Files of events keep
+    /// their contents until [`begin`](Self::begin), and charts until [`finish`](Self::finish).
+    pub(crate) fn open(targets: &[Target], on_failure: OnFailure) -> Result<Self, Failure> {
+        let mut files = Self { lines: Vec::new(), charts: Vec::new(), on_failure, failure: None };
         for target in targets {
             files.add(target).map_err(|error| failure(&target.path, error))?;
         }
@@ -87,7 +94,7 @@ impl Files {
             if let Place::New(new) = &place {
                 new.try_out()?;
             }
-            self.pictures.push((target.clone(), place));
+            self.charts.push((target.clone(), place));
             return Ok(());
         }
         let (file, old, new) = match place {
@@ -99,7 +106,7 @@ impl Files {
         Ok(())
     }
 
-    /// Empties the files of events. From now on they are kept, whatever happens.
+    /// Empties the files of events. From now on they are kept, even after a failure.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         for Lines { path, old, new, .. } in &mut self.lines {
             if let Some(old) = old.take() {
@@ -110,22 +117,8 @@ impl Files {
         Ok(())
     }
 
-    /// Writes an event to the files of events. A file that fails is left out from then on, and
-    /// [`failure`](Self::failure) or [`finish`](Self::finish) reports it.
-    pub(crate) fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> bool {
-        self.write(|output| output.take(received, time).map(drop));
-        matches!(received, Received::Event(_))
-    }
-
-    /// Writes out what was taken.
-    pub(crate) fn flush(&mut self) {
-        self.write(Sink::flush);
-    }
-
-    fn write(
-        &mut self,
-        mut write: impl FnMut(&mut Json<'static, BufWriter<File>>) -> io::Result<()>,
-    ) {
+    /// Writes to each file of events. A file that fails is left out from then on.
+    fn write_each(&mut self, mut write: impl FnMut(&mut Json<BufWriter<File>>) -> io::Result<()>) {
         let Self { lines, failure: first, .. } = self;
         lines.retain_mut(|lines| match write(&mut lines.output) {
             Ok(()) => true,
@@ -136,20 +129,18 @@ impl Files {
         });
     }
 
-    /// An error if [`failure`](Self::failure) has one to report.
-    pub(crate) fn has_failed(&self) -> io::Result<()> {
-        if self.failure.is_none() { Ok(()) } else { Err(io::ErrorKind::Other.into()) }
+    /// Returns the first failure if it has to end the run.
+    fn check(&mut self) -> Result<(), Failure> {
+        match self.on_failure {
+            OnFailure::Stop => self.failure.take().map_or(Ok(()), Err),
+            OnFailure::Continue => Ok(()),
+        }
     }
 
-    /// The first failure, once.
-    pub(crate) fn failure(&mut self) -> Option<Failure> {
-        self.failure.take()
-    }
-
-    /// Writes all others, and what is left.
+    /// Draws the charts, and writes out the files of events. Returns the first failure.
     pub(crate) fn finish(mut self, forest: &Forest, title: &str) -> Result<(), Failure> {
-        self.flush();
-        for (Target { path, format }, place) in self.pictures.drain(..) {
+        self.write_each(Json::flush_lines);
+        for (Target { path, format }, place) in self.charts.drain(..) {
             let drawn = match place {
                 Place::New(new) => new.write(|file| draw(format, forest, title, file)),
                 Place::Existing(file) => redraw(format, forest, title, file),
@@ -162,6 +153,18 @@ impl Files {
     }
 }
 
+impl Sink for Files {
+    fn write(&mut self, item: &Item<'_>) -> Result<(), Failure> {
+        self.write_each(|output| output.line(item));
+        self.check()
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.write_each(Json::flush_lines);
+        self.check()
+    }
+}
+
 impl Drop for Lines {
     fn drop(&mut self) {
         if let Some(new) = &self.new {
@@ -170,12 +173,12 @@ impl Drop for Lines {
     }
 }
 
-/// Replaces the contents of a file by a complete drawing.
+/// Replaces the contents of a file by a chart, once that is complete.
 fn redraw(format: Format, forest: &Forest, title: &str, mut file: File) -> io::Result<()> {
-    let mut picture = Vec::new();
-    draw(format, forest, title, &mut picture)?;
+    let mut chart = Vec::new();
+    draw(format, forest, title, &mut chart)?;
     output_file::empty(&file)?;
-    file.write_all(&picture)
+    file.write_all(&chart)
 }
 
 fn draw(format: Format, forest: &Forest, title: &str, output: impl Write) -> io::Result<()> {

@@ -9,7 +9,7 @@ mod svg;
 mod ticks;
 mod tree;
 
-pub(crate) use files::{Files, Target};
+pub(crate) use files::{Files, OnFailure, Target};
 pub(crate) use forest::{Forest, Program};
 pub(crate) use tree::{Look, write as write_tree};
 

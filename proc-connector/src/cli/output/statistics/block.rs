@@ -1,25 +1,25 @@
-//! A report for the eye: lines that fit a width and a height.
+//! A report as text: lines that fit a width and a height.
 
 use std::fmt::{self, Write};
 
 use anstyle::{AnsiColor, Style};
 use console::{Alignment, measure_text_width, pad_str, truncate_str};
+use jiff::tz::TimeZone;
 
-use super::report::{Report, rate};
-use crate::cli::host::zone;
+use super::report::{ByName, ByUser, Report, rate};
 use crate::cli::shown::{Styles, screened, shown};
 
-/// How wide it is where there is no terminal.
+/// The width without a terminal.
 pub(crate) const PLAIN_WIDTH: usize = 100;
 
-/// Between columns and lists.
+/// Spaces between columns and between lists.
 const GAP: usize = 2;
 
-/// How wide the columns of a list are: rate with a space, and name.
+/// The widths of the columns of a list: the rate with a space, and the name.
 const RATE: usize = 7;
 const NAME: std::ops::RangeInclusive<usize> = 12..=32;
 
-/// A line, and how it looks.
+/// A line and its style.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Line {
     pub(crate) text: String,
@@ -44,14 +44,14 @@ impl fmt::Display for Line {
     }
 }
 
-/// The report, in lines of at most `width` columns, and at most `height` of them.
-pub(crate) fn lines(report: &Report, width: usize, height: usize) -> Vec<Line> {
-    let mut lines = head(report, width);
+/// The report with times in a zone, as at most `height` lines of at most `width` columns.
+pub(crate) fn lines(report: &Report, zone: &TimeZone, width: usize, height: usize) -> Vec<Line> {
+    let mut lines = head(report, zone, width);
     let lists = lists(report);
     let columns = [4, 2, 1].into_iter().find(|&n| list_width(width, n) > RATE + NAME.start());
     let columns = columns.unwrap_or(1);
     let groups = lists.len() / columns;
-    // Before each group a line is empty, and one has the headings.
+    // Each group begins with an empty line and a line of headings.
     let rows = (height.saturating_sub(lines.len()) / groups).saturating_sub(2).max(1);
     for group in lists.chunks(columns) {
         lines.push(Line::new("", Style::new(), width));
@@ -61,8 +61,8 @@ pub(crate) fn lines(report: &Report, width: usize, height: usize) -> Vec<Line> {
     lines
 }
 
-fn head(report: &Report, width: usize) -> Vec<Line> {
-    let zoned = report.time.to_zoned(zone::local().clone());
+fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
+    let zoned = report.time.to_zoned(zone.clone());
     let per_second = |count| number(rate(count, report.interval));
     let lost = match (report.losses, report.lost) {
         (0, _) => "none lost".to_owned(),
@@ -111,12 +111,12 @@ struct List {
 
 fn lists(report: &Report) -> [List; 4] {
     let per_second = |count| number(rate(count, report.interval));
-    let names = |rows: &[super::report::ByName]| {
+    let names = |rows: &[ByName]| {
         let name = |name: &Option<Vec<u8>>| name.as_deref().map_or("?".to_owned(), shown);
         rows.iter().map(|row| (per_second(row.count), name(&row.name))).collect()
     };
-    let users = |rows: &[super::report::ByUser]| {
-        let name = |row: &super::report::ByUser| match (&row.user, row.uid) {
+    let users = |rows: &[ByUser]| {
+        let name = |row: &ByUser| match (&row.user, row.uid) {
             (Some(user), _) => shown(user),
             (None, Some(uid)) => uid.to_string(),
             (None, None) => "?".to_owned(),
@@ -131,7 +131,7 @@ fn lists(report: &Report) -> [List; 4] {
     ]
 }
 
-/// How wide a list is where so many are side by side.
+/// The width of a list with `columns` lists side by side.
 fn list_width(width: usize, columns: usize) -> usize {
     width.saturating_sub((columns - 1) * GAP) / columns
 }
@@ -157,7 +157,7 @@ fn side_by_side(lists: &[List], rows: usize, width: usize, list_width: usize) ->
     lines
 }
 
-/// A rate with as many digits as one reads.
+/// A rate with as many digits as are useful.
 fn number(rate: f64) -> String {
     if rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }

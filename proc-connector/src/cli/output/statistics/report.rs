@@ -1,4 +1,4 @@
-//! What an interval brought, as it is told: the fields are the keys of `stats --json`.
+//! The report of an interval. Its fields are the keys of `stats --json`.
 
 use jiff::Timestamp;
 use proc_connector::EventMask;
@@ -7,28 +7,28 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 /// One interval.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct Report {
-    /// Its end.
+    /// The end of the interval.
     pub(crate) time: Timestamp,
-    /// How long it was, in seconds.
+    /// Its length in seconds.
     pub(crate) interval: f64,
     pub(crate) events: u64,
-    /// How many were lost, as far as the kernel told.
+    /// Lost events, as far as the kernel reports their number.
     pub(crate) lost: u64,
-    /// How often some were.
+    /// The number of losses.
     pub(crate) losses: u64,
     /// Events by kind.
     pub(crate) counts: Kinds,
-    /// The same in a second.
+    /// Events by kind and second.
     pub(crate) rate: Rates,
-    /// Of the forks those that made a thread.
+    /// Forks that made a thread.
     pub(crate) threads: u64,
-    /// How many processes there are now.
+    /// Processes that exist at the end.
     pub(crate) processes: usize,
-    /// How many ended.
+    /// Processes that ended.
     pub(crate) ended: u64,
-    /// Of these, how many had lived for less than 10 ms.
+    /// Those among them that lived for less than 10 ms.
     pub(crate) short_lived: u64,
-    /// Their share of those whose time of life is known; null if there are none.
+    /// Their share of the ended processes whose lifetime is known; null if no such process ended.
     pub(crate) short_lived_share: Option<f64>,
     pub(crate) forks_by_name: Vec<ByName>,
     pub(crate) forks_by_user: Vec<ByUser>,
@@ -36,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) execs_by_user: Vec<ByUser>,
 }
 
-/// The deeds of all processes of a name; null where it was not found out.
+/// The count for all processes of a name, which is null if it is unknown.
 #[derive(Debug)]
 pub(crate) struct ByName {
     pub(crate) name: Option<Vec<u8>>,
@@ -57,7 +57,7 @@ impl Serialize for ByName {
     }
 }
 
-/// The deeds of an effective user, who need not have a name.
+/// The count for an effective user, who may have no name.
 #[derive(Debug, serde::Serialize)]
 pub(crate) struct ByUser {
     pub(crate) uid: Option<u32>,
@@ -65,7 +65,7 @@ pub(crate) struct ByUser {
     pub(crate) count: u64,
 }
 
-/// The kinds, in the order in which they are told. What this program does not know is at the end.
+/// The kinds, in the order of the report. Kinds that this program does not know are at the end.
 const KINDS: [(&str, EventMask); 10] = [
     ("fork", EventMask::FORK),
     ("exec", EventMask::EXEC),
@@ -117,7 +117,7 @@ impl<T: Copy + Serialize> Serialize for Each<T> {
     }
 }
 
-/// How many in a second.
+/// Events per second.
 #[expect(clippy::cast_precision_loss, reason = "a rate")]
 pub(crate) fn rate(count: u64, seconds: f64) -> f64 {
     count as f64 / seconds.max(f64::EPSILON)

@@ -1,9 +1,10 @@
-//! A terminal on which each report takes the place of the one before.
+//! A terminal on which each report replaces the one before.
 
 use std::io;
 
 use anstream::ColorChoice;
 use console::Term;
+use jiff::tz::TimeZone;
 
 use super::block::{self, Line};
 use super::report::Report;
@@ -11,23 +12,25 @@ use super::report::Report;
 pub(crate) struct Screen {
     term: Term,
     has_color: bool,
-    /// How wide each line is that was drawn last.
+    zone: &'static TimeZone,
+    /// The widths of the lines that were drawn last.
     drawn: Vec<usize>,
 }
 
 impl Screen {
-    pub(crate) fn new() -> Self {
+    /// Draws on standard output, with times in this zone.
+    pub(crate) fn new(zone: &'static TimeZone) -> Self {
         let choice = anstream::AutoStream::choice(&io::stdout());
         let has_color = choice != ColorChoice::Never;
-        Self { term: Term::buffered_stdout(), has_color, drawn: Vec::new() }
+        Self { term: Term::buffered_stdout(), has_color, zone, drawn: Vec::new() }
     }
 
     pub(crate) fn draw(&mut self, report: &Report) -> io::Result<()> {
-        // Asked again each time: windows change their size.
+        // The window may have changed its size.
         let (height, width) = self.term.size();
         let (height, width) = (usize::from(height).max(2), usize::from(width).max(2));
-        // Last columns and lines stay free: what is written there may move all the rest.
-        let lines = block::lines(report, width - 1, height - 1);
+        // Writing to the last column or line may scroll the terminal.
+        let lines = block::lines(report, self.zone, width - 1, height - 1);
         self.term.move_cursor_up(rows(&self.drawn, width).min(height - 1))?;
         for line in &lines {
             self.term.clear_line()?;
@@ -40,7 +43,7 @@ impl Screen {
     }
 }
 
-/// How many rows lines take on a terminal that may have become narrower since.
+/// The rows that lines of these widths take on a terminal that may have become narrower.
 fn rows(widths: &[usize], width: usize) -> usize {
     widths.iter().map(|drawn| drawn.div_ceil(width).max(1)).sum()
 }

@@ -30,10 +30,15 @@ impl Counting {
         let len = record.encode_native(&mut datagram).expect("room");
         match Notifications::new(&datagram[..len]).next() {
             Some(Ok(Notification::Event(event))) => {
-                self.tally.take(&Received::Event(event), &mut self.table);
+                self.take(&Received::Event(event));
             }
             other => panic!("{other:?}"),
         }
+    }
+
+    fn take(&mut self, received: &Received<'_>) {
+        self.table.apply(received);
+        self.tally.take(received, &self.table);
     }
 
     fn name(&mut self, ns: u64, tgid: u32, name: &[u8]) {
@@ -65,7 +70,9 @@ impl Counting {
 
     fn report(&self, top: usize) -> Report {
         let (time, now) = (Duration::from_secs(2), SystemTime::UNIX_EPOCH);
-        self.tally.report(time, now, self.table.len(), top, &mut Users::default())
+        let mut users = Users::default();
+        let name = |uid| users.name(uid).map(str::to_owned);
+        self.tally.report(time, now, self.table.len(), top, name)
     }
 }
 
@@ -147,7 +154,7 @@ fn losses_are_counted_even_where_nobody_knows_how_many() {
     for count in ["5", "null"] {
         let lost = format!(r#"{{"event":"lost","count":{count},"cause":"overrun"}}"#);
         let lost = serde_json::from_str(&lost).expect("a loss");
-        counting.tally.take(&Received::Lost(lost), &mut counting.table);
+        counting.take(&Received::Lost(lost));
     }
     let report = counting.report(10);
     assert_eq!((report.lost, report.losses, report.events), (5, 2, 0));

@@ -2,6 +2,7 @@
 
 use super::super::report::{ByName, ByUser, Kinds, Report};
 use super::{PLAIN_WIDTH, lines};
+use jiff::tz::TimeZone;
 use proc_connector::EventMask;
 
 fn report(rows: usize) -> Report {
@@ -39,7 +40,7 @@ fn report(rows: usize) -> Report {
 }
 
 fn text(report: &Report, width: usize, height: usize) -> String {
-    lines(report, width, height).into_iter().map(|line| line.text + "\n").collect()
+    lines(report, &TimeZone::UTC, width, height).into_iter().map(|line| line.text + "\n").collect()
 }
 
 #[test]
@@ -47,7 +48,7 @@ fn it_fits_every_terminal() {
     for report in [report(0), report(3), report(500)] {
         for width in [1, 5, 20, 40, 79, 100, 300] {
             for height in [1, 2, 5, 10, 23, 100] {
-                let lines = lines(&report, width, height);
+                let lines = lines(&report, &TimeZone::UTC, width, height);
                 assert!(lines.len() <= height, "{width}x{height}: {}", lines.len());
                 for line in &lines {
                     assert!(line.width() <= width, "{width}x{height}: {line:?}");
@@ -59,16 +60,16 @@ fn it_fits_every_terminal() {
 }
 
 #[test]
-fn everything_is_told() {
+fn the_text_has_every_number() {
     let text = text(&report(2), PLAIN_WIDTH, usize::MAX);
-    for told in [
+    for part in [
         "1000 events/s in 2.0 s, 17 LOST",
         "fork 1000/s (threads 5.0)  exec 0.5/s",
         "123 processes, 25.0/s ended, 50.0 % of them within 10 ms",
         "   1000 name",
         "    0.5 1",
     ] {
-        assert!(text.contains(told), "{told} is not in\n{text}");
+        assert!(text.contains(part), "{part} is not in\n{text}");
     }
     assert_eq!(text.lines().count(), 3 + 2 + 2, "four lists side by side:\n{text}");
 }

@@ -1,18 +1,18 @@
-//! Whether a command that cannot be run was found, which decides on the exit status.
+//! Why a command cannot be run: whether its file was found decides on the exit status.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-/// Where the C library looks if PATH is unset.
+/// The search path of the C library if PATH is unset.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// The reason why a command cannot be run, of the kind "not found" if and only if it is that.
+/// The reason why a command cannot be run, of the kind "not found" only if its file does not exist.
 ///
-/// The system says "not found" of a program whose interpreter is missing too, and "permission
-/// denied" of one that is nowhere if a directory of PATH cannot be searched (execvp(3)).
-pub(crate) fn reason(name: &OsStr, error: io::Error) -> io::Error {
+/// execvp(3) also reports "not found" for a script whose interpreter is missing. If a directory of
+/// PATH cannot be searched, it reports "permission denied" for a command that no directory has.
+pub(super) fn reason(name: &OsStr, error: io::Error) -> io::Error {
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
     match (error.kind(), exists(name, &path)) {
         (io::ErrorKind::NotFound, true) => {
@@ -29,7 +29,7 @@ fn has_slash(name: &OsStr) -> bool {
     name.as_bytes().contains(&b'/')
 }
 
-/// Whether there is a file that a name stands for.
+/// Whether the file of a command exists.
 fn exists(name: &OsStr, path: &OsStr) -> bool {
     if has_slash(name) {
         return Path::new(name).exists();

@@ -1,37 +1,44 @@
 //! Trees, over events made by hand.
 
-use proc_connector::Received;
 use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::{Filter, Received};
 
-use super::{Who, Whose, values};
+use super::{Choose, Chooser, ProcessChooser, values};
+use crate::cli::options::processes::ProcessOptions;
+use crate::cli::pipeline::identify::Identify;
 
 const MS: u64 = 1_000_000;
 
 /// Processes of which some were chosen, and what happens to them.
 struct Story<'a> {
-    who: Who<'a>,
+    identify: Identify,
+    chooser: Chooser<'a>,
     now_ns: u64,
 }
 
-fn whose(tree: &[&str]) -> Whose {
+fn options(tree: &[&str]) -> ProcessOptions {
     let roots = tree.iter().map(|root| values::root(root).expect("an id or a name"));
-    Whose { tree: roots.collect(), ..Whose::default() }
+    ProcessOptions { tree: roots.collect(), ..ProcessOptions::default() }
 }
 
 impl<'a> Story<'a> {
-    fn of(whose: &'a Whose) -> Self {
-        let who = Who::recorded(whose).expect("ids of users");
-        Self { who, now_ns: 1_000_000_000 }
+    fn new(options: &'a ProcessOptions) -> Self {
+        let processes = ProcessChooser::recorded(options).expect("ids of users");
+        let chooser = Chooser::new(Filter::default(), processes);
+        Self { identify: Identify::recorded(), chooser, now_ns: 1_000_000_000 }
     }
 
-    /// Takes in an event of that time, and says whether it is of interest.
+    /// Identifies an event of that time. Returns whether it is chosen.
     fn event_at(&mut self, timestamp_ns: u64, data: EventData<'_>) -> bool {
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let len = record.encode_native(&mut datagram).expect("capacity");
         match Notifications::new(&datagram[..len]).next() {
             Some(Ok(Notification::Event(event))) => {
-                self.who.update(&Received::Event(event)).is_wanted
+                let received = Received::Event(event);
+                let subject = self.identify.apply(&received);
+                self.chooser.follow(self.identify.changes(), Some(&received));
+                self.chooser.chooses(&received, self.identify.process(subject))
             }
             other => panic!("{other:?}"),
         }
@@ -86,8 +93,8 @@ fn exit(tgid: u32) -> EventData<'static> {
 
 #[test]
 fn a_descendant_is_of_the_tree_though_all_above_it_are_forgotten() {
-    let whose = whose(&["100"]);
-    let mut story = Story::of(&whose);
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
     assert!(story.exec(100));
     assert!(story.fork(100, 101) && story.fork(101, 102));
     assert!(story.exit(101) && story.exit(100));
@@ -99,8 +106,8 @@ fn a_descendant_is_of_the_tree_though_all_above_it_are_forgotten() {
 
 #[test]
 fn who_gets_the_id_of_a_root_or_a_descendant_is_not_of_the_tree() {
-    let whose = whose(&["100"]);
-    let mut story = Story::of(&whose);
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
     assert!(story.exec(100) && story.fork(100, 101));
     assert!(story.exit(101) && story.exit(100));
     assert!(!story.fork(9, 100) && !story.exec(100) && !story.fork(100, 102) && !story.exec(102));
@@ -109,16 +116,16 @@ fn who_gets_the_id_of_a_root_or_a_descendant_is_not_of_the_tree() {
 
 #[test]
 fn a_root_may_come_later() {
-    let whose = whose(&["100"]);
-    let mut story = Story::of(&whose);
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
     assert!(!story.exec(9) && story.fork(9, 100) && story.exec(100) && story.exit(100));
     assert!(!story.fork(9, 100));
 }
 
 #[test]
 fn every_process_of_a_name_is_a_root() {
-    let whose = whose(&["make"]);
-    let mut story = Story::of(&whose);
+    let options = options(&["make"]);
+    let mut story = Story::new(&options);
     story.rename(100, b"make");
     // It is a root from its next program on, as are those that it makes under this name.
     assert!(story.fork(100, 101) && story.fork(101, 102) && story.exit(101));
@@ -127,8 +134,8 @@ fn every_process_of_a_name_is_a_root() {
 
 #[test]
 fn a_fork_that_is_received_after_its_makers_exit_is_of_the_tree() {
-    let whose = whose(&["100"]);
-    let mut story = Story::of(&whose);
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
     assert!(story.exec(100));
     let before = story.now_ns + MS / 2;
     assert!(story.exit(100));
@@ -142,11 +149,11 @@ fn a_fork_that_is_received_after_its_makers_exit_is_of_the_tree() {
 
 #[test]
 fn a_tree_takes_no_more_memory_than_those_who_live() {
-    let whose = whose(&["100"]);
-    let mut story = Story::of(&whose);
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
     assert!(story.exec(100));
     for child in 0..10_000 {
         assert!(story.fork(100, 1_000 + child) && story.exit(1_000 + child));
-        assert!(story.who.trees.len() <= 4_100, "{child}");
+        assert!(story.chooser.processes.trees.len() <= 4_100, "{child}");
     }
 }
