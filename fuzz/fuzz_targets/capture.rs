@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use proc_connector::capture::{Reader, Writer};
-use proc_connector::core::{EventRecord, Filter, NativeEndian};
+use proc_connector::parser::{EventRecord, Filter, NativeEndian};
 use proc_connector::process::ProcessTable;
 use proc_connector::{EventMask, Received};
 

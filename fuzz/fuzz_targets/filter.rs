@@ -3,15 +3,11 @@
 
 #![no_main]
 
-#[path = "../../proc-connector-core/tests/filters/mod.rs"]
-mod filters;
-#[path = "../../proc-connector-core/tests/filters/machine.rs"]
-mod machine;
-
 use arbitrary::Arbitrary;
-use filters::{Choice, Happening, Set};
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
+use proc_connector_core::testing::filters::{Choice, Happening, Set};
+use proc_connector_core::testing::machine;
 use proc_connector_core::{Notification, Notifications};
 use proc_connector_fuzz::shape::Kind;
 use proc_connector_sys::sock_filter;

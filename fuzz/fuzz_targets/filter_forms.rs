@@ -3,12 +3,10 @@
 
 #![no_main]
 
-#[path = "../../proc-connector-core/tests/filters/machine.rs"]
-mod machine;
-
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
+use proc_connector_core::testing::machine;
 use proc_connector_core::{EventMask, Filter, Notification, Notifications};
 use proc_connector_fuzz::shape::Buffer;
 use proc_connector_sys::sock_filter;

@@ -4,13 +4,10 @@
 
 #![no_main]
 
-#[path = "../../proc-connector-core/tests/filters/mod.rs"]
-mod filters;
-
 use arbitrary::Arbitrary;
-use filters::Happening;
 use libfuzzer_sys::fuzz_target;
 use proc_connector::fuzzing::{FakeRing, Seen};
+use proc_connector_core::testing::filters::Happening;
 use proc_connector_core::{Context, EventRecord, NativeEndian, Notification, Notifications};
 use proc_connector_fuzz::naive_ring::{Read, Ring};
 use proc_connector_fuzz::shape::Kind;

@@ -45,6 +45,28 @@ const _: () = {
 /// Bytes of a `struct cn_msg` before its payload.
 pub const HEADER_LEN: usize = size_of::<CnMsgHdr>();
 
+impl<O: ByteOrder> CnMsgHdr<O> {
+    /// The header of a message of the process events with a payload of `len` bytes.
+    #[inline]
+    pub(crate) fn proc_events(seq: u32, ack: u32, len: u16) -> Self {
+        Self {
+            idx: U32::new(CN_IDX_PROC),
+            val: U32::new(CN_VAL_PROC),
+            seq: U32::new(seq),
+            ack: U32::new(ack),
+            len: U16::new(len),
+            flags: U16::ZERO,
+        }
+    }
+
+    /// The bytes of the header and the payload that its `len` announces.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the header has 20 bytes")]
+    pub(crate) fn message_len(&self) -> u32 {
+        HEADER_LEN as u32 + u32::from(self.len.get())
+    }
+}
+
 /// A connector message of the process events: its header, and the payload that its length covers.
 #[derive(Clone, Copy, Debug)]
 pub struct CnMsg<'a, O: ByteOrder = NativeEndian> {

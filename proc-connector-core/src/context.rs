@@ -69,15 +69,23 @@ bitflags::bitflags! {
 #[derive(Clone, Copy, Debug)]
 pub struct Context<'a> {
     header: &'a ContextHdr,
-    args: &'a [u8],
+    /// The header and the arguments.
+    bytes: &'a [u8],
 }
 
 impl<'a> Context<'a> {
     /// Reads a context, and what follows it as its arguments; `None` if the bytes are too few.
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
-        let (header, rest) = ContextHdr::ref_from_prefix(bytes).ok()?;
-        let args = usize::try_from(header.args_len.get()).ok().and_then(|len| rest.get(..len))?;
-        Some(Self { header, args })
+        let (header, _) = ContextHdr::ref_from_prefix(bytes).ok()?;
+        let args_len = usize::try_from(header.args_len.get()).ok()?;
+        let bytes = bytes.get(..HEADER_LEN.checked_add(args_len)?)?;
+        Some(Self { header, bytes })
+    }
+
+    /// The bytes of the context: its header and its arguments, without what follows them.
+    /// [`parse`](Self::parse) reads them again.
+    pub const fn bytes(&self) -> &'a [u8] {
+        self.bytes
     }
 
     /// The thread's id.
@@ -120,7 +128,8 @@ impl<'a> Context<'a> {
     /// The arguments of an exec; `None` for other kinds, and where they could not be read.
     pub fn args(&self) -> Option<Args<'a>> {
         let is_cut = self.has(Noted::ARGS_CUT);
-        self.noted(Noted::ARGS, Args { bytes: self.args, is_cut })
+        let bytes = self.bytes.get(HEADER_LEN..).unwrap_or_default();
+        self.noted(Noted::ARGS, Args { bytes, is_cut })
     }
 
     fn noted<T>(&self, part: Noted, value: T) -> Option<T> {

@@ -3,12 +3,12 @@
 use core::mem::size_of;
 
 use proc_connector_sys as sys;
-use zerocopy::byteorder::{ByteOrder, NativeEndian, U16, U32, U64};
-use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+use zerocopy::IntoBytes;
+use zerocopy::byteorder::{ByteOrder, NativeEndian, U32};
 
-use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsgHdr};
-use crate::netlink::{self, NLMSG_DONE, NlMsgHdr};
-use crate::proc_event::{self, Ack, EVENT_DATA_LEN, Event, Payload, ProcEventHdr};
+use crate::cn_msg::CnMsgHdr;
+use crate::error::EncodeError;
+use crate::proc_event::{self, Ack, EVENT_DATA_LEN, Event, Headers, Payload, ProcEventHdr};
 
 /// An event as plain values: what the encoder takes, and what [`Event`] converts to.
 ///
@@ -78,38 +78,9 @@ pub enum EventData<'a> {
     Unknown { what: u32, data: &'a [u8] },
 }
 
-/// Why an event could not be encoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[non_exhaustive]
-pub enum EncodeError {
-    /// The buffer cannot hold the datagram.
-    #[error("the datagram needs a buffer of {needed} bytes, and this one has {actual}")]
-    BufferTooSmall {
-        /// Bytes the datagram has.
-        needed: usize,
-        /// Bytes the buffer has.
-        actual: usize,
-    },
-    /// The data of an unknown kind is longer than a connector message can say.
-    #[error("event data of {actual} bytes is more than the {max} that fit a connector message")]
-    DataTooLong {
-        /// The most there can be, in bytes.
-        max: usize,
-        /// Bytes given.
-        actual: usize,
-    },
-    /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
-    /// read back as something else.
-    #[error("kind {what:#x} is not an unknown one")]
-    KnownKind {
-        /// The kind given.
-        what: u32,
-    },
-}
-
 impl EventRecord<'_> {
     /// Bytes of a datagram of any kind that has a name.
-    pub const MAX_KERNEL_LEN: usize = HEADERS + EVENT_DATA_LEN;
+    pub const MAX_KERNEL_LEN: usize = Headers::<NativeEndian>::LEN + EVENT_DATA_LEN;
 
     /// Writes the datagram in the host's byte order and says how many bytes it has.
     ///
@@ -193,12 +164,9 @@ impl EventRecord<'_> {
         data: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize, EncodeError> {
-        let event = ProcEventHdr {
-            what: U32::new(what),
-            cpu: U32::new(self.cpu),
-            timestamp_ns: U64::new(self.timestamp_ns),
-        };
-        write::<O>(&Ids { seq: self.seq, ack: 0 }, event, data, buffer)
+        let cn_msg = CnMsgHdr::proc_events(self.seq, 0, payload_len(data)?);
+        let event = ProcEventHdr::new(what, self.cpu, self.timestamp_ns);
+        Headers::<O>::new(cn_msg, event).emit(data, buffer)
     }
 }
 
@@ -209,12 +177,10 @@ impl Ack {
     ///
     /// [`EncodeError::BufferTooSmall`] where `buffer` cannot hold it.
     pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
-        let event = ProcEventHdr {
-            what: U32::new(sys::PROC_EVENT_NONE),
-            cpu: U32::new(self.cpu),
-            timestamp_ns: U64::ZERO,
-        };
-        write::<O>(&Ids { seq: self.seq, ack: self.ack }, event, &words::<O>(&[self.err]), buffer)
+        let data = words::<O>(&[self.err]);
+        let cn_msg = CnMsgHdr::proc_events(self.seq, self.ack, payload_len(&data)?);
+        let event = ProcEventHdr::new(sys::PROC_EVENT_NONE, self.cpu, 0);
+        Headers::<O>::new(cn_msg, event).emit(&data, buffer)
     }
 }
 
@@ -278,61 +244,11 @@ impl<'a, O: ByteOrder> From<Event<'a, O>> for EventRecord<'a> {
     }
 }
 
-const HEADERS: usize = size_of::<Headers<NativeEndian>>();
-
-#[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-struct Headers<O: ByteOrder> {
-    netlink: NlMsgHdr<O>,
-    cn_msg: CnMsgHdr<O>,
-    proc_event: ProcEventHdr<O>,
-}
-
-/// What `nlmsg_len` counts beside the connector's payload.
-const BEFORE_PAYLOAD: u32 = 36;
-const _: () = assert!(BEFORE_PAYLOAD as usize == netlink::HEADER_LEN + cn_msg::HEADER_LEN);
-
-struct Ids {
-    seq: u32,
-    ack: u32,
-}
-
-fn write<O: ByteOrder>(
-    ids: &Ids,
-    proc_event: ProcEventHdr<O>,
-    data: &[u8],
-    buffer: &mut [u8],
-) -> Result<usize, EncodeError> {
-    let Ok(payload_len) = u16::try_from(proc_event::HEADER_LEN + data.len()) else {
-        let max = usize::from(u16::MAX) - proc_event::HEADER_LEN;
-        return Err(EncodeError::DataTooLong { max, actual: data.len() });
-    };
-    let headers = Headers::<O> {
-        netlink: NlMsgHdr {
-            nlmsg_len: U32::new(BEFORE_PAYLOAD + u32::from(payload_len)),
-            nlmsg_type: U16::new(NLMSG_DONE),
-            nlmsg_flags: U16::ZERO,
-            nlmsg_seq: U32::new(ids.seq),
-            nlmsg_pid: U32::ZERO,
-        },
-        cn_msg: CnMsgHdr {
-            idx: U32::new(CN_IDX_PROC),
-            val: U32::new(CN_VAL_PROC),
-            seq: U32::new(ids.seq),
-            ack: U32::new(ids.ack),
-            len: U16::new(payload_len),
-            flags: U16::ZERO,
-        },
-        proc_event,
-    };
-    let (needed, actual) = (HEADERS + data.len(), buffer.len());
-    let Some(datagram) = buffer.get_mut(..needed) else {
-        return Err(EncodeError::BufferTooSmall { needed, actual });
-    };
-    let (head, tail) = datagram.split_at_mut(HEADERS);
-    head.copy_from_slice(headers.as_bytes());
-    tail.copy_from_slice(data);
-    Ok(needed)
+/// The value of `cn_msg.len` for an event with this union.
+fn payload_len(data: &[u8]) -> Result<u16, EncodeError> {
+    let max = usize::from(u16::MAX) - proc_event::HEADER_LEN;
+    let too_long = EncodeError::DataTooLong { max, actual: data.len() };
+    u16::try_from(proc_event::HEADER_LEN + data.len()).map_err(|_| too_long)
 }
 
 fn words<O: ByteOrder>(values: &[u32]) -> [u8; EVENT_DATA_LEN] {

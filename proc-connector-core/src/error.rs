@@ -1,4 +1,4 @@
-//! What can be wrong with bytes that claim to be process events.
+//! Errors: bytes that cannot be read as process events, and events that cannot be written.
 
 use core::fmt;
 
@@ -46,9 +46,7 @@ impl fmt::Display for Layer {
 #[non_exhaustive]
 pub enum ParseError {
     /// The bytes end before the structure, or the payload its length field announces, does.
-    #[error(
-        "{layer} at byte {offset} is cut short: it needs {needed} bytes and {actual} are there"
-    )]
+    #[error("{layer} at byte {offset} is cut short: it needs {needed} bytes and has {actual}")]
     Truncated {
         /// What could not be read.
         layer: Layer,
@@ -86,7 +84,7 @@ pub enum ParseError {
         val: u32,
     },
     /// A request of a length that the kernel ignores.
-    #[error("request at byte {offset} has {actual} bytes, where the kernel takes 4 or 8")]
+    #[error("request at byte {offset} has {actual} bytes, and the kernel accepts 4 or 8")]
     RequestLength {
         /// Where the request's payload starts, in bytes.
         offset: usize,
@@ -136,4 +134,33 @@ impl ParseError {
         }
         self
     }
+}
+
+/// Why an event could not be encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The buffer cannot hold the datagram.
+    #[error("the datagram needs a buffer of {needed} bytes, and this one has {actual}")]
+    BufferTooSmall {
+        /// Bytes the datagram has.
+        needed: usize,
+        /// Bytes the buffer has.
+        actual: usize,
+    },
+    /// The data of an unknown kind is longer than a connector message can say.
+    #[error("event data of {actual} bytes is more than the {max} that fit a connector message")]
+    DataTooLong {
+        /// The most there can be, in bytes.
+        max: usize,
+        /// Bytes given.
+        actual: usize,
+    },
+    /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
+    /// read back as something else.
+    #[error("kind {what:#x} is a known one")]
+    KnownKind {
+        /// The kind given.
+        what: u32,
+    },
 }

@@ -68,11 +68,17 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+#[cfg(feature = "testing")]
+extern crate alloc;
+
 pub mod cn_msg;
 pub mod context;
 pub mod filter;
 pub mod netlink;
 pub mod proc_event;
+#[cfg(feature = "testing")]
+#[doc(hidden)]
+pub mod testing;
 
 mod encode;
 mod error;
@@ -88,13 +94,13 @@ mod status;
 
 pub use cn_msg::CnMsg;
 pub use context::{Args, Context};
-pub use encode::{EncodeError, EventData, EventRecord};
-pub use error::{Layer, ParseError};
+pub use encode::{EventData, EventRecord};
+pub use error::{EncodeError, Layer, ParseError};
 pub use filter::{Filter, TooManyTgids};
 pub use loss::CpuSequence;
 pub use mask::{EventMask, UnknownEventName};
 pub use notification::{Control, Notification, Notifications};
-pub use proc_event::{Ack, Event, Payload};
+pub use proc_event::{Ack, Event, Payload, ProcessIds};
 pub use request::{McastOp, Request, RequestBytes};
 pub use status::{ExitStatus, signal_name};
 pub use zerocopy::byteorder::{BigEndian, ByteOrder, LittleEndian, NativeEndian};

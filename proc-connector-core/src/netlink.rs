@@ -56,6 +56,21 @@ const _: () = {
 /// Bytes of a `struct nlmsghdr`.
 pub const HEADER_LEN: usize = size_of::<NlMsgHdr>();
 
+impl<O: ByteOrder> NlMsgHdr<O> {
+    /// The header that the kernel writes before a connector message of `len` bytes.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "the header has 16 bytes")]
+    pub(crate) fn connector(len: u32, seq: u32) -> Self {
+        Self {
+            nlmsg_len: U32::new(HEADER_LEN as u32 + len),
+            nlmsg_type: U16::new(NLMSG_DONE),
+            nlmsg_flags: U16::ZERO,
+            nlmsg_seq: U32::new(seq),
+            nlmsg_pid: U32::ZERO,
+        }
+    }
+}
+
 /// One netlink message: its header and the payload that its length announces.
 #[derive(Clone, Copy, Debug)]
 pub struct Message<'a, O: ByteOrder = NativeEndian> {

@@ -4,13 +4,13 @@ use core::mem::size_of;
 use core::ops::Deref;
 
 use proc_connector_sys as sys;
-use zerocopy::byteorder::{ByteOrder, NativeEndian, U16, U32};
+use zerocopy::byteorder::{ByteOrder, NativeEndian, U32};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
-use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsg, CnMsgHdr};
+use crate::cn_msg::{self, CnMsg, CnMsgHdr};
 use crate::error::ParseError;
 use crate::mask::EventMask;
-use crate::netlink::{self, NLMSG_DONE, NlMsgHdr};
+use crate::netlink::{self, NlMsgHdr};
 use crate::proc_event::Ack;
 
 /// What a request asks for: `enum proc_cn_mcast_op` of `cn_proc.h`.
@@ -70,31 +70,18 @@ impl Request {
     }
 
     /// The datagram in the byte order `O`.
-    #[expect(clippy::cast_possible_truncation, reason = "both lengths are below 64")]
+    #[expect(clippy::cast_possible_truncation, reason = "the lengths are 4 and 8")]
     pub fn encode_order<O: ByteOrder>(&self) -> RequestBytes {
         let (op, mask) = (self.op.number(), self.mask.unwrap_or(EventMask::empty()));
         let input_len = if self.mask.is_some() { LONG } else { SHORT };
-        let len = HEADERS + input_len;
-        let wire = Wire::<O> {
-            netlink: NlMsgHdr {
-                nlmsg_len: U32::new(len as u32),
-                nlmsg_type: U16::new(NLMSG_DONE),
-                nlmsg_flags: U16::ZERO,
-                nlmsg_seq: U32::ZERO,
-                nlmsg_pid: U32::ZERO,
-            },
-            cn_msg: CnMsgHdr {
-                idx: U32::new(CN_IDX_PROC),
-                val: U32::new(CN_VAL_PROC),
-                seq: U32::ZERO,
-                ack: U32::new(self.ack),
-                len: U16::new(input_len as u16),
-                flags: U16::ZERO,
-            },
+        let cn_msg = CnMsgHdr::<O>::proc_events(0, self.ack, input_len as u16);
+        let wire = Wire {
+            netlink: NlMsgHdr::connector(cn_msg.message_len(), 0),
+            cn_msg,
             op: U32::new(op),
             mask: U32::new(mask.bits()),
         };
-        RequestBytes { bytes: zerocopy::transmute!(wire), len }
+        RequestBytes { bytes: zerocopy::transmute!(wire), len: HEADERS + input_len }
     }
 
     /// Reads the payload of a connector message as a request, as the kernel would.

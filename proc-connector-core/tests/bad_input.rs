@@ -3,8 +3,8 @@
 mod common;
 
 use common::{
-    COMM, EVENT_DATA, EXEC, EXIT, Found, HEAD, IDX, KINDS, LEN, NEW_KIND, NLMSG_LEN, NONE, Order,
-    TYPE_ERROR, VAL, acknowledgement, buffer, datagram, event, message, put, walk,
+    COMM, EVENT_DATA, EVENTS, EXEC, EXIT, Found, HEAD, IDX, LEN, NEW_KIND, NLMSG_ERROR, NLMSG_LEN,
+    NONE, Order, VAL, acknowledgement, buffer, event, put, walk,
 };
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
@@ -51,7 +51,7 @@ fn a_datagram_cut_at_any_byte_is_one_error() {
 
 #[test]
 fn a_buffer_cut_at_any_byte_still_delivers_the_messages_before_the_cut() {
-    let odd = datagram(Order::Native, HEAD, NEW_KIND, b"12345");
+    let odd = Order::Native.datagram(HEAD, NEW_KIND, b"12345");
     let bytes = buffer(&[event(EXEC, &[7, 8]), odd, event(EXIT, &[7, 7, 768, 17, 5, 6])]);
     let whole = walk::<NativeEndian>(&bytes);
     // Where each message starts and ends; the three bytes between 133 and 136 are padding.
@@ -153,7 +153,7 @@ fn an_event_takes_no_byte_that_the_connector_length_does_not_cover() {
     assert_eq!((exit.exit_code(), exit.parent_tgid()), (768, None));
 
     // An unknown kind's bytes end where the length says, not where the message does.
-    let mut bytes = datagram(Order::Native, HEAD, NEW_KIND, b"12345678");
+    let mut bytes = Order::Native.datagram(HEAD, NEW_KIND, b"12345678");
     put(&mut bytes, LEN, &19u16.to_ne_bytes());
     let [Ok(Found::Event(record))] = walk::<NativeEndian>(&bytes)[..] else { panic!("an event") };
     assert_eq!(record.data, EventData::Unknown { what: NEW_KIND, data: b"123" });
@@ -163,7 +163,7 @@ fn an_event_takes_no_byte_that_the_connector_length_does_not_cover() {
 fn a_netlink_payload_too_short_for_its_layers_costs_that_message_only() {
     let whole = event(EXEC, &[1, 1]);
     for payload_len in 1..36 {
-        let broken = message(Order::Native, common::TYPE_DONE, &whole[16..16 + payload_len]);
+        let broken = Order::Native.message(common::NLMSG_DONE, &whole[16..16 + payload_len]);
         let expected = match payload_len {
             ..20 => truncated(Layer::CnMsg, 16, 20, payload_len),
             // Its header is whole and announces 40 bytes of payload.
@@ -178,15 +178,15 @@ fn a_netlink_payload_too_short_for_its_layers_costs_that_message_only() {
 #[test]
 fn a_kind_needs_the_bytes_of_its_struct_and_no_more() {
     let acknowledgement = (NONE, 4);
-    for (what, needed) in KINDS.into_iter().chain([acknowledgement]) {
+    for (what, needed) in EVENTS.into_iter().chain([acknowledgement]) {
         for actual in 0..needed {
-            let broken = datagram(Order::Native, HEAD, what, &vec![1; actual]);
+            let broken = Order::Native.datagram(HEAD, what, &vec![1; actual]);
             let expected = truncated(Layer::EventData, EVENT_DATA, needed, actual);
             let bytes = followed(broken);
             let found = walk::<NativeEndian>(&bytes);
             assert_eq!(found, [Err(expected), INTACT], "kind {what:#x} of {actual} bytes");
         }
-        let enough = datagram(Order::Native, HEAD, what, &vec![1; needed]);
+        let enough = Order::Native.datagram(HEAD, what, &vec![1; needed]);
         assert!(walk::<NativeEndian>(&enough)[0].is_ok(), "kind {what:#x} of {needed} bytes");
     }
 }
@@ -205,7 +205,7 @@ fn a_message_of_another_connector_costs_that_message_only() {
 #[test]
 fn a_netlink_error_too_short_for_its_number_costs_that_message_only() {
     for actual in 0..4 {
-        let broken = message(Order::Native, TYPE_ERROR, &vec![0xff; actual]);
+        let broken = Order::Native.message(NLMSG_ERROR, &vec![0xff; actual]);
         let expected = truncated(Layer::NetlinkError, 16, 4, actual);
         assert_eq!(walk::<NativeEndian>(&followed(broken)), [Err(expected), INTACT]);
     }
@@ -245,7 +245,7 @@ fn errors_say_layer_offset_needed_and_actual() {
     let cases = [
         (
             truncated(Layer::EventData, 52, 24, 23),
-            "event data at byte 52 is cut short: it needs 24 bytes and 23 are there",
+            "event data at byte 52 is cut short: it needs 24 bytes and has 23",
         ),
         (
             invalid_length(76, 15),
@@ -278,7 +278,7 @@ fn what_no_datagram_could_express_is_not_encoded() {
     let too_long = unknown(NEW_KIND, &longer).encode_native(&mut room);
     assert_eq!(too_long, Err(EncodeError::DataTooLong { max: 65519, actual: 65520 }));
 
-    for what in KINDS.map(|(what, _)| what).into_iter().chain([NONE]) {
+    for what in EVENTS.map(|(what, _)| what).into_iter().chain([NONE]) {
         let named = unknown(what, b"").encode_native(&mut room);
         assert_eq!(named, Err(EncodeError::KnownKind { what }));
     }

@@ -4,7 +4,7 @@ mod common;
 
 use std::path::Path;
 
-use common::{EXIT, FORK, HEAD, Order, datagram};
+use common::{EXIT, FORK, HEAD, Order};
 use proc_connector_core::{Notification, Notifications, Payload};
 
 /// Constants that no event has as its `what`, and why.
@@ -69,7 +69,7 @@ fn constants(source: &str) -> Vec<(String, u32)> {
 }
 
 fn is_decoded(what: u32) -> bool {
-    let bytes = datagram(Order::Native, HEAD, what, &[0; 24]);
+    let bytes = Order::Native.datagram(HEAD, what, &[0; 24]);
     match Notifications::new(&bytes).next() {
         Some(Ok(Notification::Event(event))) => !matches!(event.payload(), Payload::Unknown(_)),
         other => panic!("{what:#x} is read as {other:?}"),

@@ -26,6 +26,7 @@ fn every_field_is_where_it_was_put() {
     assert_eq!(args.bytes(), b"true\0a\0\0\0");
     assert!(!args.is_cut());
     assert!(args.iter().eq([&b"true"[..], b"a", b"", b""]));
+    assert_eq!(context.bytes(), &bytes[..HEADER_LEN + 9]);
 }
 
 #[test]

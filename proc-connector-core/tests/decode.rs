@@ -3,9 +3,9 @@
 mod common;
 
 use common::{
-    COMM, COREDUMP, EXEC, EXIT, FORK, Found, GID, HEAD, Head, NEW_KIND, NONE, NONZERO_EXIT, Order,
-    PTRACE, SID, TYPE_DONE, TYPE_ERROR, TYPE_NOOP, TYPE_OVERRUN, UID, acknowledgement, buffer,
-    datagram, event, message, walk,
+    COMM, COREDUMP, EXEC, EXIT, FORK, Found, GID, HEAD, Head, NEW_KIND, NLMSG_DONE, NLMSG_ERROR,
+    NLMSG_NOOP, NLMSG_OVERRUN, NONE, NONZERO_EXIT, Order, PTRACE, SID, UID, acknowledgement,
+    buffer, event, walk,
 };
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
@@ -95,7 +95,7 @@ fn every_field_of_every_kind_is_read_in_every_byte_order() {
 fn every_field<O: ByteOrder>(order: Order) {
     for (what, kind, expected) in KINDS {
         let values: Vec<_> = expected.iter().map(|&(_, value)| value).collect();
-        let bytes = datagram(order, HEAD, what, &order.union(&values));
+        let bytes = order.datagram(HEAD, what, &order.union(&values));
         assert_eq!(bytes.len(), 76, "the size of today's datagrams");
 
         let event = only_event::<O>(&bytes);
@@ -224,7 +224,7 @@ fn encoder<O: ByteOrder>(order: Order) {
         (EventData::Unknown { what: NEW_KIND, data: b"12345" }, NEW_KIND, b"12345".to_vec()),
     ];
     for (data, what, laid_out) in cases {
-        let expected = datagram(order, HEAD, what, &laid_out);
+        let expected = order.datagram(HEAD, what, &laid_out);
         let Head { seq, cpu, timestamp_ns, .. } = HEAD;
         let mut bytes = [0xff; 80];
         let record = EventRecord { seq, cpu, timestamp_ns, data };
@@ -236,7 +236,7 @@ fn encoder<O: ByteOrder>(order: Order) {
     let ack = Ack { ack: 0x5eee, err: 22, cpu: 3, seq: 9 };
     let len = ack.encode::<O>(&mut bytes).expect("76 bytes");
     let head = Head { seq: 9, ack: 0x5eee, cpu: 3, timestamp_ns: 0 };
-    assert_eq!(&bytes[..len], datagram(order, head, NONE, &order.union(&[22])));
+    assert_eq!(&bytes[..len], order.datagram(head, NONE, &order.union(&[22])));
 }
 
 #[test]
@@ -250,7 +250,7 @@ fn comm_is_bytes_up_to_a_nul_or_all_sixteen() {
     ];
     for (comm, name) in cases {
         let data = [&Order::Native.words(&[7, 8]), &comm[..]].concat();
-        let bytes = datagram(Order::Native, HEAD, COMM, &data);
+        let bytes = Order::Native.datagram(HEAD, COMM, &data);
         let Payload::Comm(read) = only_event::<NativeEndian>(&bytes).payload() else {
             panic!("a change of name")
         };
@@ -275,7 +275,7 @@ fn parents_are_none_where_the_kernel_did_not_say() {
     for (what, words, zero_filled, expected) in cases {
         let data =
             if zero_filled { Order::Native.union(words) } else { Order::Native.words(words) };
-        let bytes = datagram(Order::Native, HEAD, what, &data);
+        let bytes = Order::Native.datagram(HEAD, what, &data);
         let parents = match only_event::<NativeEndian>(&bytes).payload() {
             Payload::Exit(exit) => {
                 assert_eq!(exit.process_pid(), words[0]);
@@ -304,7 +304,7 @@ fn acknowledgements<O: ByteOrder>(order: Order) {
     for err in [0, 22] {
         let head = Head { ack: 0x5eed_0002, ..HEAD };
         for data in [order.words(&[err]), order.union(&[err])] {
-            let bytes = datagram(order, head, NONE, &data);
+            let bytes = order.datagram(head, NONE, &data);
             let found = walk::<O>(&bytes);
             assert_eq!(found, [Ok(Found::Ack(acknowledgement(0x5eed_0002, err)))], "{order:?}");
         }
@@ -320,7 +320,7 @@ fn an_unknown_kind_keeps_its_header_and_every_byte() {
     // Two bits at once, the filter-only bit and a length that no alignment would give.
     for what in [NEW_KIND, FORK | EXEC, NONZERO_EXIT, u32::MAX] {
         for data in [&b""[..], b"1", b"12345", &[0xa5; 24], &[0x5a; 1000]] {
-            let bytes = datagram(Order::Native, HEAD, what, data);
+            let bytes = Order::Native.datagram(HEAD, what, data);
             let event = only_event::<NativeEndian>(&bytes);
             let Payload::Unknown(kept) = event.payload() else { panic!("{what:#x} has no name") };
             assert_eq!(kept, data);
@@ -340,7 +340,7 @@ fn several_messages_of_all_types_in_one_buffer_are_each_delivered() {
 }
 
 fn several<O: ByteOrder>(order: Order) {
-    let exec = |pid| datagram(order, HEAD, EXEC, &order.union(&[pid, pid]));
+    let exec = |pid| order.datagram(HEAD, EXEC, &order.union(&[pid, pid]));
     let found_exec = |pid| {
         let data = EventData::Exec { process_pid: pid, process_tgid: pid };
         let Head { seq, cpu, timestamp_ns, .. } = HEAD;
@@ -351,15 +351,15 @@ fn several<O: ByteOrder>(order: Order) {
     let refused = [errno(-1), vec![0xee; 16]].concat();
     let bytes = buffer(&[
         exec(1),
-        message(order, TYPE_NOOP, b""),
-        message(order, TYPE_NOOP, b"ignored"),
+        order.message(NLMSG_NOOP, b""),
+        order.message(NLMSG_NOOP, b"ignored"),
         exec(2),
-        message(order, TYPE_ERROR, &errno(0)),
-        message(order, TYPE_ERROR, &refused),
-        message(order, TYPE_DONE, b""),
+        order.message(NLMSG_ERROR, &errno(0)),
+        order.message(NLMSG_ERROR, &refused),
+        order.message(NLMSG_DONE, b""),
         exec(3),
-        message(order, TYPE_OVERRUN, b""),
-        datagram(order, Head { ack: 6, ..HEAD }, NONE, &order.union(&[0])),
+        order.message(NLMSG_OVERRUN, b""),
+        order.datagram(Head { ack: 6, ..HEAD }, NONE, &order.union(&[0])),
         exec(4),
     ]);
     let expected = [
@@ -383,18 +383,18 @@ fn the_type_of_a_message_decides_whatever_its_payload_looks_like() {
     let exec = event(EXEC, &[7, 7]);
     let Ok(as_event) = walk::<NativeEndian>(&exec)[0] else { panic!("an event") };
     let cases = [
-        (TYPE_NOOP, Found::Control(Control::Noop)),
+        (NLMSG_NOOP, Found::Control(Control::Noop)),
         // The payload starts with id.idx, which is 1.
-        (TYPE_ERROR, Found::Control(Control::Error(1))),
-        (TYPE_DONE, as_event),
-        (TYPE_OVERRUN, Found::Control(Control::Overrun)),
+        (NLMSG_ERROR, Found::Control(Control::Error(1))),
+        (NLMSG_DONE, as_event),
+        (NLMSG_OVERRUN, Found::Control(Control::Overrun)),
         (0, as_event),
         (0x10, as_event),
         (0x0300, as_event),
         (u16::MAX, as_event),
     ];
     for (nlmsg_type, expected) in cases {
-        let bytes = message(Order::Native, nlmsg_type, &exec[16..]);
+        let bytes = Order::Native.message(nlmsg_type, &exec[16..]);
         assert_eq!(walk::<NativeEndian>(&bytes), [Ok(expected)], "type {nlmsg_type}");
     }
 }
@@ -406,7 +406,7 @@ fn an_event_may_be_followed_by_bytes_that_its_message_covers() {
     let [expected] = walk::<NativeEndian>(&exec)[..] else { panic!("an event") };
     for more in 1..=8 {
         let payload = [&exec[16..], &vec![0xff; more]].concat();
-        let bytes = buffer(&[message(Order::Native, TYPE_DONE, &payload), exec.clone()]);
+        let bytes = buffer(&[Order::Native.message(NLMSG_DONE, &payload), exec.clone()]);
         assert_eq!(walk::<NativeEndian>(&bytes), [expected; 2], "{more} bytes more");
     }
 }
@@ -414,7 +414,7 @@ fn an_event_may_be_followed_by_bytes_that_its_message_covers() {
 #[test]
 fn messages_start_at_multiples_of_four_and_the_last_needs_no_padding() {
     for odd in 0..=8 {
-        let first = datagram(Order::Native, HEAD, NEW_KIND, &vec![0xa5; odd]);
+        let first = Order::Native.datagram(HEAD, NEW_KIND, &vec![0xa5; odd]);
         let bytes = buffer(&[first.clone(), event(EXEC, &[7, 7]), first.clone()]);
         let starts: Vec<_> = Messages::new(&bytes).map(|m| m.unwrap().offset()).collect();
         let second = (52 + odd).next_multiple_of(4);

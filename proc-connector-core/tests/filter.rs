@@ -1,18 +1,13 @@
 //! Filters: the predicate against the numbers, the program against both, on a machine of its own.
 
-mod filters;
-#[path = "filters/machine.rs"]
-mod machine;
-#[path = "filters/strategy.rs"]
-mod strategy;
-
-use filters::{COMM, COREDUMP, Choice, EXEC, EXIT, FORK, Happening, Set, UID};
-use machine::run;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
+use proc_connector_core::testing::filters::{Choice, Happening, Set};
+use proc_connector_core::testing::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, UID};
+use proc_connector_core::testing::machine::run;
+use proc_connector_core::testing::strategies::{choice, happening};
 use proc_connector_core::{EventMask, Filter, Notification, Notifications, TooManyTgids};
 use proc_connector_sys::sock_filter;
 use proptest::prelude::{prop_assert_eq, proptest};
-use strategy::{choice, happening};
 
 const NOTHING: sock_filter = sock_filter { code: 0, jt: 0, jf: 0, k: 0 };
 

@@ -4,8 +4,8 @@ mod common;
 
 use allocation_counter::{AllocationInfo, measure};
 use common::{
-    COMM, COREDUMP, EXEC, EXIT, FORK, GID, HEAD, NEW_KIND, NLMSG_LEN, NONE, Order, PTRACE, SID,
-    TYPE_ERROR, TYPE_NOOP, UID, buffer, datagram, event, message, put, read_all,
+    COMM, COREDUMP, EXEC, EXIT, FORK, GID, HEAD, NEW_KIND, NLMSG_ERROR, NLMSG_LEN, NLMSG_NOOP,
+    NONE, Order, PTRACE, SID, UID, buffer, event, put, read_all,
 };
 use proc_connector_core::{
     BigEndian, ByteOrder, EventRecord, LittleEndian, NativeEndian, Notification, Notifications,
@@ -22,9 +22,9 @@ fn walking_and_reading_every_field_allocates_nothing() {
 fn reading<O: ByteOrder>(order: Order) {
     let words = order.union(&[1, 2, 3, 4, 5, 6]);
     let kinds = [NONE, FORK, EXEC, UID, GID, SID, PTRACE, COMM, COREDUMP, EXIT, NEW_KIND];
-    let mut messages = kinds.map(|what| datagram(order, HEAD, what, &words)).to_vec();
-    messages.push(message(order, TYPE_NOOP, b""));
-    messages.push(message(order, TYPE_ERROR, b"too"));
+    let mut messages = kinds.map(|what| order.datagram(HEAD, what, &words)).to_vec();
+    messages.push(order.message(NLMSG_NOOP, b""));
+    messages.push(order.message(NLMSG_ERROR, b"too"));
     let bytes = buffer(&messages);
 
     let (mut items, mut total) = (0, 0u64);

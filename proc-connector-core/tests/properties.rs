@@ -3,7 +3,7 @@
 mod common;
 
 use allocation_counter::measure;
-use common::{Found, KINDS, buffer, read_all, walk};
+use common::{EVENTS, Found, buffer, read_all, walk};
 use proc_connector_core::netlink::Messages;
 use proc_connector_core::{
     Ack, BigEndian, ByteOrder, CnMsg, EventData, EventMask, EventRecord, ExitStatus, LittleEndian,
@@ -66,7 +66,7 @@ impl Parts {
 }
 
 fn parts() -> impl Strategy<Value = Parts> {
-    let unnamed = |what: &u32| *what != 0 && KINDS.iter().all(|(kind, _)| kind != what);
+    let unnamed = |what: &u32| *what != 0 && EVENTS.iter().all(|(kind, _)| kind != what);
     let what = any::<u32>().prop_filter("kinds with a name are no unknown ones", unnamed);
     let data = vec(any::<u8>(), 0..100);
     let rest = (any::<[u32; 6]>(), any::<[u8; 16]>(), what, data);

@@ -2,7 +2,7 @@
 
 mod common;
 
-use common::{Order, put};
+use common::{ACK, LEN, NLMSG_DONE, Order, put};
 use proc_connector_core::{
     BigEndian, ByteOrder, CnMsg, EventMask, LittleEndian, McastOp, NativeEndian, ParseError,
     Request,
@@ -10,17 +10,8 @@ use proc_connector_core::{
 
 /// A request as `nlmsghdr`, `cn_msg` and the words of its payload.
 fn laid_out(order: Order, ack: u32, input: &[u32]) -> Vec<u8> {
-    let input = order.words(input);
-    let mut bytes = vec![0; 36];
-    bytes.extend_from_slice(&input);
-    let nlmsg_len = u32::try_from(bytes.len()).expect("a length of 32 bits");
-    let len = u16::try_from(input.len()).expect("a length of 16 bits");
-    put(&mut bytes, common::NLMSG_LEN, &order.u32(nlmsg_len));
-    put(&mut bytes, common::NLMSG_TYPE, &order.u16(common::TYPE_DONE));
-    put(&mut bytes, common::IDX, &order.u32(1));
-    put(&mut bytes, common::VAL, &order.u32(1));
-    put(&mut bytes, common::ACK, &order.u32(ack));
-    put(&mut bytes, common::LEN, &order.u16(len));
+    let mut bytes = order.message(NLMSG_DONE, &order.cn_msg(1, 1, &order.words(input)));
+    put(&mut bytes, ACK, &order.u32(ack));
     bytes
 }
 
@@ -63,7 +54,7 @@ fn a_mask_keeps_bits_that_have_no_name() {
 fn what_the_kernel_ignores_or_refuses_is_an_error() {
     for len in (0..20u16).filter(|len| ![4, 8].contains(len)) {
         let mut bytes = laid_out(Order::Native, 0, &[1, 0, 0, 0, 0]);
-        put(&mut bytes, common::LEN, &len.to_ne_bytes());
+        put(&mut bytes, LEN, &len.to_ne_bytes());
         let message = CnMsg::<NativeEndian>::parse(&bytes[16..]).unwrap();
         let expected = ParseError::RequestLength { offset: 20, actual: len.into() };
         assert_eq!(Request::parse(&message), Err(expected));
@@ -77,7 +68,7 @@ fn what_the_kernel_ignores_or_refuses_is_an_error() {
         }
     }
     let error = ParseError::RequestLength { offset: 20, actual: 5 };
-    assert_eq!(error.to_string(), "request at byte 20 has 5 bytes, where the kernel takes 4 or 8");
+    assert_eq!(error.to_string(), "request at byte 20 has 5 bytes, and the kernel accepts 4 or 8");
     let error = ParseError::UnknownOperation { offset: 20, op: 3 };
     assert_eq!(error.to_string(), "request at byte 20 has the unknown operation 3");
 }

@@ -4,18 +4,15 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
-#[path = "../../proc-connector-core/benches/mixed/mod.rs"]
-mod mixed;
-
 use std::hint::black_box;
 use std::io;
 use std::time::{Duration, SystemTime};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use mixed::EVENTS;
 use proc_connector::capture::{Origin, Reader, Writer};
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{EventMask, Filter, ProcEvent, Received};
+use proc_connector_core::testing::mixed::{self, EVENTS};
 
 const COUNT: u32 = 1_000_000;
 

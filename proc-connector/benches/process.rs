@@ -12,8 +12,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use proc_connector::core::context::{ContextHdr, Noted};
-use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::parser::context::{ContextHdr, Noted};
+use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
 use proc_connector::{ProcConnector, Received, Transport};
 use rustix::time::{ClockId, clock_gettime};

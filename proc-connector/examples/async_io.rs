@@ -1,18 +1,17 @@
-//! The same on async-io, as a stream of owned events.
+//! Prints every event, received as a stream on async-io.
 //!
 //! `cargo run --example async_io --features async-io`
 
 use futures_lite::{StreamExt, future};
-use proc_connector::{Error, ProcConnector, Result};
+use proc_connector::{OwnedReceived, ProcConnector, ProcEvent, Result};
 
 fn main() -> Result<()> {
     future::block_on(async {
         let mut events = ProcConnector::new()?.into_async_io()?;
-        while let Some(event) = events.next().await {
-            match event {
-                Ok(event) => println!("{event}"),
-                Err(Error::Lost(lost)) => eprintln!("lost {lost}"),
-                Err(error) => return Err(error),
+        while let Some(received) = events.next().await {
+            match received? {
+                OwnedReceived::Event(event) => println!("{}", ProcEvent::from(event)),
+                OwnedReceived::Lost(lost) => eprintln!("lost {lost}"),
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
-//! Prints who executed what, with the arguments, as the kernel noted them at the event.
+//! Prints each exec: process id, user id and arguments, as the kernel noted them at the event.
 //!
-//! `cargo run --example context`; takes `CAP_BPF` and `CAP_NET_ADMIN`.
+//! `cargo run --example context`; requires `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON`.
 
 use proc_connector::{EventMask, Filter, ProcConnector, Received, Transport};
 
@@ -14,7 +14,7 @@ fn main() -> proc_connector::Result<()> {
         for received in events.recv_batch()? {
             let Received::Event(event) = received else { continue };
             let Some(context) = event.context() else { continue };
-            // Escaped: a terminal obeys control characters in arguments.
+            // Escaped, because a terminal interprets control characters in arguments.
             let text = |bytes: &[u8]| bytes.escape_ascii().to_string();
             println!(
                 "{} {} {}",

@@ -1,4 +1,4 @@
-//! The same in an event loop of one's own, on mio.
+//! Prints every event, received in an event loop of the program itself, with mio.
 //!
 //! `cargo run --example mio`
 
@@ -21,12 +21,12 @@ fn main() -> Result<()> {
                 return Err(error.into());
             }
         }
-        // mio reports changes only, so nothing may be left behind.
+        // mio reports only changes, so the loop must receive until nothing is left.
         while drain(&mut connector)? > 0 {}
     }
 }
 
-/// Takes what is there, and says how much that was.
+/// Prints what has arrived without waiting, and returns how much it was.
 fn drain(connector: &mut ProcConnector) -> Result<usize> {
     let batch = connector.recv_batch_timeout(Duration::ZERO)?;
     Ok(batch

@@ -1,4 +1,4 @@
-//! Tells how long each process lived and how it ended, with its arguments and its container.
+//! Prints how long each process lived and how it ended, with its arguments and its container.
 //!
 //! `cargo run --example processes --features process`
 
@@ -7,7 +7,7 @@ use proc_connector::process::{ChangeKind, Process, ProcessTable};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut events = ProcConnector::builder().context(true).open()?;
-    // After that, so that nothing starts or ends unseen in between.
+    // Created after the connector, so that no process starts or ends unnoticed in between.
     let mut table = ProcessTable::new()?;
     println!("{} processes", table.len());
     loop {
@@ -30,7 +30,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
 fn end_of(process: &Process) -> String {
     let words = process.args().map(|args| args.iter().collect::<Vec<_>>());
-    // Escaped: a terminal obeys control characters in arguments.
+    // Escaped, because a terminal interprets control characters in arguments.
     let command = words.map(|words| words.join(&b' ').escape_ascii().to_string());
     let lived = process.lifetime_ns().map(std::time::Duration::from_nanos);
     format!(

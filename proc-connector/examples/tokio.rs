@@ -1,4 +1,4 @@
-//! The same on tokio, beside another task.
+//! Prints every event on tokio, and the number of events once a second.
 //!
 //! `cargo run --example tokio --features tokio`
 
@@ -12,7 +12,7 @@ async fn main() -> Result<()> {
     let mut second = tokio::time::interval(Duration::from_secs(1));
     loop {
         tokio::select! {
-            // Cancelled whenever a second is over, which loses nothing.
+            // The timer cancels this future once a second, which loses no event.
             batch = events.recv_batch() => {
                 for received in batch? {
                     match received {

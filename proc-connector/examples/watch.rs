@@ -1,4 +1,4 @@
-//! Prints what processes do, and what was lost.
+//! Prints the forks, execs and exits of processes, and the losses.
 //!
 //! `cargo run --example watch`
 

@@ -1,19 +1,21 @@
-//! From the kernel's time stamps to the time of day.
+//! Converts the kernel's time stamps to the time of day.
 
 use std::io;
 use std::time::{Duration, SystemTime};
 
-/// Converts `timestamp_ns` of events to the time of day.
+use crate::platform;
+
+/// Converts the `timestamp_ns` of events to the time of day.
 ///
-/// It compares the two clocks once, when it is made. The time of day may be set, and the time stamps stand
-/// still while the machine is suspended, so a program that runs for long makes a new one now and
-/// then: for each batch, say, which costs two readings of a clock.
+/// The clocks are compared once, at construction. The time of day can be set, and time stamps do
+/// not advance while the machine is suspended. A long-running program should therefore create a new
+/// value regularly, for example for each batch; this reads two clocks.
 ///
-/// The kernel stamps events with the clock of the initial time namespace. In another one the
-/// difference is read from `/proc/self/timens_offsets`, once in a process; [`try_new`](Self::try_new)
-/// says where that cannot be done.
+/// The kernel uses the clock of the initial time namespace. In another time namespace, the offset
+/// is read from `/proc/self/timens_offsets`, once per process; [`try_new`](Self::try_new) reports a
+/// failure.
 ///
-/// Only Linux has the clock of the time stamps. Elsewhere they are taken to count from 1970.
+/// On systems other than Linux, which lack this clock, time stamps are assumed to count from 1970.
 ///
 /// ```no_run
 /// use proc_connector::{ProcConnector, Received, WallClock};
@@ -29,36 +31,35 @@ use std::time::{Duration, SystemTime};
 /// ```
 #[derive(Clone, Copy, Debug)]
 pub struct WallClock {
-    /// When the time stamps were 0, had the machine never been suspended.
+    /// The time of day at time stamp 0, as if the machine had never been suspended.
     epoch: SystemTime,
 }
 
 impl WallClock {
-    /// Compares the clocks. Where the offset of this process's time namespace cannot be read, it is
-    /// taken for zero.
+    /// Compares the clocks. If the offset of this process's time namespace cannot be read, it is
+    /// assumed to be zero.
     #[must_use]
     pub fn new() -> Self {
         Self { epoch: epoch(Self::now_ns()) }
     }
 
-    /// Compares the clocks, or says why they cannot be compared.
+    /// Compares the clocks, or reports why they cannot be compared.
     ///
     /// # Errors
     ///
-    /// The process is in another time namespace than the initial one, and the offset of its clock
-    /// cannot be read: [`Unsupported`](std::io::ErrorKind::Unsupported), or the error of reading it.
+    /// The process is not in the initial time namespace, and the offset of its clock cannot be
+    /// read: [`Unsupported`](std::io::ErrorKind::Unsupported), or the error of reading it.
     pub fn try_new() -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        crate::time_namespace::offsets()?;
+        platform::check_clock()?;
         Ok(Self::new())
     }
 
-    /// The clock of the time stamps now, in nanoseconds: what an event would have that happens now.
+    /// The current time of the clock used for time stamps, in nanoseconds.
     pub fn now_ns() -> u64 {
-        now_ns()
+        platform::clock_ns()
     }
 
-    /// The time of day of a `timestamp_ns`.
+    /// The time of day of a time stamp in nanoseconds.
     pub fn time(&self, timestamp_ns: u64) -> SystemTime {
         let since = Duration::from_nanos(timestamp_ns);
         self.epoch.checked_add(since).unwrap_or(SystemTime::UNIX_EPOCH)
@@ -74,15 +75,4 @@ impl Default for WallClock {
 fn epoch(now_ns: u64) -> SystemTime {
     let since = Duration::from_nanos(now_ns);
     SystemTime::now().checked_sub(since).unwrap_or(SystemTime::UNIX_EPOCH)
-}
-
-#[cfg(target_os = "linux")]
-fn now_ns() -> u64 {
-    crate::time_namespace::monotonic_ns()
-}
-
-#[cfg(not(target_os = "linux"))]
-fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -7,12 +7,13 @@ use proc_connector_core::proc_event::Delivery;
 use proc_connector_core::{Control, NativeEndian, Notification, Notifications, ParseError};
 
 use crate::error::{Error, Result};
-use crate::proc_event::ProcEvent;
+use crate::event::ProcEvent;
 
-/// Parses the first netlink message of `payload`, of which `len` bytes are filled.
+/// Parses the first netlink message in the first `len` bytes of `payload`.
 ///
-/// `None` is a message that is no event: a control message, or an acknowledgement of some
-/// listener's request. A buffer may hold several messages; [`NetlinkMessageIter`] reads them all.
+/// Returns `None` for a message that is not an event: a control message, or the acknowledgement of
+/// a listener's request. A buffer can contain several messages; [`NetlinkMessageIter`] reads all of
+/// them.
 ///
 /// ```
 /// use proc_connector::{Error, parse_netlink_message};
@@ -22,20 +23,20 @@ use crate::proc_event::ProcEvent;
 ///
 /// # Errors
 ///
-/// [`Error::Truncated`] for anything cut short, `len` beyond the payload included;
-/// [`Error::UnexpectedConnector`] for another connector's message; [`Error::Overrun`] and
-/// [`Error::Os`] for messages that report those.
+/// [`Error::Truncated`] if the message is incomplete or `len` exceeds the payload,
+/// [`Error::UnexpectedConnector`] for a message of another connector, [`Error::Overrun`] and
+/// [`Error::Os`] for messages that report these conditions.
 pub fn parse_netlink_message(payload: &[u8], len: usize) -> Result<Option<ProcEvent>> {
     let bytes = payload.get(..len).ok_or(Error::Truncated)?;
     Notifications::new(bytes).next().map_or(Err(Error::Truncated), to_event)
 }
 
-/// Parses a connector message, from its `cb_id` on.
+/// Parses a connector message, which starts with its `cb_id`.
 ///
 /// # Errors
 ///
-/// [`Error::Truncated`] for anything cut short, [`Error::UnexpectedConnector`] for another
-/// connector's message, [`Error::NotAnEvent`] for an acknowledgement.
+/// [`Error::Truncated`] if the message is incomplete, [`Error::UnexpectedConnector`] for a message
+/// of another connector, [`Error::NotAnEvent`] for an acknowledgement.
 pub fn parse_cn_msg(buf: &[u8]) -> Result<ProcEvent> {
     match Delivery::parse(&CnMsg::<NativeEndian>::parse(buf)?)? {
         Delivery::Event(event) => Ok(event.into()),
@@ -43,17 +44,18 @@ pub fn parse_cn_msg(buf: &[u8]) -> Result<ProcEvent> {
     }
 }
 
-/// Walks the netlink messages of a buffer, as [`parse_netlink_message`] reads them.
+/// Iterates over the netlink messages of a buffer, and parses each like [`parse_netlink_message`].
 ///
-/// After an error inside a message it goes on with the next; after one that hides where the next
-/// message starts it ends.
+/// After an error within a message, the iterator continues with the next message. After an error
+/// that hides the start of the next message, it ends.
 #[derive(Clone, Debug)]
 pub struct NetlinkMessageIter<'a> {
     notifications: Option<Notifications<'a>>,
 }
 
 impl<'a> NetlinkMessageIter<'a> {
-    /// Walks the first `len` bytes of `buf`; a `len` beyond its end is an error, given first.
+    /// Iterates over the first `len` bytes of `buf`. If `len` exceeds the buffer, the first item is
+    /// an error.
     #[inline]
     pub fn new(buf: &'a [u8], len: usize) -> Self {
         Self { notifications: buf.get(..len).map(Notifications::new) }
@@ -83,7 +85,7 @@ pub(crate) fn to_event(
         Notification::Event(event) => Ok(Some(event.into())),
         Notification::Control(Control::Overrun) => Err(Error::Overrun),
         Notification::Control(Control::Error(error)) if error != 0 => {
-            // Kept negative by the kernel; the most negative number has no counterpart.
+            // The kernel stores the errno negated; `i32::MIN` has no counterpart.
             Err(Error::Os(io::Error::from_raw_os_error(error.checked_neg().unwrap_or(error))))
         }
         _ => Ok(None),

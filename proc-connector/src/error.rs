@@ -5,8 +5,6 @@ use std::io;
 
 use proc_connector_core::ParseError;
 
-use crate::finding::Diagnosis;
-use crate::stream::Lost;
 use crate::transport_kind::NoRing;
 
 /// Convenience alias for `Result<T, Error>`.
@@ -18,7 +16,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// A system call failed in a way that has no variant of its own; or, as
     /// [`InvalidData`](io::ErrorKind::InvalidData), the ring holds what no kernel writes.
-    #[error("system call error: {0}")]
+    #[error("system call error")]
     Os(#[from] io::Error),
 
     /// A message ends before it should, or a length in it lies.
@@ -58,21 +56,17 @@ pub enum Error {
     UnexpectedConnector,
 
     /// A connector message that is well formed and still no event: an acknowledgement.
-    #[error("not an event but the kernel's acknowledgement of a request")]
+    #[error("the message is an acknowledgement of a request, not an event")]
     NotAnEvent,
 
-    /// Events were lost at this place of an asynchronous stream, which goes on after it.
-    #[error("events were lost: {0}")]
-    Lost(Lost),
-
     /// A [`Shutdown`](crate::Shutdown) handle ended the receive.
-    #[error("the connector was shut down by its handle")]
+    #[error("a shutdown handle ended the receive")]
     Shutdown,
 
     /// The kernel does not let this process listen.
     #[error(
-        "no permission to listen to process events: before Linux 6.6 that takes CAP_NET_ADMIN, \
-         so run as root, or grant it with `setcap cap_net_admin+ep`"
+        "no permission to listen to process events: before Linux 6.6 this requires CAP_NET_ADMIN; \
+         run as root, or grant it with `setcap cap_net_admin+ep PROGRAM`"
     )]
     PermissionDenied,
 
@@ -85,13 +79,13 @@ pub enum Error {
 
     /// The kernel has no process events connector, or does not answer on it.
     #[error(
-        "this kernel has no process events connector: it takes CONFIG_CONNECTOR=y and \
-         CONFIG_PROC_EVENTS=y, which shows as a `cn_proc` line in /proc/net/connector"
+        "this kernel has no process events connector: use a kernel with CONFIG_CONNECTOR=y and \
+         CONFIG_PROC_EVENTS=y, which has a `cn_proc` line in /proc/net/connector"
     )]
     ConnectorUnavailable,
 
     /// The kernel refused the filter's program.
-    #[error("the kernel refused the filter: {0}")]
+    #[error("the kernel refused the filter")]
     FilterRefused(#[source] io::Error),
 
     /// The ring was asked for, or is in use, and the kernel refused a part of it.
@@ -105,34 +99,33 @@ pub enum Error {
 
     /// The kernel has the connector, and yet did not acknowledge the request to listen.
     #[error(
-        "the kernel did not acknowledge the request to listen, and nothing in /proc says why: \
-         `proc-connector doctor` shows what was found"
+        "the kernel did not acknowledge the request to listen, and /proc does not show why: \
+         run `proc-connector doctor` to check this machine"
     )]
     NotAcknowledged,
 
     /// This system has another kernel than Linux.
     #[error(
-        "process events come from the Linux kernel, which this system does not run; \
-         those recorded on Linux can be read here"
+        "this system does not run the Linux kernel, which reports process events; \
+         recordings made on Linux can be read here"
     )]
     NotLinux,
 }
 
-impl Error {
-    /// All that [`diagnose`](crate::diagnose) finds out, where this error is about listening as such
-    /// and not about one receive: the checks that passed, the one that failed, and what to do. It
-    /// looks when it is asked.
-    pub fn diagnosis(&self) -> Option<Diagnosis> {
-        match self {
-            Self::PermissionDenied
-            | Self::NotInitialNamespace { .. }
-            | Self::ConnectorUnavailable
-            | Self::FilterRefused(_)
-            | Self::RingUnavailable { .. }
-            | Self::NotAcknowledged
-            | Self::NotLinux => Some(crate::diagnose()),
-            _ => None,
+/// An error and its sources, separated by colons.
+#[cfg(target_os = "linux")]
+#[derive(Debug)]
+pub struct Chain<'a>(pub &'a dyn std::error::Error);
+
+#[cfg(target_os = "linux")]
+impl fmt::Display for Chain<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.0)?;
+        let sources = std::iter::successors(self.0.source(), |error| error.source());
+        for source in sources {
+            write!(f, ": {source}")?;
         }
+        Ok(())
     }
 }
 
@@ -154,7 +147,7 @@ pub enum Namespace {
 }
 
 impl Namespace {
-    fn remedy(self) -> &'static str {
+    pub(crate) fn remedy(self) -> &'static str {
         match self {
             Self::Network => {
                 "run in the host's network namespace (containers: `--network=host`, `hostNetwork: true`)"

@@ -1,29 +1,8 @@
-//! Forms of data that are not just the fields: names of any bytes, and losses among events.
+//! How names of any bytes are represented as data.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
-
-use crate::stream::{LossCause, Lost};
-
-/// A loss under the key that tells events apart, so that one stream of data can hold both.
-#[derive(Serialize, Deserialize)]
-#[serde(tag = "event", rename_all = "lowercase")]
-pub(crate) enum LostForm {
-    Lost { count: Option<u64>, cause: LossCause },
-}
-
-impl From<Lost> for LostForm {
-    fn from(Lost { count, cause }: Lost) -> Self {
-        Self::Lost { count, cause }
-    }
-}
-
-impl From<LostForm> for Lost {
-    fn from(LostForm::Lost { count, cause }: LostForm) -> Self {
-        Self { count, cause }
-    }
-}
 
 /// `ProcEvent::Comm::comm`: a text that is always there, and all bytes where it does not say them.
 pub(crate) mod comm {

@@ -12,54 +12,55 @@ use crate::transport_kind::{NoRing, Transport};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
-    /// Events delivered.
+    /// The number of delivered events.
     pub received: u64,
-    /// Events that could not be delivered, as far as that was told: the sum of all
+    /// The number of lost events that were reported: the sum of all
     /// [`Lost::count`](crate::Lost::count).
     pub lost: u64,
-    /// Events missing by the sequence numbers that the kernel counts on each CPU: another view on
-    /// `lost`, from [`recv_batch`](crate::ProcConnector::recv_batch) on a connector that never had
-    /// a filter; `None` on others.
+    /// The number of events missing from the kernel's sequence numbers, which count the events of
+    /// each CPU. This is independent of `lost`. `None` unless all events were received with
+    /// [`recv_batch`](crate::ProcConnector::recv_batch) on a connector that never had a filter.
     pub missing: Option<u64>,
-    /// Datagrams refused because a process, not the kernel, had sent them.
+    /// The number of datagrams rejected because a process sent them, not the kernel.
     ///
-    /// Over the ring, events that came cut short are among them: what the filter of another
-    /// listener cuts off is missing for those behind it too. Over the socket each is a
-    /// [`Lost`](crate::Lost).
+    /// With the ring transport, this includes truncated events: the filter of another listener can
+    /// truncate a datagram for all listeners after it. With the socket transport, each of these is
+    /// reported as [`Lost`](crate::Lost).
     pub refused: u64,
-    /// Times the connector slept until the kernel woke it.
+    /// How often the connector slept until the kernel woke it.
     pub wake_ups: u64,
-    /// Bytes of the buffer: what the kernel granted of a receive buffer, or the size of a ring.
+    /// The size of the buffer in bytes: the receive buffer that the kernel granted, or the ring.
     pub receive_buffer: usize,
-    /// Events that the buffer holds; in a ring, those that have no arguments noted.
+    /// The number of events that fit into the buffer; for a ring, without recorded arguments.
     pub receive_buffer_events: usize,
-    /// How events get here: never [`Transport::Auto`].
+    /// The transport in use, never [`Transport::Auto`].
     pub transport: Transport,
-    /// Why they do not come through a ring; `None` if they do.
+    /// Why the ring is not in use; `None` if it is.
     pub no_ring: Option<NoRing>,
     kinds: [u64; KINDS],
 }
 
 impl Stats {
-    /// Events delivered of the kinds in `mask`; bits without a name count the unknown kinds.
+    /// The number of delivered events of the kinds in `mask`. Bits without a name stand for unknown
+    /// kinds.
     ///
     /// ```
     /// # use proc_connector::{EventMask, Stats};
-    /// assert_eq!(Stats::default().of(EventMask::FORK | EventMask::EXIT), 0);
+    /// assert_eq!(Stats::default().count(EventMask::FORK | EventMask::EXIT), 0);
     /// ```
-    pub fn of(&self, mask: EventMask) -> u64 {
+    pub fn count(&self, mask: EventMask) -> u64 {
         let by_bit = self.kinds.iter().enumerate();
         by_bit.filter(|&(bit, _)| mask.bits() & (1 << bit) != 0).map(|(_, count)| count).sum()
     }
 }
 
-/// One for each bit of `what`.
+/// One counter for each bit of `what`.
 const KINDS: usize = u32::BITS as usize;
 
-/// The counters that receiving moves on.
+/// The counters that receiving updates.
 ///
-/// Atomic for the receives that share the connector; those that have it for themselves pass
-/// `&mut` and pay for no atomic operation.
+/// They are atomic for receives that share the connector. Receives with exclusive access pass
+/// `&mut`, and avoid atomic operations.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) lost: AtomicU64,
@@ -69,7 +70,7 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts an event; a `what` of several bits counts at its lowest.
+    /// Counts an event. A `what` with several bits counts at its lowest bit.
     #[inline]
     pub(crate) fn received(&mut self, what: u32) {
         if let Some(count) = self.kinds.get_mut(what.trailing_zeros() as usize) {
@@ -77,7 +78,7 @@ impl Counters {
         }
     }
 
-    /// The same, shared.
+    /// The same, through a shared reference.
     pub(crate) fn received_shared(&self, what: u32) {
         if let Some(count) = self.kinds.get(what.trailing_zeros() as usize) {
             count.fetch_add(1, Relaxed);
@@ -89,7 +90,7 @@ impl Counters {
         self.wake_ups.fetch_add(1, Relaxed);
     }
 
-    /// The counters, with the rest at its defaults.
+    /// The counters; all other fields have their defaults.
     pub(crate) fn totals(&self) -> Stats {
         let kinds: [u64; KINDS] = std::array::from_fn(|bit| self.kinds[bit].load(Relaxed));
         Stats {

@@ -1,41 +1,38 @@
-//! What a stream consists of: events, and losses where they happened.
+//! The items of a stream: events and losses, in order.
 
 use std::fmt;
 
 use proc_connector_core::{Event, ParseError};
 
-#[cfg(feature = "serde")]
-use crate::serde_forms::LostForm;
-
-/// One thing that came out of the stream.
+/// An item of the stream.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Received<'a> {
     /// An event.
     Event(Event<'a>),
-    /// Here, between the events before and after, others were lost.
+    /// Events were lost between the previous and the next event.
     Lost(Lost),
 }
 
-/// Events that happened and could not be delivered.
+/// Events that were not delivered.
 ///
-/// With the feature `serde` it is a map as a [`ProcEvent`](crate::ProcEvent) is: `event` is `lost`,
-/// and `count` and `cause` are the fields.
+/// With the feature `serde`, this is a map like that of [`ProcEvent`](crate::ProcEvent): `event` is
+/// `lost`, and `count` and `cause` are the fields.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "LostForm", into = "LostForm"))]
 #[non_exhaustive]
 pub struct Lost {
-    /// How many; `None` where the kernel does not say (before Linux 4.12).
+    /// The number of lost datagrams; `None` if the kernel does not report it (before Linux 4.12).
     ///
-    /// The kernel counts datagrams: the acknowledgement to another listener that was opened while
-    /// the buffer was full, and datagrams that a process forged, are among them.
+    /// Besides events, the kernel counts acknowledgements of other listeners' requests, and
+    /// datagrams that a process forged.
     pub count: Option<u64>,
-    /// Why.
+    /// The cause of the loss.
     pub cause: LossCause,
 }
 
-/// Why events were lost.
+/// The cause of a loss.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -43,20 +40,21 @@ pub struct Lost {
 pub enum LossCause {
     /// The receive buffer was full: read faster, filter, or use a larger buffer.
     Overrun,
-    /// A datagram larger than any known event, of which only a part was received.
+    /// A datagram was larger than any known event, and was received only in part.
     Oversized,
-    /// The kernel sent what could not be parsed.
+    /// The kernel sent a datagram that could not be parsed.
     Malformed(ParseError),
-    /// A capture file has the loss, and no cause of this list.
+    /// A capture file contains the loss, but none of these causes.
     Recorded,
 }
 
-/// `17: the receive buffer was full`, for messages.
+/// `17 events: the receive buffer was full`, for messages.
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
-            Some(count) => write!(f, "{count}: {}", self.cause),
-            None => write!(f, "nobody knows how many: {}", self.cause),
+            Some(1) => write!(f, "1 event: {}", self.cause),
+            Some(count) => write!(f, "{count} events: {}", self.cause),
+            None => write!(f, "an unknown number of events: {}", self.cause),
         }
     }
 }
@@ -73,7 +71,34 @@ impl fmt::Display for LossCause {
 }
 
 impl Lost {
-    pub(crate) fn one(cause: LossCause) -> Self {
+    /// A loss of `count` events, or of an unknown number.
+    pub const fn new(count: Option<u64>, cause: LossCause) -> Self {
+        Self { count, cause }
+    }
+
+    pub(crate) fn single(cause: LossCause) -> Self {
         Self { count: Some(1), cause }
+    }
+}
+
+/// A loss with the same tag as events, so that a stream of values can contain both.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+#[serde(tag = "event", rename_all = "lowercase")]
+enum LostForm {
+    Lost { count: Option<u64>, cause: LossCause },
+}
+
+#[cfg(feature = "serde")]
+impl From<Lost> for LostForm {
+    fn from(Lost { count, cause }: Lost) -> Self {
+        Self::Lost { count, cause }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<LostForm> for Lost {
+    fn from(LostForm::Lost { count, cause }: LostForm) -> Self {
+        Self { count, cause }
     }
 }

@@ -56,16 +56,16 @@ impl NoRing {
     /// What stands in the way.
     pub(crate) fn cause(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::NotWanted => "it was not asked for",
-            Self::Compatibility => "`ProcConnector::new` uses the socket, as 0.1.5 does",
+            Self::NotWanted => "it was not requested",
+            Self::Compatibility => "`ProcConnector::new` uses the socket, as in 0.1.5",
             Self::WordSize => "a 32-bit program cannot read the ring of a 64-bit kernel",
-            Self::Forbidden => "this process may not use bpf(2), which takes CAP_BPF",
+            Self::Forbidden => "this process may not use bpf(2), which requires CAP_BPF",
             Self::Unsupported => "the kernel has no BPF ring buffers, which came with Linux 5.8",
             Self::Refused => "the kernel's verifier refused the program",
-            Self::GoesDeaf => "the kernel stops sending events once no socket queues one",
-            Self::Unanswered => "the kernel's datagrams are not those that the program knows",
+            Self::GoesDeaf => "this kernel stops sending events once no socket queues one",
+            Self::Unanswered => "the kernel's datagrams have an unknown layout",
             Self::TooLarge => {
-                "the buffer is larger than a ring can be, or than there is memory for"
+                "the buffer exceeds the size limit of a ring, or the available memory"
             }
             Self::Os(errno) => return io::Error::from_raw_os_error(errno).to_string().into(),
         })
@@ -74,15 +74,15 @@ impl NoRing {
     /// What to do about it, where there is something to do.
     pub(crate) fn remedy(self) -> Option<&'static str> {
         match self {
-            Self::Compatibility => Some("open it with `ProcConnector::builder`"),
+            Self::Compatibility => Some("open the connector with `ProcConnector::builder`"),
             Self::WordSize => Some("build the program for the kernel's architecture"),
             Self::Forbidden => Some(
-                "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep`, \
-                 and let bpf(2) pass in seccomp profiles",
+                "run as root, or grant it with `setcap cap_bpf,cap_net_admin+ep PROGRAM`, \
+                 and allow bpf(2) in seccomp profiles",
             ),
-            Self::Unsupported => Some("update the kernel, which needs CONFIG_BPF_SYSCALL=y too"),
+            Self::Unsupported => Some("update the kernel, with CONFIG_BPF_SYSCALL=y"),
             Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
-            Self::TooLarge => Some("ask for a smaller one"),
+            Self::TooLarge => Some("request a smaller buffer"),
             Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
         }
     }

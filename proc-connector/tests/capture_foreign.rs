@@ -8,8 +8,8 @@ mod captures;
 
 use captures::Number::{U16, U32, U64};
 use captures::{
-    CONNECTOR, ETHERNET, EXEC, Got, NETLINK, Number, Order, block, enhanced, interface, option,
-    packet, read_all, section, with_options,
+    CONNECTOR, ETHERNET, EXEC, Got, NETLINK, Number, Order, block, chain, enhanced, interface,
+    option, packet, read_all, section, with_options,
 };
 use proc_connector::LossCause;
 use proc_connector::capture::Reader;
@@ -222,7 +222,7 @@ fn results(file: &[u8]) -> (Vec<Option<String>>, u64) {
             Ok(None) => return (results, reader.cut()),
             Err(error) => {
                 assert!(error.is_of_one_packet(), "{error}");
-                results.push(Some(error.to_string()));
+                results.push(Some(chain(&error)));
             }
         }
     }

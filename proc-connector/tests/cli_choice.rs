@@ -50,7 +50,7 @@ fn what_does_not_exist_is_an_error() {
         (&["--json", "--who", "--tree", &pid], &gone),
         (&["--user", "no-such-user"], "no user is called no-such-user"),
         (&["--json", "--user", "no\x1b[2Jsuch"], "no\\u{1b}[2Jsuch"),
-        (&["--cgroup", "/no/such.slice"], "there is no cgroup /no/such.slice"),
+        (&["--cgroup", "/no/such.slice"], "the cgroup /no/such.slice does not exist"),
     ];
     for (options, says) in cases {
         let arguments = watch(options);
@@ -73,7 +73,7 @@ fn a_thread_is_not_a_process() {
         let _ = wait.1.recv();
     });
     let (id, process) = (told.1.recv().expect("an id").to_string(), std::process::id());
-    let says = format!("{id} is a thread of process {process}: choose {process}");
+    let says = format!("{id} is a thread of process {process}: use {process}");
     for option in ["--pid", "--tree"] {
         let arguments = watch(&[option, &id]);
         fails(&arguments, &run(&arguments), 1, &says);

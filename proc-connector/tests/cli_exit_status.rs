@@ -1,4 +1,5 @@
-//! Each command ends with the status that its help and its man page promise.
+//! Each command ends with the status that its help and its man page promise; `cli_dist` tests that both
+//! promise it.
 
 mod common;
 
@@ -9,53 +10,17 @@ use std::process::ExitCode;
 use common::listening::listening;
 use common::named;
 use common::program::{program, run, text, transport_name};
-use common::scratch::{Scratch, ScratchFile};
+use common::scratch::ScratchFile;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let everywhere = named![help_and_man_pages_have_each_commands_own, replays_end_as_they_say];
+    let everywhere = named![replays_end_as_they_say];
     let live = named![
         a_traced_command_keeps_its_status,
         listening_ends_as_it_says,
         threads_end_with_the_documented_signal,
     ];
     common::main_with(&[], &everywhere, &live)
-}
-
-/// What is said of statuses, and of which commands.
-const SAID: [(&str, &[&str]); 6] = [
-    ("watch", &["0", "1", "2"]),
-    ("record", &["0", "1", "2"]),
-    ("replay", &["0", "1", "2"]),
-    ("trace", &["*", "128+n", "127", "126", "1", "2"]),
-    ("stats", &["0", "1", "2"]),
-    ("doctor", &["0", "1", "2"]),
-];
-
-fn help_and_man_pages_have_each_commands_own() {
-    let scratch = Scratch::new("pages");
-    let written = scratch.file("dist");
-    assert!(run(&["dist", &written]).status.success());
-    for (command, statuses) in SAID {
-        for option in ["-h", "--help"] {
-            let output = run(&[command, option]);
-            assert_eq!(output.status.code(), Some(0));
-            let help = text(&output.stdout).split_once("Exit status:\n").expect("statuses").1;
-            let said: Vec<&str> =
-                help.lines().filter_map(|line| line.split_whitespace().next()).collect();
-            assert_eq!(said, statuses, "{command}");
-        }
-        let page = fs::read_to_string(format!("{written}/man/proc-connector-{command}.1"));
-        let page = page.expect("a man page");
-        let (before, section) = page.split_once("\n.SH \"EXIT STATUS\"\n").expect("a section");
-        assert!(!before.contains("Exit status"), "{command} has them twice");
-        let section = section.split("\n.SH").next().unwrap_or_default();
-        let said: Vec<&str> = section
-            .lines()
-            .filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR"))
-            .collect();
-        assert_eq!(said, statuses, "{command}");
-    }
 }
 
 fn a_traced_command_keeps_its_status() {

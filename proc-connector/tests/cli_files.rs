@@ -129,7 +129,7 @@ fn what_others_have_planted_is_refused() {
     fs::hard_link(&victim, &place).expect("a link");
     let output = run_all(&draw(&place));
     assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("other names too"), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("other hard links"), "{}", text(&output.stderr));
     assert_eq!(fs::read_to_string(&victim).expect("a file"), "precious");
     // In a directory of one's own nobody else can plant anything.
     let given = format!("{own}/given.svg");

@@ -57,7 +57,7 @@ fn a_full_standard_output_is_an_error() {
     ] {
         let output = after_shell("exec >/dev/full", arguments).output().expect("it runs");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
-        let error = "proc-connector: cannot write the output: No space left on device";
+        let error = "proc-connector: cannot write to standard output: No space left on device";
         assert!(text(&output.stderr).starts_with(error), "{arguments:?} {}", text(&output.stderr));
     }
 }

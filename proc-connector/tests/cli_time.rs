@@ -116,7 +116,7 @@ fn zones_are_those_of_tz() {
     ] {
         let output = replay(zone, &zones);
         begins(&output, east, zone);
-        assert!(text(&output.stderr).starts_with("1 events"), "{zone}: {}", text(&output.stderr));
+        assert!(text(&output.stderr).starts_with("1 event, "), "{zone}: {}", text(&output.stderr));
     }
     // The file of a path counts, if it also looks like the name of an installed one.
     let other = format!("{zones}/zoneinfo/Test");
@@ -264,7 +264,7 @@ fn without_installed_zones_that_is_reported() {
             command.env("TZ", zone);
         });
         begins(&output, if zone == "UTC" { 0 } else { -5 * 3600 }, zone);
-        assert!(text(&output.stderr).starts_with("1 events"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).starts_with("1 event, "), "{}", text(&output.stderr));
     }
 }
 

@@ -412,7 +412,7 @@ fn a_loss_is_told() {
     let output = run(&["--buffer", "100", "-o", &file], "overrun_the_tracer");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let errors = text(&output.stderr);
-    assert!(errors.contains("processes and ends may be missing"), "{errors}");
+    assert!(errors.contains("processes and exits may be missing"), "{errors}");
     let sum = errors.lines().find(|line| line.starts_with("2 processes, 0 failed, "));
     let lost =
         sum.and_then(|sum| sum.split(", ").find_map(|part| part.strip_suffix(" events lost")));
@@ -424,7 +424,7 @@ fn a_loss_is_told() {
     // The child began while events were lost. Where others keep the machine busy, its end may be
     // lost too.
     let child = line_of(errors, said(&output.stdout)["child"]);
-    assert!(child.contains("  exit 0 ") || child.contains(" unseen "), "{errors}");
+    assert!(child.contains("  exit 0 ") || child.contains(" unknown "), "{errors}");
     assert!(depth(child) > 0, "{errors}");
 }
 

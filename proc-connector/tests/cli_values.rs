@@ -37,9 +37,9 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         (&["--tree", "4294967296"], "1 to 4194303"),
         (&["--tree=-1"], "1 to 4194303"),
         (&["--tree", ""], "empty"),
-        (&["--tree", "/usr/bin/make"], "write make"),
+        (&["--tree", "/usr/bin/make"], "use make"),
         (&["--comm", ""], "empty"),
-        (&["--comm", "/usr/bin/make"], "write make"),
+        (&["--comm", "/usr/bin/make"], "use make"),
         (&["--comm", "a["], "character 2"),
         (&["--comm", "a**b"], "character"),
         (&["--user", ""], "empty"),
@@ -75,7 +75,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         assert!(errors.lines().count() < 8 && errors.starts_with("error: "), "{errors}");
     }
     for (arguments, says) in [
-        (&["stats", "--interval", "9ms"][..], "10ms or more"),
+        (&["stats", "--interval", "9ms"][..], "10ms or longer"),
         (&["stats", "--count", "0"], "1 or more"),
         (&["stats", "--top=-1"], "--top"),
         (&["trace", "--buffer", "0", "--", "true"], "1 or more"),
@@ -160,7 +160,7 @@ fn a_buffer_that_is_cut_is_reported() {
     // The kernel grants twice the limit, and an event takes 832 bytes of that.
     let holds = 2 * limit.trim().parse::<u64>().expect("a number") / 832;
     let says = format!(
-        "proc-connector: the receive buffer holds {holds} events, not the 100000000 asked for: \
+        "proc-connector: the receive buffer holds {holds} events, not the requested 100000000: \
          net.core.rmem_max is {}",
         limit.trim(),
     );
@@ -202,7 +202,7 @@ fn enormous_values_do_no_harm() {
         let output = run(&arguments);
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{errors}");
-        assert!(errors.contains(&format!("not the {buffer} asked for")), "{errors}");
+        assert!(errors.contains(&format!("not the requested {buffer}: ")), "{errors}");
     }
 }
 

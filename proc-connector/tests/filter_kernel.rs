@@ -1,20 +1,16 @@
 //! Filters as the kernel runs them, over a pair of Unix sockets, which takes no privilege.
 
-#[path = "../../proc-connector-core/tests/filters/mod.rs"]
-mod filters;
-#[path = "../../proc-connector-core/tests/filters/strategy.rs"]
-mod strategy;
-
 use std::io::{ErrorKind, Read, Write};
 
-use filters::{Choice, EXEC, Happening, Set};
 use nix::sys::socket::getsockopt;
 use nix::{getsockopt_impl, sockopt_impl};
-use proc_connector::core::filter::MAX_PROGRAM_LEN;
+use proc_connector_core::filter::MAX_PROGRAM_LEN;
+use proc_connector_core::testing::filters::{Choice, Happening, Set};
+use proc_connector_core::testing::kinds::EXEC;
+use proc_connector_core::testing::strategies::{choice, happening};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, SockFilter, Socket, Type};
-use strategy::{choice, happening};
 
 fn attach(socket: &Socket, choice: &Choice) {
     let nothing = proc_connector_sys::sock_filter { code: 0, jt: 0, jf: 0, k: 0 };

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::load::threads;
 use common::{builder, live, named};
 use futures_lite::{StreamExt, future};
-use proc_connector::{AsyncConnector, Error, Payload, ProcEvent, Readiness, Received};
+use proc_connector::{AsyncConnector, Error, OwnedReceived, Payload, Readiness, Received};
 
 fn main() -> ExitCode {
     let tests = named![
@@ -40,8 +40,8 @@ fn a_stream_tells_each_exit_once() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let mut exits = Exits::of(threads(300));
         while exits.are_missing() {
-            let event = events.next().await.expect("a stream without an end");
-            if let ProcEvent::Exit { pid, .. } = event.expect("no loss") {
+            let received = events.next().await.expect("a stream without an end");
+            if let Some(pid) = exited(received.expect("an item").as_received()) {
                 exits.count(pid);
             }
         }
@@ -79,16 +79,19 @@ fn a_loss_is_told_and_the_stream_goes_on() {
         threads(1000);
         let mut missing = 0;
         while missing == 0 {
-            match events.next().await.expect("a stream without an end") {
-                Err(Error::Lost(lost)) => missing += lost.count.expect("a count"),
-                event => drop(event.expect("an event")),
+            let received = events.next().await.expect("a stream without an end");
+            if let OwnedReceived::Lost(lost) = received.expect("an item") {
+                missing += lost.count.expect("a count");
             }
         }
         assert_eq!(events.get_ref().stats().lost, missing);
         let mut exits = Exits::of(threads(1));
         while exits.are_missing() {
-            if let Some(Ok(ProcEvent::Exit { pid, .. })) = events.next().await {
-                exits.count(pid);
+            let received = events.next().await.expect("a stream without an end").expect("an item");
+            if let OwnedReceived::Event(event) = received {
+                exited(Received::Event(event.as_event()))
+                    .into_iter()
+                    .for_each(|pid| exits.count(pid));
             }
         }
     }
@@ -103,8 +106,8 @@ fn a_handle_ends_an_awaited_receive() {
             shutdown.shutdown().expect("an eventfd");
         });
         // The machine may go on making events meanwhile.
-        while let Some(event) = events.next().await {
-            event.expect("no loss");
+        while let Some(received) = events.next().await {
+            received.expect("an item");
         }
         assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
         stopper.join().expect("a raised eventfd");

@@ -2,8 +2,6 @@
 //! stream when they change.
 
 mod common;
-#[path = "../../proc-connector-core/tests/filters/mod.rs"]
-mod filters;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
@@ -15,7 +13,6 @@ use common::actor::{Actor, command, pause, say};
 use common::raw::{RawSocket, Stamp, Witnessed};
 use common::tape::{Got, Tape, catch_up};
 use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need, roomy, skip, transport};
-use filters::{COMM, COREDUMP, Choice, EXEC, EXIT, FORK, Happening, SID, Set};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
 use nix::unistd::setsid;
@@ -23,6 +20,8 @@ use nix::{setsockopt_impl, sockopt_impl};
 use proc_connector::{
     Error, Event, EventMask, Filter, NoRing, ProcConnector, Received, Stats, Transport,
 };
+use proc_connector_core::testing::filters::{Choice, Happening, Set};
+use proc_connector_core::testing::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, SID};
 
 fn main() -> ExitCode {
     let acts = named![lives, succeeds, crashes];

@@ -134,7 +134,7 @@ fn assert_is_unprivileged(outcome: &Outcome) {
     if anybody_may_listen() {
         outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
     } else {
-        outcome.assert_is("PermissionDenied", "takes CAP_NET_ADMIN", "setcap cap_net_admin+ep");
+        outcome.assert_is("PermissionDenied", "requires CAP_NET_ADMIN", "setcap cap_net_admin+ep");
     }
 }
 
@@ -164,7 +164,7 @@ fn without_bpf_the_socket_is_taken_and_the_ring_says_why() {
     }
     let outcome = Outcome::of("opens_by_each_transport_as_nobody");
     let [auto, ring, socket] = outcome.0.as_slice() else { panic!("{outcome:?}") };
-    for part in ["the ring cannot be used", "takes CAP_BPF", "setcap cap_bpf"] {
+    for part in ["the ring cannot be used", "requires CAP_BPF", "setcap cap_bpf"] {
         assert!(ring.contains(part), "{ring}");
     }
     if anybody_may_listen() {

@@ -16,7 +16,7 @@ use common::wire::EVENT_LEN;
 use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{
     Error, ExitStatus, ProcConnector, ProcEvent, Received, Result, parse_netlink_message,
 };

@@ -12,12 +12,14 @@ use common::wire::{
     COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NONE, PTRACE, SID, UID, event,
 };
 use common::{Deadline, live, load, named};
-use proc_connector::core::{Notification, Notifications};
-use proc_connector::{NetlinkMessageIter, ProcEvent, Received, parse_netlink_message};
+use proc_connector::parser::context::HEADER_LEN;
+use proc_connector::parser::{Notification, Notifications};
+use proc_connector::{NetlinkMessageIter, OwnedEvent, ProcEvent, Received, parse_netlink_message};
 
 fn main() -> ExitCode {
     let everywhere = named![
         converting_allocates_nothing,
+        owning_a_whole_event_allocates_only_for_arguments,
         the_functions_of_old_allocate_nothing,
         unknown_kinds_take_one_allocation_and_it_is_counted,
     ];
@@ -46,6 +48,22 @@ fn converting_allocates_nothing() {
         }
     });
     assert_eq!((converted, counted), (9, 0));
+}
+
+fn owning_a_whole_event_allocates_only_for_arguments() {
+    let bytes = known_kinds();
+    let no_arguments = [0_u8; HEADER_LEN];
+    let mut arguments = [0_u8; HEADER_LEN + 1];
+    arguments[4..8].copy_from_slice(&1_u32.to_ne_bytes());
+    for (context, expected) in [(&[][..], 0), (&no_arguments, 0), (&arguments, 9)] {
+        let counted = allocations(|| {
+            for notification in Notifications::new(&bytes) {
+                let Ok(Notification::Event(event)) = notification else { panic!("an event") };
+                black_box(OwnedEvent::from(event.with_context(context)));
+            }
+        });
+        assert_eq!(counted, expected, "{} bytes of context", context.len());
+    }
 }
 
 fn the_functions_of_old_allocate_nothing() {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use nix::time::{ClockId, clock_gettime};
 use proc_connector::Received;
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::process::ProcessTable;
 use wire::{EXEC, EXIT, FORK, event};
 

@@ -163,15 +163,15 @@ fn a_loss_stands_among_events_with_its_cause() {
     let cases = [
         (
             json!({"event": "lost", "count": 17, "cause": "overrun"}),
-            "17: the receive buffer was full",
+            "17 events: the receive buffer was full",
         ),
         (
             json!({"event": "lost", "count": null, "cause": "oversized"}),
-            "nobody knows how many: a datagram was larger than any known event",
+            "an unknown number of events: a datagram was larger than any known event",
         ),
         (
             json!({"event": "lost", "count": 1, "cause": malformed}),
-            "1: event data at byte 52 is cut short: it needs 24 bytes and 23 are there",
+            "1 event: event data at byte 52 is cut short: it needs 24 bytes and has 23",
         ),
     ];
     for (object, text) in cases {
@@ -275,9 +275,9 @@ proptest! {
         words: [u32; 6],
     ) {
         let datagram = wire::event(what, &words);
-        let text = proc_connector::core::Notifications::new(&datagram)
+        let text = proc_connector::parser::Notifications::new(&datagram)
             .find_map(|notification| match notification {
-                Ok(proc_connector::core::Notification::Event(event)) => {
+                Ok(proc_connector::parser::Notification::Event(event)) => {
                     Some(serde_json::to_string(&event).unwrap())
                 }
                 _ => None,
@@ -294,7 +294,7 @@ proptest! {
 
     #[test]
     fn a_loss_is_read_as_it_was_written(count: Option<u64>, bytes in any::<[u8; 18]>()) {
-        let malformed = proc_connector::core::Notifications::new(&bytes)
+        let malformed = proc_connector::parser::Notifications::new(&bytes)
             .find_map(Result::err)
             .map(|error| json!({"malformed": error}));
         for cause in [json!("overrun"), json!("oversized")].into_iter().chain(malformed) {

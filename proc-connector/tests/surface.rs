@@ -11,7 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
 use std::time::Duration;
 
-use proc_connector::core::{Notification, Notifications};
+use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{
     Error, NetlinkMessageIter, ProcConnector, ProcEvent, Result, parse_cn_msg,
     parse_netlink_message,
@@ -282,5 +282,8 @@ fn every_error_of_old_is_still_there_and_says_something() {
         let text = error.to_string();
         assert!(old(&error).is_some_and(|start| text.starts_with(start)), "{text}");
         assert_eq!(error.source().is_some(), matches!(error, Error::Os(_)));
+        // A report that prints the sources too says each thing once.
+        let repeats = |source: &dyn StdError| text.contains(&source.to_string());
+        assert!(!error.source().is_some_and(repeats), "{text}");
     }
 }

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use crate::command;
-use crate::workspace::{Metadata, cargo};
+use crate::workspace::{Metadata, PEER_BENCHES, cargo};
 
 /// Measure what the README says, and print it as tables
 #[derive(clap::Args, Debug)]
@@ -17,30 +17,25 @@ pub(crate) struct Args {
     quick: bool,
 }
 
-/// Benches of criterion's: the crate's manifest, the bench, and what is compared there, by group.
-const PARSING: [(&str, &str, &str, [&str; 2]); 2] = [
+/// Benches of criterion's: the bench, what it measures, and the two results to compare.
+const PARSING: [(&str, &str, [&str; 2]); 2] = [
     (
-        "proc-connector-core/Cargo.toml",
         "parse",
         "every field of 64 events",
         ["parse/walk and read every field", "parse/0.3.0: walk and read every field"],
     ),
-    (
-        "proc-connector/Cargo.toml",
-        "convert",
-        "64 events to ProcEvent",
-        ["convert/to ProcEvent", "convert/0.3.0: to ProcEvent"],
-    ),
+    ("convert", "64 events to ProcEvent", ["convert/to ProcEvent", "convert/0.3.0: to ProcEvent"]),
 ];
 
 /// Benches that listen, and print tables by themselves.
 const LIVE: [&str; 3] = ["drain", "load", "latency"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let criterion = Metadata::load()?.target_dir()?.join("criterion");
+    let target = Metadata::load()?.target_dir()?;
+    let criterion = target.join("criterion");
     let mut rows = Vec::new();
-    for (manifest, bench, what, compared) in PARSING {
-        let mut measure = bench_of(manifest, bench);
+    for (bench, what, compared) in PARSING {
+        let mut measure = measurement(bench, &target);
         if args.quick {
             measure.args(["--", "--quick"]);
         }
@@ -52,7 +47,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     println!("| parsing | ns | 0.3.0 ns | 0.3.0 costs |\n| --- | --: | --: | --: |");
     println!("{}", rows.join("\n"));
     for bench in LIVE {
-        let mut measure = bench_of("proc-connector/Cargo.toml", bench);
+        let mut measure = measurement(bench, &target);
         if args.quick {
             measure.args(["--", "--quick"]);
         }
@@ -61,9 +56,11 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-fn bench_of(manifest: &str, bench: &str) -> std::process::Command {
+/// Runs `bench` with the target directory of the main workspace, where criterion's results go too.
+fn measurement(bench: &str, target: &Path) -> std::process::Command {
     let mut command = cargo();
-    command.args(["bench", "--quiet", "--manifest-path", manifest, "--bench", bench]);
+    command.args(["bench", "--quiet", "--manifest-path", PEER_BENCHES, "--bench", bench]);
+    command.env("CARGO_TARGET_DIR", target);
     command
 }
 

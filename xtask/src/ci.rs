@@ -86,9 +86,10 @@ impl Step {
             Self::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds }),
             Self::Deny => deny::run(),
             // A clean checkout is what CI is for; at a desk, work in progress is the normal case.
-            Self::Package => {
-                package::run(&package::Args { allow_dirty: std::env::var_os("CI").is_none() })
-            }
+            Self::Package => package::run(&package::Args {
+                allow_dirty: std::env::var_os("CI").is_none(),
+                test: false,
+            }),
         }
     }
 

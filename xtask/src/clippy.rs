@@ -3,27 +3,30 @@
 use anyhow::Result;
 
 use crate::command;
-use crate::workspace::{Metadata, cargo};
+use crate::workspace::{Metadata, PEER_BENCHES, cargo};
 
-/// The crates that must build with any choice of their features; each is in a folder of its name.
+/// The crates that must build with any choice of their features.
 const LIBRARIES: [&str; 3] = ["proc-connector-sys", "proc-connector-core", "proc-connector"];
 
 pub(crate) fn run() -> Result<()> {
     clippy(&["--workspace", "--all-features", "--all-targets"])?;
+    clippy(&["--manifest-path", PEER_BENCHES, "--all-targets"])?;
     let metadata = Metadata::load()?;
     for package in LIBRARIES {
-        // Not `--package`: the released crate that benches compare with has the same name.
-        let manifest = format!("--manifest-path={package}/Cargo.toml");
-        // `--lib` keeps dev-dependencies, and the features they ask for, out of it.
-        clippy(&[&manifest, "--lib", "--no-default-features"])?;
+        // `--lib` keeps dev-dependencies, and the features they enable, out of the build.
+        clippy(&["--package", package, "--lib", "--no-default-features"])?;
         for feature in metadata.features(package)? {
             let features = format!("--features={feature}");
-            clippy(&[&manifest, "--all-targets", "--no-default-features", &features])?;
+            let selection = ["--package", package, "--all-targets", "--no-default-features"];
+            clippy(&[&selection[..], &[&features]].concat())?;
         }
     }
     Ok(())
 }
 
 fn clippy(selection: &[&str]) -> Result<()> {
-    command::run(cargo().args(["clippy", "--quiet"]).args(selection).args(["--", "-D", "warnings"]))
+    let target = Metadata::load()?.target_dir()?;
+    let mut clippy = cargo();
+    clippy.args(["clippy", "--quiet"]).args(selection).args(["--", "-D", "warnings"]);
+    command::run(clippy.env("CARGO_TARGET_DIR", target))
 }

@@ -3,7 +3,7 @@
 use anyhow::{Result, ensure};
 
 use crate::command;
-use crate::workspace::cargo;
+use crate::workspace::{self, PEER_BENCHES, cargo};
 
 pub(crate) fn run() -> Result<()> {
     ensure!(
@@ -11,10 +11,14 @@ pub(crate) fn run() -> Result<()> {
         "cargo-deny is missing: cargo install cargo-deny --locked"
     );
     // Without `advisories`: they need a database from the network, and change without a commit.
-    command::run(cargo().args(["deny", "--log-level=warn", "--all-features", "check"]).args([
-        "--hide-inclusion-graph",
-        "bans",
-        "licenses",
-        "sources",
-    ]))
+    deny("Cargo.toml", &["bans", "licenses", "sources"])?;
+    // Nothing here reaches a program that uses the crates, so any licence is acceptable.
+    deny(PEER_BENCHES, &["bans", "sources"])
+}
+
+fn deny(manifest: &str, checks: &[&str]) -> Result<()> {
+    let mut deny = cargo();
+    deny.args(["deny", "--log-level=warn", "--all-features", "--manifest-path", manifest]);
+    deny.arg("--config").arg(workspace::root().join("deny.toml"));
+    command::run(deny.args(["check", "--hide-inclusion-graph"]).args(checks))
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 use crate::command;
 use crate::workspace::{self, Metadata, cargo};
 
-const MANIFEST: &str = "--manifest-path=proc-connector/Cargo.toml";
+const PACKAGE: &str = "--package=proc-connector";
 
 /// Write shell completions and man pages to target/dist/
 #[derive(clap::Args, Debug, Default)]
@@ -19,26 +19,23 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
-    let folder = Metadata::load()?.target_dir()?.join("dist");
-    if folder.exists() {
-        // Pages of subcommands that are no more.
-        fs::remove_dir_all(&folder)
-            .with_context(|| format!("cannot remove {}", folder.display()))?;
+    let directory = Metadata::load()?.target_dir()?.join("dist");
+    if directory.exists() {
+        // Pages of removed subcommands.
+        fs::remove_dir_all(&directory)
+            .with_context(|| format!("cannot remove {}", directory.display()))?;
     }
-    let mut program = cargo();
-    program.args(["run", "--quiet", MANIFEST, "--features=dist", "--", "dist"]).arg(&folder);
-    command::run(&mut program)?;
+    write(&directory)?;
     for (kind, least) in [("completions", 5), ("man", 2)] {
-        let files = list(&folder.join(kind))?;
-        ensure!(files.len() >= least, "{kind} are missing: there are {files:?}");
-        println!("{}: {}", folder.join(kind).display(), files.join(" "));
+        let files = list(&directory.join(kind))?;
+        ensure!(files.len() >= least, "{kind} are missing: only {files:?} were written");
+        println!("{}: {}", directory.join(kind).display(), files.join(" "));
     }
-    completions()?;
     if args.deb { deb() } else { Ok(()) }
 }
 
-/// Has bash, zsh and fish complete the program's command line.
-fn completions() -> Result<()> {
+/// Runs the test that writes the files, and completes command lines in bash, zsh and fish with them.
+fn write(directory: &Path) -> Result<()> {
     for shell in ["bash", "zsh", "fish"] {
         ensure!(
             command::available(shell, &["--version"]),
@@ -46,8 +43,9 @@ fn completions() -> Result<()> {
         );
     }
     let mut test = cargo();
-    test.args(["test", "--quiet", MANIFEST, "--all-features", "--test=cli_completions"]);
-    command::run(test.env("PROC_CONNECTOR_REQUIRE_SHELLS", "1"))
+    test.args(["test", "--quiet", PACKAGE, "--all-features", "--test=cli_dist"]);
+    test.env("PROC_CONNECTOR_DIST", directory).env("PROC_CONNECTOR_REQUIRE_SHELLS", "1");
+    command::run(&mut test)
 }
 
 /// The names of a folder's files that are not empty.
@@ -74,5 +72,5 @@ fn deb() -> Result<()> {
         command::available("cargo-deb", &["--version"]),
         "cargo-deb is missing: cargo install cargo-deb --locked"
     );
-    command::run(cargo().args(["deb", "--strip", MANIFEST]))
+    command::run(cargo().args(["deb", "--strip", PACKAGE]))
 }

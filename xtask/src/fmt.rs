@@ -1,11 +1,14 @@
-//! `cargo xtask fmt`: the formatting of both workspaces.
+//! `cargo xtask fmt`: the formatting of every workspace.
 
 use anyhow::Result;
 
 use crate::command;
-use crate::workspace::cargo;
+use crate::workspace::{PEER_BENCHES, cargo};
 
 pub(crate) fn run() -> Result<()> {
     command::run(cargo().args(["fmt", "--all", "--check"]))?;
-    command::run(cargo().args(["fmt", "--check", "--manifest-path", "fuzz/Cargo.toml"]))
+    for manifest in [PEER_BENCHES, "fuzz/Cargo.toml"] {
+        command::run(cargo().args(["fmt", "--check", "--manifest-path", manifest]))?;
+    }
+    Ok(())
 }

@@ -12,6 +12,7 @@ mod dist;
 mod docs;
 mod fmt;
 mod fuzz;
+mod layers;
 mod no_std;
 mod package;
 mod pypi;
@@ -37,6 +38,7 @@ enum Cli {
     Clippy,
     /// Build the documentation, warnings denied
     Docs,
+    Layers(layers::Args),
     /// Build core for a machine without an operating system
     NoStd,
     /// Check what works on other systems than Linux
@@ -70,6 +72,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::Fmt => fmt::run(),
         Cli::Clippy => clippy::run(),
         Cli::Docs => docs::run(),
+        Cli::Layers(args) => layers::run(&args),
         Cli::NoStd => no_std::run(),
         Cli::Targets => targets::run(),
         Cli::BigEndian => big_endian::run(),

@@ -8,5 +8,5 @@ const TARGET: &str = "thumbv7em-none-eabihf";
 
 pub(crate) fn run() -> Result<()> {
     let mut build = cross::cargo_for("build", TARGET, "core")?;
-    command::run(build.args(["--package", "proc-connector-core", "--all-features"]))
+    command::run(build.args(["--package", "proc-connector-core", "--features=serde"]))
 }

@@ -1,36 +1,118 @@
-//! `cargo xtask package`: every crate builds from what would be published of it.
+//! `cargo xtask package`: every crate builds, and tests itself, from what would be published of it.
 
 use std::fs;
-use std::process;
+use std::path::{Path, PathBuf};
+use std::process::{self, Command};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 
 use crate::command;
-use crate::workspace::{Metadata, cargo};
+use crate::workspace::{self, Metadata, cargo};
 
-/// Package and build each crate against the others' packages
+/// Package each crate, build it, and run its tests from the unpacked packages
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
-    /// Go on with changes that are not committed
+    /// Package changes that are not committed
     #[arg(long)]
     pub(crate) allow_dirty: bool,
+    /// Run the tests of proc-connector too, which take minutes to build
+    #[arg(long)]
+    pub(crate) test: bool,
 }
 
+/// Crates whose tests take seconds.
+const QUICK: [&str; 2] = ["proc-connector-sys", "proc-connector-core"];
+
 pub(crate) fn run(args: &Args) -> Result<()> {
-    // A folder that no run had before: cargo unpacks the packages to its home, by the folder and
-    // the version, and takes what it finds there for what it has packed.
+    let target = Metadata::load()?.target_dir()?;
+    // A directory that no run had before: cargo unpacks the packages to its home, by the directory
+    // and the version, and reuses what an earlier run unpacked there.
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
-    let scratch = Metadata::load()?.target_dir()?.join(format!("package-{}-{time}", process::id()));
-    let mut package = cargo();
-    package.args(["package", "--quiet", "--workspace", "--exclude", "xtask", "--target-dir"]);
-    package.arg(&scratch);
-    if args.allow_dirty {
-        package.arg("--allow-dirty");
-    }
-    let packaged = command::run(&mut package);
-    // What went wrong with packaging is the news, if both did.
+    let scratch = target.join(format!("package-{}-{time}", process::id()));
+    let tested = package(&scratch, args.allow_dirty)
+        .and_then(|()| unpack(&scratch.join("package"), &scratch.join("unpacked")))
+        .and_then(|packages| test(&packages, &target, args.test));
+    // If both failed, the packages are the more important error.
     let removed = fs::remove_dir_all(&scratch)
         .with_context(|| format!("cannot remove {}", scratch.display()));
-    packaged.and(removed)
+    tested.and(removed)
+}
+
+/// Packages every crate into `scratch`, and builds each from its package.
+fn package(scratch: &Path, allow_dirty: bool) -> Result<()> {
+    let mut package = cargo();
+    package.args(["package", "--quiet", "--workspace", "--exclude", "xtask", "--target-dir"]);
+    package.arg(scratch);
+    if allow_dirty {
+        package.arg("--allow-dirty");
+    }
+    command::run(&mut package)
+}
+
+/// Unpacks the packages into a workspace of their own. Their directories have the version in their
+/// names, so a path that leaves one package does not lead into another by accident.
+fn unpack(packages: &Path, workspace: &Path) -> Result<PathBuf> {
+    fs::create_dir_all(workspace)?;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(packages)? {
+        let archive = entry?.path();
+        if archive.extension().is_some_and(|extension| extension == "crate") {
+            // `-m`: with the times in the archive, cargo would reuse what it built of older ones.
+            let mut tar = Command::new("tar");
+            command::run(tar.arg("-xzmf").arg(&archive).arg("-C").arg(workspace))?;
+            let name = archive.file_stem().and_then(|name| name.to_str());
+            names.push(name.context("a package without a name")?.to_owned());
+        }
+    }
+    fs::write(workspace.join("Cargo.toml"), manifest(&names)?)?;
+    // The versions of dependencies that the workspace is tested with.
+    fs::copy(workspace::root().join("Cargo.lock"), workspace.join("Cargo.lock"))?;
+    Ok(workspace.to_owned())
+}
+
+/// A workspace of the packages, each of which depends on the others as if they were published.
+fn manifest(packages: &[String]) -> Result<String> {
+    let patches = packages.iter().map(|package| {
+        let (name, _version) =
+            package.rsplit_once('-').with_context(|| format!("{package} has no version"))?;
+        Ok(format!("{name} = {{ path = \"{package}\" }}\n"))
+    });
+    let patches = patches.collect::<Result<String>>()?;
+    let workspace = "[workspace]\nresolver = \"3\"\nmembers = [\"*\"]\n";
+    Ok(format!("{workspace}\n[patch.crates-io]\n{patches}"))
+}
+
+fn test(packages: &Path, target: &Path, everything: bool) -> Result<()> {
+    let run = |arguments: &[&str]| {
+        let mut cargo = cargo();
+        cargo.current_dir(packages).args(arguments).args(["--quiet", "--all-features"]);
+        // The dependencies are built there already.
+        command::run(cargo.env("CARGO_TARGET_DIR", target))
+    };
+    if everything {
+        return run(&["test", "--workspace", "--no-fail-fast"]);
+    }
+    run(&["test", "--package", QUICK[0], "--package", QUICK[1]])?;
+    run(&["check", "--package", "proc-connector", "--all-targets"])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn packages_replace_each_other_in_the_registry() {
+        let packages = ["a-b-0.4.0".to_owned(), "a-1.0.0".to_owned()];
+        let expected = "\
+[workspace]
+resolver = \"3\"
+members = [\"*\"]
+
+[patch.crates-io]
+a-b = { path = \"a-b-0.4.0\" }
+a = { path = \"a-1.0.0\" }
+";
+        assert_eq!(manifest(&packages).expect("names with versions"), expected);
+    }
 }

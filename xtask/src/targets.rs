@@ -23,7 +23,6 @@ pub(crate) fn run() -> Result<()> {
 
 fn check(target: &str, features: &str) -> Result<()> {
     let mut check = cross::cargo_for("check", target, "std,panic_unwind")?;
-    // Not `--package`: the released crate that benches compare with has the same name.
-    check.args(["--manifest-path=proc-connector/Cargo.toml", "--lib"]);
+    check.args(["--package=proc-connector", "--lib"]);
     command::run(check.args(["--features", features]).env("RUSTFLAGS", "-D warnings"))
 }

@@ -14,6 +14,10 @@ pub(crate) fn root() -> &'static Path {
     manifest_dir.parent().unwrap_or(manifest_dir)
 }
 
+/// The manifest of the benches that depend on a released crate of this one's name. They are a
+/// workspace of their own, because in one lock file the name `proc-connector` would be ambiguous.
+pub(crate) const PEER_BENCHES: &str = "proc-connector/benches/peer/Cargo.toml";
+
 /// A `cargo` command that starts at the workspace root, with the cargo that runs this program.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -58,5 +62,35 @@ impl Metadata {
             .as_array()
             .and_then(|packages| packages.iter().find(|package| package["name"] == name))
             .with_context(|| format!("no package {name} in this workspace"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_peer_benches_have_the_lints_and_profiles_of_the_workspace() {
+        let read = |path| std::fs::read_to_string(root().join(path)).expect("a manifest");
+        let (ours, theirs) = (read("Cargo.toml"), read(PEER_BENCHES));
+        for (section, copy) in [
+            ("workspace.lints.rust", "lints.rust"),
+            ("workspace.lints.clippy", "lints.clippy"),
+            ("profile.release", "profile.release"),
+            ("profile.bench", "profile.bench"),
+        ] {
+            let expected = settings(&ours, section);
+            assert!(!expected.is_empty(), "{section} is missing");
+            assert_eq!(settings(&theirs, copy), expected, "{copy} in {PEER_BENCHES}");
+        }
+    }
+
+    /// The lines of a section of a manifest, without comments.
+    fn settings<'a>(manifest: &'a str, section: &str) -> Vec<&'a str> {
+        let lines = manifest.lines().skip_while(|line| *line != format!("[{section}]")).skip(1);
+        lines
+            .take_while(|line| !line.starts_with('['))
+            .filter(|line| !line.is_empty() && !line.starts_with('#'))
+            .collect()
     }
 }

@@ -100,7 +100,7 @@ impl Filter {
     /// Whether an event passes.
     pub fn matches<O: ByteOrder>(&self, event: &Event<'_, O>) -> bool {
         self.mask.intersects(event.mask())
-            && Subject::of(event).is_none_or(|subject| self.wants(&subject))
+            && Subject::new(event).is_none_or(|subject| self.wants(&subject))
     }
 
     fn wants(&self, subject: &Subject) -> bool {
@@ -110,7 +110,7 @@ impl Filter {
     }
 }
 
-/// What a filter looks at in an event.
+/// What a filter compares of an event.
 struct Subject {
     tgid: u32,
     is_thread: bool,
@@ -118,25 +118,18 @@ struct Subject {
 }
 
 impl Subject {
-    fn of<O: ByteOrder>(event: &Event<'_, O>) -> Option<Self> {
-        let task = |pid, tgid| Self { tgid, is_thread: pid != tgid, is_success: false };
-        let process = |tgid| Self { tgid, is_thread: false, is_success: false };
-        Some(match event.payload() {
-            Payload::Fork(e) if e.child_pid() == e.child_tgid() => process(e.parent_tgid()),
-            Payload::Fork(e) => task(e.child_pid(), e.child_tgid()),
-            Payload::Exec(e) => process(e.process_tgid()),
-            Payload::Uid(e) => task(e.process_pid(), e.process_tgid()),
-            Payload::Gid(e) => task(e.process_pid(), e.process_tgid()),
-            Payload::Sid(e) => task(e.process_pid(), e.process_tgid()),
-            Payload::Ptrace(e) => task(e.process_pid(), e.process_tgid()),
-            Payload::Comm(e) => task(e.process_pid(), e.process_tgid()),
-            Payload::Coredump(e) => process(e.process_tgid()),
-            Payload::Exit(e) => {
-                let is_success = e.exit_code() == 0;
-                Self { is_success, ..task(e.process_pid(), e.process_tgid()) }
-            }
-            Payload::Unknown(_) => return None,
-        })
+    /// `None` for an unknown kind.
+    fn new<O: ByteOrder>(event: &Event<'_, O>) -> Option<Self> {
+        let process = event.process()?;
+        let (tgid, is_thread, is_success) = match event.payload() {
+            // A new process is an event of its parent.
+            Payload::Fork(fork) if process.is_leader() => (fork.parent_tgid(), false, false),
+            // These concern the whole process, whichever thread caused them.
+            Payload::Exec(_) | Payload::Coredump(_) => (process.tgid, false, false),
+            Payload::Exit(exit) => (process.tgid, !process.is_leader(), exit.exit_code() == 0),
+            _ => (process.tgid, !process.is_leader(), false),
+        };
+        Some(Self { tgid, is_thread, is_success })
     }
 }
 
@@ -152,7 +145,7 @@ impl Tgids {
 
 /// More process ids than a filter can name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given} process ids are more than the {max} that a filter can name", max = Filter::MAX_TGIDS)]
+#[error("{given} process ids exceed the limit of {max} in a filter", max = Filter::MAX_TGIDS)]
 #[non_exhaustive]
 pub struct TooManyTgids {
     /// How many different ids were given; at least, since counting stops at the first too many.

@@ -1,6 +1,8 @@
 //! Process events: `struct proc_event` of `cn_proc.h`, one view for each kind.
 
+mod datagram;
 mod payload;
+mod subject;
 
 use core::mem::{offset_of, size_of};
 
@@ -8,14 +10,15 @@ use proc_connector_sys as sys;
 use zerocopy::byteorder::{ByteOrder, NativeEndian, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
+pub(crate) use self::datagram::{Headers, KernelDatagram};
 pub use self::payload::{
     Comm, Coredump, Exec, Exit, ExitTask, Fork, Gid, Parent, Payload, Ptrace, Sid, Task, Uid,
 };
-use crate::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsg, CnMsgHdr};
+pub use self::subject::ProcessIds;
+use crate::cn_msg::{self, CnMsg, CnMsgHdr};
 use crate::context::Context;
 use crate::error::{Layer, ParseError};
 use crate::mask::EventMask;
-use crate::netlink::{NLMSG_DONE, NlMsgHdr};
 
 /// The head of `struct proc_event` of `cn_proc.h`, before the union, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
@@ -35,6 +38,13 @@ const _: () = {
     assert!(offset_of!(Ours, cpu) == offset_of!(sys::proc_event, cpu));
     assert!(offset_of!(Ours, timestamp_ns) == offset_of!(sys::proc_event, timestamp_ns));
 };
+
+impl<O: ByteOrder> ProcEventHdr<O> {
+    #[inline]
+    pub(crate) fn new(what: u32, cpu: u32, timestamp_ns: u64) -> Self {
+        Self { what: U32::new(what), cpu: U32::new(cpu), timestamp_ns: U64::new(timestamp_ns) }
+    }
+}
 
 /// Bytes of a `struct proc_event` before its union.
 pub const HEADER_LEN: usize = size_of::<ProcEventHdr>();
@@ -106,6 +116,33 @@ pub struct Event<'a, O: ByteOrder = NativeEndian> {
 }
 
 impl<'a, O: ByteOrder> Event<'a, O> {
+    /// The event with these headers and these bytes of the union `event_data`.
+    ///
+    /// The reverse of [`cn_msg`](Self::cn_msg), [`header`](Self::header) and [`data`](Self::data),
+    /// for code that stores the parts of an event. The payload is [`Payload::Unknown`] if the union
+    /// is shorter than its kind requires.
+    #[inline]
+    pub fn from_parts(
+        cn_msg: &'a CnMsgHdr<O>,
+        header: &'a ProcEventHdr<O>,
+        data: &'a [u8],
+    ) -> Self {
+        let payload = Payload::parse(header.what.get(), data).unwrap_or(Payload::Unknown(data));
+        Self { cn_msg, header, data, payload, context: &[] }
+    }
+
+    /// The header of the connector message that carried the event.
+    #[inline]
+    pub const fn cn_msg(&self) -> &'a CnMsgHdr<O> {
+        self.cn_msg
+    }
+
+    /// The header of the event.
+    #[inline]
+    pub const fn header(&self) -> &'a ProcEventHdr<O> {
+        self.header
+    }
+
     /// The kind, as the kernel's `PROC_EVENT_*` bit.
     #[inline]
     pub fn what(&self) -> u32 {
@@ -163,46 +200,6 @@ impl<'a, O: ByteOrder> Event<'a, O> {
     #[must_use]
     pub const fn with_context(self, context: &'a [u8]) -> Self {
         Self { context, ..self }
-    }
-}
-
-/// The datagram that every kernel of today sends for an event, headers and all.
-///
-/// Recognising it whole costs one comparison for each field that could say otherwise, where the
-/// layers check a length each. What is not recognised takes the way through the layers, with the
-/// same result.
-#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
-#[repr(C)]
-pub(crate) struct KernelDatagram<O: ByteOrder> {
-    netlink: NlMsgHdr<O>,
-    cn_msg: CnMsgHdr<O>,
-    header: ProcEventHdr<O>,
-    data: [u8; EVENT_DATA_LEN],
-}
-
-impl<O: ByteOrder> KernelDatagram<O> {
-    const PAYLOAD_LEN: usize = HEADER_LEN + EVENT_DATA_LEN;
-
-    /// The event, if this is one.
-    #[inline]
-    pub(crate) fn event(&self) -> Option<Event<'_, O>> {
-        let what = self.header.what.get();
-        let recognised = usize::try_from(self.netlink.nlmsg_len.get()) == Ok(size_of::<Self>())
-            && self.netlink.nlmsg_type.get() == NLMSG_DONE
-            && (self.cn_msg.idx.get(), self.cn_msg.val.get()) == (CN_IDX_PROC, CN_VAL_PROC)
-            && usize::from(self.cn_msg.len.get()) == Self::PAYLOAD_LEN
-            && what != sys::PROC_EVENT_NONE;
-        if !recognised {
-            return None;
-        }
-        let payload = Payload::parse(what, &self.data).ok()?;
-        Some(Event {
-            cn_msg: &self.cn_msg,
-            header: &self.header,
-            data: &self.data,
-            payload,
-            context: &[],
-        })
     }
 }
 

@@ -1,4 +1,4 @@
-//! Netlink messages with nothing around them.
+//! The format without a file header: netlink messages only.
 
 use std::io::Read;
 
@@ -8,7 +8,7 @@ use super::input::{Input, MAX_LEN};
 use super::packet::Packet;
 use proc_connector_core::netlink;
 
-/// Netlink messages one after the other, each starting at a multiple of four bytes.
+/// Consecutive netlink messages, each aligned to four bytes.
 #[derive(Debug)]
 pub(super) struct Bare {
     order: Order,
@@ -28,11 +28,11 @@ impl Bare {
         let length = self.order.u32_at(input.bytes(), 0);
         let len = usize::try_from(length).unwrap_or(usize::MAX);
         if !(netlink::HEADER_LEN..=MAX_LEN).contains(&len) {
-            let expected = "there are no messages of less than 16 bytes or more than 16 MiB";
+            let expected = "a message has 16 bytes to 16 MiB";
             return Err(Error::Length { part, offset: input.offset(), length, expected });
         }
         input.require(part, len)?;
-        // The last message may come without its padding.
+        // The last message may lack its padding.
         let padded = input.fill(len.next_multiple_of(4))?.min(len.next_multiple_of(4));
         Ok(Some(Packet { len: padded, messages: 0..len, ..Packet::default() }))
     }

@@ -1,8 +1,8 @@
-//! The header that a link type puts before a netlink datagram.
+//! The header that precedes a netlink datagram in a capture, by link type.
 //!
-//! `NETLINK` (<https://www.tcpdump.org/linktypes/LINKTYPE_NETLINK.html>) has 16 bytes, numbers in
-//! big-endian. A capture on all interfaces has `LINUX_SLL`, of the same layout, or `LINUX_SLL2`
-//! instead, where the hardware type distinguishes netlink from other packets.
+//! `NETLINK` (<https://www.tcpdump.org/linktypes/LINKTYPE_NETLINK.html>) has 16 bytes, with
+//! integers in big-endian. A capture on all interfaces has `LINUX_SLL`, with the same layout, or
+//! `LINUX_SLL2`; in these, the hardware type distinguishes netlink from other packets.
 
 /// `LINKTYPE_NETLINK`.
 const NETLINK: u32 = 253;
@@ -11,25 +11,25 @@ const LINUX_SLL: u32 = 113;
 /// `LINKTYPE_LINUX_SLL2`.
 const LINUX_SLL2: u32 = 276;
 
-/// Bytes of the header of `NETLINK`.
+/// The length of the `NETLINK` header in bytes.
 pub(super) const HEADER_LEN: usize = 16;
 
-/// `ARPHRD_NETLINK` of `if_arp.h`.
+/// `ARPHRD_NETLINK` of `linux/if_arp.h`.
 const ARPHRD_NETLINK: u16 = 824;
 
-/// `NETLINK_CONNECTOR` of `netlink.h`.
+/// `NETLINK_CONNECTOR` of `linux/netlink.h`.
 const NETLINK_CONNECTOR: u16 = 11;
 
 /// The header of a datagram that the kernel sent to this socket.
 pub(super) const HEADER: [u8; HEADER_LEN] = {
     let mut header = [0; HEADER_LEN];
-    // The packet's type at 0: that it was sent to us. Ten bytes at 4 are not used.
+    // The packet type at offset 0 is zero: sent to this host. The ten bytes at offset 4 are unused.
     [header[2], header[3]] = ARPHRD_NETLINK.to_be_bytes();
     [header[14], header[15]] = NETLINK_CONNECTOR.to_be_bytes();
     header
 };
 
-/// A link type whose packets may be netlink's.
+/// A link type whose packets can be netlink datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Link {
     Netlink,
@@ -39,7 +39,7 @@ pub(super) enum Link {
 
 impl Link {
     /// `None` for link types that never carry netlink datagrams.
-    pub(super) fn of(link_type: u32) -> Option<Self> {
+    pub(super) fn from_link_type(link_type: u32) -> Option<Self> {
         match link_type {
             NETLINK => Some(Self::Netlink),
             LINUX_SLL => Some(Self::Sll),
@@ -48,7 +48,7 @@ impl Link {
         }
     }
 
-    /// Bytes of its header.
+    /// The length of the header in bytes.
     #[inline]
     pub(super) fn header_len(self) -> usize {
         match self {
@@ -57,7 +57,7 @@ impl Link {
         }
     }
 
-    /// Whether a packet, whose header is complete, is of the connector's protocol.
+    /// Whether a packet belongs to the connector's netlink protocol. Its header must be complete.
     #[inline]
     pub(super) fn is_connector(self, packet: &[u8]) -> bool {
         let has =

@@ -1,100 +1,100 @@
-//! What can be wrong with a capture, and where.
+//! Errors of reading a capture, with their location.
 
 use std::fmt;
 use std::io;
 
 use proc_connector_core::ParseError;
 
-/// Why a capture could not be read, or not further.
+/// Why a capture cannot be read, or not to its end.
 ///
-/// Offsets count bytes from the start of the file. What came before was delivered.
+/// Offsets count bytes from the start of the capture. Everything before the error was delivered.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The input could not be read.
-    #[error("cannot read the capture beyond byte {offset}: {source}")]
+    #[error("cannot read the capture beyond byte {offset}")]
     Io {
-        /// How far reading came.
+        /// The number of bytes read before the error.
         offset: u64,
-        /// What the system says.
+        /// The error of the operating system.
         source: io::Error,
     },
-    /// The input ends before anything was in it.
+    /// The input is empty.
     #[error("the capture is empty")]
     Empty,
-    /// The input is nothing that a [`Reader`](crate::capture::Reader) reads.
+    /// The input has no format that [`Reader`](crate::capture::Reader) supports.
     #[error(
-        "not a capture of netlink messages: neither a pcapng nor a pcap file, and no netlink \
-         message starts at byte 0"
+        "not a capture of process events: the input is neither a pcapng nor a pcap file, and no \
+         netlink message starts at byte 0"
     )]
     UnknownFormat,
-    /// The input is compressed. What is in it may be a capture.
+    /// The input is compressed. It may contain a capture.
     #[error(
-        "not a capture but compressed with {format}: unpack it first, for example with \
+        "the capture is compressed with {format}: decompress it first, for example with \
          `{unpack} FILE | proc-connector replay -`"
     )]
     Compressed {
-        /// The name of the format.
+        /// The name of the compression format.
         format: &'static str,
-        /// The command that writes the contents of a file to its standard output.
+        /// The command that decompresses a file to standard output.
         unpack: &'static str,
     },
     /// The input is a file of another kind.
     #[error(
-        "not a capture but {kind}: name a pcapng or pcap file, such as `proc-connector record` \
-         writes"
+        "not a capture: the input is {kind}; use a pcapng or pcap file, such as \
+         `proc-connector record` writes"
     )]
     OtherFile {
-        /// What it is, with an article.
+        /// The kind of file, with an article.
         kind: &'static str,
     },
-    /// The input ends in the middle of something.
-    #[error("{part} at byte {offset} is cut short: it needs {needed} bytes and {actual} are there")]
+    /// The input ends in the middle of a part.
+    #[error("{part} at byte {offset} is cut short: it needs {needed} bytes and has {actual}")]
     Truncated {
-        /// What is cut short.
+        /// The incomplete part.
         part: Part,
-        /// Where it starts.
+        /// The offset of its first byte.
         offset: u64,
-        /// Bytes it needs.
+        /// The length it needs, in bytes.
         needed: usize,
-        /// Bytes there are.
+        /// The length available, in bytes.
         actual: usize,
     },
-    /// Something claims a length that it cannot have.
+    /// A part declares an impossible length.
     #[error("{part} at byte {offset} claims a length of {length} bytes: {expected}")]
     Length {
-        /// What claims it.
+        /// The part.
         part: Part,
-        /// Where that starts.
+        /// The offset of its first byte.
         offset: u64,
-        /// The length claimed, in bytes.
+        /// The declared length, in bytes.
         length: u32,
-        /// What it could be.
+        /// The permitted lengths.
         expected: &'static str,
     },
-    /// Something does not have the form that the file's format prescribes.
+    /// A part violates the file format.
     #[error("{part} at byte {offset} is damaged: {reason}")]
     Damaged {
-        /// What is damaged.
+        /// The damaged part.
         part: Part,
-        /// Where it starts.
+        /// The offset of its first byte.
         offset: u64,
-        /// How.
+        /// The kind of damage.
         reason: Reason,
     },
-    /// A message of the connector is no event, or the capture has a part of it only. The reader can
-    /// go on with the next packet.
-    #[error("the netlink messages at byte {offset} are damaged: counted from there, {source}")]
+    /// A message of the connector is not a valid event, or was captured only in part. Reading can
+    /// continue with the next packet.
+    #[error("the netlink messages at byte {offset} are damaged (offsets count from there)")]
     Message {
-        /// Where the messages of the packet start.
+        /// The offset of the packet's first message.
         offset: u64,
-        /// What is wrong; its own offset counts from this one.
+        /// The parse error, whose own offset is relative to this one.
         source: ParseError,
     },
 }
 
 impl Error {
-    /// Whether only one packet cannot be read, so that the reader goes on with the next.
+    /// Whether the error concerns a single packet, so that reading can continue with the next one.
     pub fn is_of_one_packet(&self) -> bool {
         match self {
             Self::Message { .. } => true,
@@ -117,7 +117,7 @@ pub enum Part {
     Block,
     /// A packet of a pcapng file, in a block that can be skipped.
     Packet,
-    /// What a packet has of its link type's header.
+    /// The header that the link type prescribes.
     LinkHeader,
     /// A netlink message.
     Message,
@@ -136,7 +136,7 @@ impl fmt::Display for Part {
     }
 }
 
-/// How something is damaged, in words.
+/// A description of the damage.
 #[derive(Debug)]
 pub struct Reason(Cause);
 
@@ -190,16 +190,19 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
             Cause::UnknownInterface(id) => write!(f, "no block before it describes interface {id}"),
-            Cause::TooManyInterfaces => f.write_str("a section has 65536 interfaces at most"),
+            Cause::TooManyInterfaces => f.write_str("a section can have at most 65536 interfaces"),
             Cause::NoSection => f.write_str("its byte-order magic is unknown"),
             Cause::Version(major, minor) => {
-                write!(f, "its section has version {major}.{minor} of the format, not version 1")
+                write!(
+                    f,
+                    "its section has version {major}.{minor}, and only version 1 is supported"
+                )
             }
             Cause::TwoLengths(first, second) => {
                 write!(f, "its length is {first} bytes at its start and {second} at its end")
             }
-            Cause::TooShort => f.write_str("it is too short for what a block of its kind has"),
-            Cause::NoPacket => f.write_str("the block is too short for one"),
+            Cause::TooShort => f.write_str("it is too short for a block of its kind"),
+            Cause::NoPacket => f.write_str("the block is too short for a packet"),
             Cause::TooMuchCaptured(captured) => {
                 write!(f, "its {captured} bytes do not fit into the block")
             }

@@ -1,13 +1,14 @@
-//! The bytes of a capture, as a window that moves over them.
+//! The bytes of a capture, seen through a window that moves forward.
 
 use std::io::{self, Read};
 
 use super::error::{Error, Part};
 
-/// Bytes read at once, and kept as long as nothing larger comes.
+/// The size of the window in bytes, unless a larger packet requires more.
 const WINDOW: usize = 64 << 10;
 
-/// The largest block or record: Wireshark's own limit. Netlink's messages are far below it.
+/// The largest supported block or record, in bytes: Wireshark's limit, far above any netlink
+/// message.
 pub(super) const MAX_LEN: usize = 16 << 20;
 
 /// A window over an input of any length.
@@ -15,10 +16,10 @@ pub(super) const MAX_LEN: usize = 16 << 20;
 pub(super) struct Input<R> {
     source: R,
     buffer: Vec<u8>,
-    /// What of the buffer was read and not yet consumed.
+    /// The range of the buffer that was read and not yet consumed.
     start: usize,
     end: usize,
-    /// Where `start` is in the input.
+    /// The position of `start` in the input.
     offset: u64,
 }
 
@@ -27,14 +28,14 @@ impl<R: Read> Input<R> {
         Self { source, buffer: vec![0; WINDOW], start: 0, end: 0, offset: 0 }
     }
 
-    /// Reads until `needed` bytes are there or the input ends, and says how many are.
+    /// Reads until `needed` bytes are available or the input ends; returns the available number.
     #[inline]
     pub(super) fn fill(&mut self, needed: usize) -> Result<usize, Error> {
         let available = self.end - self.start;
         if available >= needed { Ok(available) } else { self.read(needed) }
     }
 
-    /// Makes sure of the `needed` bytes of a part that starts here.
+    /// Ensures that the `needed` bytes of a part that starts here are available.
     #[inline]
     pub(super) fn require(&mut self, part: Part, needed: usize) -> Result<(), Error> {
         let actual = self.fill(needed)?;
@@ -51,7 +52,8 @@ impl<R: Read> Input<R> {
         self.start = 0;
         while self.end < needed {
             if self.end == self.buffer.len() {
-                // Grows as the bytes really come: a length alone makes it allocate nothing.
+                // The buffer grows with the bytes that arrive, so a declared length alone allocates
+                // nothing.
                 let len = self.buffer.len().saturating_mul(2).min(needed.max(WINDOW));
                 self.buffer.resize(len, 0);
             }
@@ -67,13 +69,13 @@ impl<R: Read> Input<R> {
         Ok(self.end)
     }
 
-    /// What was read and not yet consumed.
+    /// The bytes that were read and not yet consumed.
     #[inline]
     pub(super) fn bytes(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Leaves the first `count` bytes behind.
+    /// Consumes the first `count` bytes.
     #[inline]
     pub(super) fn consume(&mut self, count: usize) {
         let count = count.min(self.end - self.start);
@@ -83,7 +85,7 @@ impl<R: Read> Input<R> {
 }
 
 impl<R> Input<R> {
-    /// How many bytes were consumed.
+    /// The number of consumed bytes.
     #[inline]
     pub(super) fn offset(&self) -> u64 {
         self.offset
@@ -94,7 +96,7 @@ impl<R> Input<R> {
 mod tests {
     use super::*;
 
-    /// Gives its bytes in pieces of seven, and sometimes nothing but an interruption.
+    /// Returns seven bytes at a time, and an interruption before each.
     struct Slow<'a>(&'a [u8], bool);
 
     impl Read for Slow<'_> {
@@ -126,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn a_length_that_is_not_there_takes_no_memory() {
+    fn a_declared_length_allocates_no_memory() {
         let mut input = Input::new(&[1; 100][..]);
         assert_eq!(input.fill(MAX_LEN).expect("no error"), 100);
         assert_eq!(input.buffer.len(), WINDOW);

@@ -1,11 +1,11 @@
-//! Losses as a pcapng file has them: a count as an option, and a comment with the reason.
+//! Losses in a pcapng file: a count in an option, and the cause in a comment.
 
 use crate::stream::{LossCause, Lost};
 
 const LOST: &str = " lost: ";
 const UNKNOWN_COUNT: &str = "an unknown number of events";
 
-/// `17 events lost: the receive buffer was full`.
+/// The comment for a loss, such as `17 events lost: the receive buffer was full`.
 pub(super) fn comment(lost: &Lost) -> String {
     match lost.count {
         Some(count) => format!("{count} events{LOST}{}", lost.cause),
@@ -13,32 +13,32 @@ pub(super) fn comment(lost: &Lost) -> String {
     }
 }
 
-/// What a comment of [`comment`]'s form says of a loss.
+/// The information in a comment that [`comment`] produced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Said {
-    is_uncounted: bool,
+pub(super) struct CommentedLoss {
+    is_count_unknown: bool,
     cause: LossCause,
 }
 
-/// Reads a comment, which may be any bytes; `None` for one of another program.
-pub(super) fn said(comment: &[u8]) -> Option<Said> {
-    let (count, why) = std::str::from_utf8(comment).ok()?.split_once(LOST)?;
+/// Parses a comment, which may contain any bytes; `None` for a comment of another program.
+pub(super) fn parse_comment(comment: &[u8]) -> Option<CommentedLoss> {
+    let (count, cause_text) = std::str::from_utf8(comment).ok()?.split_once(LOST)?;
     let causes = [LossCause::Overrun, LossCause::Oversized];
-    let cause = causes.into_iter().find(|cause| why == cause.to_string());
-    let is_uncounted = count == UNKNOWN_COUNT;
-    if cause.is_none() && !is_uncounted {
+    let cause = causes.into_iter().find(|cause| cause_text == cause.to_string());
+    let is_count_unknown = count == UNKNOWN_COUNT;
+    if cause.is_none() && !is_count_unknown {
         return None;
     }
-    Some(Said { is_uncounted, cause: cause.unwrap_or(LossCause::Recorded) })
+    Some(CommentedLoss { is_count_unknown, cause: cause.unwrap_or(LossCause::Recorded) })
 }
 
-/// The loss that a count and a comment report, if they do.
-pub(super) fn read(count: Option<u64>, said: Option<Said>) -> Option<Lost> {
+/// The loss that a count and a comment report, if any.
+pub(super) fn from_count(count: Option<u64>, comment: Option<CommentedLoss>) -> Option<Lost> {
     let count = count.filter(|&count| count > 0);
-    if count.is_none() && !said.is_some_and(|said| said.is_uncounted) {
+    if count.is_none() && !comment.is_some_and(|comment| comment.is_count_unknown) {
         return None;
     }
-    Some(Lost { count, cause: said.map_or(LossCause::Recorded, |said| said.cause) })
+    Some(Lost { count, cause: comment.map_or(LossCause::Recorded, |comment| comment.cause) })
 }
 
 #[cfg(test)]
@@ -46,21 +46,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_written_is_read() {
+    fn a_comment_can_be_parsed_again() {
         for cause in [LossCause::Overrun, LossCause::Oversized, LossCause::Recorded] {
             for count in [Some(1), Some(u64::MAX), None] {
                 let lost = Lost { count, cause };
-                assert_eq!(read(count, said(comment(&lost).as_bytes())), Some(lost));
+                assert_eq!(from_count(count, parse_comment(comment(&lost).as_bytes())), Some(lost));
             }
         }
     }
 
     #[test]
-    fn other_programs_say_how_many_or_nothing() {
-        assert_eq!(read(Some(3), None), Some(Lost { count: Some(3), cause: LossCause::Recorded }));
-        assert_eq!(read(Some(0), None), None);
-        assert_eq!(read(None, said(b"my luggage is lost: where?")), None);
-        assert_eq!(read(None, said(b"caf\xe9 lost: \xff")), None);
-        assert_eq!(read(None, None), None);
+    fn a_comment_of_another_program_is_ignored() {
+        assert_eq!(
+            from_count(Some(3), None),
+            Some(Lost { count: Some(3), cause: LossCause::Recorded })
+        );
+        assert_eq!(from_count(Some(0), None), None);
+        assert_eq!(from_count(None, parse_comment(b"my luggage is lost: where?")), None);
+        assert_eq!(from_count(None, parse_comment(b"caf\xe9 lost: \xff")), None);
+        assert_eq!(from_count(None, None), None);
     }
 }

@@ -1,13 +1,13 @@
-//! Capture files: events and losses recorded now, here or elsewhere, and read again anywhere.
+//! Capture files: record events and losses, and read them on any machine.
 //!
-//! [`Writer`] makes pcapng files that Wireshark and its tools read. [`Reader`] reads those, what such
-//! tools make of them, any other pcapng or pcap file of netlink packets, and bare netlink messages;
-//! on any operating system, from machines of either byte order.
+//! [`Writer`] creates pcapng files that Wireshark and its tools can read. [`Reader`] reads these
+//! files, also after such tools edited them, other pcapng and pcap files of netlink packets, and
+//! plain netlink messages. It works on any operating system, for captures of either byte order.
 //!
 //! ```
 //! use proc_connector::Received;
 //! use proc_connector::capture::{Reader, Writer};
-//! # use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+//! # use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 //! # use std::time::{Duration, SystemTime};
 //! # let record = EventRecord {
 //! #     seq: 0,
@@ -41,41 +41,45 @@
 //!
 //! # The format
 //!
-//! pcapng with one interface of the link type `NETLINK` (253). A packet is the 16 bytes of that
-//! link type's header, which names the netlink protocol, and a datagram as the kernel sends it, in
-//! the byte order of the machine that it came from. Time stamps are nanoseconds: the time of day of
-//! the event, beside the event's own time stamp, which counts from the machine's start. A loss is
-//! the `epb_dropcount` of the packet after it; one after which nothing came is the difference that
-//! the next interface statistics block makes to `isb_ifdrop`. A comment says why.
+//! A pcapng file with one interface of the link type `NETLINK` (253). A packet consists of the
+//! 16-byte header of that link type, which contains the netlink protocol, and a datagram as the
+//! kernel sends it, in the byte order of the recording machine. Packet time stamps are the time of
+//! day of the event in nanoseconds; the event's own time stamp, which counts from the machine's
+//! start, is in the datagram. A loss is recorded in the `epb_dropcount` option of the packet after
+//! it. If no packet follows, the loss is the increase of `isb_ifdrop` in the next interface
+//! statistics block. A comment contains the cause.
 //!
 //! # Other programs' files
 //!
-//! [`Reader`] follows the rules that the pcapng draft has for readers. Blocks and options that events
-//! do not depend on are skipped by their length, whatever they contain: names in any encoding, name
-//! resolution, decryption secrets, custom and unknown ones. Losses are the counts of enhanced and
-//! obsolete packets, and what statistics report beyond those. A packet that cannot be read, because a
-//! part of it only was captured or because it is damaged, is an error [of one
-//! packet](Error::is_of_one_packet), after which reading goes on.
+//! [`Reader`] follows the rules of the pcapng draft for readers. It skips blocks and options that
+//! events do not depend on, whatever their contents: names in any encoding, name resolution,
+//! decryption secrets, custom and unknown blocks. Losses are the counts in enhanced and obsolete
+//! packet blocks, and any excess in interface statistics. A packet that cannot be read, because it
+//! is damaged or was captured only in part, causes an error [of one
+//! packet](Error::is_of_one_packet), after which reading can continue.
 //!
-//! Link types are `NETLINK`, and `LINUX_SLL` and `LINUX_SLL2` of captures on all interfaces. pcap is
-//! read in microseconds, in nanoseconds, in the variant of a patched `tcpdump`, and in the versions
-//! before 2.4. Compressed files are recognized, but not unpacked.
+//! Supported link types are `NETLINK`, and `LINUX_SLL` and `LINUX_SLL2` of captures on all
+//! interfaces. Supported variants of pcap are microseconds, nanoseconds, the modified format of a
+//! patched `tcpdump`, and versions before 2.4. Compressed files are recognised, but not
+//! decompressed.
 //!
-//! # Interfaces of the kind `nlmon`
+//! # `nlmon` interfaces
 //!
-//! `tcpdump` and `dumpcap` capture netlink packets there, but no process events: the kernel shows
-//! these interfaces a list of protocols on which the connector is not (`netlink_filter_tap` in
-//! `af_netlink.c`; seen on 6.1 and 6.12). [`Reader::skipped`] counts what they captured instead.
+//! `tcpdump` and `dumpcap` capture netlink packets on these interfaces, but no process events: the
+//! kernel passes only a fixed list of protocols to them, without the connector
+//! (`netlink_filter_tap` in `net/netlink/af_netlink.c`; observed on 6.1 and 6.12).
+//! [`Reader::skipped`] counts the packets of other protocols.
 //!
-//! # What a capture cannot prove
+//! # Authenticity
 //!
-//! A live connector refuses what a process sends in the kernel's name. In a file nothing tells such
-//! a datagram from the kernel's.
+//! A live connector rejects messages that a process sends in the kernel's name. A capture does not
+//! contain the sender, so a forged message cannot be recognised.
 
 mod bare;
 mod byte_order;
 mod cooked;
 mod error;
+mod format;
 mod input;
 mod loss;
 mod origin;
@@ -87,7 +91,7 @@ mod reader;
 mod writer;
 
 pub use error::{Error, Part, Reason};
+pub use format::Format;
 pub use origin::Origin;
-pub use packet::Format;
 pub use reader::{Reader, Recorded};
 pub use writer::Writer;

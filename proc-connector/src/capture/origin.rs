@@ -1,8 +1,10 @@
-//! Where a capture comes from, as its section header says.
+//! The origin of a capture, stored in its section header.
 
 use std::env::consts::{ARCH, OS};
 
-/// Where a capture comes from, for people who find it later. Nothing depends on it.
+use crate::platform::host_names;
+
+/// Describes the origin of a capture for human readers. Reading does not depend on it.
 ///
 /// ```
 /// use proc_connector::capture::{Origin, Writer};
@@ -16,22 +18,22 @@ use std::env::consts::{ARCH, OS};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Origin {
-    /// The program that recorded it (`shb_userappl`).
+    /// The program that recorded the capture (`shb_userappl`).
     pub application: Option<String>,
-    /// The machine's name, in a comment.
+    /// The host name, stored in a comment.
     pub host: Option<String>,
     /// The operating system and its version (`shb_os`).
     pub os: Option<String>,
     /// The machine's architecture (`shb_hardware`).
     pub hardware: Option<String>,
-    /// Which events were recorded, if not all (`if_filter`).
+    /// The filter that selected the recorded events, if any (`if_filter`).
     pub filter: Option<String>,
 }
 
 impl Origin {
-    /// What this machine says of itself, its name included.
+    /// The description of this machine, including its host name.
     pub fn this_machine() -> Self {
-        let (host, release) = names();
+        let (host, release) = host_names();
         let release = release.map(|release| format!("Linux {release}"));
         Self {
             application: Some(concat!("proc-connector ", env!("CARGO_PKG_VERSION")).to_owned()),
@@ -41,17 +43,4 @@ impl Origin {
             filter: None,
         }
     }
-}
-
-/// The names of the machine and of its kernel's release, where they are known.
-#[cfg(target_os = "linux")]
-fn names() -> (Option<String>, Option<String>) {
-    let Ok(names) = crate::sys::uname() else { return (None, None) };
-    let known = |name: String| Some(name).filter(|name| !name.is_empty());
-    (known(names.node), known(names.release))
-}
-
-#[cfg(not(target_os = "linux"))]
-fn names() -> (Option<String>, Option<String>) {
-    (None, None)
 }

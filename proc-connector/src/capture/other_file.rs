@@ -1,11 +1,11 @@
-//! Files that are no captures, recognized so that the error can name them.
+//! Recognises common files that are not captures, so that the error can name them.
 
 use super::error::Error;
 
-/// Bytes that a file is recognized by. A shorter one is too short for anything.
-const START: usize = 24;
+/// The number of bytes used for recognition. A shorter file is not recognised.
+const START_LEN: usize = 24;
 
-/// Compressed files: the name, how they start, and the command that unpacks them.
+/// Compression formats: name, magic number, and the command that decompresses a file.
 const COMPRESSED: [(&str, &[u8], &str); 9] = [
     ("gzip", b"\x1f\x8b", "gzip -dc"),
     ("zstd", b"\x28\xb5\x2f\xfd", "zstd -dc"),
@@ -18,7 +18,7 @@ const COMPRESSED: [(&str, &[u8], &str); 9] = [
     ("compress", b"\x1f\x9d", "gzip -dc"),
 ];
 
-/// Others that are easily mistaken for captures, and how they start.
+/// Files that may be mistaken for captures, with their magic numbers.
 const OTHERS: [(&str, &[u8]); 8] = [
     ("an ELF program or library", b"\x7fELF"),
     ("a systemd journal", b"LPKSHHRH"),
@@ -26,14 +26,14 @@ const OTHERS: [(&str, &[u8]); 8] = [
     ("a snoop capture", b"snoop\0\0\0"),
     ("an SQLite database", b"SQLite format 3\0"),
     ("a PDF document", b"%PDF-"),
-    ("a PNG picture", b"\x89PNG\r\n\x1a\n"),
+    ("a PNG image", b"\x89PNG\r\n\x1a\n"),
     ("a 7z archive", b"7z\xbc\xaf\x27\x1c"),
 ];
 
-/// The error for a file that starts so and is no capture. More than [`START`] bytes make no
-/// difference: how many are read at once depends on where they come from.
+/// The error for a file that is not a capture and begins with `start`. Only the first [`START_LEN`]
+/// bytes count, because the number of bytes read at once depends on the input.
 pub(super) fn recognize(start: &[u8]) -> Error {
-    let Some(start) = start.get(..START) else { return Error::UnknownFormat };
+    let Some(start) = start.get(..START_LEN) else { return Error::UnknownFormat };
     if let Some((name, _, unpack)) =
         COMPRESSED.iter().find(|(_, magic, _)| start.starts_with(magic))
     {
@@ -43,15 +43,17 @@ pub(super) fn recognize(start: &[u8]) -> Error {
         return Error::OtherFile { kind: name };
     }
     let is_control = |byte: &u8| byte.is_ascii_control() && !byte.is_ascii_whitespace();
-    // In whatever encoding, most letters of a text are ASCII's.
+    // In every common encoding, most characters of a text are ASCII.
     let ascii = start.iter().filter(|byte| byte.is_ascii()).count();
     if start.iter().any(is_control) || ascii < start.len() * 3 / 4 {
         return Error::UnknownFormat;
     }
     match start.trim_ascii_start().first() {
-        Some(b'{' | b'[') => Error::OtherFile { kind: "JSON, which is an output format only" },
+        Some(b'{' | b'[') => {
+            Error::OtherFile { kind: "JSON, which this program writes but does not read" }
+        }
         Some(b'<') => Error::OtherFile { kind: "XML, HTML or SVG" },
-        _ => Error::OtherFile { kind: "a text" },
+        _ => Error::OtherFile { kind: "a text file" },
     }
 }
 
@@ -60,11 +62,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_start_is_anothers() {
+    fn no_magic_number_is_a_prefix_of_another() {
         let compressed = COMPRESSED.iter().map(|(_, magic, _)| *magic);
-        let starts: Vec<&[u8]> = compressed.chain(OTHERS.iter().map(|(_, magic)| *magic)).collect();
-        for (place, start) in starts.iter().enumerate() {
-            assert!(!starts[place + 1..].iter().any(|other| other.starts_with(start)), "{start:?}");
+        let magics: Vec<&[u8]> = compressed.chain(OTHERS.iter().map(|(_, magic)| *magic)).collect();
+        for (index, magic) in magics.iter().enumerate() {
+            assert!(!magics[index + 1..].iter().any(|other| other.starts_with(magic)), "{magic:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! pcap: a header, and records of one link type.
+//! The pcap format: a file header, and records of one link type.
 
 use std::io::Read;
 use std::time::{Duration, SystemTime};
@@ -11,21 +11,21 @@ use super::packet::Packet;
 
 const HEADER_LEN: usize = 24;
 
-/// The variants of the format, by the number that each starts with.
+/// The magic numbers of the format's variants.
 const MICROSECONDS: u32 = 0xa1b2_c3d4;
 const NANOSECONDS: u32 = 0xa1b2_3c4d;
-/// Of a patched `tcpdump`, whose records also name the interface.
+/// The variant of a patched `tcpdump`, whose records also contain the interface.
 const MODIFIED: u32 = 0xa1b2_cd34;
 
-/// The byte order and the variant of a file that starts so.
+/// The byte order and the variant of a file that begins with `start`.
 fn variant(start: &[u8]) -> Option<(Order, u32)> {
     let orders = [Order::Native, Order::Foreign].map(|order| (order, order.u32_at(start, 0)));
     let known = [MICROSECONDS, NANOSECONDS, MODIFIED];
     orders.into_iter().find(|(_, magic)| known.contains(magic))
 }
 
-/// Whether a file that starts so is pcap, of any byte order and variant.
-pub(super) fn is(start: &[u8]) -> bool {
+/// Whether a file that begins with `start` is pcap, in any byte order and variant.
+pub(super) fn starts_pcap(start: &[u8]) -> bool {
     variant(start).is_some()
 }
 
@@ -33,31 +33,31 @@ pub(super) fn is(start: &[u8]) -> bool {
 #[derive(Debug)]
 pub(super) struct Pcap {
     order: Order,
-    /// The length of a unit of time, in nanoseconds.
+    /// The unit of time stamps, in nanoseconds.
     unit_ns: u32,
     record_header_len: usize,
     lengths: Lengths,
-    /// `None` if its packets are never netlink's.
+    /// `None` if the link type never carries netlink datagrams.
     link: Option<Link>,
 }
 
-/// Which of a record's two lengths is that of the captured bytes.
+/// Which of a record's two lengths is the captured one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Lengths {
     CapturedFirst,
     OriginalFirst,
-    /// The smaller one: version 2.3 had both orders.
+    /// The smaller one: version 2.3 used both orders.
     Either,
 }
 
 impl Pcap {
-    /// Reads the file's header.
+    /// Reads the file header.
     pub(super) fn open<R: Read>(input: &mut Input<R>) -> Result<Self, Error> {
         input.require(Part::FileHeader, HEADER_LEN)?;
         let start = input.bytes();
         let (order, magic) = variant(start).ok_or(Error::UnknownFormat)?;
         let [major, minor] = [4, 6].map(|at| order.u16_at(start, at));
-        // The upper bits speak of frame check sequences.
+        // The upper bits describe frame check sequences.
         let link_type = order.u32_at(start, 20) & 0xffff;
         let pcap = Self {
             order,
@@ -68,7 +68,7 @@ impl Pcap {
                 (2, 3) => Lengths::Either,
                 _ => Lengths::CapturedFirst,
             },
-            link: Link::of(link_type),
+            link: Link::from_link_type(link_type),
         };
         input.consume(HEADER_LEN);
         Ok(pcap)
@@ -91,12 +91,12 @@ impl Pcap {
         let [seconds, units] = [0, 4].map(|at| self.order.u32_at(header, at));
         let captured = usize::try_from(length).unwrap_or(usize::MAX);
         if captured > MAX_LEN {
-            let expected = "there are no packets of more than 16 MiB";
+            let expected = "a packet has at most 16 MiB";
             return Err(Error::Length { part, offset, length, expected });
         }
         let len = self.record_header_len + captured;
         input.require(part, len)?;
-        let mut packet = Packet { len, is_other: true, ..Packet::default() };
+        let mut packet = Packet { len, is_unrelated: true, ..Packet::default() };
         if let Some(link) = self.link {
             packet.is_cut = length < original;
             let data = &input.bytes()[self.record_header_len..len];

@@ -1,12 +1,12 @@
-//! pcapng: sections of blocks, in the byte order of each section.
+//! The pcapng format: sections of blocks, each section in its own byte order.
 //!
-//! Blocks are read by the rules that the format's draft has for readers. The parser of `pcap_file`,
-//! whose writer is in use, refuses a file for an option that is not needed, and keeps all options in
-//! memory.
+//! Blocks are read by the rules of the format's draft. The parser of `pcap_file`, whose writer is
+//! in use, rejects a file because of an invalid option that is not needed, and stores all options
+//! in memory.
 
 use std::io::Read;
 
-use self::block::{Block, Contents, Pieces, Statistics};
+use self::block::{Block, Contents, Statistics, StreamedBlock};
 use self::interface::Interface;
 use super::byte_order::Order;
 use super::cooked::Link;
@@ -19,19 +19,19 @@ mod block;
 mod interface;
 mod options;
 
-/// Where the data of a packet is in its block.
+/// The offset of the packet data in a block.
 const ENHANCED_DATA: usize = 28;
 const SIMPLE_DATA: usize = 12;
-/// As many as the obsolete packet block can number. Each takes memory.
+/// The number that the obsolete packet block can address. Each interface occupies memory.
 const MAX_INTERFACES: usize = 1 << 16;
 
-/// `epb_dropcount`: packets lost since the one before.
+/// `epb_dropcount`: the number of packets lost since the previous packet.
 const DROP_COUNT: u16 = 4;
 
 const SECTION_HEADER: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
-/// Whether a file that starts so is pcapng.
-pub(super) fn is(start: &[u8]) -> bool {
+/// Whether a file that begins with `start` is pcapng.
+pub(super) fn starts_pcapng(start: &[u8]) -> bool {
     start.starts_with(&SECTION_HEADER)
 }
 
@@ -40,22 +40,22 @@ pub(super) fn is(start: &[u8]) -> bool {
 pub(super) struct PcapNg {
     /// The byte order of the section.
     order: Order,
-    /// Those of the section, by their number.
+    /// The interfaces of the section, by number.
     interfaces: Vec<Interface>,
-    /// The block that is being read, where it is read in pieces.
-    pieces: Option<Pieces>,
+    /// The block that is being streamed, if any.
+    streamed: Option<StreamedBlock>,
 }
 
 impl PcapNg {
     pub(super) fn new() -> Self {
-        Self { order: Order::Native, interfaces: Vec::new(), pieces: None }
+        Self { order: Order::Native, interfaces: Vec::new(), streamed: None }
     }
 
     pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Packet>, Error> {
         loop {
-            if let Some(pieces) = &mut self.pieces {
-                pieces.read_on(input)?;
-                if let Some(packet) = self.take_pieces() {
+            if let Some(streamed) = &mut self.streamed {
+                streamed.read_to_end(input)?;
+                if let Some(packet) = self.finish_streamed() {
                     return Ok(Some(packet));
                 }
             }
@@ -66,47 +66,49 @@ impl PcapNg {
                 }
                 block::SECTION => self.section(block, input)?,
                 block::INTERFACE => {
-                    require_fixed(block, Interface::FIXED, input)?;
+                    require_fixed(block, Interface::FIXED_LEN, input)?;
                     if self.interfaces.len() == MAX_INTERFACES {
                         return Err(block.damaged(Reason::too_many_interfaces()));
                     }
                     let interface = Interface::new(block.order, input.bytes());
                     let contents = Contents::Interface(interface);
-                    let pieces = Pieces::with_options(block, Interface::FIXED, contents, input);
-                    self.pieces = Some(pieces);
+                    let streamed =
+                        StreamedBlock::with_options(block, Interface::FIXED_LEN, contents, input);
+                    self.streamed = Some(streamed);
                 }
-                block::STATISTICS if block.len() > Statistics::FIXED as u64 => {
-                    input.require(Part::Block, Statistics::FIXED)?;
+                block::STATISTICS if block.len() > Statistics::FIXED_LEN as u64 => {
+                    input.require(Part::Block, Statistics::FIXED_LEN)?;
                     let statistics = Statistics::new(block.order, input.bytes());
                     let contents = Contents::Statistics(statistics);
-                    let pieces = Pieces::with_options(block, Statistics::FIXED, contents, input);
-                    self.pieces = Some(pieces);
+                    let streamed =
+                        StreamedBlock::with_options(block, Statistics::FIXED_LEN, contents, input);
+                    self.streamed = Some(streamed);
                 }
-                _ => self.pieces = Some(Pieces::skipped(block)),
+                _ => self.streamed = Some(StreamedBlock::skipped(block)),
             }
         }
     }
 
-    /// Starts a section: the interfaces of the one before are gone. Its length is of no use here,
-    /// as another one starts with a block of its own.
+    /// Starts a section, which ends the scope of the previous interfaces. The section length is not
+    /// needed: the next section starts with its own block.
     fn section<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<(), Error> {
-        /// Bytes before the options.
-        const FIXED: usize = 24;
-        require_fixed(block, FIXED, input)?;
+        /// The length of the fields before the options, in bytes.
+        const FIXED_LEN: usize = 24;
+        require_fixed(block, FIXED_LEN, input)?;
         let [major, minor] = [12, 14].map(|at| block.order.u16_at(input.bytes(), at));
-        // Another minor version has the same blocks.
+        // Other minor versions have the same blocks.
         if major != 1 {
             return Err(block.damaged(Reason::version(major, minor)));
         }
         self.order = block.order;
         self.interfaces.clear();
-        self.pieces = Some(Pieces::skipped(block));
+        self.streamed = Some(StreamedBlock::skipped(block));
         Ok(())
     }
 
-    /// Takes in a block that was read in pieces; a packet if that reported a loss.
-    fn take_pieces(&mut self) -> Option<Packet> {
-        match self.pieces.take()?.into_contents() {
+    /// Completes a streamed block; returns a packet if the block reported a loss.
+    fn finish_streamed(&mut self) -> Option<Packet> {
+        match self.streamed.take()?.into_contents() {
             Contents::Nothing => None,
             Contents::Interface(interface) => {
                 self.interfaces.push(interface);
@@ -122,13 +124,13 @@ impl PcapNg {
         self.interfaces.get_mut(usize::try_from(id).ok()?)
     }
 
-    /// Reads the block of a packet: into the window, if the packet may be netlink's.
+    /// Reads the block of a packet, into the window if it can be a netlink packet.
     #[inline]
     fn packet<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<Packet, Error> {
         let is_simple = block.kind == block::SIMPLE_PACKET;
         let (len, data) =
             (block.len_in_memory(), if is_simple { SIMPLE_DATA } else { ENHANCED_DATA });
-        if len < data + block::TRAILER {
+        if len < data + block::TRAILER_LEN {
             return Ok(self.skip_packet(block, Some(Reason::no_packet())));
         }
         if input.fill(data)? < data {
@@ -144,7 +146,7 @@ impl PcapNg {
         };
         let Some(link) = interface.link else { return Ok(self.skip_packet(block, None)) };
         input.require(Part::Block, len)?;
-        let (bytes, trailer) = input.bytes()[..len].split_at(len - block::TRAILER);
+        let (bytes, trailer) = input.bytes()[..len].split_at(len - block::TRAILER_LEN);
         block.check_trailer(trailer)?;
         Ok(if is_simple {
             interface.simple(link, block, bytes)
@@ -153,17 +155,16 @@ impl PcapNg {
         })
     }
 
-    /// A packet that is none of netlink's, or that cannot be read for a reason.
+    /// Skips a packet that is not a netlink packet, or that cannot be read for a reason.
     fn skip_packet(&mut self, block: Block, reason: Option<Reason>) -> Packet {
-        self.pieces = Some(Pieces::skipped(block));
+        self.streamed = Some(StreamedBlock::skipped(block));
         let fault = reason.map(|reason| Box::new(damaged_packet(block, reason)));
-        Packet { is_other: fault.is_none(), fault, ..Packet::default() }
+        Packet { is_unrelated: fault.is_none(), fault, ..Packet::default() }
     }
 }
 
 impl Interface {
-    /// Reads an enhanced packet, or an obsolete one, which has the same fields at the same places
-    /// but for the first.
+    /// Reads an enhanced packet, or an obsolete one, whose fields differ only in the first.
     #[inline]
     fn enhanced(&mut self, link: Link, block: Block, bytes: &[u8]) -> Packet {
         let order = block.order;
@@ -182,25 +183,29 @@ impl Interface {
         packet.take_netlink(link, data, ENHANCED_DATA, block.offset);
         let options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         let mut dropped = match block.kind {
-            block::OBSOLETE_PACKET => drops_count(order.u16_at(bytes, 10)),
+            block::OBSOLETE_PACKET => known_drop_count(order.u16_at(bytes, 10)),
             _ => None,
         };
         if dropped.is_some() || !options.is_empty() {
-            let mut said = None;
-            for (code, value) in options::each(order, options) {
+            let mut comment = None;
+            for (code, value) in options::iter(order, options) {
                 match (block.kind, code) {
-                    (block::ENHANCED_PACKET, DROP_COUNT) => dropped = order.u64(value).or(dropped),
-                    (_, options::COMMENT) => said = said.or_else(|| loss::said(value)),
+                    (block::ENHANCED_PACKET, DROP_COUNT) => {
+                        dropped = order.u64_from(value).or(dropped);
+                    }
+                    (_, options::COMMENT) => {
+                        comment = comment.or_else(|| loss::parse_comment(value));
+                    }
                     _ => {}
                 }
             }
-            packet.lost = loss::read(dropped, said);
+            packet.lost = loss::from_count(dropped, comment);
             self.reported = self.reported.saturating_add(dropped.unwrap_or_default());
         }
         packet
     }
 
-    /// Reads a packet without a time, on the first interface.
+    /// Reads a simple packet, which has no time and belongs to the first interface.
     fn simple(&self, link: Link, block: Block, bytes: &[u8]) -> Packet {
         let original = block.order.u32_at(bytes, 8);
         let data = bytes.get(SIMPLE_DATA..).unwrap_or_default();
@@ -211,19 +216,19 @@ impl Interface {
         packet
     }
 
-    /// A loss that the totals have and no packet before reported.
+    /// Returns the loss in the totals that no packet reported before.
     fn statistics(&mut self, statistics: &Statistics) -> Option<Packet> {
         self.link?;
         let unreported = statistics.dropped.saturating_sub(self.reported);
         self.reported = self.reported.max(statistics.dropped);
-        let lost = loss::read(Some(unreported), statistics.said)?;
+        let lost = loss::from_count(Some(unreported), statistics.comment)?;
         let time = self.time(statistics.timestamp);
         Some(Packet { lost: Some(lost), time, ..Packet::default() })
     }
 }
 
-/// What an obsolete packet says of packets dropped before it: all ones where that is not known.
-fn drops_count(count: u16) -> Option<u64> {
+/// The drop count of an obsolete packet block; all ones if unknown.
+fn known_drop_count(count: u16) -> Option<u64> {
     Some(count).filter(|&count| count != u16::MAX).map(u64::from)
 }
 
@@ -231,9 +236,9 @@ fn damaged_packet(block: Block, reason: Reason) -> Error {
     Error::Damaged { part: Part::Packet, offset: block.offset, reason }
 }
 
-/// Makes sure of what a block has before its options.
+/// Ensures that the fields before the options are available.
 fn require_fixed<R: Read>(block: Block, len: usize, input: &mut Input<R>) -> Result<(), Error> {
-    if block.len() < (len + block::TRAILER) as u64 {
+    if block.len() < (len + block::TRAILER_LEN) as u64 {
         return Err(block.damaged(Reason::too_short()));
     }
     input.require(Part::Block, len)

@@ -1,4 +1,4 @@
-//! Reading a capture.
+//! Reads a capture.
 
 use std::io::Read;
 use std::ops::Range;
@@ -13,17 +13,18 @@ use proc_connector_core::{
 
 use super::byte_order::{self, Foreign, Order};
 use super::error::Error;
+use super::format::{Format, Packets};
 use super::input::Input;
-use super::packet::{Format, Packet, Packets};
+use super::packet::Packet;
 use crate::stream::{LossCause, Lost, Received};
 
-/// Reads a capture: what [`Writer`](super::Writer) wrote, any other file of netlink packets (pcap or
-/// pcapng), or netlink messages one after the other.
+/// Reads a capture: a file of [`Writer`](super::Writer), any other pcap or pcapng file of netlink
+/// packets, or consecutive netlink messages.
 ///
-/// It reads as it goes, from a file, a pipe or memory, and needs no buffering around the input. It
-/// keeps the largest packet in memory, 16 MiB at most, and a few bytes for each interface. The
-/// byte orders of the file and of the machine that the events come from do not matter. Packets of
-/// other protocols are left out, as are requests and acknowledgements.
+/// The input can be a file, a pipe or memory, and needs no buffering. The reader keeps the largest
+/// packet in memory, at most 16 MiB, and a few bytes for each interface. The byte orders of the
+/// file and of the recording machine may differ from this machine's. Packets of other protocols are
+/// skipped, as are requests and acknowledgements.
 ///
 /// ```no_run
 /// use proc_connector::capture::Reader;
@@ -45,45 +46,45 @@ pub struct Reader<R> {
     input: Input<R>,
     packets: Packets,
     filter: Filter,
-    /// The packet being read, and how many bytes of its messages are.
+    /// The current packet, and the number of bytes already read from its messages.
     packet: Option<Packet>,
     read: usize,
     current: Current,
-    /// An event of the other byte order, in this machine's.
+    /// An event converted from the other byte order.
     native: Vec<u8>,
     skipped: u64,
     cut: u64,
 }
 
-/// What a capture has next.
+/// An event or a loss from a capture.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Recorded<'a> {
     /// An event, in the byte order of this machine, or a loss.
     pub received: Received<'a>,
-    /// The time of day: of an event as the recording machine's clock had it, of a loss that of the
-    /// packet after it. `None` where the capture has no times.
+    /// The time of day. For an event, by the recording machine's clock; for a loss, the time of the
+    /// next packet. `None` if the capture has no times.
     pub time: Option<SystemTime>,
 }
 
-/// Where what was found is.
+/// The location of the current item.
 #[derive(Debug)]
 enum Current {
     Lost(Lost),
-    /// An event in the input's window.
+    /// An event, at this range of the input's window.
     Window(Range<usize>),
-    /// An event of so many bytes in `native`.
+    /// An event, in this number of bytes of `native`.
     Native(usize),
 }
 
 impl<R: Read> Reader<R> {
-    /// Reads the start of a capture and finds out which format it has.
+    /// Opens a capture and detects its format.
     ///
     /// # Errors
     ///
-    /// [`Error::Empty`], [`Error::Compressed`], [`Error::OtherFile`] and [`Error::UnknownFormat`] for
-    /// what is no capture, [`Error::Truncated`] for one that ends in its header, [`Error::Io`] for
-    /// what the system says.
+    /// [`Error::Empty`], [`Error::Compressed`], [`Error::OtherFile`] and [`Error::UnknownFormat`]
+    /// if the input is not a capture, [`Error::Truncated`] if it ends in its header, [`Error::Io`]
+    /// if reading fails.
     pub fn new(input: R) -> Result<Self, Error> {
         let mut input = Input::new(input);
         let packets = Packets::open(&mut input)?;
@@ -100,37 +101,38 @@ impl<R: Read> Reader<R> {
         })
     }
 
-    /// Leaves out the events that do not pass a filter, as a connector with it would have.
+    /// Skips events that do not match a filter, like a connector with this filter.
     #[must_use]
     pub fn with_filter(self, filter: Filter) -> Self {
         Self { filter, ..self }
     }
 
-    /// The next event or loss; `None` at the end.
+    /// Returns the next event or loss; `None` at the end.
     ///
-    /// Borrows from the reader: nothing is copied or allocated for an event.
+    /// The result borrows from the reader: no event is copied or allocated, unless its byte order
+    /// is converted.
     ///
     /// # Errors
     ///
-    /// All say where in the capture. After an error [of one packet](Error::is_of_one_packet), such as
-    /// [`Error::Message`], the next call goes on with the next packet, and after [`Error::Io`] it
-    /// tries again. After any other, it is unknown where the next packet starts, and the capture is
-    /// at its end.
+    /// Every error contains its position in the capture. After an error [of one
+    /// packet](Error::is_of_one_packet), such as [`Error::Message`], the next call continues with
+    /// the next packet. After [`Error::Io`], the next call retries. After any other error, the
+    /// start of the next packet is unknown and the next call returns `None`.
     #[expect(
         clippy::should_implement_trait,
-        reason = "what an iterator gives cannot borrow from it"
+        reason = "the items of an iterator cannot borrow from it"
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Recorded<'_>>, Error> {
         if self.advance()? { Ok(self.current()) } else { Ok(None) }
     }
 
-    /// Finds what comes next; false at the end.
+    /// Advances to the next event or loss; returns false at the end.
     fn advance(&mut self) -> Result<bool, Error> {
         loop {
             let Some(packet) = &mut self.packet else {
                 let Some(packet) = self.packets.next(&mut self.input)? else { return Ok(false) };
-                self.skipped += u64::from(packet.is_other);
+                self.skipped += u64::from(packet.is_unrelated);
                 self.packet = Some(packet);
                 self.read = 0;
                 continue;
@@ -146,7 +148,7 @@ impl<R: Read> Reader<R> {
                 self.cut += u64::from(is_cut);
                 return Err(*fault);
             }
-            // Most packets have one message: this spares them the search for a second.
+            // Most packets have one message, and need no search for another.
             if self.read >= packet.messages.len() {
                 self.input.consume(len);
                 self.packet = None;
@@ -172,12 +174,12 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// Finds what the packet has next; `None` at its end.
+    /// Finds the next item in the packet; `None` at its end.
     #[inline]
     fn search(&mut self) -> Result<Option<Current>, ParseError> {
         let Some(packet) = &self.packet else { return Ok(None) };
         let messages = self.input.bytes().get(packet.messages.clone()).unwrap_or_default();
-        match byte_order::of_packet(messages) {
+        match byte_order::detect_packet_order(messages) {
             Order::Native => {
                 let found = search::<NativeEndian>(messages, &mut self.read, &self.filter)?;
                 let start = packet.messages.start;
@@ -198,7 +200,7 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// What was found.
+    /// The current item.
     #[inline]
     fn current(&self) -> Option<Recorded<'_>> {
         let time = self.packet.as_ref().and_then(|packet| packet.time);
@@ -217,36 +219,36 @@ impl<R: Read> Reader<R> {
 }
 
 impl<R> Reader<R> {
-    /// The capture's format.
+    /// The format of the capture.
     pub fn format(&self) -> Format {
         self.packets.format()
     }
 
-    /// How many bytes of the capture were read and done with.
+    /// The number of bytes already processed.
     pub fn offset(&self) -> u64 {
         self.input.offset()
     }
 
-    /// How many packets were left out because they are of other protocols or link types.
+    /// The number of packets skipped because they belong to other protocols or link types.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// How many packets could not be read because a part of them only was captured: the program that
-    /// captured them had a limit for the length of a packet, a snap length.
+    /// The number of packets that could not be read because they were captured only in part: the
+    /// capturing program used a snap length.
     pub fn cut(&self) -> u64 {
         self.cut
     }
 }
 
-/// Something in a packet.
+/// An item in a packet.
 enum Found<'a, O: ByteOrder> {
-    /// An event, and where among the messages it is.
+    /// An event, and its range in the messages.
     Event(Event<'a, O>, Range<usize>),
     Lost(Lost),
 }
 
-/// Finds the next event or loss from `read` on, which is moved behind it.
+/// Finds the next event or loss at or after `read`, and moves `read` behind it.
 #[inline]
 fn search<'a, O: ByteOrder + 'static>(
     messages: &'a [u8],
@@ -268,7 +270,7 @@ fn search<'a, O: ByteOrder + 'static>(
                 let lost = Lost { count: None, cause: LossCause::Overrun };
                 return Ok(Some(Found::Lost(lost)));
             }
-            // Not wanted, or not about processes.
+            // Excluded by the filter, or not a message about processes.
             Ok(_) | Err(ParseError::UnexpectedConnector { .. }) => {}
             Err(_) if is_request::<O>(messages.get(before..*read).unwrap_or_default()) => {}
             Err(error) => return Err(error),
@@ -276,7 +278,7 @@ fn search<'a, O: ByteOrder + 'static>(
     }
 }
 
-/// Whether a message is what a listener sends to the kernel.
+/// Whether a message is a request, which listeners send to the kernel.
 #[cold]
 fn is_request<O: ByteOrder + 'static>(bytes: &[u8]) -> bool {
     let message = Messages::<O>::with_order(bytes).next();
@@ -285,7 +287,7 @@ fn is_request<O: ByteOrder + 'static>(bytes: &[u8]) -> bool {
         return false;
     };
     let Ok(cn_msg) = CnMsg::<O>::parse(payload) else { return false };
-    // One that nothing follows: in a damaged event the length could say so by chance.
+    // Requires the exact length: the length field of a damaged event could match by chance.
     let is_whole =
         payload.len() == proc_connector_core::cn_msg::HEADER_LEN + cn_msg.payload().len();
     is_whole && !matches!(Request::parse(&cn_msg), Err(ParseError::RequestLength { .. }))

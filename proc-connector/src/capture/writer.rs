@@ -1,4 +1,4 @@
-//! Writing a capture.
+//! Writes a capture.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -14,19 +14,15 @@ use pcap_file::pcapng::blocks::interface_statistics::{
 };
 use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeaderOption};
 use pcap_file::{DataLink, Endianness, PcapError};
-use proc_connector_core::cn_msg::{self, CN_IDX_PROC, CN_VAL_PROC, CnMsgHdr};
-use proc_connector_core::netlink::{self, NLMSG_DONE, NlMsgHdr};
-use proc_connector_core::proc_event::{self, ProcEventHdr};
-use proc_connector_core::{Event, NativeEndian};
-use zerocopy::{Immutable, IntoBytes, Unaligned};
+use proc_connector_core::Event;
 
 use super::{cooked, loss, origin::Origin};
 use crate::stream::{Lost, Received};
 
-/// Bytes that are collected before they are written.
+/// The number of bytes collected before they are written.
 const BUFFER: usize = 64 << 10;
 
-/// What one text of an [`Origin`] may take, in bytes.
+/// The maximum length of a text of an [`Origin`], in bytes.
 const MAX_TEXT: usize = 1024;
 
 /// `if_tsresol`: nanoseconds.
@@ -34,9 +30,8 @@ const NANOSECONDS: u8 = 9;
 
 /// Records events and losses as a pcapng file.
 ///
-/// Writes to its output in whole blocks only, so what a program that was killed leaves behind can be
-/// read, up to the last [`flush`](Self::flush) and maybe further. No buffering is needed around the
-/// output.
+/// The output receives whole blocks only. If the program is killed, the file can be read at least
+/// up to the last [`flush`](Self::flush). The output needs no buffering.
 ///
 /// ```no_run
 /// use proc_connector::capture::Writer;
@@ -65,30 +60,30 @@ pub struct Writer<W: Write> {
     /// Whole blocks that are not yet written.
     blocks: PcapNgWriter<Vec<u8>>,
     output: W,
-    /// A loss that nothing was written after.
+    /// A loss after which nothing was written yet.
     pending: Option<(Lost, SystemTime)>,
     packet: Vec<u8>,
     events: u64,
     lost: u64,
-    /// The time of what was written last.
+    /// The time of the last item.
     time: SystemTime,
 }
 
 impl<W: Write> Writer<W> {
-    /// Starts a capture with what this machine says of itself.
+    /// Starts a capture, with a description of this machine.
     ///
     /// # Errors
     ///
-    /// What writing to the output says.
+    /// Errors of the output.
     pub fn new(output: W) -> io::Result<Self> {
         Self::with_origin(output, &Origin::this_machine())
     }
 
-    /// Starts a capture.
+    /// Starts a capture with the given origin.
     ///
     /// # Errors
     ///
-    /// What writing to the output says.
+    /// Errors of the output.
     pub fn with_origin(output: W, origin: &Origin) -> io::Result<Self> {
         let mut blocks =
             PcapNgWriter::with_section_header(Vec::with_capacity(BUFFER), section(origin))
@@ -107,11 +102,11 @@ impl<W: Write> Writer<W> {
         Ok(writer)
     }
 
-    /// Records an event or a loss, with the time of day.
+    /// Records an event or a loss that happened at `time`, the time of day.
     ///
     /// # Errors
     ///
-    /// What writing to the output says. The capture then ends with what was written before.
+    /// Errors of the output. The capture then ends at what was written before.
     pub fn write(&mut self, received: &Received<'_>, time: SystemTime) -> io::Result<()> {
         match received {
             Received::Event(event) => self.event(event, time)?,
@@ -121,33 +116,32 @@ impl<W: Write> Writer<W> {
         if self.blocks.get_ref().len() >= BUFFER { self.write_out() } else { Ok(()) }
     }
 
-    /// Writes out everything recorded so far.
+    /// Writes everything recorded so far to the output.
     ///
     /// # Errors
     ///
-    /// What writing to the output says.
+    /// Errors of the output.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.tell_pending()?;
+        self.write_pending_loss()?;
         self.write_out()?;
         self.output.flush()
     }
 
-    /// Ends the capture with its totals.
+    /// Writes everything recorded so far, and the totals, which end the capture.
     ///
     /// # Errors
     ///
-    /// What writing to the output says.
+    /// Errors of the output.
     pub fn finish(mut self) -> io::Result<()> {
-        self.tell_pending()?;
+        self.write_pending_loss()?;
         self.statistics(self.time, None)?;
         self.write_out()?;
         self.output.flush()
     }
 
     fn event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
-        self.packet.truncate(cooked::HEADER_LEN);
-        self.packet.extend_from_slice(Headers::of(event).as_bytes());
-        self.packet.extend_from_slice(event.data());
+        self.packet.resize(cooked::HEADER_LEN + event.encoded_len(), 0);
+        event.encode(&mut self.packet[cooked::HEADER_LEN..]).map_err(io::Error::other)?;
         let options = match self.pending.take() {
             None => Vec::new(),
             Some((lost, _)) => {
@@ -169,15 +163,15 @@ impl<W: Write> Writer<W> {
     }
 
     fn lost(&mut self, lost: Lost, time: SystemTime) -> io::Result<()> {
-        // A packet has room for one.
-        self.tell_pending()?;
+        // A packet can report only one loss.
+        self.write_pending_loss()?;
         self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
         self.pending = Some((lost, time));
         Ok(())
     }
 
-    /// Tells of a loss for which no packet came.
-    fn tell_pending(&mut self) -> io::Result<()> {
+    /// Writes a loss that no packet followed.
+    fn write_pending_loss(&mut self) -> io::Result<()> {
         match self.pending.take() {
             Some((lost, time)) => self.statistics(time, Some(loss::comment(&lost))),
             None => Ok(()),
@@ -193,7 +187,8 @@ impl<W: Write> Writer<W> {
         options.extend(comment.map(|comment| InterfaceStatisticsOption::Comment(comment.into())));
         let block = InterfaceStatisticsBlock {
             interface_id: 0,
-            // The upper half comes first in either byte order, where this is written as one number.
+            // The format stores the upper half first in either byte order; `pcap_file` writes one
+            // integer.
             timestamp: match Endianness::native() {
                 Endianness::Big => timestamp,
                 Endianness::Little => timestamp.rotate_left(32),
@@ -207,17 +202,17 @@ impl<W: Write> Writer<W> {
     fn write_out(&mut self) -> io::Result<()> {
         let blocks = self.blocks.get_mut();
         let written = self.output.write_all(blocks);
-        // What was written in part cannot be taken back, and writing it again would damage more.
+        // A partial write cannot be undone, and repeating it would cause more damage.
         blocks.clear();
         written
     }
 }
 
-/// Writes out what is left, without the totals. A failure goes unnoticed: use
-/// [`finish`](Self::finish).
+/// Writes what was recorded, without the totals, and ignores errors: use [`finish`](Self::finish)
+/// to see them.
 impl<W: Write> Drop for Writer<W> {
     fn drop(&mut self) {
-        // In a panic, the output may be what panicked.
+        // The panic may come from the output.
         if !std::thread::panicking() {
             let _ = self.flush();
         }
@@ -232,52 +227,6 @@ impl<W: Write> std::fmt::Debug for Writer<W> {
             .finish_non_exhaustive()
     }
 }
-
-/// The head of a datagram as the kernel sends it; the bytes of the union follow.
-///
-/// Not `EventRecord`, which leaves out what a kernel newer than this crate adds to the union.
-#[derive(IntoBytes, Immutable, Unaligned)]
-#[repr(C)]
-struct Headers {
-    netlink: NlMsgHdr<NativeEndian>,
-    cn_msg: CnMsgHdr<NativeEndian>,
-    proc_event: ProcEventHdr<NativeEndian>,
-}
-
-impl Headers {
-    fn of(event: &Event<'_>) -> Self {
-        // It was read out of a `cn_msg`, whose length has 16 bits.
-        let payload = u16::try_from(proc_event::HEADER_LEN + event.data().len());
-        let payload = payload.unwrap_or(u16::MAX);
-        let message = u32::from(payload) + BEFORE_PAYLOAD;
-        Self {
-            netlink: NlMsgHdr {
-                nlmsg_len: message.into(),
-                nlmsg_type: NLMSG_DONE.into(),
-                nlmsg_flags: 0.into(),
-                nlmsg_seq: event.seq().into(),
-                nlmsg_pid: 0.into(),
-            },
-            cn_msg: CnMsgHdr {
-                idx: CN_IDX_PROC.into(),
-                val: CN_VAL_PROC.into(),
-                seq: event.seq().into(),
-                ack: 0.into(),
-                len: payload.into(),
-                flags: 0.into(),
-            },
-            proc_event: ProcEventHdr {
-                what: event.what().into(),
-                cpu: event.cpu().into(),
-                timestamp_ns: event.timestamp_ns().into(),
-            },
-        }
-    }
-}
-
-/// What `nlmsg_len` counts beside the connector's payload.
-const BEFORE_PAYLOAD: u32 = 36;
-const _: () = assert!(BEFORE_PAYLOAD as usize == netlink::HEADER_LEN + cn_msg::HEADER_LEN);
 
 fn section(origin: &Origin) -> SectionHeaderBlock<'static> {
     let mut options = Vec::new();
@@ -299,7 +248,7 @@ fn interface(origin: &Origin) -> InterfaceDescriptionBlock<'static> {
         InterfaceDescriptionOption::IfTsResol(NANOSECONDS),
     ];
     if let Some(filter) = &origin.filter {
-        // The first byte says that what follows is a text.
+        // The first byte marks the filter as a text.
         let filter = [&[0], text(filter).as_bytes()].concat();
         options.push(InterfaceDescriptionOption::IfFilter(filter.into()));
     }
@@ -307,7 +256,7 @@ fn interface(origin: &Origin) -> InterfaceDescriptionBlock<'static> {
     InterfaceDescriptionBlock { linktype: DataLink::NETLINK, snaplen: 0, options }
 }
 
-/// As much of a text as there is room for: the format has 16 bits for its length.
+/// The longest prefix of a text that fits into an option, whose length has 16 bits.
 fn text(text: &str) -> Cow<'static, str> {
     let fits = (0..=text.len().min(MAX_TEXT)).rev().find(|&end| text.is_char_boundary(end));
     text[..fits.unwrap_or_default()].to_owned().into()

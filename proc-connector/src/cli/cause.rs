@@ -1,13 +1,14 @@
-//! Errors of the system in words that say what to do, where a limit is the cause.
+//! System errors, with a remedy if a resource limit is the cause.
 
 use std::fmt;
 use std::io;
 
 use nix::errno::Errno;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use proc_connector::program::Chain;
 use proc_connector::{Error, NoRing};
 
-/// An error of the system.
+/// A system error.
 pub(super) struct Cause<'a>(pub(super) &'a io::Error);
 
 impl fmt::Display for Cause<'_> {
@@ -43,19 +44,19 @@ impl fmt::Display for NotStarted<'_> {
     }
 }
 
-/// An error of the connector.
+/// An error of the connector, with its sources.
 pub(super) struct NotReceived<'a>(pub(super) &'a Error);
 
 impl fmt::Display for NotReceived<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Error::Os(error) => write!(f, "system call error: {}", Cause(error)),
-            // A log is of the verifier, which was not the cause.
+            // The log comes from the verifier, which is not the cause.
             Error::RingUnavailable { reason: NoRing::Os(errno), .. } => {
                 let error = io::Error::from_raw_os_error(*errno);
                 write!(f, "the ring cannot be used: {}", Cause(&error))
             }
-            error => error.fmt(f),
+            error => Chain(error).fmt(f),
         }
     }
 }
@@ -89,5 +90,7 @@ mod tests {
         let text = NotReceived(&error).to_string();
         assert!(text.contains("ulimit -n") && !text.contains("226"), "{text}");
         assert_eq!(Cause(&of(Errno::EACCES)).to_string(), of(Errno::EACCES).to_string());
+        let text = NotReceived(&Error::FilterRefused(of(Errno::ENOMEM))).to_string();
+        assert_eq!(text, format!("the kernel refused the filter: {}", of(Errno::ENOMEM)));
     }
 }

@@ -1,41 +1,41 @@
-//! What the exit status of each command means, as its help and its man page say it.
+//! The exit statuses of each command, for its help and its man page.
 
 use std::fmt::Write;
 
-/// A status, and when a command ends with it.
-pub(super) type Meaning = (&'static str, &'static str);
+/// A status and its meaning.
+pub(crate) type Meaning = (&'static str, &'static str);
 
-const USAGE: Meaning = ("2", "wrong usage");
+const USAGE: Meaning = ("2", "invalid command line");
 
-/// Of the commands that listen, and of the program as a whole.
+/// For the commands that listen, and for the program as a whole.
 pub(super) const LISTENING: &[Meaning] = &[
-    ("0", "success, also when ended by Ctrl-C or a closed pipe"),
-    ("1", "failure; standard error says why, and what to do"),
+    ("0", "success, including an end by Ctrl-C or a closed pipe"),
+    ("1", "failure; standard error says why and what to do"),
     USAGE,
 ];
 
 pub(super) const REPLAY: &[Meaning] = &[
-    ("0", "the recording was read, to its end or as far as asked for"),
-    ("1", "the recording cannot be read, or is damaged; events before the damage are shown"),
+    ("0", "the recording was read to its end, or up to --count"),
+    ("1", "the recording cannot be read or is damaged; events before the damage are shown"),
     USAGE,
 ];
 
 pub(super) const DOCTOR: &[Meaning] = &[
     ("0", "listening works on this machine, possibly with limits"),
-    ("1", "listening does not work; the output says why, and what to do"),
+    ("1", "listening does not work; the output says why and what to do"),
     USAGE,
 ];
 
 pub(super) const TRACE: &[Meaning] = &[
-    ("*", "the status of the command itself"),
-    ("128+n", "signal n killed the command"),
+    ("*", "the exit status of the command"),
+    ("128+n", "the command was killed by signal n"),
     ("127", "the command was not found"),
     ("126", "the command cannot be executed"),
     ("1", "the command could not be traced, or a file could not be written"),
     USAGE,
 ];
 
-/// The meanings as they are below a command's help.
+/// The section below a command's help.
 pub(super) fn help(meanings: &[Meaning]) -> String {
     let mut text = "Exit status:".to_owned();
     for (status, meaning) in meanings {
@@ -44,9 +44,10 @@ pub(super) fn help(meanings: &[Meaning]) -> String {
     text
 }
 
-/// The meanings for a command by its name.
-#[cfg(feature = "dist")]
-pub(super) fn of(command: &str) -> &'static [Meaning] {
+/// The statuses of a command, by its name.
+#[cfg(test)]
+#[allow(dead_code, reason = "the test `cli_dist` writes man pages with it")]
+pub(crate) fn meanings(command: &str) -> &'static [Meaning] {
     match command {
         "trace" => TRACE,
         "replay" => REPLAY,

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proc_connector::capture;
+use proc_connector::program::Chain;
 
 use super::cause::{Cause, NotReceived, NotStarted};
 use super::host::present::Absent;
@@ -133,31 +134,31 @@ impl fmt::Display for Failure {
             Self::Connector(error) => NotReceived(error).fmt(f),
             Self::NothingToWatch(error) => write!(
                 f,
-                "{error}\nTo see a recording of such events: proc-connector replay --demo"
+                "{error}\nTo see a recording instead, run `proc-connector replay --demo`"
             ),
-            Self::Capture { file, error } => write!(f, "{}: {error}", shown_path(file)),
+            Self::Capture { file, error } => write!(f, "{}: {}", shown_path(file), Chain(error)),
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the command: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
-                write!(f, "cannot read /proc: {error}; is it mounted?")
+                write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")
             }
             Self::Proc(error) => write!(f, "cannot read /proc: {}", Cause(error)),
-            Self::Clock(error) => write!(f, "cannot say when events happen: {error}"),
+            Self::Clock(error) => write!(f, "cannot determine when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
-                "a capture is not for the eye: name a file, or direct the output to one",
+                "refusing to write a binary capture to a terminal: name a file, or redirect the output",
             ),
             Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "cannot write the output: {}", Cause(error)),
+            Self::Output(error) => write!(f, "cannot write to standard output: {}", Cause(error)),
             Self::Closed(stream) => {
-                write!(f, "standard {stream} is closed: redirect it to a file, or to /dev/null")
+                write!(f, "standard {stream} is closed: connect it to a file or to /dev/null")
             }
             Self::Descriptors { needed, error } => {
-                write!(f, "cannot open {needed} more files: {}", Cause(error))
+                write!(f, "cannot open {needed} file descriptors: {}", Cause(error))
             }
-            Self::Signals(error) => write!(f, "cannot handle signals: {}", Cause(error)),
+            Self::Signals(error) => write!(f, "cannot install signal handlers: {}", Cause(error)),
         }
     }
 }
@@ -174,8 +175,8 @@ impl fmt::Display for Unread {
         if cut > 0 {
             write!(
                 f,
-                ", {cut} of them cut short by the program that captured them: set its snap length \
-                 to 0 (`tcpdump -s 0`)"
+                ", {cut} of them because the capturing program cut them short: capture again with \
+                 the snap length 0 (`tcpdump -s 0`)"
             )?;
         }
         Ok(())

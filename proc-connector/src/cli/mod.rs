@@ -7,8 +7,6 @@
 mod cause;
 mod command_line;
 mod commands;
-#[cfg(feature = "dist")]
-mod dist;
 mod exit_status;
 mod failure;
 mod host;
@@ -28,12 +26,12 @@ use self::commands::{doctor, record, replay, stats, trace, watch};
 use self::host::descriptors;
 use self::shown::complain;
 
+#[cfg(test)]
+#[allow(unused_imports, reason = "the test `cli_dist` includes this module and uses them")]
+pub(crate) use self::{command_line::definition, exit_status::meanings as exit_statuses};
+
 /// Runs the program. A failure is reported on standard error, and by the exit status.
 pub(crate) fn run() -> ExitCode {
-    #[cfg(feature = "dist")]
-    if let Some(done) = dist::run_if_wanted() {
-        return done;
-    }
     let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
         Err(answer) => return print(&answer),

@@ -1,13 +1,12 @@
 //! Output files: which ones may be written, and their permissions.
 //!
-//! What is recorded says which commands every user ran, with their arguments. So a new file can be
-//! read by its owner only; a file that exists keeps its mode. In a directory that everyone may write
-//! to, such as `/tmp`, the symbolic links, files and pipes of other users are refused, unless they are
-//! those of the directory's owner or of root: the rule of `fs.protected_symlinks`,
-//! `fs.protected_regular` and `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`), which
-//! kernels leave off by default. A file there that has a second name is refused too, because that may
-//! be a name for any file. All other links are followed, so that `/dev/stdout` and the user's own links
-//! work.
+//! A recording contains the commands of every user, with their arguments. Therefore only its owner can
+//! read a new file; an existing file keeps its mode. In a world-writable directory such as `/tmp`, the
+//! symbolic links, files and pipes of other users are refused, unless their owner is root or owns the
+//! directory: the rule of `fs.protected_symlinks`, `fs.protected_regular` and `fs.protected_fifos`
+//! (`Documentation/admin-guide/sysctl/fs.rst`), which kernels leave off by default. A file there with a
+//! second hard link is refused too, because the link may lead to any file. All other links are
+//! followed, so that `/dev/stdout` and the user's own links work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -21,24 +20,24 @@ use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
 use nix::sys::statfs::{PROC_SUPER_MAGIC, fstatfs};
 use nix::unistd::{UnlinkatFlags, geteuid, unlinkat};
 
-/// Where something is to be written.
+/// The destination of an output.
 #[derive(Debug)]
 pub(super) enum Place {
-    /// Nothing has that name yet.
+    /// The name does not exist yet.
     New(NewFile),
-    /// What has that name, open, with its contents.
+    /// The existing file, open, with its contents.
     Existing(File),
 }
 
-/// A file to be made.
+/// A file to create.
 #[derive(Debug)]
 pub(super) struct NewFile {
     directory: OwnedFd,
     name: OsString,
 }
 
-/// Links in a row, as many as the kernel follows.
-const MOST_LINKS: usize = 40;
+/// The most symbolic links in a row, as in the kernel.
+const MAX_LINKS: usize = 40;
 
 impl Place {
     /// Creates the file, or empties the existing one.
@@ -58,10 +57,10 @@ pub(super) fn empty(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
-/// Finds out what a name stands for. Changes nothing.
+/// Resolves a name, and changes nothing.
 pub(super) fn find(path: &Path) -> io::Result<Place> {
     let mut path = path.to_owned();
-    for _ in 0..MOST_LINKS {
+    for _ in 0..MAX_LINKS {
         let Some(name) = path.file_name().filter(|_| !ends_with_slash(&path)) else {
             return open_plainly(&path);
         };
@@ -78,12 +77,12 @@ pub(super) fn find(path: &Path) -> io::Result<Place> {
         if kind(&status) != SFlag::S_IFLNK {
             let flags = OFlag::O_WRONLY | OFlag::O_NOCTTY | FLAGS;
             let file = File::from(openat(&directory, name, flags, Mode::empty())?);
-            // Once more: something else may have taken its place.
+            // Checked again, because another file may have taken its place.
             refuse_planted(&in_directory, &fstat(&file)?)?;
             return Ok(Place::Existing(file));
         }
         if fstatfs(&found)?.filesystem_type() == PROC_SUPER_MAGIC {
-            // These lead to objects without a name, such as pipes, and only the kernel makes them.
+            // These lead to objects without a name, such as pipes, and only the kernel creates them.
             return open_plainly(&path);
         }
         let target = readlinkat(&found, "")?;
@@ -107,7 +106,7 @@ fn open_directory(path: &Path) -> io::Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(AT_FDCWD, path, flags, Mode::empty()).map_err(|error| match error {
         Errno::ENOENT => {
-            let text = format!("the directory {} does not exist: make it first", path.display());
+            let text = format!("the directory {} does not exist: create it first", path.display());
             io::Error::new(io::ErrorKind::NotFound, text)
         }
         error => error.into(),
@@ -123,32 +122,32 @@ fn refuse_planted(directory: &FileStat, found: &FileStat) -> io::Result<()> {
     let owner = found.st_uid;
     let is_trusted = [0, geteuid().as_raw(), directory.st_uid].contains(&owner);
     let what = match kind(found) {
-        // Another user may have added this name to it.
-        SFlag::S_IFREG if found.st_nlink > 1 => "a file that has other names too".to_owned(),
+        // Another user may have created this link.
+        SFlag::S_IFREG if found.st_nlink > 1 => "a file with other hard links".to_owned(),
         _ if is_trusted => return Ok(()),
-        SFlag::S_IFLNK => format!("a symbolic link of another user (uid {owner})"),
-        SFlag::S_IFREG => format!("a file of another user (uid {owner})"),
-        SFlag::S_IFIFO => format!("a pipe of another user (uid {owner})"),
+        SFlag::S_IFLNK => format!("a symbolic link owned by another user (uid {owner})"),
+        SFlag::S_IFREG => format!("a file owned by another user (uid {owner})"),
+        SFlag::S_IFIFO => format!("a pipe owned by another user (uid {owner})"),
         _ => return Ok(()),
     };
     if !is_shared {
         return Ok(());
     }
     let text = format!(
-        "refusing to write to {what} in a directory that everyone may write to: choose another name, \
-         or remove it"
+        "refusing to write to {what} in a world-writable directory: choose another name, or remove \
+         it first"
     );
     Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
 }
 
 impl NewFile {
-    /// Makes the file. One of that name that came meanwhile is an error.
+    /// Creates the file. Fails if the name exists by now.
     pub(super) fn create(&self) -> io::Result<File> {
         self.create_as(&self.name)
     }
 
-    /// Has the file written and makes it appear when it is complete, in the place of one of that name
-    /// that came meanwhile.
+    /// Writes the file under a temporary name and renames it when it is complete. This replaces a file
+    /// that appeared under the name meanwhile.
     pub(super) fn write(&self, write: impl FnOnce(File) -> io::Result<()>) -> io::Result<()> {
         let (beside, file) = self.create_beside()?;
         let written = write(file).and_then(|()| {
@@ -161,25 +160,25 @@ impl NewFile {
         written
     }
 
-    /// Removes it after [`create`](Self::create).
+    /// Removes the file after [`create`](Self::create).
     pub(super) fn remove(&self) -> io::Result<()> {
         self.remove_as(&self.name)
     }
 
-    /// Whether files can be made here at all.
+    /// Checks that files can be created in this directory.
     pub(super) fn try_out(&self) -> io::Result<()> {
         let (beside, _) = self.create_beside()?;
         self.remove_as(&beside)
     }
 
-    /// A file beside it, under a name that nothing else has.
+    /// Creates a file in the same directory, under an unused name.
     fn create_beside(&self) -> io::Result<(OsString, File)> {
         let mut attempt = 0;
         loop {
             let name: OsString =
                 format!(".proc-connector-{}-{attempt}.tmp", std::process::id()).into();
             match self.create_as(&name) {
-                // Left behind by a process of this id, or made to be in the way.
+                // Left by an earlier process with this id, or planted.
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists && attempt < 100 => {
                     attempt += 1;
                 }

@@ -16,9 +16,9 @@ use unicode_width::UnicodeWidthChar;
 
 /// The rule, for the help text.
 pub(super) const RULE: &str = "\
-In the names, arguments, paths and users that are shown, \\\\ stands for a backslash, \\n, \\r and \\t for a line break, a \
-carriage return and a tab, \\u{202e} for any other character that is invisible or changes the text \
-around it, and \\xff for a byte that is not UTF-8.";
+In the output, names, arguments, paths and users are escaped: \\\\ stands for a backslash; \\n, \\r and \\t \
+stand for a line feed, a carriage return and a tab; \\u{202e} stands for any other character that is \
+invisible or changes the text around it; and \\xff stands for a byte that is not valid UTF-8.";
 
 /// Escapes text so that it cannot move the cursor, reorder the line or hide.
 pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
@@ -68,12 +68,12 @@ pub(super) struct Screened<W> {
     styles: Styles,
 }
 
-/// What becomes of ANSI styles in a line.
+/// The treatment of ANSI styles in a line.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Styles {
     Kept,
     Dropped,
-    /// The line is to have none.
+    /// Escaped, like any other invisible character.
     Escaped,
 }
 
@@ -96,7 +96,7 @@ impl<W: Write> Screened<W> {
     }
 }
 
-/// Human-readable text for standard output, through a writer that passes it on to that.
+/// Human-readable text for standard output, written through `output`.
 pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
     Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
 }

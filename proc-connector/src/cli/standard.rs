@@ -11,8 +11,8 @@ use proc_connector::program::was_closed;
 use super::failure::Failure;
 use super::shown::{Screened, on_stdout};
 
-/// Standard output. A program started without one has `/dev/null` in its place, where everything would
-/// be lost without notice.
+/// Standard output. If it was closed at the start, `/dev/null` takes its place, and all output would be
+/// lost without notice.
 pub(super) fn output() -> Result<StdoutLock<'static>, Failure> {
     if was_closed(1) { Err(Failure::Closed("output")) } else { Ok(io::stdout().lock()) }
 }
@@ -22,7 +22,7 @@ pub(super) fn text_output() -> Result<Screened<impl Write + fmt::Debug>, Failure
     Ok(on_stdout(output()?))
 }
 
-/// Standard input, without a buffer of its own.
+/// Standard input, unbuffered.
 #[derive(Debug)]
 pub(super) struct Input(Stdin);
 

@@ -1,4 +1,4 @@
-//! Parsers for the values of options: each refuses what cannot be meant, and says what to write.
+//! Parsers for option values. Each rejects impossible values and suggests a valid form.
 
 use std::ffi::OsStr;
 use std::num::{IntErrorKind, ParseIntError};
@@ -16,8 +16,8 @@ const PID_LIMIT: u32 = 1 << 22;
 /// The user id that stands for "no change" in system calls, so that no process has it.
 const NO_UID: u32 = u32::MAX;
 
-/// Reads a time such as `10s`, `500ms` or `1m30s`. A bare number is refused: programs differ in the
-/// unit that they take it for.
+/// Reads a time such as `10s`, `500ms` or `1m30s`. A bare number is rejected, because programs
+/// disagree on its unit.
 pub(super) fn duration(text: &str) -> Result<Duration, String> {
     let bare = text.trim();
     if !bare.is_empty() && bare.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.') {
@@ -32,15 +32,15 @@ pub(super) fn duration(text: &str) -> Result<Duration, String> {
 /// Reads a time that is not zero.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     match duration(text)? {
-        Duration::ZERO => Err("the time has to be longer than zero".to_owned()),
+        Duration::ZERO => Err("the time must be longer than zero".to_owned()),
         time => Ok(time),
     }
 }
 
-/// Reads a number of things, one at least.
+/// Reads a count of at least 1.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     match text.parse() {
-        Ok(0) => Err("the number has to be 1 or more".to_owned()),
+        Ok(0) => Err("the number must be 1 or more".to_owned()),
         Ok(count) => Ok(count),
         Err(error) => Err(not_a_number(text, &error)),
     }
@@ -60,13 +60,13 @@ fn not_a_number(text: &str, error: &ParseIntError) -> String {
     }
 }
 
-/// Reads a process id that a process can have.
+/// Reads a valid process id.
 pub(super) fn pid(text: &str) -> Result<u32, String> {
     let pid = text.parse().ok().filter(|pid| (1..PID_LIMIT).contains(pid));
-    pid.ok_or_else(|| format!("not a process id: these are 1 to {}", PID_LIMIT - 1))
+    pid.ok_or_else(|| format!("not a process id: valid ids are 1 to {}", PID_LIMIT - 1))
 }
 
-/// The first processes of a tree.
+/// The root of a tree: one process, or all processes of a name.
 #[derive(Clone, Debug)]
 pub(super) enum Root {
     Pid(u32),
@@ -75,23 +75,23 @@ pub(super) enum Root {
 
 /// Reads a process id or a name. A number is an id.
 pub(super) fn root(text: &str) -> Result<Root, String> {
-    if is_digits(text) { pid(text).map(Root::Pid) } else { name(text).map(Root::Name) }
+    if is_integer(text) { pid(text).map(Root::Pid) } else { name(text).map(Root::Name) }
 }
 
-/// Whether text is a number, if a negative one.
-fn is_digits(text: &str) -> bool {
+/// Whether text is an integer, possibly negative.
+fn is_integer(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
 }
 
-/// Reads a name of a process. Threads of the kernel have a `/` in theirs, but a path is no name.
+/// Reads a process name. Names of kernel threads may contain `/`, but a path is not a name.
 fn name(text: &str) -> Result<String, String> {
     if text.is_empty() {
         return Err("the name is empty".to_owned());
     }
     if text.starts_with(['/', '.']) && text.contains('/') {
         let last = text.rsplit('/').find(|part| !part.is_empty()).unwrap_or("NAME");
-        return Err(format!("a path, not a name: write {last}"));
+        return Err(format!("a path, not a name: use {last}"));
     }
     Ok(text.to_owned())
 }
@@ -101,23 +101,23 @@ pub(super) fn name_pattern(text: &str) -> Result<Pattern, String> {
     pattern(&name(text)?)
 }
 
-/// Reads a path of a cgroup, a pattern for one, or the beginning of a container's id.
+/// Reads the path of a cgroup, a pattern for paths, or the start of a container id.
 pub(super) fn cgroup(text: &str) -> Result<Pattern, String> {
     let is_container = is_container(text);
     if !is_container && !text.starts_with(['/', '*', '?', '[']) {
         return Err(
-            "the path of a cgroup begins with `/` (as /proc/PID/cgroup has it), and the id \
-                    of a container has 12 to 64 hexadecimal digits"
+            "a cgroup path begins with `/` (see /proc/PID/cgroup), and a container id has 12 to 64 \
+             hexadecimal digits"
                 .to_owned(),
         );
     }
     pattern(text)
 }
 
-/// As many digits of a container's id as runtimes show.
+/// The length of the short container ids that runtimes print.
 const SHORT_ID: usize = 12;
 
-/// Whether text can be the beginning of a container's id.
+/// Whether text can be the start of a container id.
 pub(super) fn is_container(text: &str) -> bool {
     (SHORT_ID..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
@@ -125,7 +125,7 @@ pub(super) fn is_container(text: &str) -> bool {
 fn pattern(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| {
         let (place, problem) = (error.pos + 1, error.msg);
-        format!("{problem}, at character {place}; to match a bracket itself write [[] or []]")
+        format!("{problem}, at character {place}; to match a literal bracket, write [[] or []]")
     })
 }
 
@@ -141,16 +141,16 @@ pub(super) fn user(text: &str) -> Result<User, String> {
     if text.is_empty() {
         return Err("the name is empty".to_owned());
     }
-    if is_digits(text) {
+    if is_integer(text) {
         let id = text.parse().ok().filter(|&id| id != NO_UID);
-        let id = id.ok_or_else(|| format!("not a user id: these are 0 to {}", NO_UID - 1))?;
+        let id = id.ok_or_else(|| format!("not a user id: valid ids are 0 to {}", NO_UID - 1))?;
         return Ok(User::Id(id));
     }
     Ok(User::Name(text.to_owned()))
 }
 
-/// Reads a kind of events, and has its names for completions and suggestions. `nonzero_exit` is none
-/// of them, because no event is of that kind.
+/// Reads an event kind, and lists the names for completions and suggestions. `nonzero_exit` is
+/// omitted, because no event has that kind.
 #[derive(Clone)]
 pub(super) struct Kind;
 
@@ -171,7 +171,7 @@ impl TypedValueParser for Kind {
         arg: Option<&Arg>,
         value: &OsStr,
     ) -> Result<EventMask, clap::Error> {
-        // Lists are also written with spaces behind the commas.
+        // A list may have spaces after the commas.
         let name = value.to_str().map_or(value, |value| OsStr::new(value.trim()));
         Self::names().try_map(|name| name.parse()).parse_ref(command, arg, name)
     }

@@ -1,54 +1,55 @@
-//! What an event, a loss or a look at `/proc` changed in the table.
+//! The changes that an event, a loss or a scan of `/proc` made to the table.
 
 use super::population::{Key, Population};
 use super::process::Process;
 
-/// One change, and the process it is about, as it is after it.
+/// One change to a process.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Change<'a> {
-    /// What changed.
+    /// The kind of change.
     pub kind: ChangeKind,
-    /// Whose change it is.
+    /// The process, in its state after the change.
     pub process: &'a Process,
 }
 
-/// What can change.
+/// A kind of change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ChangeKind {
-    /// Made by a fork.
+    /// A fork created the process.
     Started,
-    /// Runs a new program.
+    /// The process executed a new program.
     Executed,
-    /// Ended with its last thread. Its status is not known where its process id was given to
-    /// another before its exit was reported.
+    /// The last thread of the process exited. The exit status is unknown if the process id was
+    /// reused before the exit was reported.
     Ended,
-    /// Has another name.
+    /// The name (`comm`) changed.
     Renamed,
-    /// Has other user ids.
+    /// The user ids changed.
     UserChanged,
-    /// Has other group ids.
+    /// The group ids changed.
     GroupChanged,
-    /// Leads a new session.
+    /// The process became the leader of a new session.
     SessionChanged,
-    /// Has one thread more, with this id.
+    /// A thread with this id started.
     ThreadStarted(u32),
-    /// Has one thread less, which had this id.
+    /// The thread with this id exited.
     ThreadEnded(u32),
-    /// This process traces it from now on; `None` when that ended.
+    /// The process with this id started tracing this process; `None`: tracing ended.
     Traced(Option<u32>),
-    /// Is about to dump core.
+    /// The process is about to dump core.
     Dumped,
-    /// Was there before, without the table knowing.
+    /// The process already existed, but was unknown to the table.
     Appeared,
-    /// Is no longer there, and nothing told its end. If its exit comes yet, `Ended` follows.
+    /// The process no longer exists, and no event reported its end. [`Ended`](Self::Ended) follows
+    /// if its exit is still received.
     Vanished,
-    /// A look at `/proc` found it otherwise than events had said.
+    /// A scan of `/proc` found values that differ from those reported by events.
     Corrected,
 }
 
-/// The changes of one [`apply`](super::ProcessTable::apply), in their order.
+/// The changes of one [`apply`](super::ProcessTable::apply), in order.
 #[derive(Clone, Debug)]
 pub struct Changes<'a> {
     changes: std::slice::Iter<'a, (ChangeKind, Key)>,
@@ -67,7 +68,7 @@ impl<'a> Iterator for Changes<'a> {
     fn next(&mut self) -> Option<Change<'a>> {
         loop {
             let (kind, key) = *self.changes.next()?;
-            // One that ended may be forgotten by now, where the table keeps none.
+            // The table may have dropped a process that ended, if it keeps none.
             if let Some(process) = self.population.by_key(key) {
                 return Some(Change { kind, process });
             }

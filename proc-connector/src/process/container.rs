@@ -1,40 +1,40 @@
-//! Which container a cgroup belongs to.
+//! Finds the container in a cgroup's path.
 
-/// The id of the innermost container in a cgroup's path: Docker, containerd, CRI-O and Podman all
-/// name a cgroup by its 64 hexadecimal digits, with their own words around it. The container's monitor
-/// is outside of it, in a cgroup that is named by the same id.
+/// The id of the innermost container in a cgroup's path. Docker, containerd, CRI-O and Podman name
+/// the cgroup after the container's 64 hexadecimal digits, with varying prefixes and suffixes. The
+/// container's monitor runs outside the container, in a cgroup named after the same id.
 pub(super) fn container_id(cgroup: &[u8]) -> Option<&str> {
-    ids(cgroup).last()
+    container_ids(cgroup).last()
 }
 
-/// In how many containers a cgroup is, one in another.
-#[cfg(any(test, target_os = "linux"))]
+/// The nesting depth of containers: 0 outside of any container.
 pub(super) fn container_depth(cgroup: &[u8]) -> usize {
-    ids(cgroup).count()
+    container_ids(cgroup).count()
 }
 
-/// The containers in a cgroup's path, the outermost first.
-fn ids(cgroup: &[u8]) -> impl Iterator<Item = &str> {
+/// The ids of the containers in a cgroup's path, the outermost first.
+fn container_ids(cgroup: &[u8]) -> impl Iterator<Item = &str> {
     let mut above: &[u8] = b"";
     cgroup.split(|&byte| byte == b'/').filter_map(move |name| {
         let above = std::mem::replace(&mut above, name);
-        // Podman without systemd: a pod, in which its containers and their monitors are.
-        id(name).filter(|id| above != PODS || id.len() != name.len())
+        // Podman without systemd: the cgroup of a pod, which contains its containers and their
+        // monitors.
+        id_in_name(name).filter(|id| above != PODMAN_PODS || id.len() != name.len())
     })
 }
 
-const PODS: &[u8] = b"libpod_parent";
+const PODMAN_PODS: &[u8] = b"libpod_parent";
 
-/// What a monitor's cgroup has before the id: `libpod-conmon-`, `crio-conmon-`.
-const MONITOR: &[u8] = b"conmon";
+/// The prefix in the name of a monitor's cgroup: `libpod-conmon-`, `crio-conmon-`.
+const MONITOR_PREFIX: &[u8] = b"conmon";
 
-/// The id in the name of a container's own cgroup.
-fn id(name: &[u8]) -> Option<&str> {
+/// The id in the name of a container's cgroup.
+fn id_in_name(name: &[u8]) -> Option<&str> {
     const DIGITS: usize = 64;
     let name = name.strip_suffix(b".scope").unwrap_or(name);
     let (words, id) = name.split_at_checked(name.len().checked_sub(DIGITS)?)?;
     let is_id = id.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let is_monitor = words.split(|byte| b"-:".contains(byte)).any(|word| word == MONITOR);
+    let is_monitor = words.split(|byte| b"-:".contains(byte)).any(|word| word == MONITOR_PREFIX);
     let is_apart = words.last().is_none_or(|byte| b"-:".contains(byte));
     if is_id && is_apart && !is_monitor { std::str::from_utf8(id).ok() } else { None }
 }
@@ -56,11 +56,11 @@ mod tests {
     }
 
     #[test]
-    fn runtimes_name_their_cgroups_by_the_containers_id() {
+    fn the_container_id_is_found_in_the_cgroups_of_all_runtimes() {
         let (id, other) = (inner(), outer());
         let user = "/user.slice/user-1000.slice/user@1000.service/user.slice";
         for path in [
-            // Docker, with its drivers, and in another cgroup than its own.
+            // Docker, with both cgroup drivers, and in a custom cgroup parent.
             format!("/docker/{id}"),
             format!("/docker/{id}/init"),
             format!("/docker/{id}/system.slice/cron.service"),
@@ -69,7 +69,7 @@ mod tests {
             format!("{user}/docker-{id}.scope"),
             format!("/actions_job/{id}"),
             format!("/../../system.slice/docker-{id}.scope"),
-            // Podman, with and without systemd, root or not, split and in pods.
+            // Podman, with and without systemd, root or rootless, split and in pods.
             format!("/machine.slice/libpod-{id}.scope"),
             format!("/machine.slice/libpod-{id}.scope/container"),
             format!("{user}/libpod-{id}.scope/container"),
@@ -77,7 +77,7 @@ mod tests {
             format!("/libpod_parent/{other}/libpod-{id}"),
             format!("/machine.slice/machine-libpod_pod_{other}.slice/libpod-{id}.scope/container"),
             format!("/system.slice/web.service/libpod-payload-{id}"),
-            // containerd and CRI-O below the kubelet, with both drivers, and nerdctl.
+            // containerd and CRI-O below the kubelet, with both cgroup drivers, and nerdctl.
             format!("/kubepods/besteffort/pod1c-2e/{id}"),
             format!("/kubepods/pod1c-2e/{id}"),
             format!("/kubepods/burstable/pod1c-2e/crio-{id}"),
@@ -94,7 +94,7 @@ mod tests {
             format!("/system.slice/nerdctl-{id}.scope"),
             format!("/default/{id}"),
             format!("/ecs/0123456789abcdef0123456789abcdef/{id}"),
-            // One in another: the innermost.
+            // Nested containers: the innermost counts.
             format!("/docker/{other}/docker/{id}"),
             format!("/docker/{other}/system.slice/docker-{id}.scope"),
             format!("/kubepods.slice/cri-containerd-{other}.scope/kubelet/kubepods/pod1/{id}"),
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_monitor_is_not_in_its_container() {
+    fn a_monitor_is_outside_of_its_container() {
         let (id, other) = (inner(), outer());
         for path in [
             format!("/machine.slice/libpod-conmon-{id}.scope"),
@@ -123,11 +123,11 @@ mod tests {
             assert_eq!(found(&path), None, "{path}");
         }
         let path = format!("/docker/{other}/libpod-conmon-{id}.scope");
-        assert_eq!(found(&path), Some(&*other), "it is in what its runtime is in");
+        assert_eq!(found(&path), Some(&*other), "the container of its runtime");
     }
 
     #[test]
-    fn other_cgroups_are_no_containers() {
+    fn other_cgroups_have_no_container_id() {
         let id = inner();
         for path in [
             "/",
@@ -135,7 +135,7 @@ mod tests {
             "/user.slice/user-1000.slice/session-2.scope",
             "/system.slice/docker.service",
             "/docker/4f1c0a9e",
-            // These name theirs by words.
+            // These runtimes use names instead of ids.
             "/machine.slice/systemd-nspawn@web.service/payload",
             "/machine.slice/machine-web.scope/payload",
             "/lxc/web",
@@ -155,14 +155,14 @@ mod tests {
     }
 
     #[test]
-    fn names_of_other_cgroups_may_be_any_bytes() {
+    fn other_path_components_may_contain_any_bytes() {
         let id = inner();
         let path = [b"/\xff\xfe/docker/", id.as_bytes(), b"/\x80"].concat();
         assert_eq!(container_id(&path), Some(&*id));
     }
 
     #[test]
-    fn containers_in_containers_are_counted() {
+    fn nested_containers_are_counted() {
         let (id, other) = (inner(), outer());
         assert_eq!(container_depth(b"/system.slice"), 0);
         assert_eq!(container_depth(format!("/docker/{other}/docker/{id}/x").as_bytes()), 2);

@@ -1,4 +1,4 @@
-//! What each kind of event does to the table.
+//! The effect of each kind of event on the table.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
@@ -6,20 +6,20 @@ use std::sync::Arc;
 use proc_connector_core::{Event, ExitStatus, Payload, proc_event};
 
 use super::change::ChangeKind;
-use super::facts::{Arguments, Facts, Ids, Image, Wants};
 use super::population::Key;
 use super::process::{End, Name, Process};
+use super::snapshot::{Arguments, Fields, Ids, Image, Snapshot};
 use super::table::ProcessTable;
-use super::time::{Start, was_there};
+use super::time::{Start, existed};
 
-/// How long after an exec the exits of threads that it ended may be told: they are sent by other
-/// CPUs. In nanoseconds.
+/// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds:
+/// other CPUs send them.
 const LATE_NS: u64 = 1_000_000_000;
 
 impl ProcessTable {
     pub(super) fn event(&mut self, event: &Event<'_>) {
         let ns = event.timestamp_ns();
-        self.population.forget(ns);
+        self.population.forget_old(ns);
         match event.payload() {
             Payload::Fork(fork) if fork.child_pid() == fork.child_tgid() => {
                 self.forked(fork, event);
@@ -27,7 +27,8 @@ impl ProcessTable {
             Payload::Fork(fork) => self.thread_started(fork.child_tgid(), fork.child_pid(), ns),
             Payload::Exec(exec) => self.executed(exec.process_tgid(), event),
             Payload::Exit(exit) => self.exited(&exit, ns),
-            // Ids and names are each thread's own: the first one's are the process's.
+            // Each thread has its own ids and name. Those of the first thread represent the
+            // process.
             Payload::Uid(uid) if uid.process_pid() == uid.process_tgid() => {
                 let ids = Ids { real: uid.ruid(), effective: uid.euid() };
                 self.change(uid.process_tgid(), ns, ChangeKind::UserChanged, |process| {
@@ -65,18 +66,18 @@ impl ProcessTable {
 
     fn forked(&mut self, fork: &proc_event::Fork, event: &Event<'_>) {
         let (tgid, parent, ns) = (fork.child_tgid(), fork.parent_tgid(), event.timestamp_ns());
-        let offset_ns = self.offset_ns(event);
-        let mut has_displaced = false;
+        let boottime_offset_ns = self.boottime_offset_ns(event);
+        let mut predecessor_exit_pending = false;
         if let Some(known) = self.population.live.get_mut(&tgid) {
             if known.start.is_after(ns) {
                 return;
             }
             if ns <= known.seen_ns {
-                // Seen in `/proc` before its fork was read.
-                known.start.refine_by_fork(ns, offset_ns);
+                // `/proc` was read before this fork was received.
+                known.start.refine_by_fork(ns, boottime_offset_ns);
                 return;
             }
-            has_displaced = self.displace(tgid, ns);
+            predecessor_exit_pending = self.end_predecessor(tgid, ns);
         }
         let live = self.population.live.get(&parent);
         let is_later = live.is_some_and(|live| live.start.is_after(ns));
@@ -92,70 +93,74 @@ impl ProcessTable {
         };
         let mut process = match maker {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
-            // Not of a process that has its id by now.
+            // The process that has this id now is not the parent.
             None if is_later => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
-        process.start = Start::forked(ns, offset_ns);
-        process.has_displaced = has_displaced;
+        process.start = Start::forked(ns, boottime_offset_ns);
+        process.predecessor_exit_pending = predecessor_exit_pending;
         process.comm = match event.context().and_then(|context| context.comm()) {
-            // The kernel names its own threads later, and says nothing of it.
+            // The kernel renames its own threads later, without an event.
             _ if process.is_kernel_thread => None,
             Some(comm) => Some(Name::new(comm)),
-            // A child has the name of the thread that forked, of which the first one's is known.
+            // The child has the name of the thread that forked. Only the first thread's name is
+            // known.
             None if fork.parent_pid() != parent => None,
             None => process.comm,
         };
         let cgroup_id = event.context().and_then(|context| context.cgroup_id());
         if let Some(path) = cgroup_id.and_then(|id| self.cgroups.path(id)) {
-            // The parent may have been moved since anybody looked.
+            // The parent may have moved to another cgroup since it was read.
             process.cgroup = Some(path.clone());
         }
-        let wants = match (&process.image, process.comm) {
+        let fields = match (&process.image, process.comm) {
             _ if process.is_kernel_thread => None,
-            (None, _) => Some(Wants::all()),
-            (_, None) => Some(Wants::empty()),
+            (None, _) => Some(Fields::all()),
+            (_, None) => Some(Fields::empty()),
             _ => None,
         };
         let key = self.population.insert(process);
         self.push(ChangeKind::Started, key);
-        if let Some(wants) = wants {
-            self.complete(tgid, wants, cgroup_id);
+        if let Some(fields) = fields {
+            self.fill_in(tgid, fields, cgroup_id);
         }
         if has_ended {
-            let facts = self.read_again(tgid, Wants::empty());
-            self.population.move_to_parent(tgid, facts.and_then(|facts| facts.parent));
+            let snapshot = self.read_again(tgid, Fields::empty());
+            self.population.move_to_parent(tgid, snapshot.and_then(|snapshot| snapshot.parent));
         }
     }
 
-    /// A process that was there at `ns` and whose end is known already: another CPU sent its exit,
-    /// which may be received before what the process did last.
+    /// The process that had this id at `ns` and is known to have ended. Its exit was sent by
+    /// another CPU, so it can be received before earlier events of the same process.
     fn ended_after(&self, tgid: u32, ns: u64) -> Option<&Process> {
-        let was_there = |process: &&Process| {
+        let existed = |process: &&Process| {
             process.end.is_some_and(|end| ns <= end.ns) && !process.start.is_after(ns)
         };
-        self.population.ended_of(tgid).find(was_there)
+        self.population.ended_with_id(tgid).find(existed)
     }
 
-    /// Ends a process whose id is another's now: its last exit is late, which may have to wait for
-    /// a processor on a busy machine. Says whether its first thread's is to come yet.
-    fn displace(&mut self, tgid: u32, ns: u64) -> bool {
+    /// Ends the process whose id now belongs to a new process: its last exit is late, because the
+    /// exiting thread waits for a CPU. Returns whether the exit of its first thread is still to
+    /// come.
+    fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(&tgid) else { return false };
         let status = process.threads.first.err();
-        // Should this one be here only because an exit was mistaken for another's, the next one is
-        // not to suffer for it.
-        let is_late = status.is_none() && !process.has_displaced && !self.rescan.is_unsure;
+        // If this process is only here because an exit was attributed to the wrong process, the
+        // error must not spread to the next one.
+        let is_late =
+            status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
-            *self.displaced.entry(tgid).or_default() += 1;
+            *self.pending_exits.entry(tgid).or_default() += 1;
         }
         self.end(tgid, End { ns, status });
         is_late
     }
 
     fn thread_started(&mut self, tgid: u32, pid: u32, ns: u64) {
-        self.know(tgid, ns);
+        self.ensure_known(tgid, ns);
         let Some(process) = self.population.live.get_mut(&tgid) else { return };
-        // What `/proc` did not show after that is gone already.
+        // A thread that started before `/proc` was read, and was not found there, has already
+        // exited.
         let is_news = process.seen_ns < ns && !process.start.is_after(ns);
         if is_news && process.threads.add(pid) {
             self.push(ChangeKind::ThreadStarted(pid), Key::Live(tgid));
@@ -167,7 +172,7 @@ impl ProcessTable {
         if !self.population.live.contains_key(&tgid) {
             self.revive(tgid, ns);
         }
-        self.know(tgid, ns);
+        self.ensure_known(tgid, ns);
         let Some(process) = self.population.live.get_mut(&tgid) else { return };
         if process.start.is_after(ns) {
             return;
@@ -175,33 +180,33 @@ impl ProcessTable {
         self.changes.push((ChangeKind::Executed, Key::Live(tgid)));
         process.exec_ns = ns;
         if ns <= process.seen_ns {
-            // What is known is of this program, or of a later one.
+            // The table already contains this program, or a later one.
             return;
         }
         process.threads.exec();
         process.is_kernel_thread = false;
         let context = event.context();
         process.comm = context.and_then(|context| context.comm()).map(Name::new);
-        let noted = context.and_then(|context| context.args());
-        let noted =
-            noted.map(|args| Arguments { bytes: args.bytes().into(), is_cut: args.is_cut() });
-        process.image = noted.map(|args| Arc::new(Image { args: Some(args), exe: None }));
+        let recorded = context.and_then(|context| context.args());
+        let recorded =
+            recorded.map(|args| Arguments { bytes: args.bytes().into(), is_cut: args.is_cut() });
+        process.image = recorded.map(|args| Arc::new(Image { args: Some(args), exe: None }));
         let cgroup_id = context.and_then(|context| context.cgroup_id());
-        let mut wants = Wants::IMAGE;
+        let mut fields = Fields::IMAGE;
         match cgroup_id.and_then(|id| self.cgroups.path(id)) {
             Some(path) => process.cgroup = Some(path.clone()),
-            None => wants |= Wants::CGROUP,
+            None => fields |= Fields::CGROUP,
         }
         if process.uid.is_none() {
-            wants |= Wants::IDS;
+            fields |= Fields::IDS;
         }
-        self.complete(tgid, wants, cgroup_id);
+        self.fill_in(tgid, fields, cgroup_id);
     }
 
-    /// An exec of a process that has ended shows that it has not: a thread that nobody knew of goes
-    /// on in the first one's place.
+    /// An exec proves that a process recorded as ended is alive: a thread that was unknown to the
+    /// table continues as the first thread.
     fn revive(&mut self, tgid: u32, ns: u64) {
-        if self.rescan.is_unsure || ns <= self.looked_ns {
+        if self.rescan.is_missing_events || ns <= self.scanned_ns {
             return;
         }
         let Some((_, process)) = self.population.last_ended(tgid) else { return };
@@ -214,7 +219,7 @@ impl ProcessTable {
 
     fn exited(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let (pid, tgid, status) = (exit.process_pid(), exit.process_tgid(), exit.status());
-        if pid == tgid && self.exited_late(tgid, ns, status) {
+        if pid == tgid && self.record_late_exit(tgid, ns, status) {
             return;
         }
         if !self.population.live.contains_key(&tgid) {
@@ -226,7 +231,7 @@ impl ProcessTable {
             return;
         }
         if pid == tgid {
-            if self.is_of_old_first(tgid, ns, status) {
+            if self.is_exit_of_replaced_first(tgid, ns, status) {
                 return;
             }
             let Some(process) = self.population.live.get_mut(&tgid) else { return };
@@ -245,15 +250,15 @@ impl ProcessTable {
                 self.population.move_to_parent(tgid, Some(parent));
             }
         }
-        // What ends a process as a whole is the status of all its threads; otherwise the first
-        // one's counts.
+        // An exit of the whole process (`exit_group`) gives all threads the same status. Otherwise
+        // the status of the first thread counts.
         let status = if status.into_raw() == 0 { first.err().unwrap_or(status) } else { status };
         self.end(tgid, End { ns, status: Some(status) });
     }
 
-    /// Whether an exit is not that of the first thread, but of the one whose place it has taken with
-    /// an exec: that one's is sent by another CPU, and may come after the exec.
-    fn is_of_old_first(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
+    /// Whether an exit belongs to the old first thread, which an exec of another thread replaced.
+    /// Another CPU sends that exit, so it may arrive after the exec.
+    fn is_exit_of_replaced_first(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
         let Some(process) = self.population.live.get(&tgid) else { return false };
         if ns < process.exec_ns {
             return true;
@@ -261,17 +266,18 @@ impl ProcessTable {
         if status.into_raw() != 0 || ns.saturating_sub(process.exec_ns) > LATE_NS {
             return false;
         }
-        // The threads that there were at the exec, if they were seen.
+        // Whether the threads at the exec are known: not if `/proc` was only read after it.
         let are_known = process.seen_ns < process.exec_ns;
-        let facts = if are_known && !process.threads.await_exit_of_old_first() {
+        let snapshot = if are_known && !process.threads.expects_exit_of_replaced_first() {
             return false;
         } else {
-            self.read_again(tgid, Wants::empty())
+            self.read_again(tgid, Fields::empty())
         };
-        let lives = facts.is_some_and(|facts| facts.first.is_ok());
+        let lives = snapshot.is_some_and(|snapshot| snapshot.first.is_ok());
         if are_known && !lives {
-            // All but certain, and nobody must be taken to live for ever.
-            self.want_rescan();
+            // This is likely but not certain, and an ended process must not stay in the table
+            // forever.
+            self.schedule_rescan();
         }
         if let Some(process) = self.population.live.get_mut(&tgid) {
             process.threads.forget_leaving();
@@ -279,9 +285,10 @@ impl ProcessTable {
         are_known || lives
     }
 
-    /// Whether an exit is that of a process which is known to have ended, but not how.
-    fn exited_late(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
-        let is_displaced = match self.displaced.entry(tgid) {
+    /// Whether an exit belongs to a process that is known to have ended, but with an unknown
+    /// status.
+    fn record_late_exit(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
+        let is_pending = match self.pending_exits.entry(tgid) {
             Entry::Occupied(mut count) => {
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
@@ -295,8 +302,8 @@ impl ProcessTable {
         let ended = self.population.last_ended(tgid);
         let ended = ended.and_then(|(key, process)| Some((key, process.end.as_mut()?)));
         let Some((key, end)) = ended.filter(|(_, end)| end.status.is_none()) else {
-            // Whoever it was is forgotten by now.
-            return is_displaced;
+            // The process was already dropped from the table.
+            return is_pending;
         };
         *end = End { ns: end.ns.min(ns), status: Some(status) };
         self.push(ChangeKind::Ended, key);
@@ -305,39 +312,40 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let facts = self.read(tgid, ns, Wants::all());
-        let is_over = exit.process_pid() == tgid && !facts.as_ref().is_some_and(|f| f.is_alive);
-        match facts {
-            Some(facts) if facts.is_alive || is_over => self.appeared(tgid, facts),
-            None if is_over => self.bare(tgid),
+        let snapshot = self.read(tgid, ns, Fields::all());
+        let is_over = exit.process_pid() == tgid
+            && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
+        match snapshot {
+            Some(snapshot) if snapshot.is_alive || is_over => self.appeared(tgid, snapshot),
+            None if is_over => self.add_unknown(tgid),
             _ => return,
         }
         if is_over {
             self.population.move_to_parent(tgid, exit.parent_tgid());
             self.end(tgid, End { ns, status: Some(exit.status()) });
         } else if exit.process_pid() == tgid {
-            // Others of its threads go on.
+            // Other threads continue to run.
             if let Some(process) = self.population.live.get_mut(&tgid) {
                 process.threads.first = Err(exit.status());
             }
         }
     }
 
-    /// A process has ended; others adopt its children.
+    /// Ends a process, and updates the parents of its children, which were reparented.
     fn end(&mut self, tgid: u32, end: End) {
         if let Some(key) = self.population.end(tgid, end) {
             self.push(ChangeKind::Ended, key);
         }
         let orphans: Vec<u32> = self.population.children(tgid).collect();
         for orphan in orphans {
-            let facts = self.read_again(orphan, Wants::empty());
-            self.population.move_to_parent(orphan, facts.and_then(|facts| facts.parent));
+            let snapshot = self.read_again(orphan, Fields::empty());
+            self.population.move_to_parent(orphan, snapshot.and_then(|snapshot| snapshot.parent));
         }
     }
 
-    /// A change of one field, where it is not known already.
+    /// Updates one field, unless `/proc` was read after the event.
     fn change(&mut self, tgid: u32, ns: u64, kind: ChangeKind, change: impl FnOnce(&mut Process)) {
-        self.know(tgid, ns);
+        self.ensure_known(tgid, ns);
         let Some(process) = self.population.live.get_mut(&tgid) else { return };
         if !process.start.is_after(ns) && process.seen_ns < ns {
             change(process);
@@ -346,73 +354,73 @@ impl ProcessTable {
     }
 }
 
-/// Asking `/proc`, and what to make of no answer.
+/// Reading `/proc`.
 impl ProcessTable {
-    /// Sees to it that a process that did something at `ns` is in the table, if only with its id;
-    /// unless it is known to be gone.
-    fn know(&mut self, tgid: u32, ns: u64) {
-        if ns <= self.looked_ns {
+    /// Ensures that the table contains a process that was active at `ns`, at least with its id,
+    /// unless the process is known to have ended.
+    fn ensure_known(&mut self, tgid: u32, ns: u64) {
+        if ns <= self.scanned_ns {
             return;
         }
         if !self.population.live.contains_key(&tgid) && !self.read_alive(tgid, ns) {
-            self.bare(tgid);
+            self.add_unknown(tgid);
         }
     }
 
-    /// Adds an unknown process if `/proc` has it, and says whether it does.
+    /// Adds a process that `/proc` shows to be alive, and returns whether it did.
     fn read_alive(&mut self, tgid: u32, ns: u64) -> bool {
-        match self.read(tgid, ns, Wants::all()) {
-            Some(facts) if facts.is_alive => {
-                self.appeared(tgid, facts);
+        match self.read(tgid, ns, Fields::all()) {
+            Some(snapshot) if snapshot.is_alive => {
+                self.appeared(tgid, snapshot);
                 true
             }
             _ => false,
         }
     }
 
-    /// Adds a process of which nothing is known but its id.
-    fn bare(&mut self, tgid: u32) {
+    /// Adds a process of which only the id is known.
+    fn add_unknown(&mut self, tgid: u32) {
         let process = Process::unknown(self.population.serial(), tgid);
         let key = self.population.insert(process);
         self.push(ChangeKind::Appeared, key);
     }
 
-    /// What `/proc` says of a process that was there at `ns`.
-    fn read(&self, tgid: u32, ns: u64, wants: Wants) -> Option<Facts> {
-        let facts = self.source.as_ref()?.read(tgid, wants).ok()?;
-        was_there(facts.start_ticks, ns, facts.offset_ns).then_some(facts)
+    /// Reads a process that existed at `ns`.
+    fn read(&self, tgid: u32, ns: u64, fields: Fields) -> Option<Snapshot> {
+        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
+        existed(snapshot.start_ticks, ns, snapshot.boottime_offset_ns).then_some(snapshot)
     }
 
-    /// What `/proc` says of a process of the table.
-    fn read_again(&self, tgid: u32, wants: Wants) -> Option<Facts> {
-        let facts = self.source.as_ref()?.read(tgid, wants).ok()?;
-        self.population.live.get(&tgid)?.start.can_be(facts.start_ticks).then_some(facts)
+    /// Reads a process of the table.
+    fn read_again(&self, tgid: u32, fields: Fields) -> Option<Snapshot> {
+        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
+        self.population.live.get(&tgid)?.start.can_be(snapshot.start_ticks).then_some(snapshot)
     }
 
-    /// Fills in what `/proc` knows of a process that has just been made or executed a program, in
-    /// the cgroup `cgroup_id` if that was noted.
-    fn complete(&mut self, tgid: u32, wants: Wants, cgroup_id: Option<u64>) {
-        let Some(facts) = self.read_again(tgid, wants) else { return };
+    /// Fills in what `/proc` shows of a process that was just created or has just executed a
+    /// program. `cgroup_id` is the id recorded at the event, if any.
+    fn fill_in(&mut self, tgid: u32, fields: Fields, cgroup_id: Option<u64>) {
+        let Some(snapshot) = self.read_again(tgid, fields) else { return };
         let Some(process) = self.population.live.get_mut(&tgid) else { return };
-        process.start.refine(facts.start_ticks, facts.offset_ns);
+        process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
         let mut is_later = process.session.is_none() || process.uid.is_none();
-        process.session = process.session.or(Some(facts.session));
-        process.uid = process.uid.or(facts.uid);
-        process.gid = process.gid.or(facts.gid);
-        if process.comm.is_none() && !facts.comm.is_empty() {
-            process.comm = Some(Name::new(&facts.comm));
+        process.session = process.session.or(Some(snapshot.session));
+        process.uid = process.uid.or(snapshot.uid);
+        process.gid = process.gid.or(snapshot.gid);
+        if process.comm.is_none() && !snapshot.comm.is_empty() {
+            process.comm = Some(Name::new(&snapshot.comm));
             is_later = true;
         }
-        if let (Some(cgroup), Some(source)) = (facts.cgroup, &self.source) {
+        if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
             if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
                 process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
             }
         }
-        // What was noted at the event is right. What `/proc` has is more, if it is about the same
-        // exec; the process may have done another meanwhile.
-        let noted = process.image.as_ref().and_then(|image| image.args.as_ref());
-        match (facts.image, noted) {
-            (Some(read), Some(noted)) if read.continues(noted) => {
+        // The arguments recorded at the event are correct. `/proc` adds details only if it shows
+        // the same exec: the process may have executed another program in the meantime.
+        let recorded = process.image.as_ref().and_then(|image| image.args.as_ref());
+        match (snapshot.image, recorded) {
+            (Some(read), Some(recorded)) if read.continues(recorded) => {
                 process.image = Some(Arc::new(read));
             }
             (Some(read), None) => {
@@ -422,7 +430,7 @@ impl ProcessTable {
             _ => {}
         }
         if is_later {
-            process.read_ns = facts.seen_ns;
+            process.read_ns = snapshot.seen_ns;
         }
     }
 }

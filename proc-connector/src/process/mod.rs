@@ -1,15 +1,14 @@
-//! Who was that: processes, not numbers.
+//! Processes instead of ids: names, arguments, users, containers and parents.
 //!
-//! A [`ProcessTable`] has the processes of the machine, with their names, arguments, users,
-//! containers and parents, and keeps up with the stream of events. Each [`Change`] it makes comes
-//! with the [`Process`] it is about:
+//! A [`ProcessTable`] contains the processes of the machine and follows the stream of events. Each
+//! [`Change`] refers to the [`Process`] that changed:
 //!
 //! ```no_run
 //! use proc_connector::ProcConnector;
 //! use proc_connector::process::{ChangeKind, ProcessTable};
 //!
+//! // Open the connector first: then the stream reports every later start and end.
 //! let mut events = ProcConnector::builder().context(true).open()?;
-//! // After that: what starts or ends from here on is in the stream.
 //! let mut table = ProcessTable::new()?;
 //! loop {
 //!     for received in events.recv_batch()? {
@@ -27,29 +26,33 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where it is from
+//! # Origin of the values
 //!
-//! The kernel's events tell who forked whom, who executed something and who ended. What they do not
-//! tell is noted in the kernel at the event, where the connector was opened with
-//! [`context`](crate::Builder::context) and has a ring; and read from `/proc` when the event comes,
-//! which is too late for a process that lives for less than a millisecond. A fork is a copy, so a
-//! child has its parent's until it executes a program.
+//! Events report which process forked, executed a program or exited. Further values have two origins:
 //!
-//! Whatever is read from `/proc` is read through one open folder and held against the time at which
-//! the process was made, so that it is not another process's that got the same id.
+//! - the kernel records them at the event, if the connector uses the ring transport with
+//!   [`context`](crate::Builder::context);
+//! - the table reads them from `/proc` when it receives the event, which is too late for a process that
+//!   lives for less than a millisecond.
 //!
-//! # Which events it wants
+//! A child inherits its parent's values until it executes a program.
 //!
-//! All of them: a filter that leaves out forks, execs or exits leaves the table wrong. Without
-//! [`processes_only`](crate::Filter::processes_only) it also knows of threads, and so that a
-//! process goes on when its first thread has ended.
+//! The files of a process in `/proc` are read relative to one open directory, and its start time is
+//! compared with the event's time stamp. A value therefore never belongs to another process that
+//! reused the id.
+//!
+//! # Required events
+//!
+//! The table needs all forks, execs and exits; with a filter that excludes any of them it becomes wrong.
+//! Without [`processes_only`](crate::Filter::processes_only), it also tracks threads, and recognises that a
+//! process continues after its first thread exited.
 //!
 //! # Losses
 //!
-//! After [`Received::Lost`](crate::Received::Lost) the table looks at `/proc` again as soon as no
-//! more losses come, and tells what [appeared](ChangeKind::Appeared) and
-//! [vanished](ChangeKind::Vanished). A loop that waits for events should not wait for longer than
-//! [`rescan_in`](ProcessTable::rescan_in) says:
+//! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more losses
+//! arrive, and reports which processes [appeared](ChangeKind::Appeared) and
+//! [vanished](ChangeKind::Vanished). A receive loop should wait no longer than
+//! [`rescan_in`](ProcessTable::rescan_in):
 //!
 //! ```no_run
 //! # use proc_connector::{ProcConnector, process::ProcessTable};
@@ -66,41 +69,38 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
-//! # Where `/proc` shows less
+//! # Restricted `/proc`
 //!
-//! A process is gone when the system says that none has its id. One that cannot be read stays: it may be
-//! hidden (`hidepid`), or this process may have too many files open. With the latter a look fails, and
-//! changes nothing.
+//! The table removes a process only if no process has its id any more. A process that cannot be
+//! read stays in the table, because it may be hidden (`hidepid`). A scan fails without changing the
+//! table if this process has too many open files.
 //!
-//! The `/proc` of another pid namespace has other processes under the same ids, so
-//! [`ProcessTable::new`] refuses it, as it does what is no `/proc` at all. A table made
-//! [without it](ProcessTable::without_proc) goes by the events alone. Nothing but the directories of
-//! processes is needed (`subset=pid`, `ProcSubset=pid`).
+//! [`ProcessTable::new`] rejects the `/proc` of another pid namespace, where the same ids denote other
+//! processes, and a `/proc` of another file system type. A table made
+//! [without `/proc`](ProcessTable::without_proc) uses events only. The table reads only the
+//! directories of processes, so `subset=pid` (systemd: `ProcSubset=pid`) is sufficient.
 //!
-//! In a time namespace all times are still those of the initial one, as in the events: see
+//! In a time namespace, all times are those of the initial time namespace, as in events: see
 //! [`WallClock`](crate::WallClock).
 
-#[cfg(any(test, target_os = "linux"))]
-mod cgroup_lines;
-#[cfg(target_os = "linux")]
-mod cgroup_mounts;
 mod cgroups;
 mod change;
 mod container;
 mod events;
-mod facts;
 mod population;
-#[cfg(target_os = "linux")]
+#[cfg_attr(not(target_os = "linux"), path = "no_proc_fs.rs")]
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
 mod rescan;
+mod scan;
+mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
 mod time;
 
 pub use self::change::{Change, ChangeKind, Changes};
-pub use self::facts::Ids;
 pub use self::process::Process;
+pub use self::snapshot::Ids;
 pub use self::table::ProcessTable;

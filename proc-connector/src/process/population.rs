@@ -1,39 +1,40 @@
-//! The processes that live, and those that ended of late.
+//! The live processes, and those that ended recently.
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::Duration;
 
 use super::process::{End, Process};
 
-/// Where a process is to be found until the next change.
+/// Locates a process until the next change.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
     Live(u32),
-    /// The number of its end among all ends.
+    /// The sequence number of its end.
     Ended(u64),
 }
 
 #[derive(Debug)]
 pub(super) struct Population {
     pub(super) live: HashMap<u32, Process>,
-    /// Parent and child, for each of `live` that has a parent. The parent need not be known.
+    /// Pairs of parent and child, for each process of `live` that has a parent. The parent may be
+    /// unknown.
     children: BTreeSet<(u32, u32)>,
     ended: Ended,
     next_serial: u64,
-    /// How many that ended are kept, and for how long.
+    /// How many ended processes are kept, and for how long.
     keep: usize,
     keep_ns: u64,
 }
 
-/// Those that ended, in the order of their ends.
+/// Ended processes, in the order of their ends.
 #[derive(Debug, Default)]
 struct Ended {
-    /// Each with the number of the one that had its id before. `None` is a place whose process was
-    /// taken back to life.
+    /// Each process with the sequence number of the previous process with the same id. `None`: the
+    /// process was revived.
     places: VecDeque<Option<(Process, Option<u64>)>>,
-    /// The number of the first of them.
+    /// The sequence number of the first entry.
     first: u64,
-    /// The number of the last one that had an id.
+    /// The sequence number of the last process with an id.
     by_tgid: HashMap<u32, u64>,
 }
 
@@ -63,27 +64,27 @@ impl Population {
         }
     }
 
-    /// Those that ended, the first to end first.
+    /// The ended processes, in the order of their ends.
     pub(super) fn ended(&self) -> impl DoubleEndedIterator<Item = &Process> {
         self.ended.places.iter().flatten().map(|(process, _)| process)
     }
 
-    /// Those that had this id and ended, the last one first.
-    pub(super) fn ended_of(&self, tgid: u32) -> impl Iterator<Item = &Process> {
+    /// The ended processes that had this id, the last one first.
+    pub(super) fn ended_with_id(&self, tgid: u32) -> impl Iterator<Item = &Process> {
         let place = |number: u64| self.ended.places.get(self.ended.place(number)?)?.as_ref();
         let last = self.ended.by_tgid.get(&tgid).and_then(|&number| place(number));
         std::iter::successors(last, move |(_, before)| place((*before)?))
             .map(|(process, _)| process)
     }
 
-    /// A serial for the next process.
+    /// Allocates a serial.
     pub(super) fn serial(&mut self) -> u64 {
         let serial = self.next_serial;
         self.next_serial += 1;
         serial
     }
 
-    /// Adds a process that lives.
+    /// Adds a live process.
     pub(super) fn insert(&mut self, process: Process) -> Key {
         let (tgid, parent) = (process.tgid, process.parent);
         if let Some(before) = self.live.insert(tgid, process) {
@@ -93,7 +94,7 @@ impl Population {
         Key::Live(tgid)
     }
 
-    /// Moves a process to those that ended. Its children are the caller's to mind.
+    /// Moves a process to the ended ones. The caller updates the parents of its children.
     pub(super) fn end(&mut self, tgid: u32, end: End) -> Option<Key> {
         let mut process = self.live.remove(&tgid)?;
         self.remove_child(process.parent, tgid);
@@ -102,7 +103,7 @@ impl Population {
         Some(Key::Ended(self.ended.push(process)))
     }
 
-    /// Gives a live process another parent.
+    /// Changes the parent of a live process.
     pub(super) fn move_to_parent(&mut self, tgid: u32, parent: Option<u32>) {
         let Some(process) = self.live.get_mut(&tgid) else { return };
         let before = std::mem::replace(&mut process.parent, parent);
@@ -120,32 +121,32 @@ impl Population {
         }
     }
 
-    /// The live processes that have this one as their parent.
+    /// The live children of a process.
     pub(super) fn children(&self, tgid: u32) -> impl Iterator<Item = u32> {
         self.children.range((tgid, 0)..=(tgid, u32::MAX)).map(|&(_, child)| child)
     }
 
-    /// Finds all children again, after parents were changed in `live`.
+    /// Rebuilds the index of children, after parents were changed in `live`.
     pub(super) fn find_children(&mut self) {
         let child = |process: &Process| Some((process.parent?, process.tgid));
         self.children = self.live.values().filter_map(child).collect();
     }
 
-    /// The last one that had this id and ended.
+    /// The last ended process that had this id.
     pub(super) fn last_ended(&mut self, tgid: u32) -> Option<(Key, &mut Process)> {
         let number = *self.ended.by_tgid.get(&tgid)?;
         Some((Key::Ended(number), self.ended.get_mut(number)?))
     }
 
-    /// Takes one that ended back to life.
+    /// Makes the last ended process with this id live again.
     pub(super) fn revive(&mut self, tgid: u32) -> Option<Key> {
         let mut process = self.ended.take(tgid)?;
         process.end = None;
         Some(self.insert(process))
     }
 
-    /// Forgets those that ended too long before `now_ns`, and those that are too many.
-    pub(super) fn forget(&mut self, now_ns: u64) {
+    /// Drops the processes that ended too long before `now_ns`, and those in excess of the limit.
+    pub(super) fn forget_old(&mut self, now_ns: u64) {
         let oldest = now_ns.saturating_sub(self.keep_ns);
         let is_old = |process: &Process| process.end.is_some_and(|end| end.ns < oldest);
         let is_over = |place: &Option<(Process, _)>| place.as_ref().is_none_or(|(p, _)| is_old(p));
@@ -170,7 +171,7 @@ impl Ended {
         Some(&mut self.places.get_mut(place)?.as_mut()?.0)
     }
 
-    /// Adds one, and gives its number.
+    /// Appends a process, and returns its sequence number.
     fn push(&mut self, process: Process) -> u64 {
         let number = self.first + self.places.len() as u64;
         let before = self.by_tgid.insert(process.tgid, number);
@@ -178,7 +179,7 @@ impl Ended {
         number
     }
 
-    /// Takes out the last one that had an id.
+    /// Removes the last process that had an id.
     fn take(&mut self, tgid: u32) -> Option<Process> {
         let number = self.by_tgid.remove(&tgid)?;
         let place = self.place(number)?;
@@ -189,7 +190,7 @@ impl Ended {
         Some(process)
     }
 
-    /// Forgets the first.
+    /// Drops the first entry.
     fn pop(&mut self) {
         if let Some(Some((process, _))) = self.places.pop_front() {
             if self.by_tgid.get(&process.tgid) == Some(&self.first) {

@@ -1,4 +1,4 @@
-//! One process: who it is, what it runs, and how it ended.
+//! One process: its identity, its program, its users, and its end.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -8,12 +8,12 @@ use std::sync::Arc;
 use proc_connector_core::{Args, ExitStatus};
 
 use super::container::container_id;
-use super::facts::{Facts, Ids, Image};
+use super::snapshot::{Ids, Image, Snapshot};
 use super::time::Start;
 
-/// A process, its first thread and all others.
+/// A process with all of its threads.
 ///
-/// What nobody could find out is `None`, and never what another process had.
+/// A value that could not be determined is `None`; it is never the value of another process.
 #[derive(Clone, Debug)]
 pub struct Process {
     pub(super) serial: u64,
@@ -30,19 +30,19 @@ pub struct Process {
     pub(super) cgroup: Option<Arc<Path>>,
     pub(super) is_kernel_thread: bool,
     pub(super) end: Option<End>,
-    /// When `/proc` was asked last, in nanoseconds of `CLOCK_MONOTONIC`: events from before that
-    /// tell nothing new.
+    /// When `/proc` was last read, in nanoseconds of `CLOCK_MONOTONIC`: earlier events are already
+    /// included.
     pub(super) seen_ns: u64,
-    /// When any of what a child inherits was read from there last: a fork from before that may have
-    /// copied something else.
+    /// When a value that a child inherits was last read from `/proc`: an earlier fork may have
+    /// copied other values.
     pub(super) read_ns: u64,
-    /// The last exec.
+    /// The time of the last exec.
     pub(super) exec_ns: u64,
-    /// Whether it got its id from one whose exit was to come yet.
-    pub(super) has_displaced: bool,
+    /// Whether the id was reused before the exit of its previous owner was reported.
+    pub(super) predecessor_exit_pending: bool,
 }
 
-/// How and when it ended.
+/// When and how a process ended.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct End {
     pub(super) ns: u64,
@@ -79,20 +79,20 @@ impl fmt::Debug for Name {
 /// The threads of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Threads {
-    /// Whether the first one still runs, and how it ended.
+    /// `Ok` while the first thread runs, then its exit status.
     pub(super) first: Result<(), ExitStatus>,
-    /// The ids of the others.
+    /// The ids of the other threads.
     others: BTreeSet<u32>,
-    /// Others that an exec ended, and whose exits may still be reported.
+    /// Threads that an exec ended, and whose exits may still be reported.
     leaving: BTreeSet<u32>,
 }
 
 impl Threads {
-    /// One thread.
+    /// The first thread only.
     pub(super) const ONE: Self =
         Self { first: Ok(()), others: BTreeSet::new(), leaving: BTreeSet::new() };
 
-    /// These threads besides the first.
+    /// The first thread and the given ones.
     pub(super) fn with_others(first: Result<(), ExitStatus>, others: Vec<u32>) -> Self {
         Self { first, others: others.into_iter().collect(), ..Self::ONE }
     }
@@ -101,35 +101,36 @@ impl Threads {
         self.others.len() + usize::from(self.first.is_ok())
     }
 
-    /// Whether the thread was unknown so far.
+    /// Returns whether the thread was unknown.
     pub(super) fn add(&mut self, pid: u32) -> bool {
         self.others.insert(pid)
     }
 
-    /// Whether the thread, not the first, was known.
+    /// Removes a thread that is not the first, and returns whether it was known.
     pub(super) fn remove(&mut self, pid: u32) -> bool {
         self.leaving.remove(&pid);
         self.others.remove(&pid)
     }
 
-    /// An exec ends all threads but the one that did it, which goes on as the first.
+    /// Applies an exec: the thread that executed the program becomes the first, all others end.
     pub(super) fn exec(&mut self) {
         let others = std::mem::take(&mut self.others);
-        // If the first has ended already, another did the exec, and this was reported.
+        // If the first thread had exited, another thread did the exec, and the exit was reported.
         self.leaving = if self.first.is_ok() { others } else { BTreeSet::new() };
         self.first = Ok(());
     }
 
-    /// All of them have ended.
+    /// Marks all threads as ended.
     pub(super) fn end(&mut self) {
         self.first = self.first.and(Err(ExitStatus::from_raw(0)));
         self.others = BTreeSet::new();
         self.leaving = BTreeSet::new();
     }
 
-    /// Whether the first thread's exit can be one that an exec by another thread caused: that
-    /// thread's id is then never told to have ended.
-    pub(super) fn await_exit_of_old_first(&self) -> bool {
+    /// Whether an exit with the id of the first thread can belong to a thread that an exec
+    /// replaced: if another thread did the exec, no exit with that thread's old id is ever
+    /// reported.
+    pub(super) fn expects_exit_of_replaced_first(&self) -> bool {
         !self.leaving.is_empty()
     }
 
@@ -138,128 +139,128 @@ impl Threads {
     }
 }
 
-/// Who it is.
+/// Identity.
 impl Process {
-    /// A number that no other process of this table has or had.
+    /// A number that is unique among all processes of this table.
     pub fn serial(&self) -> u64 {
         self.serial
     }
 
-    /// The process id. Another process may get it after this one's end.
+    /// The process id. It can be reused after the process ended.
     pub fn tgid(&self) -> u32 {
         self.tgid
     }
 
-    /// When it was made, in nanoseconds of `CLOCK_MONOTONIC`: the time stamp of its fork, or what
-    /// `/proc` says, to a hundredth of a second. Process id and start together tell a process from
-    /// all others.
+    /// The creation time, in nanoseconds of `CLOCK_MONOTONIC`: the time stamp of the fork, or the
+    /// start time in `/proc` with a resolution of 10 ms. Process id and creation time together
+    /// identify a process.
     pub fn start_ns(&self) -> Option<u64> {
         self.start.monotonic_ns()
     }
 
-    /// The process id of its parent: of who made it, or of who adopted it when that ended.
+    /// The process id of the parent: the process that created this one, or the one that adopted it.
     pub fn parent(&self) -> Option<u32> {
         self.parent
     }
 
-    /// The [serial](Self::serial) of the process that made it, if the table knew that one.
+    /// The [serial](Self::serial) of the process that created this one, if the table knew it.
     pub fn creator(&self) -> Option<u64> {
         self.creator
     }
 
-    /// How many threads it has; 0 once it has ended.
+    /// The number of threads; 0 after the end.
     pub fn threads(&self) -> usize {
         self.threads.count()
     }
 
-    /// Whether it is a thread of the kernel, which runs no program.
+    /// Whether this is a kernel thread, which runs no program.
     pub fn is_kernel_thread(&self) -> bool {
         self.is_kernel_thread
     }
 }
 
-/// What it runs.
+/// Program.
 impl Process {
-    /// The name of its first thread: up to 15 bytes of any kind but zero.
+    /// The name of the first thread: up to 15 bytes of any value except zero.
     pub fn comm(&self) -> Option<&[u8]> {
         self.comm.as_ref().map(Name::bytes)
     }
 
-    /// The arguments of its last exec, or its parent's if it did none.
+    /// The arguments of the last exec, or the parent's if the process executed no program.
     pub fn args(&self) -> Option<Args<'_>> {
         self.image.as_ref()?.args()
     }
 
-    /// The file of its program, as the kernel gives it: with ` (deleted)` behind it where the file was
-    /// removed or replaced before it was read.
+    /// The path of the executable, as the kernel reports it: with ` (deleted)` appended if the file
+    /// was removed or replaced before the path was read.
     pub fn exe(&self) -> Option<&Path> {
         self.image.as_ref()?.exe()
     }
 }
 
-/// Whose it is. Ids are those of the initial namespaces.
+/// Users and groups. Ids are those of the initial namespaces.
 impl Process {
-    /// Its real and effective user.
+    /// The real and effective user id.
     pub fn uid(&self) -> Option<Ids> {
         self.uid
     }
 
-    /// Its real and effective group.
+    /// The real and effective group id.
     pub fn gid(&self) -> Option<Ids> {
         self.gid
     }
 
-    /// The id of its session: the process id of the one that started it.
+    /// The session id: the process id of the session leader.
     pub fn session(&self) -> Option<u32> {
         self.session
     }
 
-    /// Its cgroup, as a path from the top of its hierarchy, or of the cgroup namespace of the process
-    /// that asks: as it was when the process last executed a program or `/proc` was read. No event
-    /// reports a move.
+    /// The cgroup, as a path from the root of its hierarchy or of the reading process's cgroup
+    /// namespace. The path is updated when the process executes a program and when `/proc` is read;
+    /// no event reports a move.
     ///
-    /// Where hierarchies of version 1 are in use too, it is the path in version 2 or, if that is the
-    /// top, in systemd's hierarchy; in those of the controllers where there is neither. A container is
-    /// in any of them.
+    /// On a machine with hierarchies of version 1, this is the path in version 2, or in systemd's
+    /// hierarchy if the former is the root, or in the hierarchies of the controllers if neither
+    /// exists. A hierarchy in which the process is in a container takes precedence.
     pub fn cgroup(&self) -> Option<&Path> {
         self.cgroup.as_deref()
     }
 
-    /// The id of the container that the path of its cgroup shows, as container runtimes make it:
-    /// 64 hexadecimal digits. Of one container in another it is the inner one. A container's monitor
-    /// (`conmon`) is not in it.
+    /// The container id in the path of the cgroup, as container runtimes write it: 64 hexadecimal
+    /// digits. For nested containers, this is the innermost one. A container's monitor (`conmon`)
+    /// is outside of its container.
     pub fn container(&self) -> Option<&str> {
         container_id(self.cgroup()?.as_os_str().as_encoded_bytes())
     }
 }
 
-/// How it ended.
+/// End.
 impl Process {
-    /// Whether any of its threads runs.
+    /// Whether any thread runs.
     pub fn is_alive(&self) -> bool {
         self.end.is_none()
     }
 
-    /// When it ended, in nanoseconds of `CLOCK_MONOTONIC`; when that was noticed, if it was not
-    /// told.
+    /// When the process ended, in nanoseconds of `CLOCK_MONOTONIC`. If no event reported the end,
+    /// the time at which it was noticed.
     pub fn end_ns(&self) -> Option<u64> {
         self.end.map(|end| end.ns)
     }
 
-    /// How it ended, if that was told.
+    /// The exit status, if it was reported.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.end?.status
     }
 
-    /// From its start to its end, in nanoseconds.
+    /// The time from creation to end, in nanoseconds.
     pub fn lifetime_ns(&self) -> Option<u64> {
         Some(self.end_ns()?.saturating_sub(self.start_ns()?))
     }
 }
 
-/// Making and mending.
+/// Construction and updates.
 impl Process {
-    /// One of which nothing is known but its id.
+    /// A process of which only the id is known.
     pub(super) fn unknown(serial: u64, tgid: u32) -> Self {
         Self {
             serial,
@@ -279,11 +280,11 @@ impl Process {
             seen_ns: 0,
             read_ns: 0,
             exec_ns: 0,
-            has_displaced: false,
+            predecessor_exit_pending: false,
         }
     }
 
-    /// A copy of its parent, as a fork at `ns` made it.
+    /// A copy of the parent, as a fork at `ns` created it.
     pub(super) fn forked(serial: u64, tgid: u32, parent: &Self, ns: u64) -> Self {
         let unknown = Self {
             parent: Some(parent.tgid),
@@ -292,7 +293,7 @@ impl Process {
             ..Self::unknown(serial, tgid)
         };
         if ns < parent.read_ns.max(parent.exec_ns) {
-            // What is known of the parent is from later.
+            // The known values of the parent are from after the fork.
             return unknown;
         }
         Self {
@@ -306,28 +307,28 @@ impl Process {
         }
     }
 
-    /// Takes over what `/proc` says, and tells whether that is something else than was known.
-    pub(super) fn update(&mut self, facts: Facts) -> bool {
+    /// Applies a snapshot, and returns whether any value changed.
+    pub(super) fn update(&mut self, snapshot: Snapshot) -> bool {
         let before = self.clone();
-        self.start.refine(facts.start_ticks, facts.offset_ns);
-        self.parent = facts.parent;
-        self.session = Some(facts.session);
-        self.is_kernel_thread = facts.is_kernel_thread;
-        self.comm = Some(Name::new(&facts.comm));
-        self.seen_ns = facts.seen_ns;
-        self.read_ns = facts.seen_ns;
-        if let Some(others) = facts.others {
-            self.threads = Threads::with_others(facts.first, others);
+        self.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
+        self.parent = snapshot.parent;
+        self.session = Some(snapshot.session);
+        self.is_kernel_thread = snapshot.is_kernel_thread;
+        self.comm = Some(Name::new(&snapshot.comm));
+        self.seen_ns = snapshot.seen_ns;
+        self.read_ns = snapshot.seen_ns;
+        if let Some(others) = snapshot.others {
+            self.threads = Threads::with_others(snapshot.first, others);
         }
-        if let Some(image) = facts.image {
-            // Kept if it says the same: it may be shared with many.
+        if let Some(image) = snapshot.image {
+            // An equal image is kept: many processes may share it.
             if self.image.as_deref() != Some(&image) {
                 self.image = Some(Arc::new(image));
             }
         }
-        self.uid = facts.uid.or(self.uid);
-        self.gid = facts.gid.or(self.gid);
-        if let Some(cgroup) = facts.cgroup {
+        self.uid = snapshot.uid.or(self.uid);
+        self.gid = snapshot.gid.or(self.gid);
+        if let Some(cgroup) = snapshot.cgroup {
             if self.cgroup.as_deref() != Some(&cgroup.path) {
                 self.cgroup = Some(cgroup.path.into());
             }

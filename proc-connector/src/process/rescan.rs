@@ -1,34 +1,26 @@
-//! Looking at all of `/proc`: at the start, and again after losses.
+//! When to scan `/proc` after a loss.
 
-use std::collections::HashSet;
-use std::io;
 use std::time::{Duration, Instant};
 
-use super::change::ChangeKind;
-use super::facts::{Facts, Source, Unread, Wants};
-use super::population::Key;
-use super::process::{End, Process};
-use super::table::ProcessTable;
-
-/// How long no loss must have come before a look, and how long to wait for that at most: while
-/// events are being lost, one look leads to another.
+/// A scan starts once no loss arrived for `SETTLE`, but at most `SETTLE_AT_MOST` after the first
+/// loss. A scan while events are being lost would only have to be repeated.
 const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 
-/// Between two looks, at least this, and so many times what the last one took.
+/// The minimum pause between two scans, and the pause as a multiple of the last scan's duration.
 const REST: Duration = Duration::from_millis(500);
 const REST_FACTOR: u32 = 20;
 
-/// When to look again.
+/// The schedule of the next scan.
 #[derive(Debug, Default)]
 pub(super) struct Rescan {
     pub(super) due: Option<Instant>,
-    /// The first loss since the last look.
+    /// The first loss since the last scan.
     first_loss: Option<Instant>,
-    /// When the next look is allowed.
+    /// The earliest time of the next scan.
     rested: Option<Instant>,
-    /// Whether events are missing that no look has made up for.
-    pub(super) is_unsure: bool,
+    /// Whether events were lost since the last scan.
+    pub(super) is_missing_events: bool,
 }
 
 impl Rescan {
@@ -36,113 +28,15 @@ impl Rescan {
         self.due.is_some_and(|due| due <= Instant::now())
     }
 
-    fn after_loss(&mut self, now: Instant) {
+    pub(super) fn after_loss(&mut self, now: Instant) {
         let first = *self.first_loss.get_or_insert(now);
         let settled = (now + SETTLE).min(first + SETTLE_AT_MOST);
         self.due = Some(self.rested.map_or(settled, |rested| rested.max(settled)));
     }
 
-    fn after_look(&mut self, started: Instant, now: Instant) {
+    pub(super) fn after_scan(&mut self, started: Instant, now: Instant) {
         let took = now.duration_since(started);
         let rest = REST.max(took.saturating_mul(REST_FACTOR));
         *self = Self { rested: now.checked_add(rest), ..Self::default() };
-    }
-}
-
-impl ProcessTable {
-    pub(super) fn lost(&mut self) {
-        self.rescan.is_unsure = true;
-        // Their exits may be among what was lost.
-        self.displaced.clear();
-        self.want_rescan();
-    }
-
-    pub(super) fn want_rescan(&mut self) {
-        if self.source.is_some() {
-            self.rescan.after_loss(Instant::now());
-        }
-    }
-
-    /// Makes the table what `/proc` says. What the stream has still to tell from before is found to
-    /// be known already.
-    pub(super) fn look(&mut self) -> io::Result<()> {
-        let Some(source) = self.source.take() else { return Ok(()) };
-        let started = Instant::now();
-        let now_ns = source.now_ns();
-        let seen = self.ask_for_all(&*source);
-        self.source = Some(source);
-        let seen = match seen {
-            Ok(seen) => seen,
-            Err(error) => {
-                // Not at once again.
-                self.rescan.after_loss(Instant::now());
-                return Err(error);
-            }
-        };
-        let mut gone = Vec::new();
-        for (tgid, facts) in seen {
-            match facts {
-                Some(facts) => self.found(tgid, facts),
-                None => gone.push(tgid),
-            }
-        }
-        for tgid in gone {
-            self.vanished(tgid, now_ns);
-        }
-        self.looked_ns = now_ns;
-        self.population.find_children();
-        self.displaced.clear();
-        self.rescan.after_look(started, Instant::now());
-        Ok(())
-    }
-
-    /// What is found out about those that are listed, and those of the table: a list leaves out what
-    /// is hidden from this process. Those that are gone have no facts, and of whom nothing can be found
-    /// out there is nothing. A look that fails is to change nothing, so all of it comes before that.
-    fn ask_for_all(&self, source: &dyn Source) -> io::Result<Vec<(u32, Option<Facts>)>> {
-        let listed = source.list()?;
-        let is_listed: HashSet<u32> = listed.iter().copied().collect();
-        let known = self.population.live.keys().copied();
-        let others = known.filter(|tgid| !is_listed.contains(tgid));
-        let mut seen = Vec::with_capacity(listed.len());
-        for tgid in listed.iter().copied().chain(others) {
-            match source.read(tgid, Wants::all()) {
-                Ok(facts) => seen.push((tgid, Some(facts).filter(|facts| facts.is_alive))),
-                Err(Unread::Gone) => seen.push((tgid, None)),
-                Err(Unread::Unreadable) => {}
-                Err(Unread::Failed(error)) => return Err(error),
-            }
-        }
-        Ok(seen)
-    }
-
-    /// A process was found alive.
-    fn found(&mut self, tgid: u32, facts: Facts) {
-        match self.population.live.get_mut(&tgid) {
-            Some(process) if process.start.can_be(facts.start_ticks) => {
-                if process.update(facts) {
-                    self.push(ChangeKind::Corrected, Key::Live(tgid));
-                }
-                return;
-            }
-            Some(_) => self.vanished(tgid, facts.seen_ns),
-            None => {}
-        }
-        self.appeared(tgid, facts);
-    }
-
-    pub(super) fn appeared(&mut self, tgid: u32, facts: Facts) {
-        let mut process = Process::unknown(self.population.serial(), tgid);
-        let parent = facts.parent.and_then(|parent| self.population.live.get(&parent));
-        process.creator = parent.map(Process::serial);
-        process.update(facts);
-        let key = self.population.insert(process);
-        self.push(ChangeKind::Appeared, key);
-    }
-
-    fn vanished(&mut self, tgid: u32, ns: u64) {
-        if let Some(key) = self.population.end(tgid, End { ns, status: None }) {
-            self.push(ChangeKind::Vanished, key);
-        }
     }
 }

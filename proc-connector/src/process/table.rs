@@ -1,4 +1,4 @@
-//! The table: what it is asked, and what it is told.
+//! The process table: construction, queries, and the methods that keep it up to date.
 
 use std::collections::HashMap;
 use std::io;
@@ -6,140 +6,140 @@ use std::time::{Duration, Instant};
 
 use proc_connector_core::Event;
 
-use super::cgroups::Cgroups;
+use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
-use super::facts::Source;
 use super::population::{Key, Population};
+use super::proc_fs;
 use super::process::Process;
 use super::rescan::Rescan;
+use super::snapshot::SnapshotSource;
 use crate::stream::Received;
 
 /// The processes of a machine, kept up to date by its events.
 ///
-/// See the [module](super) for how it is used.
+/// The [module documentation](super) shows how to use it.
 #[derive(Debug)]
 pub struct ProcessTable {
     pub(super) population: Population,
-    /// Whom to ask for what events do not tell.
-    pub(super) source: Option<Box<dyn Source>>,
+    /// Reads what events do not contain; `None`: the table never reads `/proc`.
+    pub(super) source: Option<Box<dyn SnapshotSource>>,
     pub(super) rescan: Rescan,
-    /// When the table last looked at all of `/proc`: who was not there then was gone before.
-    pub(super) looked_ns: u64,
-    /// How many processes of an id had it given away before their exit was reported, so that the
-    /// next exits under that id are theirs.
-    pub(super) displaced: HashMap<u32, u32>,
-    pub(super) cgroups: Cgroups,
+    /// `CLOCK_MONOTONIC` at the last scan of `/proc`: a process that the scan did not find had
+    /// ended before.
+    pub(super) scanned_ns: u64,
+    /// By process id, the number of processes whose id was reused before their exit was reported.
+    /// The next exits with that id belong to them.
+    pub(super) pending_exits: HashMap<u32, u32>,
+    pub(super) cgroups: CgroupPaths,
     pub(super) changes: Vec<(ChangeKind, Key)>,
 }
 
-/// How many processes that ended are kept, and how long.
+/// How many ended processes are kept by default, and for how long.
 const KEEP: (usize, Duration) = (4096, Duration::from_secs(60));
 
-/// Making one.
+/// Construction.
 impl ProcessTable {
-    /// The processes of this machine, as `/proc` has them now.
+    /// Creates a table of this machine's processes, read from `/proc`.
     ///
-    /// To be made *after* the connector was opened: then no process can start or end between the
-    /// two without being noticed.
+    /// Open the connector *first*. Otherwise a process that starts or ends between the two calls is
+    /// missed.
     ///
     /// # Errors
     ///
-    /// Those of reading `/proc`: too many files are open, say. [`io::ErrorKind::Unsupported`] where
-    /// what is at `/proc` cannot be used, whose message says why: nothing or something else is mounted
-    /// there; or the `/proc` of another pid namespace, where ids are other processes'; or the times
-    /// in it are of a time namespace whose offset cannot be read. Also on other systems than Linux.
+    /// Errors of reading `/proc`, for example because too many files are open.
+    /// [`io::ErrorKind::Unsupported`] if `/proc` cannot be used; the message gives the reason:
+    /// `/proc` is not mounted, another file system is mounted there, it belongs to another pid
+    /// namespace (where the same ids denote other processes), or the offsets of the time namespace
+    /// cannot be read. Also on systems other than Linux.
     pub fn new() -> io::Result<Self> {
-        #[cfg(target_os = "linux")]
-        return Self::with_source(Box::new(super::proc_fs::ProcFs::open()?));
-        #[cfg(not(target_os = "linux"))]
-        Err(io::Error::new(io::ErrorKind::Unsupported, "only Linux has process events"))
+        Self::with_source(proc_fs::open()?)
     }
 
-    /// An empty table that never looks at `/proc`: for recordings, or events of another machine.
+    /// Creates an empty table that never reads `/proc`: for recordings, or events of another
+    /// machine.
     ///
-    /// It has what events tell. Processes that were there before appear when something happens to
-    /// them.
+    /// The table contains only what events report. A process that existed before appears with its
+    /// first event.
     pub fn without_proc() -> Self {
         Self {
             population: Population::new(KEEP.0, KEEP.1),
             source: None,
             rescan: Rescan::default(),
-            looked_ns: 0,
-            displaced: HashMap::new(),
-            cgroups: Cgroups::default(),
+            scanned_ns: 0,
+            pending_exits: HashMap::new(),
+            cgroups: CgroupPaths::default(),
             changes: Vec::new(),
         }
     }
 
-    /// Keeps that many processes that ended, for that long after their end; without this call 4,096
-    /// for a minute.
+    /// Keeps up to `number` ended processes, each for `time` after its end. The default is 4,096
+    /// for one minute.
     #[must_use]
     pub fn keep_ended(mut self, number: usize, time: Duration) -> Self {
         self.population.keep_ended(number, time);
         self
     }
 
-    #[cfg(any(test, target_os = "linux"))]
-    pub(super) fn with_source(source: Box<dyn Source>) -> io::Result<Self> {
+    pub(super) fn with_source(source: Box<dyn SnapshotSource>) -> io::Result<Self> {
         let mut table = Self { source: Some(source), ..Self::without_proc() };
-        table.look()?;
+        table.scan()?;
         table.changes.clear();
         Ok(table)
     }
 }
 
-/// Asking.
+/// Queries.
 impl ProcessTable {
-    /// The process that has this id and lives.
+    /// The live process with this id.
     pub fn get(&self, tgid: u32) -> Option<&Process> {
         self.population.live.get(&tgid)
     }
 
-    /// The process that had this id at a time, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// The process that had this id at `timestamp_ns`, in nanoseconds of `CLOCK_MONOTONIC`.
     pub fn at(&self, tgid: u32, timestamp_ns: u64) -> Option<&Process> {
-        let was_there = |process: &&Process| {
+        let existed = |process: &&Process| {
             process.tgid() == tgid
                 && process.start_ns().is_none_or(|start| start <= timestamp_ns)
                 && process.end_ns().is_none_or(|end| timestamp_ns <= end)
         };
-        let live = self.get(tgid).into_iter().find(was_there);
-        live.or_else(|| self.ended().rev().find(was_there))
+        let live = self.get(tgid).into_iter().find(existed);
+        live.or_else(|| self.ended().rev().find(existed))
     }
 
-    /// The process with this [serial](Process::serial), alive or ended: one look at each there is.
+    /// The process with this [serial](Process::serial), alive or ended. The search is linear.
     pub fn by_serial(&self, serial: u64) -> Option<&Process> {
         self.ended().rev().chain(self.iter()).find(|process| process.serial() == serial)
     }
 
-    /// The processes that live, in no order.
+    /// All live processes, in arbitrary order.
     pub fn iter(&self) -> impl Iterator<Item = &Process> {
         self.population.live.values()
     }
 
-    /// How many live.
+    /// The number of live processes.
     pub fn len(&self) -> usize {
         self.population.live.len()
     }
 
-    /// Whether none lives, of which a machine is never seen.
+    /// Whether the table has no live process. A table read from `/proc` is never empty.
     pub fn is_empty(&self) -> bool {
         self.population.live.is_empty()
     }
 
-    /// Those that ended and are still kept, the first to end first.
+    /// The ended processes that are still kept, in the order of their ends.
     pub fn ended(&self) -> impl DoubleEndedIterator<Item = &Process> {
         self.population.ended()
     }
 }
 
-/// Telling.
+/// Updates.
 impl ProcessTable {
-    /// Takes in what was received, and says what that changed.
+    /// Applies an event or a loss, and returns the resulting changes.
     ///
-    /// At an exec it reads `/proc`, unless the table was made without. After a loss it looks at
-    /// all of `/proc` again, once the stream has settled: then processes may appear and vanish.
-    /// That happens here, with the first event that is due for it, or in
-    /// [`rescan_if_due`](Self::rescan_if_due).
+    /// At an exec, this method reads `/proc`, unless the table was made [without
+    /// it](Self::without_proc). After a loss, it scans all of `/proc` once no more losses arrive;
+    /// processes may then appear and vanish. The scan takes place in the first call after it
+    /// becomes due, or in [`rescan_if_due`](Self::rescan_if_due).
     pub fn apply(&mut self, received: &Received<'_>) -> Changes<'_> {
         self.changes.clear();
         match received {
@@ -147,45 +147,45 @@ impl ProcessTable {
             Received::Lost(_) => self.lost(),
         }
         if self.rescan.is_due() {
-            // It is tried again after the next event.
-            let _ = self.look();
+            // A failed scan is retried later.
+            let _ = self.scan();
         }
         self.changes()
     }
 
-    /// How long until the table wants to look at `/proc` because of a loss: how long to wait for
-    /// events at most. `None` if it does not want to.
+    /// The time until the scan that a loss made necessary: wait for events no longer than this.
+    /// `None` if no scan is pending.
     pub fn rescan_in(&self) -> Option<Duration> {
         Some(self.rescan.due?.saturating_duration_since(Instant::now()))
     }
 
-    /// Looks at `/proc` if a loss made that necessary and the time has come.
+    /// Scans `/proc` if a loss made a scan necessary and it is due.
     ///
     /// # Errors
     ///
-    /// Those of listing `/proc`.
+    /// Errors of reading `/proc`. The scan is then retried later.
     pub fn rescan_if_due(&mut self) -> io::Result<Changes<'_>> {
         self.changes.clear();
         if self.rescan.is_due() {
-            self.look()?;
+            self.scan()?;
         }
         Ok(self.changes())
     }
 
-    /// Looks at `/proc` now, at all processes, and says what was otherwise than events had told.
-    /// Does nothing in a table that was made without `/proc`.
+    /// Scans all of `/proc` now, and returns the differences from what events reported. Does
+    /// nothing in a table made [without `/proc`](Self::without_proc).
     ///
     /// # Errors
     ///
-    /// Those of listing `/proc`.
+    /// Errors of reading `/proc`. The table is then unchanged.
     pub fn rescan(&mut self) -> io::Result<Changes<'_>> {
         self.changes.clear();
-        self.look()?;
+        self.scan()?;
         Ok(self.changes())
     }
 
-    /// What the last call that returned changes has changed, once more: to look at the table and at a
-    /// process that has just ended at the same time.
+    /// Returns the changes of the last call once more. This allows looking at the table while
+    /// holding a process that has just ended.
     pub fn changes(&self) -> Changes<'_> {
         Changes::new(&self.changes, &self.population)
     }
@@ -194,12 +194,11 @@ impl ProcessTable {
         self.changes.push((kind, key));
     }
 
-    /// How far the clock of `/proc` was ahead of the one of time stamps at an event that has just
-    /// happened.
-    pub(super) fn offset_ns(&self, event: &Event<'_>) -> Option<u64> {
+    /// `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC` at an event that has just happened, in nanoseconds.
+    pub(super) fn boottime_offset_ns(&self, event: &Event<'_>) -> Option<u64> {
         let source = self.source.as_ref()?;
-        let noted = event.context().and_then(|context| context.boot_ns());
-        let offset = noted.and_then(|boot_ns| boot_ns.checked_sub(event.timestamp_ns()));
-        offset.or_else(|| Some(source.offset_ns()))
+        let recorded = event.context().and_then(|context| context.boot_ns());
+        let offset = recorded.and_then(|boot_ns| boot_ns.checked_sub(event.timestamp_ns()));
+        offset.or_else(|| Some(source.boottime_offset_ns()))
     }
 }

@@ -1,4 +1,4 @@
-//! The table against a machine that is known, through all that the kernel may do to it.
+//! Compares the table with a simulated machine through random sequences of process events.
 
 mod machine;
 
@@ -6,11 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proptest::prelude::*;
 
-use self::machine::{Shared, Sight};
+use self::machine::{SharedMachine, Visibility};
 use super::change::{Change, ChangeKind};
 use super::table::ProcessTable;
 
-/// What happens next, on the machine or to the table.
+/// An action of the machine or of the table's user.
 #[derive(Clone, Debug)]
 enum Step {
     Fork(usize),
@@ -22,14 +22,14 @@ enum Step {
     Rename(usize),
     User(usize),
     Session(usize),
-    /// The table is told so many things.
-    Tell(usize),
-    /// So many events are lost.
+    /// Delivers this number of events to the table.
+    Deliver(usize),
+    /// Drops this number of events.
     Lose(u64),
-    /// The table looks at `/proc`.
-    Look,
-    /// The same where it can see no more than that.
-    LookBadly(Sight),
+    /// Scans `/proc`.
+    Scan,
+    /// Scans `/proc` with limited visibility.
+    ScanPartly(Visibility),
 }
 
 fn step(losses: bool) -> impl Strategy<Value = Step> {
@@ -37,48 +37,51 @@ fn step(losses: bool) -> impl Strategy<Value = Step> {
     let quiet = prop_oneof![
         8 => any::<usize>().prop_map(Step::Fork),
         3 => any::<usize>().prop_map(Step::Thread),
-        4 => (any::<usize>(), [late(), late()]).prop_map(|(who, late)| Step::Exec(who, late)),
-        3 => (any::<usize>(), late()).prop_map(|(who, late)| Step::ThreadExit(who, late)),
-        5 => (any::<usize>(), late()).prop_map(|(who, late)| Step::ProcessExit(who, late)),
+        4 => (any::<usize>(), [late(), late()]).prop_map(|(choice, late)| Step::Exec(choice, late)),
+        3 => (any::<usize>(), late()).prop_map(|(choice, late)| Step::ThreadExit(choice, late)),
+        5 => (any::<usize>(), late()).prop_map(|(choice, late)| Step::ProcessExit(choice, late)),
         6 => Just(Step::Reap),
         1 => any::<usize>().prop_map(Step::Rename),
         1 => any::<usize>().prop_map(Step::User),
         1 => any::<usize>().prop_map(Step::Session),
-        9 => (0..12_usize).prop_map(Step::Tell),
+        9 => (0..12_usize).prop_map(Step::Deliver),
     ];
-    let sight =
-        prop_oneof![Just(Sight::Unreadable), Just(Sight::Hidden), Just(Sight::TooManyFiles)];
+    let visibility = prop_oneof![
+        Just(Visibility::Unreadable),
+        Just(Visibility::Hidden),
+        Just(Visibility::TooManyFiles)
+    ];
     let loud = prop_oneof![
         2 => (1..9_u64).prop_map(Step::Lose),
-        2 => Just(Step::Look),
-        1 => sight.prop_map(Step::LookBadly),
+        2 => Just(Step::Scan),
+        1 => visibility.prop_map(Step::ScanPartly),
     ];
     if losses { prop_oneof![20 => quiet, 1 => loud].boxed() } else { quiet.boxed() }
 }
 
-/// A table and what its changes say.
+/// A table, and the processes that are alive according to its changes.
 #[derive(Debug)]
-struct Told {
+struct Observer {
     table: ProcessTable,
     alive: BTreeSet<u64>,
 }
 
-impl Told {
-    fn start(machine: &Shared) -> Self {
+impl Observer {
+    fn start(machine: &SharedMachine) -> Self {
         machine.machine().listen();
         let table = ProcessTable::with_source(Box::new(machine.clone())).expect("a machine");
         let alive = table.iter().map(super::Process::serial).collect();
         Self { table, alive }
     }
 
-    fn note(alive: &mut BTreeSet<u64>, change: &Change<'_>) {
+    fn record(alive: &mut BTreeSet<u64>, change: &Change<'_>) {
         let serial = change.process.serial();
         match change.kind {
             ChangeKind::Started | ChangeKind::Appeared => {
-                assert!(alive.insert(serial), "{change:?} was there");
+                assert!(alive.insert(serial), "{change:?} existed");
             }
-            ChangeKind::Vanished => assert!(alive.remove(&serial), "{change:?} was not there"),
-            // May have vanished before.
+            ChangeKind::Vanished => assert!(alive.remove(&serial), "{change:?} did not exist"),
+            // The process may have vanished before.
             ChangeKind::Ended => {
                 alive.remove(&serial);
             }
@@ -86,34 +89,34 @@ impl Told {
         }
     }
 
-    /// Whether there was anything.
-    fn tell(&mut self, machine: &Shared) -> bool {
+    /// Delivers one event or loss, and returns whether one was available.
+    fn deliver(&mut self, machine: &SharedMachine) -> bool {
         let alive = &mut self.alive;
-        machine.tell(&mut self.table, |table, received| {
-            table.apply(received).for_each(|change| Self::note(alive, &change));
+        machine.deliver(&mut self.table, |table, received| {
+            table.apply(received).for_each(|change| Self::record(alive, &change));
         })
     }
 
-    /// No living process is gone by that, however little is seen.
-    fn look_badly(&mut self, machine: &Shared, sight: Sight) {
+    /// Scans with limited visibility; no living process may vanish.
+    fn scan_partly(&mut self, machine: &SharedMachine, visibility: Visibility) {
         let known: BTreeSet<u32> = self.table.iter().map(super::Process::tgid).collect();
-        machine.machine().show(sight);
+        machine.machine().show(visibility);
         let changes = self.table.rescan().into_iter().flatten();
-        changes.for_each(|change| Self::note(&mut self.alive, &change));
-        machine.machine().show(Sight::All);
+        changes.for_each(|change| Self::record(&mut self.alive, &change));
+        machine.machine().show(Visibility::All);
         let machine = machine.machine();
         for (tgid, _) in machine.alive().filter(|(tgid, _)| known.contains(tgid)) {
             assert!(self.table.get(tgid).is_some(), "{tgid} lives");
         }
     }
 
-    fn look(&mut self) {
+    fn scan(&mut self) {
         let changes = self.table.rescan().expect("a machine");
-        changes.for_each(|change| Self::note(&mut self.alive, &change));
+        changes.for_each(|change| Self::record(&mut self.alive, &change));
     }
 }
 
-/// One process, to be compared.
+/// The compared values of a process.
 type Row = (Option<u32>, usize, Option<String>, Option<String>, Option<u32>, Option<u32>);
 
 fn rows(table: &ProcessTable) -> BTreeMap<u32, Row> {
@@ -132,7 +135,7 @@ fn rows(table: &ProcessTable) -> BTreeMap<u32, Row> {
     table.iter().map(row).collect()
 }
 
-fn truth(machine: &Shared) -> BTreeMap<u32, Row> {
+fn actual(machine: &SharedMachine) -> BTreeMap<u32, Row> {
     let machine = machine.machine();
     let row = |(tgid, task): (u32, &machine::Task)| {
         let row: Row = (
@@ -148,94 +151,96 @@ fn truth(machine: &Shared) -> BTreeMap<u32, Row> {
     machine.alive().map(row).collect()
 }
 
-/// Panics at the first process that is not in the table as it is.
-fn compare(told: &Told, machine: &Shared) {
-    let (rows, truth) = (rows(&told.table), truth(machine));
-    for tgid in rows.keys().chain(truth.keys()) {
-        assert_eq!(rows.get(tgid), truth.get(tgid), "{tgid}, in the table and in truth");
+/// Panics at the first process that differs between the table and the machine.
+fn compare(observer: &Observer, machine: &SharedMachine) {
+    let (rows, actual) = (rows(&observer.table), actual(machine));
+    for tgid in rows.keys().chain(actual.keys()) {
+        assert_eq!(rows.get(tgid), actual.get(tgid), "{tgid}, in the table and on the machine");
     }
-    let alive: BTreeSet<u64> = told.table.iter().map(super::Process::serial).collect();
-    assert_eq!(told.alive, alive, "the changes tell the same");
+    let alive: BTreeSet<u64> = observer.table.iter().map(super::Process::serial).collect();
+    assert_eq!(observer.alive, alive, "the changes report the same processes");
 }
 
 fn run(before: &[Step], after: &[Step]) {
-    let shared = Shared::new();
+    let shared = SharedMachine::new();
     for step in before {
-        act(&shared, step);
+        perform(&shared, step);
     }
-    let mut told = Told::start(&shared);
+    let mut observer = Observer::start(&shared);
     for step in after {
         match step {
-            Step::Tell(number) => (0..*number).for_each(|_| {
-                told.tell(&shared);
+            Step::Deliver(number) => (0..*number).for_each(|_| {
+                observer.deliver(&shared);
             }),
-            Step::Look => told.look(),
-            Step::LookBadly(sight) => told.look_badly(&shared, *sight),
-            step => act(&shared, step),
+            Step::Scan => observer.scan(),
+            Step::ScanPartly(visibility) => observer.scan_partly(&shared, *visibility),
+            step => perform(&shared, step),
         }
     }
     shared.machine().settle();
-    while told.tell(&shared) {}
-    // Whatever it is not sure of it looks up, given time; and what it could not see, when it can.
-    let was_blind = after.iter().any(|step| matches!(step, Step::LookBadly(_)));
-    if told.table.rescan_in().is_some() || was_blind {
-        told.look();
+    while observer.deliver(&shared) {}
+    // The table schedules a scan for whatever it is not sure of. Processes that could not be read
+    // need one too.
+    let had_failed_reads = after.iter().any(|step| matches!(step, Step::ScanPartly(_)));
+    if observer.table.rescan_in().is_some() || had_failed_reads {
+        observer.scan();
     }
-    compare(&told, &shared);
+    compare(&observer, &shared);
 }
 
-fn act(shared: &Shared, step: &Step) {
+fn perform(shared: &SharedMachine, step: &Step) {
     let mut machine = shared.machine();
     machine.step();
     match *step {
-        Step::Fork(who) => machine.fork(who),
-        Step::Thread(who) => machine.thread(who),
-        Step::Exec(who, late) => machine.exec(who, late),
-        Step::ThreadExit(who, late) => machine.thread_exit(who, late),
-        Step::ProcessExit(who, late) => machine.process_exit(who, late),
+        Step::Fork(choice) => machine.fork(choice),
+        Step::Thread(choice) => machine.thread(choice),
+        Step::Exec(choice, late) => machine.exec(choice, late),
+        Step::ThreadExit(choice, late) => machine.thread_exit(choice, late),
+        Step::ProcessExit(choice, late) => machine.process_exit(choice, late),
         Step::Reap => machine.reap(),
-        Step::Rename(who) => machine.rename(who),
-        Step::User(who) => machine.change_user(who),
-        Step::Session(who) => machine.new_session(who),
+        Step::Rename(choice) => machine.rename(choice),
+        Step::User(choice) => machine.change_user(choice),
+        Step::Session(choice) => machine.new_session(choice),
         Step::Lose(events) => machine.lose(events),
-        Step::Tell(_) | Step::Look | Step::LookBadly(_) => {}
+        Step::Deliver(_) | Step::Scan | Step::ScanPartly(_) => {}
     }
 }
 
-/// What a look tells, and what is in the table after it, where a machine of some processes shows only
-/// that of them.
-fn seen_with(sight: Sight) -> (std::io::Result<Vec<ChangeKind>>, Vec<u32>, Vec<u32>) {
-    let shared = Shared::new();
+/// Loses events of a machine, then scans with limited visibility. Returns the changes, the
+/// processes in the table, and the processes that are alive.
+fn rescan_with(visibility: Visibility) -> (std::io::Result<Vec<ChangeKind>>, Vec<u32>, Vec<u32>) {
+    let shared = SharedMachine::new();
     for step in 0..12 {
-        act(&shared, &Step::Fork(step));
-        act(&shared, &Step::User(step));
+        perform(&shared, &Step::Fork(step));
+        perform(&shared, &Step::User(step));
     }
-    let mut told = Told::start(&shared);
+    let mut observer = Observer::start(&shared);
     shared.machine().lose(5);
-    act(&shared, &Step::ProcessExit(3, 0));
-    act(&shared, &Step::ProcessExit(5, 0));
-    act(&shared, &Step::Reap);
+    perform(&shared, &Step::ProcessExit(3, 0));
+    perform(&shared, &Step::ProcessExit(5, 0));
+    perform(&shared, &Step::Reap);
     shared.machine().settle();
-    while told.tell(&shared) {}
-    shared.machine().show(sight);
-    let changes = told.table.rescan().map(|changes| changes.map(|change| change.kind).collect());
-    let mut left: Vec<u32> = told.table.iter().map(super::Process::tgid).collect();
+    while observer.deliver(&shared) {}
+    shared.machine().show(visibility);
+    let changes =
+        observer.table.rescan().map(|changes| changes.map(|change| change.kind).collect());
+    let mut left: Vec<u32> = observer.table.iter().map(super::Process::tgid).collect();
     left.sort_unstable();
     let alive = shared.machine().alive().map(|(tgid, _)| tgid).collect();
     (changes, left, alive)
 }
 
 #[test]
-fn only_those_that_are_gone_are_gone_whatever_cannot_be_read() {
-    for sight in [Sight::All, Sight::Unreadable, Sight::Hidden] {
-        let (changes, left, alive) = seen_with(sight);
-        let changes = changes.expect("a look");
+fn an_unreadable_process_does_not_vanish() {
+    for visibility in [Visibility::All, Visibility::Unreadable, Visibility::Hidden] {
+        let (changes, left, alive) = rescan_with(visibility);
+        let changes = changes.expect("a scan");
         let vanished = changes.iter().filter(|kind| **kind == ChangeKind::Vanished).count();
-        assert_eq!((vanished, left), (2, alive), "{sight:?}");
+        assert_eq!((vanished, left), (2, alive), "{visibility:?}");
     }
-    // A look that fails changes nothing, since no change is reported.
-    let (changes, left, alive) = seen_with(Sight::TooManyFiles);
-    assert_eq!(changes.expect_err("no look").raw_os_error(), Some(24));
+    // A failed scan reports no change, so it must not change the table.
+    let (changes, left, alive) = rescan_with(Visibility::TooManyFiles);
+    assert_eq!(changes.expect_err("no scan").raw_os_error(), Some(24));
     assert_eq!(left.len(), alive.len() + 2);
 }
 
@@ -243,21 +248,21 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_table_is_the_machine_at_every_moment(
+    fn the_table_equals_the_machine_after_every_step(
         steps in proptest::collection::vec(step(false), 0..100),
     ) {
-        let shared = Shared::new();
-        let mut told = Told::start(&shared);
+        let shared = SharedMachine::new();
+        let mut observer = Observer::start(&shared);
         for step in &steps {
-            act(&shared, step);
+            perform(&shared, step);
             shared.machine().settle();
-            while told.tell(&shared) {}
-            compare(&told, &shared);
+            while observer.deliver(&shared) {}
+            compare(&observer, &shared);
         }
     }
 
     #[test]
-    fn the_table_is_the_machine_by_events_alone(
+    fn the_table_equals_the_machine_from_events_alone(
         before in proptest::collection::vec(step(false), 0..40),
         after in proptest::collection::vec(step(false), 0..200),
     ) {
@@ -265,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn the_table_becomes_the_machine_after_losses(
+    fn the_table_equals_the_machine_after_losses(
         before in proptest::collection::vec(step(false), 0..40),
         after in proptest::collection::vec(step(true), 0..200),
     ) {

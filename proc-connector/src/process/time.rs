@@ -1,27 +1,27 @@
-//! When a process was made, by two clocks: events have nanoseconds since the machine's start without
-//! the time it was suspended (`CLOCK_MONOTONIC`), `/proc` has hundredths of a second with it
-//! (`CLOCK_BOOTTIME`).
+//! When a process was created, by two clocks. Events have nanoseconds of `CLOCK_MONOTONIC`, which
+//! stops while the machine is suspended. `/proc` has hundredths of a second of `CLOCK_BOOTTIME`,
+//! which does not.
 
-/// A tick of the times in `/proc/PID/stat`, in nanoseconds: `USER_HZ` of the kernel is 100 on every
-/// architecture that Rust knows.
+/// The unit of the times in `/proc/PID/stat`, in nanoseconds: the kernel's `USER_HZ` is 100 on
+/// every architecture that Rust supports.
 pub(super) const TICK_NS: u64 = 10_000_000;
 
-/// How far two readings of the two clocks may be apart, in nanoseconds.
+/// The largest difference between two readings of the two clocks, in nanoseconds.
 const SLACK_NS: u64 = 1_000_000;
 
-/// When a process was made: what tells it from others of the same id.
+/// The creation time, which distinguishes a process from others with the same id.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Start {
-    /// The time stamp of its fork, and the same by the clock of `/proc` where that was known.
+    /// The time stamp of the fork, and the same moment by `CLOCK_BOOTTIME` if the offset was known.
     forked: Option<(u64, Option<u64>)>,
-    /// What `/proc` says, and the other clock's offset then.
+    /// The start time in `/proc`, and the offset of `CLOCK_BOOTTIME` at that time.
     ticks: Option<(u64, u64)>,
 }
 
 impl Start {
-    /// By a fork at `ns`, when the other clock was ahead by `offset_ns`.
-    pub(super) fn forked(ns: u64, offset_ns: Option<u64>) -> Self {
-        let boot_ns = offset_ns.map(|offset| ns.saturating_add(offset));
+    /// Records a fork at `ns`.
+    pub(super) fn forked(ns: u64, boottime_offset_ns: Option<u64>) -> Self {
+        let boot_ns = boottime_offset_ns.map(|offset| ns.saturating_add(offset));
         Self { forked: Some((ns, boot_ns)), ticks: None }
     }
 
@@ -30,19 +30,19 @@ impl Start {
         self.forked.map(|(ns, _)| ns).or(self.ticks.map(by_ticks))
     }
 
-    /// Takes note of what `/proc` says of the same process.
-    pub(super) fn refine(&mut self, ticks: u64, offset_ns: u64) {
-        self.ticks.get_or_insert((ticks, offset_ns));
+    /// Records the start time in `/proc` of the same process.
+    pub(super) fn refine(&mut self, ticks: u64, boottime_offset_ns: u64) {
+        self.ticks.get_or_insert((ticks, boottime_offset_ns));
     }
 
-    /// Takes note of the time stamp of its fork, which is more exact than what `/proc` says.
-    pub(super) fn refine_by_fork(&mut self, ns: u64, offset_ns: Option<u64>) {
-        self.forked = Self::forked(ns, offset_ns).forked;
+    /// Records the time stamp of its fork, which is more exact than `/proc`.
+    pub(super) fn refine_by_fork(&mut self, ns: u64, boottime_offset_ns: Option<u64>) {
+        self.forked = Self::forked(ns, boottime_offset_ns).forked;
     }
 
-    /// Whether a process of this id that `/proc` says was made at `ticks` can be this one. Those
-    /// that had the id before were gone when this one was made, so it could only be a later one: and
-    /// that is told apart unless all ids were given out within a tick.
+    /// Whether a process of this id that started at `ticks`, as `/proc` shows, can be this process.
+    /// Earlier processes with this id had ended before this one was created, so only a later one
+    /// could be confused with it. That requires all ids to be reused within one tick.
     pub(super) fn can_be(self, ticks: u64) -> bool {
         match (self.ticks, self.forked) {
             (Some((known, _)), _) => known == ticks,
@@ -51,7 +51,8 @@ impl Start {
         }
     }
 
-    /// Whether an event at `ns` was before that, and so about another process.
+    /// Whether the process was created after `ns`, so that an event at `ns` concerns another
+    /// process.
     pub(super) fn is_after(self, ns: u64) -> bool {
         match (self.forked, self.ticks) {
             (Some((forked, _)), _) => ns < forked,
@@ -63,9 +64,9 @@ impl Start {
     }
 }
 
-/// Whether a process that was made at `ticks` was there at `ns`, by the other clock.
-pub(super) fn was_there(ticks: u64, ns: u64, offset_ns: u64) -> bool {
-    to_ns(ticks) <= ns.saturating_add(offset_ns).saturating_add(SLACK_NS)
+/// Whether a process that was created at `ticks` existed at `ns` of `CLOCK_MONOTONIC`.
+pub(super) fn existed(ticks: u64, ns: u64, boottime_offset_ns: u64) -> bool {
+    to_ns(ticks) <= ns.saturating_add(boottime_offset_ns).saturating_add(SLACK_NS)
 }
 
 fn to_ns(ticks: u64) -> u64 {
@@ -80,17 +81,17 @@ mod tests {
     const OFFSET: u64 = 100_000_000_000;
 
     #[test]
-    fn a_fork_is_found_in_proc_again_and_a_later_process_is_not() {
+    fn a_fork_matches_its_start_in_proc_and_no_later_one() {
         let start = Start::forked(5_003_000_000, Some(OFFSET));
-        // 105.003 s are in the tick that starts at 105.00 s.
+        // 105.003 s is within the tick that starts at 105.00 s.
         assert!(start.can_be(10_500));
         assert!(!start.can_be(10_501));
-        // The kernel takes the time early in a fork, which may then have to wait.
+        // The kernel reads the clock early in a fork, which may then be delayed.
         assert!(start.can_be(10_400));
     }
 
     #[test]
-    fn what_proc_said_is_held_to() {
+    fn the_first_start_time_of_proc_is_kept() {
         let mut start = Start::default();
         assert!(start.can_be(7));
         start.refine(7, 0);
@@ -102,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn events_before_it_are_anothers() {
+    fn an_event_before_the_start_concerns_another_process() {
         let start = Start::forked(5_003_000_000, Some(OFFSET));
         assert!(start.is_after(5_002_999_999) && !start.is_after(5_003_000_000));
         let mut start = Start::default();

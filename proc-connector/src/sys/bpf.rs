@@ -1,4 +1,4 @@
-//! `bpf(2)`: maps, programs, and a socket's program.
+//! BPF maps and programs (`bpf(2)`), and attaching a program to a socket.
 
 use std::ffi::{CStr, c_char};
 use std::io;
@@ -9,17 +9,17 @@ use proc_connector_sys as uapi;
 
 use super::{check, long, socklen_of};
 
-/// One instruction as the kernel reads it: `struct bpf_insn` of `bpf.h`, whose register numbers
-/// are bit fields.
+/// The bytes of one instruction, a `struct bpf_insn` of `bpf.h`. That struct has bit fields, which
+/// Rust lacks.
 pub(crate) type Instruction = [u8; 8];
 
 /// The kinds of maps in use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum MapKind {
-    /// A ring buffer of so many bytes.
+    /// A ring buffer of this size in bytes.
     Ring(u32),
-    /// An array with one element of so many bytes, which can be mapped.
-    Board(u32),
+    /// A mappable array with one element of this size in bytes.
+    SharedWords(u32),
 }
 
 /// A BPF map.
@@ -30,7 +30,7 @@ pub(crate) struct Map {
 
 impl Map {
     pub(crate) fn new(kind: MapKind, name: &CStr) -> io::Result<Self> {
-        // SAFETY: the request consists of integers, and all of them may be zero.
+        // SAFETY: the request consists of integers, for which zero is valid.
         let mut request: uapi::bpf_attr_map_create = unsafe { MaybeUninit::zeroed().assume_init() };
         request.map_name = object_name(name);
         match kind {
@@ -38,7 +38,7 @@ impl Map {
                 request.map_type = uapi::BPF_MAP_TYPE_RINGBUF;
                 request.max_entries = bytes;
             }
-            MapKind::Board(bytes) => {
+            MapKind::SharedWords(bytes) => {
                 request.map_type = uapi::BPF_MAP_TYPE_ARRAY;
                 request.map_flags = uapi::BPF_F_MMAPABLE;
                 request.key_size = 4;
@@ -46,7 +46,7 @@ impl Map {
                 request.max_entries = 1;
             }
         }
-        // SAFETY: the command takes this request, which holds no pointers.
+        // SAFETY: BPF_MAP_CREATE takes this request, which holds no pointers.
         let fd = unsafe { bpf(uapi::BPF_MAP_CREATE, &request) }?;
         Ok(Self { fd })
     }
@@ -65,8 +65,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Loads a program. Its verifier writes to `log`, a text that ends with a zero; without room
-    /// there it writes nothing.
+    /// Loads a program. The kernel's verifier writes a NUL-terminated text to `log`, unless `log`
+    /// is empty.
     pub(crate) fn load(
         instructions: &[Instruction],
         name: &CStr,
@@ -74,7 +74,7 @@ impl Program {
         log: &mut [u8],
     ) -> io::Result<Self> {
         let too_large = |_| io::Error::from(io::ErrorKind::InvalidInput);
-        // SAFETY: the request consists of integers, and all of them may be zero.
+        // SAFETY: the request consists of integers, for which zero is valid.
         let mut request: uapi::bpf_attr_prog_load = unsafe { MaybeUninit::zeroed().assume_init() };
         request.prog_type = uapi::BPF_PROG_TYPE_SOCKET_FILTER;
         request.prog_name = object_name(name);
@@ -86,16 +86,16 @@ impl Program {
             request.log_buf = address(log.as_mut_ptr());
             request.log_size = u32::try_from(log.len()).map_err(too_large)?;
         }
-        // SAFETY: the command takes this request, whose pointers come with the lengths of what
-        // they point to, or to a text that ends with a zero; all of that lives through the call.
+        // SAFETY: BPF_PROG_LOAD takes this request. Its pointers come with the lengths of the
+        // memory they point to, or point to a NUL-terminated text, and all of it outlives the call.
         let fd = unsafe { bpf(uapi::BPF_PROG_LOAD, &request) }?;
         Ok(Self { fd })
     }
 
-    /// Lets the program decide what a socket queues, in place of any filter before.
+    /// Attaches the program to a socket as its filter, which replaces the present one.
     pub(crate) fn attach(&self, socket: BorrowedFd<'_>) -> io::Result<()> {
         let program: libc::c_int = self.fd.as_raw_fd();
-        // SAFETY: the pointer and the length are those of a live integer, which is only read.
+        // SAFETY: the pointer and the length describe a live integer, which is only read.
         check(unsafe {
             libc::setsockopt(
                 socket.as_raw_fd(),
@@ -109,31 +109,31 @@ impl Program {
     }
 }
 
-/// A command that gives a descriptor.
+/// Issues a command that returns a descriptor.
 ///
 /// # Safety
 ///
-/// `request` must be what the command takes, and its pointers must be valid for it.
+/// `request` must be the struct that the command takes, and its pointers must be valid for it.
 unsafe fn bpf<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<OwnedFd> {
-    // SAFETY: the pointer and the length are those of a live request; the rest is the caller's.
+    // SAFETY: the pointer and the length describe a live request, which the caller vouches for.
     let fd = unsafe {
         libc::syscall(libc::SYS_bpf, long(command), std::ptr::from_ref(request), size_of::<T>())
     };
     let fd = check(libc::c_int::try_from(fd).unwrap_or(-1))?;
-    // SAFETY: the call above made this descriptor and nobody else has it.
+    // SAFETY: the call above created this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// A pointer as requests hold it.
+/// A pointer as the 64-bit integer that requests hold.
 fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
-/// The name that tools show; what does not fit is cut off.
+/// A name for tools such as `bpftool` to show, cut to the length that the kernel takes.
 fn object_name(name: &CStr) -> [c_char; uapi::BPF_OBJ_NAME_LEN as usize] {
     let mut cut = [0; uapi::BPF_OBJ_NAME_LEN as usize];
-    let room = cut.len() - 1;
-    for (to, &from) in cut[..room].iter_mut().zip(name.to_bytes()) {
+    let max_len = cut.len() - 1;
+    for (to, &from) in cut[..max_len].iter_mut().zip(name.to_bytes()) {
         *to = c_char::from_ne_bytes([from]);
     }
     cut

@@ -1,5 +1,5 @@
-//! A command that is traced: started with what this process was started with, and followed to its end
-//! without a thread.
+//! The command that `trace` runs: started in the signal state that this process inherited, and
+//! watched by signal handlers instead of a thread.
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -16,84 +16,87 @@ use signal_hook::low_level::emulate_default_handler;
 use super::end_request::{PATIENCE, monotonic_ns};
 use super::signals::{self, is_ignored, set_ignored};
 use super::started_with::{ignored_sigpipe, was_closed};
-use super::{check, retry_on_interrupt};
-use crate::shutdown::Shutdown;
+use super::{EventFd, check, retry_on_interrupt};
 
-/// A command that runs.
+/// A running command.
 #[derive(Debug)]
 pub struct TracedChild {
     child: Child,
-    /// Its process id for as long as that is its; zero before and after.
+    /// The command's process id; zero before it starts and once it has been reaped, when the id may
+    /// belong to another process.
     pid: Arc<AtomicI32>,
 }
 
 impl TracedChild {
-    /// Starts a command with the signal mask, the ignored signals and the closed standard streams that
-    /// this process was started with.
+    /// Starts a command with the signal mask, the ignored signals and the closed standard streams
+    /// that this process was started with. This process must have a single thread.
     ///
-    /// From then on SIGTERM and SIGHUP to this process are passed on to the command, and SIGINT is left
-    /// to it, which has it from the terminal as well. When the command has ended, `ended` ends the
-    /// receives, and a second later these signals end this process: what is left to do may wait for a
-    /// reader. This process must have no other threads.
+    /// While the command runs, SIGTERM and SIGHUP to this process are forwarded to the command.
+    /// SIGINT is ignored, because the terminal sends it to the command as well. When the command
+    /// ends, `ended` is raised; from one second later, these signals end this process, whose
+    /// remaining output may be blocked on a reader.
     ///
     /// # Errors
     ///
-    /// What the system says to the handlers, or to the command. Nothing runs then.
-    pub fn start(command: &mut Command, ended: Shutdown) -> io::Result<Self> {
+    /// An error of the system if a handler cannot be installed or the command cannot be started.
+    /// The command does not run in either case.
+    pub(crate) fn start(command: &mut Command, ended: Arc<EventFd>) -> io::Result<Self> {
         let pid = Arc::new(AtomicI32::new(0));
-        let before = Inherited::look();
-        // Signals wait until the process id is stored, and in the child until its state is restored.
+        let inherited = Inherited::capture();
+        // Blocks signals in this process until the process id is stored, and in the child until its
+        // signal state is restored.
         let mask = SigSet::all().thread_swap_mask(SigmaskHow::SIG_SETMASK)?;
-        let started = follow(before, &pid, ended).and_then(|()| {
-            let restore = move || before.restore(mask);
-            // SAFETY: between fork and exec it makes only system calls that `signal-safety(7)`
-            // lists, and allocates nothing.
+        let started = install_handlers(inherited, &pid, ended).and_then(|()| {
+            let restore = move || inherited.restore(mask);
+            // SAFETY: between fork and exec the closure makes only system calls that
+            // `signal-safety(7)` lists, and allocates nothing.
             unsafe { command.pre_exec(restore) }.spawn()
         });
         if let Ok(child) = &started {
             pid.store(pid_t::try_from(child.id()).unwrap_or(0), Relaxed);
         }
-        // This signal reports the command's end.
+        // SIGCHLD reports the command's end.
         let mut own = mask;
         own.remove(Signal::SIGCHLD);
         own.thread_set_mask()?;
         Ok(Self { child: started?, pid })
     }
 
-    /// Its process id.
+    /// The command's process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How it ended, once it has.
+    /// Waits for the command to end, and returns its exit status.
     ///
     /// # Errors
     ///
-    /// What the system says to waiting for it.
+    /// An error of `waitid` or `waitpid`.
     pub fn wait(mut self) -> io::Result<ExitStatus> {
         let pid = self.pid.load(Relaxed);
-        // It stays a zombie, so that its id cannot be another's while a signal may be passed on.
+        // Until the id is cleared the command stays a zombie: a handler that forwards a signal
+        // cannot hit a new process with the same id.
         retry_on_interrupt(|| has_ended(pid, 0))?;
         self.pid.store(0, Relaxed);
         self.child.wait()
     }
 }
 
-/// The state that the command inherits, and that this process has changed.
+/// The state that this process inherited and changes, to be restored in the command.
 #[derive(Clone, Copy)]
 struct Inherited {
-    /// Of [`CHANGED`], which were ignored.
+    /// Which of [`CHANGED`] were ignored.
     ignored: [bool; CHANGED.len()],
-    /// Of the standard streams, which were closed.
+    /// Which of the standard streams were closed.
     closed: [bool; 3],
 }
 
-/// The signals whose action is changed by this process, its runtime or the standard library.
+/// The signals whose disposition this process, its runtime or the standard library changes.
 const CHANGED: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE];
 
 impl Inherited {
-    /// To be called before anything is changed.
-    fn look() -> Self {
+    /// Must be called before this process installs handlers.
+    fn capture() -> Self {
         let ignored =
             |signal| if signal == SIGPIPE { ignored_sigpipe() } else { is_ignored(signal) };
         Self { ignored: CHANGED.map(ignored), closed: [0, 1, 2].map(was_closed) }
@@ -103,14 +106,15 @@ impl Inherited {
         CHANGED.iter().zip(self.ignored).any(|(&changed, ignored)| changed == signal && ignored)
     }
 
-    /// In the child, where all signals are blocked: those that came meanwhile are delivered at the end.
+    /// Restores the state in the child between fork and exec. Unblocking comes last, and delivers
+    /// the signals that arrived while all were blocked.
     fn restore(self, mask: SigSet) -> io::Result<()> {
         for (&signal, ignored) in CHANGED.iter().zip(self.ignored) {
             set_ignored(signal, ignored)?;
         }
         for (fd, _) in (0..).zip(self.closed).filter(|(_, closed)| *closed) {
-            // SAFETY: the runtime opened this descriptor in a closed one's place, and nothing of this
-            // process, which is about to be replaced, owns it. It has nothing to write that could fail.
+            // SAFETY: the runtime opened this descriptor in place of a closed one, and nothing owns
+            // it. Closing `/dev/null` cannot fail in a way that loses data.
             unsafe { libc::close(fd) };
         }
         mask.thread_set_mask()?;
@@ -118,55 +122,58 @@ impl Inherited {
     }
 }
 
-/// Installs the handlers of signals that are about the command.
-fn follow(before: Inherited, pid: &Arc<AtomicI32>, ended: Shutdown) -> io::Result<()> {
-    let child = Arc::clone(pid);
-    // When it had ended, in nanoseconds; zero for not yet.
-    let end = Arc::new(AtomicU64::new(0));
-    let noticed = Arc::clone(&end);
-    let notice = move || {
+/// Installs the handlers that watch the command and forward signals to it.
+fn install_handlers(
+    inherited: Inherited,
+    pid: &Arc<AtomicI32>,
+    ended: Arc<EventFd>,
+) -> io::Result<()> {
+    // When the command ended, in nanoseconds; zero while it runs.
+    let end_ns = Arc::new(AtomicU64::new(0));
+    let (child, end) = (Arc::clone(pid), Arc::clone(&end_ns));
+    let on_child_end = move || {
         let pid = child.load(Relaxed);
         if pid != 0 && matches!(has_ended(pid, libc::WNOHANG), Ok(true)) {
-            let _ = noticed.compare_exchange(0, monotonic_ns(), Relaxed, Relaxed);
-            let _ = ended.shutdown();
+            let _ = end.compare_exchange(0, monotonic_ns(), Relaxed, Relaxed);
+            let _ = ended.raise();
         }
     };
-    // Also where it was ignored: the kernel would throw the command's status away.
-    // SAFETY: the handler reads a clock, stores a number, and makes a system call that looks at a child
-    // and a `write`.
-    unsafe { signals::handle(SIGCHLD, notice) }?;
+    // Installed even if SIGCHLD was ignored: the kernel discards the exit status of children of a
+    // process that ignores it.
+    // SAFETY: the handler reads a clock, stores a number, and calls `waitid` and `write`.
+    unsafe { signals::handle(SIGCHLD, on_child_end) }?;
     for signal in [SIGINT, SIGTERM, SIGHUP] {
-        if before.ignores(signal) {
+        if inherited.ignores(signal) {
             continue;
         }
-        let (child, end) = (Arc::clone(pid), Arc::clone(&end));
-        let pass_on = move || {
+        let (child, end) = (Arc::clone(pid), Arc::clone(&end_ns));
+        let forward = move || {
             let pid = child.load(Relaxed);
             let end = end.load(Relaxed);
             if end != 0 && Duration::from_nanos(monotonic_ns().saturating_sub(end)) > PATIENCE {
                 let _ = emulate_default_handler(signal);
             } else if pid != 0 && signal != SIGINT {
-                // SAFETY: takes numbers only. It fails if the command has become another user's.
+                // SAFETY: the call takes numbers only. It fails if the command now runs as another
+                // user.
                 unsafe { libc::kill(pid, signal) };
             }
         };
-        // SAFETY: the handler reads a clock and makes one system call; the default action's stand-in is
-        // made for handlers.
-        unsafe { signals::handle(signal, pass_on) }?;
+        // SAFETY: the handler reads a clock and calls `kill`; `emulate_default_handler` is
+        // async-signal-safe.
+        unsafe { signals::handle(signal, forward) }?;
     }
     Ok(())
 }
 
-/// Whether a child has ended, which it is not reaped for; without `WNOHANG` among the options, waits
-/// for it.
+/// Whether a child has ended, without reaping it. Waits for its end unless `options` has `WNOHANG`.
 fn has_ended(pid: pid_t, options: c_int) -> io::Result<bool> {
     let id = libc::id_t::try_from(pid).map_err(|_| io::ErrorKind::InvalidInput)?;
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
     let options = options | libc::WEXITED | libc::WNOWAIT;
-    // SAFETY: writes to memory that is there.
+    // SAFETY: the call writes to live memory.
     check(unsafe { libc::waitid(libc::P_PID, id, info.as_mut_ptr(), options) })?;
-    // SAFETY: all of it was zero or written by the call, and it is numbers.
+    // SAFETY: the struct consists of numbers, zeroed above or written by the call.
     let info = unsafe { info.assume_init() };
-    // SAFETY: `waitid` says who ended, or leaves the zero.
+    // SAFETY: `waitid` filled in the pid of a child that ended, or left the zero.
     Ok(unsafe { info.si_pid() } != 0)
 }

@@ -1,5 +1,5 @@
-//! The clocks of this process's time namespace. What the kernel stamps is in the initial one: see
-//! [`time_namespace`](crate::time_namespace).
+//! The clocks of this process's time namespace. Time stamps of events are in the initial one;
+//! [`time_namespace`](crate::live::host::time_namespace) converts between the two.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ pub(crate) fn own_monotonic() -> Duration {
     now(libc::CLOCK_MONOTONIC)
 }
 
-/// `CLOCK_BOOTTIME` now, which goes on while the machine is suspended.
+/// `CLOCK_BOOTTIME` now, which includes time in suspend.
 #[cfg(feature = "process")]
 pub(crate) fn own_boottime() -> Duration {
     now(libc::CLOCK_BOOTTIME)
@@ -16,7 +16,7 @@ pub(crate) fn own_boottime() -> Duration {
 
 fn now(clock: libc::clockid_t) -> Duration {
     let mut now = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-    // SAFETY: the pointer is to a live timespec. The call cannot fail for these clocks.
+    // SAFETY: the kernel writes to a live timespec. The call cannot fail for these clocks.
     unsafe { libc::clock_gettime(clock, &raw mut now) };
     Duration::new(
         u64::try_from(now.tv_sec).unwrap_or_default(),

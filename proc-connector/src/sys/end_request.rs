@@ -1,4 +1,4 @@
-//! Requests to end, which are signals.
+//! Signals that request this process to end: SIGINT, SIGTERM and SIGHUP.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -10,24 +10,24 @@ use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 use signal_hook::low_level::emulate_default_handler;
 
 use super::{EventFd, own_monotonic, signals};
-use crate::shutdown::Shutdown;
 
-/// After this time a second request ends the process immediately: an orderly end writes out what is
-/// queued, and may wait for the reader of that. Some programs send one request as two signals.
+/// After this time a second request ends the process immediately: an orderly end writes queued
+/// output, and may block on its reader. Earlier requests are ignored, because some programs send
+/// one request as two signals.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Has Ctrl-C, SIGTERM and SIGHUP end the receives of a connector, except those that this process was
-/// started to ignore.
+/// Raises `event` at SIGINT, SIGTERM and SIGHUP, except for signals that this process inherited as
+/// ignored.
 ///
 /// # Errors
 ///
-/// What the system says to the handlers.
-pub fn end_on_signals(shutdown: &Shutdown) -> io::Result<()> {
-    raise_on_signals(&shutdown.event, &Arc::default())
+/// An error of `sigaction`.
+pub(crate) fn end_on_signals(event: &Arc<EventFd>) -> io::Result<()> {
+    raise_on_signals(event, &Arc::default())
 }
 
-/// A request to end, once it was made: SIGINT, SIGTERM or SIGHUP, except those that this process was
-/// started to ignore.
+/// Reports whether SIGINT, SIGTERM or SIGHUP has arrived, except for signals that this process
+/// inherited as ignored.
 #[derive(Debug)]
 pub struct EndRequest {
     event: Arc<EventFd>,
@@ -35,24 +35,24 @@ pub struct EndRequest {
 }
 
 impl EndRequest {
-    /// Waits for signals from now on. The descriptor becomes readable with the first.
+    /// Installs the handlers. The first signal makes the descriptor readable.
     ///
     /// # Errors
     ///
-    /// What the system says to a new descriptor, or to the handlers.
+    /// An error of `eventfd` or `sigaction`.
     pub fn new() -> io::Result<Self> {
         let request = Self { event: Arc::new(EventFd::new()?), signal: Arc::default() };
         raise_on_signals(&request.event, &request.signal)?;
         Ok(request)
     }
 
-    /// Whether it was made.
+    /// Whether a signal has arrived.
     pub fn is_made(&self) -> bool {
         self.event.is_raised()
     }
 
-    /// Does what the signal would have done without a handler, which is to end the process. Nothing
-    /// where the request was not made.
+    /// Takes the default action of the signal that arrived, which ends the process. Returns if none
+    /// has arrived.
     pub fn end_by_signal(&self) {
         let signal = self.signal.load(Relaxed);
         if signal != 0 {
@@ -67,39 +67,40 @@ impl AsFd for EndRequest {
     }
 }
 
-fn raise_on_signals(event: &Arc<EventFd>, first: &Arc<AtomicI32>) -> io::Result<()> {
-    // The time of the first request in nanoseconds; zero before one.
-    let asked = Arc::new(AtomicU64::new(0));
+fn raise_on_signals(event: &Arc<EventFd>, first_signal: &Arc<AtomicI32>) -> io::Result<()> {
+    // The time of the first request in nanoseconds; zero before it.
+    let first_ns = Arc::new(AtomicU64::new(0));
     for signal in [SIGINT, SIGTERM, SIGHUP] {
         if signals::is_ignored(signal) {
             continue;
         }
-        let (event, first, asked) = (Arc::clone(event), Arc::clone(first), Arc::clone(&asked));
-        let handler = move || ask(signal, &event, &first, &asked);
-        // SAFETY: it reads a clock, stores numbers and writes to a descriptor; the default action's
-        // stand-in is made for handlers.
+        let event = Arc::clone(event);
+        let (first_signal, first_ns) = (Arc::clone(first_signal), Arc::clone(&first_ns));
+        let handler = move || on_end_signal(signal, &event, &first_signal, &first_ns);
+        // SAFETY: the handler reads a clock, stores numbers and calls `write`;
+        // `emulate_default_handler` is async-signal-safe.
         unsafe { signals::handle(signal, handler) }?;
     }
     Ok(())
 }
 
-/// In the handler of a signal.
-fn ask(signal: c_int, event: &EventFd, first: &AtomicI32, asked: &AtomicU64) {
+/// The signal handler.
+fn on_end_signal(signal: c_int, event: &EventFd, first_signal: &AtomicI32, first_ns: &AtomicU64) {
     let now = monotonic_ns();
-    match asked.compare_exchange(0, now, Relaxed, Relaxed) {
+    match first_ns.compare_exchange(0, now, Relaxed, Relaxed) {
         Ok(_) => {
-            first.store(signal, Relaxed);
-            // If that fails, the next request ends the process.
+            first_signal.store(signal, Relaxed);
+            // If the write fails, a later request still ends the process.
             let _ = event.raise();
         }
-        Err(before) if Duration::from_nanos(now.saturating_sub(before)) > PATIENCE => {
+        Err(first) if Duration::from_nanos(now.saturating_sub(first)) > PATIENCE => {
             let _ = emulate_default_handler(signal);
         }
         Err(_) => {}
     }
 }
 
-/// The time in nanoseconds, which is never zero.
+/// `CLOCK_MONOTONIC` in nanoseconds, never zero.
 pub(super) fn monotonic_ns() -> u64 {
     u64::try_from(own_monotonic().as_nanos()).unwrap_or(u64::MAX).max(1)
 }

@@ -1,11 +1,11 @@
-//! Several descriptors behind one: `epoll`.
+//! Several descriptors behind one (`epoll`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use super::check;
 
-/// A descriptor that is readable while one of those added to it is.
+/// A descriptor that is readable while one of the descriptors added to it is.
 #[derive(Debug)]
 pub(crate) struct Epoll {
     fd: OwnedFd,
@@ -22,24 +22,29 @@ impl Epoll {
         Ok(Self { fd })
     }
 
-    /// Adds a descriptor, whose readiness is reported under `token`.
+    /// Adds a descriptor, whose readiness is reported as `token`.
     pub(crate) fn add(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, token, READABLE)
     }
 
-    /// Adds a descriptor that is ignored until [`listen`](Self::listen) turns it on.
+    /// Adds a descriptor that is ignored until [`set_enabled`](Self::set_enabled) enables it.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn add_ignored(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
+    pub(crate) fn add_disabled(&self, fd: BorrowedFd<'_>, token: u64) -> io::Result<()> {
         self.control(libc::EPOLL_CTL_ADD, fd, token, 0)
     }
 
-    /// Turns a descriptor on or off.
+    /// Enables or disables a descriptor that was added before.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn listen(&self, fd: BorrowedFd<'_>, token: u64, on: bool) -> io::Result<()> {
-        self.control(libc::EPOLL_CTL_MOD, fd, token, if on { READABLE } else { 0 })
+    pub(crate) fn set_enabled(
+        &self,
+        fd: BorrowedFd<'_>,
+        token: u64,
+        enabled: bool,
+    ) -> io::Result<()> {
+        self.control(libc::EPOLL_CTL_MOD, fd, token, if enabled { READABLE } else { 0 })
     }
 
-    /// The tokens of the descriptors that are readable now, three at most.
+    /// The tokens of the descriptors that are readable now, at most three of them.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn ready(&self) -> io::Result<impl Iterator<Item = u64> + Clone> {
         let mut events = [libc::epoll_event { events: 0, u64: 0 }; 3];

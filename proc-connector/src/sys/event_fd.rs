@@ -1,4 +1,4 @@
-//! A counter that can be waited for: `eventfd`.
+//! A flag that can be polled (`eventfd`).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use super::{check, check_len};
 
-/// An `eventfd`, readable from [`raise`](Self::raise) to [`lower`](Self::lower).
+/// An `eventfd` that is readable from [`raise`](Self::raise) until [`lower`](Self::lower).
 #[derive(Debug)]
 pub(crate) struct EventFd {
     fd: OwnedFd,
@@ -15,14 +15,14 @@ pub(crate) struct EventFd {
 
 impl EventFd {
     pub(crate) fn new() -> io::Result<Self> {
-        // SAFETY: takes numbers only.
+        // SAFETY: the call takes numbers only.
         let fd = check(unsafe { libc::eventfd(0, libc::EFD_CLOEXEC | libc::EFD_NONBLOCK) })?;
-        // SAFETY: the call above made this descriptor and nobody else has it.
+        // SAFETY: the call above created this descriptor, and nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self { fd, raised: AtomicBool::new(false) })
     }
 
-    /// Makes it readable. One `write`, which a signal handler may make too.
+    /// Makes the descriptor readable. Async-signal-safe: an atomic store and one `write`.
     pub(crate) fn raise(&self) -> io::Result<()> {
         self.raised.store(true, Relaxed);
         let one = 1u64.to_ne_bytes();
@@ -30,13 +30,13 @@ impl EventFd {
         let written =
             check_len(unsafe { libc::write(self.fd.as_raw_fd(), one.as_ptr().cast(), one.len()) });
         match written {
-            // A full counter is a raised one.
+            // A full counter is readable too.
             Err(error) if error.kind() != io::ErrorKind::WouldBlock => Err(error),
             _ => Ok(()),
         }
     }
 
-    /// Makes it unreadable. The caller keeps `raise` and `lower` from running at the same time.
+    /// Makes the descriptor unreadable. The caller must not run `raise` and `lower` concurrently.
     pub(crate) fn lower(&self) -> io::Result<()> {
         let mut count = 0u64.to_ne_bytes();
         // SAFETY: the pointer and the length are those of a live array.
@@ -50,8 +50,8 @@ impl EventFd {
         }
     }
 
-    /// Whether it is raised, without a system call. A thread that must not miss the change waits
-    /// for the descriptor instead.
+    /// Whether the flag is raised, without a system call. The load is relaxed: a thread that must
+    /// not miss the change polls the descriptor instead.
     pub(crate) fn is_raised(&self) -> bool {
         self.raised.load(Relaxed)
     }

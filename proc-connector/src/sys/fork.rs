@@ -1,19 +1,19 @@
-//! A child of this process, for tests.
+//! `fork(2)`, for tests.
 
 use std::io;
 
-/// Runs `action` in a child of this process, which ends without anything else, and waits for that.
+/// Runs `action` in a forked child, which then exits immediately, and waits for the child.
 pub(crate) fn run_in_child(action: impl FnOnce()) -> io::Result<()> {
-    // SAFETY: the child has one thread and runs `action` alone. The allocator, which that may use,
-    // is in order after a fork.
+    // SAFETY: the child has one thread, which runs only `action`. The C library keeps its allocator
+    // usable in a forked child.
     let child = unsafe { libc::fork() };
     if child == 0 {
         action();
-        // SAFETY: the call takes a number only, and nothing follows it.
+        // SAFETY: the call takes a number only, and does not return.
         unsafe { libc::_exit(0) };
     }
     let child = super::check(child)?;
-    // SAFETY: the kernel writes nothing through a null pointer.
+    // SAFETY: a null pointer discards the wait status.
     super::check(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) })?;
     Ok(())
 }

@@ -1,4 +1,9 @@
-//! One descriptor that is readable when a receive is worth a try: `epoll` and `timerfd`.
+//! One descriptor for an asynchronous reader to wait for: an `epoll` over the event queue, a
+//! `timerfd` and a shutdown request.
+//!
+//! An asynchronous reader waits either for the next event or for the end of a nap, never for both,
+//! while a shutdown ends both waits. Registering one descriptor with the runtime and switching what
+//! makes it readable is cheaper than registering and deregistering two.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -6,76 +11,77 @@ use std::time::Duration;
 
 use super::{Epoll, check, timespec};
 
-/// Readable when a queue wakes its reader, or when a nap is over, as was chosen last; and once a
-/// shutdown was requested.
+/// A descriptor that becomes readable for the reason chosen by the last
+/// [`open_on_event`](Self::open_on_event) or [`open_after`](Self::open_after), and for a shutdown.
 ///
-/// Closed at first.
+/// A new gate is closed: only a shutdown makes it readable.
 #[derive(Debug)]
 pub(crate) struct Gate {
     epoll: Epoll,
     timer: OwnedFd,
-    wakes: OwnedFd,
-    /// The queue is being waited for.
-    listening: bool,
+    /// The descriptor that becomes readable with the wake-up that the queue's reader requested.
+    wakeup: OwnedFd,
+    /// Whether `epoll` watches `wakeup` at present.
+    watches_wakeup: bool,
 }
 
-/// Why a gate is readable.
+/// Why a gate is readable. The discriminants are its `epoll` tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Opened {
-    Woken,
-    Rested,
+pub(crate) enum OpenReason {
+    Event,
+    NapOver,
     Shutdown,
 }
 
 impl Gate {
-    pub(crate) fn new(wakes: BorrowedFd<'_>, shutdown: BorrowedFd<'_>) -> io::Result<Self> {
+    pub(crate) fn new(wakeup: BorrowedFd<'_>, shutdown: BorrowedFd<'_>) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
         // SAFETY: the call takes numbers only.
         let timer = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
         // SAFETY: the call above created this descriptor, and nothing else owns it.
         let timer = unsafe { OwnedFd::from_raw_fd(timer) };
-        let wakes = wakes.try_clone_to_owned()?;
-        epoll.add_ignored(wakes.as_fd(), Opened::Woken as u64)?;
-        epoll.add(timer.as_fd(), Opened::Rested as u64)?;
-        epoll.add(shutdown, Opened::Shutdown as u64)?;
-        Ok(Self { epoll, timer, wakes, listening: false })
+        let wakeup = wakeup.try_clone_to_owned()?;
+        epoll.add_disabled(wakeup.as_fd(), OpenReason::Event as u64)?;
+        epoll.add(timer.as_fd(), OpenReason::NapOver as u64)?;
+        epoll.add(shutdown, OpenReason::Shutdown as u64)?;
+        Ok(Self { epoll, timer, wakeup, watches_wakeup: false })
     }
 
-    /// Opens when the queue wakes its reader.
-    pub(crate) fn listen(&mut self) -> io::Result<()> {
+    /// Opens the gate at the next event, if the reader has requested a wake-up.
+    pub(crate) fn open_on_event(&mut self) -> io::Result<()> {
         self.set_timer(Duration::ZERO)?;
-        self.set_listening(true)
+        self.watch_wakeup(true)
     }
 
-    /// Opens when the time is over, whatever the queue does.
-    pub(crate) fn rest(&mut self, time: Duration) -> io::Result<()> {
-        self.set_listening(false)?;
+    /// Opens the gate after `time`. Events do not open it earlier.
+    pub(crate) fn open_after(&mut self, time: Duration) -> io::Result<()> {
+        self.watch_wakeup(false)?;
         // Zero would turn the timer off.
         self.set_timer(time.max(Duration::from_nanos(1)))
     }
 
-    /// Whether it is open, and why.
-    pub(crate) fn opened(&self) -> io::Result<Option<Opened>> {
+    /// Why the gate is open, or `None` while it is closed. A shutdown takes precedence.
+    pub(crate) fn open_reason(&self) -> io::Result<Option<OpenReason>> {
         let ready = self.epoll.ready()?;
-        let is = |reason: Opened| ready.clone().any(|token| token == reason as u64);
-        let reasons = [Opened::Shutdown, Opened::Woken, Opened::Rested];
-        Ok(reasons.into_iter().find(|&reason| is(reason)))
+        let by_precedence = [OpenReason::Shutdown, OpenReason::Event, OpenReason::NapOver];
+        let is_ready = |reason: OpenReason| ready.clone().any(|token| token == reason as u64);
+        Ok(by_precedence.into_iter().find(|&reason| is_ready(reason)))
     }
 
-    fn set_listening(&mut self, listening: bool) -> io::Result<()> {
-        if self.listening != listening {
-            self.epoll.listen(self.wakes.as_fd(), Opened::Woken as u64, listening)?;
-            self.listening = listening;
+    fn watch_wakeup(&mut self, watch: bool) -> io::Result<()> {
+        if self.watches_wakeup != watch {
+            self.epoll.set_enabled(self.wakeup.as_fd(), OpenReason::Event as u64, watch)?;
+            self.watches_wakeup = watch;
         }
         Ok(())
     }
 
-    /// Sets the timer, which makes it unreadable until it is over; zero turns it off.
+    /// Starts the timer and makes it unreadable until it expires. Zero turns it off.
     fn set_timer(&self, time: Duration) -> io::Result<()> {
         let once =
             libc::itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(time) };
-        // SAFETY: the first time is live and only read, and no old one is asked for.
+        // SAFETY: the new value is live and only read, and a null pointer discards the old one.
         check(unsafe {
             libc::timerfd_settime(self.timer.as_raw_fd(), 0, &raw const once, std::ptr::null_mut())
         })?;

@@ -1,23 +1,23 @@
-//! Memory shared with the kernel: `mmap`.
+//! Memory shared with the kernel (`mmap`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
 
-/// Pages of a descriptor, mapped for as long as this lives.
+/// Mapped pages of a descriptor, unmapped on drop.
 #[derive(Debug)]
 pub(super) struct Mapping {
     start: NonNull<u8>,
     len: usize,
 }
 
-// SAFETY: the mapping belongs to the process, not to a thread, and this value is only its address.
+// SAFETY: a mapping belongs to the process, not to a thread; this value holds only its address.
 unsafe impl Send for Mapping {}
-// SAFETY: as above; what is done with the memory is for its users to prove.
+// SAFETY: as above; users of the memory prove that their accesses are sound.
 unsafe impl Sync for Mapping {}
 
 impl Mapping {
-    /// Maps `len` bytes from `offset` of `fd` on, both of whole pages.
+    /// Maps `len` bytes of `fd` from `offset`. Both are multiples of the page size.
     pub(super) fn new(
         fd: BorrowedFd<'_>,
         offset: usize,
@@ -44,12 +44,12 @@ impl Mapping {
         Ok(Self { start, len })
     }
 
-    /// Where byte `offset` is.
+    /// A pointer to the byte at `offset`.
     ///
     /// # Panics
     ///
-    /// If that is beyond the mapping.
-    pub(super) fn at(&self, offset: usize) -> NonNull<u8> {
+    /// If `offset` is beyond the mapping.
+    pub(super) fn ptr_at(&self, offset: usize) -> NonNull<u8> {
         assert!(offset < self.len, "{offset} is beyond a mapping of {} bytes", self.len);
         // SAFETY: the offset is within the mapping.
         unsafe { self.start.add(offset) }
@@ -58,15 +58,14 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
-        // SAFETY: the address and the length are those of a mapping that `new` made, and that
-        // nothing uses after this.
+        // SAFETY: `new` mapped this address and length, and nothing uses them after this call.
         unsafe { libc::munmap(self.start.as_ptr().cast(), self.len) };
     }
 }
 
-/// Bytes of a page.
+/// The size of a page in bytes.
 pub(crate) fn page_size() -> usize {
-    // SAFETY: takes a number only.
+    // SAFETY: the call takes a number only.
     let bytes = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     usize::try_from(bytes).unwrap_or(4096)
 }

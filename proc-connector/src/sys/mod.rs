@@ -1,10 +1,8 @@
-//! The system calls: the only unsafe code of the project, behind safe functions.
+//! System calls behind safe functions. All unsafe code of the project is in this module.
 //!
-//! Each unsafe block holds one operation and the reason why it is allowed.
+//! Each unsafe block holds one operation and the proof that it is sound.
 
 mod batch;
-mod bell;
-mod board;
 mod bpf;
 #[cfg(feature = "cli")]
 mod child;
@@ -25,14 +23,14 @@ mod netlink;
 mod poll;
 mod proc_dir;
 mod ring_buffer;
+mod shared_words;
 #[cfg(feature = "cli")]
 mod signals;
 #[cfg(feature = "cli")]
 mod started_with;
+mod wakeup;
 
 pub(crate) use self::batch::{RecvBatch, SLOT_LEN};
-pub(crate) use self::bell::Bell;
-pub(crate) use self::board::Board;
 pub(crate) use self::bpf::{Instruction, Program};
 #[cfg(feature = "cli")]
 pub use self::child::TracedChild;
@@ -40,26 +38,30 @@ pub use self::child::TracedChild;
 pub(crate) use self::clock::own_boottime;
 pub(crate) use self::clock::own_monotonic;
 #[cfg(feature = "cli")]
-pub use self::end_request::{EndRequest, end_on_signals};
+pub use self::end_request::EndRequest;
+#[cfg(feature = "cli")]
+pub(crate) use self::end_request::end_on_signals;
 pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;
 #[cfg(test)]
 pub(crate) use self::fork::run_in_child;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
-pub(crate) use self::gate::{Gate, Opened};
+pub(crate) use self::gate::{Gate, OpenReason};
 pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
 pub(crate) use self::mapping::page_size;
-pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, Source, Take};
+pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, RecvMode, Sender};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 pub(crate) use self::proc_dir::ProcDir;
-pub(crate) use self::ring_buffer::{RingBuffer, Slot};
+pub(crate) use self::ring_buffer::{RecordState, RingBuffer};
+pub(crate) use self::shared_words::SharedWords;
 #[cfg(feature = "cli")]
 pub use self::started_with::was_closed;
+pub(crate) use self::wakeup::Wakeup;
 
 use std::io;
 use std::time::Duration;
 
-/// Repeats a system call for as long as signals interrupt it.
+/// Repeats a system call while it fails with `EINTR`.
 pub(crate) fn retry_on_interrupt<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -69,23 +71,23 @@ pub(crate) fn retry_on_interrupt<T>(mut call: impl FnMut() -> io::Result<T>) -> 
     }
 }
 
-/// What a system call returned, with errno as the error for a negative number.
+/// The result of a system call: a negative number becomes the error in `errno`.
 fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
     if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
 }
 
-/// The same for calls that return a length.
+/// Like [`check`], for system calls that return a length.
 fn check_len(returned: libc::ssize_t) -> io::Result<usize> {
     usize::try_from(returned).map_err(|_| io::Error::last_os_error())
 }
 
-/// The size of a type as the system calls want it.
-#[expect(clippy::cast_possible_truncation, reason = "no type given to a system call is that large")]
+/// The size of a type as a `socklen_t`.
+#[expect(clippy::cast_possible_truncation, reason = "types passed to system calls are small")]
 const fn socklen_of<T>() -> libc::socklen_t {
     size_of::<T>() as libc::socklen_t
 }
 
-/// A time as the system calls want it; one too long to say becomes the longest.
+/// A duration as a `timespec`, saturating at the longest that the type holds.
 fn timespec(time: Duration) -> libc::timespec {
     libc::timespec {
         tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
@@ -93,8 +95,8 @@ fn timespec(time: Duration) -> libc::timespec {
     }
 }
 
-/// A small number as a `c_long`, whose size is that of the architecture's words.
-#[allow(clippy::cast_lossless, clippy::cast_possible_wrap, reason = "a word has 32 or 64 bits")]
+/// A small number as a `c_long`, which has 32 or 64 bits.
+#[allow(clippy::cast_lossless, clippy::cast_possible_wrap, reason = "callers pass small numbers")]
 const fn long(number: u32) -> libc::c_long {
     number as libc::c_long
 }

@@ -1,4 +1,4 @@
-//! A netlink socket of the connector family.
+//! A netlink socket of the connector family (`NETLINK_CONNECTOR`).
 
 use std::io;
 use std::mem::MaybeUninit;
@@ -14,69 +14,69 @@ pub(crate) struct NetlinkSocket {
     fd: OwnedFd,
 }
 
-/// Who sent a datagram, by the address that the kernel noted and no sender can choose.
+/// Who sent a datagram, by the address that the kernel fills in. A sender cannot forge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
+pub(crate) enum Sender {
     Kernel,
     Process,
 }
 
-impl Source {
-    /// Port 0 is the kernel's; a process that multicasts or unicasts shows its own.
-    pub(super) fn of(address: &libc::sockaddr_nl) -> Self {
+impl Sender {
+    /// Port 0 is the kernel's. A process sends from its own port, by multicast or unicast.
+    pub(super) fn from_address(address: &libc::sockaddr_nl) -> Self {
         if address.nl_pid == 0 { Self::Kernel } else { Self::Process }
     }
 }
 
 /// How a receive takes a datagram off the queue.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Take {
-    /// Waits for one, unless the socket is in non-blocking mode.
-    Waiting,
-    /// Fails where none is queued.
-    Now,
-    /// The same, and leaves it in the queue.
+pub(crate) enum RecvMode {
+    /// Waits for a datagram, unless the socket is in non-blocking mode.
+    Blocking,
+    /// Fails with `EWOULDBLOCK` if the queue is empty.
+    NonBlocking,
+    /// Like `NonBlocking`, but leaves the datagram in the queue.
     Peek,
 }
 
-/// Bytes that no datagram of the kernel exceeds: an event has 76, and this leaves room for its union
-/// to grow.
-const ROOMY: usize = 1024;
+/// A length in bytes that no datagram of the kernel exceeds. Today's events have 76; the rest is
+/// for a larger `event_data` union in later kernels.
+const AMPLE_LEN: usize = 1024;
 
-/// What one receive brought.
+/// A received datagram, without its bytes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Datagram {
     /// Length of the whole datagram in bytes, even if the buffer was shorter.
     pub(crate) len: usize,
-    pub(crate) source: Source,
+    pub(crate) sender: Sender,
 }
 
-/// The part of `SO_MEMINFO` (`sock_diag.h`) in use.
+/// The counters of `SO_MEMINFO` (`sock_diag.h`) in use.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct MemInfo {
-    /// Bytes that queued datagrams take of the receive buffer.
+    /// Bytes of the receive buffer charged to queued datagrams.
     pub(crate) rmem_alloc: u32,
-    /// Datagrams dropped since the socket was made, modulo 2^32.
+    /// Datagrams dropped since the socket was created, modulo 2^32.
     pub(crate) drops: u32,
 }
 
 impl NetlinkSocket {
-    /// A new, unbound socket.
+    /// Creates an unbound socket.
     pub(crate) fn new() -> io::Result<Self> {
         let kind = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC;
-        // SAFETY: takes numbers only.
+        // SAFETY: the call takes numbers only.
         let fd = unsafe { libc::socket(libc::AF_NETLINK, kind, libc::NETLINK_CONNECTOR) };
         let fd = check(fd)?;
-        // SAFETY: the call above made this descriptor and nobody else has it.
+        // SAFETY: the call above created this descriptor, and nothing else owns it.
         let fd = unsafe { OwnedFd::from_raw_fd(fd) };
         Ok(Self { fd })
     }
 
-    /// Binds to a multicast group, with a port number of the kernel's choice: the process id, which
-    /// is the common choice, is taken from the second socket on.
+    /// Joins multicast groups. The kernel chooses the port: the customary port, the process id, is
+    /// free for only one socket of a process.
     pub(crate) fn bind(&self, groups: u32) -> io::Result<()> {
         let address = address(groups);
-        // SAFETY: the pointer and the length are those of a live sockaddr_nl.
+        // SAFETY: the pointer and the length describe a live sockaddr_nl.
         check(unsafe {
             libc::bind(self.raw(), (&raw const address).cast(), socklen_of::<libc::sockaddr_nl>())
         })?;
@@ -86,7 +86,7 @@ impl NetlinkSocket {
     /// Sends a datagram to the kernel.
     pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
         let kernel = address(0);
-        // SAFETY: both pointers come with the lengths of what they point to.
+        // SAFETY: both pointers come with the lengths of the memory they point to.
         check_len(unsafe {
             libc::sendto(
                 self.raw(),
@@ -100,18 +100,17 @@ impl NetlinkSocket {
         Ok(())
     }
 
-    /// Receives a datagram into `buffer`. What does not fit there is discarded.
-    ///
-    pub(crate) fn recv(&self, buffer: &mut [u8], take: Take) -> io::Result<Datagram> {
+    /// Receives a datagram into `buffer`. Bytes that do not fit are discarded.
+    pub(crate) fn recv(&self, buffer: &mut [u8], mode: RecvMode) -> io::Result<Datagram> {
         let mut sender = address(0);
         let mut sender_len = socklen_of::<libc::sockaddr_nl>();
         let flags = libc::MSG_TRUNC
-            | match take {
-                Take::Waiting => 0,
-                Take::Now => libc::MSG_DONTWAIT,
-                Take::Peek => libc::MSG_DONTWAIT | libc::MSG_PEEK,
+            | match mode {
+                RecvMode::Blocking => 0,
+                RecvMode::NonBlocking => libc::MSG_DONTWAIT,
+                RecvMode::Peek => libc::MSG_DONTWAIT | libc::MSG_PEEK,
             };
-        // SAFETY: both pointers come with the lengths of what they point to.
+        // SAFETY: both pointers come with the lengths of the memory they point to.
         let len = check_len(unsafe {
             libc::recvfrom(
                 self.raw(),
@@ -122,34 +121,34 @@ impl NetlinkSocket {
                 &raw mut sender_len,
             )
         })?;
-        Ok(Datagram { len, source: Source::of(&sender) })
+        Ok(Datagram { len, sender: Sender::from_address(&sender) })
     }
 
-    /// The same for a buffer that may be too short: what does not fit is in the second value, up
-    /// to a length that no event has.
+    /// Like [`recv`](Self::recv), but returns bytes that do not fit `buffer` instead of discarding
+    /// them. A datagram longer than any event is still cut.
     pub(crate) fn recv_whole(
         &self,
         buffer: &mut [u8],
-        take: Take,
+        mode: RecvMode,
     ) -> io::Result<(Datagram, Vec<u8>)> {
-        if buffer.len() >= ROOMY {
-            return self.recv(buffer, take).map(|datagram| (datagram, Vec::new()));
+        if buffer.len() >= AMPLE_LEN {
+            return self.recv(buffer, mode).map(|datagram| (datagram, Vec::new()));
         }
-        let mut whole = [0; ROOMY];
-        let datagram = self.recv(&mut whole, take)?;
-        let (fits, rest) = whole[..datagram.len.min(ROOMY)]
-            .split_at_checked(buffer.len())
-            .unwrap_or((&whole[..datagram.len.min(ROOMY)], &[]));
+        let mut whole = [0; AMPLE_LEN];
+        let datagram = self.recv(&mut whole, mode)?;
+        let received = &whole[..datagram.len.min(AMPLE_LEN)];
+        let (fits, rest) = received.split_at_checked(buffer.len()).unwrap_or((received, &[]));
         buffer[..fits.len()].copy_from_slice(fits);
         Ok((datagram, rest.to_vec()))
     }
 
-    /// Lets the kernel queue only what `program` keeps, in place of any filter before.
+    /// Attaches a classic BPF filter, which replaces the present one. The kernel queues only
+    /// datagrams that the filter keeps.
     pub(crate) fn attach_filter(&self, program: &[uapi::sock_filter]) -> io::Result<()> {
         let len = u16::try_from(program.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let filter = uapi::sock_fprog { len, filter: program.as_ptr().cast_mut() };
-        // SAFETY: the pointer and the length are those of a live sock_fprog, which in turn has the
-        // pointer and the length of the program. The kernel copies it and writes nothing.
+        // SAFETY: the pointer and the length describe a live sock_fprog, which in turn describes
+        // the live program. The kernel copies both and writes nothing.
         check(unsafe {
             libc::setsockopt(
                 self.raw(),
@@ -162,27 +161,27 @@ impl NetlinkSocket {
         Ok(())
     }
 
-    /// Has the kernel tell senders when this socket overran.
+    /// Makes the kernel report this socket's overruns to senders (`NETLINK_BROADCAST_ERROR`).
     pub(crate) fn report_overruns_to_senders(&self) -> io::Result<()> {
         self.set_option(libc::SOL_NETLINK, libc::NETLINK_BROADCAST_ERROR, 1)
     }
 
-    /// Asks for a receive buffer that accounts up to `bytes`, over the system's limit where
-    /// privilege allows it.
+    /// Sets the receive buffer to `bytes` of accounted memory. A process without `CAP_NET_ADMIN`
+    /// gets at most twice `net.core.rmem_max`.
     pub(crate) fn set_receive_buffer(&self, bytes: usize) -> io::Result<()> {
-        // The kernel doubles what it is asked for (net/core/sock.c), to account for its overhead.
+        // The kernel doubles the value it is given, to account for its overhead (net/core/sock.c).
         let half = libc::c_int::try_from(bytes / 2).unwrap_or(libc::c_int::MAX);
         self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, half)
             .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, half))
     }
 
-    /// The bytes that the receive buffer may account.
+    /// The size of the receive buffer in bytes of accounted memory.
     pub(crate) fn receive_buffer(&self) -> io::Result<usize> {
         let [bytes] = self.option::<libc::c_int, 1>(libc::SO_RCVBUF)?;
         Ok(usize::try_from(bytes).unwrap_or_default())
     }
 
-    /// The socket's memory counters; an error before Linux 4.12.
+    /// The socket's memory counters. An error before Linux 4.12.
     pub(crate) fn mem_info(&self) -> io::Result<MemInfo> {
         const COUNTERS: usize = uapi::SK_MEMINFO_DROPS as usize + 1;
         let counters = self.option::<u32, COUNTERS>(libc::SO_MEMINFO)?;
@@ -195,7 +194,7 @@ impl NetlinkSocket {
     /// Sets `O_NONBLOCK`.
     pub(crate) fn set_nonblocking(&self) -> io::Result<()> {
         let value: libc::c_int = 1;
-        // SAFETY: FIONBIO reads one int, which lives through the call.
+        // SAFETY: FIONBIO reads one int, which outlives the call.
         check(unsafe { libc::ioctl(self.raw(), libc::FIONBIO, &raw const value) })?;
         Ok(())
     }
@@ -211,7 +210,7 @@ impl NetlinkSocket {
         value: libc::c_int,
     ) -> io::Result<()> {
         let len = socklen_of::<libc::c_int>();
-        // SAFETY: the pointer and the length are those of a live integer, which is only read.
+        // SAFETY: the pointer and the length describe a live integer, which is only read.
         check(unsafe {
             libc::setsockopt(self.raw(), level, option, (&raw const value).cast(), len)
         })?;
@@ -221,8 +220,8 @@ impl NetlinkSocket {
     fn option<T: Integer, const N: usize>(&self, option: libc::c_int) -> io::Result<[T; N]> {
         let mut values = [T::ZERO; N];
         let mut len = socklen_of::<[T; N]>();
-        // SAFETY: the kernel writes at most `len` bytes to the array, whose integers may have any
-        // value, and the new length to `len`.
+        // SAFETY: the kernel writes at most `len` bytes to the array, for whose integers any bytes
+        // are valid, and the new length to `len`.
         check(unsafe {
             libc::getsockopt(
                 self.raw(),
@@ -236,7 +235,7 @@ impl NetlinkSocket {
     }
 }
 
-/// Integers that a socket option may fill with any bytes.
+/// Integers for which any bytes are valid, so that the kernel may fill them.
 trait Integer: Copy {
     const ZERO: Self;
 }
@@ -255,28 +254,28 @@ impl AsFd for NetlinkSocket {
     }
 }
 
-/// The kernel's address, with multicast groups.
+/// An address with port 0, which is the kernel's, and `groups`.
 pub(super) fn address(groups: u32) -> libc::sockaddr_nl {
-    // SAFETY: a sockaddr_nl consists of integers, and all of them may be zero.
+    // SAFETY: a sockaddr_nl consists of integers, for which zero is valid.
     let mut address: libc::sockaddr_nl = unsafe { MaybeUninit::zeroed().assume_init() };
     address.nl_family = FAMILY;
     address.nl_groups = groups;
     address
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "16")]
+#[expect(clippy::cast_possible_truncation, reason = "AF_NETLINK is 16")]
 const FAMILY: libc::sa_family_t = libc::AF_NETLINK as libc::sa_family_t;
 
-/// A header for one datagram into one part, its sender into `sender`.
+/// A header that receives one datagram into `iov` and the sender's address into `sender`.
 pub(super) fn message_header(
     sender: *mut libc::sockaddr_nl,
-    part: *mut libc::iovec,
+    iov: *mut libc::iovec,
 ) -> libc::msghdr {
-    // SAFETY: a msghdr consists of integers and pointers, and all of them may be zero.
+    // SAFETY: a msghdr consists of integers and pointers, for which zero is valid.
     let mut header: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     header.msg_name = sender.cast();
     header.msg_namelen = socklen_of::<libc::sockaddr_nl>();
-    header.msg_iov = part;
+    header.msg_iov = iov;
     header.msg_iovlen = 1;
     header
 }

@@ -1,4 +1,4 @@
-//! Waiting for descriptors.
+//! Waiting for descriptors (`ppoll`).
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use super::{check, timespec};
 
-/// Waits until one of `fds` is readable or in error, and says which, or until the time is over.
-/// `None` stands for nothing to wait for.
+/// Waits until one of `fds` is readable or in error, or until `timeout` has passed, and returns
+/// which are. A `None` among `fds` is never readable; without a `timeout` the wait is unlimited.
 ///
-/// A signal ends the wait with [`io::ErrorKind::Interrupted`].
+/// # Errors
+///
+/// [`io::ErrorKind::Interrupted`] if a signal arrives during the wait.
 pub(crate) fn poll_readable<const N: usize>(
     fds: [Option<BorrowedFd<'_>>; N],
     timeout: Option<Duration>,
 ) -> io::Result<[bool; N]> {
-    // The kernel passes over negative numbers (`poll(2)`).
+    // The kernel ignores negative descriptors (`poll(2)`).
     let number = |fd: Option<BorrowedFd<'_>>| fd.map_or(-1, |fd| fd.as_raw_fd());
     let mut polled =
         fds.map(|fd| libc::pollfd { fd: number(fd), events: libc::POLLIN, revents: 0 });
@@ -25,7 +27,8 @@ pub(crate) fn poll_readable<const N: usize>(
     Ok(polled.map(|fd| fd.revents != 0))
 }
 
-/// Sleeps for `time`, or until `fd` is readable, which it says. Signals shorten it.
+/// Sleeps for `time` at most, until `fd` is readable or a signal arrives. Returns whether `fd` is
+/// readable.
 pub(crate) fn sleep_unless_readable(
     fd: Option<BorrowedFd<'_>>,
     time: Duration,

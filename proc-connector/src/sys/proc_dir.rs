@@ -1,5 +1,5 @@
-//! `/proc` and the directories of its processes, held open: all that is read through one is about the
-//! process that it was opened for, even if another process gets the id meanwhile.
+//! `/proc` and the directories of its processes, held open. Reads through the directory of a
+//! process are about that process or fail, even if its id is reused.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -13,25 +13,26 @@ use super::{check, check_len, retry_on_interrupt};
 pub(crate) struct ProcDir(OwnedFd);
 
 impl ProcDir {
-    /// Opens what is mounted at `/proc`, whatever that is.
+    /// Opens `/proc`, without checking what is mounted there.
     pub(crate) fn root() -> io::Result<Self> {
         open(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY).map(Self)
     }
 
-    /// Opens the directory of the process that has this id now.
+    /// Opens the directory of the process that has this id at present.
     #[cfg(feature = "process")]
     pub(crate) fn process(&self, tgid: u32) -> io::Result<Self> {
         self.directory(&std::ffi::CString::new(tgid.to_string())?)
     }
 
-    /// Opens a directory of this one.
+    /// Opens a subdirectory.
     pub(crate) fn directory(&self, name: &CStr) -> io::Result<Self> {
         open(self.0.as_raw_fd(), name, libc::O_PATH | libc::O_DIRECTORY).map(Self)
     }
 
-    /// Reads a file from its start, at most as much as the buffer holds, and gives what was read.
-    /// The kernel makes such a file anew when it is read, and gives less than it was asked for only
-    /// at its end.
+    /// Reads the start of a file, at most `buffer.len()` bytes, and returns the bytes read.
+    ///
+    /// One `read` suffices: the kernel generates the file at that call, and returns fewer bytes
+    /// than fit only at the end of the file.
     #[cfg(feature = "process")]
     pub(crate) fn read<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let mut file = self.file(name)?;
@@ -39,7 +40,7 @@ impl ProcDir {
         Ok(&buffer[..len])
     }
 
-    /// Reads a file to its end; one longer than `limit` bytes is an error.
+    /// Reads a whole file. A file longer than `limit` bytes fails with `EFBIG`.
     pub(crate) fn read_all(&self, name: &CStr, limit: u64) -> io::Result<Vec<u8>> {
         let mut bytes = Vec::new();
         self.file(name)?.take(limit + 1).read_to_end(&mut bytes)?;
@@ -49,9 +50,9 @@ impl ProcDir {
         Ok(bytes)
     }
 
-    /// Where a link leads to; an error where the buffer is too small for that.
+    /// Reads a link's target. A target that does not fit `buffer` fails with `ENAMETOOLONG`.
     pub(crate) fn read_link<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-        // SAFETY: the name ends with a zero, and the pointer and the length are those of a live
+        // SAFETY: the name is NUL-terminated, and the pointer and the length describe a live
         // buffer.
         let len = unsafe {
             libc::readlinkat(
@@ -68,7 +69,7 @@ impl ProcDir {
         Ok(&buffer[..len])
     }
 
-    /// The names in a directory of this one that are numbers; `.` is this one.
+    /// The names in a subdirectory that are numbers. `.` stands for this directory.
     #[cfg(feature = "process")]
     pub(crate) fn numbers(&self, name: &CStr) -> io::Result<Vec<u32>> {
         let directory = open(self.0.as_raw_fd(), name, libc::O_RDONLY | libc::O_DIRECTORY)?;
@@ -99,19 +100,18 @@ impl AsFd for ProcDir {
 
 fn open(directory: RawFd, name: &CStr, flags: libc::c_int) -> io::Result<OwnedFd> {
     let fd = retry_on_interrupt(|| {
-        // SAFETY: the name ends with a zero, and no mode is needed where nothing is created.
+        // SAFETY: the name is NUL-terminated, and without O_CREAT no mode is needed.
         check(unsafe { libc::openat(directory, name.as_ptr(), flags | libc::O_CLOEXEC) })
     })?;
-    // SAFETY: the kernel has just given this descriptor, which nothing else owns.
+    // SAFETY: the call above created this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
-/// The next entries of a directory, as the kernel packs them; none at its end.
+/// The next entries of a directory as the kernel packs them, empty at the directory's end.
 #[cfg(feature = "process")]
 fn entries<'b>(directory: BorrowedFd<'_>, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
-    // The C library's functions would need a directory stream of their own, which takes a path or
-    // the descriptor.
-    // SAFETY: the pointer and the length are those of a live buffer, which the kernel writes to.
+    // Not `readdir`, which requires a directory stream that owns the descriptor.
+    // SAFETY: the pointer and the length describe a live buffer, which the kernel writes to.
     let len = unsafe {
         libc::syscall(
             libc::SYS_getdents64,
@@ -124,8 +124,9 @@ fn entries<'b>(directory: BorrowedFd<'_>, buffer: &'b mut [u8]) -> io::Result<&'
     Ok(&buffer[..len])
 }
 
-/// The names in packed entries (`struct linux_dirent64` in `include/linux/dirent.h`): 16 bytes of
-/// numbers, the length of the entry, the kind of file, and the name up to a zero.
+/// Iterates over the names in packed entries (`struct linux_dirent64` in `include/linux/dirent.h`):
+/// an inode number and an offset of 8 bytes each, the entry's length (2 bytes), a file type (1
+/// byte), and the NUL-terminated name.
 #[cfg(feature = "process")]
 struct Names<'a>(&'a [u8]);
 

@@ -1,16 +1,34 @@
-//! The reader's end of a BPF ring buffer.
+//! The consumer's end of a BPF ring buffer (`kernel/bpf/ringbuf.c`).
 //!
-//! A ring buffer (`kernel/bpf/ringbuf.c`) can be mapped as a page that holds the reader's position,
-//! a read-only page with the writers' position, and the data, twice in a row so that no record is
-//! ever broken by the end. Positions only grow; the data is at a position modulo the size.
+//! Invariant: the bytes between the consumer's and the producers' position belong to this reader,
+//! except in records whose busy bit is set. The kernel reuses a byte only after the consumer's
+//! position has moved past it.
 //!
-//! A record starts with a header of 8 bytes: its length in 4, of which bit 31 says that a writer is
-//! busy with it and bit 30 that it was discarded, and 4 that are the kernel's. Records are aligned
-//! to 8 bytes.
+//! The kernel maps a ring as three parts. Positions only grow and wrap at the word size; a byte's
+//! place in the data is its position modulo the size. The data is mapped twice in a row, so a
+//! record that crosses the end is contiguous:
 //!
-//! The kernel is trusted to keep to that, and still nothing is read outside of the ring, or where
-//! its writers may be at work, because of a header or a position that says so: a ring that holds
-//! such a thing is corrupt from there on, which is an answer like others and no panic.
+//! ```text
+//! page 0          | page 1          | data (size bytes)      | the same data again    |
+//! consumer_pos    | producer_pos    |                        |                        |
+//! read and write  | read-only       | read-only              | read-only              |
+//! ```
+//!
+//! Records start at multiples of 8 bytes:
+//!
+//! ```text
+//! byte 0           4           8                       8 + length
+//!      +-----------+-----------+-----------------------+-----------+
+//!      | length    | kernel's  | record                | padding   |  next header
+//!      | and flags |           | (length bytes)        | to 8      |  ...
+//!      +-----------+-----------+-----------------------+-----------+
+//!        bit 31: busy (a producer is still writing)
+//!        bit 30: discarded (skip the record)
+//! ```
+//!
+//! Headers and positions are checked before use although only the kernel writes them: an impossible
+//! value yields [`RecordState::Corrupt`] and never a read outside the ring or of bytes that a
+//! producer may be writing.
 
 use std::ffi::CStr;
 use std::io;
@@ -24,150 +42,150 @@ use super::mapping::{Mapping, page_size};
 
 const HEADER_LEN: usize = uapi::BPF_RINGBUF_HDR_SZ as usize;
 
-/// A ring buffer and how far it was read.
+/// A mapped ring buffer and its consumer's position.
 ///
-/// What lies between the position that was published last and the writers' position belongs to
-/// this reader: the kernel writes to none of its records once they are no longer busy. Moving the
-/// position on takes `&mut self`, so no slice of a record outlives the record.
+/// [`release`](Self::release), which lets producers overwrite records, takes `&mut self`: no slice
+/// of a record can outlive the record.
 #[derive(Debug)]
 pub(crate) struct RingBuffer {
-    // Unmapped before the map is closed.
-    reader: Mapping,
-    writers: Mapping,
+    // Both mappings are unmapped before the map is closed.
+    consumer: Mapping,
+    /// The producers' page, followed by the data.
+    producer: Mapping,
     fd: OwnedFd,
-    /// Where the data starts in `writers`: behind a page.
-    data: usize,
+    /// Offset of the data in `producer`.
+    data_offset: usize,
     size: usize,
-    /// What was published last: everything before may be overwritten.
-    released: usize,
+    /// The position published last. Producers may overwrite everything before it.
+    consumer_pos: usize,
 }
 
-/// What is at a position of the ring.
+/// What a position of the ring holds.
 #[derive(Debug)]
-pub(crate) enum Slot<'a> {
-    /// A record, and the position of the next slot.
+pub(crate) enum RecordState<'a> {
+    /// A committed record, and the position of the next one.
     Record(&'a [u8], usize),
-    /// A record that its writer took back, and the position of the next slot.
+    /// A record that its producer discarded, and the position of the next one.
     Discarded(usize),
-    /// A writer is busy here, for a moment.
+    /// A record that a producer is still writing.
     Busy,
-    /// Nothing yet.
+    /// Nothing: the position is the producers' position.
     Empty,
-    /// What no kernel writes, and nothing behind it can be found.
+    /// A header or position that the kernel cannot have written. Nothing behind it can be found.
     Corrupt,
 }
 
 impl RingBuffer {
-    /// Makes a ring of `size` bytes, a power of two and at least a page.
+    /// Creates a ring of `size` bytes, which must be a power of two and at least one page.
     pub(crate) fn new(size: usize, name: &CStr) -> io::Result<Self> {
         let too_large = |_| io::Error::from_raw_os_error(libc::E2BIG);
         let bytes = u32::try_from(size).map_err(too_large)?;
-        Self::on(Map::new(MapKind::Ring(bytes), name)?.into(), size, 0)
+        Self::from_fd(Map::new(MapKind::Ring(bytes), name)?.into(), size, 0)
     }
 
-    /// The ring on a descriptor that can be mapped as its map can, and was read up to `position`,
-    /// a multiple of 8.
-    pub(super) fn on(fd: OwnedFd, size: usize, position: usize) -> io::Result<Self> {
+    /// Maps a ring from a descriptor with a ring's layout. `consumer_pos` is a multiple of 8.
+    pub(super) fn from_fd(fd: OwnedFd, size: usize, consumer_pos: usize) -> io::Result<Self> {
         let page = page_size();
-        let reader = Mapping::new(fd.as_fd(), 0, page, true)?;
-        let writers = Mapping::new(fd.as_fd(), page, page + 2 * size, false)?;
-        Ok(Self { reader, writers, fd, data: page, size, released: position })
+        let consumer = Mapping::new(fd.as_fd(), 0, page, true)?;
+        let producer = Mapping::new(fd.as_fd(), page, page + 2 * size, false)?;
+        Ok(Self { consumer, producer, fd, data_offset: page, size, consumer_pos })
     }
 
-    /// Bytes that it holds, headers included.
+    /// Capacity in bytes, record headers included.
     pub(crate) fn size(&self) -> usize {
         self.size
     }
 
-    /// The position up to which everything was read.
-    pub(crate) fn released(&self) -> usize {
-        self.released
+    /// The position up to which records were released to the producers.
+    pub(crate) fn consumer_pos(&self) -> usize {
+        self.consumer_pos
     }
 
-    /// The position up to which the kernel has given out room.
+    /// The position up to which producers have reserved records.
     ///
-    /// Acquire, for the release with which `__bpf_ringbuf_reserve` stores it: a header before
-    /// this position is there to be read, with its busy bit.
-    pub(crate) fn written(&self) -> usize {
-        let position = self.writers.at(0).cast::<AtomicUsize>();
+    /// The acquire pairs with the release in `__bpf_ringbuf_reserve`: every header before this
+    /// position has been written, at least with its busy bit.
+    pub(crate) fn producer_pos(&self) -> usize {
+        let position = self.producer.ptr_at(0).cast::<AtomicUsize>();
         // SAFETY: the mapping lives as long as `self` and starts with this word, which is aligned
-        // as all of a page's start, and which the kernel changes atomically.
+        // because a page is, and which the kernel changes atomically.
         unsafe { position.as_ref() }.load(Ordering::Acquire)
     }
 
-    /// What is at `position`, where a slot starts between [`released`](Self::released) and
-    /// `written`, a value that [`written`](Self::written) gave.
+    /// The record at `position`, which must be a record's start between
+    /// [`consumer_pos`](Self::consumer_pos) and `producer_pos`, a value returned by
+    /// [`producer_pos`](Self::producer_pos).
     #[inline]
-    pub(crate) fn slot(&self, position: usize, written: usize) -> Slot<'_> {
-        let ahead = position.wrapping_sub(self.released);
-        let filled = written.wrapping_sub(self.released);
+    pub(crate) fn record_at(&self, position: usize, producer_pos: usize) -> RecordState<'_> {
+        let ahead = position.wrapping_sub(self.consumer_pos);
+        let filled = producer_pos.wrapping_sub(self.consumer_pos);
         if ahead > filled || filled > self.size {
-            return Slot::Corrupt;
+            return RecordState::Corrupt;
         }
         if ahead == filled {
-            return Slot::Empty;
+            return RecordState::Empty;
         }
-        // The size is a power of two, so this is the remainder, rounded down to a multiple of 8.
-        let start = self.data + (position & (self.size - 8));
-        self.fetch_ahead(start);
-        let header = self.writers.at(start).cast::<AtomicU32>();
-        // Acquire, for the exchange with which `bpf_ringbuf_commit` clears the busy bit: the
-        // record's bytes were written before.
-        // SAFETY: the start is a multiple of 8 within the ring, which starts with a page, and the
+        // The remainder by the size, a power of two, rounded down to a multiple of 8.
+        let start = self.data_offset + (position & (self.size - 8));
+        self.prefetch_behind(start);
+        let header = self.producer.ptr_at(start).cast::<AtomicU32>();
+        // The acquire pairs with the exchange in `bpf_ringbuf_commit` that clears the busy bit:
+        // without the bit, the record's bytes are written.
+        // SAFETY: the start is a multiple of 8 within the data, which starts at a page, and the
         // kernel changes the word atomically.
         let header = unsafe { header.as_ref() }.load(Ordering::Acquire);
         if header & uapi::BPF_RINGBUF_BUSY_BIT != 0 {
-            return Slot::Busy;
+            return RecordState::Busy;
         }
         let len = (header & !uapi::BPF_RINGBUF_DISCARD_BIT) as usize;
-        let room = (HEADER_LEN + len).next_multiple_of(8);
-        if room > filled - ahead {
-            return Slot::Corrupt;
+        let total_len = (HEADER_LEN + len).next_multiple_of(8);
+        if total_len > filled - ahead {
+            return RecordState::Corrupt;
         }
-        let next = position.wrapping_add(room);
+        let next = position.wrapping_add(total_len);
         if header & uapi::BPF_RINGBUF_DISCARD_BIT != 0 {
-            return Slot::Discarded(next);
+            return RecordState::Discarded(next);
         }
-        let bytes = self.writers.at(start + HEADER_LEN);
-        // SAFETY: the record starts within the ring and is no longer than that, so it ends within
-        // its second mapping. It is committed and ends before `written`: the kernel writes there
-        // again only once the position was released beyond it, which takes `&mut self`.
+        let bytes = self.producer.ptr_at(start + HEADER_LEN);
+        // SAFETY: the record starts in the first copy of the data and is at most `size` long, so it
+        // ends within the second. It is committed and ends before `producer_pos`: the kernel writes
+        // there again only after `release` moved beyond it, which takes `&mut self`.
         let record = unsafe { std::slice::from_raw_parts(bytes.as_ptr(), len) };
-        Slot::Record(record, next)
+        RecordState::Record(record, next)
     }
 
-    /// Has the processor fetch what will be read in a moment: the records were written by other
-    /// processors, in whose caches they are.
-    fn fetch_ahead(&self, start: usize) {
+    /// Prefetches the records some 500 bytes ahead: other processors wrote them, and hold them in
+    /// their caches.
+    fn prefetch_behind(&self, start: usize) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
-            let ahead = self.writers.at(start).as_ptr().wrapping_add(512);
-            // SAFETY: a prefetch has no effect that a program could see, wherever it points to.
+            let ahead = self.producer.ptr_at(start).as_ptr().wrapping_add(512);
+            // SAFETY: a prefetch has no visible effect and does not fault, whatever its address.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(ahead.cast()) };
         }
         #[cfg(not(target_arch = "x86_64"))]
         let _ = start;
     }
 
-    /// Gives the room before `position` back to the writers.
+    /// Returns the space before `position` to the producers.
     ///
-    /// Release, for the acquire with which `__bpf_ringbuf_reserve` loads it: all reads of the
-    /// records before it are done.
+    /// The release pairs with the acquire in `__bpf_ringbuf_reserve`: all reads of the records
+    /// before `position` are complete.
     pub(crate) fn release(&mut self, position: usize) {
-        if position == self.released {
+        if position == self.consumer_pos {
             return;
         }
-        self.released = position;
-        let published = self.reader.at(0).cast::<AtomicUsize>();
-        // SAFETY: the mapping lives as long as `self` and starts with this word, aligned as a
-        // page's start, which the kernel reads atomically.
+        self.consumer_pos = position;
+        let published = self.consumer.ptr_at(0).cast::<AtomicUsize>();
+        // SAFETY: the mapping lives as long as `self` and starts with this word, which is aligned
+        // because a page is, and which the kernel reads atomically.
         unsafe { published.as_ref() }.store(position, Ordering::Release);
     }
 }
 
-/// Readable while there is something between the two positions, to whoever looks; who waits is
-/// woken when a writer asks for that.
+/// The descriptor is readable while the two positions differ. A producer that submits with
+/// `BPF_RB_NO_WAKEUP` does not wake a thread that is already polling it.
 impl AsFd for RingBuffer {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()

@@ -1,5 +1,5 @@
-//! What this process was started with and the runtime changes before `main`: it ignores SIGPIPE, and
-//! opens `/dev/null` in the place of a closed standard stream.
+//! State that this process inherited and that Rust's runtime changes before `main`: the runtime
+//! ignores SIGPIPE, and opens `/dev/null` in place of a closed standard stream.
 
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,19 +13,19 @@ static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 /// Which of the descriptors 0, 1 and 2 were closed.
 static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-// The C runtime calls the functions in this section before it calls `main`, in which Rust's own
-// runtime makes its changes.
+// The C runtime calls the functions in this section before the C `main`, in which Rust's runtime
+// makes its changes.
 // SAFETY: the section holds pointers to functions that return nothing and may ignore their
-// arguments, which is what this is.
+// arguments, which `record_state` is.
 #[used]
 #[unsafe(link_section = ".init_array")]
-static LOOK: extern "C" fn() = look;
+static RECORD_STATE: extern "C" fn() = record_state;
 
-/// Rust's runtime is not there yet: this only makes system calls and stores numbers.
-extern "C" fn look() {
+/// Runs before Rust's runtime is initialised, so it only makes system calls and stores numbers.
+extern "C" fn record_state() {
     SIGPIPE_IGNORED.store(is_ignored(libc::SIGPIPE), Relaxed);
     for (fd, closed) in (0..).zip(&CLOSED) {
-        // SAFETY: takes numbers only.
+        // SAFETY: the call takes numbers only.
         let flags = check(unsafe { libc::fcntl(fd, libc::F_GETFD) });
         closed.store(flags.is_err(), Relaxed);
     }
@@ -36,7 +36,7 @@ pub(super) fn ignored_sigpipe() -> bool {
     SIGPIPE_IGNORED.load(Relaxed)
 }
 
-/// Whether this process was started without a standard stream: descriptor 0, 1 or 2.
+/// Whether a standard stream, descriptor 0, 1 or 2, was closed when this process started.
 pub fn was_closed(fd: RawFd) -> bool {
     let closed = usize::try_from(fd).ok().and_then(|fd| CLOSED.get(fd));
     closed.is_some_and(|closed| closed.load(Relaxed))

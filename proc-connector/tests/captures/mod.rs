@@ -311,3 +311,16 @@ pub(crate) fn with_options(order: Order, block: &[u8], options: &[u8]) -> Vec<u8
     let body = [&block[8..block.len() - 4], options].concat();
     self::block(order, order.u32(block, 0), &body)
 }
+
+/// An error and its sources, each of which adds something.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let text = error.to_string();
+    match error.source() {
+        Some(source) => {
+            let source = chain(source);
+            assert!(!text.contains(&source), "{text:?} repeats {source:?}");
+            format!("{text}: {source}")
+        }
+        None => text,
+    }
+}

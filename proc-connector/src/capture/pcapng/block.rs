@@ -1,4 +1,4 @@
-//! A block: what is common to all kinds, and one that is read piece by piece.
+//! A block: the fields common to all kinds, and streaming of blocks of any length.
 
 use std::io::Read;
 
@@ -7,12 +7,12 @@ use super::options::{self, Header};
 use crate::capture::byte_order::Order;
 use crate::capture::error::{Error, Part, Reason};
 use crate::capture::input::{Input, MAX_LEN};
-use crate::capture::loss::{self, Said};
+use crate::capture::loss::{self, CommentedLoss};
 
-/// Bytes of any block's type and length, and of the magic number that a section header has next.
-pub(super) const START: usize = 12;
-/// The length again, at the end.
-pub(super) const TRAILER: usize = 4;
+/// The length of the type, of the block length, and of the magic number in a section header.
+pub(super) const START_LEN: usize = 12;
+/// The length of the block length that is repeated at the end.
+pub(super) const TRAILER_LEN: usize = 4;
 
 pub(super) const SECTION: u32 = 0x0a0d_0d0a;
 pub(super) const INTERFACE: u32 = 1;
@@ -23,34 +23,34 @@ pub(super) const ENHANCED_PACKET: u32 = 6;
 
 const MAGIC: u32 = 0x1a2b_3c4d;
 
-/// The start of a block.
+/// The first fields of a block.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
     pub(super) kind: u32,
     /// The byte order of its section.
     pub(super) order: Order,
-    /// Where it starts in the input.
+    /// Its position in the input.
     pub(super) offset: u64,
-    /// The length that it claims.
+    /// The declared length.
     claimed: u32,
 }
 
 impl Block {
-    /// Reads the start of the next block, in the byte order of the section before it; `None` at the
+    /// Reads the start of the next block, in the byte order of the current section; `None` at the
     /// end of the input. Nothing is consumed.
     #[inline]
     pub(super) fn read<R: Read>(
         input: &mut Input<R>,
         section: Order,
     ) -> Result<Option<Self>, Error> {
-        if input.fill(START)? == 0 {
+        if input.fill(START_LEN)? == 0 {
             return Ok(None);
         }
         let (part, offset) = (Part::Block, input.offset());
-        input.require(part, START)?;
+        input.require(part, START_LEN)?;
         let start = input.bytes();
         let mut order = section;
-        // A palindrome: it is the same number in both orders.
+        // The number is a palindrome, the same in both byte orders.
         if order.u32_at(start, 0) == SECTION {
             let orders = [Order::Native, Order::Foreign];
             let found = orders.into_iter().find(|order| order.u32_at(start, 8) == MAGIC);
@@ -61,11 +61,11 @@ impl Block {
         if block.claimed < 12 {
             return Err(block.wrong_length(match (block.kind, block.claimed) {
                 (0, 0) => "zeros where a block should start: the file was not written to its end",
-                _ => "a block has 12 bytes or more",
+                _ => "a block is 12 bytes or longer",
             }));
         }
         if block.is_packet() && block.len() > MAX_LEN as u64 {
-            return Err(block.wrong_length("a packet's block has 16 MiB or less"));
+            return Err(block.wrong_length("the block of a packet is 16 MiB at most"));
         }
         Ok(Some(block))
     }
@@ -74,13 +74,13 @@ impl Block {
         matches!(self.kind, OBSOLETE_PACKET | SIMPLE_PACKET | ENHANCED_PACKET)
     }
 
-    /// Bytes to the next block. Some programs do not count the padding.
+    /// The number of bytes to the next block. Some programs do not count the padding.
     #[inline]
     pub(super) fn len(&self) -> u64 {
         u64::from(self.claimed).next_multiple_of(4)
     }
 
-    /// The same of a packet's block, which has to fit into memory.
+    /// The same for a packet, whose block must fit into memory.
     #[inline]
     pub(super) fn len_in_memory(&self) -> usize {
         usize::try_from(self.len()).unwrap_or(usize::MAX)
@@ -94,34 +94,34 @@ impl Block {
         Error::Length { part: Part::Block, offset: self.offset, length: self.claimed, expected }
     }
 
-    /// Checks the length at the end of the block against the one at its start.
+    /// Compares the length at the end of the block with the one at its start.
     #[inline]
     pub(super) fn check_trailer(&self, trailer: &[u8]) -> Result<(), Error> {
         let length = self.order.u32_at(trailer, 0);
-        // As at the start, the padding may not be counted.
+        // The padding may be left out here too.
         if u64::from(length).next_multiple_of(4) == self.len() {
             Ok(())
         } else if self.claimed % 4 == 0 {
             Err(self.damaged(Reason::two_lengths(self.claimed, length)))
         } else {
-            Err(self.wrong_length("it has to be a multiple of 4"))
+            Err(self.wrong_length("it must be a multiple of 4"))
         }
     }
 }
 
-/// A block that is read piece by piece, so that its length costs no memory; reading can stop at any
-/// piece and go on later.
+/// A block that is read in pieces, so that its length does not require memory. Reading can stop
+/// after any piece and continue later.
 #[derive(Debug)]
-pub(super) struct Pieces {
+pub(super) struct StreamedBlock {
     block: Block,
-    /// Bytes of the block that were consumed.
+    /// The number of consumed bytes.
     consumed: u64,
     contents: Contents,
     /// Whether more options may follow.
     has_options: bool,
 }
 
-/// What is taken out of a block.
+/// The values collected from a block.
 #[derive(Debug)]
 pub(super) enum Contents {
     Nothing,
@@ -129,43 +129,43 @@ pub(super) enum Contents {
     Statistics(Statistics),
 }
 
-/// Totals of an interface.
+/// The totals of an interface.
 #[derive(Debug)]
 pub(super) struct Statistics {
     pub(super) interface: u32,
     pub(super) timestamp: u64,
     pub(super) dropped: u64,
-    pub(super) said: Option<Said>,
+    pub(super) comment: Option<CommentedLoss>,
 }
 
 impl Statistics {
-    /// Bytes before the options.
-    pub(super) const FIXED: usize = 20;
+    /// The length of the fields before the options, in bytes.
+    pub(super) const FIXED_LEN: usize = 20;
 
     pub(super) fn new(order: Order, block: &[u8]) -> Self {
         let [high, low] = [12, 16].map(|at| u64::from(order.u32_at(block, at)));
         let interface = order.u32_at(block, 8);
-        Self { interface, timestamp: high << 32 | low, dropped: 0, said: None }
+        Self { interface, timestamp: high << 32 | low, dropped: 0, comment: None }
     }
 
     fn option(&mut self, order: Order, code: u16, value: &[u8]) {
-        /// `isb_ifdrop`: what the interface dropped, since the capture began.
+        /// `isb_ifdrop`: packets dropped by the interface since the start of the capture.
         const IF_DROP: u16 = 5;
-        /// `isb_osdrop`: what the operating system dropped besides.
+        /// `isb_osdrop`: packets dropped by the operating system in addition.
         const OS_DROP: u16 = 7;
         match code {
             IF_DROP | OS_DROP => {
-                let dropped = order.u64(value).unwrap_or_default();
+                let dropped = order.u64_from(value).unwrap_or_default();
                 self.dropped = self.dropped.saturating_add(dropped);
             }
-            options::COMMENT => self.said = self.said.or_else(|| loss::said(value)),
+            options::COMMENT => self.comment = self.comment.or_else(|| loss::parse_comment(value)),
             _ => {}
         }
     }
 }
 
-impl Pieces {
-    /// A block whose options start after `fixed` bytes, which are in the window.
+impl StreamedBlock {
+    /// Starts a block whose options begin after `fixed` bytes, which are in the window.
     pub(super) fn with_options<R: Read>(
         block: Block,
         fixed: usize,
@@ -176,17 +176,17 @@ impl Pieces {
         Self { block, consumed: fixed as u64, contents, has_options: true }
     }
 
-    /// A block of which nothing is needed.
+    /// Starts a block whose contents are ignored.
     pub(super) fn skipped(block: Block) -> Self {
         Self { block, consumed: 0, contents: Contents::Nothing, has_options: false }
     }
 
     /// Reads to the end of the block.
-    pub(super) fn read_on<R: Read>(&mut self, input: &mut Input<R>) -> Result<(), Error> {
+    pub(super) fn read_to_end<R: Read>(&mut self, input: &mut Input<R>) -> Result<(), Error> {
         while self.has_options {
             self.has_options = self.option(input)?;
         }
-        let before_trailer = self.block.len() - TRAILER as u64;
+        let before_trailer = self.block.len() - TRAILER_LEN as u64;
         while self.consumed < before_trailer {
             let left = before_trailer - self.consumed;
             let available = input.fill(1)?;
@@ -195,15 +195,15 @@ impl Pieces {
             }
             self.consume(input, usize::try_from(left).map_or(available, |it| it.min(available)));
         }
-        self.require(input, TRAILER)?;
+        self.require(input, TRAILER_LEN)?;
         self.block.check_trailer(input.bytes())?;
-        self.consume(input, TRAILER);
+        self.consume(input, TRAILER_LEN);
         Ok(())
     }
 
-    /// Reads one option; false at the end of the list.
+    /// Reads one option; returns false at the end of the list.
     fn option<R: Read>(&mut self, input: &mut Input<R>) -> Result<bool, Error> {
-        let left = self.block.len() - TRAILER as u64 - self.consumed;
+        let left = self.block.len() - TRAILER_LEN as u64 - self.consumed;
         if left < options::HEADER_LEN as u64 {
             return Ok(false);
         }

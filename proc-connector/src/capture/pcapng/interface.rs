@@ -1,4 +1,4 @@
-//! What a pcapng file says of an interface, as far as its packets depend on it.
+//! An interface of a pcapng file: the fields that its packets depend on.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,44 +11,44 @@ const NANOS: i128 = 1_000_000_000;
 const RESOLUTION: u16 = 9;
 const OFFSET: u16 = 14;
 
-/// An interface that packets were captured on.
+/// An interface on which packets were captured.
 #[derive(Debug)]
 pub(super) struct Interface {
-    /// `None` if its packets are never netlink's.
+    /// `None` if the link type never carries netlink datagrams.
     pub(super) link: Option<Link>,
-    /// Bytes kept of a packet; 0 for all.
+    /// The maximum number of bytes captured per packet; 0 for no limit.
     snaplen: u32,
-    /// `if_tsresol`: units of its time stamps in a second, as a power of ten, or of two if the
-    /// upper bit is set.
+    /// `if_tsresol`: time stamp units per second, as a power of ten, or of two if the upper bit is
+    /// set.
     resolution: u8,
-    /// Seconds to add to its time stamps.
+    /// `if_tsoffset`: seconds to add to time stamps.
     offset: i64,
-    /// Losses that were delivered.
+    /// The number of losses already delivered.
     pub(super) reported: u64,
 }
 
 impl Interface {
-    /// Bytes of a block, its type and length among them, before the options.
-    pub(super) const FIXED: usize = 16;
+    /// The length of the block's fields before the options, in bytes.
+    pub(super) const FIXED_LEN: usize = 16;
 
-    /// Reads what comes before the options.
+    /// Reads the fields before the options.
     pub(super) fn new(order: Order, block: &[u8]) -> Self {
         Self {
-            link: Link::of(order.u16_at(block, 8).into()),
+            link: Link::from_link_type(order.u16_at(block, 8).into()),
             snaplen: order.u32_at(block, 12),
-            // Microseconds, for those that do not say.
+            // The default is microseconds.
             resolution: 6,
             offset: 0,
             reported: 0,
         }
     }
 
-    /// Takes note of an option, if packets depend on it and it has the length that it must have.
+    /// Applies an option, if packets depend on it and its length is valid.
     pub(super) fn option(&mut self, order: Order, code: u16, value: &[u8]) {
         match (code, value) {
             (RESOLUTION, &[resolution]) => self.resolution = resolution,
             (OFFSET, value) => {
-                if let Some(seconds) = order.u64(value) {
+                if let Some(seconds) = order.u64_from(value) {
                     self.offset = i64::from_ne_bytes(seconds.to_ne_bytes());
                 }
             }
@@ -56,13 +56,13 @@ impl Interface {
         }
     }
 
-    /// How many bytes of a packet were kept, where that is not said with it.
+    /// The number of captured bytes of a packet whose block does not contain it.
     pub(super) fn captured(&self, original: u32) -> usize {
         let captured = if self.snaplen == 0 { original } else { original.min(self.snaplen) };
         usize::try_from(captured).unwrap_or(usize::MAX)
     }
 
-    /// The time of day of a time stamp, if the system has a form for it.
+    /// The time of day of a time stamp, if `SystemTime` can represent it.
     #[inline]
     pub(super) fn time(&self, timestamp: u64) -> Option<SystemTime> {
         if self.resolution == 9 && self.offset == 0 {
@@ -79,7 +79,7 @@ impl Interface {
     }
 }
 
-/// A time stamp in nanoseconds. No resolution and no time stamp exceeds what is computed with here.
+/// Converts a time stamp to nanoseconds. No resolution and no time stamp overflows.
 fn nanoseconds(resolution: u8, timestamp: u64) -> i128 {
     let (timestamp, exponent) = (i128::from(timestamp), u32::from(resolution & 0x7f));
     if resolution & 0x80 != 0 {
@@ -87,7 +87,8 @@ fn nanoseconds(resolution: u8, timestamp: u64) -> i128 {
     }
     match exponent.checked_sub(9) {
         None => timestamp * 10_i128.pow(9 - exponent),
-        // A unit so short that all time stamps are less than a nanosecond has no divisor.
+        // With an extremely short unit, all time stamps are below a nanosecond; the divisor is not
+        // representable.
         Some(finer) => 10_i128.checked_pow(finer).map_or(0, |divisor| timestamp / divisor),
     }
 }
@@ -97,7 +98,7 @@ mod tests {
     use super::*;
 
     fn with(options: &[(u16, &[u8])]) -> Interface {
-        let mut interface = Interface::new(Order::Native, &[0; Interface::FIXED]);
+        let mut interface = Interface::new(Order::Native, &[0; Interface::FIXED_LEN]);
         for (code, value) in options {
             interface.option(Order::Native, *code, value);
         }
@@ -105,10 +106,12 @@ mod tests {
     }
 
     #[test]
-    fn every_unit_of_time_is_understood() {
+    fn every_resolution_is_converted_to_nanoseconds() {
         let nanos = |code: u8, timestamp| {
             let time = with(&[(RESOLUTION, &[code])]).time(timestamp);
-            time.map(|t| t.duration_since(SystemTime::UNIX_EPOCH).expect("after it").as_nanos())
+            time.map(|t| {
+                t.duration_since(SystemTime::UNIX_EPOCH).expect("after the epoch").as_nanos()
+            })
         };
         assert_eq!(nanos(0, 7), Some(7_000_000_000));
         assert_eq!(nanos(3, 7_001), Some(7_001_000_000));
@@ -120,12 +123,12 @@ mod tests {
         assert_eq!(nanos(20, 700_000_000_000), Some(7));
         assert_eq!(nanos(0x7f, u64::MAX), Some(0));
         assert_eq!(nanos(0xff, u64::MAX), Some(0));
-        // Beyond what the system can say.
+        // Not representable as `SystemTime`.
         assert_eq!(nanos(0, u64::MAX), None);
     }
 
     #[test]
-    fn no_unit_offset_or_time_stamp_overflows() {
+    fn no_resolution_offset_or_time_stamp_overflows() {
         for code in 0..=u8::MAX {
             for offset in [0, 1, -1, i64::MAX, i64::MIN] {
                 let interface = with(&[(RESOLUTION, &[code]), (OFFSET, &offset.to_ne_bytes())]);
@@ -137,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_starts_elsewhere_is_moved() {
+    fn the_offset_is_added_to_time_stamps() {
         let seconds = |offset: i64| {
             let time = with(&[(OFFSET, &offset.to_ne_bytes())]).time(10_000_000)?;
             let epoch = SystemTime::UNIX_EPOCH;
@@ -152,7 +155,7 @@ mod tests {
     }
 
     #[test]
-    fn options_of_another_length_say_nothing() {
+    fn options_of_a_wrong_length_are_ignored() {
         let interface = with(&[(RESOLUTION, &[]), (RESOLUTION, &[9, 9]), (OFFSET, &[1; 4])]);
         assert_eq!((interface.resolution, interface.offset), (6, 0));
     }

@@ -2,15 +2,15 @@
 
 use crate::capture::byte_order::Order;
 
-/// `opt_endofopt`: nothing after it is an option.
+/// `opt_endofopt`: ends the list.
 const END: u16 = 0;
-/// `opt_comment`, of every block.
+/// `opt_comment`, valid in every block.
 pub(super) const COMMENT: u16 = 1;
 
-/// Bytes of an option's code and length.
+/// The length of an option's code and length fields, in bytes.
 pub(super) const HEADER_LEN: usize = 4;
 
-/// How an option starts.
+/// The first fields of an option.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Header {
     pub(super) code: u16,
@@ -18,8 +18,9 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the option that starts here, with as many bytes left in its block; `None` where the
-    /// list ends. It ends with its end mark or with the block, and where a length exceeds the block.
+    /// Reads the option that starts here, with `left` bytes remaining in its block; `None` at the
+    /// end of the list. The list ends at its end mark, at the end of the block, and where a length
+    /// exceeds the block.
     #[inline]
     pub(super) fn read(order: Order, bytes: &[u8], left: u64) -> Option<Self> {
         if left < HEADER_LEN as u64 {
@@ -30,15 +31,15 @@ impl Header {
         (header.code != END && fits).then_some(header)
     }
 
-    /// Bytes to the next option.
+    /// The number of bytes to the next option.
     #[inline]
     pub(super) fn total(self) -> usize {
         HEADER_LEN + self.len.next_multiple_of(4)
     }
 }
 
-/// The options of a list that is in memory, by code and value.
-pub(super) fn each(order: Order, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+/// Iterates over the options of a list, by code and value.
+pub(super) fn iter(order: Order, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let header = Header::read(order, bytes, bytes.len() as u64)?;
         let value = bytes.get(HEADER_LEN..HEADER_LEN + header.len)?;

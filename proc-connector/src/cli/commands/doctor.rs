@@ -1,4 +1,4 @@
-//! `doctor`: whether this machine lets one listen, and what to do if not.
+//! `doctor`: checks whether listening works on this machine, and suggests fixes.
 
 use std::io::Write;
 
@@ -11,12 +11,12 @@ use crate::cli::standard;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// One JSON object.
+    /// Write one JSON object.
     #[arg(long)]
     json: bool,
 }
 
-/// Prints the findings, and says whether listening works.
+/// Prints the findings, and returns whether listening works.
 pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
     let diagnosis = diagnose();
     if args.json {

@@ -16,7 +16,7 @@ pub(super) fn reason(name: &OsStr, error: io::Error) -> io::Error {
     let path = std::env::var_os("PATH").unwrap_or_else(|| OsString::from(DEFAULT_PATH));
     match (error.kind(), exists(name, &path)) {
         (io::ErrorKind::NotFound, true) => {
-            io::Error::other("it exists, but the interpreter or loader that it names does not")
+            io::Error::other("the file exists, but its interpreter or loader does not")
         }
         (io::ErrorKind::PermissionDenied, false) if !has_slash(name) => {
             io::ErrorKind::NotFound.into()

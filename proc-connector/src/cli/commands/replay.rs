@@ -207,8 +207,8 @@ fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
     }
     if summary.events == 0 && skipped > 0 {
         report(format_args!(
-            "{skipped} packets of other protocols left out: interfaces of the kind nlmon, where \
-             other programs capture, see no process events",
+            "skipped {skipped} packets of other protocols: nlmon interfaces, which other programs \
+             capture from, do not carry process events",
         ));
     }
     Ok(())

@@ -47,7 +47,7 @@ pub(crate) struct Args {
 fn parse_interval(text: &str) -> Result<Duration, String> {
     let interval = values::duration(text)?;
     if interval < Duration::from_millis(10) {
-        return Err("an interval has 10ms or more".to_owned());
+        return Err("an interval must be 10ms or longer".to_owned());
     }
     Ok(interval)
 }

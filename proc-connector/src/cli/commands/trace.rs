@@ -8,7 +8,7 @@ use std::process::{self, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use proc_connector::program::TracedChild;
+use proc_connector::program::{TracedChild, start_traced};
 use proc_connector::{EventMask, ExitStatus, Filter, ProcConnector, Shutdown, WallClock};
 
 use super::not_started;
@@ -65,7 +65,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     // After the connector, and before the command starts.
     let identify = Identify::live()?;
     let start_ns = WallClock::now_ns();
-    let running = start(&args.command, events.shutdown_handle())?;
+    let running = start(&args.command, &events.shutdown_handle())?;
     let begun = files.begin();
     let title = title(&args.command);
     let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
@@ -94,10 +94,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the command with this program's standard streams. Its end shuts the connector down.
-fn start(words: &[OsString], ended: Shutdown) -> Result<TracedChild, Failure> {
+fn start(words: &[OsString], ended: &Shutdown) -> Result<TracedChild, Failure> {
     let started = match words {
         [] => Err(io::ErrorKind::InvalidInput.into()),
-        [name, arguments @ ..] => TracedChild::start(Command::new(name).args(arguments), ended),
+        [name, arguments @ ..] => start_traced(Command::new(name).args(arguments), ended),
     };
     started.map_err(|error| {
         let name = words.first().map(OsString::as_os_str).unwrap_or_default();
@@ -179,8 +179,8 @@ fn report(args: &Args, forest: &Forest) {
             output.line(format_args!("{totals}, {length}"))?;
         }
         if !forest.losses.is_empty() {
-            let lost = "proc-connector: events were lost, so processes and ends may be missing \
-                        here; a larger --buffer holds more";
+            let lost = "proc-connector: events were lost, so processes and exits may be missing \
+                        from the tree; try a larger --buffer";
             output.line(format_args!("{lost}"))?;
         }
         Ok(())

@@ -87,7 +87,9 @@ fn show(
 fn open(args: &Args, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
     let events = connect::open(&args.listen, filter, context).map_err(suggest_replay)?;
     if let (true, Some(reason)) = (args.context, events.stats().no_ring) {
-        complain(format_args!("no event has a `task`, which requires the ring: {reason}"));
+        complain(format_args!(
+            "no event has a `task`, which requires the ring transport: {reason}"
+        ));
     }
     args.choice.check_processes()?;
     Ok(events)

@@ -13,7 +13,7 @@ use crate::cli::shown::complain;
 /// capabilities, and a filter cannot be changed afterwards, because that loads a program.
 pub(crate) fn give_up() {
     if let Err(error) = keep(needed()) {
-        complain(format_args!("cannot give up capabilities, continuing with them: {error}"));
+        complain(format_args!("cannot drop capabilities, continuing with them: {error}"));
     }
 }
 

@@ -1,5 +1,5 @@
-//! Names of users, looked up by a thread of their own: the answer may come from a directory on the
-//! network, and take seconds.
+//! Names of users, looked up in a separate thread, because a directory service on the network may take
+//! seconds to answer.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -10,48 +10,48 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 
-/// The most names that are kept. At least the half of them are those used last.
-const MANY: usize = 4096;
+/// The most names to cache. At least half of them are the most recently used.
+const MAX_CACHED: usize = 4096;
 
-/// How long a name is taken for right: a user may get another, or one at last.
+/// How long a cached name is valid: a user may be renamed, or get a name.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// How many lookups may wait for the thread.
-const WAITING: usize = 64;
+/// The most lookups that may wait for the thread.
+const MAX_PENDING: usize = 64;
 
-/// How long to wait for one name, and for all of them in a second, so that not each user's first line
-/// has a number: a local file answers in less.
-const PATIENCE: Duration = Duration::from_millis(20);
-const PATIENCE_A_SECOND: Duration = Duration::from_millis(50);
+/// How long to wait for one name, and for all names in a second. A local file answers sooner, so that
+/// even the first line of a user has the name instead of the number.
+const WAIT: Duration = Duration::from_millis(20);
+const WAIT_PER_SECOND: Duration = Duration::from_millis(50);
 
 type Name = Option<Box<str>>;
 
 /// Names of this machine's users, by id.
 #[derive(Debug)]
 pub(crate) struct Users {
-    /// Two generations: when the young ones are many, they become the old ones, and those are
-    /// forgotten.
+    /// The cache, in two generations: when the young one is full, it replaces the old one.
     young: HashMap<u32, Known>,
     old: HashMap<u32, Known>,
     lookups: Lookups,
-    patience: Patience,
+    budget: WaitBudget,
 }
 
-/// What is known of a user's name.
+/// A cached name.
 #[derive(Clone, Debug)]
 struct Known {
     name: Name,
-    /// When it was asked for last, and whether the answer is still to come.
+    /// When it was looked up last.
     asked: Instant,
+    /// Whether that lookup is still running.
     is_pending: bool,
 }
 
-/// The thread that looks names up. It starts with the first lookup, which comes after this program gave
-/// up its privileges: a thread keeps those that it started with.
+/// The thread that looks up names. It starts with the first lookup, after the program dropped its
+/// privileges, because a thread keeps the privileges that it starts with.
 enum Lookups {
     NotStarted(Box<dyn Fn(u32) -> Name + Send>),
     Running(Worker),
-    /// No thread could be started, as limits may have it: then users have no names.
+    /// The thread could not start, for example because of a limit. Users then have no names.
     Impossible,
 }
 
@@ -71,9 +71,9 @@ struct Worker {
     answers: Receiver<(u32, Name)>,
 }
 
-/// What is left of the time to wait in this second.
+/// The time left for waiting in the current second.
 #[derive(Debug)]
-struct Patience {
+struct WaitBudget {
     since: Instant,
     left: Duration,
 }
@@ -90,29 +90,29 @@ impl Users {
             young: HashMap::new(),
             old: HashMap::new(),
             lookups: Lookups::NotStarted(Box::new(lookup)),
-            patience: Patience { since: Instant::now(), left: PATIENCE_A_SECOND },
+            budget: WaitBudget { since: Instant::now(), left: WAIT_PER_SECOND },
         }
     }
 
-    /// What a user is called; `None` for one without a name here, such as a container's, and while
-    /// the name is being looked up. For that it waits a moment, a small part of the time in all.
+    /// The name of a user. `None` if the user has no name on this machine, as in a container, or if the
+    /// lookup takes longer than a short wait.
     pub(crate) fn name(&mut self, uid: u32) -> Option<&str> {
         self.take_answers();
-        self.want(uid);
+        self.request(uid);
         while self.known(uid).is_some_and(|known| known.is_pending && known.name.is_none()) {
             let Lookups::Running(worker) = &self.lookups else { break };
-            let Some(time) = self.patience.left() else { break };
+            let Some(time) = self.budget.left() else { break };
             let started = Instant::now();
             let answer = worker.answers.recv_timeout(time);
-            self.patience.spend(started.elapsed());
+            self.budget.spend(started.elapsed());
             let Ok((answered, name)) = answer else { break };
             self.answered(answered, name);
         }
         self.known(uid)?.name.as_deref()
     }
 
-    /// Has a name looked up that is unknown or may have changed.
-    fn want(&mut self, uid: u32) {
+    /// Requests the lookup of a name that is unknown or may have changed.
+    fn request(&mut self, uid: u32) {
         let known = self.known(uid);
         if known.is_some_and(|known| known.is_pending || known.asked.elapsed() < FRESH) {
             return;
@@ -141,7 +141,7 @@ impl Users {
         self.keep(uid, Known { name, asked: Instant::now(), is_pending: false });
     }
 
-    /// Finds one, and keeps it among the young.
+    /// Finds a cached name, and moves it to the young generation.
     fn known(&mut self, uid: u32) -> Option<&Known> {
         if let Some(known) = self.old.remove(&uid) {
             self.keep(uid, known);
@@ -151,7 +151,7 @@ impl Users {
 
     fn keep(&mut self, uid: u32, known: Known) {
         self.old.remove(&uid);
-        if self.young.len() >= MANY / 2 && !self.young.contains_key(&uid) {
+        if self.young.len() >= MAX_CACHED / 2 && !self.young.contains_key(&uid) {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(uid, known);
@@ -159,7 +159,7 @@ impl Users {
 }
 
 impl Lookups {
-    /// The thread, which is started if it can be and was not yet.
+    /// The thread, started on first use.
     fn worker(&mut self) -> Option<&Worker> {
         if let Self::NotStarted(_) = self {
             if let Self::NotStarted(lookup) = std::mem::replace(self, Self::Impossible) {
@@ -173,10 +173,10 @@ impl Lookups {
 }
 
 impl Worker {
-    /// The thread ends with what it is asked by, or with the program, whatever it waits for.
+    /// Starts the thread. It ends when this `Worker` is dropped or the program ends.
     fn start(lookup: impl Fn(u32) -> Name + Send + 'static) -> io::Result<Self> {
-        let (ask, asked) = sync_channel::<u32>(WAITING);
-        let (answer, answers) = sync_channel(WAITING);
+        let (ask, asked) = sync_channel::<u32>(MAX_PENDING);
+        let (answer, answers) = sync_channel(MAX_PENDING);
         thread::Builder::new().name("users".to_owned()).spawn(move || {
             for uid in asked {
                 if answer.send((uid, lookup(uid))).is_err() {
@@ -188,13 +188,13 @@ impl Worker {
     }
 }
 
-impl Patience {
+impl WaitBudget {
     /// How long to wait for one name now, if at all.
     fn left(&mut self) -> Option<Duration> {
         if self.since.elapsed() >= Duration::from_secs(1) {
-            *self = Self { since: Instant::now(), left: PATIENCE_A_SECOND };
+            *self = Self { since: Instant::now(), left: WAIT_PER_SECOND };
         }
-        Some(self.left.min(PATIENCE)).filter(|left| !left.is_zero())
+        Some(self.left.min(WAIT)).filter(|left| !left.is_zero())
     }
 
     fn spend(&mut self, time: Duration) {
@@ -211,7 +211,7 @@ mod tests {
 
     use super::*;
 
-    /// Asks until there is a name, as events that keep coming do.
+    /// Asks for a name until it is known, as a stream of events does.
     fn at_last(users: &mut Users, uid: u32) -> String {
         let started = Instant::now();
         loop {
@@ -223,7 +223,7 @@ mod tests {
         }
     }
 
-    /// Users whose names are looked up when the test lets it happen, and how many were.
+    /// Users whose lookups wait for the test, and the number of finished lookups.
     fn slow() -> (Users, std::sync::mpsc::Sender<()>, Arc<AtomicUsize>) {
         let (go_on, gate) = channel::<()>();
         let (gate, lookups) = (Mutex::new(gate), Arc::new(AtomicUsize::new(0)));
@@ -237,21 +237,21 @@ mod tests {
     }
 
     #[test]
-    fn users_have_the_names_that_the_machine_gives_them() {
+    fn names_come_from_the_user_database() {
         let mut users = Users::default();
         let file = fs::read_to_string("/etc/passwd").unwrap_or_default();
         let mut lines = file.lines().map(|line| line.split(':').collect::<Vec<_>>());
         if let Some(root) = lines.find(|fields| fields.get(2) == Some(&"0")) {
             assert_eq!(at_last(&mut users, 0), root[0]);
         }
-        // Given to nobody: the next one stands for "no change".
+        // The last valid id, which is never assigned.
         assert_eq!(users.name(u32::MAX - 1), None);
     }
 
     #[test]
-    fn a_lookup_that_takes_for_ever_holds_nobody_up() {
+    fn a_blocked_lookup_does_not_block_its_caller() {
         let (mut users, go_on, lookups) = slow();
-        // None of these would return if it waited for the lookup, which does not end before it is let.
+        // Each call returns although the lookup is blocked.
         for uid in 0..10_000 {
             assert_eq!(users.name(uid), None);
         }
@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn a_user_is_looked_up_once_however_many_events_there_are() {
+    fn a_user_is_looked_up_once_for_many_events() {
         let (mut users, go_on, lookups) = slow();
         for _ in 0..1_000 {
             assert_eq!(users.name(7), None);
@@ -275,13 +275,13 @@ mod tests {
     }
 
     #[test]
-    fn however_many_users_there_are_few_are_kept() {
+    fn the_cache_is_limited() {
         let mut users = Users::with_lookup(|uid| Some(uid.to_string().into()));
         for uid in 0..400_000 {
             users.name(uid);
-            assert!(users.young.len() + users.old.len() <= MANY);
+            assert!(users.young.len() + users.old.len() <= MAX_CACHED);
         }
-        // One that is asked for again and again stays.
+        // A name in constant use stays in the cache.
         let asked = Instant::now();
         users.keep(1, Known { name: Some("kept".into()), asked, is_pending: false });
         for uid in 10_000..30_000 {
@@ -299,17 +299,17 @@ mod tests {
         assert_eq!(at_last(&mut users, 1), "name0");
         let Some(then) = Instant::now().checked_sub(FRESH) else { return };
         users.young.get_mut(&1).expect("known").asked = then;
-        // The name from before is shown until there is an answer.
+        // The old name is used until the lookup answers.
         assert!(matches!(users.name(1), Some("name0" | "name1")));
         let started = Instant::now();
         while users.name(1) != Some("name1") {
-            assert!(started.elapsed() < Duration::from_secs(60), "still the name from before");
+            assert!(started.elapsed() < Duration::from_secs(60), "still the old name");
             thread::sleep(Duration::from_millis(1));
         }
     }
 
     #[test]
-    fn without_a_thread_users_are_numbers() {
+    fn without_a_thread_users_have_no_names() {
         let mut users = Users { lookups: Lookups::Impossible, ..Users::default() };
         assert_eq!(users.name(0), None);
     }

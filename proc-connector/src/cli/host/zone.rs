@@ -1,4 +1,4 @@
-//! The time zone in which times of day are shown: what TZ asks for, else the machine's.
+//! The time zone of times in the output: the one in TZ, otherwise the machine's.
 
 use std::ffi::OsString;
 use std::fs;
@@ -10,47 +10,47 @@ use jiff::tz::{self, TimeZone};
 
 use crate::cli::shown::{complain, shown};
 
-/// Where the machine's zone is.
+/// The machine's time zone.
 const LOCALTIME: &str = "/etc/localtime";
 
-/// No zone takes so many bytes.
-const LARGE: u64 = 1 << 20;
+/// A larger file is not a time zone.
+const MAX_LEN: u64 = 1 << 20;
 
-/// When summer time begins and ends where TZ has a name for it and no rule, as in `EST5EDT`: POSIX
-/// leaves that to the system, and this is what the C library takes.
+/// The rule for summer time if TZ names it without a rule, as in `EST5EDT`. POSIX leaves the rule to
+/// the system, and the C library uses this one.
 const DEFAULT_RULE: &str = ",M3.2.0,M11.1.0";
 
-/// The zone for times of day. Reports once, on standard error, that the chosen one cannot be used.
+/// The zone for times of day. Reports an unusable zone once, on standard error.
 pub(crate) fn local() -> &'static TimeZone {
     static ZONE: OnceLock<TimeZone> = OnceLock::new();
     ZONE.get_or_init(|| {
-        wanted(std::env::var_os("TZ"), Path::new(LOCALTIME)).unwrap_or_else(|problem| {
-            // The times are right anyway, if in another zone.
+        selected(std::env::var_os("TZ"), Path::new(LOCALTIME)).unwrap_or_else(|problem| {
+            // The times stay correct, in another zone.
             complain(format_args!("{problem}; times are in UTC"));
             TimeZone::UTC
         })
     })
 }
 
-/// Why a zone cannot be had.
+/// Why a zone cannot be used.
 #[derive(Debug, thiserror::Error)]
 enum Problem {
-    #[error("TZ is {0}, which is no time zone (/usr/share/zoneinfo has their names)")]
+    #[error("TZ is {0}, which is not a time zone (see /usr/share/zoneinfo for names)")]
     Unknown(String),
-    #[error("TZ is {0}, but no time zones are installed (they are in the package tzdata)")]
+    #[error("TZ is {0}, but no time zones are installed (install the package tzdata)")]
     NoDatabase(String),
-    #[error("the time zone cannot be read from {}: {error}", .path.display())]
+    #[error("cannot read the time zone from {}: {error}", .path.display())]
     Unreadable { path: PathBuf, error: io::Error },
     #[error("{} is not a time zone", .0.display())]
     NotAZone(PathBuf),
-    #[error("{} is for clocks that count leap seconds, which Linux's does not", .0.display())]
+    #[error("{} counts leap seconds, which the Linux clock does not", .0.display())]
     LeapSeconds(PathBuf),
 }
 
-/// The zone that TZ is for, or that of the machine where TZ is unset.
-fn wanted(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem> {
+/// The zone in TZ, or the machine's zone if TZ is unset.
+fn selected(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem> {
     let Some(tz) = tz else {
-        return of_machine(localtime);
+        return machine_zone(localtime);
     };
     let Some(text) = tz.to_str() else {
         return Err(Problem::Unknown(shown(tz.as_encoded_bytes())));
@@ -62,7 +62,7 @@ fn wanted(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem> {
     if name.is_empty() || is_utc(name) {
         return Ok(TimeZone::UTC);
     }
-    // Names first: `EST5EDT` is one too.
+    // A name has precedence: `EST5EDT` is a name and a rule.
     let named = tz::db().get(name);
     if let (Err(_), Some(zone)) = (&named, installed(name)) {
         return zone;
@@ -79,7 +79,7 @@ fn wanted(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem> {
     })
 }
 
-/// A zone that is installed beside those with the names of places, such as `posix/UTC`.
+/// An installed zone that the database of places does not list, such as `posix/UTC`.
 fn installed(name: &str) -> Option<Result<TimeZone, Problem>> {
     let zones = std::env::var_os("TZDIR").unwrap_or_else(|| "/usr/share/zoneinfo".into());
     let path = Path::new(&zones).join(name);
@@ -87,10 +87,10 @@ fn installed(name: &str) -> Option<Result<TimeZone, Problem>> {
     (is_below && path.is_file()).then(|| from_file(&path))
 }
 
-/// The zone that a machine has by a file, which is a link to one of those that are installed.
-fn of_machine(localtime: &Path) -> Result<TimeZone, Problem> {
+/// The machine's zone: usually `localtime` is a link to an installed zone.
+fn machine_zone(localtime: &Path) -> Result<TimeZone, Problem> {
     if localtime.symlink_metadata().is_err() {
-        // A machine without this file is on UTC.
+        // A machine without this file uses UTC.
         return Ok(TimeZone::UTC);
     }
     from_file(localtime).or_else(|problem| match localtime.read_link() {
@@ -99,7 +99,7 @@ fn of_machine(localtime: &Path) -> Result<TimeZone, Problem> {
     })
 }
 
-/// Whether a name or an installed file is UTC, which can be had where no zones are installed.
+/// Whether a name or an installed file is UTC, which works without installed zones.
 fn is_utc(name: &str) -> bool {
     let name = name.rsplit_once("zoneinfo/").map_or(name, |(_, name)| name);
     matches!(name, "UTC" | "Etc/UTC")
@@ -108,8 +108,8 @@ fn is_utc(name: &str) -> bool {
 fn from_file(path: &Path) -> Result<TimeZone, Problem> {
     let unreadable = |error| Problem::Unreadable { path: path.to_owned(), error };
     let metadata = fs::metadata(path).map_err(unreadable)?;
-    // Anything else may have no end.
-    if !metadata.is_file() || metadata.len() > LARGE {
+    // A device may have no end.
+    if !metadata.is_file() || metadata.len() > MAX_LEN {
         return Err(Problem::NotAZone(path.to_owned()));
     }
     let data = fs::read(path).map_err(unreadable)?;
@@ -120,8 +120,8 @@ fn from_file(path: &Path) -> Result<TimeZone, Problem> {
     TimeZone::tzif(&name, &data).map_err(|_| Problem::NotAZone(path.to_owned()))
 }
 
-/// Whether the times in a file include leap seconds: the list ends where the next one is unknown, and
-/// are not those of the machine's clock. Each of its headers has their number (RFC 9636, section 3.1).
+/// Whether the times in a file include leap seconds, which the machine's clock does not count. Each
+/// header has the number of leap seconds (RFC 9636, section 3.1).
 fn counts_leap_seconds(data: &[u8]) -> bool {
     const HEADER: usize = 44;
     data.windows(HEADER)

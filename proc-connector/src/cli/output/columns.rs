@@ -1,4 +1,4 @@
-//! Text in columns of a terminal.
+//! Text in terminal columns.
 
 use std::io::{self, IsTerminal};
 
@@ -7,7 +7,7 @@ use unicode_width::UnicodeWidthStr;
 /// Joins the letters of one emoji.
 const JOINER: char = '\u{200d}';
 
-/// How wide the terminal is that standard output goes to, if it goes to one.
+/// The width of the terminal on standard output, if it is a terminal.
 pub(super) fn terminal_width() -> Option<usize> {
     if !io::stdout().is_terminal() {
         return None;
@@ -15,24 +15,24 @@ pub(super) fn terminal_width() -> Option<usize> {
     terminal_size::terminal_size().map(|(width, _)| width.0.into())
 }
 
-/// Text with as many spaces behind it as a column of `width` takes.
+/// Text padded with spaces to a column of `width`.
 pub(super) fn padded(text: &str, width: usize) -> String {
     let spaces = width.saturating_sub(text.width());
     format!("{text}{:spaces$}", "")
 }
 
-/// Text cut to a width, if there is one, with an ellipsis for what is left out.
+/// Text cut to a width, if given, with an ellipsis for the omitted part.
 pub(super) fn fitted(text: &str, width: Option<usize>) -> String {
     let Some(width) = width.filter(|&width| width < text.width()) else { return text.to_owned() };
     let Some(left) = width.checked_sub(1) else { return String::new() };
-    // The width of letters that belong together, as those of an emoji, is not the sum of theirs.
+    // The width of joined letters, such as an emoji, is not the sum of their widths.
     let ends = text.char_indices().map(|(start, letter)| start + letter.len_utf8());
     let end = ends.take_while(|&end| text[..end].width() <= left).last().unwrap_or(0);
-    // What joins it to letters that are left out would take in the ellipsis.
+    // A joiner at the end would combine with the ellipsis.
     format!("{}…", text[..end].trim_end_matches(JOINER))
 }
 
-/// A time of so many nanoseconds, to two or three digits.
+/// A duration in nanoseconds, formatted with two or three digits.
 pub(crate) fn short_time(ns: u64) -> String {
     let units = [(1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s")];
     let (unit, name) = units.into_iter().rfind(|&(unit, _)| ns >= unit).unwrap_or((1, "ns"));
@@ -56,13 +56,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_too_wide_is_cut_with_an_ellipsis() {
+    fn wide_text_is_cut_with_an_ellipsis() {
         assert_eq!(fitted("abcdef", Some(6)), "abcdef");
         assert_eq!(fitted("abcdef", Some(5)), "abcd…");
         assert_eq!(fitted("abcdef", None), "abcdef");
         // Two columns each.
         assert_eq!(fitted("漢字漢字", Some(6)), "漢字…");
-        // A letter and its accent; a family of three and a flag, which are two columns wide each.
+        // A letter and its accent; then a family of three and a flag, each two columns wide.
         assert_eq!(fitted("e\u{301}e\u{301}e\u{301}", Some(2)), "e\u{301}…");
         let family = "👩\u{200d}👩\u{200d}👧";
         assert_eq!(fitted(&format!("{family}abc"), Some(4)), format!("{family}a…"));

@@ -1,10 +1,10 @@
-//! Which columns events are shown in, so that a third of every line is left for the command.
+//! The columns of a line. At least a third of the line is reserved for the command.
 
 use unicode_width::UnicodeWidthStr;
 
 use super::columns::{fitted, padded};
 
-/// What a line says, but for its time.
+/// The values in a line, except the time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Cells<'a> {
     pub(super) kind: &'a str,
@@ -18,8 +18,8 @@ pub(super) struct Cells<'a> {
 pub(super) const HEADINGS: Cells<'_> =
     Cells { kind: "KIND", id: "PID", user: "USER", detail: "DETAIL", command: "COMMAND" };
 
-/// How wide each column before the command is; those of no width are left out. Longer values take
-/// more where there is some to spare.
+/// The width of each column before the command. A column of width 0 is omitted; a long value may use
+/// spare width.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Layout {
     time: usize,
@@ -28,32 +28,32 @@ pub(super) struct Layout {
     user: usize,
     detail: usize,
     gap: usize,
-    /// Of the whole line, if that has to fit.
+    /// The width of the line, if it is limited.
     width: Option<usize>,
 }
 
-/// How wide times are with microseconds, milliseconds and seconds.
+/// The widths of a time with microseconds, milliseconds and seconds.
 pub(super) const MICROSECONDS: usize = 15;
 pub(super) const MILLISECONDS: usize = 12;
 const SECONDS: usize = 8;
 
 /// From the widest to the narrowest.
 const LAYOUTS: [Layout; 11] = [
-    Layout::of(MICROSECONDS, 8, 7, 8, 24, 2),
-    Layout::of(MILLISECONDS, 8, 7, 8, 18, 2),
-    Layout::of(SECONDS, 8, 7, 8, 18, 2),
-    Layout::of(SECONDS, 8, 7, 8, 12, 2),
-    Layout::of(SECONDS, 8, 7, 0, 12, 2),
-    Layout::of(SECONDS, 8, 7, 0, 6, 2),
-    Layout::of(0, 8, 7, 0, 6, 2),
-    Layout::of(0, 4, 7, 0, 6, 2),
-    Layout::of(0, 4, 7, 0, 0, 1),
-    Layout::of(0, 0, 7, 0, 0, 1),
-    Layout::of(0, 0, 0, 0, 0, 0),
+    Layout::with_widths(MICROSECONDS, 8, 7, 8, 24, 2),
+    Layout::with_widths(MILLISECONDS, 8, 7, 8, 18, 2),
+    Layout::with_widths(SECONDS, 8, 7, 8, 18, 2),
+    Layout::with_widths(SECONDS, 8, 7, 8, 12, 2),
+    Layout::with_widths(SECONDS, 8, 7, 0, 12, 2),
+    Layout::with_widths(SECONDS, 8, 7, 0, 6, 2),
+    Layout::with_widths(0, 8, 7, 0, 6, 2),
+    Layout::with_widths(0, 4, 7, 0, 6, 2),
+    Layout::with_widths(0, 4, 7, 0, 0, 1),
+    Layout::with_widths(0, 0, 7, 0, 0, 1),
+    Layout::with_widths(0, 0, 0, 0, 0, 0),
 ];
 
 impl Layout {
-    const fn of(
+    const fn with_widths(
         time: usize,
         kind: usize,
         id: usize,
@@ -64,7 +64,7 @@ impl Layout {
         Self { time, kind, id, user, detail, gap, width: None }
     }
 
-    /// For lines of so many columns, or of any length.
+    /// The layout for lines of this width, or of unlimited width.
     pub(super) fn new(width: Option<usize>) -> Self {
         let fits = |layout: &&Self| {
             width.is_none_or(|width| layout.before_command() <= before_command(width))
@@ -78,12 +78,12 @@ impl Layout {
         layout
     }
 
-    /// How wide the column of times is, if there is one.
+    /// The width of the time column, if it is shown.
     pub(super) fn time(&self) -> Option<usize> {
         Some(self.time).filter(|&time| time > 0)
     }
 
-    /// Columns before the command.
+    /// The width of all columns before the command.
     fn before_command(&self) -> usize {
         let with_gap = |width: usize, gap| if width > 0 { width + gap } else { 0 };
         [self.time, self.id, self.user, self.detail]
@@ -93,11 +93,11 @@ impl Layout {
             .sum()
     }
 
-    /// A line without its time, as the kind, which has a colour of its own, and what is behind it.
+    /// A line without its time, in two parts: the kind, which has its own colour, and the rest.
     pub(super) fn line(&self, cells: Cells<'_>) -> (String, String) {
         let kind = self.exactly(cells.kind, self.kind);
         let mut spare = self.width.map(|width| {
-            // What a short command leaves is for the others.
+            // Other columns may use the width that a short command leaves.
             let available = before_command(width).max(width.saturating_sub(cells.command.width()));
             available.saturating_sub(self.before_command())
         });
@@ -117,7 +117,7 @@ impl Layout {
         (kind, fitted(rest.trim_end(), left))
     }
 
-    /// Adds a column, which is wider than usual for a long value as long as that can be spared.
+    /// Adds a column, and widens it for a long value while spare width lasts.
     fn push(&self, line: &mut String, value: &str, width: usize, spare: &mut Option<usize>) {
         if width == 0 {
             return;
@@ -129,14 +129,14 @@ impl Layout {
         line.push_str(&" ".repeat(self.gap));
     }
 
-    /// A value in a column of this width; cut only if lines have to fit.
+    /// A value padded to this width, and cut to it if the width of lines is limited.
     fn exactly(&self, value: &str, width: usize) -> String {
         let cut = self.width.map(|_| width);
         padded(&fitted(value, cut), width)
     }
 }
 
-/// How many columns of a line others may have, so that a third is left for the command.
+/// The width available before the command, which gets a third of the line.
 fn before_command(width: usize) -> usize {
     2 * width / 3
 }
@@ -160,14 +160,14 @@ mod tests {
                 let all = time + kind.width() + rest.width();
                 assert_eq!(all, width, "{kind}{rest}");
                 let command = rest.chars().filter(|&letter| letter == '#').count();
-                // With the ellipsis.
+                // Plus one for the ellipsis.
                 assert!(3 * (command + 1) >= width, "{width}: {kind}{rest}");
             }
         }
     }
 
     #[test]
-    fn nothing_is_cut_that_fits() {
+    fn values_that_fit_are_not_cut() {
         let cells = cells("a-long-user-name", "exit 3 after 12 ms", "make");
         for width in [80, 120, 200] {
             let (_, rest) = Layout::new(Some(width)).line(cells);
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn there_is_a_time_where_it_fits() {
+    fn the_time_is_shown_where_it_fits() {
         for (width, time) in [(None, Some(15)), (Some(200), Some(15)), (Some(80), Some(8))] {
             assert_eq!(Layout::new(width).time(), time, "{width:?}");
         }

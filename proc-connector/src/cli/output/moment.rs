@@ -1,4 +1,4 @@
-//! When an event happened, as a column shows it.
+//! The time of an event, formatted for a column.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use super::layout::{MICROSECONDS, MILLISECONDS};
 #[derive(Debug)]
 pub(super) enum Moment {
     OfDay(Zoned),
-    /// Since the machine's start, where the time of day is unknown.
+    /// Time since boot, if the time of day is unknown.
     SinceStart(Duration),
 }
 
@@ -22,7 +22,7 @@ impl Moment {
         Self::OfDay(time.to_zoned(zone.clone()))
     }
 
-    /// As precise as fits a column, if there is one.
+    /// The time, as precise as the column's width allows; empty without a column.
     pub(super) fn text(&self, width: Option<usize>) -> String {
         let Some(width) = width else { return String::new() };
         let digits = match width {
@@ -39,7 +39,7 @@ impl Moment {
         }
     }
 
-    /// How far the time is from UTC; nothing for one that is no time of day.
+    /// The offset from UTC; empty for a time since boot.
     pub(super) fn offset(&self) -> String {
         match self {
             Self::OfDay(time) => time.strftime("%:z").to_string(),
@@ -47,12 +47,11 @@ impl Moment {
         }
     }
 
-    /// The heading of a column of such times, if there is one. In a narrow one the offset alone has
-    /// to do.
+    /// The heading of the column, if it exists. The heading of a narrow column is only the offset.
     pub(super) fn heading(&self, width: Option<usize>) -> String {
         let Some(width) = width else { return String::new() };
         let heading = match self.offset() {
-            none if none.is_empty() => "SECONDS".to_owned(),
+            offset if offset.is_empty() => "SECONDS".to_owned(),
             offset if width < MILLISECONDS => offset,
             offset => format!("TIME {offset}"),
         };

@@ -64,11 +64,11 @@ fn report_granted(requested: Option<usize>, events: &ProcConnector) {
     // The kernel doubles the requested size, and the limit applies to the requested one.
     let is_limited = limit.parse().is_ok_and(|limit: usize| stats.receive_buffer <= 2 * limit);
     let reason = if is_limited {
-        format!("net.core.rmem_max is {limit}, and only CAP_NET_ADMIN allows more")
+        format!("net.core.rmem_max is {limit}; raise it, or grant CAP_NET_ADMIN")
     } else {
-        "a socket has no larger one".to_owned()
+        "a socket buffer cannot be larger".to_owned()
     };
     complain(format_args!(
-        "the receive buffer holds {holds} events, not the {requested} asked for: {reason}"
+        "the receive buffer holds {holds} events, not the requested {requested}: {reason}"
     ));
 }

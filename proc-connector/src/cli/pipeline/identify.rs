@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::io;
 use std::time::Duration;
 
+use proc_connector::Received;
 use proc_connector::process::{Changes, Process, ProcessTable};
-use proc_connector::{Event, Payload, Received};
 
 use crate::cli::failure::Failure;
 use crate::cli::host::users::Users;
@@ -34,7 +34,7 @@ impl Identify {
         let table = match ProcessTable::new() {
             Err(error) if is_permanent(error.kind()) => {
                 complain(format_args!(
-                    "warning: processes are known by their events alone: {error}"
+                    "warning: processes are known only from their events: {error}"
                 ));
                 ProcessTable::without_proc()
             }
@@ -59,10 +59,11 @@ impl Identify {
 
     /// Applies an event or a loss to the table. Returns the process that it is about.
     pub(crate) fn apply(&mut self, received: &Received<'_>) -> Subject {
-        let tgid = match received {
-            Received::Event(event) => subject_tgid(event),
-            Received::Lost(_) => 0,
+        let ids = match received {
+            Received::Event(event) => event.process(),
+            Received::Lost(_) => None,
         };
+        let tgid = ids.map_or(0, |ids| ids.tgid);
         let changed = self.table.apply(received).filter(|change| change.process.tgid() == tgid);
         Subject { tgid, serial: changed.last().map(|change| change.process.serial()) }
     }
@@ -127,20 +128,4 @@ fn find(table: &ProcessTable, Subject { tgid, serial }: Subject) -> Option<&Proc
 fn is_permanent(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
     matches!(kind, NotFound | PermissionDenied | Unsupported)
-}
-
-/// The process that an event is about: the child of a fork, otherwise the process of the thread.
-fn subject_tgid(event: &Event<'_>) -> u32 {
-    match event.payload() {
-        Payload::Fork(e) => e.child_tgid(),
-        Payload::Exec(e) => e.process_tgid(),
-        Payload::Uid(e) => e.process_tgid(),
-        Payload::Gid(e) => e.process_tgid(),
-        Payload::Sid(e) => e.process_tgid(),
-        Payload::Ptrace(e) => e.process_tgid(),
-        Payload::Comm(e) => e.process_tgid(),
-        Payload::Coredump(e) => e.process_tgid(),
-        Payload::Exit(e) => e.process_tgid(),
-        _ => 0,
-    }
 }

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use proc_connector::Received;
 use proc_connector::capture::{self, Reader};
+use proc_connector::program::Chain;
 
 use super::stage::Stage;
 use super::summary::Summary;
@@ -42,8 +43,8 @@ pub(crate) fn read<'a, S: Stage + 'a>(
             Err(error) if error.is_of_one_packet() => {
                 // The first is reported and the others are counted: every packet may be one.
                 if outcome.unread.packets == 0 {
-                    let what = "; reading goes on with the next packet";
-                    complain(format_args!("{title}: {error}{what}"));
+                    let error = Chain(&error);
+                    complain(format_args!("{title}: {error}; skipping this packet"));
                 }
                 outcome.unread.packets += 1;
                 continue;

@@ -1,11 +1,11 @@
-//! The summary of a run, in one line at its end.
+//! The summary at the end of a run.
 
 use std::fmt;
 use std::time::Duration;
 
 use crate::cli::shown::report;
 
-/// The totals of a run.
+/// The counts of a run.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Summary {
     pub(crate) events: u64,
@@ -14,7 +14,7 @@ pub(crate) struct Summary {
 }
 
 impl Summary {
-    /// Writes it to standard error.
+    /// Prints the summary to standard error.
     pub(crate) fn report(&self) {
         report(self);
     }
@@ -26,6 +26,7 @@ impl fmt::Display for Summary {
         #[expect(clippy::cast_precision_loss, reason = "a rate to read")]
         let rate = self.events as f64 / seconds.max(f64::EPSILON);
         let (events, lost) = (self.events, self.lost);
-        write!(f, "{events} events, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
+        let s = if events == 1 { "" } else { "s" };
+        write!(f, "{events} event{s}, {lost} lost, {seconds:.1} s, {rate:.0} events/s")
     }
 }

@@ -1,5 +1,5 @@
-//! A machine of a few processes, that sends events as the kernel does and shows `/proc` as it is:
-//! what a table is held against.
+//! A simulated machine with a few processes, which sends events as the kernel does and has a
+//! matching `/proc`.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io;
@@ -8,15 +8,16 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
 
-use crate::process::facts::{Arguments, Facts, Ids, Image, Source, Unread, Wants};
+use crate::process::snapshot::{
+    Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
+};
 use crate::process::table::ProcessTable;
 use crate::stream::{LossCause, Lost, Received};
 
-/// Ids go around among so many.
+/// The number of process ids.
 const IDS: u32 = 50;
 
-/// From one step to the next, in nanoseconds: an id is given out again after some hundred
-/// milliseconds.
+/// The time between two steps, in nanoseconds: an id is reused after a few hundred milliseconds.
 const STEP_NS: u64 = 7_000_000;
 
 /// How long the machine was suspended.
@@ -26,7 +27,7 @@ const OFFSET_NS: u64 = 3_000_000_000;
 pub(super) struct Task {
     pub(super) start_ns: u64,
     pub(super) parent: u32,
-    /// The threads that run.
+    /// The ids of the running threads.
     pub(super) threads: BTreeSet<u32>,
     pub(super) comm: String,
     pub(super) args: String,
@@ -34,23 +35,23 @@ pub(super) struct Task {
     pub(super) session: u32,
 }
 
-/// What the stream brings next.
+/// An item of the event stream.
 #[derive(Debug)]
-enum Sent {
+enum Delivery {
     Event(Vec<u8>),
     Lost(u64),
 }
 
-/// What can be seen of the machine's processes.
+/// What the table can read of the machine's processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Sight {
+pub(super) enum Visibility {
     #[default]
     All,
-    /// They are listed, and nothing can be read.
+    /// All processes are listed, but none can be read.
     Unreadable,
-    /// Those of other users than the first are not even listed.
+    /// Processes of users other than root are neither listed nor readable.
     Hidden,
-    /// Nothing can be opened any more after the list.
+    /// All processes are listed, then no file can be opened.
     TooManyFiles,
 }
 
@@ -59,14 +60,14 @@ pub(super) struct Machine {
     now_ns: u64,
     last_id: u32,
     tasks: BTreeMap<u32, Task>,
-    /// Whether anybody listens.
-    is_heard: bool,
-    /// How many of the next events find no room.
+    /// Whether a listener exists.
+    has_listener: bool,
+    /// How many of the next events are dropped.
     to_lose: u64,
     lost: u64,
-    queue: VecDeque<Sent>,
-    sight: Sight,
-    /// Exits of other CPUs that are not sent yet, and in how many steps they will be.
+    queue: VecDeque<Delivery>,
+    visibility: Visibility,
+    /// Exits that other CPUs still have to send, and after how many steps they do.
     late: Vec<(u32, EventData<'static>)>,
 }
 
@@ -85,39 +86,39 @@ impl Machine {
             now_ns: 1_000_000_000,
             last_id: 1,
             tasks: BTreeMap::from([(1, init)]),
-            is_heard: false,
+            has_listener: false,
             to_lose: 0,
             lost: 0,
             queue: VecDeque::new(),
-            sight: Sight::All,
+            visibility: Visibility::All,
             late: Vec::new(),
         }
     }
 
-    /// Somebody listens from now on.
+    /// Starts to queue events.
     pub(super) fn listen(&mut self) {
         self.late.clear();
-        self.is_heard = true;
+        self.has_listener = true;
     }
 
-    /// From now on only that is to be seen.
-    pub(super) fn show(&mut self, sight: Sight) {
-        self.sight = sight;
+    /// Changes the visibility.
+    pub(super) fn show(&mut self, visibility: Visibility) {
+        self.visibility = visibility;
     }
 
-    /// The next so many events find no room.
+    /// Drops this number of the next events.
     pub(super) fn lose(&mut self, events: u64) {
         self.to_lose += events;
     }
 
-    /// Those whose threads run.
+    /// The processes with running threads.
     pub(super) fn alive(&self) -> impl Iterator<Item = (u32, &Task)> {
         let tasks = self.tasks.iter().map(|(&tgid, task)| (tgid, task));
         tasks.filter(|(_, task)| !task.threads.is_empty())
     }
 
-    /// One of the processes that live. The exits of threads that an exec of it ended are late by
-    /// less than it takes for the process to do anything else.
+    /// Chooses a live process. First sends the late exits of threads that its last exec ended: they
+    /// always arrive before the process's next action.
     fn pick(&mut self, choice: usize) -> u32 {
         let alive: Vec<u32> = self.alive().map(|(tgid, _)| tgid).collect();
         let picked = alive[choice % alive.len()];
@@ -138,7 +139,8 @@ impl Machine {
     }
 
     fn new_id(&mut self) -> Option<u32> {
-        // That of a late thread is not given to another of its process, of all processes.
+        // The id of a thread with a late exit is not reused: the exit would be attributed to a new
+        // thread of the same process.
         let is_late = |id: &u32| {
             self.late.iter().any(|(_, exit)| match exit {
                 EventData::Exit { process_pid, process_tgid, .. } => {
@@ -157,7 +159,7 @@ impl Machine {
         Some(id)
     }
 
-    /// Time goes on, and what is late gets nearer.
+    /// Advances the time, and sends the exits that are due.
     pub(super) fn step(&mut self) {
         self.now_ns += STEP_NS;
         for (steps, _) in &mut self.late {
@@ -173,20 +175,20 @@ impl Machine {
         }
     }
 
-    /// Nothing is late any more.
+    /// Sends all late exits, and reports losses.
     pub(super) fn settle(&mut self) {
         for (steps, _) in &mut self.late {
             *steps = 0;
         }
         self.step();
         if self.lost > 0 {
-            self.queue.push_back(Sent::Lost(std::mem::take(&mut self.lost)));
+            self.queue.push_back(Delivery::Lost(std::mem::take(&mut self.lost)));
         }
     }
 
     fn send(&mut self, data: EventData<'_>) {
         self.now_ns += 1_000;
-        if !self.is_heard {
+        if !self.has_listener {
             return;
         }
         if self.to_lose > 0 {
@@ -195,16 +197,16 @@ impl Machine {
             return;
         }
         if self.lost > 0 {
-            self.queue.push_back(Sent::Lost(std::mem::take(&mut self.lost)));
+            self.queue.push_back(Delivery::Lost(std::mem::take(&mut self.lost)));
         }
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns: self.now_ns, data };
         let mut datagram = vec![0; EventRecord::MAX_KERNEL_LEN];
-        record.encode_native(&mut datagram).expect("room");
-        self.queue.push_back(Sent::Event(datagram));
+        record.encode_native(&mut datagram).expect("a buffer of the maximum length");
+        self.queue.push_back(Delivery::Event(datagram));
     }
 }
 
-/// What processes do.
+/// Actions of processes.
 impl Machine {
     pub(super) fn fork(&mut self, choice: usize) {
         let Some(child) = self.new_id() else { return };
@@ -236,13 +238,13 @@ impl Machine {
         });
     }
 
-    /// A thread executes a program: the others end, and it goes on as the first.
+    /// A thread executes a program: all others end, and it continues as the first thread.
     pub(super) fn exec(&mut self, choice: usize, late: [u32; 2]) {
         let tgid = self.pick(choice);
         let pid = self.pick_thread(tgid, choice / 7);
         let threads = self.tasks[&tgid].threads.clone();
         for (number, &other) in threads.iter().filter(|&&other| other != pid).enumerate() {
-            self.tell_exit(other, tgid, 0, late[number % 2]);
+            self.report_exit(other, tgid, 0, late[number % 2]);
         }
         let name = format!("program{}", self.now_ns);
         let task = self.tasks.get_mut(&tgid).expect("a process");
@@ -260,7 +262,7 @@ impl Machine {
         }
         self.tasks.get_mut(&tgid).expect("a process").threads.remove(&pid);
         self.end_if_over(tgid);
-        self.tell_exit(pid, tgid, 0, late);
+        self.report_exit(pid, tgid, 0, late);
     }
 
     pub(super) fn process_exit(&mut self, choice: usize, late: u32) {
@@ -271,15 +273,15 @@ impl Machine {
         let task = self.tasks.get_mut(&tgid).expect("a process");
         let threads = std::mem::take(&mut task.threads);
         self.end_if_over(tgid);
-        // The first one last, as it usually is.
+        // The first thread usually exits last.
         for &pid in threads.iter().rev() {
-            // Any but the first has to wait until long after the process was waited for.
+            // Exits of other threads can arrive long after the parent waited for the process.
             let late = if pid == tgid { late } else { 15 * late };
-            self.tell_exit(pid, tgid, 3 << 8, late);
+            self.report_exit(pid, tgid, 3 << 8, late);
         }
     }
 
-    /// The parent asks how its children ended, and their ids are free.
+    /// Parents wait for their zombies, whose ids become free.
     pub(super) fn reap(&mut self) {
         self.tasks.retain(|_, task| !task.threads.is_empty());
     }
@@ -314,7 +316,7 @@ impl Machine {
         }
     }
 
-    fn tell_exit(&mut self, pid: u32, tgid: u32, exit_code: u32, late: u32) {
+    fn report_exit(&mut self, pid: u32, tgid: u32, exit_code: u32, late: u32) {
         let parent = self.tasks[&tgid].parent;
         let exit = EventData::Exit {
             process_pid: pid,
@@ -332,11 +334,11 @@ impl Machine {
     }
 }
 
-/// The machine, to be asked by a table.
+/// A handle to the machine, from which a table reads.
 #[derive(Clone, Debug)]
-pub(super) struct Shared(Arc<Mutex<Machine>>);
+pub(super) struct SharedMachine(Arc<Mutex<Machine>>);
 
-impl Shared {
+impl SharedMachine {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Machine::new())))
     }
@@ -345,21 +347,21 @@ impl Shared {
         self.0.lock().expect("no test panicked")
     }
 
-    /// Tells the table what comes next, if anything does.
-    pub(super) fn tell(
+    /// Delivers the next event or loss, and returns whether one was available.
+    pub(super) fn deliver(
         &self,
         table: &mut ProcessTable,
-        tell: impl FnOnce(&mut ProcessTable, &Received<'_>),
+        deliver: impl FnOnce(&mut ProcessTable, &Received<'_>),
     ) -> bool {
         let sent = self.machine().queue.pop_front();
         match sent {
             None => return false,
-            Some(Sent::Lost(count)) => {
+            Some(Delivery::Lost(count)) => {
                 let lost = Lost { count: Some(count), cause: LossCause::Overrun };
-                tell(table, &Received::Lost(lost));
+                deliver(table, &Received::Lost(lost));
             }
-            Some(Sent::Event(datagram)) => match Notifications::new(&datagram).next() {
-                Some(Ok(Notification::Event(event))) => tell(table, &Received::Event(event)),
+            Some(Delivery::Event(datagram)) => match Notifications::new(&datagram).next() {
+                Some(Ok(Notification::Event(event))) => deliver(table, &Received::Event(event)),
                 other => panic!("{other:?}"),
             },
         }
@@ -367,30 +369,32 @@ impl Shared {
     }
 }
 
-impl Source for Shared {
+impl SnapshotSource for SharedMachine {
     fn list(&self) -> io::Result<Vec<u32>> {
         let machine = self.machine();
-        let is_listed = |task: &Task| machine.sight != Sight::Hidden || task.user == 0;
+        let is_listed = |task: &Task| machine.visibility != Visibility::Hidden || task.user == 0;
         let tasks = machine.tasks.iter().filter(|(_, task)| is_listed(task));
         Ok(tasks.map(|(&tgid, _)| tgid).collect())
     }
 
-    fn read(&self, tgid: u32, wants: Wants) -> Result<Facts, Unread> {
+    fn read(&self, tgid: u32, fields: Fields) -> Result<Snapshot, ReadError> {
         let machine = self.machine();
-        let task = machine.tasks.get(&tgid).ok_or(Unread::Gone)?;
-        match machine.sight {
-            Sight::Unreadable => return Err(Unread::Unreadable),
-            Sight::Hidden if task.user != 0 => return Err(Unread::Unreadable),
-            Sight::TooManyFiles => return Err(Unread::Failed(io::Error::from_raw_os_error(24))),
-            Sight::All | Sight::Hidden => {}
+        let task = machine.tasks.get(&tgid).ok_or(ReadError::Gone)?;
+        match machine.visibility {
+            Visibility::Unreadable => return Err(ReadError::Unreadable),
+            Visibility::Hidden if task.user != 0 => return Err(ReadError::Unreadable),
+            Visibility::TooManyFiles => {
+                return Err(ReadError::Failed(io::Error::from_raw_os_error(24)));
+            }
+            Visibility::All | Visibility::Hidden => {}
         }
         let has_ended = !task.threads.contains(&tgid);
         let ids = Ids { real: task.user, effective: task.user };
         let is_alive = !task.threads.is_empty();
         let args = Arguments { bytes: task.args.as_bytes().into(), is_cut: false };
-        Ok(Facts {
+        Ok(Snapshot {
             seen_ns: machine.now_ns,
-            offset_ns: OFFSET_NS,
+            boottime_offset_ns: OFFSET_NS,
             start_ticks: (task.start_ns + OFFSET_NS) / 10_000_000,
             parent: Some(task.parent).filter(|&parent| parent != 0),
             session: task.session,
@@ -398,14 +402,14 @@ impl Source for Shared {
             comm: task.comm.as_bytes().to_vec(),
             first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
             is_alive,
-            others: wants
-                .contains(Wants::THREADS)
+            others: fields
+                .contains(Fields::THREADS)
                 .then(|| task.threads.iter().copied().filter(|&pid| pid != tgid).collect()),
             // A process without threads has no memory.
-            image: (wants.contains(Wants::IMAGE) && is_alive)
+            image: (fields.contains(Fields::IMAGE) && is_alive)
                 .then_some(Image { args: Some(args), exe: None }),
-            uid: wants.contains(Wants::IDS).then_some(ids),
-            gid: wants.contains(Wants::IDS).then_some(ids),
+            uid: fields.contains(Fields::IDS).then_some(ids),
+            gid: fields.contains(Fields::IDS).then_some(ids),
             cgroup: None,
         })
     }
@@ -414,7 +418,7 @@ impl Source for Shared {
         None
     }
 
-    fn offset_ns(&self) -> u64 {
+    fn boottime_offset_ns(&self) -> u64 {
         OFFSET_NS
     }
 

@@ -1,8 +1,8 @@
 //! The timeline as trace events, for Perfetto (<https://ui.perfetto.dev>) and Chrome's own viewer.
 //!
-//! This is the object form of the Trace Event Format. Its events on one thread must nest or be apart,
-//! so what is a thread there is a lane here, as in the other picture, and children are below their
-//! creators. A thread's id has to be one process's only, and not zero.
+//! This is the object form of the Trace Event Format. The events of a thread in that format must nest
+//! or be disjoint. So each lane of the timeline becomes a thread, and children are below their
+//! creators, as in the SVG timeline. A thread id must belong to one process only, and must not be zero.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,10 +16,10 @@ use crate::cli::shown::json;
 use super::forest::{Forest, Life};
 use super::lanes::Lanes;
 
-/// The one process of the trace: its threads are the lanes.
+/// The only process of the trace, whose threads are the lanes.
 const PID: u32 = 1;
 
-/// Writes all of the forest.
+/// Writes the forest.
 pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io::Result<()> {
     let lanes = Lanes::new(forest);
     writeln!(output, "{{\"displayTimeUnit\":\"ms\",\"otherData\":")?;
@@ -62,17 +62,17 @@ struct Event<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cat: Option<&'a str>,
     pid: u32,
-    /// `None` where it is about all of the process.
+    /// `None` if the event concerns the whole process.
     #[serde(skip_serializing_if = "Option::is_none")]
     tid: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ts: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     dur: Option<f64>,
-    /// How far an instant reaches.
+    /// The scope of an instant event.
     #[serde(skip_serializing_if = "Option::is_none")]
     s: Option<&'a str>,
-    /// One of the colours that the viewers know.
+    /// A colour name that the viewers know.
     #[serde(skip_serializing_if = "Option::is_none")]
     cname: Option<&'a str>,
     args: Value,
@@ -89,7 +89,7 @@ fn metadata(name: &str, tid: impl Into<Option<u32>>, args: Value) -> Event<'_> {
     Event::new(name, "M", tid, args)
 }
 
-/// A list of events that is being written.
+/// The list of events, while it is written.
 struct Events<'a, W> {
     output: &'a mut W,
     begin_ns: u64,
@@ -104,7 +104,7 @@ impl<W: Write> Events<'_, W> {
         json::write(self.output, event)
     }
 
-    /// Microseconds since the picture's beginning.
+    /// Microseconds since the start of the chart.
     fn micros(&self, ns: u64) -> f64 {
         micros(ns.saturating_sub(self.begin_ns))
     }
@@ -133,7 +133,7 @@ impl<W: Write> Events<'_, W> {
     }
 }
 
-/// What is shown of a process that was chosen.
+/// The details that a viewer shows of a selected process.
 fn args(forest: &Forest, life: &Life) -> Value {
     let creator = life.creator.map(|creator| forest.lives[creator].tgid);
     let mut args = HashMap::from([

@@ -33,9 +33,11 @@ impl Target {
             Some("json") => Format::Chrome,
             Some("jsonl") => Format::Lines,
             _ => {
-                return Err("its name has to end in .svg (a timeline), .json (trace events, for \
-                            Perfetto) or .jsonl (events, as of watch --json)"
-                    .into());
+                return Err(
+                    "the file name must end in .svg (a timeline), .json (trace events for \
+                            Perfetto) or .jsonl (events, as with `watch --json`)"
+                        .into(),
+                );
             }
         };
         Ok(Self { path, format })

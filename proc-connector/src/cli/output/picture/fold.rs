@@ -1,43 +1,43 @@
-//! Many alike become one: which siblings a tree shows on a line of their own.
+//! Groups similar siblings, which a tree shows on one line.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 
 use super::forest::Forest;
 
-/// Fewer equal siblings than this are shown one by one.
-const RUN: usize = 4;
-/// More siblings than this are also put together if only their arguments differ.
-const CROWD: usize = 40;
+/// The smallest group: fewer equal siblings get a line each.
+const MIN_GROUP: usize = 4;
+/// With more groups than this, siblings that differ only in their arguments are grouped too.
+const MAX_GROUPS: usize = 40;
 
-/// One process, or some that are alike.
+/// One process, or several similar ones.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Group {
-    /// The first is the one that began first; never empty.
+    /// In the order of their starts; never empty.
     pub(crate) members: Vec<usize>,
-    /// Whether they only have the name and the end in common.
+    /// Whether the members have only the name and the exit status in common.
     pub(crate) varied: bool,
 }
 
 impl Group {
-    pub(crate) fn one(index: usize) -> Self {
+    pub(crate) fn single(index: usize) -> Self {
         Self { members: vec![index], varied: false }
     }
 }
 
-/// Puts together what is alike, each group at the place of its first member.
+/// Groups similar siblings. Each group has the place of its first member.
 pub(crate) fn fold(forest: &Forest, siblings: &[usize]) -> Vec<Group> {
     let life = |index: usize| &forest.lives[index];
     let end = |index| (life(index).runs(), life(index).status);
-    let groups = siblings.iter().copied().map(Group::one).collect();
+    let groups = siblings.iter().copied().map(Group::single).collect();
     let groups = merge(groups, false, |index| (life(index).brief(), end(index)));
-    if groups.len() <= CROWD {
+    if groups.len() <= MAX_GROUPS {
         return groups;
     }
     merge(groups, true, |index| (life(index).name(), end(index)))
 }
 
-/// Merges groups whose first members have the same key, where that makes a long one.
+/// Merges groups whose first members have the same key, if the merged group is large enough.
 fn merge<K: Hash + Eq>(groups: Vec<Group>, varied: bool, key: impl Fn(usize) -> K) -> Vec<Group> {
     let mut numbers: HashMap<K, usize> = HashMap::new();
     let mut alike: Vec<Vec<(usize, Group)>> = Vec::new();
@@ -52,7 +52,7 @@ fn merge<K: Hash + Eq>(groups: Vec<Group>, varied: bool, key: impl Fn(usize) -> 
     let mut merged: Vec<(usize, Group)> = Vec::new();
     for groups in alike {
         let members: usize = groups.iter().map(|(_, group)| group.members.len()).sum();
-        if groups.len() == 1 || members < RUN {
+        if groups.len() == 1 || members < MIN_GROUP {
             merged.extend(groups);
             continue;
         }

@@ -168,7 +168,7 @@ impl Life {
         match (self.runs(), self.status) {
             (true, _) => "still running".into(),
             (false, Some(status)) => status.to_string(),
-            (false, None) => "ended unseen".into(),
+            (false, None) => "exit status unknown".into(),
         }
     }
 }

@@ -1,24 +1,24 @@
-//! Which lane of a timeline each process gets: children below their creator, and in one lane as many
-//! as were not there at the same time.
+//! Assigns processes to the lanes of a timeline. Children are below their creator, and processes that
+//! do not overlap share a lane.
 
 use super::forest::Forest;
 
-/// More lanes than this are no picture any more.
-pub(crate) const MOST: usize = 1_000;
+/// The most lanes of a chart: more would be unreadable.
+pub(crate) const MAX_LANES: usize = 1_000;
 
 /// The lane of each process.
 #[derive(Debug)]
 pub(crate) struct Lanes {
     lanes: Vec<Vec<usize>>,
-    /// Processes that found no place.
+    /// The number of processes without a lane.
     left_out: usize,
 }
 
-/// What a process and its descendants take: from its own lane downwards, from when to when.
-type Block = Vec<Taken>;
+/// The space of a process and its descendants: a time span in each lane, from its own lane down.
+type Block = Vec<Span>;
 
 #[derive(Clone, Copy, Debug)]
-struct Taken {
+struct Span {
     from: u64,
     to: u64,
 }
@@ -27,11 +27,11 @@ impl Lanes {
     pub(crate) fn new(forest: &Forest) -> Self {
         let (mut children, roots) = forest.families();
         let mut blocks: Vec<Block> = vec![Block::new(); forest.lives.len()];
-        // How far below its creator each is, or below the top.
+        // The distance of each process below its creator, or below the top.
         let mut below = vec![None; forest.lives.len()];
         for index in (0..forest.lives.len()).rev() {
-            // Its children, which come after it in the forest, have their blocks by now.
-            let own = Taken { from: forest.start(index), to: forest.end(index) };
+            // Its children come later in the forest, so their blocks are complete.
+            let own = Span { from: forest.start(index), to: forest.end(index) };
             let mut block = vec![own];
             let siblings = std::mem::take(&mut children[index]);
             place(&siblings, &mut block, 1, &mut blocks, &mut below);
@@ -39,16 +39,16 @@ impl Lanes {
         }
         let mut all = Block::new();
         place(&roots, &mut all, 0, &mut blocks, &mut below);
-        Self::of(forest, &below)
+        Self::from_distances(forest, &below)
     }
 
-    fn of(forest: &Forest, below: &[Option<usize>]) -> Self {
+    fn from_distances(forest: &Forest, below: &[Option<usize>]) -> Self {
         let mut lanes: Vec<Vec<usize>> = Vec::new();
         let mut at: Vec<Option<usize>> = Vec::with_capacity(below.len());
         for (index, life) in forest.lives.iter().enumerate() {
             let creator = life.creator.map_or(Some(0), |creator| at[creator]);
             let lane = creator.zip(below[index]).map(|(creator, below)| creator + below);
-            let lane = lane.filter(|&lane| lane < MOST);
+            let lane = lane.filter(|&lane| lane < MAX_LANES);
             if let Some(lane) = lane {
                 lanes.resize_with(lanes.len().max(lane + 1), Vec::new);
                 lanes[lane].push(index);
@@ -62,7 +62,7 @@ impl Lanes {
         Self { lanes, left_out }
     }
 
-    /// From the top: the processes of each, in the order of time.
+    /// The lanes from the top, each with its processes in the order of time.
     pub(crate) fn iter(&self) -> impl ExactSizeIterator<Item = &[usize]> {
         self.lanes.iter().map(Vec::as_slice)
     }
@@ -72,8 +72,8 @@ impl Lanes {
     }
 }
 
-/// Finds for each of `siblings` the first lanes, from `first` on, where all of its block is later
-/// than what is there.
+/// Places each of `siblings` in the first lanes, from `first` on, where its whole block is later than
+/// the spans there.
 fn place(
     siblings: &[usize],
     block: &mut Block,
@@ -84,13 +84,13 @@ fn place(
     for &sibling in siblings {
         let child = std::mem::take(&mut blocks[sibling]);
         let fits = |&lane: &usize| {
-            // Not at the same nanosecond either: viewers compute with fractions.
+            // Spans must not touch either, because viewers round times.
             let taken = block[lane.min(block.len())..].iter();
             taken.zip(&child).all(|(taken, wanted)| taken.to < wanted.from)
         };
-        let Some(lane) = (first..MOST).find(fits) else { continue };
+        let Some(lane) = (first..MAX_LANES).find(fits) else { continue };
         below[sibling] = Some(lane);
-        for (wanted, lane) in child.into_iter().zip(lane..MOST) {
+        for (wanted, lane) in child.into_iter().zip(lane..MAX_LANES) {
             match block.get_mut(lane) {
                 Some(taken) => taken.to = wanted.to,
                 None => block.push(wanted),
@@ -104,7 +104,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::super::forest::{Forest, Life};
-    use super::{Lanes, MOST};
+    use super::{Lanes, MAX_LANES};
 
     fn forest(lives: &[(Option<usize>, u64, u64)]) -> Forest {
         let lives: Vec<Life> = lives
@@ -164,16 +164,16 @@ mod tests {
 
     #[test]
     fn what_finds_no_place_is_counted() {
-        let many = u64::try_from(MOST).expect("a small number") + 7;
+        let many = u64::try_from(MAX_LANES).expect("a small number") + 7;
         let lives: Vec<_> = (0..many).map(|_| (None, 5, 6)).collect();
         let lanes = Lanes::new(&forest(&lives));
-        assert_eq!((lanes.iter().len(), lanes.left_out()), (MOST, 7));
+        assert_eq!((lanes.iter().len(), lanes.left_out()), (MAX_LANES, 7));
         // Each below the one before.
         let lives: Vec<_> = (0..many)
             .map(|n| (usize::try_from(n).expect("a small number").checked_sub(1), n, n + 2))
             .collect();
         let lanes = Lanes::new(&forest(&lives));
-        assert_eq!((lanes.iter().len(), lanes.left_out()), (MOST, 7));
+        assert_eq!((lanes.iter().len(), lanes.left_out()), (MAX_LANES, 7));
     }
 
     proptest! {

@@ -1,4 +1,4 @@
-//! Pictures of processes: who made whom, how long each lived, how it ended.
+//! Charts and trees of processes: creators and children, run times, and ends.
 
 mod chrome;
 mod files;

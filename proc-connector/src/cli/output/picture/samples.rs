@@ -1,11 +1,11 @@
-//! Forests made by hand, for tests.
+//! Sample forests, for tests.
 
 use proc_connector::ExitStatus;
 
 use super::forest::{Forest, Life, Loss, Program};
 
 pub(crate) const MS: u64 = 1_000_000;
-/// A machine's clock, some days after its start.
+/// A machine's clock, some days after boot.
 pub(crate) const BEGIN: u64 = 400_000_000 * MS;
 
 /// A process that executes a command a little after it was forked, and exits with 0.
@@ -44,7 +44,7 @@ impl Life {
         Self { end_ns: None, status: None, ..self }
     }
 
-    /// Without a program of its own.
+    /// A process that never executed a program.
     pub(crate) fn forked(self) -> Self {
         Self { programs: Vec::new(), ..self }
     }
@@ -55,7 +55,8 @@ pub(crate) fn forest(lives: Vec<Life>) -> Forest {
     Forest { lives, losses: Vec::new(), begin_ns: BEGIN, end_ns }
 }
 
-/// A small build: threads, a pipe's subshell, a failure, a crash, what goes on afterwards, a loss.
+/// A small build: threads, a subshell of a pipe, a failure, a crash, a process that keeps running, and
+/// a loss.
 pub(crate) fn build() -> Forest {
     let mut make = process(None, 100, "make -j2 test", 0, 374_000).ending(2 << 8);
     make.programs.insert(0, program("nice make -j2 test", BEGIN + 10_000_000));
@@ -93,7 +94,7 @@ pub(crate) fn a_loop(count: u32) -> Forest {
     forest(lives)
 }
 
-/// What hostile processes call themselves.
+/// Names of hostile processes.
 pub(crate) const HOSTILE: [&str; 7] = [
     "</text><script>alert(1)</script>",
     "a&b \"c\" 'd' ]]> --> <!--",

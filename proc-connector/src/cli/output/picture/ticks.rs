@@ -1,4 +1,4 @@
-//! Where to put the marks of a time axis, and what to write there.
+//! The positions and labels of the marks on a time axis.
 
 use crate::cli::output::columns::short_time;
 
@@ -9,7 +9,7 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Marks for an axis of this length: about `wanted`, at round numbers, each with what to write there.
+/// About `wanted` marks for an axis of this length, at round numbers, each with its label.
 pub(crate) fn ticks(length_ns: u64, wanted: u64) -> Vec<(u64, String)> {
     let step = step(length_ns / wanted.max(1));
     let mut ticks = Vec::new();
@@ -22,7 +22,7 @@ pub(crate) fn ticks(length_ns: u64, wanted: u64) -> Vec<(u64, String)> {
     ticks
 }
 
-/// The next round number.
+/// The smallest round number that is not less than `at_least`.
 fn step(at_least: u64) -> u64 {
     const LONG: [u64; 12] = [
         MINUTE,
@@ -55,7 +55,7 @@ fn label(at: u64, step: u64, length: u64) -> String {
     if step >= MINUTE || at >= 2 * MINUTE {
         return short_time(at);
     }
-    // One unit for all of the axis.
+    // The whole axis has one unit.
     let (unit, name) = match length {
         0..MICRO => (1, "ns"),
         MICRO..MILLI => (MICRO, "µs"),
@@ -63,7 +63,7 @@ fn label(at: u64, step: u64, length: u64) -> String {
         _ => (SECOND, "s"),
     };
     let whole = at / unit;
-    // A step of 0.2 takes one digit, as one of 0.1 does.
+    // A step of 0.2 needs one digit, like a step of 0.1.
     let parts = unit / step.max(1);
     let digits = parts.checked_ilog10().map_or(0, |log| log + u32::from(10_u64.pow(log) < parts));
     if digits == 0 {
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn fractions_have_digits_enough() {
+    fn fractions_have_enough_digits() {
         let labels = |length| ticks(length, 20).into_iter().map(|(_, label)| label);
         assert_eq!(labels(1_000_000_000).nth(1).as_deref(), Some("0.05 s"));
         assert_eq!(labels(1_000_000_000).nth(3).as_deref(), Some("0.15 s"));

@@ -1,4 +1,4 @@
-//! The tree of processes as text: a line each, or for some that are alike.
+//! The tree of processes as text, with one line per process or per group of similar processes.
 
 use std::io::{self, Write};
 
@@ -11,19 +11,19 @@ use crate::cli::shown::Screened;
 use super::fold::{Group, fold};
 use super::forest::{Forest, Life};
 
-/// How to show it.
+/// How to show the tree.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Look {
-    /// Columns that there are; as many as it takes if `None`.
+    /// The width of lines, or `None` for unlimited lines.
     pub(crate) width: Option<usize>,
-    /// Puts nothing together.
+    /// Whether each process gets its own line.
     pub(crate) full: bool,
 }
 
-/// A command is not cut to less than this, whatever the terminal's width.
-const LEAST: usize = 20;
-/// Levels that are shown of a tree that is deeper than any terminal is wide.
-const LEVELS: usize = 30;
+/// The shortest cut command, even on a narrow terminal.
+const MIN_COMMAND: usize = 20;
+/// The most levels of lines, because a tree may be deeper than a terminal is wide.
+const MAX_LEVELS: usize = 30;
 
 /// One line.
 struct Row {
@@ -31,10 +31,10 @@ struct Row {
     pid: String,
     time: String,
     end: String,
-    /// Screened that lead to it.
+    /// The lines that lead to the process.
     branch: String,
     command: String,
-    /// What is to be read after the command.
+    /// The text after the command.
     remark: String,
 }
 
@@ -62,8 +62,9 @@ pub(crate) fn write(
     for row in rows {
         let Row { failed, branch, command, remark, .. } = &row;
         let (style, mark) = if *failed { (red(), '✗') } else { (Style::new(), ' ') };
-        let room = left.map(|left| left.saturating_sub(branch.width() + remark.width()).max(LEAST));
-        let command = fitted(command, room);
+        let width =
+            left.map(|left| left.saturating_sub(branch.width() + remark.width()).max(MIN_COMMAND));
+        let command = fitted(command, width);
         output.line(format_args!(
             "{style}{:>pid$}  {:>time$}  {mark} {:<end$}{style:#}  {dim}{branch}{dim:#}\
              {style}{command}{style:#}{dim}{remark}{dim:#}",
@@ -76,19 +77,19 @@ pub(crate) fn write(
 /// The lines, from the top.
 fn rows(forest: &Forest, look: Look) -> Vec<Row> {
     let (mut children, roots) = forest.families();
-    let put_together = |siblings: &[usize]| {
+    let grouped = |siblings: &[usize]| {
         if look.full {
-            siblings.iter().copied().map(Group::one).collect()
+            siblings.iter().copied().map(Group::single).collect()
         } else {
             fold(forest, siblings)
         }
     };
-    // A third of the width for the lines of the tree, at three columns a level.
-    let levels = look.width.map_or(LEVELS, |width| (width / 9).clamp(2, LEVELS));
+    // The lines of the tree get a third of the width, at three columns per level.
+    let levels = look.width.map_or(MAX_LEVELS, |width| (width / 9).clamp(2, MAX_LEVELS));
     let mut rows = Vec::new();
     let mut todo: Vec<(Group, Branch)> = Vec::new();
-    push(&mut todo, put_together(&roots), &Branch::default());
-    // A stack of its own: trees may be deeper than a thread's.
+    push(&mut todo, grouped(&roots), &Branch::default());
+    // An explicit stack, because a tree may be deeper than the stack of a thread.
     while let Some((group, branch)) = todo.pop() {
         let mut below: Vec<usize> = Vec::new();
         for &member in &group.members {
@@ -96,28 +97,28 @@ fn rows(forest: &Forest, look: Look) -> Vec<Row> {
         }
         below.sort_by_key(|&index| forest.start(index));
         rows.push(row(forest, &group, branch.text(levels), look));
-        push(&mut todo, put_together(&below), &branch);
+        push(&mut todo, grouped(&below), &branch);
     }
     rows
 }
 
-/// Where in the tree a line is.
+/// The place of a line in the tree.
 #[derive(Clone, Default)]
 struct Branch {
     depth: usize,
-    /// Of the levels above, the last few: whether more follow there.
+    /// For the last levels above: whether more siblings follow there.
     open: Vec<bool>,
 }
 
 impl Branch {
     fn below(&self, more: bool) -> Self {
-        let skipped = usize::from(self.open.len() == LEVELS);
+        let skipped = usize::from(self.open.len() == MAX_LEVELS);
         let open = self.open[skipped..].iter().copied().chain([more]).collect();
         Self { depth: self.depth + 1, open }
     }
 
     fn text(&self, levels: usize) -> String {
-        // The top has no lines.
+        // The top level has no lines.
         let levels = &self.open[self.open.len().saturating_sub(levels)..];
         let levels =
             if self.depth == levels.len() { &levels[levels.len().min(1)..] } else { levels };
@@ -134,7 +135,7 @@ impl Branch {
     }
 }
 
-/// Onto the stack, so that the first is on top.
+/// Pushes groups onto the stack, so that the first one is on top.
 fn push(todo: &mut Vec<(Group, Branch)>, groups: Vec<Group>, above: &Branch) {
     let last = groups.len().saturating_sub(1);
     for (index, group) in groups.into_iter().enumerate().rev() {
@@ -154,7 +155,7 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
             1 => "  +1 thread".into(),
             threads => format!("  +{threads} threads"),
         };
-        let remarks = before(life) + &threads;
+        let remarks = earlier_programs(life) + &threads;
         (life.tgid.to_string(), short_time(most), remarks)
     } else {
         let sum: u128 = times().map(u128::from).sum();
@@ -165,25 +166,25 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
     };
     let command = match look.width {
         _ if group.varied => format!("{} …", life.name()),
-        // Folders would take what room there is.
+        // The directory of the program would take the available width.
         Some(_) => life.brief().into(),
         None => life.command().into(),
     };
     Row { failed, pid, time, end, branch, command, remark }
 }
 
-/// What a process ran before it ran what it is called by: the last few of many.
-fn before(life: &Life) -> String {
-    const MOST: usize = 8;
+/// The programs that a process ran before its last one; the last few of many.
+fn earlier_programs(life: &Life) -> String {
+    const MAX_NAMES: usize = 8;
     let mut names: Vec<&str> =
         life.programs.iter().filter_map(|program| program.name.as_deref()).collect();
     names.dedup();
     names.pop();
-    let skipped = names.len().saturating_sub(MOST);
+    let skipped = names.len().saturating_sub(MAX_NAMES);
     match &names[skipped..] {
         [] => String::new(),
-        last if skipped == 0 => format!("  was {}", last.join(", ")),
-        last => format!("  was …, {}", last.join(", ")),
+        last if skipped == 0 => format!("  (first ran {})", last.join(", ")),
+        last => format!("  (first ran …, {})", last.join(", ")),
     }
 }
 
@@ -191,10 +192,10 @@ fn end(life: &Life) -> String {
     match (life.runs(), life.status) {
         (true, _) => "running".into(),
         (false, Some(status)) => {
-            // The column is narrow, and what else would end a process by a signal.
+            // The column is narrow, and a signal name is clear without "killed by".
             status.to_string().replace("killed by ", "").replace(" (core dumped)", ", core")
         }
-        (false, None) => "unseen".into(),
+        (false, None) => "unknown".into(),
     }
 }
 

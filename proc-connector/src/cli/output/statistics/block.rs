@@ -97,7 +97,7 @@ fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
     let mut processes =
         format!("{} processes, {}/s ended", report.processes, per_second(report.ended));
     if let Some(share) = report.short_lived_share {
-        let _ = write!(processes, ", {:.1} % of them within 10 ms", share * 100.0);
+        let _ = write!(processes, ", {:.1} % of them after less than 10 ms", share * 100.0);
     }
     lines.push(Line::new(processes, Style::new(), width));
     lines
@@ -124,8 +124,8 @@ fn lists(report: &Report) -> [List; 4] {
         rows.iter().map(|row| (per_second(row.count), name(row))).collect()
     };
     [
-        List { headings: ["FORKS/s", "BY"], rows: names(&report.forks_by_name) },
-        List { headings: ["EXECS/s", "OF"], rows: names(&report.execs_by_name) },
+        List { headings: ["FORKS/s", "BY NAME"], rows: names(&report.forks_by_name) },
+        List { headings: ["EXECS/s", "BY NAME"], rows: names(&report.execs_by_name) },
         List { headings: ["FORKS/s", "BY USER"], rows: users(&report.forks_by_user) },
         List { headings: ["EXECS/s", "BY USER"], rows: users(&report.execs_by_user) },
     ]

@@ -1,6 +1,6 @@
 //! Trees, over events made by hand.
 
-use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::{Filter, Received};
 
 use super::{Choose, Chooser, ProcessChooser, values};

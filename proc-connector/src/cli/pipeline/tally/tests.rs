@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use proc_connector::Received;
-use proc_connector::core::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::process::ProcessTable;
 
 use super::Tally;

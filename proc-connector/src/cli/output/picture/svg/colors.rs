@@ -1,10 +1,10 @@
-//! Colours of programs: different ones for those that took the most time.
+//! Colours of programs: the programs with the longest run time get different ones.
 
 use std::collections::HashMap;
 
 use super::super::forest::{Forest, Life};
 
-/// The classes of the picture's style that are for programs.
+/// The style classes for programs.
 const CLASSES: [&str; 10] = ["c0", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "c9"];
 
 #[derive(Debug)]
@@ -19,15 +19,15 @@ impl<'a> Colors<'a> {
             *time = time.saturating_add(forest.duration(index));
         }
         let mut names: Vec<_> = times.into_iter().collect();
-        // Then by name, so that the same processes always make the same picture.
+        // Then by name, so that the same processes always give the same chart.
         names.sort_unstable_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b)));
         let classes = CLASSES.into_iter().cycle();
         Self(names.into_iter().map(|(name, _)| name).zip(classes).collect())
     }
 
-    pub(super) fn of(&self, life: &Life) -> &'static str {
+    pub(super) fn class(&self, life: &Life) -> &'static str {
         let named = life.program().and_then(|name| self.0.get(name));
-        // Where nobody knows programs, neighbours are told apart.
+        // Without a known program, neighbours get different colours.
         named.copied().unwrap_or(CLASSES[life.tgid as usize % CLASSES.len()])
     }
 }

@@ -1,40 +1,40 @@
-//! Names at bars, where there is room for them.
+//! Labels of bars, where they fit.
 
 use unicode_width::UnicodeWidthStr;
 
 use crate::cli::output::columns::fitted;
 
-/// Text to be put at a bar.
+/// The text at a bar.
 #[derive(Debug, PartialEq)]
 pub(super) struct Label {
     pub(super) x: f64,
-    /// Whether it ends at `x`, not begins there.
+    /// Whether the text ends at `x` instead of starting there.
     pub(super) from_right: bool,
     pub(super) text: String,
 }
 
-/// Between a bar's edge and its text.
+/// The distance between the edge of a bar and its text.
 const PADDING: f64 = 4.0;
-/// A name of fewer letters than this says nothing.
-const FEWEST: usize = 3;
+/// A shorter part of a name is useless.
+const MIN_LETTERS: usize = 3;
 
-/// So many letters of a command beside its name say something.
+/// This many letters of a command after its name are useful.
 const MORE: usize = 6;
 
-/// Finds room inside a bar, or to its right, or to its left.
-pub(super) struct Room {
+/// The space inside a bar, to its right and to its left.
+pub(super) struct Space {
     pub(super) letter: f64,
     /// The bar.
     pub(super) x: f64,
     pub(super) width: f64,
-    /// From where to where the lane is free around it.
+    /// The free part of the lane around the bar.
     pub(super) from: f64,
     pub(super) to: f64,
 }
 
-impl Room {
-    /// `long` may be cut where there is room for a good part of it, `short` where there is not even
-    /// room for that.
+impl Space {
+    /// Finds a place for a label. `long` is cut if a good part of it fits, and `short` only if it does
+    /// not fit anywhere.
     pub(super) fn label(&self, long: &str, short: &str) -> Option<Label> {
         let inside = self.letters(self.width);
         let right = self.letters(self.to - self.x - self.width);
@@ -57,12 +57,12 @@ impl Room {
             let x = self.x - PADDING;
             return Some(Label { x, from_right: true, text: short.to_owned() });
         }
-        // A part of a number would be another number.
-        let can_be_cut = inside > FEWEST && !short.contains("pid ");
+        // A cut number would be another number.
+        let can_be_cut = inside > MIN_LETTERS && !short.contains("pid ");
         can_be_cut.then(|| self.inside(fitted(short, Some(inside))))
     }
 
-    /// How far a label at the right takes the lane.
+    /// The width that a label on the right takes.
     #[expect(clippy::cast_precision_loss, reason = "a few letters")]
     pub(super) fn taken(&self, text: &str) -> f64 {
         text.width() as f64 * self.letter + 2.0 * PADDING

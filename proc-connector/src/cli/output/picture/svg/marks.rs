@@ -1,9 +1,9 @@
-//! What is drawn in a lane: a bar for each process, or one for many where each is too short to see.
+//! The marks in a lane: a bar for each process, or one for several that are too short to see.
 
 use super::super::forest::Forest;
 use super::super::lanes::Lanes;
 
-/// Where moments are.
+/// Maps times to positions.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Scale {
     pub(super) begin_ns: u64,
@@ -25,22 +25,22 @@ impl Scale {
     }
 }
 
-/// Something drawn from `x` on.
+/// A bar that starts at `x`.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Mark {
     pub(super) x: f64,
     pub(super) width: f64,
-    /// In the order of time; never empty.
+    /// The processes of the bar, in the order of time; never empty.
     pub(super) members: Vec<usize>,
 }
 
-/// A process is drawn this wide even if it was shorter, where there is room.
-const THINNEST: f64 = 1.0;
-/// What is narrower than this many pixels is put together, if it is no further apart.
+/// The width of a bar, even of a shorter process, where it fits.
+const MIN_WIDTH: f64 = 1.0;
+/// Bars narrower than `NARROW` pixels are merged, if they are less than `APART` pixels apart.
 const NARROW: f64 = 5.0;
 const APART: f64 = 2.0;
-/// No picture has more marks than this, whatever it has to put together.
-const MOST: usize = 20_000;
+/// The most marks of a chart: more bars are merged to stay below it.
+const MAX_MARKS: usize = 20_000;
 
 /// The marks of each lane, from the left.
 pub(super) fn marks(forest: &Forest, lanes: &Lanes, scale: Scale) -> Vec<Vec<Mark>> {
@@ -48,7 +48,7 @@ pub(super) fn marks(forest: &Forest, lanes: &Lanes, scale: Scale) -> Vec<Vec<Mar
     loop {
         let marks: Vec<Vec<Mark>> =
             lanes.iter().map(|lane| of_lane(forest, lane, scale, coarse)).collect();
-        if marks.iter().map(Vec::len).sum::<usize>() <= MOST || coarse > 2.0 * scale.width {
+        if marks.iter().map(Vec::len).sum::<usize>() <= MAX_MARKS || coarse > 2.0 * scale.width {
             return marks;
         }
         coarse *= 2.0;
@@ -57,11 +57,11 @@ pub(super) fn marks(forest: &Forest, lanes: &Lanes, scale: Scale) -> Vec<Vec<Mar
 
 fn of_lane(forest: &Forest, lane: &[usize], scale: Scale, coarse: f64) -> Vec<Mark> {
     let mut marks: Vec<Mark> = Vec::new();
-    // Whether the last one may take more.
+    // Whether more processes may be merged into the last mark.
     let mut open = false;
     for &index in lane {
         let (x, end) = (scale.x(forest.start(index)), scale.x(forest.end(index)));
-        // What goes on, or has been there before, is shown as such.
+        // A process that continues outside the chart gets its own mark.
         let life = &forest.lives[index];
         let whole = life.end_ns.is_some() && life.start_ns.is_some();
         let narrow = end - x < NARROW * coarse && whole;
@@ -78,7 +78,7 @@ fn of_lane(forest: &Forest, lane: &[usize], scale: Scale, coarse: f64) -> Vec<Ma
     for index in 0..marks.len() {
         let next = marks.get(index + 1).map_or(scale.right(), |next| next.x);
         let mark = &mut marks[index];
-        mark.width = mark.width.max(THINNEST.min(next - mark.x));
+        mark.width = mark.width.max(MIN_WIDTH.min(next - mark.x));
     }
     marks
 }

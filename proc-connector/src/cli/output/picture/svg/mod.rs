@@ -1,4 +1,4 @@
-//! The timeline of processes as an SVG picture: a bar for each, from its beginning to its end.
+//! The timeline of processes as an SVG chart, with a bar from the start to the end of each process.
 
 mod about;
 mod colors;
@@ -9,7 +9,7 @@ mod xml;
 use std::io::{self, Write};
 
 use colors::Colors;
-use label::{Label, Room};
+use label::{Label, Space};
 use marks::{Mark, Scale, marks};
 use xml::Xml;
 
@@ -19,19 +19,19 @@ use super::forest::Forest;
 use super::lanes::Lanes;
 use super::ticks::ticks;
 
-/// In pixels, as all lengths here.
+/// In pixels, like all lengths here.
 const WIDTH: f64 = 1280.0;
 const MARGIN: f64 = 20.0;
 /// Above the axis: title, numbers, legend.
 const HEAD: f64 = 92.0;
 const FOOT: f64 = 24.0;
-/// A letter of a monospaced font, as a part of its size. Most fonts have 0.6.
+/// The width of a letter of a monospaced font, relative to the font size. Most fonts have 0.6.
 const LETTER: f64 = 0.61;
-/// What all tooltips may take together, and each at least and at most, in letters.
-const TOLD: usize = 2_000_000;
-const TOLD_EACH: (usize, usize) = (200, 4_000);
+/// The letters of all tooltips together, and the least and the most letters of one.
+const TOOLTIPS: usize = 2_000_000;
+const TOOLTIP: (usize, usize) = (200, 4_000);
 
-/// Draws the picture under a title.
+/// Draws the chart under a title.
 pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io::Result<()> {
     let lanes = Lanes::new(forest);
     let scale = Scale {
@@ -42,39 +42,39 @@ pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     };
     let marks = marks(forest, &lanes, scale);
     let drawn: usize = marks.iter().map(Vec::len).sum();
-    let told = (TOLD / drawn.max(1)).clamp(TOLD_EACH.0, TOLD_EACH.1);
-    let (colors, lane) = (Colors::new(forest), Lane::of(marks.len()));
-    let mut picture = Picture { forest, scale, colors, told, lane, output };
-    picture.head(title, lanes.left_out())?;
-    picture.axis()?;
+    let tooltip = (TOOLTIPS / drawn.max(1)).clamp(TOOLTIP.0, TOOLTIP.1);
+    let (colors, lane) = (Colors::new(forest), LaneSize::new(marks.len()));
+    let mut chart = Chart { forest, scale, colors, tooltip, lane, output };
+    chart.head(title, lanes.left_out())?;
+    chart.axis()?;
     for (number, marks) in marks.iter().enumerate() {
-        picture.lane(number, marks)?;
+        chart.lane(number, marks)?;
     }
-    picture.losses()?;
-    writeln!(picture.output, "</svg>")
+    chart.losses()?;
+    writeln!(chart.output, "</svg>")
 }
 
-struct Picture<'a, W> {
+struct Chart<'a, W> {
     forest: &'a Forest,
     scale: Scale,
     colors: Colors<'a>,
-    /// How much of a command a tooltip has.
-    told: usize,
-    lane: Lane,
+    /// The most letters of a command in a tooltip.
+    tooltip: usize,
+    lane: LaneSize,
     output: &'a mut W,
 }
 
-/// Heights, all of which shrink where there are many lanes.
+/// The number of lanes, and their heights, which shrink for many lanes.
 #[derive(Clone, Copy)]
-struct Lane {
+struct LaneSize {
     count: usize,
     pitch: f64,
     bar: f64,
     font: f64,
 }
 
-impl Lane {
-    fn of(count: usize) -> Self {
+impl LaneSize {
+    fn new(count: usize) -> Self {
         let (pitch, bar, font) = match count {
             0..=80 => (20.0, 17.0, 11.0),
             81..=300 => (14.0, 12.0, 8.5),
@@ -103,7 +103,7 @@ text{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2328;white-
 .w{fill:#fff;fill-opacity:.6}.e{stroke:#fff;stroke-width:1.5}.x{fill:#b3261e}\
 .l{stroke:#b3261e;stroke-width:1.5;stroke-dasharray:4 3}.lt{font-size:10px;fill:#b3261e}";
 
-impl<W: Write> Picture<'_, W> {
+impl<W: Write> Chart<'_, W> {
     fn head(&mut self, title: &str, left_out: usize) -> io::Result<()> {
         let (height, font) = (self.lane.bottom() + FOOT, self.lane.font);
         writeln!(
@@ -120,13 +120,13 @@ impl<W: Write> Picture<'_, W> {
         let length = short_time(self.scale.length_ns);
         let numbers = match left_out {
             0 => format!("{totals}, {length}"),
-            left_out => format!("{totals}, {length}; {left_out} found no room here"),
+            left_out => format!("{totals}, {length}; {left_out} not drawn for lack of space"),
         };
         writeln!(self.output, "<text class=\"s\" x=\"{MARGIN}\" y=\"44\">{numbers}</text>")?;
         self.legend()
     }
 
-    /// What the shapes mean, of those that there can be.
+    /// The legend of all shapes.
     fn legend(&mut self) -> io::Result<()> {
         let (y, height) = (54.0, 11.0);
         let mut x = MARGIN;
@@ -137,18 +137,21 @@ impl<W: Write> Picture<'_, W> {
         };
         let middle = y + height / 2.0;
         let entries = [
-            (swatch(0.0, "c0", 24.0), "a process; its colour is its program's"),
+            (swatch(0.0, "c0", 24.0), "process, coloured by program"),
             (
                 swatch(0.0, "c0", 24.0)
                     + &swatch(0.0, "w", 10.0)
                     + &format!("<path class=\"e\" d=\"M10 {y}v{height}\"/>"),
-                "pale until it executes one",
+                "pale before its first exec",
             ),
             (swatch(0.5, "f", 23.0), "failed"),
-            (swatch(0.0, "c0", 18.0) + &arrow(18.0, middle, "c0", height / 2.0), "goes on"),
+            (
+                swatch(0.0, "c0", 18.0) + &arrow(18.0, middle, "c0", height / 2.0),
+                "continues outside the chart",
+            ),
             (
                 swatch(0.0, "m", 24.0) + &swatch(8.0, "x", 1.0),
-                "many short ones, a line where one failed",
+                "many short processes, a line for each failure",
             ),
             (format!("<path class=\"l\" d=\"M12 {y}v{height}\"/>"), "events lost"),
         ];
@@ -171,7 +174,7 @@ impl<W: Write> Picture<'_, W> {
         for (at, text) in ticks(self.scale.length_ns, 10) {
             let x = self.scale.x(self.forest.begin_ns.saturating_add(at));
             write!(self.output, "<path class=\"g\" d=\"M{x:.1} {top}V{bottom}\"/>")?;
-            // The last one must not leave the picture.
+            // The last label must stay inside the chart.
             #[expect(clippy::cast_precision_loss, reason = "a few letters")]
             let half = text.chars().count() as f64 * 10.0 * LETTER / 2.0;
             let x = x.clamp(half + 2.0, WIDTH - half - 2.0);
@@ -199,16 +202,16 @@ impl<W: Write> Picture<'_, W> {
         Ok(())
     }
 
-    /// Draws one process, and gives where the lane is free again.
+    /// Draws one process, and returns where the lane is free again.
     fn bar(&mut self, index: usize, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
         let life = &self.forest.lives[index];
-        let class = if life.failed() { "f" } else { self.colors.of(life) };
-        let told = about::one(self.forest, index, self.told);
+        let class = if life.failed() { "f" } else { self.colors.class(life) };
+        let tooltip = about::process(self.forest, index, self.tooltip);
         let (height, middle) = (self.lane.bar, y + self.lane.bar / 2.0);
-        write!(self.output, "<g><title>{}</title>", Xml(&told))?;
+        write!(self.output, "<g><title>{}</title>", Xml(&tooltip))?;
         self.rect(class, mark.x, y, mark.width)?;
         if mark.width > 2.0 {
-            // Until it executes something it is its creator's image.
+            // Until its first exec, a process runs the program of its creator.
             let first = life.programs.first().map(|program| program.at_ns);
             let first = first.map_or(Some(self.forest.end(index)), |at| at);
             let own = first.map_or(mark.x, |at| self.scale.x(at)).min(mark.x + mark.width);
@@ -218,7 +221,7 @@ impl<W: Write> Picture<'_, W> {
             let mut last = mark.x;
             for at in life.programs.iter().filter_map(|program| program.at_ns) {
                 let x = self.scale.x(at);
-                // Lines closer together than they are wide would show nothing.
+                // Lines that are closer together than they are wide cannot be distinguished.
                 if x - last > 1.5 && mark.x + mark.width - x > 1.5 {
                     last = x;
                     write!(self.output, "<path class=\"e\" d=\"M{x:.2} {y}v{height}\"/>")?;
@@ -241,13 +244,13 @@ impl<W: Write> Picture<'_, W> {
         Ok(free)
     }
 
-    /// Draws many processes that are too short to be seen.
+    /// Draws several processes that are too short to see.
     fn bundle(&mut self, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
         let names = about::names(self.forest, &mark.members);
         let first = &self.forest.lives[mark.members[0]];
-        let class = if names.len() == 1 { self.colors.of(first) } else { "m" };
-        let told = about::many(self.forest, &mark.members);
-        write!(self.output, "<g><title>{}</title>", Xml(&told))?;
+        let class = if names.len() == 1 { self.colors.class(first) } else { "m" };
+        let tooltip = about::group(self.forest, &mark.members);
+        write!(self.output, "<g><title>{}</title>", Xml(&tooltip))?;
         self.rect(class, mark.x, y, mark.width)?;
         let mut last = f64::NEG_INFINITY;
         for &member in mark.members.iter().filter(|&&member| self.forest.lives[member].failed()) {
@@ -274,20 +277,20 @@ impl<W: Write> Picture<'_, W> {
     ) -> io::Result<f64> {
         let end = mark.x + mark.width;
         let letter = self.lane.font * LETTER;
-        let room = Room { letter, x: mark.x, width: mark.width, from: free.0, to: free.1 };
-        let Some(Label { x, from_right, text }) = room.label(texts[0], texts[1]) else {
+        let space = Space { letter, x: mark.x, width: mark.width, from: free.0, to: free.1 };
+        let Some(Label { x, from_right, text }) = space.label(texts[0], texts[1]) else {
             return Ok(end);
         };
         let y = y + self.lane.bar / 2.0 + self.lane.font * 0.36;
         let anchor = if from_right { " text-anchor=\"end\"" } else { "" };
         let xml = Xml(&text);
         write!(self.output, "<text class=\"b\"{anchor} x=\"{x:.1}\" y=\"{y:.1}\">{xml}</text>")?;
-        Ok(if from_right || x < end { end } else { end + room.taken(&text) })
+        Ok(if from_right || x < end { end } else { end + space.taken(&text) })
     }
 
     fn rect(&mut self, class: &str, x: f64, y: f64, width: f64) -> io::Result<()> {
         let height = self.lane.bar;
-        // What is next to it begins there.
+        // A gap to the next bar.
         let width = if width > 4.0 { width - 0.5 } else { width };
         write!(
             self.output,
@@ -314,7 +317,7 @@ impl<W: Write> Picture<'_, W> {
     }
 }
 
-/// A tip that says that there is more in its direction.
+/// An arrowhead: the process continues in its direction.
 fn arrow(x: f64, middle: f64, class: &str, half: f64) -> String {
     let (tip, top, bottom) = (x + half * 0.9, middle - half.abs(), middle + half.abs());
     format!(

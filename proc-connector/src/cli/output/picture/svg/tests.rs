@@ -175,7 +175,7 @@ fn what_finds_no_room_is_told() {
     let lives = (0..1_007).map(|n| process(None, 10 + n, "sleep 1", 0, 1_000_000)).collect();
     let svg = draw(&forest(lives));
     assert_eq!(bars(&svg).len(), 1_000);
-    assert!(svg.contains(">1007 processes, 0 failed, 1.0 s; 7 found no room here<"));
+    assert!(svg.contains(">1007 processes, 0 failed, 1.0 s; 7 not drawn for lack of space<"));
 }
 
 #[test]
@@ -186,7 +186,10 @@ fn nothing_and_moments_can_be_drawn() {
     let before = Life { tgid: 7, ..Life::default() };
     let before = bars(&draw(&forest(vec![before])));
     assert_eq!(before[0].arrows, 2);
-    assert!(before[0].told.contains("from before on"), "{before:?}");
+    assert!(
+        before[0].told.contains("from before the chart to after the chart: at least "),
+        "{before:?}"
+    );
 }
 
 #[test]

@@ -24,7 +24,7 @@ const FULL: Look = Look { width: None, full: true };
 fn a_build_is_a_tree_with_times_and_ends() {
     let expected = "
 PID    TIME    END            COMMAND
-100  374 ms  ✗ exit 2         make -j2 test  was nice
+100  374 ms  ✗ exit 2         make -j2 test  (first ran nice)
 101   56 ms    exit 0         ├─ cc -MM a.c b.c
 102  217 ms    exit 0         ├─ sh -c 'cc -c a.c'
 104  181 ms    exit 0         │  └─ cc -c a.c
@@ -46,7 +46,7 @@ PID    TIME    END            COMMAND
 fn commands_are_cut_to_the_width() {
     let expected = "
 PID    TIME    END            COMMAND
-100  374 ms  ✗ exit 2         make -j2 test  was nice
+100  374 ms  ✗ exit 2         make -j2 test  (first ran nice)
 101   56 ms    exit 0         ├─ cc -MM a.c b.c
 102  217 ms    exit 0         ├─ sh -c 'cc -c a.c'
 104  181 ms    exit 0         │  └─ cc -c a.c
@@ -135,9 +135,9 @@ fn an_end_that_nobody_saw_is_no_success() {
     let life = Life { status: None, ..process(None, 7, "sleep 1", 0, 5) };
     let unknown = Life { tgid: 8, end_ns: Some(BEGIN), ..Life::default() };
     let expected = "
-PID    TIME    END     COMMAND
-  7  5.0 µs    unseen  sleep 1
-  8    0 ns    unseen  ?
+PID    TIME    END      COMMAND
+  7  5.0 µs    unknown  sleep 1
+  8    0 ns    unknown  ?
 ";
     assert_eq!(text(&forest(vec![life, unknown]), Look::default()), expected[1..]);
 }

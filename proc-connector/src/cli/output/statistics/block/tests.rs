@@ -65,7 +65,7 @@ fn the_text_has_every_number() {
     for part in [
         "1000 events/s in 2.0 s, 17 LOST",
         "fork 1000/s (threads 5.0)  exec 0.5/s",
-        "123 processes, 25.0/s ended, 50.0 % of them within 10 ms",
+        "123 processes, 25.0/s ended, 50.0 % of them after less than 10 ms",
         "   1000 name",
         "    0.5 1",
     ] {

@@ -1,0 +1,121 @@
+//! The whole datagram of an event: read at once where it has the usual form, and written.
+
+use core::mem::size_of;
+
+use proc_connector_sys as sys;
+use zerocopy::byteorder::ByteOrder;
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
+
+use super::{EVENT_DATA_LEN, Event, HEADER_LEN, Payload, ProcEventHdr};
+use crate::cn_msg::{CN_IDX_PROC, CN_VAL_PROC, CnMsgHdr};
+use crate::error::EncodeError;
+use crate::netlink::{NLMSG_DONE, NlMsgHdr};
+
+/// The header stack of an event; the union `event_data` follows.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct Headers<O: ByteOrder> {
+    netlink: NlMsgHdr<O>,
+    cn_msg: CnMsgHdr<O>,
+    event: ProcEventHdr<O>,
+}
+
+impl<O: ByteOrder> Headers<O> {
+    /// Bytes before the union.
+    pub(crate) const LEN: usize = size_of::<Self>();
+
+    #[inline]
+    pub(crate) fn new(cn_msg: CnMsgHdr<O>, event: ProcEventHdr<O>) -> Self {
+        let netlink = NlMsgHdr::connector(cn_msg.message_len(), cn_msg.seq.get());
+        Self { netlink, cn_msg, event }
+    }
+
+    /// Writes the headers and the union `data`, and returns the length of the datagram in bytes.
+    #[inline]
+    pub(crate) fn emit(&self, data: &[u8], buffer: &mut [u8]) -> Result<usize, EncodeError> {
+        let (needed, actual) = (Self::LEN + data.len(), buffer.len());
+        let Some(datagram) = buffer.get_mut(..needed) else {
+            return Err(EncodeError::BufferTooSmall { needed, actual });
+        };
+        let (head, tail) = datagram.split_at_mut(Self::LEN);
+        head.copy_from_slice(self.as_bytes());
+        tail.copy_from_slice(data);
+        Ok(needed)
+    }
+}
+
+impl<O: ByteOrder> Event<'_, O> {
+    /// The length of the event's datagram, in bytes.
+    #[inline]
+    pub const fn encoded_len(&self) -> usize {
+        Headers::<O>::LEN + self.data.len()
+    }
+
+    /// Writes the event's datagram as it was received, in its own byte order, and returns its
+    /// length in bytes.
+    ///
+    /// Every byte from the `cn_msg` on is copied, so unknown kinds, the short structs of kernels
+    /// before 4.18 and fields that newer kernels append are preserved. The netlink header has the
+    /// values that the kernel writes for an event. The [context](Self::context) is not written.
+    ///
+    /// To write an event in another byte order, convert it to an
+    /// [`EventRecord`](crate::EventRecord).
+    ///
+    /// ```
+    /// use proc_connector_core::{EventData, EventRecord, Notification, Notifications};
+    ///
+    /// # let data = EventData::Exec { process_pid: 7, process_tgid: 7 };
+    /// # let record = EventRecord { seq: 1, cpu: 0, timestamp_ns: 5, data };
+    /// # let mut received = [0; EventRecord::MAX_KERNEL_LEN];
+    /// # record.encode_native(&mut received)?;
+    /// let Some(Ok(Notification::Event(event))) = Notifications::new(&received).next() else {
+    ///     panic!("an event")
+    /// };
+    /// let mut copy = [0; 128];
+    /// let len = event.encode(&mut copy)?;
+    /// assert_eq!(len, event.encoded_len());
+    /// assert_eq!(copy[..len], received);
+    /// # Ok::<(), proc_connector_core::EncodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`EncodeError::BufferTooSmall`] if `buffer` has fewer than
+    /// [`encoded_len`](Self::encoded_len) bytes.
+    #[inline]
+    pub fn encode(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
+        Headers::new(*self.cn_msg, *self.header).emit(self.data, buffer)
+    }
+}
+
+/// The datagram that current kernels send for an event, headers included.
+///
+/// Reading it whole costs one comparison for each field that could differ; the layers check a
+/// length each. A datagram of any other form is read layer by layer, with the same result.
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct KernelDatagram<O: ByteOrder> {
+    headers: Headers<O>,
+    data: [u8; EVENT_DATA_LEN],
+}
+
+impl<O: ByteOrder> KernelDatagram<O> {
+    const PAYLOAD_LEN: usize = HEADER_LEN + EVENT_DATA_LEN;
+
+    /// The event, or `None` if the datagram has another form.
+    #[inline]
+    pub(crate) fn event(&self) -> Option<Event<'_, O>> {
+        let Headers { netlink, cn_msg, event } = &self.headers;
+        let what = event.what.get();
+        let recognised = usize::try_from(netlink.nlmsg_len.get()) == Ok(size_of::<Self>())
+            && netlink.nlmsg_type.get() == NLMSG_DONE
+            && (cn_msg.idx.get(), cn_msg.val.get()) == (CN_IDX_PROC, CN_VAL_PROC)
+            && usize::from(cn_msg.len.get()) == Self::PAYLOAD_LEN
+            && what != sys::PROC_EVENT_NONE;
+        if !recognised {
+            return None;
+        }
+        let payload = Payload::parse(what, &self.data).ok()?;
+        Some(Event { cn_msg, header: event, data: &self.data, payload, context: &[] })
+    }
+}

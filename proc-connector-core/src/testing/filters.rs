@@ -1,0 +1,82 @@
+//! Filters and events to compare, and the expected verdict, computed from the numbers alone: without
+//! this crate's views and programs.
+
+use alloc::vec::Vec;
+
+use super::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
+use super::wire::{EVENT_LEN, Head, Order};
+use crate::{EventMask, Filter};
+
+/// An event as the kernel lays it out: the kind and the six words of the union.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Happening {
+    pub what: u32,
+    pub words: [u32; 6],
+}
+
+impl Happening {
+    /// The datagram, in the host's byte order.
+    pub fn datagram(&self) -> [u8; EVENT_LEN] {
+        let data = Order::Native.words(&self.words);
+        let bytes = Order::Native.datagram(Head::default(), self.what, &data);
+        bytes.try_into().expect("the length of every event")
+    }
+}
+
+/// The parts of a filter.
+#[derive(Clone, Debug)]
+pub struct Choice {
+    pub mask: u32,
+    pub processes_only: bool,
+    pub failures_only: bool,
+    pub tgids: Option<(Set, Vec<u32>)>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub enum Set {
+    Only,
+    Except,
+}
+
+impl Choice {
+    pub fn filter(&self) -> Filter {
+        let mut filter = Filter::new(EventMask::from_bits_retain(self.mask));
+        if self.processes_only {
+            filter = filter.processes_only();
+        }
+        if self.failures_only {
+            filter = filter.failures_only();
+        }
+        match &self.tgids {
+            None => filter,
+            Some((Set::Only, tgids)) => filter.only_tgids(tgids).expect("few enough"),
+            Some((Set::Except, tgids)) => filter.except_tgids(tgids).expect("few enough"),
+        }
+    }
+
+    /// Whether the event should pass.
+    pub fn wants(&self, event: &Happening) -> bool {
+        let [first, second, third, fourth, ..] = event.words;
+        if event.what & self.mask == 0 {
+            return false;
+        }
+        // The process it concerns, and whether it concerns a thread other than the leader.
+        let (tgid, is_thread) = match event.what {
+            FORK if third == fourth => (second, false),
+            FORK => (fourth, true),
+            EXEC | COREDUMP => (second, false),
+            UID | GID | SID | PTRACE | COMM | EXIT => (second, first != second),
+            _ => return true,
+        };
+        let listed = |tgids: &[u32]| tgids.contains(&tgid);
+        let unwanted_thread = self.processes_only && is_thread;
+        let unwanted_success = self.failures_only && event.what == EXIT && third == 0;
+        !unwanted_thread
+            && !unwanted_success
+            && match &self.tgids {
+                None => true,
+                Some((Set::Only, tgids)) => listed(tgids),
+                Some((Set::Except, tgids)) => !listed(tgids),
+            }
+    }
+}

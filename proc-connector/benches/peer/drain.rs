@@ -1,0 +1,113 @@
+//! Draining a backlog of 20,000 real events: over the ring and the socket, beside a bare `recvfrom`
+//! loop that looks at nothing, and beside the released 0.3.0, all of the same events.
+//!
+//! `cargo bench --bench drain` in this directory; needs the connector, `CAP_NET_ADMIN` for the
+//! buffers, and `CAP_BPF`.
+
+mod support;
+
+use std::time::Duration;
+
+use nix::sys::socket::{NetlinkAddr, recvfrom, setsockopt, sockopt};
+use support::listener::{Listener, Open, RING, RING_WITH_CONTEXT, SOCKET};
+use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
+
+const FORKS: u64 = 10_000;
+/// In a cycle of rounds each listener takes each place before and behind each other equally often:
+/// the last of the sockets frees the memory that they share, and caches favour those in between.
+const CYCLES: usize = 3;
+const ROUNDS: usize = LISTENERS.len() * (LISTENERS.len() - 1);
+const BUFFER: usize = 80_000;
+
+/// What drains; a prime number of them. The first looks at nothing.
+const LISTENERS: [Listener; 5] = [SOCKET, SOCKET, RING, RING_WITH_CONTEXT, Listener::Peer];
+const PEER: usize = LISTENERS.len() - 1;
+
+fn main() {
+    if fork_if_asked() {
+        return;
+    }
+    let mut figures: [Vec<f64>; LISTENERS.len()] = Default::default();
+    for round in 0..CYCLES * ROUNDS {
+        let mut open = LISTENERS.map(|listener| listener.open(Some(BUFFER)).expect("a listener"));
+        if let Open::Peer(peer, _) = &open[PEER] {
+            setsockopt(peer, sockopt::RcvBufForce, &(BUFFER * 832 / 2)).expect("CAP_NET_ADMIN");
+        }
+        Forkers::for_forks(FORKS).run();
+        for place in 0..LISTENERS.len() {
+            let step = round / LISTENERS.len() % (LISTENERS.len() - 1) + 1;
+            let who = (place * step + round) % LISTENERS.len();
+            let start = thread_time();
+            let events = if who == 0 { drain_bare(&open[0]) } else { drain(&mut open[who]) };
+            let time = thread_time().saturating_sub(start).as_secs_f64() * 1e9;
+            assert!(events >= 2 * FORKS, "{events} events");
+            #[expect(clippy::cast_precision_loss, reason = "some 20,000")]
+            figures[who].push(time / events as f64);
+        }
+    }
+    let figures: [Vec<f64>; LISTENERS.len()] =
+        figures.map(|figures| figures.chunks(ROUNDS).map(mean).collect());
+    let times = |one: &[f64], other: &[f64]| {
+        let ratios: Vec<f64> = one.iter().zip(other).map(|(one, other)| one / other).collect();
+        format!("{:.2} times", median(&ratios))
+    };
+    let mut table =
+        Table::new(["drain, 20,000 events", "ns/event", "least to most", "of bare", "0.3.0 costs"]);
+    let (bare, peer) = (&figures[0], &figures[PEER]);
+    for (who, (listener, figures)) in LISTENERS.iter().zip(&figures).enumerate() {
+        let name = if who == 0 { "bare recvfrom, nothing read" } else { listener.name() };
+        table.row([
+            name.to_owned(),
+            format!("{:.1}", median(figures)),
+            spread(figures),
+            times(figures, bare),
+            times(peer, figures),
+        ]);
+    }
+    table.print();
+}
+
+#[expect(clippy::cast_precision_loss, reason = "a handful")]
+fn mean(figures: &[f64]) -> f64 {
+    figures.iter().sum::<f64>() / figures.len() as f64
+}
+
+fn drain(listener: &mut Open) -> u64 {
+    if let Open::Peer(peer, buffer) = listener {
+        peer.set_nonblocking().expect("a socket");
+        let mut events = 0;
+        while peer.recv(&mut buffer[..]).is_ok() {
+            events += 1;
+        }
+        return events;
+    }
+    let (mut events, mut sum) = (0, 0);
+    loop {
+        let taken = listener.receive(Some(Duration::ZERO), |_| {});
+        assert_eq!(taken.lost, 0);
+        events += taken.events;
+        sum += taken.sum;
+        if taken.events == 0 {
+            std::hint::black_box(sum);
+            return events;
+        }
+    }
+}
+
+fn drain_bare(listener: &Open) -> u64 {
+    let Open::Batches(connector) = listener else { panic!("a socket of this crate's") };
+    connector.set_nonblocking().expect("a socket");
+    let socket = connector.as_raw_fd();
+    let mut buffers = vec![[0u8; 80]; 256];
+    let mut events = 0;
+    loop {
+        for buffer in &mut buffers {
+            match recvfrom::<NetlinkAddr>(socket, buffer) {
+                Ok((_, sender)) => assert_eq!(sender.map(|address| address.pid()), Some(0)),
+                Err(nix::errno::Errno::EAGAIN) => return events,
+                Err(error) => panic!("{error}"),
+            }
+            events += 1;
+        }
+    }
+}

@@ -1,0 +1,135 @@
+//! What a listener costs a machine that is busy forking.
+//!
+//! `cargo bench --bench load [-- --quick] [--forkers N]` in this directory; needs the connector and
+//! `CAP_BPF`. The listeners take turns, round by round, and medians are printed.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use support::listener::{Listener, RING, RING_5_MS, RING_WITH_CONTEXT, SOCKET};
+use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
+
+/// Nobody comes first, and the peer last.
+const LISTENERS: [Listener; 6] =
+    [Listener::Nobody, SOCKET, RING, RING_5_MS, RING_WITH_CONTEXT, Listener::Peer];
+
+fn main() {
+    if fork_if_asked() {
+        return;
+    }
+    let quick = std::env::args().any(|argument| argument == "--quick");
+    let (rounds, time) = if quick { (3, 1) } else { (7, 3) };
+    let mut arguments = std::env::args().skip_while(|argument| argument != "--forkers").skip(1);
+    let only: Option<usize> = arguments.next().map(|number| number.parse().expect("a number"));
+    for forkers in [1, 2, 4, 8].into_iter().filter(|&forkers| only.is_none_or(|n| n == forkers)) {
+        table(forkers, rounds, Duration::from_secs(time));
+    }
+}
+
+/// What came of one round.
+struct Round {
+    /// Events a second that the machine made.
+    rate: f64,
+    /// CPU time of the listener, in ns for each event that it received.
+    cost: f64,
+    /// Share of the events that it did not receive.
+    lost: f64,
+}
+
+fn table(forkers: usize, rounds: usize, time: Duration) {
+    let mut figures: Vec<Vec<Round>> = LISTENERS.iter().map(|_| Vec::new()).collect();
+    for _ in 0..rounds {
+        for (listener, figures) in LISTENERS.iter().zip(&mut figures) {
+            figures.push(round(*listener, forkers, time));
+        }
+    }
+    let column = |index: usize, of: fn(&Round) -> f64| -> Vec<f64> {
+        figures[index].iter().map(of).collect()
+    };
+    let unwatched = median(&column(0, |round| round.rate));
+    let peer = median(&column(LISTENERS.len() - 1, |round| round.rate));
+    let mut table = Table::new([
+        &format!("{forkers} forkers"),
+        "events/s",
+        "least to most",
+        "of unwatched",
+        "of 0.3.0",
+        "CPU ns/event",
+        "lost",
+    ]);
+    for (index, listener) in LISTENERS.iter().enumerate() {
+        let rates = column(index, |round| round.rate);
+        let rate = median(&rates);
+        let (cost, lost) = if *listener == Listener::Nobody {
+            (String::new(), String::new())
+        } else {
+            let cost = median(&column(index, |round| round.cost));
+            let lost = median(&column(index, |round| round.lost));
+            (format!("{cost:.0}"), format!("{:.2} %", lost * 100.0))
+        };
+        table.row([
+            listener.name().to_owned(),
+            format!("{rate:.0}"),
+            spread(&rates),
+            format!("{:.2}", rate / unwatched),
+            format!("{:.2}", rate / peer),
+            cost,
+            lost,
+        ]);
+    }
+    table.print();
+}
+
+#[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
+fn round(listener: Listener, forkers: usize, time: Duration) -> Round {
+    let forkers = Forkers::for_time(forkers, time);
+    let (forks, events, cpu) = if listener == Listener::Nobody {
+        (forkers.run(), 0, Duration::ZERO)
+    } else {
+        let (ready, stop) = (AtomicBool::new(false), AtomicBool::new(false));
+        thread::scope(|scope| {
+            let listening = scope.spawn(|| listen(listener, &ready, &stop));
+            while !ready.load(Relaxed) {
+                thread::sleep(Duration::from_millis(1));
+            }
+            let forks = forkers.run();
+            stop.store(true, Relaxed);
+            let (events, cpu) = listening.join().expect("a listener");
+            (forks, events, cpu)
+        })
+    };
+    let made = forks as f64 * 2.0;
+    Round {
+        rate: made / time.as_secs_f64(),
+        cost: cpu.as_secs_f64() * 1e9 / events as f64,
+        lost: ((made - events as f64) / made).max(0.0),
+    }
+}
+
+/// How often a listener looks whether it should stop.
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// Listens until nothing comes any more, or until soon after it was told to stop if the rest of the
+/// machine goes on; gives the number of events and the CPU time they took.
+fn listen(listener: Listener, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Duration) {
+    let mut open = listener.open(None).expect("a listener");
+    ready.store(true, Relaxed);
+    let (start, mut events, mut sum) = (thread_time(), 0, 0);
+    let mut told = None;
+    loop {
+        let taken = open.receive(Some(GLANCE), |_| {});
+        events += taken.events;
+        sum += taken.sum;
+        if !stop.load(Relaxed) {
+            continue;
+        }
+        let told = *told.get_or_insert_with(Instant::now);
+        if taken.events == 0 || told.elapsed() > 3 * GLANCE {
+            std::hint::black_box(sum);
+            return (events, thread_time().saturating_sub(start));
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! The guide: how to use the program and the library, and what to expect of them.
+//!
+//! | chapter | contents |
+//! |---|---|
+//! | [`commands`] | the program: commands, options, files, exit status |
+//! | [`json`] | keys of the JSON output |
+//! | [`coming_from`] | replacements for `forkstat`, `extrace` and other crates |
+//! | [`events`] | kinds of events, fields, filters |
+//! | [`receiving`] | opening a connector, batches, wake-ups, event loops, runtimes |
+//! | [`transports`] | the ring and the socket |
+//! | [`losses`] | how losses are reported and avoided |
+//! | [`containers`] | permissions, namespaces, cgroups |
+//! | [`processes`] | the table of processes |
+//! | [`captures`] | recordings: format, other programs' files, damage |
+//! | [`performance`] | figures, methods, commands that repeat them |
+//! | [`limits`] | what does not work |
+//!
+//! The chapters are Markdown files in the directory `docs` of the crate.
+
+// Chapters link to items of all features.
+#![cfg_attr(
+    not(all(
+        target_os = "linux",
+        feature = "async-io",
+        feature = "capture",
+        feature = "process",
+        feature = "serde",
+        feature = "tokio"
+    )),
+    allow(rustdoc::broken_intra_doc_links)
+)]
+
+/// Targets of the chapters' links in rustdoc. The files define those to other chapters again, at their
+/// end, for readers of the files: in Markdown the first definition of a reference wins.
+macro_rules! references {
+    () => {
+        "\
+[captures]: crate::guide::captures
+[commands]: crate::guide::commands
+[containers]: crate::guide::containers
+[events]: crate::guide::events
+[json]: crate::guide::json
+[limits]: crate::guide::limits
+[losses]: crate::guide::losses
+[performance]: crate::guide::performance
+[processes]: crate::guide::processes
+[receiving]: crate::guide::receiving
+[transports]: crate::guide::transports
+[`Builder::coalesce`]: crate::Builder::coalesce
+[`Builder::context`]: crate::Builder::context
+[`Builder::open`]: crate::Builder::open
+[`Builder::receive_buffer_events`]: crate::Builder::receive_buffer_events
+[`Context::cgroup_id`]: crate::Context::cgroup_id
+[`Error::NotLinux`]: crate::Error::NotLinux
+[`Event`]: crate::Event
+[`Event::context`]: crate::Event::context
+[`EventMask`]: crate::EventMask
+[`ExitStatus`]: crate::ExitStatus
+[`Filter`]: crate::Filter
+[`Filter::except_tgids`]: crate::Filter::except_tgids
+[`Filter::failures_only`]: crate::Filter::failures_only
+[`Filter::new`]: crate::Filter::new
+[`Filter::only_tgids`]: crate::Filter::only_tgids
+[`Filter::processes_only`]: crate::Filter::processes_only
+[`LossCause`]: crate::LossCause
+[`Lost`]: crate::Lost
+[`Lost::count`]: crate::Lost::count
+[`ProcConnector`]: crate::ProcConnector
+[`ProcConnector::builder`]: crate::ProcConnector::builder
+[`ProcConnector::new`]: crate::ProcConnector::new
+[`ProcConnector::recv_batch`]: crate::ProcConnector::recv_batch
+[`ProcConnector::recv_batch_timeout`]: crate::ProcConnector::recv_batch_timeout
+[`ProcConnector::set_filter`]: crate::ProcConnector::set_filter
+[`ProcConnector::stats`]: crate::ProcConnector::stats
+[`ProcEvent`]: crate::ProcEvent
+[`Received::Lost`]: crate::Received::Lost
+[`Shutdown`]: crate::Shutdown
+[`Stats::refused`]: crate::Stats::refused
+[`Transport::Auto`]: crate::Transport::Auto
+[`Transport::Ring`]: crate::Transport::Ring
+[`Transport::Socket`]: crate::Transport::Socket
+[`WallClock`]: crate::WallClock
+[`WallClock::try_new`]: crate::WallClock::try_new
+[`diagnose`]: crate::diagnose
+[`Reader::skipped`]: crate::capture::Reader::skipped
+[`capture`]: crate::capture
+[`Error::is_of_one_packet`]: crate::capture::Error::is_of_one_packet
+[`process`]: crate::process
+[`rescan_in`]: crate::process::ProcessTable::rescan_in
+"
+    };
+}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/commands.md")]
+pub mod commands {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/json.md")]
+pub mod json {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/coming-from.md")]
+pub mod coming_from {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/events.md")]
+pub mod events {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/receiving.md")]
+pub mod receiving {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/transports.md")]
+pub mod transports {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/losses.md")]
+pub mod losses {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/containers.md")]
+pub mod containers {}
+
+// The examples of these two chapters compile with their feature only.
+#[doc = references!()]
+#[cfg_attr(any(not(doctest), feature = "process"), doc = include_str!("../docs/processes.md"))]
+pub mod processes {}
+
+#[doc = references!()]
+#[cfg_attr(any(not(doctest), feature = "capture"), doc = include_str!("../docs/captures.md"))]
+pub mod captures {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/performance.md")]
+pub mod performance {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/limits.md")]
+pub mod limits {}
+
+/// Compiles the README's example.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub mod readme {}

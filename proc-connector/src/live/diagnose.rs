@@ -1,0 +1,305 @@
+//! What this machine allows, found out by looking and by trying.
+
+use std::fs;
+use std::os::fd::AsFd;
+use std::time::Duration;
+
+use proc_connector_core::Filter;
+
+use crate::diagnosis::{Diagnosis, Finding, Verdict, finding};
+use crate::error::{Chain, Error, Namespace};
+use crate::live::connector::ProcConnector;
+use crate::live::handshake;
+use crate::live::host::kernel::{Version, goes_deaf};
+use crate::live::host::namespace;
+use crate::live::host::proc_mount;
+use crate::live::host::time_namespace::{self, Offsets};
+use crate::live::transport::{ContextPlan, Notice, QUEUED_EVENT, RingError, RingQueue, Selection};
+use crate::sys::NetlinkSocket;
+use crate::transport_kind::{NoRing, Transport};
+
+/// Finds out whether, and how well, this process can listen to process events.
+///
+/// It looks at the kernel, the namespaces and the privileges, and then opens a connector.
+pub fn diagnose() -> Diagnosis {
+    let findings = vec![
+        kernel(),
+        proc_events(),
+        namespace_of(Namespace::Pid),
+        namespace_of(Namespace::User),
+        time_namespace(),
+        proc(),
+        privileges(),
+        listeners(),
+        filter(),
+        ring(),
+    ];
+    let mut diagnosis = Diagnosis { findings };
+    diagnosis.findings.extend(subscription());
+    diagnosis
+}
+
+fn kernel() -> Finding {
+    let Some(version) = Version::running() else {
+        return finding(
+            "kernel",
+            Verdict::Limited,
+            "the kernel release does not start with a version number",
+        );
+    };
+    let Version(major, minor, patch) = version;
+    let name = format!("Linux {major}.{minor}.{patch}");
+    if version.goes_deaf() {
+        let fact = format!(
+            "{name}, which stops sending events to all listeners once no socket queues one; \
+             this library evaluates filters instead"
+        );
+        return finding("kernel", Verdict::Limited, fact)
+            .remedy("update the kernel to 6.6.18, 6.7.6 or later");
+    }
+    if version < Version(4, 12, 0) {
+        let fact = format!("{name}, which does not report how many events were lost");
+        return finding("kernel", Verdict::Limited, fact)
+            .remedy("update the kernel to 4.12 or later");
+    }
+    let needs =
+        if version < Version(6, 6, 0) { ", where listening requires CAP_NET_ADMIN" } else { "" };
+    finding("kernel", Verdict::Ok, format!("{name}{needs}"))
+}
+
+/// What to do about a kernel without the connector.
+const OTHER_KERNEL: &str = "use a kernel with CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
+
+fn proc_events() -> Finding {
+    const CHECK: &str = "connector";
+    match handshake::has_proc_events() {
+        Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
+        Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
+            .remedy(OTHER_KERNEL),
+        // Whether events come is found out below.
+        None if proc_mount::read_own(c"status").is_err() => {
+            finding(CHECK, Verdict::Limited, "/proc/net/connector cannot be read")
+                .remedy("mount /proc")
+        }
+        None => finding(CHECK, Verdict::Fails, "/proc/net/connector is missing").remedy(format!(
+            "{}; if that does not help, {OTHER_KERNEL}",
+            Namespace::Network.remedy(),
+        )),
+    }
+}
+
+fn namespace_of(kind: Namespace) -> Finding {
+    let check = match kind {
+        Namespace::Pid => "pid namespace",
+        Namespace::User => "user namespace",
+        Namespace::Network => "network namespace",
+    };
+    match namespace::is_initial(kind) {
+        Some(true) => finding(check, Verdict::Ok, "the initial namespace"),
+        Some(false) => {
+            finding(check, Verdict::Fails, "not the initial namespace").remedy(kind.remedy())
+        }
+        None => finding(check, Verdict::Limited, "cannot be read from /proc/self/ns")
+            .remedy("mount /proc"),
+    }
+}
+
+/// Whether the time stamps of events can be compared with the clocks of this process.
+fn time_namespace() -> Finding {
+    const CHECK: &str = "time namespace";
+    match time_namespace::offsets() {
+        Ok(_) if proc_mount::open().is_err() => finding(
+            CHECK,
+            Verdict::Limited,
+            "cannot be read from /proc/self/ns; assuming the initial namespace",
+        )
+        .remedy("mount /proc"),
+        Ok(offsets) if offsets == Offsets::default() => {
+            finding(CHECK, Verdict::Ok, "its clocks match the kernel's time stamps")
+        }
+        Ok(offsets) => {
+            let seconds = Duration::from_nanos(offsets.monotonic_ns.unsigned_abs()).as_secs_f64();
+            let sign = if offsets.monotonic_ns < 0 { "behind" } else { "ahead of" };
+            let fact = format!("its clock is {seconds} s {sign} the kernel's; times are corrected");
+            finding(CHECK, Verdict::Ok, fact)
+        }
+        Err(error) => finding(CHECK, Verdict::Limited, error.to_string())
+            .remedy("run in the host's time namespace"),
+    }
+}
+
+/// Whether the names of processes and the like can be read.
+fn proc() -> Finding {
+    const CHECK: &str = "/proc";
+    match proc_mount::open() {
+        Ok(root) if proc_mount::hides_processes(&root) => {
+            finding(CHECK, Verdict::Limited, "other users' processes are hidden (hidepid)").remedy(
+                "grant CAP_SYS_PTRACE, join the group of the mount option `gid`, or mount /proc \
+                 without `hidepid` (systemd: `ProtectProc=default`)",
+            )
+        }
+        Ok(_) => finding(CHECK, Verdict::Ok, "shows the processes of this pid namespace"),
+        Err(unusable) => {
+            let finding = finding(CHECK, Verdict::Limited, unusable.to_string());
+            match unusable.remedy() {
+                Some(remedy) => finding.remedy(remedy),
+                None => finding,
+            }
+        }
+    }
+}
+
+/// Capabilities that matter, by their bit (`include/uapi/linux/capability.h`).
+const CAP_NET_ADMIN: u32 = 12;
+
+fn privileges() -> Finding {
+    const CHECK: &str = "privileges";
+    let Some(capabilities) = capabilities() else {
+        return finding(CHECK, Verdict::Limited, "cannot be read from /proc/self/status");
+    };
+    let unprivileged_suffices =
+        Version::running().is_some_and(|version| version >= Version(6, 6, 0));
+    if capabilities & (1 << CAP_NET_ADMIN) != 0 {
+        finding(CHECK, Verdict::Ok, "CAP_NET_ADMIN")
+    } else if unprivileged_suffices {
+        finding(CHECK, Verdict::Limited, "no CAP_NET_ADMIN: the receive buffer is limited")
+            .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
+    } else {
+        finding(CHECK, Verdict::Fails, "no CAP_NET_ADMIN, which listening requires")
+            .remedy("run as root, or grant it with `setcap cap_net_admin+ep PROGRAM`")
+    }
+}
+
+/// The effective capabilities of this process.
+fn capabilities() -> Option<u64> {
+    let status = proc_mount::read_own(c"status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn listeners() -> Finding {
+    const CHECK: &str = "listeners";
+    let Ok(sockets) = proc_mount::read_own_net(c"netlink") else {
+        return finding(CHECK, Verdict::Limited, "cannot be read from /proc/net/netlink");
+    };
+    let ports: Vec<&str> = sockets.lines().filter_map(listening_port).collect();
+    let fact = match ports.as_slice() {
+        [] => "no other listener is running".to_owned(),
+        [port] => format!("one other listener is running, with netlink port {port}"),
+        ports => {
+            format!(
+                "{} other listeners are running, with netlink ports {}",
+                ports.len(),
+                ports.join(", ")
+            )
+        }
+    };
+    finding(CHECK, Verdict::Ok, fact)
+}
+
+/// The port of a line of `/proc/net/netlink` that is a listener to process events: the columns are
+/// an address, the family (11 for connectors), the port, and the groups in hexadecimal.
+fn listening_port(line: &str) -> Option<&str> {
+    let mut columns = line.split_whitespace().skip(1);
+    let (family, port, groups) = (columns.next()?, columns.next()?, columns.next()?);
+    let groups = u32::from_str_radix(groups, 16).ok()?;
+    (family.parse() == Ok(libc::NETLINK_CONNECTOR) && groups & 1 != 0 && port != "0")
+        .then_some(port)
+}
+
+fn filter() -> Finding {
+    const CHECK: &str = "filter";
+    let attempt = NetlinkSocket::new()
+        .map_err(Error::from)
+        .and_then(|socket| Selection::new(&Filter::default().processes_only(), &socket));
+    match attempt {
+        Ok(_) => finding(CHECK, Verdict::Ok, "the kernel accepts filters"),
+        Err(error) => finding(CHECK, Verdict::Limited, Chain(&error).to_string())
+            .remedy("open without a filter, or allow setsockopt(SO_ATTACH_FILTER)"),
+    }
+}
+
+/// Makes a small ring, and looks at what its records could say.
+fn ring() -> Finding {
+    const CHECK: &str = "ring";
+    let attempt = if goes_deaf() {
+        Err(RingError::new(NoRing::GoesDeaf).into())
+    } else {
+        NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
+            let notes = ContextPlan::new(1);
+            let notice = Notice::new()?;
+            RingQueue::new(socket.as_fd(), 0, Some(notes), notice)?.attach(&Filter::default())?;
+            Ok(notes)
+        })
+    };
+    match attempt {
+        Ok(notes) => finding(CHECK, Verdict::Ok, format!("usable; {notes}")),
+        Err(Error::RingUnavailable { reason, .. }) => {
+            let finding =
+                finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()));
+            match reason.remedy() {
+                Some(remedy) => finding.remedy(remedy),
+                None => finding,
+            }
+        }
+        Err(error) => finding(CHECK, Verdict::Limited, format!("not usable: {}", Chain(&error))),
+    }
+}
+
+/// Opens a connector over the socket, and looks at the buffer it got.
+fn subscription() -> Vec<Finding> {
+    const CHECK: &str = "subscription";
+    let connector = match ProcConnector::builder().transport(Transport::Socket).open() {
+        Ok(connector) => connector,
+        Err(error) => return vec![finding(CHECK, Verdict::Fails, Chain(&error).to_string())],
+    };
+    let granted = connector.stats().receive_buffer;
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max");
+    let limit = limit.as_deref().map_or("unknown", str::trim);
+    let buffer = format!(
+        "{granted} bytes, which hold {} events (net.core.rmem_max is {limit})",
+        granted / QUEUED_EVENT
+    );
+    let buffer = if granted < crate::live::builder::RECEIVE_BUFFER {
+        finding("receive buffer", Verdict::Limited, buffer)
+            .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
+    } else {
+        finding("receive buffer", Verdict::Ok, buffer)
+    };
+    vec![finding(CHECK, Verdict::Ok, "the kernel acknowledged the request to listen"), buffer]
+}
+
+impl Error {
+    /// All that [`diagnose`](crate::diagnose) finds out, where this error is about listening as such
+    /// and not about one receive: the checks that passed, the one that failed, and what to do. It
+    /// looks when it is asked.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        match self {
+            Self::PermissionDenied
+            | Self::NotInitialNamespace { .. }
+            | Self::ConnectorUnavailable
+            | Self::FilterRefused(_)
+            | Self::RingUnavailable { .. }
+            | Self::NotAcknowledged
+            | Self::NotLinux => Some(diagnose()),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::listening_port;
+
+    #[test]
+    fn only_bound_sockets_of_the_connector_family_count_as_listeners() {
+        let header = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode";
+        let listener = "000000007d5b5d0e 11  4711       00000001 0        0        0     2        0        8713";
+        let kernel = "000000001b9c1ba1 11  0          00000000 0        0        0     2        0        1035";
+        let route = "00000000bb1bb6c0 0   4712       00000001 0        0        0     2        0        8714";
+        assert_eq!(listening_port(header), None);
+        assert_eq!(listening_port(listener), Some("4711"));
+        assert_eq!(listening_port(kernel), None);
+        assert_eq!(listening_port(route), None);
+    }
+}

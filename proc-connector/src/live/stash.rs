@@ -1,0 +1,51 @@
+//! Datagrams that a receive put back, whole or in part.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::live::transport::{Notice, Unread};
+
+/// A queue of datagrams, shared, and free to look at while it is empty.
+#[derive(Debug)]
+pub(crate) struct Stash {
+    datagrams: Mutex<VecDeque<Box<[u8]>>>,
+    /// Whether there may be any. Changed under the lock only.
+    filled: AtomicBool,
+    notice: Arc<Notice>,
+}
+
+impl Stash {
+    pub(crate) fn new(notice: Arc<Notice>) -> Self {
+        Self { datagrams: Mutex::default(), filled: AtomicBool::new(false), notice }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        !self.filled.load(Ordering::Acquire)
+    }
+
+    /// Takes the first datagram if `fits` says so, and otherwise fails with its length.
+    pub(crate) fn pop(&self, fits: impl Fn(usize) -> bool) -> Option<Result<Box<[u8]>, usize>> {
+        if self.is_empty() {
+            return None;
+        }
+        self.with(|datagrams| {
+            let len = datagrams.front()?.len();
+            if fits(len) { datagrams.pop_front().map(Ok) } else { Some(Err(len)) }
+        })
+    }
+
+    /// Puts back a datagram, or what is left of one, as the first.
+    pub(crate) fn push_front(&self, datagram: &[u8]) {
+        self.with(|datagrams| datagrams.push_front(datagram.into()));
+    }
+
+    fn with<T>(&self, change: impl FnOnce(&mut VecDeque<Box<[u8]>>) -> T) -> T {
+        let mut datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut datagrams);
+        let filled = !datagrams.is_empty();
+        self.filled.store(filled, Ordering::Release);
+        self.notice.set(Unread::Stash, filled);
+        result
+    }
+}

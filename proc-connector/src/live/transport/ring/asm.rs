@@ -1,0 +1,408 @@
+//! eBPF instructions, and an assembler that finds where jumps go.
+//!
+//! Only what the ring's program uses is here. The instruction set is described in the kernel's
+//! `Documentation/bpf/standardization/instruction-set.rst`.
+
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use proc_connector_sys as uapi;
+
+use crate::sys::Instruction;
+
+/// A register. `R0` holds results, `R1` to `R4` (and a fifth) hold arguments and are lost in calls, `R6` to `R9`
+/// survive calls, `R10` points behind the stack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reg {
+    R0,
+    R1,
+    R2,
+    R3,
+    R4,
+    R6 = 6,
+    R7,
+    R8,
+    R9,
+    R10,
+}
+
+/// The second operand of a calculation, comparison or store.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Operand {
+    Reg(Reg),
+    Imm(i32),
+}
+
+impl From<Reg> for Operand {
+    fn from(reg: Reg) -> Self {
+        Self::Reg(reg)
+    }
+}
+
+impl From<i32> for Operand {
+    fn from(number: i32) -> Self {
+        Self::Imm(number)
+    }
+}
+
+/// How much a load or store moves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Size {
+    Word,
+    Double,
+}
+
+impl Size {
+    fn code(self) -> u32 {
+        match self {
+            Self::Word => uapi::BPF_W,
+            Self::Double => uapi::BPF_DW,
+        }
+    }
+}
+
+/// A calculation: the first operand becomes the result.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Alu {
+    Mov,
+    Add,
+    Sub,
+    /// To the right, filling with zeros.
+    Rsh,
+}
+
+impl Alu {
+    fn code(self) -> u32 {
+        match self {
+            Self::Mov => uapi::BPF_MOV,
+            Self::Add => uapi::BPF_ADD,
+            Self::Sub => uapi::BPF_SUB,
+            Self::Rsh => uapi::BPF_RSH,
+        }
+    }
+}
+
+/// How many bits of the registers a calculation or comparison is about.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Width {
+    /// The lower half; a result has zeros in the other.
+    W32,
+    W64,
+}
+
+/// A comparison of the first operand with the second, unsigned.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Cond {
+    Eq,
+    Ne,
+    Ge,
+    Gt,
+    /// They have a bit in common.
+    Set,
+}
+
+impl Cond {
+    fn code(self) -> u32 {
+        match self {
+            Self::Eq => uapi::BPF_JEQ,
+            Self::Ne => uapi::BPF_JNE,
+            Self::Ge => uapi::BPF_JGE,
+            Self::Gt => uapi::BPF_JGT,
+            Self::Set => uapi::BPF_JSET,
+        }
+    }
+}
+
+/// A place in a program, which [`Assembler::bind`] decides on.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Label(usize);
+
+/// A program that cannot be written as one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Unwritable {
+    /// A jump leads to a label without a place.
+    Unbound,
+    /// A jump leads further than 16 bits can say.
+    TooFar,
+    /// The filter's program has something in it that cannot be translated.
+    Filter,
+}
+
+/// Collects instructions, and the labels in them.
+#[derive(Debug, Default)]
+pub(super) struct Assembler {
+    code: Vec<Instruction>,
+    labels: Vec<Option<usize>>,
+    /// Instructions whose offset leads to a label.
+    jumps: Vec<(usize, Label)>,
+}
+
+impl Assembler {
+    /// A new label, without a place so far.
+    pub(super) fn label(&mut self) -> Label {
+        self.labels.push(None);
+        Label(self.labels.len() - 1)
+    }
+
+    /// Puts a label before the next instruction.
+    pub(super) fn bind(&mut self, label: Label) {
+        self.labels[label.0] = Some(self.code.len());
+    }
+
+    pub(super) fn mov(&mut self, to: Reg, value: impl Into<Operand>) {
+        self.alu(Width::W64, Alu::Mov, to, value);
+    }
+
+    pub(super) fn alu(&mut self, width: Width, alu: Alu, to: Reg, by: impl Into<Operand>) {
+        let class = match width {
+            Width::W32 => uapi::BPF_ALU,
+            Width::W64 => uapi::BPF_ALU64,
+        };
+        self.operate(class | alu.code(), to, 0, by.into());
+    }
+
+    /// Makes a number of 32 bits of the host big-endian, or the other way round.
+    pub(super) fn swap_to_big_endian(&mut self, to: Reg) {
+        self.push(uapi::BPF_ALU | uapi::BPF_END | uapi::BPF_TO_BE, to, Reg::R0, 0, 32);
+    }
+
+    /// Loads what is at `base + offset`, filled up with zeros.
+    pub(super) fn load(&mut self, size: Size, to: Reg, base: Reg, offset: i16) {
+        self.push(uapi::BPF_LDX | uapi::BPF_MEM | size.code(), to, base, offset, 0);
+    }
+
+    /// Stores to `base + offset`.
+    pub(super) fn store(&mut self, size: Size, base: Reg, offset: i16, value: impl Into<Operand>) {
+        let code = uapi::BPF_MEM | size.code();
+        match value.into() {
+            Operand::Reg(reg) => self.push(uapi::BPF_STX | code, base, reg, offset, 0),
+            Operand::Imm(number) => self.push(uapi::BPF_ST | code, base, Reg::R0, offset, number),
+        }
+    }
+
+    /// Adds `by` to the word at `base + offset`, whoever else does so meanwhile.
+    pub(super) fn atomic_add(&mut self, base: Reg, offset: i16, by: Reg) {
+        let code = uapi::BPF_STX | uapi::BPF_ATOMIC | uapi::BPF_W;
+        self.push(code, base, by, offset, uapi_imm(uapi::BPF_ADD));
+    }
+
+    /// Loads a map, to be given to a helper.
+    pub(super) fn load_map(&mut self, to: Reg, map: BorrowedFd<'_>) {
+        self.load_wide(to, uapi::BPF_PSEUDO_MAP_FD, map);
+    }
+
+    /// Loads the address of the one element of an array.
+    pub(super) fn load_map_value(&mut self, to: Reg, map: BorrowedFd<'_>) {
+        self.load_wide(to, uapi::BPF_PSEUDO_MAP_VALUE, map);
+    }
+
+    pub(super) fn jump(&mut self, to: Label) {
+        self.jumps.push((self.code.len(), to));
+        self.push(uapi::BPF_JMP | uapi::BPF_JA, Reg::R0, Reg::R0, 0, 0);
+    }
+
+    /// Jumps if the comparison holds.
+    pub(super) fn branch(
+        &mut self,
+        width: Width,
+        cond: Cond,
+        left: Reg,
+        right: impl Into<Operand>,
+        to: Label,
+    ) {
+        let class = match width {
+            Width::W32 => uapi::BPF_JMP32,
+            Width::W64 => uapi::BPF_JMP,
+        };
+        self.jumps.push((self.code.len(), to));
+        self.operate(class | cond.code(), left, 0, right.into());
+    }
+
+    /// Calls one of the kernel's helpers, `BPF_FUNC_*` of `bpf.h`.
+    pub(super) fn call(&mut self, helper: uapi::bpf_func_id) {
+        self.push(uapi::BPF_JMP | uapi::BPF_CALL, Reg::R0, Reg::R0, 0, uapi_imm(helper));
+    }
+
+    /// Ends the program with what `R0` holds.
+    pub(super) fn exit(&mut self) {
+        self.push(uapi::BPF_JMP | uapi::BPF_EXIT, Reg::R0, Reg::R0, 0, 0);
+    }
+
+    /// The program, with the distance of every jump.
+    pub(super) fn finish(mut self) -> Result<Vec<Instruction>, Unwritable> {
+        for (at, label) in self.jumps {
+            let to = self.labels[label.0].ok_or(Unwritable::Unbound)?;
+            // Counted from the instruction behind the jump.
+            let distance = i64::try_from(to).and_then(|to| Ok(to - i64::try_from(at + 1)?));
+            let distance = distance.ok().and_then(|distance| i16::try_from(distance).ok());
+            let distance = distance.ok_or(Unwritable::TooFar)?;
+            self.code[at][2..4].copy_from_slice(&distance.to_ne_bytes());
+        }
+        Ok(self.code)
+    }
+
+    fn operate(&mut self, code: u32, left: Reg, offset: i16, right: Operand) {
+        match right {
+            Operand::Reg(reg) => self.push(code | uapi::BPF_X, left, reg, offset, 0),
+            Operand::Imm(number) => self.push(code | uapi::BPF_K, left, Reg::R0, offset, number),
+        }
+    }
+
+    /// An instruction of 64 bits of operand, which takes the room of two.
+    fn load_wide(&mut self, to: Reg, kind: u32, map: BorrowedFd<'_>) {
+        let code = uapi::BPF_LD | uapi::BPF_IMM | uapi::BPF_DW;
+        let fd = map.as_raw_fd();
+        self.code.push(encode(code, to as u8, register_number(kind), 0, fd));
+        self.code.push([0; 8]);
+    }
+
+    fn push(&mut self, code: u32, dst: Reg, src: Reg, offset: i16, imm: i32) {
+        self.code.push(encode(code, dst as u8, src as u8, offset, imm));
+    }
+}
+
+/// The kinds of a wide load stand where other instructions name a register.
+#[expect(clippy::cast_possible_truncation, reason = "the kinds in use are 1 and 2")]
+const fn register_number(kind: u32) -> u8 {
+    kind as u8
+}
+
+/// A number of the kernel's names, all of which are small, as an operand.
+#[expect(clippy::cast_possible_wrap, reason = "the kernel's numbers are small")]
+const fn uapi_imm(value: u32) -> i32 {
+    value as i32
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the kernel's codes have 8 bits")]
+fn encode(code: u32, dst: u8, src: u8, offset: i16, imm: i32) -> Instruction {
+    // Two bit fields, the first of which takes the lower half on little-endian machines and the
+    // upper on others.
+    let registers = if cfg!(target_endian = "little") { dst | src << 4 } else { src | dst << 4 };
+    let [o0, o1] = offset.to_ne_bytes();
+    let [i0, i1, i2, i3] = imm.to_ne_bytes();
+    [code as u8, registers, o0, o1, i0, i1, i2, i3]
+}
+
+#[cfg(all(test, target_endian = "little"))]
+mod tests {
+    use super::Reg::{R0, R1, R2, R6, R7, R9, R10};
+    use super::*;
+
+    fn assembled(write: impl FnOnce(&mut Assembler)) -> Vec<Instruction> {
+        let mut asm = Assembler::default();
+        write(&mut asm);
+        asm.finish().expect("a program")
+    }
+
+    /// The bytes are what `llvm-mc -triple bpfel -mcpu=v3` gives for the text beside them.
+    #[test]
+    fn instructions_are_encoded_as_by_llvm() {
+        type Write = fn(&mut Assembler);
+        let cases: [(&str, Write, Instruction); 16] = [
+            ("r6 = r1", |asm| asm.mov(R6, R1), [0xbf, 0x16, 0, 0, 0, 0, 0, 0]),
+            ("r2 = 76", |asm| asm.mov(R2, 76), [0xb7, 0x02, 0, 0, 0x4c, 0, 0, 0]),
+            (
+                "r1 -= r2",
+                |asm| asm.alu(Width::W64, Alu::Sub, R1, R2),
+                [0x1f, 0x21, 0, 0, 0, 0, 0, 0],
+            ),
+            (
+                "w1 >>= 8",
+                |asm| asm.alu(Width::W32, Alu::Rsh, R1, 8),
+                [0x74, 0x01, 0, 0, 0x08, 0, 0, 0],
+            ),
+            ("r1 = be32 r1", |asm| asm.swap_to_big_endian(R1), [0xdc, 0x01, 0, 0, 0x20, 0, 0, 0]),
+            (
+                "r1 = *(u32 *)(r10 - 44)",
+                |asm| asm.load(Size::Word, R1, R10, -44),
+                [0x61, 0xa1, 0xd4, 0xff, 0, 0, 0, 0],
+            ),
+            (
+                "r1 = *(u64 *)(r10 - 80)",
+                |asm| asm.load(Size::Double, R1, R10, -80),
+                [0x79, 0xa1, 0xb0, 0xff, 0, 0, 0, 0],
+            ),
+            (
+                "*(u32 *)(r7 + 76) = r1",
+                |asm| asm.store(Size::Word, R7, 76, R1),
+                [0x63, 0x17, 0x4c, 0, 0, 0, 0, 0],
+            ),
+            (
+                "*(u64 *)(r7 + 8) = r1",
+                |asm| asm.store(Size::Double, R7, 8, R1),
+                [0x7b, 0x17, 0x08, 0, 0, 0, 0, 0],
+            ),
+            (
+                "*(u32 *)(r9 + 0) = 7",
+                |asm| asm.store(Size::Word, R9, 0, 7),
+                [0x62, 0x09, 0, 0, 0x07, 0, 0, 0],
+            ),
+            (
+                "lock *(u32 *)(r9 + 8) += r1",
+                |asm| asm.atomic_add(R9, 8, R1),
+                [0xc3, 0x19, 0x08, 0, 0, 0, 0, 0],
+            ),
+            ("call 131", |asm| asm.call(131), [0x85, 0, 0, 0, 0x83, 0, 0, 0]),
+            ("exit", Assembler::exit, [0x95, 0, 0, 0, 0, 0, 0, 0]),
+            (
+                "if r0 == 0 goto +0",
+                |asm| branch_on(asm, Width::W64, Cond::Eq, R0, 0.into()),
+                [0x15, 0, 0, 0, 0, 0, 0, 0],
+            ),
+            (
+                "if w1 >= w2 goto +0",
+                |asm| branch_on(asm, Width::W32, Cond::Ge, R1, R2.into()),
+                [0x3e, 0x21, 0, 0, 0, 0, 0, 0],
+            ),
+            (
+                "if w1 != 76 goto +0",
+                |asm| branch_on(asm, Width::W32, Cond::Ne, R1, 76.into()),
+                [0x56, 0x01, 0, 0, 0x4c, 0, 0, 0],
+            ),
+        ];
+        for (text, write, bytes) in cases {
+            assert_eq!(assembled(write), [bytes], "{text}");
+        }
+    }
+
+    /// A branch to what follows it.
+    fn branch_on(asm: &mut Assembler, width: Width, cond: Cond, left: Reg, right: Operand) {
+        let next = asm.label();
+        match right {
+            Operand::Reg(reg) => asm.branch(width, cond, left, reg, next),
+            Operand::Imm(number) => asm.branch(width, cond, left, number, next),
+        }
+        asm.bind(next);
+    }
+
+    #[test]
+    fn jumps_lead_to_their_labels_in_both_directions() {
+        let code = assembled(|asm| {
+            let (start, end) = (asm.label(), asm.label());
+            asm.bind(start);
+            asm.branch(Width::W64, Cond::Eq, R0, 0, end);
+            asm.jump(start);
+            asm.bind(end);
+            asm.exit();
+        });
+        let distance = |at: usize| i16::from_ne_bytes([code[at][2], code[at][3]]);
+        assert_eq!((distance(0), distance(1)), (1, -2));
+    }
+
+    #[test]
+    fn a_jump_to_nowhere_is_an_error() {
+        let mut asm = Assembler::default();
+        let label = asm.label();
+        asm.jump(label);
+        assert_eq!(asm.finish(), Err(Unwritable::Unbound));
+    }
+
+    #[test]
+    fn a_jump_too_far_is_an_error() {
+        let mut asm = Assembler::default();
+        let label = asm.label();
+        asm.jump(label);
+        (0..=i16::MAX).for_each(|_| asm.exit());
+        asm.bind(label);
+        assert_eq!(asm.finish(), Err(Unwritable::TooFar));
+    }
+}

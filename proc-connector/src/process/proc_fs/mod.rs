@@ -1,0 +1,305 @@
+//! Reads `/proc`. All files of a process are opened relative to one open directory, so they all
+//! belong to the same process.
+
+mod cgroup_lines;
+mod cgroup_mounts;
+
+use std::ffi::OsStr;
+use std::io;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use proc_connector_core::ExitStatus;
+
+use self::cgroup_lines::membership;
+use self::cgroup_mounts::Mounts;
+use super::snapshot::{Arguments, Cgroup, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource};
+use super::time::TICK_NS;
+use crate::live::host::proc_mount;
+use crate::live::host::time_namespace::{self, Offsets};
+use crate::sys::{ProcDir, exists};
+
+/// Exceeds the size of `stat`, of the path of an executable, and of `status` up to its ids. It is
+/// one byte more than is kept of the arguments, to detect longer ones.
+const BUFFER_LEN: usize = ARGUMENTS_MAX + 1;
+
+/// How many bytes of the arguments are kept.
+const ARGUMENTS_MAX: usize = 4096;
+
+/// Exceeds the size of `/proc/PID/cgroup`: a path of up to a page for each of about a dozen
+/// hierarchies.
+const CGROUP_FILE_MAX: u64 = 1 << 20;
+
+/// Exceeds the size of `mountinfo` on a machine with very many mounts.
+const MOUNTINFO_MAX: u64 = 64 << 20;
+
+/// `PF_KTHREAD` of the kernel's `include/linux/sched.h`, one of the flags in `/proc/PID/stat`.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// The `/proc` of this machine, as mounted when the table was created.
+#[derive(Debug)]
+struct ProcFs {
+    root: ProcDir,
+    /// The offsets of the clocks in this time namespace.
+    offsets: Offsets,
+    mounts: Mounts,
+}
+
+/// Opens the `/proc` of this machine.
+pub(super) fn open() -> io::Result<Box<dyn SnapshotSource>> {
+    Ok(Box::new(ProcFs::open()?))
+}
+
+impl ProcFs {
+    /// Opens `/proc` if it shows the same processes as the events, with times that can be
+    /// converted.
+    fn open() -> io::Result<Self> {
+        let root = proc_mount::open()?;
+        let offsets = time_namespace::offsets()?;
+        // A failure only disables the use of cgroup ids.
+        let mounts =
+            root.directory(c"self").and_then(|own| own.read_all(c"mountinfo", MOUNTINFO_MAX));
+        let mounts = Mounts::parse(&mounts.unwrap_or_default());
+        Ok(Self { root, offsets, mounts })
+    }
+
+    fn snapshot(&self, tgid: u32, fields: Fields) -> io::Result<Snapshot> {
+        let seen_ns = self.now_ns();
+        let directory = self.root.process(tgid)?;
+        let mut buffer = [0; BUFFER_LEN];
+        let stat = Stat::parse(directory.read(c"stat", &mut buffer)?);
+        let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
+        // A first thread that exited remains until all other threads exited and the parent waited
+        // for the process.
+        let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
+        let num_threads = stat.num_threads;
+        let mut snapshot = Snapshot {
+            seen_ns,
+            boottime_offset_ns: self.boottime_offset_ns(),
+            start_ticks: initial_ticks(stat.start_ticks, self.offsets.boottime_ns),
+            parent: Some(stat.ppid).filter(|&parent| parent != 0),
+            session: stat.session,
+            is_kernel_thread: stat.flags & PF_KTHREAD != 0,
+            first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
+            is_alive: !has_ended || num_threads > 1,
+            others: None,
+            image: None,
+            uid: None,
+            gid: None,
+            cgroup: None,
+            comm: stat.comm.to_vec(),
+        };
+        if snapshot.comm.contains(&b'\\') {
+            // Some kernels write backslashes and line feeds as escapes in `stat`.
+            if let Ok(comm) = directory.read(c"comm", &mut buffer) {
+                snapshot.comm = comm.strip_suffix(b"\n").unwrap_or(comm).to_vec();
+            }
+        }
+        if fields.contains(Fields::THREADS) {
+            snapshot.others = other_threads(&directory, tgid, num_threads);
+        }
+        if fields.contains(Fields::IMAGE) && !snapshot.is_kernel_thread {
+            snapshot.image = image(&directory, &mut buffer);
+        }
+        if fields.contains(Fields::CGROUP) {
+            let lines = directory.read_all(c"cgroup", CGROUP_FILE_MAX).unwrap_or_default();
+            snapshot.cgroup = membership(&lines, has_ended).map(|found| Cgroup {
+                path: Path::new(OsStr::from_bytes(found.path)).to_owned(),
+                id_determines_path: found.id_determines_path,
+            });
+        }
+        if fields.contains(Fields::IDS) {
+            let status = directory.read(c"status", &mut buffer).unwrap_or_default();
+            snapshot.uid = ids(status, b"Uid:");
+            snapshot.gid = ids(status, b"Gid:");
+        }
+        Ok(snapshot)
+    }
+}
+
+impl SnapshotSource for ProcFs {
+    fn list(&self) -> io::Result<Vec<u32>> {
+        self.root.numbers(c".")
+    }
+
+    fn read(&self, tgid: u32, fields: Fields) -> Result<Snapshot, ReadError> {
+        self.snapshot(tgid, fields).map_err(|error| match error.raw_os_error() {
+            // With `hidepid`, processes of other users seem not to exist.
+            Some(libc::ENOENT | libc::ESRCH) if !exists(tgid) => ReadError::Gone,
+            Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM) => ReadError::Failed(error),
+            _ => ReadError::Unreadable,
+        })
+    }
+
+    fn cgroup_id(&self, path: &Path) -> Option<u64> {
+        self.mounts.id(path)
+    }
+
+    fn boottime_offset_ns(&self) -> u64 {
+        let now_ns = self.now_ns();
+        time_namespace::boottime_ns().saturating_sub(now_ns)
+    }
+
+    fn now_ns(&self) -> u64 {
+        time_namespace::monotonic_ns()
+    }
+}
+
+/// Converts a time of `/proc` to the initial time namespace. The result is the tick in which the
+/// process was created, or the one before if the offset is not a multiple of a tick.
+///
+/// The kernel adds nanoseconds without a sign. The sum wraps around if the namespace's clock starts
+/// after the process.
+fn initial_ticks(ticks: u64, boottime_offset_ns: i64) -> u64 {
+    let ns = ticks.wrapping_mul(TICK_NS).wrapping_add_signed(boottime_offset_ns.wrapping_neg());
+    let is_before_the_start = ns > u64::MAX / 2;
+    if is_before_the_start { 0 } else { ns / TICK_NS }
+}
+
+/// The ids of all threads but the first.
+fn other_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec<u32>> {
+    if num_threads <= 1 {
+        return Some(Vec::new());
+    }
+    let mut threads = directory.numbers(c"task").ok()?;
+    threads.retain(|&pid| pid != tgid);
+    Some(threads)
+}
+
+fn image(directory: &ProcDir, buffer: &mut [u8; BUFFER_LEN]) -> Option<Image> {
+    let exe = directory.read_link(c"exe", buffer).ok();
+    let exe = exe.map(|path| PathBuf::from(OsStr::from_bytes(path)));
+    let args = directory.read(c"cmdline", buffer).ok().filter(|args| !args.is_empty());
+    let args = args.map(arguments);
+    (exe.is_some() || args.is_some()).then_some(Image { args, exe })
+}
+
+/// Parses the start of `/proc/PID/cmdline`. The kernel ends each argument with a zero byte; if the
+/// last one is missing, the read was cut short (`get_mm_cmdline` in `fs/proc/base.c`).
+fn arguments(cmdline: &[u8]) -> Arguments {
+    let bytes = &cmdline[..cmdline.len().min(ARGUMENTS_MAX)];
+    Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
+}
+
+/// The fields of `/proc/PID/stat` in use.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat<'a> {
+    comm: &'a [u8],
+    state: u8,
+    ppid: u32,
+    session: u32,
+    flags: u32,
+    num_threads: u32,
+    start_ticks: u64,
+}
+
+impl<'a> Stat<'a> {
+    /// Parses `PID (COMM) STATE PPID ...`. The name may contain spaces and parentheses.
+    fn parse(line: &'a [u8]) -> Option<Self> {
+        let start = line.iter().position(|&byte| byte == b'(')? + 1;
+        let end = line.iter().rposition(|&byte| byte == b')')?;
+        let comm = line.get(start..end)?;
+        let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
+        // `proc(5)` counts the fields from 1; this iterator starts with the third.
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?.bytes().next()?;
+        let ppid = fields.next()?.parse().ok()?;
+        let session = fields.nth(1)?.parse().ok()?;
+        let flags = fields.nth(2)?.parse().ok()?;
+        let num_threads = fields.nth(10)?.parse().ok()?;
+        let start_ticks = fields.nth(1)?.parse().ok()?;
+        Some(Self { comm, state, ppid, session, flags, num_threads, start_ticks })
+    }
+}
+
+/// The real and the effective id in a line of `/proc/PID/status`.
+fn ids(status: &[u8], name: &[u8]) -> Option<Ids> {
+    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
+    let mut ids = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    Some(Ids { real: ids.next()?.parse().ok()?, effective: ids.next()?.parse().ok()? })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::linux::fs::MetadataExt;
+
+    use super::*;
+
+    #[test]
+    fn a_name_may_contain_parentheses_and_spaces() {
+        let line = b"42 (a) Z 1 (b) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 10500 99 100\n";
+        let stat = Stat::parse(line).expect("a line of stat");
+        let expected = Stat {
+            comm: b"a) Z 1 (b",
+            state: b'S',
+            ppid: 7,
+            session: 9,
+            flags: 4_194_560,
+            num_threads: 3,
+            start_ticks: 10_500,
+        };
+        assert_eq!(stat, expected);
+    }
+
+    #[test]
+    fn a_truncated_line_is_rejected() {
+        let line = b"42 (a) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 10500";
+        assert!(Stat::parse(line).is_some());
+        for len in 0..line.len() - "10500".len() {
+            assert_eq!(Stat::parse(&line[..len]), None, "{len}");
+        }
+        assert_eq!(Stat::parse(b") S ("), None);
+    }
+
+    #[test]
+    fn ids_are_the_first_two_of_the_line() {
+        let status = b"Name:\tUid: 9\nUid:\t1000\t0\t0\t0\nGid:\t5\t6\t7\t8\n";
+        assert_eq!(ids(status, b"Uid:"), Some(Ids { real: 1000, effective: 0 }));
+        assert_eq!(ids(status, b"Gid:"), Some(Ids { real: 5, effective: 6 }));
+        assert_eq!(ids(b"Uid:\tx\n", b"Uid:"), None);
+    }
+
+    #[test]
+    fn start_times_are_converted_to_the_initial_time_namespace() {
+        let second = 1_000_000_000;
+        assert_eq!(initial_ticks(10_500, 0), 10_500);
+        assert_eq!(initial_ticks(10_500, 5 * second), 10_000);
+        assert_eq!(initial_ticks(10_500, -5 * second), 11_000);
+        // The result is never later than the real start.
+        assert_eq!(initial_ticks(10_500, 5 * second + 1), 9_999);
+        assert_eq!(initial_ticks(10_500, -5 * second - 1), 11_000);
+        assert_eq!(initial_ticks(7, 5 * second), 0);
+        // Created 3 s after the machine's start, and 2 s before the start of the namespace's clock.
+        let wrapped = 0_u64.wrapping_add_signed(3 * second - 5 * second) / TICK_NS;
+        assert!((299..=300).contains(&initial_ticks(wrapped, -5 * second)));
+    }
+
+    #[test]
+    fn long_arguments_are_marked_as_cut() {
+        for (len, is_cut) in [(1, false), (4095, false), (4096, false), (4097, true)] {
+            let mut cmdline = vec![b'a'; len];
+            cmdline[len - 1] = 0;
+            let kept = arguments(&cmdline);
+            assert_eq!((kept.bytes.len(), kept.is_cut), (len.min(4096), is_cut), "{len}");
+        }
+        // The process ended during the read.
+        assert!(arguments(b"sh\0-").is_cut);
+    }
+
+    #[test]
+    fn the_snapshot_of_this_process_matches_std() {
+        let proc = ProcFs::open().expect("/proc");
+        let snapshot = proc.read(std::process::id(), Fields::all()).expect("this process");
+        let user = std::fs::metadata("/proc/self/fd").map(|fd| fd.st_uid());
+        let image = snapshot.image.expect("a program");
+        assert_eq!(image.exe, std::env::current_exe().ok());
+        let args: Vec<u8> =
+            std::env::args().flat_map(|arg| [arg.as_bytes(), &[0]].concat()).collect();
+        assert_eq!(&*image.args.expect("arguments").bytes, &*args);
+        assert_eq!(snapshot.parent, Some(std::os::unix::process::parent_id()));
+        assert_eq!(snapshot.uid.map(|uid| uid.effective), user.ok());
+        assert!(snapshot.is_alive && snapshot.first.is_ok() && !snapshot.is_kernel_thread);
+        // The test harness runs each test on its own thread.
+        assert!(!snapshot.others.expect("threads").is_empty());
+    }
+}

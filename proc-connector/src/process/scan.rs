@@ -1,0 +1,114 @@
+//! Scans of all of `/proc`: at the start, and after losses.
+
+use std::collections::HashSet;
+use std::io;
+use std::time::Instant;
+
+use super::change::ChangeKind;
+use super::population::Key;
+use super::process::{End, Process};
+use super::snapshot::{Fields, ReadError, Snapshot, SnapshotSource};
+use super::table::ProcessTable;
+
+impl ProcessTable {
+    pub(super) fn lost(&mut self) {
+        self.rescan.is_missing_events = true;
+        // The expected exits may be among the lost events.
+        self.pending_exits.clear();
+        self.schedule_rescan();
+    }
+
+    pub(super) fn schedule_rescan(&mut self) {
+        if self.source.is_some() {
+            self.rescan.after_loss(Instant::now());
+        }
+    }
+
+    /// Brings the table in line with `/proc`. Older events that are still to be received then have
+    /// no effect.
+    pub(super) fn scan(&mut self) -> io::Result<()> {
+        let Some(source) = self.source.take() else { return Ok(()) };
+        let started = Instant::now();
+        let now_ns = source.now_ns();
+        let seen = self.read_all_processes(&*source);
+        self.source = Some(source);
+        let seen = match seen {
+            Ok(seen) => seen,
+            Err(error) => {
+                // Do not retry immediately.
+                self.rescan.after_loss(Instant::now());
+                return Err(error);
+            }
+        };
+        let mut gone = Vec::new();
+        for (tgid, snapshot) in seen {
+            match snapshot {
+                Some(snapshot) => self.found(tgid, snapshot),
+                None => gone.push(tgid),
+            }
+        }
+        for tgid in gone {
+            self.vanished(tgid, now_ns);
+        }
+        self.scanned_ns = now_ns;
+        self.population.find_children();
+        self.pending_exits.clear();
+        self.rescan.after_scan(started, Instant::now());
+        Ok(())
+    }
+
+    /// Reads all listed processes, and those of the table that are not listed: `hidepid` hides
+    /// processes of other users from the list. A process that ended has `None`; one that cannot
+    /// be read is left out. All reads come first, because a failed scan must not change the table.
+    fn read_all_processes(
+        &self,
+        source: &dyn SnapshotSource,
+    ) -> io::Result<Vec<(u32, Option<Snapshot>)>> {
+        let listed = source.list()?;
+        let is_listed: HashSet<u32> = listed.iter().copied().collect();
+        let known = self.population.live.keys().copied();
+        let others = known.filter(|tgid| !is_listed.contains(tgid));
+        let mut seen = Vec::with_capacity(listed.len());
+        for tgid in listed.iter().copied().chain(others) {
+            match source.read(tgid, Fields::all()) {
+                Ok(snapshot) => {
+                    seen.push((tgid, Some(snapshot).filter(|snapshot| snapshot.is_alive)))
+                }
+                Err(ReadError::Gone) => seen.push((tgid, None)),
+                Err(ReadError::Unreadable) => {}
+                Err(ReadError::Failed(error)) => return Err(error),
+            }
+        }
+        Ok(seen)
+    }
+
+    /// Updates or adds a process that `/proc` shows to be alive.
+    fn found(&mut self, tgid: u32, snapshot: Snapshot) {
+        match self.population.live.get_mut(&tgid) {
+            Some(process) if process.start.can_be(snapshot.start_ticks) => {
+                if process.update(snapshot) {
+                    self.push(ChangeKind::Corrected, Key::Live(tgid));
+                }
+                return;
+            }
+            Some(_) => self.vanished(tgid, snapshot.seen_ns),
+            None => {}
+        }
+        self.appeared(tgid, snapshot);
+    }
+
+    pub(super) fn appeared(&mut self, tgid: u32, snapshot: Snapshot) {
+        let mut process = Process::unknown(self.population.serial(), tgid);
+        let parent = snapshot.parent.and_then(|parent| self.population.live.get(&parent));
+        process.creator = parent.map(Process::serial);
+        process.update(snapshot);
+        let key = self.population.insert(process);
+        self.push(ChangeKind::Appeared, key);
+    }
+
+    fn vanished(&mut self, tgid: u32, ns: u64) {
+        if let Some(key) = self.population.end(tgid, End { ns, status: None }) {
+            self.push(ChangeKind::Vanished, key);
+        }
+    }
+}

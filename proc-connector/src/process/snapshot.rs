@@ -1,0 +1,126 @@
+//! The state of a process at one moment, and the trait for reading it.
+
+use std::fmt::Debug;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use proc_connector_core::{Args, ExitStatus};
+
+/// A real and an effective id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[allow(clippy::exhaustive_structs)]
+pub struct Ids {
+    /// The real id: the owner of the process.
+    pub real: u32,
+    /// The effective id: used by the kernel for most permission checks.
+    pub effective: u32,
+}
+
+/// The program that a process runs, and its arguments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Image {
+    pub(super) args: Option<Arguments>,
+    pub(super) exe: Option<PathBuf>,
+}
+
+/// Arguments as the kernel stores them: each ends with a zero byte.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Arguments {
+    pub(super) bytes: Box<[u8]>,
+    pub(super) is_cut: bool,
+}
+
+impl Image {
+    pub(super) fn args(&self) -> Option<Args<'_>> {
+        self.args.as_ref().map(|args| Args::new(&args.bytes, args.is_cut))
+    }
+
+    pub(super) fn exe(&self) -> Option<&Path> {
+        self.exe.as_deref()
+    }
+
+    /// Whether these arguments are `recorded`, or start with `recorded` if that was cut.
+    pub(super) fn continues(&self, recorded: &Arguments) -> bool {
+        self.args.as_ref().is_some_and(|args| {
+            args.bytes == recorded.bytes
+                || (recorded.is_cut && args.bytes.starts_with(&recorded.bytes))
+        })
+    }
+}
+
+bitflags::bitflags! {
+    /// What to read besides `/proc/PID/stat`.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub(super) struct Fields: u8 {
+        /// Arguments and executable.
+        const IMAGE = 1;
+        /// User and group ids.
+        const IDS = 1 << 1;
+        const CGROUP = 1 << 2;
+        const THREADS = 1 << 3;
+    }
+}
+
+/// The state of one process.
+#[derive(Clone, Debug)]
+pub(super) struct Snapshot {
+    /// `CLOCK_MONOTONIC` before the first read, in nanoseconds.
+    pub(super) seen_ns: u64,
+    /// `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC`, in nanoseconds.
+    pub(super) boottime_offset_ns: u64,
+    pub(super) start_ticks: u64,
+    pub(super) parent: Option<u32>,
+    pub(super) session: u32,
+    pub(super) is_kernel_thread: bool,
+    pub(super) comm: Vec<u8>,
+    /// `Ok` while the first thread runs. The exit status in `Err` is a placeholder: `/proc` does
+    /// not show it.
+    pub(super) first: Result<(), ExitStatus>,
+    /// Whether any thread runs.
+    pub(super) is_alive: bool,
+    /// The ids of all threads but the first, if requested.
+    pub(super) others: Option<Vec<u32>>,
+    pub(super) image: Option<Image>,
+    pub(super) uid: Option<Ids>,
+    pub(super) gid: Option<Ids>,
+    pub(super) cgroup: Option<Cgroup>,
+}
+
+/// The cgroup of a process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Cgroup {
+    pub(super) path: PathBuf,
+    /// Whether all processes with the same cgroup id have this path.
+    pub(super) id_determines_path: bool,
+}
+
+/// Why a process could not be read. Only `Gone` proves anything about the process.
+#[derive(Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is read"))]
+pub(super) enum ReadError {
+    /// No process has this id.
+    Gone,
+    /// The process exists, but this process may not read it, or an error occurred that concerns
+    /// this process id only.
+    Unreadable,
+    /// No process can be read at the moment, for example because too many files are open.
+    Failed(io::Error),
+}
+
+/// Reads the processes that exist now: from `/proc`, or from a simulated machine in tests.
+pub(super) trait SnapshotSource: Debug + Send + Sync {
+    /// The ids of all processes, zombies included.
+    fn list(&self) -> io::Result<Vec<u32>>;
+
+    /// Reads the process that has this id now.
+    fn read(&self, tgid: u32, fields: Fields) -> Result<Snapshot, ReadError>;
+
+    /// The id of the version 2 cgroup with this path.
+    fn cgroup_id(&self, path: &Path) -> Option<u64>;
+
+    /// `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC`, in nanoseconds.
+    fn boottime_offset_ns(&self) -> u64;
+
+    /// `CLOCK_MONOTONIC`, in nanoseconds.
+    fn now_ns(&self) -> u64;
+}

@@ -1,0 +1,233 @@
+//! Replaces `live` on systems other than Linux. Names and signatures are the same; opening fails
+//! with an error that gives the reason.
+
+#![allow(missing_docs, reason = "the Linux implementation documents them")]
+
+use std::convert::Infallible;
+use std::io;
+use std::marker::PhantomData;
+use std::time::{Duration, SystemTime};
+
+use proc_connector_core::Filter;
+
+use crate::diagnosis::{Diagnosis, Verdict, finding};
+use crate::error::{Error, Result};
+use crate::event::ProcEvent;
+use crate::stats::Stats;
+use crate::stream::Received;
+use crate::transport_kind::Transport;
+
+/// Options for a connector. It cannot be opened on this system.
+#[derive(Clone, Debug, Default)]
+#[must_use = "nothing happens before `open`"]
+pub struct Builder(());
+
+impl Builder {
+    pub fn filter(self, _: Filter) -> Self {
+        self
+    }
+
+    pub fn transport(self, _: Transport) -> Self {
+        self
+    }
+
+    pub fn receive_buffer(self, _: usize) -> Self {
+        self
+    }
+
+    pub fn receive_buffer_events(self, _: usize) -> Self {
+        self
+    }
+
+    pub fn coalesce(self, _: Duration) -> Self {
+        self
+    }
+
+    pub fn socket_coalesce(self, _: Duration) -> Self {
+        self
+    }
+
+    pub fn context(self, _: bool) -> Self {
+        self
+    }
+
+    pub fn argument_bytes(self, _: usize) -> Self {
+        self
+    }
+
+    pub fn nonblocking(self, _: bool) -> Self {
+        self
+    }
+
+    /// Fails on this system.
+    ///
+    /// # Errors
+    ///
+    /// Always [`Error::NotLinux`].
+    #[allow(clippy::unused_self, reason = "on Linux it uses the options")]
+    pub fn open(&self) -> Result<ProcConnector> {
+        Err(Error::NotLinux)
+    }
+}
+
+/// A listener to process events, which cannot exist on this system.
+#[derive(Debug)]
+pub struct ProcConnector(Infallible);
+
+#[allow(clippy::missing_errors_doc, reason = "no value can exist")]
+impl ProcConnector {
+    /// Fails on this system.
+    ///
+    /// # Errors
+    ///
+    /// Always [`Error::NotLinux`].
+    pub fn new() -> Result<Self> {
+        Self::builder().open()
+    }
+
+    pub fn builder() -> Builder {
+        Builder::default()
+    }
+
+    pub fn stats(&self) -> Stats {
+        match self.0 {}
+    }
+
+    pub fn set_filter(&mut self, _: &Filter) -> Result<()> {
+        match self.0 {}
+    }
+
+    pub fn shutdown_handle(&self) -> Shutdown {
+        match self.0 {}
+    }
+
+    pub fn recv_batch(&mut self) -> Result<Batch<'_>> {
+        match self.0 {}
+    }
+
+    pub fn recv_batch_timeout(&mut self, _: Duration) -> Result<Batch<'_>> {
+        match self.0 {}
+    }
+
+    pub fn subscribe(&self) -> Result<()> {
+        match self.0 {}
+    }
+
+    pub fn unsubscribe(&self) -> Result<()> {
+        match self.0 {}
+    }
+
+    pub fn recv(&self, _: &mut [u8]) -> Result<ProcEvent> {
+        match self.0 {}
+    }
+
+    pub fn recv_timeout(&self, _: &mut [u8], _: Duration) -> Result<Option<ProcEvent>> {
+        match self.0 {}
+    }
+
+    pub fn recv_raw(&self, _: &mut [u8]) -> Result<usize> {
+        match self.0 {}
+    }
+
+    pub fn recv_raw_timeout(&self, _: &mut [u8], _: Duration) -> Result<Option<usize>> {
+        match self.0 {}
+    }
+
+    pub fn set_nonblocking(&self) -> Result<()> {
+        match self.0 {}
+    }
+}
+
+/// The items of one receive.
+#[derive(Debug)]
+pub struct Batch<'a>(Infallible, PhantomData<&'a ()>);
+
+impl<'a> Iterator for Batch<'a> {
+    type Item = Received<'a>;
+
+    fn next(&mut self) -> Option<Received<'a>> {
+        match self.0 {}
+    }
+}
+
+/// A handle that ends receives.
+#[derive(Clone, Debug)]
+pub struct Shutdown(Infallible);
+
+#[allow(clippy::missing_errors_doc, reason = "no value can exist")]
+impl Shutdown {
+    pub fn shutdown(&self) -> io::Result<()> {
+        match self.0 {}
+    }
+}
+
+/// Reports that this system does not support listening.
+pub fn diagnose() -> Diagnosis {
+    let system = match std::env::consts::OS {
+        "" => "no operating system",
+        system => system,
+    };
+    let kernel = finding("kernel", Verdict::Fails, format!("{system}, which is not Linux"));
+    Diagnosis { findings: vec![kernel.remedy(Error::NotLinux.to_string())] }
+}
+
+#[cfg(not(target_os = "linux"))]
+impl Error {
+    /// The findings of [`diagnose`](crate::diagnose), if this error concerns listening as a whole.
+    pub fn diagnosis(&self) -> Option<Diagnosis> {
+        matches!(self, Self::NotLinux).then(diagnose)
+    }
+}
+
+/// Time stamps of another machine are not compared with a local clock, so this cannot fail.
+pub(crate) fn check_clock() -> io::Result<()> {
+    Ok(())
+}
+
+/// The time since 1970 in nanoseconds: time stamps are assumed to count from there.
+pub(crate) fn clock_ns() -> u64 {
+    let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The host name and the kernel release, which are unknown.
+#[cfg(feature = "capture")]
+pub(crate) fn host_names() -> (Option<String>, Option<String>) {
+    (None, None)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proc_connector_core::Filter;
+
+    use super::{ProcConnector, diagnose};
+    use crate::{Error, Transport, Verdict};
+
+    #[test]
+    fn opening_fails_with_an_error_that_names_the_reason_and_an_alternative() {
+        let builder = ProcConnector::builder()
+            .filter(Filter::default())
+            .receive_buffer(1)
+            .receive_buffer_events(1)
+            .coalesce(Duration::ZERO)
+            .transport(Transport::Auto)
+            .context(true)
+            .argument_bytes(1)
+            .nonblocking(true);
+        for error in [builder.open().unwrap_err(), ProcConnector::new().unwrap_err()] {
+            assert!(matches!(error, Error::NotLinux), "{error:?}");
+            let text = error.to_string();
+            assert!(text.contains("Linux kernel") && text.contains("can be read here"), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_diagnosis_has_the_reason_as_its_only_finding() {
+        let diagnosis = diagnose();
+        assert_eq!(diagnosis.verdict(), Verdict::Fails);
+        let [finding] = &diagnosis.findings[..] else { panic!("{diagnosis:?}") };
+        assert_eq!(finding.remedy, Some(Error::NotLinux.to_string()));
+    }
+}
