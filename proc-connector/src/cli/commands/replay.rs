@@ -29,9 +29,9 @@ use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
 use crate::cli::shown::{complain, on_stdout, report, shown};
 use crate::cli::standard;
 
-/// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the build's
-/// own processes. The program's tests make threads with names, a session of another user, a traced
-/// child, a failure and a crash, so there are events of every kind.
+/// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the processes
+/// of the build. Its tests cause events of every kind: they start threads with names, a session of
+/// another user and a traced child, fail and crash.
 const DEMO: &[u8] = include_bytes!("../../../demo/build.pcapng");
 
 /// Larger files get a progress bar.

@@ -38,7 +38,7 @@ pub(crate) struct Direct<S> {
 }
 
 impl<S: Sink> Direct<S> {
-    /// Shows this many events.
+    /// Wants no more after this many events were shown.
     pub(crate) fn new(sink: S, wanted: u64) -> Self {
         Self { sink, count: Count::new(wanted) }
     }
@@ -75,7 +75,7 @@ pub(crate) struct Identified<C, S> {
 }
 
 impl<C: Choose, S: Sink> Identified<C, S> {
-    /// Shows this many events.
+    /// Wants no more after this many events were shown.
     pub(crate) fn new(identify: Identify, choose: C, sink: S, wanted: u64) -> Self {
         Self { identify, choose, sink, count: Count::new(wanted) }
     }

@@ -1,29 +1,29 @@
-//! By which names a process can be chosen.
+//! The names by which a process can be selected.
 
 use proc_connector::process::Process;
 
-/// As many bytes of a name as the kernel keeps (`TASK_COMM_LEN` in `include/linux/sched.h`).
+/// The bytes of a name that the kernel keeps (`TASK_COMM_LEN` in `include/linux/sched.h`).
 const COMM_LEN: usize = 15;
 
-/// Programs that run the file that is their first argument, without versions: `python3.11` is one.
+/// Programs that run the file in their first argument, without version numbers (`python3.11`).
 const INTERPRETERS: [&str; 19] = [
     "sh", "ash", "bash", "dash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "python", "pypy",
     "perl", "ruby", "node", "php", "lua", "tclsh", "Rscript",
 ];
 
-/// Whether one of the names of a process is as wanted: that of its first thread, of its program (the
-/// last part of its first argument), or of the script it runs.
-pub(crate) fn has_name(process: &Process, is_wanted: impl Fn(&str) -> bool) -> bool {
+/// Whether `matches` accepts a name of a process: that of its first thread, that of its program (the
+/// last part of its first argument), or that of the script it runs.
+pub(crate) fn has_name(process: &Process, matches: impl Fn(&str) -> bool) -> bool {
     let comm = process.comm();
     let args: Vec<&[u8]> = process.args().map_or_else(Vec::new, |args| {
         let mut all: Vec<&[u8]> = args.iter().collect();
         if args.is_cut() {
-            // Of the last one only the beginning may be known, which is no name.
+            // The last argument may be cut, so that it does not end in a name.
             all.pop();
         }
         all
     });
-    names(comm, &args).any(|name| is_wanted(&String::from_utf8_lossy(name)))
+    names(comm, &args).any(|name| matches(&String::from_utf8_lossy(name)))
 }
 
 /// The names of a process whose first thread is called `comm` and whose arguments are `args`.
@@ -33,14 +33,14 @@ fn names<'a>(comm: Option<&'a [u8]>, args: &[&'a [u8]]) -> impl Iterator<Item = 
     [comm, program, whole, script(args)].into_iter().flatten()
 }
 
-/// The whole name of the executed file, of which the kernel keeps the beginning: for a script that
-/// names its interpreter (`#!`), the kernel puts its path among the arguments.
+/// The whole name of the executed file, of which the kernel keeps the beginning in `comm`. For a
+/// script with a `#!` line, the kernel adds the script's path to the arguments.
 fn executed<'a>(comm: &[u8], args: &[&'a [u8]]) -> Option<&'a [u8]> {
-    // Before the script are the interpreter and at most one argument for it.
+    // The interpreter and at most one argument for it precede the script.
     args.iter().take(3).map(|arg| base(arg)).find(|name| name.starts_with(comm))
 }
 
-/// The script that an interpreter was started with. After `#!/usr/bin/env` only this shows its name.
+/// The script that an interpreter was started with: after `#!/usr/bin/env`, only the arguments have it.
 fn script<'a>(args: &[&'a [u8]]) -> Option<&'a [u8]> {
     let [program, script, ..] = args else { return None };
     let program = String::from_utf8_lossy(base(program));
@@ -61,7 +61,7 @@ mod tests {
     use super::names;
 
     #[test]
-    fn a_process_is_called_as_its_thread_its_program_and_its_script() {
+    fn a_process_has_the_names_of_its_thread_its_program_and_its_script() {
         let cases: [(&str, &[&str], &[&str]); 9] = [
             ("make", &["/usr/bin/make", "all"], &["make", "make"]),
             ("cat", &["cat", "/etc/passwd"], &["cat", "cat"]),
@@ -85,7 +85,7 @@ mod tests {
                 &["/lib/systemd/systemd-journald"],
                 &["systemd-journal", "systemd-journald", "systemd-journald"],
             ),
-            // A name that it gave itself has nothing to do with its arguments.
+            // A name that the process chose is unrelated to its arguments.
             ("fifteen letters", &["x", "fifteen", "y"], &["fifteen letters", "x"]),
             ("kworker/0:1", &[], &["kworker/0:1"]),
         ];

@@ -1,4 +1,4 @@
-//! Which processes belong to the chosen trees.
+//! The trees of processes that options select.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -6,24 +6,25 @@ use proc_connector::process::Process;
 
 use crate::cli::values;
 
-/// How many that left a tree are still known as part of it: their exits may come late, and so may
-/// the forks of what they made. As many as the table keeps.
-const LEFT: usize = 4096;
+/// How many ended processes still count as members of a tree: their exits may be received late, and
+/// so may the forks of their children. The table keeps as many.
+const ENDED: usize = 4096;
 
-/// The trees, and who is part of one.
+/// The trees, and the processes in them.
 #[derive(Debug)]
 pub(crate) struct Trees {
     roots: Vec<Root>,
-    /// By their serials, which no other process gets; with the number of its leaving for one that left.
+    /// The members by their serials. A member that has ended has the number of its end.
     members: HashMap<u64, Option<u64>>,
-    left: VecDeque<(u64, u64)>,
-    leavings: u64,
+    /// The serials of ended members and the numbers of their ends, the first end first.
+    ended: VecDeque<(u64, u64)>,
+    ends: u64,
 }
 
-/// What a tree starts from.
+/// The root of a tree.
 #[derive(Debug)]
 enum Root {
-    /// The process that has this id, or the first to get it; none that gets it later.
+    /// The process that has this id, or the first one to get it.
     Id { tgid: u32, serial: Option<u64> },
     /// All processes of this name.
     Name(String),
@@ -37,30 +38,31 @@ impl Trees {
             values::Root::Name(name) => Root::Name(name.clone()),
         };
         let roots = roots.iter().map(root).collect();
-        Self { roots, members: HashMap::new(), left: VecDeque::new(), leavings: 0 }
+        Self { roots, members: HashMap::new(), ended: VecDeque::new(), ends: 0 }
     }
 
-    /// Whether no tree was chosen, so that every process is of interest.
+    /// Whether no tree is selected.
     pub(crate) fn is_empty(&self) -> bool {
         self.roots.is_empty()
     }
 
-    /// Whether a process is part of a tree, or was until it ended.
+    /// Whether a process is in a tree, or was until it ended.
     pub(crate) fn contains(&self, process: &Process) -> bool {
         self.members.contains_key(&process.serial())
     }
 
-    /// Takes note of a process that is new, runs another program, or is there again. It is part of a
-    /// tree for as long as it runs, whatever becomes of those between it and the root.
-    pub(crate) fn join(&mut self, process: &Process, is_called: impl Fn(&str) -> bool) {
+    /// Adds a process that has started, executed a program or appeared, if it belongs to a tree. It
+    /// stays in the tree even if the processes between it and the root end.
+    pub(crate) fn join(&mut self, process: &Process, has_name: impl Fn(&str) -> bool) {
         let serial = process.serial();
-        let mut is_member = process.creator().is_some_and(|it| self.members.contains_key(&it));
+        let mut is_member =
+            process.creator().is_some_and(|serial| self.members.contains_key(&serial));
         for root in &mut self.roots {
             is_member |= match root {
                 Root::Id { tgid, serial: known } => {
                     *tgid == process.tgid() && *known.get_or_insert(serial) == serial
                 }
-                Root::Name(name) => is_called(name),
+                Root::Name(name) => has_name(name),
             };
         }
         if is_member || self.members.contains_key(&serial) {
@@ -68,22 +70,22 @@ impl Trees {
         }
     }
 
-    /// Takes note of a process that ended or is gone. It is forgotten when many others have left.
+    /// Takes note of the end of a process. It is forgotten after many others have ended.
     pub(crate) fn leave(&mut self, process: &Process) {
         let serial = process.serial();
         let Some(member) = self.members.get_mut(&serial) else { return };
-        self.leavings += 1;
-        *member = Some(self.leavings);
-        self.left.push_back((serial, self.leavings));
-        if self.left.len() > LEFT {
-            let Some((serial, leaving)) = self.left.pop_front() else { return };
-            if self.members.get(&serial) == Some(&Some(leaving)) {
+        self.ends += 1;
+        *member = Some(self.ends);
+        self.ended.push_back((serial, self.ends));
+        if self.ended.len() > ENDED {
+            let Some((serial, end)) = self.ended.pop_front() else { return };
+            if self.members.get(&serial) == Some(&Some(end)) {
                 self.members.remove(&serial);
             }
         }
     }
 
-    /// How many are known.
+    /// The number of members.
     #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.members.len()

@@ -1,17 +1,17 @@
-//! The lives of processes, with what the pictures of them need and nothing else.
+//! The lives of processes, as charts and trees show them.
 
 use std::borrow::Cow;
 use std::fmt;
 
 use proc_connector::ExitStatus;
 
-/// Processes and who created them, over a time.
+/// Processes and their creators, over a period.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Forest {
-    /// Creators come before what they create.
+    /// A creator comes before the processes it created.
     pub(crate) lives: Vec<Life>,
     pub(crate) losses: Vec<Loss>,
-    /// The time that the picture is of, in nanoseconds of the events' clock.
+    /// The period, in nanoseconds of the events' clock.
     pub(crate) begin_ns: u64,
     pub(crate) end_ns: u64,
 }
@@ -19,45 +19,45 @@ pub(crate) struct Forest {
 /// One process.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Life {
-    /// Its place in [`Forest::lives`], if that is there.
+    /// The place of its creator in [`Forest::lives`], if it is known.
     pub(crate) creator: Option<usize>,
     pub(crate) tgid: u32,
-    /// What it ran, one after the other. What it only has from its creator is not among them.
+    /// The programs it executed, in order, without the one it inherited from its creator.
     pub(crate) programs: Vec<Program>,
-    /// What it is called as long as it runs its creator's program.
+    /// Its name while it runs its creator's program.
     pub(crate) inherited: Option<String>,
-    /// `None` if it was there before.
+    /// `None` if it started before the period.
     pub(crate) start_ns: Option<u64>,
-    /// `None` if it goes on.
+    /// `None` if it still runs.
     pub(crate) end_ns: Option<u64>,
-    /// `None` if nobody saw it.
+    /// `None` if no event has reported it.
     pub(crate) status: Option<ExitStatus>,
-    /// Those it made, without its first.
+    /// The threads it started, without the first.
     pub(crate) threads: u32,
 }
 
-/// What a process executed.
+/// A program that a process executed.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Program {
-    /// `None` if that was before.
+    /// `None` if that was before the period.
     pub(crate) at_ns: Option<u64>,
-    /// For a place that has no room for more.
+    /// A short name.
     pub(crate) name: Option<String>,
     /// The arguments, separated by spaces.
     pub(crate) command: Option<String>,
 }
 
-/// Stands for a name that nobody knows.
+/// Stands for an unknown name.
 const UNKNOWN: &str = "?";
 
-/// Events that are missing.
+/// Lost events.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Loss {
     pub(crate) at_ns: u64,
     pub(crate) count: Option<u64>,
 }
 
-/// Numbers that sum a forest up.
+/// The totals of a forest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Totals {
     pub(crate) processes: usize,
@@ -67,7 +67,7 @@ pub(crate) struct Totals {
 }
 
 impl Forest {
-    /// The children of each, in the order of their beginnings; and those of nobody.
+    /// The children of each process, and the processes without a creator, in the order of their starts.
     pub(crate) fn families(&self) -> (Vec<Vec<usize>>, Vec<usize>) {
         let mut children = vec![Vec::new(); self.lives.len()];
         let mut roots = Vec::new();
@@ -78,19 +78,19 @@ impl Forest {
             }
         }
         for siblings in children.iter_mut().chain([&mut roots]) {
-            // Events of different CPUs may come in another order than they happened in.
+            // Events of different CPUs may be received out of order.
             siblings.sort_by_key(|&index| self.start(index));
         }
         (children, roots)
     }
 
-    /// When it began, as far as the picture shows.
+    /// When it started within the period.
     pub(crate) fn start(&self, index: usize) -> u64 {
         let start = self.lives[index].start_ns.unwrap_or(self.begin_ns);
         start.clamp(self.begin_ns, self.end_ns.max(self.begin_ns))
     }
 
-    /// When it ended, as far as the picture shows.
+    /// When it ended within the period.
     pub(crate) fn end(&self, index: usize) -> u64 {
         let end = self.lives[index].end_ns.unwrap_or(self.end_ns);
         end.clamp(self.start(index), self.end_ns.max(self.start(index)))
@@ -119,7 +119,7 @@ impl Life {
         self.status.is_some_and(|status| !status.success())
     }
 
-    /// The program it is a process of.
+    /// The name of the program that it ran last.
     pub(crate) fn program(&self) -> Option<&str> {
         match self.programs.last() {
             Some(program) => program.name.as_deref(),
@@ -127,7 +127,7 @@ impl Life {
         }
     }
 
-    /// Its last program in short; in brackets that of its creator, if it never had one of its own.
+    /// The same; in brackets if it is inherited from the creator.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match (self.programs.last(), &self.inherited) {
             (Some(Program { name: Some(name), .. }), _) => Cow::Borrowed(name),
@@ -136,7 +136,7 @@ impl Life {
         }
     }
 
-    /// The same, or its id, for a place that does not have that beside it.
+    /// The same, or its id if the name is unknown.
     pub(crate) fn name_or_pid(&self) -> Cow<'_, str> {
         match self.program() {
             Some(_) => self.name(),
@@ -144,13 +144,13 @@ impl Life {
         }
     }
 
-    /// Its last program with the arguments, as far as that is known.
+    /// Its last program with the arguments, or the name if these are unknown.
     pub(crate) fn command(&self) -> Cow<'_, str> {
         let command = self.programs.last().and_then(|program| program.command.as_deref());
         command.map_or_else(|| self.name(), Cow::Borrowed)
     }
 
-    /// The same without the folder that the program is in.
+    /// The same without the directory of the program.
     pub(crate) fn brief(&self) -> Cow<'_, str> {
         let command = self.command();
         let Some(program) = self.programs.last() else { return command };
@@ -163,7 +163,7 @@ impl Life {
         }
     }
 
-    /// How it ended, or that it did not.
+    /// How it ended, or that it still runs.
     pub(crate) fn outcome(&self) -> String {
         match (self.runs(), self.status) {
             (true, _) => "still running".into(),

@@ -1,4 +1,4 @@
-//! Trees, over events made by hand.
+//! The choice by trees, with events made by hand.
 
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::{Filter, Received};
@@ -9,7 +9,7 @@ use crate::cli::pipeline::identify::Identify;
 
 const MS: u64 = 1_000_000;
 
-/// Processes of which some were chosen, and what happens to them.
+/// Events, and the choice of some of their processes.
 struct Story<'a> {
     identify: Identify,
     chooser: Chooser<'a>,
@@ -67,7 +67,7 @@ impl<'a> Story<'a> {
         self.event(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm })
     }
 
-    /// So many others come and go that the table forgets who ended before.
+    /// Enough other processes start and end that the table forgets those that ended before.
     fn others_come_and_go(&mut self) {
         for _ in 0..5_000 {
             assert!(!self.fork(9, 9_000));
@@ -92,7 +92,7 @@ fn exit(tgid: u32) -> EventData<'static> {
 }
 
 #[test]
-fn a_descendant_is_of_the_tree_though_all_above_it_are_forgotten() {
+fn a_descendant_is_in_the_tree_after_its_ancestors_are_forgotten() {
     let options = options(&["100"]);
     let mut story = Story::new(&options);
     assert!(story.exec(100));
@@ -105,7 +105,7 @@ fn a_descendant_is_of_the_tree_though_all_above_it_are_forgotten() {
 }
 
 #[test]
-fn who_gets_the_id_of_a_root_or_a_descendant_is_not_of_the_tree() {
+fn a_process_that_gets_the_id_of_a_member_is_not_in_the_tree() {
     let options = options(&["100"]);
     let mut story = Story::new(&options);
     assert!(story.exec(100) && story.fork(100, 101));
@@ -115,7 +115,7 @@ fn who_gets_the_id_of_a_root_or_a_descendant_is_not_of_the_tree() {
 }
 
 #[test]
-fn a_root_may_come_later() {
+fn a_root_may_start_later() {
     let options = options(&["100"]);
     let mut story = Story::new(&options);
     assert!(!story.exec(9) && story.fork(9, 100) && story.exec(100) && story.exit(100));
@@ -127,13 +127,13 @@ fn every_process_of_a_name_is_a_root() {
     let options = options(&["make"]);
     let mut story = Story::new(&options);
     story.rename(100, b"make");
-    // It is a root from its next program on, as are those that it makes under this name.
+    // It becomes a root with its next program, as do the processes that it creates under this name.
     assert!(story.fork(100, 101) && story.fork(101, 102) && story.exit(101));
     assert!(!story.exec(9) && story.exec(102));
 }
 
 #[test]
-fn a_fork_that_is_received_after_its_makers_exit_is_of_the_tree() {
+fn a_fork_that_is_received_after_its_parents_exit_is_in_the_tree() {
     let options = options(&["100"]);
     let mut story = Story::new(&options);
     assert!(story.exec(100));
@@ -141,14 +141,14 @@ fn a_fork_that_is_received_after_its_makers_exit_is_of_the_tree() {
     assert!(story.exit(100));
     assert!(story.event_at(before, fork(100, 101)));
     assert!(story.exec(101));
-    // The process that has the root's id by now is not its maker.
+    // A new process that has the root's id is not in the tree, and not the parent.
     assert!(!story.fork(9, 100));
     assert!(story.event_at(before + 1, fork(100, 103)));
     assert!(!story.fork(100, 104));
 }
 
 #[test]
-fn a_tree_takes_no_more_memory_than_those_who_live() {
+fn the_memory_of_a_tree_is_bounded_by_its_live_members() {
     let options = options(&["100"]);
     let mut story = Story::new(&options);
     assert!(story.exec(100));

@@ -1,4 +1,4 @@
-//! Counting, of events made by hand.
+//! Counting events made by hand.
 
 use std::time::{Duration, SystemTime};
 
@@ -12,7 +12,7 @@ use crate::cli::output::statistics::report::Report;
 
 const MS: u64 = 1_000_000;
 
-/// A tally, and the table it asks.
+/// A tally and its table.
 struct Counting {
     tally: Tally,
     table: ProcessTable,
@@ -27,7 +27,7 @@ impl Counting {
     fn event(&mut self, timestamp_ns: u64, data: EventData<'_>) {
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
-        let len = record.encode_native(&mut datagram).expect("room");
+        let len = record.encode_native(&mut datagram).expect("capacity");
         match Notifications::new(&datagram[..len]).next() {
             Some(Ok(Notification::Event(event))) => {
                 self.take(&Received::Event(event));
@@ -81,7 +81,7 @@ fn names(report: &Report) -> Vec<(Option<&[u8]>, u64)> {
 }
 
 #[test]
-fn forks_are_counted_for_who_did_them() {
+fn forks_are_counted_for_their_makers() {
     let mut counting = Counting::new();
     counting.name(1, 100, b"make");
     counting.name(2, 200, b"sh");
@@ -89,23 +89,23 @@ fn forks_are_counted_for_who_did_them() {
         counting.fork(10 + u64::from(child), 100, 1000 + child, 1000 + child);
     }
     counting.fork(20, 200, 1100, 1100);
-    // A thread: its parent is the one of its process.
+    // The parent of a thread is the parent of its process.
     counting.fork(21, 1, 201, 200);
-    // Nobody knows who that is.
+    // An unknown process.
     counting.fork(22, 300, 1200, 1200);
     let report = counting.report(10);
     assert_eq!(names(&report), [(Some(&b"make"[..]), 3), (Some(b"sh"), 2), (None, 1)]);
     assert_eq!(report.threads, 1);
-    // What is no longer among the first is left out.
+    // Only the first rows are listed.
     assert_eq!(names(&counting.report(1)), [(Some(&b"make"[..]), 3)]);
 }
 
 #[test]
-fn deeds_are_the_effective_users() {
+fn counts_belong_to_the_effective_user() {
     let mut counting = Counting::new();
     counting.user(1, 100, [1000, 0xffff_fff0]);
     counting.fork(2, 100, 101, 101);
-    // As its parent.
+    // It has the user of its parent.
     counting.event(3, EventData::Exec { process_pid: 101, process_tgid: 101 });
     let report = counting.report(10);
     for rows in [&report.forks_by_user, &report.execs_by_user] {
@@ -116,7 +116,7 @@ fn deeds_are_the_effective_users() {
 }
 
 #[test]
-fn what_lives_for_less_than_10_ms_is_short_lived() {
+fn a_process_that_lives_for_less_than_10_ms_is_short_lived() {
     let mut counting = Counting::new();
     for (child, lifetime_ns) in [(1, MS), (2, 10 * MS - 1), (3, 10 * MS), (4, 1000 * MS)] {
         counting.fork(5, 100, child, child);
@@ -125,7 +125,7 @@ fn what_lives_for_less_than_10_ms_is_short_lived() {
     let report = counting.report(10);
     assert_eq!((report.ended, report.short_lived), (4, 2));
     assert_eq!(report.short_lived_share, Some(0.5));
-    // Whose start nobody saw may have lived for however long.
+    // A process with an unknown start has an unknown lifetime.
     counting.exit(6000 * MS, 700);
     let report = counting.report(10);
     assert_eq!((report.ended, report.short_lived_share), (5, Some(0.5)));
@@ -133,7 +133,7 @@ fn what_lives_for_less_than_10_ms_is_short_lived() {
 }
 
 #[test]
-fn kinds_are_counted_apart_and_told_by_the_second() {
+fn each_kind_has_its_count_and_its_rate() {
     let mut counting = Counting::new();
     counting.name(1, 100, b"make");
     for child in 1..=4 {
@@ -149,7 +149,7 @@ fn kinds_are_counted_apart_and_told_by_the_second() {
 }
 
 #[test]
-fn losses_are_counted_even_where_nobody_knows_how_many() {
+fn losses_of_an_unknown_number_are_counted() {
     let mut counting = Counting::new();
     for count in ["5", "null"] {
         let lost = format!(r#"{{"event":"lost","count":{count},"cause":"overrun"}}"#);

@@ -3,6 +3,7 @@
 mod about;
 mod colors;
 mod label;
+mod lane_size;
 mod marks;
 mod xml;
 
@@ -10,6 +11,7 @@ use std::io::{self, Write};
 
 use colors::Colors;
 use label::{Label, Space};
+use lane_size::{HEAD, LaneSize};
 use marks::{Mark, Scale, marks};
 use xml::Xml;
 
@@ -22,8 +24,6 @@ use super::ticks::ticks;
 /// In pixels, like all lengths here.
 const WIDTH: f64 = 1280.0;
 const MARGIN: f64 = 20.0;
-/// Above the axis: title, numbers, legend.
-const HEAD: f64 = 92.0;
 const FOOT: f64 = 24.0;
 /// The width of a letter of a monospaced font, relative to the font size. Most fonts have 0.6.
 const LETTER: f64 = 0.61;
@@ -62,35 +62,6 @@ struct Chart<'a, W> {
     tooltip: usize,
     lane: LaneSize,
     output: &'a mut W,
-}
-
-/// The number of lanes, and their heights, which shrink for many lanes.
-#[derive(Clone, Copy)]
-struct LaneSize {
-    count: usize,
-    pitch: f64,
-    bar: f64,
-    font: f64,
-}
-
-impl LaneSize {
-    fn new(count: usize) -> Self {
-        let (pitch, bar, font) = match count {
-            0..=80 => (20.0, 17.0, 11.0),
-            81..=300 => (14.0, 12.0, 8.5),
-            _ => (8.0, 7.0, 5.0),
-        };
-        Self { count, pitch, bar, font }
-    }
-
-    #[expect(clippy::cast_precision_loss, reason = "a few hundred")]
-    fn top(&self, number: usize) -> f64 {
-        HEAD + 6.0 + self.pitch * number as f64
-    }
-
-    fn bottom(&self) -> f64 {
-        self.top(self.count) + 4.0
-    }
 }
 
 const STYLE: &str = "\
