@@ -1,12 +1,12 @@
 //! Records the seeds: the first datagram of each sort that the kernel sends while a command runs, as
-//! it is, and in the other forms that are read.
+//! received and in variants.
 //!
 //! From `fuzz/`, as root:
 //!
 //!     cargo run --example record_seeds -- cargo test --manifest-path ../Cargo.toml --test live_actions
 //!
-//! With `--print` in front of the command it writes no files but lines, `seed: NAME HEX`, of the
-//! datagrams as they are: that is how `cargo xtask seeds` gets them out of a machine.
+//! With `--print` before the command, it prints the received datagrams as lines `seed: NAME HEX` and
+//! writes no files. `cargo xtask seeds` reads these lines from a virtual machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -23,10 +23,10 @@ use proc_connector_core::{
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let mut words = std::env::args_os().skip(1).peekable();
     let print = words.next_if(|word| word == "--print").is_some();
-    let program = words.next().ok_or("which command makes the events?")?;
+    let program = words.next().ok_or("usage: record_seeds [--print] COMMAND [ARGUMENT]...")?;
 
     let connector = ProcConnector::builder().receive_buffer(128 << 20).open()?;
-    // Answered with an acknowledgement, which is a sort of its own.
+    // The kernel answers with an acknowledgement, which is also recorded.
     connector.subscribe()?;
     let mut child = Command::new(program).args(words).spawn()?;
     let mut sorts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
@@ -55,9 +55,9 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         write(sort, datagram)?;
         write(&format!("{sort}-big"), &swapped(datagram)?)?;
     }
-    // Before 4.18 these two ended before the parents.
+    // Before 4.18 these two had no parents.
     for (sort, union) in [("exit", 16), ("coredump", 8)] {
-        let datagram = sorts.get(sort).ok_or("no exit or no core dump came")?;
+        let datagram = sorts.get(sort).ok_or("received no exit or no core dump")?;
         write(&format!("{sort}-short"), &shortened(datagram, union))?;
     }
     write("several", &sorts.values().flatten().copied().collect::<Vec<_>>())?;
@@ -65,7 +65,7 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the datagram is, as finely as parsers may tell.
+/// The sort of a datagram: its kind, and distinctions within it.
 fn sort(datagram: &[u8]) -> Option<&'static str> {
     let event = match Notifications::new(datagram).next()?.ok()? {
         Notification::Event(event) => event,
@@ -85,7 +85,7 @@ fn sort(datagram: &[u8]) -> Option<&'static str> {
         Payload::Comm(_) => "comm-bytes",
         Payload::Coredump(_) => "coredump",
         Payload::Exit(exit) if exit.process_pid() != exit.process_tgid() => "exit-thread",
-        // Reaped before the kernel noted the parent.
+        // Reaped before the kernel recorded the parent.
         Payload::Exit(exit) if exit.parent_pid().is_none() => {
             return exit.status().success().then_some("exit-reaped");
         }
@@ -97,7 +97,7 @@ fn sort(datagram: &[u8]) -> Option<&'static str> {
     })
 }
 
-/// The same in the other byte order, as a machine of that order would send it.
+/// The datagram as a big-endian machine sends it.
 fn swapped(datagram: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     let mut bytes = vec![0; datagram.len()];
     let len = match Notifications::<NativeEndian>::new(datagram).next() {
@@ -111,7 +111,7 @@ fn swapped(datagram: &[u8]) -> Result<Vec<u8>, Box<dyn Error>> {
     Ok(bytes)
 }
 
-/// The same with less of the union, and the lengths that go with it.
+/// The datagram with a shorter union and the matching lengths.
 fn shortened(datagram: &[u8], union: u8) -> Vec<u8> {
     let payload = 16 + union;
     let before = netlink::HEADER_LEN + 20;
@@ -122,7 +122,7 @@ fn shortened(datagram: &[u8], union: u8) -> Vec<u8> {
 }
 
 fn write(name: &str, bytes: &[u8]) -> Result<(), Box<dyn Error>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/datagrams");
-    fs::create_dir_all(&folder)?;
-    Ok(fs::write(folder.join(name), bytes)?)
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("seeds/datagrams");
+    fs::create_dir_all(&directory)?;
+    Ok(fs::write(directory.join(name), bytes)?)
 }

@@ -1,6 +1,6 @@
-//! The reader of captures: whatever the bytes, it comes to an end, never turns back, and reads the
-//! same from a pipe that gives a byte at a time. What it reads can be written and read again, and a
-//! table of processes takes it in.
+//! The reader of captures: for any bytes it ends, its offset never decreases, and it reads the same
+//! from a pipe that delivers single bytes. Its output can be written and read again, and updates a
+//! table of processes.
 
 #![no_main]
 
@@ -27,16 +27,16 @@ fuzz_target!(|input: &[u8]| {
     assert_eq!(events(&read(&copy[..], Filter::default())), events(&whole));
 });
 
-/// One thing that a reader gave.
+/// An item of the reader.
 #[derive(Clone, Debug, PartialEq)]
 enum Seen {
-    /// An event, as the datagram that would carry it.
+    /// An event, as its datagram.
     Event(Vec<u8>),
     Lost(Option<u64>),
     Error(String),
 }
 
-/// All that can be read, errors after which it goes on included.
+/// All items, including errors after which reading continues.
 fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
     let mut reader = match Reader::new(input) {
         Ok(reader) => reader.with_filter(filter),
@@ -45,7 +45,7 @@ fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
     let (mut seen, mut offset) = (Vec::new(), 0);
     let mut table = ProcessTable::without_proc().keep_ended(8, Duration::from_secs(1));
     loop {
-        let goes_on = match reader.next() {
+        let continues = match reader.next() {
             Ok(None) => return seen,
             Ok(Some(recorded)) => {
                 table.apply(&recorded.received).for_each(|_| ());
@@ -60,15 +60,15 @@ fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
                 true
             }
             Err(error) => {
-                let goes_on = error.is_of_one_packet();
+                let continues = error.is_of_one_packet();
                 seen.push(Seen::Error(error.to_string()));
-                goes_on
+                continues
             }
         };
-        assert!(reader.offset() >= offset, "it turned back");
+        assert!(reader.offset() >= offset, "the offset decreased");
         offset = reader.offset();
-        if !goes_on {
-            assert!(matches!(reader.next(), Ok(None)), "it goes on after the end");
+        if !continues {
+            assert!(matches!(reader.next(), Ok(None)), "an item after the end");
             return seen;
         }
     }
@@ -76,12 +76,12 @@ fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
 
 fn datagram(record: &EventRecord<'_>) -> Vec<u8> {
     let mut bytes = vec![0; 1 << 17];
-    let len = record.encode::<NativeEndian>(&mut bytes).expect("an event that was read has room");
+    let len = record.encode::<NativeEndian>(&mut bytes).expect("the buffer is large enough");
     bytes.truncate(len);
     bytes
 }
 
-/// The events of a capture in a new one; `None` if a time of it cannot be written.
+/// A copy of the events of a capture; `None` if a timestamp cannot be written.
 fn copy(input: &[u8]) -> Option<Vec<u8>> {
     let mut copy = Vec::new();
     let mut writer = Writer::new(&mut copy).expect("memory");
@@ -102,7 +102,7 @@ fn copy(input: &[u8]) -> Option<Vec<u8>> {
     Some(copy)
 }
 
-/// Gives a byte at a time.
+/// Delivers single bytes.
 struct Trickle<'a>(&'a [u8]);
 
 impl Read for Trickle<'_> {

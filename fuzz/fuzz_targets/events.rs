@@ -1,5 +1,5 @@
-//! Events: any bytes come to an end, step by step; what was read can be written in either byte order
-//! and is read as the same; and a walk goes on where it was stopped.
+//! Events: reading any bytes ends; an event can be written in either byte order, or as received, and
+//! is read back unchanged; and reading resumes at any offset.
 
 #![no_main]
 
@@ -44,14 +44,14 @@ fn walk<O: ByteOrder>(bytes: &[u8]) {
                 assert_eq!(error.offset(), again.offset() + start);
                 explain(&error, bytes.len());
             }
-            (one, other) => panic!("{one:?}, and from where it starts {other:?}"),
+            (one, other) => panic!("{one:?}, but {other:?} from its own offset"),
         }
     }
     assert_eq!(notifications.offset(), bytes.len());
-    assert!(notifications.next().is_none(), "and stays ended");
+    assert!(notifications.next().is_none(), "the iterator stays at its end");
 }
 
-/// What only some kinds have.
+/// Properties of some kinds.
 fn look<O: ByteOrder>(event: &Event<'_, O>) {
     assert_eq!(event.mask().bits(), event.what());
     assert!(!format!("{event:?}").is_empty());
@@ -69,7 +69,7 @@ fn look<O: ByteOrder>(event: &Event<'_, O>) {
     }
 }
 
-/// Encodes the event in both orders; what is read back must be the same record.
+/// Encodes the event in both byte orders and as received. The record read back must be the same.
 fn rewrite<O: ByteOrder>(event: Event<'_, O>) {
     fn round_trip<P: ByteOrder>(record: EventRecord<'_>) {
         let mut datagram = match record.data {
@@ -85,6 +85,13 @@ fn rewrite<O: ByteOrder>(event: Event<'_, O>) {
         assert!(record.encode::<P>(&mut datagram[..short]).is_err());
     }
     let record = EventRecord::from(event);
+    let mut datagram = vec![0xff; event.encoded_len()];
+    assert_eq!(event.encode(&mut datagram), Ok(datagram.len()));
+    let Some(Ok(Notification::Event(again))) = Notifications::<O>::with_order(&datagram).next()
+    else {
+        panic!("an event")
+    };
+    assert_eq!((EventRecord::from(again), again.data()), (record, event.data()));
     round_trip::<LittleEndian>(record);
     round_trip::<BigEndian>(record);
 }

@@ -1,24 +1,24 @@
-//! A filter's two forms against each other, on any bytes: what the predicate says of an event, the
-//! program says of its datagram, however long, odd or damaged that is.
+//! The two forms of a filter on any bytes: the program decides on a datagram as the predicate decides
+//! on its event, even if the datagram is long, unusual or damaged.
 
 #![no_main]
 
 use arbitrary::{Arbitrary, Unstructured};
 use libfuzzer_sys::fuzz_target;
 use proc_connector_core::filter::MAX_PROGRAM_LEN;
-use proc_connector_core::testing::machine;
+use proc_connector_core::testing::bpf;
 use proc_connector_core::{EventMask, Filter, Notification, Notifications};
 use proc_connector_fuzz::shape::Buffer;
 use proc_connector_sys::sock_filter;
 
 #[derive(Arbitrary, Debug)]
 struct Parts {
-    /// The kinds that the mask leaves out.
+    /// The kinds that the mask excludes.
     unwanted: u32,
     processes_only: bool,
     failures_only: bool,
     only: Option<bool>,
-    /// Words of the datagram that are in the set, so that ids of its processes are.
+    /// Words of the datagram to add to the set, so that it contains the ids of the event.
     words: [Option<u8>; 4],
     tgids: Vec<u32>,
 }
@@ -37,11 +37,11 @@ fn compare(parts: &Parts, datagram: &[u8]) {
     let filter = filter(parts, datagram);
     let mut buffer = [sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; MAX_PROGRAM_LEN];
     let program = filter.compile(&mut buffer).expect("a program that fits");
-    let kept = machine::run(program, datagram) != 0;
+    let kept = bpf::run(program, datagram) != 0;
     match Notifications::new(datagram).next() {
         Some(Ok(Notification::Event(event))) => assert_eq!(filter.matches(&event), kept),
         Some(Ok(Notification::Ack(_))) => assert!(kept, "acknowledgements pass"),
-        // Nobody's events: the program may think what it likes, as long as it ends.
+        // Not an event: the program must end, with any result.
         _ => {}
     }
 }

@@ -1,4 +1,4 @@
-//! The netlink walk: any bytes come to an end, in steps that the lengths explain.
+//! The iteration over netlink messages: it ends for any bytes, and its steps follow the lengths.
 
 #![no_main]
 
@@ -18,22 +18,22 @@ fn walk<O: ByteOrder>(bytes: &[u8], number: fn([u8; 4]) -> u32) {
     let mut messages = Messages::<O>::with_order(bytes);
     let mut start = 0;
     for message in messages.by_ref() {
-        assert!(start < bytes.len(), "no message starts behind the buffer");
+        assert!(start < bytes.len(), "a message starts after the end of the buffer");
         let Ok(message) = message else {
-            assert!(!is_whole(&bytes[start..], number), "a whole message was refused");
+            assert!(!is_whole(&bytes[start..], number), "a complete message was refused");
             start = bytes.len();
             continue;
         };
-        assert!(is_whole(&bytes[start..], number), "a broken message was delivered");
+        assert!(is_whole(&bytes[start..], number), "an incomplete message was delivered");
         assert_eq!(message.offset(), start);
         let end = start + length(&bytes[start..], number);
-        assert_eq!(message.header().nlmsg_len.get() as usize, end - start);
+        assert_eq!(message.header().nlmsg_len() as usize, end - start);
         assert_eq!(message.payload(), &bytes[start + 16..end]);
         let _ = message.kind();
         start = end.next_multiple_of(4);
     }
-    assert!(start >= bytes.len(), "the walk ended before the buffer did");
-    assert!(messages.next().is_none(), "and stays ended");
+    assert!(start >= bytes.len(), "the iteration ended before the buffer");
+    assert!(messages.next().is_none(), "the iterator stays at its end");
 }
 
 fn is_whole(rest: &[u8], number: fn([u8; 4]) -> u32) -> bool {

@@ -1,5 +1,4 @@
-//! Everything that is read of a buffer, against a decoder that was written independently, on the
-//! structs of the bindings.
+//! The parser against an independent decoder, which uses the structs of the bindings.
 
 #![no_main]
 
@@ -38,11 +37,11 @@ fn plain<O: ByteOrder>(notification: &Notification<'_, O>) -> (Head, Body) {
                 Control::Error(error) => (sys::NLMSG_ERROR, error),
                 Control::Done => (sys::NLMSG_DONE, 0),
                 Control::Overrun => (sys::NLMSG_OVERRUN, 0),
-                other => panic!("{other:?} is not known here"),
+                other => panic!("{other:?} is unknown to this target"),
             };
             (Head::default(), Body::Control(kind, error))
         }
-        other => panic!("{other:?} is not known here"),
+        other => panic!("{other:?} is unknown to this target"),
     }
 }
 
@@ -82,6 +81,6 @@ fn body<O: ByteOrder>(event: &Event<'_, O>) -> Body {
         ],
         Payload::Comm(e) => return Body::Comm([e.process_pid(), e.process_tgid()], *e.comm()),
         Payload::Unknown(data) => return Body::Unknown(data.to_vec()),
-        other => panic!("{other:?} is not known here"),
+        other => panic!("{other:?} is unknown to this target"),
     })
 }

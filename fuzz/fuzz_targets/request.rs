@@ -1,5 +1,5 @@
-//! Connector messages and what listeners send: any bytes are read or refused, every request is read
-//! as it was written, and so are its mask's text and the kernel's answer to it.
+//! Connector messages and requests: any bytes are read or refused, and every request, its answer and
+//! the text of its mask are read back as written.
 
 #![no_main]
 
@@ -11,38 +11,38 @@ use proc_connector_core::{
     Notifications, ParseError, Request,
 };
 
-/// What a listener could ask for, and the errno of the answer.
+/// A request, and the errno of the answer.
 #[derive(Arbitrary, Debug)]
-struct Asked {
+struct Input {
     listen: bool,
     mask: Option<u32>,
     ack: u32,
     err: u32,
-    /// What to write over the request's payload: operations that are none, and any length.
+    /// An operation and a length, valid or not, to write over the payload.
     op: u8,
     len: u8,
 }
 
 fuzz_target!(|input: &[u8]| {
-    // As a connector message, and as the datagram around one.
+    // The input as a connector message, and as a datagram that contains a connector message.
     for bytes in [input, input.get(16..).unwrap_or_default()] {
         read_is_written::<LittleEndian>(bytes);
         read_is_written::<BigEndian>(bytes);
     }
     if let Ok(text) = std::str::from_utf8(input) {
-        mask_is_its_text(text.parse().ok());
+        mask_round_trips_as_text(text.parse().ok());
     }
-    let Ok(asked) = Asked::arbitrary_take_rest(Unstructured::new(input)) else { return };
+    let Ok(asked) = Input::arbitrary_take_rest(Unstructured::new(input)) else { return };
     let op = if asked.listen { McastOp::Listen } else { McastOp::Ignore };
     let mask = asked.mask.map(EventMask::from_bits_retain);
-    mask_is_its_text(mask);
+    mask_round_trips_as_text(mask);
     let request = Request { op, mask, ack: asked.ack };
     written_is_read::<LittleEndian>(&request, asked.err);
     written_is_read::<BigEndian>(&request, asked.err);
     other_payload(&asked);
 });
 
-fn mask_is_its_text(mask: Option<EventMask>) {
+fn mask_round_trips_as_text(mask: Option<EventMask>) {
     let Some(mask) = mask else { return };
     assert_eq!(mask.to_string().parse(), Ok(mask));
     assert_eq!(mask.to_string().to_uppercase().parse(), Ok(mask));
@@ -67,8 +67,8 @@ fn written_is_read<O: ByteOrder>(request: &Request, err: u32) {
 
 fn read_is_written<O: ByteOrder>(bytes: &[u8]) {
     let Ok(message) = CnMsg::<O>::parse(bytes) else { return };
-    assert_eq!((message.header().idx.get(), message.header().val.get()), (1, 1));
-    let end = 20 + usize::from(message.header().len.get());
+    assert_eq!((message.header().idx(), message.header().val()), (1, 1));
+    let end = 20 + usize::from(message.header().len());
     assert_eq!(message.payload(), &bytes[20..end]);
     let Ok(request) = Request::parse(&message) else { return };
     let again = request.encode_order::<O>();
@@ -76,9 +76,9 @@ fn read_is_written<O: ByteOrder>(bytes: &[u8]) {
     assert_eq!(again[28..32], bytes[12..16], "the ack");
 }
 
-/// A request's message with another payload is read as the kernel would: 4 or 8 bytes that begin
-/// with 1 or 2, or not at all.
-fn other_payload(asked: &Asked) {
+/// A request with another payload is read as the kernel reads it: 4 or 8 bytes that start with 1 or 2,
+/// else refused.
+fn other_payload(asked: &Input) {
     let datagram = Request::listen().with_mask(EventMask::empty()).encode_order::<LittleEndian>();
     let len = asked.len % 16;
     let mut bytes = datagram[16..36].to_vec();

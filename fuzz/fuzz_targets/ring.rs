@@ -1,13 +1,13 @@
-//! The reader of a ring, over memory that this target fills: as a kernel would, and then whatever is
-//! committed comes out once and in order, and all losses are told; or as no kernel would. Whichever
-//! it is, the reader gives what a naive one gives, and comes to an end.
+//! The reader of a ring, over memory that this target fills. If it fills the memory as a kernel does,
+//! each committed record is delivered once and in order, and all losses are reported. For any memory,
+//! the reader returns the same as a naive reader, and ends.
 
 #![no_main]
 
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use proc_connector::fuzzing::{FakeRing, Seen};
-use proc_connector_core::testing::filters::Happening;
+use proc_connector_core::testing::filters::RawEvent;
 use proc_connector_core::{Context, EventRecord, NativeEndian, Notification, Notifications};
 use proc_connector_fuzz::naive_ring::{Read, Ring};
 use proc_connector_fuzz::shape::Kind;
@@ -16,7 +16,7 @@ use proc_connector_fuzz::shape::Kind;
 struct Input {
     size: Size,
     start: Start,
-    /// Whether there are things that no kernel does.
+    /// Whether to include steps that no kernel makes.
     wild: bool,
     steps: Vec<Step>,
 }
@@ -25,34 +25,34 @@ struct Input {
 enum Size {
     Smallest,
     Double,
-    /// With batches as long as they get.
+    /// Large enough for the longest batches.
     Large,
 }
 
-/// Where positions start.
+/// The first position.
 #[derive(Arbitrary, Debug)]
 enum Start {
     Zero,
-    /// So much before they wrap.
+    /// This distance before the wrap.
     BeforeTheEnd(u16),
     Anywhere(usize),
 }
 
 #[derive(Arbitrary, Debug)]
 enum Step {
-    /// Room for a record, whose writer is busy.
+    /// Reserve a record; its writer stays busy.
     Reserve(Content),
-    /// A busy one is finished, with a look at the losses so far.
+    /// Commit a busy record, with the current count of losses.
     Commit {
         which: u8,
         discarded: bool,
     },
-    /// Both at once, so many times.
+    /// Reserve and commit a record, this many times.
     Write(Content, u8),
-    /// The reader is woken, if it asked for that.
+    /// Wake the reader, if it waits for that.
     Wake,
     Lose(u16),
-    /// As many as a reader loses that sleeps for a day.
+    /// As many losses as a reader has that sleeps for a day.
     LoseMany(u32),
 
     Take,
@@ -60,19 +60,19 @@ enum Step {
     Pop,
     Arm,
 
-    /// What no kernel does: a word so many words before or behind what is to be read next, a
-    /// position so far from it, and any count.
+    /// Steps that no kernel makes: write a word at this distance from the next record, set a position at
+    /// this distance from it, and set any count.
     Scribble(i16, u32),
     Position(i32),
     Count(u32),
 }
 
-/// What a record holds.
+/// The content of a record.
 #[derive(Arbitrary, Clone, Debug)]
 enum Content {
     Event(Kind, u32),
-    /// With so many words of one number behind it.
-    Noted(Kind, u32, u8),
+    /// An event with a context of this many equal words.
+    WithContext(Kind, u32, u8),
     Bytes(Vec<u8>),
     Long(u32),
 }
@@ -80,13 +80,13 @@ enum Content {
 impl Content {
     fn bytes(&self, lost: u32) -> Vec<u8> {
         let event = |kind: &Kind, number: u32, words: usize| {
-            let happening = Happening { what: kind.what(), words: [number; 6] };
+            let raw_event = RawEvent { what: kind.what(), words: [number; 6] };
             let rest = number.to_ne_bytes().repeat(words);
-            [&happening.datagram()[..], &lost.to_ne_bytes(), &rest].concat()
+            [&raw_event.datagram()[..], &lost.to_ne_bytes(), &rest].concat()
         };
         match self {
             Self::Event(kind, number) => event(kind, *number, 0),
-            Self::Noted(kind, number, words) => event(kind, *number, (*words).into()),
+            Self::WithContext(kind, number, words) => event(kind, *number, (*words).into()),
             Self::Bytes(bytes) => {
                 let mut bytes = bytes.clone();
                 if let Some(count) = bytes.get_mut(76..80) {
@@ -118,7 +118,7 @@ fuzz_target!(|input: Input| {
     line.drain(!input.wild);
 });
 
-/// A record that was reserved.
+/// A reserved record.
 struct Reserved {
     position: usize,
     content: Content,
@@ -132,16 +132,16 @@ enum State {
     Committed(Vec<u8>),
 }
 
-/// Both rings, and the kernel that writes to them.
+/// Both rings, and a model of the kernel that writes to them.
 struct Line {
     fake: FakeRing,
     naive: Ring,
     written: usize,
     lost: u32,
     reserved: Vec<Reserved>,
-    /// All datagrams that came, and the losses that were told, modulo 2^32.
+    /// All received datagrams, and the reported losses, modulo 2^32.
     received: Vec<Vec<u8>>,
-    told: u32,
+    reported: u32,
 }
 
 impl Line {
@@ -153,7 +153,7 @@ impl Line {
             lost: 0,
             reserved: Vec::new(),
             received: Vec::new(),
-            told: 0,
+            reported: 0,
         }
     }
 
@@ -182,7 +182,7 @@ impl Line {
                 }
             }
             Step::Lose(count) => self.lose((*count).into()),
-            // No program is interrupted for as long as that takes.
+            // No program is interrupted for that long.
             Step::LoseMany(count) if !self.is_any_busy() => self.lose(*count),
             Step::LoseMany(_) => {}
             Step::Take => drop(self.take()),
@@ -207,7 +207,7 @@ impl Line {
         }
     }
 
-    /// As `__bpf_ringbuf_reserve`: room for a record, unless there is none, which is a loss.
+    /// As `__bpf_ringbuf_reserve`: space for a record, or a loss if the ring is full.
     fn reserve(&mut self, content: Content) -> Option<usize> {
         let len = content.bytes(0).len();
         let position = self.written;
@@ -257,25 +257,25 @@ impl Line {
         self.naive.set_written(self.written);
     }
 
-    /// Whether there is something; `None` if the ring is corrupt.
+    /// Whether an item is available; `None` if the ring is corrupt.
     fn take(&mut self) -> Option<bool> {
         let taken = self.fake.take().ok();
         assert_eq!(taken, self.naive.take().ok());
         taken
     }
 
-    /// Whether the batch goes on.
+    /// Whether the batch continues.
     fn read(&mut self) -> bool {
         match (self.fake.read(), self.naive.read()) {
-            (Some(Seen::Message(message)), Some(Read::Message(datagram, noted))) => {
+            (Some(Seen::Message(message)), Some(Read::Message(datagram, context_bytes))) => {
                 let expected = Notifications::<NativeEndian>::new(&datagram).next();
-                is_same(&message, &expected.expect("a message"), noted.as_deref());
+                is_same(&message, &expected.expect("a message"), context_bytes.as_deref());
                 self.received.push(datagram);
                 true
             }
             (Some(Seen::Lost(count)), Some(Read::Lost(expected))) => {
                 assert_eq!(count, expected.into());
-                self.told = self.told.wrapping_add(expected);
+                self.reported = self.reported.wrapping_add(expected);
                 true
             }
             (None, None) => false,
@@ -283,7 +283,7 @@ impl Line {
         }
     }
 
-    /// Whether there was something; `None` if the ring is corrupt.
+    /// Whether an item was available; `None` if the ring is corrupt.
     fn pop(&mut self) -> Option<bool> {
         let mut buffer = [0; 76];
         let popped = self.fake.pop(&mut buffer).ok();
@@ -291,7 +291,7 @@ impl Line {
         assert_eq!(popped, self.naive.pop().ok());
         match popped? {
             Some(Ok(datagram)) => self.received.push(datagram),
-            Some(Err(lost)) => self.told = self.told.wrapping_add(lost),
+            Some(Err(lost)) => self.reported = self.reported.wrapping_add(lost),
             None => return Some(false),
         }
         Some(true)
@@ -303,8 +303,8 @@ impl Line {
         assert_eq!(self.fake.is_filling(), self.naive.is_filling());
     }
 
-    /// Reads to the end, which is where the first writer is still busy, or the ring is corrupt.
-    fn drain(mut self, is_lawful: bool) {
+    /// Reads to the end, to the first busy record, or until the ring is corrupt.
+    fn drain(mut self, is_kernel: bool) {
         let mut rounds = 0;
         while let Some(true) = self.take() {
             while self.read() {}
@@ -312,10 +312,10 @@ impl Line {
                 break;
             }
             rounds += 1;
-            assert!(rounds <= self.naive.size() / 8 + 2, "it stands still");
+            assert!(rounds <= self.naive.size() / 8 + 2, "the reader makes no progress");
         }
         self.compare();
-        if !is_lawful {
+        if !is_kernel {
             return;
         }
         assert!(self.fake.take().is_ok());
@@ -324,22 +324,22 @@ impl Line {
             State::Discarded => Some(None),
             State::Committed(datagram) => Some(Some(datagram)),
         });
-        // A record without a byte is no message; alone it comes as an empty one.
+        // An empty record contains no message. Without other records it is delivered as an empty one.
         let is_any = |datagram: &&Vec<u8>| !datagram.is_empty();
         assert!(committed.flatten().filter(is_any).eq(self.received.iter().filter(is_any)));
-        assert!(self.is_any_busy() || self.told == self.lost);
+        assert!(self.is_any_busy() || self.reported == self.lost);
     }
 }
 
 fn is_same(
     one: &Result<Notification<'_>, proc_connector_core::ParseError>,
     other: &Result<Notification<'_>, proc_connector_core::ParseError>,
-    noted: Option<&[u8]>,
+    context_bytes: Option<&[u8]>,
 ) {
     match (one, other) {
         (Ok(Notification::Event(one)), Ok(Notification::Event(other))) => {
             assert_eq!(EventRecord::from(*one), EventRecord::from(*other));
-            let expected = noted.and_then(Context::parse);
+            let expected = context_bytes.and_then(Context::parse);
             let context = one.context();
             assert_eq!(format!("{context:?}"), format!("{expected:?}"));
             let args = |context: Option<Context<'_>>| {

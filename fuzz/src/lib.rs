@@ -1,5 +1,4 @@
-//! What the targets share: buffers with the structure of the kernel's, and a decoder and a ring to
-//! compare with.
+//! Code shared by the fuzz targets: structured buffers, and a naive decoder and ring as references.
 
 #![forbid(unsafe_code)]
 

@@ -1,14 +1,14 @@
-//! A decoder of its own: field by field, at the offsets that the bindings' structs have, without
-//! the parser that it is compared with.
+//! An independent decoder: it reads field by field at the offsets of the structs of the bindings,
+//! without the parser that it checks.
 
 use std::mem::offset_of;
 
 use proc_connector_sys as sys;
 
-/// One message. `None` is one that cannot be read.
+/// A message; `None` if it cannot be read.
 pub type Read = Option<(Head, Body)>;
 
-/// What comes before the union; zeros where a kind tells none.
+/// The fields before the union; zero in a message without them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Head {
     pub what: u32,
@@ -20,16 +20,16 @@ pub struct Head {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
-    /// The fields of the kind's struct; parents of 0 are not known.
+    /// The fields of the struct of the kind. A parent of 0 is unknown.
     Fields(Vec<u32>),
     Comm([u32; 2], [u8; 16]),
     /// All bytes of the union.
     Unknown(Vec<u8>),
-    /// A netlink message of this type without a connector message in it.
+    /// A netlink message of this type without a connector message, and its error.
     Control(u32, i32),
 }
 
-/// How to read the numbers of one byte order.
+/// A byte order.
 #[derive(Clone, Copy, Debug)]
 pub enum Order {
     Little,
@@ -81,7 +81,7 @@ pub fn messages(mut rest: &[u8], order: Order) -> Vec<Read> {
         let len = order.u32(rest, offset_of!(sys::nlmsghdr, nlmsg_len)).unwrap_or_default();
         let len = len as usize;
         if rest.len() < NLMSGHDR || len < NLMSGHDR || rest.len() < len {
-            // Nobody knows where the next one would start.
+            // The start of the next message is unknown.
             messages.push(None);
             break;
         }
@@ -127,7 +127,7 @@ fn connector_message(message: &[u8], order: Order) -> Read {
     let body = match head.what {
         sys::PROC_EVENT_NONE => {
             head.ack = order.u32(message, offset_of!(sys::cn_msg, ack))?;
-            // Of an acknowledgement nobody needs it.
+            // The parser does not report the timestamp of an acknowledgement.
             head.timestamp_ns = 0;
             Body::Fields(order.u32s(data, &[offset_of!(sys::ack_proc_event, err)])?)
         }
@@ -151,7 +151,7 @@ fn connector_message(message: &[u8], order: Order) -> Read {
     Some((head, body))
 }
 
-/// Where the fields of a kind are, and those that kernels before 4.18 did not send.
+/// Offsets of the fields of a kind, and of those that kernels before 4.18 did not send.
 fn fields(what: u32) -> Option<(&'static [usize], &'static [usize])> {
     Some(match what {
         sys::PROC_EVENT_FORK => (

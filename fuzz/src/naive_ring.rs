@@ -1,26 +1,25 @@
-//! A ring and its reader once more: a vector of bytes, positions that count from the start and never
-//! wrap, and copies of everything.
+//! A naive ring and its reader: a vector of bytes, positions that never wrap, and copies of all data.
 
-/// The longest batch.
+/// Length of the longest batch, in bytes.
 const BATCH: u64 = 128 << 10;
 
-/// Bytes of a datagram. The count of losses follows it, and what was noted follows that.
+/// Bytes of a datagram. The count of losses and the context follow it.
 const DATAGRAM: usize = 76;
-const NOTED: usize = DATAGRAM + 4;
+const CONTEXT: usize = DATAGRAM + 4;
 
-/// What no kernel writes is next.
+/// The next bytes are not those of a kernel.
 #[derive(Debug)]
 pub struct Corrupt;
 
-/// What a reader gives.
+/// An item of the reader.
 #[derive(Debug)]
 pub enum Read {
-    /// A datagram, and what was noted of its event.
+    /// A datagram, and the context of its event.
     Message(Vec<u8>, Option<Vec<u8>>),
     Lost(u32),
 }
 
-/// What is next, and for how many bytes.
+/// The next record, and its length with its header, in bytes.
 #[derive(Debug)]
 enum Next {
     Record(Vec<u8>, u64),
@@ -33,19 +32,19 @@ enum Next {
 #[derive(Debug)]
 pub struct Ring {
     data: Vec<u8>,
-    /// Where the kernel starts to count.
+    /// The first position of the kernel.
     start: usize,
-    /// The kernel's words, as they are.
+    /// The words that the kernel writes.
     written: usize,
     lost: u32,
-    /// What the reader saw of the first when it last looked.
+    /// The value of `written` at the last check of the reader.
     seen: usize,
-    /// Bytes that were read and given back, from the start on.
+    /// Bytes that were read and released, from the start.
     read: u64,
     released: u64,
-    /// Where the batch ends.
+    /// The end of the batch.
     limit: u64,
-    told: u32,
+    reported: u32,
 }
 
 impl Ring {
@@ -59,7 +58,7 @@ impl Ring {
             read: 0,
             released: 0,
             limit: 0,
-            told: 0,
+            reported: 0,
         }
     }
 
@@ -86,7 +85,7 @@ impl Ring {
         self.word(self.released)
     }
 
-    /// Where the reader is.
+    /// The position of the reader.
     pub fn position(&self) -> usize {
         self.word(self.read)
     }
@@ -94,24 +93,24 @@ impl Ring {
     pub fn take(&mut self) -> Result<bool, Corrupt> {
         let found = self.look()?;
         self.limit = self.read + BATCH.min(self.data.len() as u64 / 4);
-        Ok(found || self.told != self.lost)
+        Ok(found || self.reported != self.lost)
     }
 
     pub fn read(&mut self) -> Option<Read> {
         while self.read < self.limit {
             match self.next(self.seen) {
-                Next::Record(bytes, room) => {
+                Next::Record(bytes, len) => {
                     if let Some(lost) = self.lost_before(&bytes) {
                         return Some(Read::Lost(lost));
                     }
-                    self.read += room;
+                    self.read += len;
                     if !bytes.is_empty() {
                         let datagram = bytes[..bytes.len().min(DATAGRAM)].to_vec();
-                        let noted = bytes.get(NOTED..).map(<[u8]>::to_vec);
-                        return Some(Read::Message(datagram, noted));
+                        let context = bytes.get(CONTEXT..).map(<[u8]>::to_vec);
+                        return Some(Read::Message(datagram, context));
                     }
                 }
-                Next::Discarded(room) => self.read += room,
+                Next::Discarded(len) => self.read += len,
                 Next::Nothing => return self.lost_behind().map(Read::Lost),
                 Next::Busy | Next::Corrupt => return None,
             }
@@ -123,20 +122,22 @@ impl Ring {
         if !self.look()? {
             return Ok(self.lost_behind().map(Err));
         }
-        let Next::Record(mut bytes, room) = self.next(self.seen) else { panic!("it is there") };
+        let Next::Record(mut bytes, len) = self.next(self.seen) else {
+            panic!("a record was found")
+        };
         if let Some(lost) = self.lost_before(&bytes) {
             return Ok(Some(Err(lost)));
         }
-        self.read += room;
+        self.read += len;
         self.released = self.read;
         bytes.truncate(DATAGRAM);
         Ok(Some(Ok(bytes)))
     }
 
-    /// Whether the reader waits: it has neither a record to read nor a loss to report.
+    /// Whether the reader waits: it has no record to read and no loss to report.
     pub fn waits(&self) -> bool {
         match self.next(self.written) {
-            Next::Nothing => self.told == self.lost,
+            Next::Nothing => self.reported == self.lost,
             Next::Busy => true,
             _ => false,
         }
@@ -158,8 +159,8 @@ impl Ring {
         self.seen = self.written;
         loop {
             let next = self.next(self.seen);
-            if let Next::Discarded(room) = next {
-                self.read += room;
+            if let Next::Discarded(len) = next {
+                self.read += len;
                 continue;
             }
             self.released = self.read;
@@ -171,7 +172,7 @@ impl Ring {
     }
 
     fn next(&self, written: usize) -> Next {
-        // Two words of which one was passed by the other are far apart.
+        // If a position was overtaken, the wrapped difference is large.
         let filled = written.wrapping_sub(self.published());
         if filled > self.data.len() {
             return Next::Corrupt;
@@ -187,18 +188,18 @@ impl Ring {
         if is_busy {
             return Next::Busy;
         }
-        let len = header % (1 << 30);
-        let room = 8 + u64::from(len.div_ceil(8)) * 8;
-        if room > left {
+        let data_len = header % (1 << 30);
+        let len = 8 + u64::from(data_len.div_ceil(8)) * 8;
+        if len > left {
             Next::Corrupt
         } else if is_discarded {
-            Next::Discarded(room)
+            Next::Discarded(len)
         } else {
-            Next::Record(self.bytes(8, len as usize), room)
+            Next::Record(self.bytes(8, data_len as usize), len)
         }
     }
 
-    /// Bytes from so far behind the reader's position.
+    /// `len` bytes at `offset` from the position of the reader.
     fn bytes(&self, offset: usize, len: usize) -> Vec<u8> {
         let at = |n: usize| self.position().wrapping_add(offset + n) % self.data.len();
         (0..len).map(|n| self.data[at(n)]).collect()
@@ -208,22 +209,22 @@ impl Ring {
         self.start.wrapping_add(position as usize)
     }
 
-    /// A record's count of losses may be one from before that of the record in front of it.
+    /// The count of losses in a record may be older than that of an earlier record.
     fn lost_before(&mut self, record: &[u8]) -> Option<u32> {
-        let lost = record.get(DATAGRAM..NOTED)?.try_into().map(u32::from_ne_bytes).ok()?;
-        let is_new = lost.wrapping_sub(self.told).cast_signed() > 0;
-        is_new.then(|| self.tell(lost))
+        let lost = record.get(DATAGRAM..CONTEXT)?.try_into().map(u32::from_ne_bytes).ok()?;
+        let is_new = lost.wrapping_sub(self.reported).cast_signed() > 0;
+        is_new.then(|| self.report(lost))
     }
 
-    /// The count of the program itself is always the newest.
+    /// The count of the program is always the newest.
     fn lost_behind(&mut self) -> Option<u32> {
         let is_last = self.written == self.position();
-        (is_last && self.told != self.lost).then(|| self.tell(self.lost))
+        (is_last && self.reported != self.lost).then(|| self.report(self.lost))
     }
 
-    fn tell(&mut self, lost: u32) -> u32 {
-        let new = lost.wrapping_sub(self.told);
-        self.told = lost;
+    fn report(&mut self, lost: u32) -> u32 {
+        let new = lost.wrapping_sub(self.reported);
+        self.reported = lost;
         new
     }
 }

@@ -1,12 +1,15 @@
-//! Buffers that look like the kernel's, so that mutations get past ids and lengths: messages of every
-//! kind with any contents, of which some lie about their length, are cut short or damaged.
+//! Structured buffers, so that mutations pass the checks of ids and lengths: messages of every kind
+//! with any content. Some have wrong lengths, are truncated or are damaged.
 
 use arbitrary::{Arbitrary, Unstructured};
+use proc_connector_core::testing::wire::{
+    self, EVENT_DATA_LEN, EVENT_LEN, Head, Order, offset, put,
+};
 use proc_connector_sys as sys;
 
-/// Gives `check` the input as it is, and the buffer that it describes.
+/// Calls `check` with the input itself and with the buffer that it describes.
 ///
-/// So seeds are what a socket or a capture gives, and need no form of their own.
+/// Seeds can therefore be datagrams of a socket or a capture, without a format of their own.
 pub fn both(input: &[u8], check: impl Fn(&[u8])) {
     check(input);
     if let Ok(buffer) = Buffer::arbitrary_take_rest(Unstructured::new(input)) {
@@ -14,11 +17,11 @@ pub fn both(input: &[u8], check: impl Fn(&[u8])) {
     }
 }
 
-/// Netlink messages one after the other.
+/// Consecutive netlink messages.
 #[derive(Arbitrary, Clone, Debug)]
 pub struct Buffer {
     big_endian: bool,
-    /// Bytes that are missing at the end.
+    /// Number of bytes cut from the end.
     cut: u8,
     damage: Option<(u16, u8)>,
     messages: Vec<Message>,
@@ -26,13 +29,13 @@ pub struct Buffer {
 
 #[derive(Arbitrary, Clone, Debug)]
 enum Message {
-    /// What today's kernels send.
+    /// A datagram of current kernels.
     Event(Event),
-    /// The same with as many bytes of the union as older ones sent, or any number.
+    /// The same with a shorter union, such as those of older kernels.
     Short(Event, u8),
-    /// With lengths that are off by a little, or another connector's.
-    Lying { event: Event, nlmsg_len: i8, len: i8, idx: u8 },
-    /// Any type, with any payload.
+    /// With slightly wrong lengths, or of another connector.
+    Wrong { event: Event, nlmsg_len: i8, len: i8, idx: u8 },
+    /// Any type with any payload.
     Other { nlmsg_type: u8, payload: [u8; 20], len: u8 },
 }
 
@@ -43,10 +46,10 @@ struct Event {
     ack: u32,
     cpu: u32,
     timestamp_ns: u64,
-    union: [u8; UNION],
+    union: [u8; EVENT_DATA_LEN],
 }
 
-/// The kinds that have a name, acknowledgements, and any other.
+/// Acknowledgements, the named kinds, and any other kind.
 #[derive(Arbitrary, Clone, Copy, Debug)]
 pub enum Kind {
     Ack,
@@ -81,18 +84,12 @@ impl Kind {
     }
 }
 
-/// Bytes of `proc_event.event_data`.
-const UNION: usize = size_of::<sys::proc_event_data>();
-
 impl Buffer {
+    /// The messages, padded to multiples of four, with the damage and the cut applied.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut writer = Writer { big_endian: self.big_endian, bytes: Vec::new() };
-        for message in &self.messages {
-            let padded = writer.bytes.len().next_multiple_of(4);
-            writer.bytes.resize(padded, 0);
-            writer.message(message);
-        }
-        let mut bytes = writer.bytes;
+        let order = if self.big_endian { Order::Big } else { Order::Little };
+        let messages: Vec<_> = self.messages.iter().map(|message| message.bytes(order)).collect();
+        let mut bytes = wire::buffer(&messages);
         if let Some((at, byte)) = self.damage.filter(|_| !bytes.is_empty()) {
             let at = usize::from(at) % bytes.len();
             bytes[at] = byte;
@@ -102,63 +99,36 @@ impl Buffer {
     }
 }
 
-struct Writer {
-    big_endian: bool,
-    bytes: Vec<u8>,
+impl Message {
+    fn bytes(&self, order: Order) -> Vec<u8> {
+        match self {
+            Self::Event(event) => event.bytes(order, EVENT_DATA_LEN),
+            Self::Short(event, len) => event.bytes(order, usize::from(*len) % (EVENT_DATA_LEN + 1)),
+            Self::Wrong { event, nlmsg_len, len, idx } => {
+                let mut bytes = event.bytes(order, EVENT_DATA_LEN);
+                let nlmsg_len = (EVENT_LEN as u32).wrapping_add_signed((*nlmsg_len).into());
+                let payload = (EVENT_LEN - offset::WHAT) as u16;
+                put(&mut bytes, offset::NLMSG_LEN, &order.u32(nlmsg_len));
+                put(
+                    &mut bytes,
+                    offset::LEN,
+                    &order.u16(payload.wrapping_add_signed((*len).into())),
+                );
+                put(&mut bytes, offset::IDX, &order.u32(u32::from(*idx % 4)));
+                bytes
+            }
+            Self::Other { nlmsg_type, payload, len } => {
+                let payload = &payload[..usize::from(*len) % (payload.len() + 1)];
+                order.message(u16::from(*nlmsg_type % 6), payload)
+            }
+        }
+    }
 }
 
-impl Writer {
-    fn message(&mut self, message: &Message) {
-        match message {
-            Message::Event(event) => self.event(event, UNION, 0, 0, 1),
-            Message::Short(event, len) => {
-                self.event(event, usize::from(*len) % (UNION + 1), 0, 0, 1);
-            }
-            Message::Lying { event, nlmsg_len, len, idx } => {
-                self.event(event, UNION, *nlmsg_len, *len, u32::from(*idx % 4));
-            }
-            Message::Other { nlmsg_type, payload, len } => {
-                let payload = &payload[..usize::from(*len) % (payload.len() + 1)];
-                self.header(payload.len(), 0, u16::from(*nlmsg_type % 6), 0);
-                self.bytes.extend_from_slice(payload);
-            }
-        }
-    }
-
-    fn event(&mut self, event: &Event, union: usize, nlmsg_off: i8, off: i8, idx: u32) {
-        let payload = 16 + union;
-        self.header(20 + payload, nlmsg_off, 3, event.seq);
-        for word in [idx, 1, event.seq, event.ack] {
-            self.u32(word);
-        }
-        self.u16((payload as u16).wrapping_add_signed(off.into()));
-        self.u16(0);
-        self.u32(event.kind.what());
-        self.u32(event.cpu);
-        self.u64(event.timestamp_ns);
-        self.bytes.extend_from_slice(&event.union[..union]);
-    }
-
-    fn header(&mut self, payload: usize, off: i8, nlmsg_type: u16, seq: u32) {
-        self.u32((16 + payload as u32).wrapping_add_signed(off.into()));
-        self.u16(nlmsg_type);
-        self.u16(0);
-        self.u32(seq);
-        self.u32(0);
-    }
-
-    fn u16(&mut self, value: u16) {
-        let bytes = if self.big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
-        self.bytes.extend_from_slice(&bytes);
-    }
-
-    fn u32(&mut self, value: u32) {
-        let bytes = if self.big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
-        self.bytes.extend_from_slice(&bytes);
-    }
-
-    fn u64(&mut self, value: u64) {
-        let bytes = if self.big_endian { value.to_be_bytes() } else { value.to_le_bytes() };
-        self.bytes.extend_from_slice(&bytes);
+impl Event {
+    fn bytes(&self, order: Order, len: usize) -> Vec<u8> {
+        let Self { seq, ack, cpu, timestamp_ns, .. } = *self;
+        let head = Head { seq, ack, cpu, timestamp_ns };
+        order.datagram(head, self.kind.what(), &self.union[..len])
     }
 }

@@ -1,7 +1,7 @@
-//! Parses process events that were captured elsewhere, with the core crate alone.
+//! Parses captured process events with the core crate alone.
 //!
-//! `parse_offline FILE` reads netlink messages, one after the other, from a file; `-` is standard
-//! input. Without an argument it parses a small capture of a big-endian machine.
+//! `parse_offline FILE` reads consecutive netlink messages from a file, or from standard input if FILE
+//! is `-`. Without an argument it parses a small capture of a big-endian machine.
 
 use std::io::Read;
 use std::process::ExitCode;
@@ -25,7 +25,7 @@ fn main() -> ExitCode {
 }
 
 fn print_all(bytes: &[u8]) -> ExitCode {
-    // The type of the first message is NLMSG_DONE, 3, which shows the order of its two bytes.
+    // The type of the first message is NLMSG_DONE (3): the zero byte shows the byte order.
     let printed = match bytes.get(4..6) {
         Some([0, _]) => print::<BigEndian>(bytes),
         _ => print::<LittleEndian>(bytes),

@@ -1,4 +1,4 @@
-//! Connector messages: `struct cn_msg` of `connector.h`, which says whose payload it carries.
+//! Connector messages: `struct cn_msg` of `connector.h`, which identifies the connector of a payload.
 
 use core::mem::{offset_of, size_of};
 
@@ -17,18 +17,12 @@ pub const CN_VAL_PROC: u32 = sys::CN_VAL_PROC;
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct CnMsgHdr<O: ByteOrder = NativeEndian> {
-    /// `id.idx`: the connector.
-    pub idx: U32<O>,
-    /// `id.val`: the connector's instance.
-    pub val: U32<O>,
-    /// In events a counter of the CPU that sent it; [`Event::seq`](crate::Event::seq) says more.
-    pub seq: U32<O>,
-    /// 0 in events; in an acknowledgement the request's `ack` plus one.
-    pub ack: U32<O>,
-    /// Length of the payload, in bytes.
-    pub len: U16<O>,
-    /// Flags; 0 in events.
-    pub flags: U16<O>,
+    idx: U32<O>,
+    val: U32<O>,
+    seq: U32<O>,
+    ack: U32<O>,
+    len: U16<O>,
+    flags: U16<O>,
 }
 
 const _: () = {
@@ -46,6 +40,43 @@ const _: () = {
 pub const HEADER_LEN: usize = size_of::<CnMsgHdr>();
 
 impl<O: ByteOrder> CnMsgHdr<O> {
+    /// `id.idx`: the connector.
+    #[inline]
+    pub fn idx(&self) -> u32 {
+        self.idx.get()
+    }
+
+    /// `id.val`: the instance of the connector.
+    #[inline]
+    pub fn val(&self) -> u32 {
+        self.val.get()
+    }
+
+    /// In events, a counter of the sending CPU: see [`Event::seq`](crate::Event::seq).
+    #[inline]
+    pub fn seq(&self) -> u32 {
+        self.seq.get()
+    }
+
+    /// 0 in events; in an acknowledgement, the request's `ack` plus one.
+    #[inline]
+    pub fn ack(&self) -> u32 {
+        self.ack.get()
+    }
+
+    /// Length of the payload, in bytes.
+    #[inline]
+    #[allow(clippy::len_without_is_empty, reason = "the kernel's name of a field")]
+    pub fn len(&self) -> u16 {
+        self.len.get()
+    }
+
+    /// Flags; 0 in events.
+    #[inline]
+    pub fn flags(&self) -> u16 {
+        self.flags.get()
+    }
+
     /// The header of a message of the process events with a payload of `len` bytes.
     #[inline]
     pub(crate) fn proc_events(seq: u32, ack: u32, len: u16) -> Self {
@@ -68,6 +99,20 @@ impl<O: ByteOrder> CnMsgHdr<O> {
 }
 
 /// A connector message of the process events: its header, and the payload that its length covers.
+///
+/// ```
+/// use proc_connector_core::netlink::Messages;
+/// use proc_connector_core::{CnMsg, Request};
+///
+/// let datagram = Request::listen().with_ack(7).encode();
+/// for message in Messages::new(&datagram) {
+///     let cn_msg: CnMsg = CnMsg::parse(message?.payload())?;
+///     assert_eq!((cn_msg.header().idx(), cn_msg.header().val()), (1, 1));
+///     assert_eq!(cn_msg.header().ack(), 7);
+///     assert_eq!(cn_msg.payload().len(), 4);
+/// }
+/// # Ok::<(), proc_connector_core::ParseError>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct CnMsg<'a, O: ByteOrder = NativeEndian> {
     header: &'a CnMsgHdr<O>,
@@ -75,12 +120,12 @@ pub struct CnMsg<'a, O: ByteOrder = NativeEndian> {
 }
 
 impl<'a, O: ByteOrder> CnMsg<'a, O> {
-    /// Reads the connector message at the start of `bytes`; what lies beyond its length is ignored.
+    /// Reads the connector message at the start of `bytes` and ignores the bytes beyond its length.
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] where `bytes` ends before the header or the payload does,
-    /// [`ParseError::UnexpectedConnector`] where the message belongs to another connector.
+    /// [`ParseError::Truncated`] if `bytes` ends before the header or the payload does, and
+    /// [`ParseError::UnexpectedConnector`] if the message belongs to another connector.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Self, ParseError> {
         let truncated = |needed| ParseError::Truncated {

@@ -1,4 +1,4 @@
-//! Writing events as the kernel would: for tests, replay and fuzzing.
+//! Events as plain values, written as the kernel would: for tests, replay and fuzzing.
 
 use core::mem::size_of;
 
@@ -10,7 +10,7 @@ use crate::cn_msg::CnMsgHdr;
 use crate::error::EncodeError;
 use crate::proc_event::{self, Ack, EVENT_DATA_LEN, Event, Headers, Payload, ProcEventHdr};
 
-/// An event as plain values: what the encoder takes, and what [`Event`] converts to.
+/// An event as plain values, independent of a byte order. An [`Event`] converts to it.
 ///
 /// ```
 /// use proc_connector_core::{BigEndian, EventData, EventRecord, Notification, Notifications};
@@ -38,13 +38,13 @@ pub struct EventRecord<'a> {
     pub cpu: u32,
     /// [`Event::timestamp_ns`].
     pub timestamp_ns: u64,
-    /// What happened to whom.
+    /// The fields of the event, by kind.
     pub data: EventData<'a>,
 }
 
-/// What happened to whom, as plain values under the kernel's names.
+/// The fields of an event as plain values, under the kernel's names.
 ///
-/// The fields are those of the views in [`proc_event`]; parents of 0 are not known.
+/// They are those of the views in [`proc_event`]. A parent of 0 is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -74,15 +74,15 @@ pub enum EventData<'a> {
         parent_pid: u32,
         parent_tgid: u32,
     },
-    /// A kind without a name: its bit and the bytes of the union.
+    /// A kind that this crate does not know: its bit and the bytes of the union.
     Unknown { what: u32, data: &'a [u8] },
 }
 
 impl EventRecord<'_> {
-    /// Bytes of a datagram of any kind that has a name.
+    /// Bytes of the datagram of every named kind.
     pub const MAX_KERNEL_LEN: usize = Headers::<NativeEndian>::LEN + EVENT_DATA_LEN;
 
-    /// Writes the datagram in the host's byte order and says how many bytes it has.
+    /// Writes the datagram in the host's byte order and returns its length in bytes.
     ///
     /// # Errors
     ///
@@ -91,16 +91,16 @@ impl EventRecord<'_> {
         self.encode::<NativeEndian>(buffer)
     }
 
-    /// Writes the datagram in the byte order `O` and says how many bytes it has.
+    /// Writes the datagram in the byte order `O` and returns its length in bytes.
     ///
-    /// The union is zero-filled beyond the kind's struct, as the kernel does; an unknown kind has
-    /// just the bytes given.
+    /// The union is zero-filled after the struct of a named kind, as in the kernel's datagrams. The
+    /// union of an unknown kind has only the bytes given.
     ///
     /// # Errors
     ///
-    /// [`EncodeError::BufferTooSmall`] where `buffer` cannot hold it, and
+    /// [`EncodeError::BufferTooSmall`] if `buffer` cannot hold the datagram, and
     /// [`EncodeError::DataTooLong`] or [`EncodeError::KnownKind`] for an unknown kind that no
-    /// datagram could express.
+    /// datagram can express.
     pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
         let words = |values: &[u32]| words::<O>(values);
         match self.data {
@@ -171,11 +171,11 @@ impl EventRecord<'_> {
 }
 
 impl Ack {
-    /// Writes the acknowledgement as the kernel would multicast it, and says how many bytes it has.
+    /// Writes the acknowledgement as the kernel multicasts it, and returns its length in bytes.
     ///
     /// # Errors
     ///
-    /// [`EncodeError::BufferTooSmall`] where `buffer` cannot hold it.
+    /// [`EncodeError::BufferTooSmall`] if `buffer` cannot hold the datagram.
     pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
         let data = words::<O>(&[self.err]);
         let cn_msg = CnMsgHdr::proc_events(self.seq, self.ack, payload_len(&data)?);
@@ -184,7 +184,7 @@ impl Ack {
     }
 }
 
-/// Unlike a view, a record outlives the order of its bytes: it can be written in another.
+/// A record has no byte order, so an event can be written in another one.
 impl<'a, O: ByteOrder> From<Event<'a, O>> for EventRecord<'a> {
     fn from(event: Event<'a, O>) -> Self {
         let data = match event.payload() {

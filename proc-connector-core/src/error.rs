@@ -8,13 +8,13 @@ use core::fmt;
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum Layer {
-    /// `struct nlmsghdr` (`netlink.h`) and the payload its length announces.
+    /// `struct nlmsghdr` (`netlink.h`) and the payload that its length announces.
     Netlink,
     /// `struct nlmsgerr` (`netlink.h`), the payload of an `NLMSG_ERROR`.
     NetlinkError,
-    /// `struct cn_msg` (`connector.h`) and the payload its length announces.
+    /// `struct cn_msg` (`connector.h`) and the payload that its length announces.
     CnMsg,
-    /// The head of `struct proc_event` (`cn_proc.h`), before the union.
+    /// `struct proc_event` (`cn_proc.h`) up to its union.
     ProcEvent,
     /// One of the structs in `proc_event.event_data`.
     EventData,
@@ -37,43 +37,55 @@ impl fmt::Display for Layer {
 
 /// Why bytes could not be read as a process event.
 ///
-/// `offset` counts bytes from the start of what was given to the function or iterator that failed:
-/// for [`Notifications`](crate::Notifications) the buffer, for [`CnMsg::parse`](crate::CnMsg::parse)
-/// the connector message.
+/// `offset` counts bytes from the start of the input of the function or iterator that failed: the
+/// buffer for [`Notifications`](crate::Notifications), the connector message for
+/// [`CnMsg::parse`](crate::CnMsg::parse).
+///
+/// ```
+/// use proc_connector_core::{Layer, Notifications};
+///
+/// let error = Notifications::new(&[0; 5]).next().and_then(Result::err).ok_or("no error")?;
+/// assert_eq!((error.layer(), error.offset()), (Layer::Netlink, 0));
+/// assert_eq!(
+///     error.to_string(),
+///     "truncated netlink message at byte 0: 16 bytes needed, 5 available"
+/// );
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum ParseError {
-    /// The bytes end before the structure, or the payload its length field announces, does.
-    #[error("{layer} at byte {offset} is cut short: it needs {needed} bytes and has {actual}")]
+    /// The bytes end before the structure does, or before the payload that its length announces.
+    #[error("truncated {layer} at byte {offset}: {needed} bytes needed, {actual} available")]
     Truncated {
-        /// What could not be read.
+        /// The layer that could not be read.
         layer: Layer,
-        /// Where it starts, in bytes.
+        /// Where the layer starts, in bytes.
         offset: usize,
-        /// Bytes it needs.
+        /// Bytes that the layer needs.
         needed: usize,
-        /// Bytes there are.
+        /// Bytes available.
         actual: usize,
     },
-    /// A length field announces less than the structure that contains it.
+    /// A length field is less than the length of the header that contains it.
     #[error(
-        "{layer} at byte {offset} claims a length of {actual} bytes, less than the {needed} of its own header"
+        "invalid length of {layer} at byte {offset}: {actual} bytes, shorter than its header of {needed}"
     )]
     InvalidLength {
-        /// What could not be read.
+        /// The layer that could not be read.
         layer: Layer,
-        /// Where it starts, in bytes.
+        /// Where the layer starts, in bytes.
         offset: usize,
-        /// The least length that would make sense, in bytes.
+        /// The smallest valid length, in bytes.
         needed: usize,
-        /// The length claimed, in bytes.
+        /// The value of the length field, in bytes.
         actual: usize,
     },
-    /// A connector message, but of another connector than the process events' (1, 1).
+    /// The message belongs to another connector than the process events (1:1).
     #[error(
-        "connector message at byte {offset} is of connector {idx}:{val}, not of the process events (1:1)"
+        "connector message at byte {offset} belongs to connector {idx}:{val}, not to the process events (1:1)"
     )]
     UnexpectedConnector {
         /// Where the `cn_msg` starts, in bytes.
@@ -83,20 +95,20 @@ pub enum ParseError {
         /// `cn_msg.id.val`.
         val: u32,
     },
-    /// A request of a length that the kernel ignores.
-    #[error("request at byte {offset} has {actual} bytes, and the kernel accepts 4 or 8")]
+    /// The request has a length that the kernel ignores.
+    #[error("invalid length of request at byte {offset}: {actual} bytes, expected 4 or 8")]
     RequestLength {
         /// Where the request's payload starts, in bytes.
         offset: usize,
-        /// Bytes it has.
+        /// Bytes of the payload.
         actual: usize,
     },
-    /// A request with an operation that is neither LISTEN nor IGNORE.
-    #[error("request at byte {offset} has the unknown operation {op}")]
+    /// The operation of the request is neither LISTEN nor IGNORE.
+    #[error("unknown operation {op} in request at byte {offset}")]
     UnknownOperation {
         /// Where the request's payload starts, in bytes.
         offset: usize,
-        /// The operation found.
+        /// The operation.
         op: u32,
     },
 }
@@ -122,7 +134,7 @@ impl ParseError {
         }
     }
 
-    /// The same error seen from a buffer in which the input starts at byte `base`.
+    /// The same error with an offset in a buffer in which the input starts at byte `base`.
     #[must_use]
     pub(crate) const fn shifted(mut self, base: usize) -> Self {
         match &mut self {
@@ -141,26 +153,26 @@ impl ParseError {
 #[non_exhaustive]
 pub enum EncodeError {
     /// The buffer cannot hold the datagram.
-    #[error("the datagram needs a buffer of {needed} bytes, and this one has {actual}")]
+    #[error("buffer too small for the datagram: {needed} bytes needed, {actual} available")]
     BufferTooSmall {
-        /// Bytes the datagram has.
+        /// Bytes of the datagram.
         needed: usize,
-        /// Bytes the buffer has.
+        /// Bytes of the buffer.
         actual: usize,
     },
-    /// The data of an unknown kind is longer than a connector message can say.
-    #[error("event data of {actual} bytes is more than the {max} that fit a connector message")]
+    /// The data of an unknown kind exceeds the longest payload of a connector message.
+    #[error("event data too long for a connector message: {actual} bytes, at most {max} allowed")]
     DataTooLong {
-        /// The most there can be, in bytes.
+        /// The maximum length, in bytes.
         max: usize,
-        /// Bytes given.
+        /// The length of the data, in bytes.
         actual: usize,
     },
-    /// An unknown kind whose `what` has a name (or is 0, an acknowledgement), so that it would be
-    /// read back as something else.
-    #[error("kind {what:#x} is a known one")]
+    /// The `what` of an unknown kind is that of a named kind, or 0, that of an acknowledgement. The
+    /// datagram would be read back as that kind.
+    #[error("event kind {what:#x} is known: encode it as its own variant of EventData")]
     KnownKind {
-        /// The kind given.
+        /// The kind.
         what: u32,
     },
 }

@@ -1,25 +1,28 @@
-//! A parser for the process events of Linux's netlink connector: bytes in, events out.
+//! Parser and encoder for the process events of the Linux netlink connector.
 //!
-//! The kernel reports forks, execs, exits and a few more changes of a process as datagrams of
-//! `NETLINK_CONNECTOR` sockets. This crate reads such datagrams wherever they come from: a live
-//! socket, a capture file, another machine with another byte order, a fuzzer. It does no I/O,
-//! allocates nothing, needs no `std` and contains no unsafe code.
+//! The kernel reports forks, execs, exits and other changes of processes as datagrams on
+//! `NETLINK_CONNECTOR` sockets. This crate reads these datagrams from any source: a live socket, a
+//! capture file, a machine with another byte order, a fuzzer. It does no I/O, allocates nothing,
+//! needs no `std` and contains no unsafe code.
 //!
-//! The layers mirror the wire, and each can be used alone:
+//! The modules follow the layers of the wire format, and each layer can be used alone:
 //!
-//! | layer | module | from | gives |
+//! | layer | module | input | output |
 //! |---|---|---|---|
 //! | netlink messages | [`netlink`] | a buffer | [`netlink::Messages`] |
 //! | connector messages | [`cn_msg`] | a netlink payload | [`CnMsg`] |
 //! | process events | [`proc_event`] | a connector payload | [`Event`], [`Ack`] |
-//! | all of them | [`Notifications`] | a buffer | [`Notification`] |
+//! | all layers | [`Notifications`] | a buffer | [`Notification`] |
+//!
+//! [`Event::encode`] writes an event as it was received; [`EventRecord`] writes one from plain values,
+//! in either byte order.
 //!
 //! # Example
 //!
 //! ```
 //! use proc_connector_core::{EventData, EventRecord, Notification, Notifications, Payload};
 //!
-//! // What the kernel would send when process 7 exits with status 3.
+//! // The kernel sends this event when process 7 exits with code 3.
 //! let record = EventRecord {
 //!     seq: 41,
 //!     cpu: 1,
@@ -48,21 +51,20 @@
 //!
 //! # Byte order
 //!
-//! Everything that reads or writes is generic over a [`ByteOrder`] and defaults to the host's
-//! ([`NativeEndian`]). A capture from a big-endian machine is read with
-//! `Notifications::<BigEndian>::with_order(bytes)`.
+//! Parsers and encoders are generic over a [`ByteOrder`], by default that of the host
+//! ([`NativeEndian`]). `Notifications::<BigEndian>::with_order(bytes)` reads a capture of a big-endian
+//! machine.
 //!
 //! # Errors
 //!
-//! No input panics and no input loops for ever. A [`ParseError`] says which layer could not be
-//! read, at which offset, how many bytes it needed and how many there were. Iterators go on after
-//! an error inside a message whose end is known, and stop after one that hides where the next
-//! message starts.
+//! No input causes a panic or an endless loop. A [`ParseError`] contains the layer that could not be
+//! read, its offset, and the bytes needed and available. An iterator continues after an error inside
+//! a message, and ends after an error that hides the start of the next message.
 //!
 //! # Features
 //!
-//! `serde`, off by default, writes [`Event`]s, and writes and reads [`EventMask`], [`ExitStatus`] and
-//! [`ParseError`]. It needs neither `std` nor an allocator.
+//! `serde`, off by default, implements serialization of [`Event`], and serialization and
+//! deserialization of [`EventMask`], [`ExitStatus`] and [`ParseError`], without `std`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -100,7 +102,9 @@ pub use filter::{Filter, TooManyTgids};
 pub use loss::CpuSequence;
 pub use mask::{EventMask, UnknownEventName};
 pub use notification::{Control, Notification, Notifications};
-pub use proc_event::{Ack, Event, Payload, ProcessIds};
+pub use proc_event::{
+    Ack, Comm, Coredump, Event, Exec, Exit, Fork, Gid, Payload, ProcessIds, Ptrace, Sid, Uid,
+};
 pub use request::{McastOp, Request, RequestBytes};
 pub use status::{ExitStatus, signal_name};
 pub use zerocopy::byteorder::{BigEndian, ByteOrder, LittleEndian, NativeEndian};

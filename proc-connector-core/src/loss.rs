@@ -1,11 +1,10 @@
-//! Losses seen from the outside: gaps in a CPU's sequence numbers.
+//! Detection of losses by gaps in the sequence numbers of a CPU.
 
-/// Follows the sequence numbers of one CPU and counts those that never came.
+/// Counts the missing sequence numbers of one CPU.
 ///
 /// The kernel counts every event and acknowledgement that a CPU sends, before any filter, and
-/// delivers those of one CPU in order. So on an unfiltered stream in which acknowledgements are
-/// observed too, what is missing was lost. What a CPU sent before its first number was seen cannot
-/// be known.
+/// delivers those of one CPU in order. A missing number is a loss if the stream is unfiltered and the
+/// numbers of acknowledgements are observed too. Losses before the first observed number are unknown.
 ///
 /// ```
 /// use proc_connector_core::CpuSequence;
@@ -21,7 +20,7 @@ pub struct CpuSequence {
 }
 
 impl CpuSequence {
-    /// Takes the next number of this CPU and says how many are missing before it.
+    /// Observes the next number of this CPU and returns how many numbers are missing before it.
     #[inline]
     pub const fn observe(&mut self, seq: u32) -> u32 {
         let missing = match self.next {

@@ -6,10 +6,10 @@ use core::str::FromStr;
 use proc_connector_sys as sys;
 
 bitflags::bitflags! {
-    /// A set of event kinds, with the kernel's bits. Bits without a name are kept.
+    /// A set of event kinds, with the kernel's bits. Unnamed bits are kept.
     ///
-    /// For serde it is its text in formats for people, as `"exec,exit"` in JSON, and the kernel's
-    /// bits in others.
+    /// In human-readable formats of serde the mask is text, such as `"exec,exit"` in JSON. In other
+    /// formats it is the kernel's bits.
     ///
     /// ```
     /// use proc_connector_core::EventMask;
@@ -21,10 +21,10 @@ bitflags::bitflags! {
     /// ```
     #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
     pub struct EventMask: u32 {
-        /// A process or thread was made.
+        /// A process or thread was created.
         #[doc(alias = "PROC_EVENT_FORK")]
         const FORK = sys::PROC_EVENT_FORK;
-        /// A process runs a new program.
+        /// A process executed a new program.
         #[doc(alias = "PROC_EVENT_EXEC")]
         const EXEC = sys::PROC_EVENT_EXEC;
         /// A user id changed.
@@ -33,19 +33,19 @@ bitflags::bitflags! {
         /// A group id changed.
         #[doc(alias = "PROC_EVENT_GID")]
         const GID = sys::PROC_EVENT_GID;
-        /// A new session.
+        /// A process became the leader of a new session.
         #[doc(alias = "PROC_EVENT_SID")]
         const SID = sys::PROC_EVENT_SID;
         /// A tracer attached or detached.
         #[doc(alias = "PROC_EVENT_PTRACE")]
         const PTRACE = sys::PROC_EVENT_PTRACE;
-        /// A name changed.
+        /// The name of a thread changed, other than by exec.
         #[doc(alias = "PROC_EVENT_COMM")]
         const COMM = sys::PROC_EVENT_COMM;
-        /// Only in requests: exits with a failure. No event ever has this kind.
+        /// Failed exits, in requests only. No event has this kind.
         #[doc(alias = "PROC_EVENT_NONZERO_EXIT")]
         const NONZERO_EXIT = sys::PROC_EVENT_NONZERO_EXIT;
-        /// A core dump.
+        /// A process received a signal that dumps core.
         #[doc(alias = "PROC_EVENT_COREDUMP")]
         const COREDUMP = sys::PROC_EVENT_COREDUMP;
         /// A thread ended.
@@ -57,7 +57,7 @@ bitflags::bitflags! {
 }
 
 impl EventMask {
-    /// Every kind that events have, which leaves out the request-only [`NONZERO_EXIT`](Self::NONZERO_EXIT).
+    /// Every kind of event: all but [`NONZERO_EXIT`](Self::NONZERO_EXIT), which only requests have.
     pub const EVENTS: Self = Self::from_bits_retain(
         sys::PROC_EVENT_FORK
             | sys::PROC_EVENT_EXEC
@@ -70,7 +70,7 @@ impl EventMask {
             | sys::PROC_EVENT_EXIT,
     );
 
-    /// The kernel's `PROC_EVENT_ALL`, the one mask under which it still sends acknowledgements.
+    /// The kernel's `PROC_EVENT_ALL`. With any other mask the kernel sends no acknowledgements.
     #[doc(alias = "PROC_EVENT_ALL")]
     pub const ALL: Self = Self::EVENTS.union(Self::NONZERO_EXIT);
 }
@@ -88,14 +88,15 @@ impl fmt::Display for EventMask {
             }
         }
         match names.remaining().bits() {
-            // No kinds at all is written too, so that every mask can be read back.
+            // An empty mask is written as 0x0, so that every mask can be read back.
             0 if !self.is_empty() => Ok(()),
             unnamed => write!(f, "{separator}{unnamed:#x}"),
         }
     }
 }
 
-/// Reads what [`Display`](fmt::Display) writes, letter case aside, and `all` for [`EventMask::EVENTS`].
+/// Reads the form that [`Display`](fmt::Display) writes, in any letter case, and `all` for
+/// [`EventMask::EVENTS`].
 impl FromStr for EventMask {
     type Err = UnknownEventName;
 
@@ -112,7 +113,7 @@ impl EventMask {
             return Some(Self::EVENTS);
         }
         if let Some(digits) = name.strip_prefix("0x").or_else(|| name.strip_prefix("0X")) {
-            // `from_str_radix` would take a sign.
+            // `from_str_radix` accepts a sign.
             let digits = Some(digits).filter(|digits| !digits.starts_with('+'))?;
             return u32::from_str_radix(digits, 16).ok().map(Self::from_bits_retain);
         }
@@ -121,10 +122,10 @@ impl EventMask {
     }
 }
 
-/// A list of event kinds contains a name that is none.
+/// A list of event kinds contains an unknown name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "not an event kind: use names separated by commas out of \
+    "unknown event kind: use a comma-separated list of \
      fork, exec, uid, gid, sid, ptrace, comm, coredump, exit, all"
 )]
 #[non_exhaustive]

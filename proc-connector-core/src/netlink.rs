@@ -1,8 +1,8 @@
-//! Netlink messages: the walk over a buffer, one `struct nlmsghdr` after the other.
+//! Netlink messages: iteration over a buffer, one `struct nlmsghdr` after the other.
 //!
-//! The kernel sends one event a datagram, but a buffer may hold several messages, so this walk is
-//! the only way into one. A message starts at each multiple of four bytes that the lengths lead to
-//! and carries a type; process events have the type [`NLMSG_DONE`], which ends nothing here.
+//! The kernel sends one event per datagram, but a buffer may hold several messages. Each message
+//! starts at a multiple of four bytes and carries a type. Process events have the type
+//! [`NLMSG_DONE`], which does not end a series here.
 
 use core::marker::PhantomData;
 use core::mem::{offset_of, size_of};
@@ -13,11 +13,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::error::{Layer, ParseError};
 
-/// Message type: nothing, to be skipped.
+/// Message type: no operation; the message is to be skipped.
 pub const NLMSG_NOOP: u16 = message_type(sys::NLMSG_NOOP);
 /// Message type: a `struct nlmsgerr`.
 pub const NLMSG_ERROR: u16 = message_type(sys::NLMSG_ERROR);
-/// Message type: with a payload every connector message, without one the end of a series.
+/// Message type: a connector message if it has a payload, else the end of a series.
 pub const NLMSG_DONE: u16 = message_type(sys::NLMSG_DONE);
 /// Message type: the sender lost data.
 pub const NLMSG_OVERRUN: u16 = message_type(sys::NLMSG_OVERRUN);
@@ -31,17 +31,13 @@ const fn message_type(number: u32) -> u16 {
 /// `struct nlmsghdr` of `netlink.h`, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
+#[allow(clippy::struct_field_names, reason = "the kernel's names")]
 pub struct NlMsgHdr<O: ByteOrder = NativeEndian> {
-    /// Length of header and payload, in bytes, without the padding to four.
-    pub nlmsg_len: U32<O>,
-    /// One of the `NLMSG_*` types, or a protocol's own.
-    pub nlmsg_type: U16<O>,
-    /// Flags; 0 in events.
-    pub nlmsg_flags: U16<O>,
-    /// Sequence number; in events the same as `cn_msg.seq`.
-    pub nlmsg_seq: U32<O>,
-    /// Port of the sender as the sender wrote it; 0 in events. Proves nothing.
-    pub nlmsg_pid: U32<O>,
+    nlmsg_len: U32<O>,
+    nlmsg_type: U16<O>,
+    nlmsg_flags: U16<O>,
+    nlmsg_seq: U32<O>,
+    nlmsg_pid: U32<O>,
 }
 
 const _: () = {
@@ -57,6 +53,36 @@ const _: () = {
 pub const HEADER_LEN: usize = size_of::<NlMsgHdr>();
 
 impl<O: ByteOrder> NlMsgHdr<O> {
+    /// Length of the header and the payload, in bytes, without the padding to a multiple of four.
+    #[inline]
+    pub fn nlmsg_len(&self) -> u32 {
+        self.nlmsg_len.get()
+    }
+
+    /// One of the `NLMSG_*` types, or a type of the protocol.
+    #[inline]
+    pub fn nlmsg_type(&self) -> u16 {
+        self.nlmsg_type.get()
+    }
+
+    /// Flags; 0 in events.
+    #[inline]
+    pub fn nlmsg_flags(&self) -> u16 {
+        self.nlmsg_flags.get()
+    }
+
+    /// Sequence number; in events equal to [`cn_msg.seq`](crate::cn_msg::CnMsgHdr::seq).
+    #[inline]
+    pub fn nlmsg_seq(&self) -> u32 {
+        self.nlmsg_seq.get()
+    }
+
+    /// Netlink port of the sender; 0 in events. The sender writes it and may forge it.
+    #[inline]
+    pub fn nlmsg_pid(&self) -> u32 {
+        self.nlmsg_pid.get()
+    }
+
     /// The header that the kernel writes before a connector message of `len` bytes.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the header has 16 bytes")]
@@ -92,13 +118,13 @@ impl<'a, O: ByteOrder> Message<'a, O> {
         self.payload
     }
 
-    /// Where the header starts in the buffer, in bytes.
+    /// Offset of the header in the buffer, in bytes.
     #[inline]
     pub const fn offset(&self) -> usize {
         self.offset
     }
 
-    /// What the message's type says it is.
+    /// The kind of message, by its type.
     ///
     /// # Errors
     ///
@@ -127,11 +153,11 @@ impl<'a, O: ByteOrder> Message<'a, O> {
     }
 }
 
-/// What a netlink message is, by its type. Exhaustive: every other type is data.
+/// The kind of a netlink message, by its type. Exhaustive: every other type is data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Kind<'a> {
-    /// [`NLMSG_NOOP`]: nothing.
+    /// [`NLMSG_NOOP`]: no operation.
     Noop,
     /// [`NLMSG_ERROR`]: `error` is 0 for an acknowledgement, otherwise a negative errno.
     Error {
@@ -142,20 +168,20 @@ pub enum Kind<'a> {
     Done,
     /// [`NLMSG_OVERRUN`]: data was lost.
     Overrun,
-    /// Anything else, with the payload: connector messages have the type [`NLMSG_DONE`].
+    /// Any other message, with its payload. Connector messages have the type [`NLMSG_DONE`].
     Data(&'a [u8]),
 }
 
-/// Walks the netlink messages of a buffer.
+/// An iterator over the netlink messages of a buffer.
 ///
-/// Ends after the last message. A header that is cut short, or a length that leads nowhere, gives
-/// one [`ParseError`] and ends the walk, since nobody knows where the next message would start.
+/// It ends after the last message. After a truncated header or an invalid length, the start of the
+/// next message is unknown: the iterator yields one [`ParseError`] and ends.
 ///
 /// ```
 /// use proc_connector_core::netlink::Messages;
 ///
-/// let lying = [0u8; 16]; // claims a length of 0
-/// let mut messages = Messages::new(&lying);
+/// let invalid = [0u8; 16]; // its length field is 0
+/// let mut messages = Messages::new(&invalid);
 /// assert!(messages.next().is_some_and(|message| message.is_err()));
 /// assert!(messages.next().is_none());
 /// ```
@@ -167,7 +193,7 @@ pub struct Messages<'a, O: ByteOrder = NativeEndian> {
 }
 
 impl<'a> Messages<'a> {
-    /// Walks `buffer` in the host's byte order.
+    /// Reads `buffer` in the host's byte order.
     #[inline]
     pub const fn new(buffer: &'a [u8]) -> Self {
         Self::with_order(buffer)
@@ -175,19 +201,19 @@ impl<'a> Messages<'a> {
 }
 
 impl<'a, O: ByteOrder> Messages<'a, O> {
-    /// Walks `buffer` in the byte order `O`.
+    /// Reads `buffer` in the byte order `O`.
     #[inline]
     pub const fn with_order(buffer: &'a [u8]) -> Self {
         Self { rest: buffer, offset: 0, order: PhantomData }
     }
 
-    /// Where the next message starts in the buffer, in bytes; its length at the end.
+    /// Offset of the next message in the buffer, in bytes; the length of the buffer at the end.
     #[inline]
     pub const fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Takes `T` as the whole next message, if `read` makes something of it.
+    /// Consumes a `T` as the whole next message if `read` accepts it.
     #[inline]
     pub(crate) fn take_whole<T, R>(&mut self, read: impl FnOnce(&'a T) -> Option<R>) -> Option<R>
     where
@@ -226,7 +252,7 @@ impl<'a, O: ByteOrder + 'a> Iterator for Messages<'a, O> {
                 actual: bytes.len(),
             }));
         };
-        // A length beyond usize cannot be in the buffer either; the maximum stands for it.
+        // A length beyond usize exceeds any buffer, and so does the maximum.
         let len = usize::try_from(header.nlmsg_len.get()).unwrap_or(usize::MAX);
         let Some(payload_len) = len.checked_sub(HEADER_LEN) else {
             return Some(self.stop(ParseError::InvalidLength {
@@ -244,7 +270,7 @@ impl<'a, O: ByteOrder + 'a> Iterator for Messages<'a, O> {
                 actual: bytes.len(),
             }));
         };
-        // The last message of a buffer may come without its padding.
+        // The last message of a buffer may lack its padding.
         let step = len.next_multiple_of(sys::NLMSG_ALIGNTO as usize);
         let step = step.min(bytes.len());
         self.rest = &bytes[step..];

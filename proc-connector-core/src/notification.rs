@@ -1,4 +1,4 @@
-//! All layers at once: from a buffer to the events and acknowledgements in it.
+//! All layers in one: the events and acknowledgements of a buffer.
 
 use zerocopy::byteorder::{ByteOrder, NativeEndian};
 
@@ -8,12 +8,26 @@ use crate::netlink::{self, Kind, Message, Messages};
 use crate::proc_event::{Ack, Delivery, Event, KernelDatagram};
 
 /// One message of a process events socket.
+///
+/// ```
+/// use proc_connector_core::{Control, Notification};
+///
+/// fn describe(notification: &Notification<'_>) -> String {
+///     match notification {
+///         Notification::Event(event) => format!("event {}", event.mask()),
+///         Notification::Ack(ack) => format!("acknowledgement with error {}", ack.err),
+///         Notification::Control(Control::Overrun) => String::from("the kernel lost data"),
+///         other => format!("{other:?}"),
+///     }
+/// }
+/// # assert_eq!(describe(&Notification::Control(Control::Noop)), "Control(Noop)");
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub enum Notification<'a, O: ByteOrder = NativeEndian> {
-    /// Something that a process did.
+    /// A process event.
     Event(Event<'a, O>),
-    /// The kernel's answer to somebody's request, of this listener or another.
+    /// The kernel's answer to a LISTEN request, of this listener or another.
     Ack(Ack),
     /// A netlink message without a connector payload.
     Control(Control),
@@ -23,7 +37,7 @@ pub enum Notification<'a, O: ByteOrder = NativeEndian> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Control {
-    /// `NLMSG_NOOP`: nothing.
+    /// `NLMSG_NOOP`: no operation.
     Noop,
     /// `NLMSG_DONE` without a payload.
     Done,
@@ -33,19 +47,35 @@ pub enum Control {
     Error(i32),
 }
 
-/// Walks a buffer: one [`Notification`], or [`ParseError`], for each message.
+/// An iterator over the messages of a buffer: a [`Notification`] or a [`ParseError`] for each.
+///
+/// An error inside a message affects that message only. After an error that hides the start of the
+/// next message, the iterator ends.
 ///
 /// Code that is generic over the byte order bounds it as `O: ByteOrder + 'static`.
 ///
-/// An error inside a message costs that message only. One that hides where the next message
-/// starts ends the walk.
+/// ```
+/// use proc_connector_core::{Ack, NativeEndian, Notification, Notifications};
+///
+/// // The kernel has accepted a request that was sent with the value 8.
+/// let mut buffer = [0; 128];
+/// let len = Ack { ack: 9, ..Ack::default() }.encode::<NativeEndian>(&mut buffer)?;
+/// for notification in Notifications::new(&buffer[..len]) {
+///     match notification? {
+///         Notification::Event(event) => println!("{:?}", event.payload()),
+///         Notification::Ack(ack) => assert_eq!((ack.ack, ack.err), (9, 0)),
+///         other => println!("{other:?}"),
+///     }
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Notifications<'a, O: ByteOrder = NativeEndian> {
     messages: Messages<'a, O>,
 }
 
 impl<'a> Notifications<'a> {
-    /// Walks `buffer` in the host's byte order.
+    /// Reads `buffer` in the host's byte order.
     #[inline]
     pub const fn new(buffer: &'a [u8]) -> Self {
         Self::with_order(buffer)
@@ -53,7 +83,7 @@ impl<'a> Notifications<'a> {
 }
 
 impl<'a, O: ByteOrder> Notifications<'a, O> {
-    /// Walks `buffer` in the byte order `O`.
+    /// Reads `buffer` in the byte order `O`.
     #[inline]
     pub const fn with_order(buffer: &'a [u8]) -> Self {
         Self { messages: Messages::with_order(buffer) }
@@ -61,7 +91,7 @@ impl<'a, O: ByteOrder> Notifications<'a, O> {
 }
 
 impl<O: ByteOrder> Notifications<'_, O> {
-    /// Where the next message starts in the buffer, in bytes; its length at the end.
+    /// Offset of the next message in the buffer, in bytes; the length of the buffer at the end.
     #[inline]
     pub const fn offset(&self) -> usize {
         self.messages.offset()

@@ -1,4 +1,4 @@
-//! What a listener sends to the kernel: LISTEN and IGNORE.
+//! Requests of a listener to the kernel: LISTEN and IGNORE.
 
 use core::mem::size_of;
 use core::ops::Deref;
@@ -13,31 +13,39 @@ use crate::mask::EventMask;
 use crate::netlink::{self, NlMsgHdr};
 use crate::proc_event::Ack;
 
-/// What a request asks for: `enum proc_cn_mcast_op` of `cn_proc.h`.
+/// The operation of a request: `enum proc_cn_mcast_op` of `cn_proc.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum McastOp {
     /// Start sending events.
     #[doc(alias = "PROC_CN_MCAST_LISTEN")]
     Listen,
-    /// Stop sending events. Never acknowledged.
+    /// Stop sending events. The kernel does not acknowledge it.
     #[doc(alias = "PROC_CN_MCAST_IGNORE")]
     Ignore,
 }
 
-/// A request to the kernel, ready to be encoded.
+/// A request to the kernel.
 ///
-/// Without a mask it is the 4-byte form that every kernel knows. With one it is the 8-byte
-/// `struct proc_input`, which Linux 6.6 introduced and older kernels ignore in silence.
+/// Without a mask it has the 4-byte form that every kernel accepts. With a mask it has the 8-byte
+/// form, `struct proc_input`, which Linux 6.6 introduced and older kernels silently ignore.
+///
+/// ```
+/// use proc_connector_core::{EventMask, Request};
+///
+/// let request = Request::listen().with_ack(0x5eed);
+/// assert_eq!(request.encode().len(), 40);
+/// assert_eq!(request.with_mask(EventMask::EXEC).encode().len(), 44);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_structs)]
 pub struct Request {
-    /// What is asked for.
+    /// The operation.
     pub op: McastOp,
-    /// The kinds wanted, in the 8-byte form.
+    /// The requested kinds, in the 8-byte form.
     pub mask: Option<EventMask>,
-    /// `cn_msg.ack`. The acknowledgement carries this plus one, and nothing else that would tell
-    /// it from another listener's, so it should be a random number.
+    /// `cn_msg.ack`. The acknowledgement carries this number plus one. Nothing else distinguishes it
+    /// from those of other listeners, so the number should be random.
     pub ack: u32,
 }
 
@@ -64,15 +72,15 @@ impl Request {
         Self { ack, ..self }
     }
 
-    /// The datagram to send to the kernel of this machine.
+    /// Encodes the datagram for the kernel of this machine.
     pub fn encode(&self) -> RequestBytes {
         self.encode_order::<NativeEndian>()
     }
 
-    /// The datagram in the byte order `O`.
+    /// Encodes the datagram in the byte order `O`.
     #[expect(clippy::cast_possible_truncation, reason = "the lengths are 4 and 8")]
     pub fn encode_order<O: ByteOrder>(&self) -> RequestBytes {
-        let (op, mask) = (self.op.number(), self.mask.unwrap_or(EventMask::empty()));
+        let (op, mask) = (self.op.to_raw(), self.mask.unwrap_or(EventMask::empty()));
         let input_len = if self.mask.is_some() { LONG } else { SHORT };
         let cn_msg = CnMsgHdr::<O>::proc_events(0, self.ack, input_len as u16);
         let wire = Wire {
@@ -84,12 +92,12 @@ impl Request {
         RequestBytes { bytes: zerocopy::transmute!(wire), len: HEADERS + input_len }
     }
 
-    /// Reads the payload of a connector message as a request, as the kernel would.
+    /// Reads the payload of a connector message as a request, as the kernel does.
     ///
     /// # Errors
     ///
-    /// [`ParseError::RequestLength`] where the payload has neither 4 nor 8 bytes, which the kernel
-    /// ignores in silence, and [`ParseError::UnknownOperation`], which it answers with `EINVAL`.
+    /// [`ParseError::RequestLength`] if the payload has neither 4 nor 8 bytes, which the kernel
+    /// silently ignores, and [`ParseError::UnknownOperation`], which it answers with `EINVAL`.
     pub fn parse<O: ByteOrder>(message: &CnMsg<'_, O>) -> Result<Self, ParseError> {
         let offset = cn_msg::HEADER_LEN;
         let payload = message.payload();
@@ -99,9 +107,9 @@ impl Request {
             return Err(ParseError::RequestLength { offset, actual: payload.len() });
         };
         Ok(Self {
-            op: McastOp::from_number(op).ok_or(ParseError::UnknownOperation { offset, op })?,
+            op: McastOp::from_raw(op).ok_or(ParseError::UnknownOperation { offset, op })?,
             mask: word(rest).map(EventMask::from_bits_retain),
-            ack: message.header().ack.get(),
+            ack: message.header().ack(),
         })
     }
 }
@@ -115,14 +123,14 @@ impl Ack {
 }
 
 impl McastOp {
-    const fn number(self) -> u32 {
+    const fn to_raw(self) -> u32 {
         match self {
             Self::Listen => sys::PROC_CN_MCAST_LISTEN,
             Self::Ignore => sys::PROC_CN_MCAST_IGNORE,
         }
     }
 
-    const fn from_number(op: u32) -> Option<Self> {
+    const fn from_raw(op: u32) -> Option<Self> {
         match op {
             sys::PROC_CN_MCAST_LISTEN => Some(Self::Listen),
             sys::PROC_CN_MCAST_IGNORE => Some(Self::Ignore),
@@ -147,9 +155,9 @@ impl Deref for RequestBytes {
 }
 
 const HEADERS: usize = netlink::HEADER_LEN + cn_msg::HEADER_LEN;
-/// The form of every kernel: an operation.
+/// The form that every kernel accepts: an operation.
 const SHORT: usize = size_of::<sys::proc_cn_mcast_op>();
-/// The form since 6.6: an operation and a mask.
+/// The form since Linux 6.6: an operation and a mask.
 const LONG: usize = size_of::<sys::proc_input>();
 
 #[derive(FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]

@@ -1,4 +1,4 @@
-//! Masks as data: text where people read it, the kernel's bits where they do not.
+//! Masks for serde: text in human-readable formats, the kernel's bits in others.
 
 use core::fmt;
 
@@ -27,14 +27,14 @@ impl<'de> Deserialize<'de> for EventMask {
     }
 }
 
-/// Reads a list of kinds without a copy of it, which would need an allocator.
+/// Reads a list of kinds without a copy, which would need an allocator.
 struct Names;
 
 impl Visitor<'_> for Names {
     type Value = EventMask;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("names of event kinds, separated by commas")
+        f.write_str("a comma-separated list of event kinds")
     }
 
     fn visit_str<E: Error>(self, names: &str) -> Result<EventMask, E> {

@@ -1,10 +1,10 @@
-//! How a task ended: the wait status in `exit_code`.
+//! Wait statuses, as in the `exit_code` of an exit event.
 
 use core::fmt;
 
-/// A wait status, as `exit_code` of an exit event carries it.
+/// A wait status, as in the `exit_code` of an exit event.
 ///
-/// For serde it is that number, so a field `exit_code` of recorded events can be read as one.
+/// Serde represents it as that number, so a recorded `exit_code` can be read as an `ExitStatus`.
 ///
 /// ```
 /// use proc_connector_core::ExitStatus;
@@ -19,7 +19,7 @@ use core::fmt;
 pub struct ExitStatus(u32);
 
 impl ExitStatus {
-    /// The status in an `exit_code` of the kernel.
+    /// Decodes an `exit_code` of the kernel.
     #[inline]
     pub const fn from_raw(exit_code: u32) -> Self {
         Self(exit_code)
@@ -31,13 +31,13 @@ impl ExitStatus {
         self.0
     }
 
-    /// What it gave to `exit`, or `None` if a signal ended it.
+    /// The exit code of the process, or `None` if a signal killed it.
     #[inline]
     pub const fn code(self) -> Option<u8> {
         if self.signal_bits() == 0 { Some(((self.0 >> 8) & 0xff) as u8) } else { None }
     }
 
-    /// The signal that ended it, or `None` if it ended by itself.
+    /// The signal that killed the process, or `None` if it exited.
     #[inline]
     pub const fn signal(self) -> Option<u8> {
         match self.signal_bits() {
@@ -46,13 +46,13 @@ impl ExitStatus {
         }
     }
 
-    /// Whether a core was written.
+    /// Whether the process dumped core.
     #[inline]
     pub const fn core_dumped(self) -> bool {
         self.0 & 0x80 != 0
     }
 
-    /// Whether it ended by itself with 0.
+    /// Whether the process exited with code 0.
     #[inline]
     pub const fn success(self) -> bool {
         matches!(self.code(), Some(0))
@@ -77,8 +77,8 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// The name of a signal, by the numbers that all architectures but Alpha, MIPS, PA-RISC and SPARC
-/// use. Real-time signals have none.
+/// The name of a signal, by the numbers of all architectures except Alpha, MIPS, PA-RISC and SPARC.
+/// Real-time signals have no name.
 ///
 /// ```
 /// assert_eq!(proc_connector_core::signal_name(9), Some("SIGKILL"));

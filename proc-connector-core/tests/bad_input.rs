@@ -1,4 +1,4 @@
-//! What bytes that are wrong give: a typed error that says where, and every message around it.
+//! Malformed input: a typed error with its offset, and every intact message around it.
 
 mod common;
 
@@ -20,7 +20,7 @@ const fn invalid_length(offset: usize, actual: usize) -> ParseError {
     ParseError::InvalidLength { layer: Layer::Netlink, offset, needed: 16, actual }
 }
 
-/// What the event that stands behind a broken message is read as.
+/// The event after a malformed message.
 const INTACT: Result<Found<'static>, ParseError> = Ok(Found::Event(EventRecord {
     seq: HEAD.seq,
     cpu: HEAD.cpu,
@@ -28,7 +28,7 @@ const INTACT: Result<Found<'static>, ParseError> = Ok(Found::Event(EventRecord {
     data: EventData::Exec { process_pid: 7, process_tgid: 8 },
 }));
 
-/// `broken` and behind it an intact event.
+/// `broken`, followed by an intact event.
 fn followed(broken: Vec<u8>) -> Vec<u8> {
     buffer(&[broken, event(EXEC, &[7, 8])])
 }
@@ -54,7 +54,7 @@ fn a_buffer_cut_at_any_byte_still_delivers_the_messages_before_the_cut() {
     let odd = Order::Native.datagram(HEAD, NEW_KIND, b"12345");
     let bytes = buffer(&[event(EXEC, &[7, 8]), odd, event(EXIT, &[7, 7, 768, 17, 5, 6])]);
     let whole = walk::<NativeEndian>(&bytes);
-    // Where each message starts and ends; the three bytes between 133 and 136 are padding.
+    // Start and end of each message; bytes 133 to 135 are padding.
     let spans = [(0, 76), (76, 133), (136, 212)];
     assert_eq!((whole.len(), bytes.len()), (3, 212));
     for cut in 0..bytes.len() {
@@ -74,7 +74,7 @@ fn a_buffer_cut_at_any_byte_still_delivers_the_messages_before_the_cut() {
 }
 
 #[test]
-fn a_netlink_length_that_leads_nowhere_ends_the_walk() {
+fn an_invalid_netlink_length_ends_the_iteration() {
     let cases = [
         (0, invalid_length(0, 0)),
         (1, invalid_length(0, 1)),
@@ -88,7 +88,7 @@ fn a_netlink_length_that_leads_nowhere_ends_the_walk() {
         put(&mut bytes, NLMSG_LEN, &claimed.to_ne_bytes());
         assert_eq!(walk::<NativeEndian>(&bytes), [Err(expected)], "a length of {claimed}");
 
-        // The same in the second message: the first is delivered, and the offset counts it.
+        // In the second message: the first is delivered, and the offset includes it.
         let mut bytes = buffer(&[event(EXEC, &[7, 8]), bytes]);
         bytes.truncate(76 + 152);
         let expected = match expected {
@@ -100,8 +100,8 @@ fn a_netlink_length_that_leads_nowhere_ends_the_walk() {
 }
 
 #[test]
-fn a_netlink_length_too_short_by_some_takes_what_follows_for_a_message() {
-    // Behind 16 bytes lies cn_msg.id.idx, behind 17 (padded to 20) id.val: both say 1.
+fn a_netlink_length_that_is_too_short_reads_the_rest_as_a_message() {
+    // The bytes at 16 are cn_msg.id.idx, those at 17 (padded to 20) id.val. Both are 1.
     let mut bytes = followed(event(EXEC, &[1, 1]));
     put(&mut bytes, NLMSG_LEN, &16u32.to_ne_bytes());
     let expected = [Ok(Found::Control(Control::Done)), Err(invalid_length(16, 1))];
@@ -113,7 +113,7 @@ fn a_netlink_length_too_short_by_some_takes_what_follows_for_a_message() {
 }
 
 #[test]
-fn a_connector_length_that_lies_costs_that_message_only() {
+fn a_wrong_connector_length_affects_that_message_only() {
     let cases = [
         (EXEC, 0, truncated(Layer::ProcEvent, 36, 16, 0)),
         (EXEC, 15, truncated(Layer::ProcEvent, 36, 16, 15)),
@@ -132,8 +132,8 @@ fn a_connector_length_that_lies_costs_that_message_only() {
 }
 
 #[test]
-fn a_netlink_length_that_cuts_the_connector_message_costs_that_message_only() {
-    // Padded to 76 all the same, so that the walk finds the next message.
+fn a_netlink_length_that_truncates_the_connector_message_affects_that_message_only() {
+    // It is still padded to 76 bytes, so the next message is found.
     for len in 73..76 {
         let mut bytes = followed(event(EXEC, &[1, 1]));
         put(&mut bytes, NLMSG_LEN, &u32::to_ne_bytes(len));
@@ -143,7 +143,7 @@ fn a_netlink_length_that_cuts_the_connector_message_costs_that_message_only() {
 }
 
 #[test]
-fn an_event_takes_no_byte_that_the_connector_length_does_not_cover() {
+fn an_event_has_no_byte_beyond_the_connector_length() {
     let mut bytes = event(EXIT, &[7, 7, 768, 17, 5, 6]);
     put(&mut bytes, LEN, &39u16.to_ne_bytes());
     let Some(Ok(Notification::Event(event))) = Notifications::new(&bytes).next() else {
@@ -152,7 +152,7 @@ fn an_event_takes_no_byte_that_the_connector_length_does_not_cover() {
     let Payload::Exit(exit) = event.payload() else { panic!("an exit") };
     assert_eq!((exit.exit_code(), exit.parent_tgid()), (768, None));
 
-    // An unknown kind's bytes end where the length says, not where the message does.
+    // The length ends the bytes of an unknown kind, not the end of the message.
     let mut bytes = Order::Native.datagram(HEAD, NEW_KIND, b"12345678");
     put(&mut bytes, LEN, &19u16.to_ne_bytes());
     let [Ok(Found::Event(record))] = walk::<NativeEndian>(&bytes)[..] else { panic!("an event") };
@@ -160,13 +160,13 @@ fn an_event_takes_no_byte_that_the_connector_length_does_not_cover() {
 }
 
 #[test]
-fn a_netlink_payload_too_short_for_its_layers_costs_that_message_only() {
+fn a_netlink_payload_too_short_for_its_layers_affects_that_message_only() {
     let whole = event(EXEC, &[1, 1]);
     for payload_len in 1..36 {
         let broken = Order::Native.message(common::NLMSG_DONE, &whole[16..16 + payload_len]);
         let expected = match payload_len {
             ..20 => truncated(Layer::CnMsg, 16, 20, payload_len),
-            // Its header is whole and announces 40 bytes of payload.
+            // Its header is complete and announces 40 bytes of payload.
             _ => truncated(Layer::CnMsg, 16, 60, payload_len),
         };
         let bytes = followed(broken);
@@ -192,7 +192,7 @@ fn a_kind_needs_the_bytes_of_its_struct_and_no_more() {
 }
 
 #[test]
-fn a_message_of_another_connector_costs_that_message_only() {
+fn a_message_of_another_connector_affects_that_message_only() {
     for (idx, val) in [(0, 1), (1, 0), (1, 2), (2, 1), (0x0100_0000, 1), (u32::MAX, u32::MAX)] {
         let mut broken = event(EXEC, &[1, 1]);
         put(&mut broken, IDX, &idx.to_ne_bytes());
@@ -203,7 +203,7 @@ fn a_message_of_another_connector_costs_that_message_only() {
 }
 
 #[test]
-fn a_netlink_error_too_short_for_its_number_costs_that_message_only() {
+fn a_netlink_error_too_short_for_its_number_affects_that_message_only() {
     for actual in 0..4 {
         let broken = Order::Native.message(NLMSG_ERROR, &vec![0xff; actual]);
         let expected = truncated(Layer::NetlinkError, 16, 4, actual);
@@ -220,7 +220,7 @@ fn an_offset_counts_from_the_start_of_the_buffer() {
     assert_eq!(walk::<NativeEndian>(&bytes), [INTACT, Err(expected), INTACT]);
     assert_eq!((expected.layer(), expected.offset()), (Layer::EventData, 128));
 
-    // The connector layer alone is given its own bytes, and counts from their start.
+    // Used alone, the connector layer counts from the start of its own bytes.
     put(&mut broken, LEN, &41u16.to_ne_bytes());
     let error = CnMsg::<NativeEndian>::parse(&broken[16..]).map(|_| ()).unwrap_err();
     assert_eq!(error, truncated(Layer::CnMsg, 0, 61, 60));
@@ -241,20 +241,19 @@ fn an_iterator_that_has_ended_stays_ended() {
 }
 
 #[test]
-fn errors_say_layer_offset_needed_and_actual() {
+fn errors_contain_layer_offset_needed_and_actual() {
     let cases = [
         (
             truncated(Layer::EventData, 52, 24, 23),
-            "event data at byte 52 is cut short: it needs 24 bytes and has 23",
+            "truncated event data at byte 52: 24 bytes needed, 23 available",
         ),
         (
             invalid_length(76, 15),
-            "netlink message at byte 76 claims a length of 15 bytes, \
-             less than the 16 of its own header",
+            "invalid length of netlink message at byte 76: 15 bytes, shorter than its header of 16",
         ),
         (
             ParseError::UnexpectedConnector { offset: 16, idx: 2, val: 3 },
-            "connector message at byte 16 is of connector 2:3, not of the process events (1:1)",
+            "connector message at byte 16 belongs to connector 2:3, not to the process events (1:1)",
         ),
     ];
     for (error, text) in cases {
@@ -263,7 +262,7 @@ fn errors_say_layer_offset_needed_and_actual() {
 }
 
 #[test]
-fn what_no_datagram_could_express_is_not_encoded() {
+fn an_event_that_no_datagram_can_express_is_refused() {
     let unknown = |what, data| EventRecord {
         seq: 0,
         cpu: 0,
@@ -272,7 +271,7 @@ fn what_no_datagram_could_express_is_not_encoded() {
     };
     let mut room = vec![0; 1 << 17];
 
-    // cn_msg.len has 16 bits, and counts the 16 bytes before the union.
+    // cn_msg.len has 16 bits and includes the 16 bytes before the union.
     let (longest, longer) = (vec![0; 65535 - 16], vec![0; 65535 - 15]);
     assert_eq!(unknown(NEW_KIND, &longest).encode_native(&mut room), Ok(36 + 65535));
     let too_long = unknown(NEW_KIND, &longer).encode_native(&mut room);

@@ -1,4 +1,4 @@
-//! Every kind of event that the generated bindings know is decoded, or is no event on purpose.
+//! Every kind of event in the generated bindings is decoded or deliberately excluded.
 
 mod common;
 
@@ -7,19 +7,18 @@ use std::path::Path;
 use common::{EXIT, FORK, HEAD, Order};
 use proc_connector_core::{Notification, Notifications, Payload};
 
-/// Constants that no event has as its `what`, and why.
+/// Constants that are no event's `what`, with the reason.
 const NOT_AN_EVENT: [(&str, &str); 3] = [
     ("PROC_EVENT_NONE", "an acknowledgement"),
-    ("PROC_EVENT_NONZERO_EXIT", "a bit of filters only"),
+    ("PROC_EVENT_NONZERO_EXIT", "a bit of requests only"),
     ("PROC_EVENT_ALL", "a mask of all kinds"),
 ];
 
 #[test]
-fn every_kind_in_the_bindings_is_decoded_or_no_event_on_purpose() {
+fn every_kind_in_the_bindings_is_decoded_or_excluded() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../proc-connector-sys/src/bindings.rs");
     if !Path::new(path).exists() {
-        // Only the repository has the other crate's sources beside this one's.
-        eprintln!("skipped: proc-connector-sys/src/bindings.rs is not there, as in a package");
+        eprintln!("skipped: only the repository contains proc-connector-sys/src/bindings.rs");
         return;
     }
     let kinds = constants(&std::fs::read_to_string(path).unwrap());
@@ -33,14 +32,14 @@ fn every_kind_in_the_bindings_is_decoded_or_no_event_on_purpose() {
         assert!(
             is_decoded(what),
             "{name} ({what:#x}) is new in the bindings: give it a view in \
-             proc-connector-core/src/proc_event/payload.rs, a flag in EventMask and a variant of \
+             proc-connector-core/src/proc_event/views.rs, a flag in EventMask and a variant of \
              EventData, or list it in NOT_AN_EVENT of this test with the reason",
         );
     }
 }
 
 #[test]
-fn a_constant_is_found_however_it_is_formatted() {
+fn a_constant_is_found_in_any_formatting() {
     let source = "pub const PROC_EVENT_A: proc_cn_event = 1;\n\
                   pub const PROC_EVENT_B : u32=0x8000_0000u32 ;pub const OTHER: u32 = 3;\n\
                   pub const PROC_EVENT_LONG:\n    _bindgen_ty_1 =\n    2147483648;\n\

@@ -1,5 +1,5 @@
-//! Datagrams that a kernel sent, each recorded while a known action was made, and their other forms:
-//! the seeds of the fuzz targets, which say in their names what they are.
+//! Datagrams that a kernel sent during known actions, and variants of them: the seeds of the fuzz
+//! targets. The name of each file describes its content.
 
 mod common;
 
@@ -11,7 +11,7 @@ use common::{
 };
 use proc_connector_core::{BigEndian, EventData, ExitStatus, LittleEndian};
 
-/// Names start with one of these.
+/// The first part of a name, and its kind.
 const KINDS: [(&str, u32); 10] = [
     ("ack", NONE),
     ("comm", COMM),
@@ -26,15 +26,14 @@ const KINDS: [(&str, u32); 10] = [
 ];
 
 #[test]
-fn each_is_read_as_what_it_was_recorded_for() {
-    let folder = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/datagrams"));
-    if !folder.exists() {
-        // Only the repository has them.
-        eprintln!("skipped: fuzz/seeds is not there, as in a package");
+fn each_datagram_is_read_as_its_name_says() {
+    let seeds = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/datagrams"));
+    if !seeds.exists() {
+        eprintln!("skipped: only the repository contains fuzz/seeds");
         return;
     }
     let mut seen = [0; KINDS.len()];
-    for file in fs::read_dir(folder).expect("a folder") {
+    for file in fs::read_dir(seeds).expect("a directory") {
         let path = file.expect("an entry").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name").to_owned();
         let bytes = fs::read(&path).expect("a file");
@@ -44,7 +43,7 @@ fn each_is_read_as_what_it_was_recorded_for() {
             continue;
         }
         let kind = KINDS.iter().position(|(kind, _)| name.split('-').next() == Some(kind));
-        let kind = kind.unwrap_or_else(|| panic!("{name} says no kind"));
+        let kind = kind.unwrap_or_else(|| panic!("{name} names no kind"));
         seen[kind] += 1;
         let order = if name.ends_with("-big") { Order::Big } else { Order::Little };
         assert_eq!(bytes[WHAT..WHAT + 4], order.u32(KINDS[kind].1), "{name}");
@@ -53,12 +52,12 @@ fn each_is_read_as_what_it_was_recorded_for() {
             _ => walk::<LittleEndian>(&bytes),
         };
         let [Ok(found)] = found[..] else { panic!("{name} is {found:?}") };
-        says_what_its_name_says(&name, &found);
+        assert_matches_name(&name, &found);
     }
     assert!(seen.iter().all(|&files| files >= 2), "{seen:?} of {KINDS:?}");
 }
 
-fn says_what_its_name_says(name: &str, found: &Found<'_>) {
+fn assert_matches_name(name: &str, found: &Found<'_>) {
     let data = match found {
         Found::Event(record) => record.data,
         Found::Ack(ack) => {

@@ -1,4 +1,4 @@
-//! What was noted of a task, laid out by hand.
+//! Contexts, laid out by hand.
 
 use proc_connector_core::Context;
 use proc_connector_core::context::HEADER_LEN;
@@ -6,8 +6,8 @@ use proc_connector_core::context::HEADER_LEN;
 const ALL: u32 = 0b0011_1111;
 const CUT: u32 = 0b0100_0000;
 
-/// The head, in the host's byte order, and what follows it.
-fn noted(bits: u32, args_len: u32, args: &[u8]) -> Vec<u8> {
+/// A header in the host's byte order, and the bytes after it.
+fn context_bytes(bits: u32, args_len: u32, args: &[u8]) -> Vec<u8> {
     let numbers: [u64; 4] = [5, 6, (8 << 32) | 7, (10 << 32) | 9];
     let words = [bits, args_len].map(u32::to_ne_bytes).concat();
     let numbers = numbers.map(u64::to_ne_bytes).concat();
@@ -15,8 +15,8 @@ fn noted(bits: u32, args_len: u32, args: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn every_field_is_where_it_was_put() {
-    let bytes = noted(ALL, 9, b"true\0a\0\0\0and the rest");
+fn every_field_is_read_at_its_offset() {
+    let bytes = context_bytes(ALL, 9, b"true\0a\0\0\0and the rest");
     let context = Context::parse(&bytes).expect("a context");
     assert_eq!((context.boot_ns(), context.cgroup_id()), (Some(5), Some(6)));
     assert_eq!((context.pid(), context.tgid()), (Some(7), Some(8)));
@@ -30,8 +30,8 @@ fn every_field_is_where_it_was_put() {
 }
 
 #[test]
-fn what_was_not_noted_is_not_there() {
-    let bytes = noted(0, 0, &[]);
+fn a_missing_part_is_none() {
+    let bytes = context_bytes(0, 0, &[]);
     let context = Context::parse(&bytes).expect("a context");
     assert_eq!((context.boot_ns(), context.cgroup_id()), (None, None));
     assert_eq!(
@@ -39,9 +39,9 @@ fn what_was_not_noted_is_not_there() {
         (None, None, None, None)
     );
     assert_eq!((context.comm(), context.args()), (None, None));
-    // Each bit is for its own part.
+    // Each bit enables one part.
     for bit in 0..6 {
-        let bytes = noted(1 << bit, 0, &[]);
+        let bytes = context_bytes(1 << bit, 0, &[]);
         let context = Context::parse(&bytes).expect("a context");
         let there = [
             context.boot_ns().is_some(),
@@ -56,18 +56,18 @@ fn what_was_not_noted_is_not_there() {
 }
 
 #[test]
-fn cut_arguments_say_so_and_no_arguments_are_none() {
-    let bytes = noted(ALL | CUT, 3, b"tru");
+fn truncated_arguments_are_marked_and_an_empty_list_is_empty() {
+    let bytes = context_bytes(ALL | CUT, 3, b"tru");
     let args = Context::parse(&bytes).and_then(|context| context.args()).expect("arguments");
     assert!(args.is_cut() && args.iter().eq([b"tru"]));
-    let bytes = noted(ALL, 0, &[]);
+    let bytes = context_bytes(ALL, 0, &[]);
     let args = Context::parse(&bytes).and_then(|context| context.args()).expect("arguments");
     assert_eq!(args.iter().count(), 0);
 }
 
 #[test]
 fn too_few_bytes_are_no_context() {
-    let bytes = noted(ALL, 4, b"true");
+    let bytes = context_bytes(ALL, 4, b"true");
     assert_eq!(bytes.len(), HEADER_LEN + 4);
     assert!(Context::parse(&bytes).is_some());
     for len in 0..bytes.len() {

@@ -1,4 +1,4 @@
-//! What well-formed bytes mean, in each byte order. The bytes are laid out by hand.
+//! Decoding of well-formed bytes, laid out by hand, in each byte order.
 
 mod common;
 
@@ -13,11 +13,10 @@ use proc_connector_core::{
     NativeEndian, Notification, Notifications, Payload, Request,
 };
 
-/// The fields of a kind by the kernel's names, in the order they have in its struct, and the
-/// values laid out for them.
+/// The fields of a kind under the kernel's names, in the order of its struct, with their values.
 type Fields = &'static [(&'static str, u32)];
 
-/// The kinds made of 32-bit words.
+/// The kinds that consist of 32-bit words.
 const KINDS: [(u32, &str, Fields); 8] = [
     (
         FORK,
@@ -317,7 +316,7 @@ fn acknowledgements<O: ByteOrder>(order: Order) {
 
 #[test]
 fn an_unknown_kind_keeps_its_header_and_every_byte() {
-    // Two bits at once, the filter-only bit and a length that no alignment would give.
+    // Two bits at once, the request-only bit, and an unaligned length.
     for what in [NEW_KIND, FORK | EXEC, NONZERO_EXIT, u32::MAX] {
         for data in [&b""[..], b"1", b"12345", &[0xa5; 24], &[0x5a; 1000]] {
             let bytes = Order::Native.datagram(HEAD, what, data);
@@ -347,7 +346,7 @@ fn several<O: ByteOrder>(order: Order) {
         Ok(Found::Event(EventRecord { seq, cpu, timestamp_ns, data }))
     };
     let errno = |error: i32| order.u32(u32::from_ne_bytes(error.to_ne_bytes())).to_vec();
-    // A real nlmsgerr goes on with the header it answers.
+    // A real nlmsgerr continues with the header of the request.
     let refused = [errno(-1), vec![0xee; 16]].concat();
     let bytes = buffer(&[
         exec(1),
@@ -401,7 +400,7 @@ fn the_type_of_a_message_decides_whatever_its_payload_looks_like() {
 
 #[test]
 fn an_event_may_be_followed_by_bytes_that_its_message_covers() {
-    // The connector's length ends before the netlink message's: what is between is nobody's.
+    // The connector message ends before the netlink message; the bytes between belong to neither.
     let exec = event(EXEC, &[7, 7]);
     let [expected] = walk::<NativeEndian>(&exec)[..] else { panic!("an event") };
     for more in 1..=8 {

@@ -3,15 +3,15 @@
 use proc_connector_core::CpuSequence;
 
 #[test]
-fn numbers_that_never_came_are_counted_where_the_next_one_comes() {
-    // Sequence numbers of one CPU in their order, and how many are missing before each.
+fn missing_numbers_are_counted_at_the_next_number() {
+    // Sequence numbers of one CPU in order, with the count of missing numbers before each.
     let cases: [&[(u32, u32)]; 6] = [
-        // What was sent before the first one seen cannot be known.
+        // Losses before the first number are unknown.
         &[(0, 0)],
         &[(4711, 0)],
         &[(7, 0), (8, 0), (9, 0)],
         &[(7, 0), (10, 2), (11, 0), (13, 1)],
-        // The kernel's count wraps.
+        // The kernel's counter wraps.
         &[(u32::MAX - 1, 0), (u32::MAX, 0), (0, 0), (1, 0)],
         &[(u32::MAX - 1, 0), (2, 3), (3, 0)],
     ];
@@ -24,7 +24,7 @@ fn numbers_that_never_came_are_counted_where_the_next_one_comes() {
 }
 
 #[test]
-fn each_cpu_counts_for_itself() {
+fn each_cpu_has_its_own_counter() {
     let mut cpus = [CpuSequence::default(); 2];
     assert_eq!(cpus[0].observe(5), 0);
     assert_eq!(cpus[1].observe(900), 0);

@@ -1,4 +1,4 @@
-//! Reading allocates nothing, counted by the allocator on the thread that reads.
+//! Reading allocates nothing. The allocator counts allocations of the reading thread.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! What holds for any record, any bytes and any damage.
+//! Properties of all records, all bytes and any damage.
 
 mod common;
 
@@ -15,7 +15,7 @@ use proptest::prelude::{
 };
 use proptest::sample::Index;
 
-/// What any record can be made of; it owns the bytes that the record borrows.
+/// The parts of a record. It owns the bytes that the record borrows.
 #[derive(Clone, Debug)]
 struct Parts {
     ids: (u32, u32, u64),
@@ -67,7 +67,7 @@ impl Parts {
 
 fn parts() -> impl Strategy<Value = Parts> {
     let unnamed = |what: &u32| *what != 0 && EVENTS.iter().all(|(kind, _)| kind != what);
-    let what = any::<u32>().prop_filter("kinds with a name are no unknown ones", unnamed);
+    let what = any::<u32>().prop_filter("named kinds are known", unnamed);
     let data = vec(any::<u8>(), 0..100);
     let rest = (any::<[u32; 6]>(), any::<[u8; 16]>(), what, data);
     (any::<(u32, u32, u64)>(), 0..10usize, rest).prop_map(|(ids, kind, rest)| {
@@ -76,7 +76,7 @@ fn parts() -> impl Strategy<Value = Parts> {
     })
 }
 
-/// Bytes of no meaning, and some that come further because they start like a message.
+/// Random bytes, some of which start like a message.
 fn bytes() -> impl Strategy<Value = Vec<u8>> {
     let header = prop_oneof![
         Just(Vec::new()),
@@ -93,8 +93,8 @@ fn request() -> impl Strategy<Value = Request> {
     (op, mask, any::<u32>()).prop_map(|(op, mask, ack)| Request { op, mask, ack })
 }
 
-/// Reads all there is. Each message takes 16 bytes or more and an error that ends the walk all of
-/// the rest, so there is a most that a buffer can give; and each starts where [`Messages`] says.
+/// Reads all notifications and asserts that their number is limited: each message takes at least 16
+/// bytes. Offsets must equal those of [`Messages`].
 fn exercise<O: ByteOrder>(bytes: &[u8]) {
     let most = bytes.len().div_ceil(16);
     let mut messages = Messages::<O>::with_order(bytes);
@@ -129,7 +129,7 @@ fn exercise<O: ByteOrder>(bytes: &[u8]) {
     assert!(messages.next().is_none() && notifications.next().is_none());
 }
 
-/// Reads all there is, and says how much that was and how often it allocated.
+/// Reads all notifications and returns the sum of the fields and the number of allocations.
 fn allocations<O: ByteOrder>(bytes: &[u8]) -> (u64, u64) {
     let mut total = 0u64;
     let counted = measure(|| {
@@ -144,7 +144,7 @@ fn allocations<O: ByteOrder>(bytes: &[u8]) -> (u64, u64) {
 }
 
 fn config() -> ProptestConfig {
-    // A failure prints its input; a file of it would be written beside the sources.
+    // A failure prints its input. Persistence would write a file beside the sources.
     ProptestConfig { failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -178,7 +178,7 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_are_walked_to_an_end(bytes in bytes()) {
+    fn reading_any_bytes_ends(bytes in bytes()) {
         exercise::<NativeEndian>(&bytes);
         exercise::<LittleEndian>(&bytes);
         exercise::<BigEndian>(&bytes);
@@ -234,7 +234,7 @@ proptest! {
     }
 
     #[test]
-    fn a_walk_goes_on_from_its_offset_as_if_it_had_not_stopped(
+    fn reading_resumes_at_any_offset_with_the_same_results(
         bytes in bytes(),
         parts in vec(parts(), 0..6),
         stop in 0..8usize,
@@ -248,13 +248,13 @@ proptest! {
         let all = walk::<NativeEndian>(&bytes);
         prop_assert_eq!(before + rest.len(), all.len());
         for (one, other) in rest.iter().zip(&all[before..]) {
-            // Offsets of errors count from where each walk started.
+            // Offsets of errors count from the start of each buffer.
             prop_assert_eq!(one.ok(), other.ok());
         }
     }
 
     #[test]
-    fn damage_spares_the_messages_before_it(
+    fn damage_does_not_affect_earlier_messages(
         parts in vec(parts(), 1..6),
         damage in vec((any::<Index>(), any::<u8>()), 1..8),
     ) {
@@ -291,7 +291,7 @@ proptest! {
     }
 
     #[test]
-    fn a_mask_is_what_its_text_says(bits in any::<u32>()) {
+    fn a_mask_and_its_text_are_equal(bits in any::<u32>()) {
         let mask = EventMask::from_bits_retain(bits);
         prop_assert_eq!(mask.to_string().parse(), Ok(mask));
     }

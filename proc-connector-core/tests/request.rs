@@ -1,4 +1,4 @@
-//! The bytes of LISTEN and IGNORE, laid out by hand, and what the kernel would make of others.
+//! The bytes of LISTEN and IGNORE, laid out by hand, and requests that the kernel refuses.
 
 mod common;
 
@@ -42,7 +42,7 @@ fn requests<O: ByteOrder>(order: Order) {
 }
 
 #[test]
-fn a_mask_keeps_bits_that_have_no_name() {
+fn a_mask_keeps_unnamed_bits() {
     let bytes = laid_out(Order::Native, 0, &[1, 0x0000_0c02]);
     let message = CnMsg::<NativeEndian>::parse(&bytes[16..]).unwrap();
     let request = Request::parse(&message).unwrap();
@@ -51,7 +51,7 @@ fn a_mask_keeps_bits_that_have_no_name() {
 }
 
 #[test]
-fn what_the_kernel_ignores_or_refuses_is_an_error() {
+fn a_request_that_the_kernel_ignores_or_refuses_is_an_error() {
     for len in (0..20u16).filter(|len| ![4, 8].contains(len)) {
         let mut bytes = laid_out(Order::Native, 0, &[1, 0, 0, 0, 0]);
         put(&mut bytes, LEN, &len.to_ne_bytes());
@@ -68,7 +68,7 @@ fn what_the_kernel_ignores_or_refuses_is_an_error() {
         }
     }
     let error = ParseError::RequestLength { offset: 20, actual: 5 };
-    assert_eq!(error.to_string(), "request at byte 20 has 5 bytes, and the kernel accepts 4 or 8");
+    assert_eq!(error.to_string(), "invalid length of request at byte 20: 5 bytes, expected 4 or 8");
     let error = ParseError::UnknownOperation { offset: 20, op: 3 };
-    assert_eq!(error.to_string(), "request at byte 20 has the unknown operation 3");
+    assert_eq!(error.to_string(), "unknown operation 3 in request at byte 20");
 }

@@ -1,4 +1,4 @@
-//! Events, masks, wait statuses and errors as data: the forms, and the way back.
+//! Serialization of events; serialization and deserialization of masks, wait statuses and errors.
 
 use allocation_counter::measure;
 use proc_connector_core::{
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use serde_test::{Configure, Token, assert_de_tokens_error, assert_tokens};
 
 #[test]
-fn a_mask_is_its_text_for_people_and_its_bits_for_machines() {
+fn a_mask_is_text_in_readable_formats_and_bits_in_others() {
     let cases: [(u32, &'static str); 4] = [
         (0x8000_0002, "exec,exit"),
         (0, "0x0"),
@@ -27,7 +27,7 @@ fn a_mask_is_its_text_for_people_and_its_bits_for_machines() {
 }
 
 #[test]
-fn what_is_no_list_of_kinds_is_refused_with_what_was_found() {
+fn an_invalid_list_of_kinds_is_refused_with_its_value() {
     let wrong: [(Value, &str); 3] = [
         (json!("exec,exits"), "invalid value: string \"exec,exits\""),
         (json!(""), "invalid value: string \"\""),
@@ -35,7 +35,7 @@ fn what_is_no_list_of_kinds_is_refused_with_what_was_found() {
     ];
     for (value, start) in wrong {
         let error = serde_json::from_value::<EventMask>(value).unwrap_err().to_string();
-        let expected = format!("{start}, expected names of event kinds, separated by commas");
+        let expected = format!("{start}, expected a comma-separated list of event kinds");
         assert_eq!(error, expected);
     }
     let text = [Token::Str("exec")];
@@ -53,7 +53,7 @@ fn a_wait_status_is_its_number() {
 }
 
 #[test]
-fn errors_say_as_data_what_they_say_as_text() {
+fn errors_keep_their_fields_as_data() {
     let cases = [
         (
             ParseError::Truncated { layer: Layer::EventData, offset: 52, needed: 24, actual: 23 },
@@ -173,11 +173,11 @@ fn an_event_is_its_kind_its_fields_and_its_header_in_this_order() {
 }
 
 proptest! {
-    // A failure prints its input; a file of it would be written beside the sources.
+    // A failure prints its input. Persistence would write a file beside the sources.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_written_is_read_as_the_same(bits in any::<u32>(), bytes in any::<[u8; 20]>()) {
+    fn a_serialized_value_is_read_back_unchanged(bits in any::<u32>(), bytes in any::<[u8; 20]>()) {
         let mask = EventMask::from_bits_retain(bits);
         let text = serde_json::to_string(&mask).unwrap();
         prop_assert_eq!(serde_json::from_str::<EventMask>(&text).unwrap(), mask);

@@ -1,4 +1,4 @@
-//! How a task ended, and sets of event kinds as text.
+//! Wait statuses, and sets of event kinds as text.
 
 mod common;
 
@@ -8,7 +8,7 @@ use common::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, NONZERO_EXIT, PTRACE, SID, U
 use proc_connector_core::{EventMask, ExitStatus, signal_name};
 
 #[test]
-fn a_wait_status_says_how_a_task_ended() {
+fn a_wait_status_is_decoded() {
     #[rustfmt::skip]
     let cases = [
         (0, Some(0), None, false, "exit 0"),
@@ -36,14 +36,14 @@ fn a_wait_status_says_how_a_task_ended() {
     }
 }
 
-/// `std` decodes with the C library's WIFEXITED, WEXITSTATUS, WTERMSIG and WCOREDUMP.
+/// `std` decodes like WIFEXITED, WEXITSTATUS, WTERMSIG and WCOREDUMP of the C library.
 #[cfg(target_os = "linux")]
 #[test]
-fn every_status_of_an_ended_task_means_what_the_c_library_says() {
+fn every_wait_status_is_decoded_as_in_the_c_library() {
     use std::os::unix::process::ExitStatusExt;
 
     let exits = (0..=255u32).map(|code| code << 8);
-    // 0x7f is how the C library tells a stopped task, which has not ended.
+    // In the C library 0x7f means a stopped task, which has not ended.
     let kills = (1..0x7f).flat_map(|signal| [signal, signal | 0x80]);
     for raw in exits.chain(kills) {
         let theirs = std::process::ExitStatus::from_raw(i32::try_from(raw).unwrap());
@@ -56,7 +56,7 @@ fn every_status_of_an_ended_task_means_what_the_c_library_says() {
 }
 
 #[test]
-fn signals_have_the_names_of_signal_7() {
+fn signals_have_the_names_of_the_man_page_signal_7() {
     let names = [
         (1, "SIGHUP"),
         (2, "SIGINT"),
@@ -113,7 +113,7 @@ const NAMED: [(&str, u32, EventMask); 10] = [
 ];
 
 #[test]
-fn each_kind_has_the_bit_of_the_kernel_and_a_name() {
+fn each_kind_has_the_kernels_bit_and_a_name() {
     for (name, bit, mask) in NAMED {
         assert_eq!(mask.bits(), bit, "{name}");
         assert_eq!(mask.to_string(), name);
@@ -157,7 +157,7 @@ fn lists_of_kinds_are_read_and_written_with_commas() {
 }
 
 #[test]
-fn a_name_that_is_no_kind_is_an_error_that_lists_them() {
+fn an_unknown_name_is_an_error_that_lists_the_kinds() {
     let texts = [
         "",
         ",",
@@ -178,14 +178,14 @@ fn a_name_that_is_no_kind_is_an_error_that_lists_them() {
         let error = text.parse::<EventMask>().expect_err(text);
         assert_eq!(
             error.to_string(),
-            "not an event kind: use names separated by commas out of \
+            "unknown event kind: use a comma-separated list of \
              fork, exec, uid, gid, sid, ptrace, comm, coredump, exit, all",
         );
     }
 }
 
 #[test]
-fn bits_without_a_name_are_kept() {
+fn unnamed_bits_are_kept() {
     let mask = EventMask::from_bits_retain(EXEC | 0x400);
     assert_eq!((mask | EventMask::EXIT).bits(), EXEC | 0x400 | EXIT);
     assert_eq!((mask & EventMask::from_bits_retain(0x400)).bits(), 0x400);

@@ -3,6 +3,18 @@
 use std::fmt;
 
 /// The findings of [`diagnose`](crate::diagnose).
+///
+/// ```
+/// use proc_connector::{Verdict, diagnose};
+///
+/// let diagnosis = diagnose();
+/// for finding in &diagnosis.findings {
+///     println!("{:<10} {:<16} {}", finding.verdict, finding.check, finding.fact);
+/// }
+/// if diagnosis.verdict() == Verdict::Fails {
+///     println!("this process cannot listen to process events");
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]

@@ -11,6 +11,17 @@ use crate::transport_kind::NoRing;
 pub type Result<T> = std::result::Result<T, Error>;
 
 /// What went wrong between the kernel and the caller.
+///
+/// ```
+/// use proc_connector::{Error, ProcConnector};
+///
+/// match ProcConnector::builder().open() {
+///     Ok(connector) => println!("listening: {:?}", connector.stats().transport),
+///     Err(Error::PermissionDenied) => eprintln!("run as root, or grant CAP_NET_ADMIN"),
+///     // The message of every error names the cause, and the remedy where one exists.
+///     Err(error) => eprintln!("{error}"),
+/// }
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -115,6 +126,12 @@ pub enum Error {
 /// An error and its sources, separated by colons.
 #[cfg(target_os = "linux")]
 #[derive(Debug)]
+#[allow(
+    clippy::exhaustive_structs,
+    dead_code,
+    unreachable_pub,
+    reason = "the program uses it, and diagnoses on Linux do"
+)]
 pub struct Chain<'a>(pub &'a dyn std::error::Error);
 
 #[cfg(target_os = "linux")]

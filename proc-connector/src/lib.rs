@@ -118,12 +118,9 @@ pub use live::program;
 pub use live::{AsyncConnector, Readiness};
 pub use owned::{OwnedEvent, OwnedReceived};
 pub use platform::{Batch, Builder, ProcConnector, Shutdown, diagnose};
-pub use proc_connector_core::proc_event::{
-    Comm, Coredump, Exec, Exit, Fork, Gid, Ptrace, Sid, Uid,
-};
 pub use proc_connector_core::{
-    Args, Context, Event, EventMask, ExitStatus, Filter, ParseError, Payload, TooManyTgids,
-    UnknownEventName, signal_name,
+    Args, Comm, Context, Coredump, Event, EventMask, Exec, Exit, ExitStatus, Filter, Fork, Gid,
+    ParseError, Payload, ProcessIds, Ptrace, Sid, TooManyTgids, Uid, UnknownEventName, signal_name,
 };
 pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};

@@ -5,7 +5,7 @@ use std::fmt;
 use proc_connector_core::cn_msg::CnMsgHdr;
 use proc_connector_core::context::HEADER_LEN;
 use proc_connector_core::proc_event::{EVENT_DATA_LEN, ProcEventHdr};
-use proc_connector_core::{Context, Event, EventMask, Payload};
+use proc_connector_core::{Context, Event, EventMask, Payload, ProcessIds};
 
 use crate::event::ProcEvent;
 use crate::stream::{Lost, Received};
@@ -114,6 +114,12 @@ impl OwnedEvent {
     #[inline]
     pub fn payload(&self) -> Payload<'_> {
         self.as_event().payload()
+    }
+
+    /// The process and the thread that the event is about, as [`Event::process`].
+    #[inline]
+    pub fn process(&self) -> Option<ProcessIds> {
+        self.as_event().process()
     }
 
     /// The task that made the event, as [`Event::context`].

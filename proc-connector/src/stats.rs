@@ -9,6 +9,16 @@ use crate::transport_kind::{NoRing, Transport};
 /// Totals since the connector was opened, from [`ProcConnector::stats`].
 ///
 /// [`ProcConnector::stats`]: crate::ProcConnector::stats
+///
+/// ```no_run
+/// use proc_connector::{EventMask, ProcConnector};
+///
+/// let mut events = ProcConnector::builder().open()?;
+/// let received = events.recv_batch()?.count();
+/// let stats = events.stats();
+/// println!("{received} items: {} exits, {} lost", stats.count(EventMask::EXIT), stats.lost);
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {

@@ -5,6 +5,26 @@ use std::fmt;
 use proc_connector_core::{Event, ParseError};
 
 /// An item of the stream.
+///
+/// ```
+/// use proc_connector::Received;
+///
+/// /// Counts events, and the events that are known to be lost.
+/// fn count<'a>(items: impl IntoIterator<Item = Received<'a>>) -> (u64, u64) {
+///     let (mut events, mut lost) = (0, 0);
+///     for item in items {
+///         match item {
+///             Received::Event(_) => events += 1,
+///             Received::Lost(loss) => lost += loss.count.unwrap_or(1),
+///         }
+///     }
+///     (events, lost)
+/// }
+///
+/// # use proc_connector::{LossCause, Lost};
+/// let loss = Lost::new(Some(17), LossCause::Overrun);
+/// assert_eq!(count([Received::Lost(loss)]), (0, 17));
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Received<'a> {
@@ -18,6 +38,13 @@ pub enum Received<'a> {
 ///
 /// With the feature `serde`, this is a map like that of [`ProcEvent`](crate::ProcEvent): `event` is
 /// `lost`, and `count` and `cause` are the fields.
+///
+/// ```
+/// use proc_connector::{LossCause, Lost};
+///
+/// let lost = Lost::new(Some(17), LossCause::Overrun);
+/// assert_eq!(lost.to_string(), "17 events: the receive buffer was full");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(from = "LostForm", into = "LostForm"))]
@@ -33,6 +60,16 @@ pub struct Lost {
 }
 
 /// The cause of a loss.
+///
+/// ```
+/// use proc_connector::LossCause;
+///
+/// /// Whether a larger receive buffer or a filter would help.
+/// fn depends_on_the_buffer(cause: &LossCause) -> bool {
+///     matches!(cause, LossCause::Overrun)
+/// }
+/// # assert!(depends_on_the_buffer(&LossCause::Overrun) && !depends_on_the_buffer(&LossCause::Oversized));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]

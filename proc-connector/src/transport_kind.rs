@@ -5,6 +5,20 @@ use std::fmt;
 use std::io;
 
 /// How events get from the kernel to this process.
+///
+/// ```no_run
+/// use proc_connector::{Error, ProcConnector, Transport};
+///
+/// // `Auto` uses the socket where the ring is not available. `Ring` fails instead.
+/// let events = match ProcConnector::builder().transport(Transport::Ring).open() {
+///     Err(Error::RingUnavailable { reason, .. }) => {
+///         eprintln!("no ring: {reason}");
+///         ProcConnector::builder().transport(Transport::Socket).open()?
+///     }
+///     opened => opened?,
+/// };
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
@@ -26,6 +40,18 @@ pub enum Transport {
 }
 
 /// Why events do not come through [`Transport::Ring`](crate::Transport::Ring).
+///
+/// ```no_run
+/// use proc_connector::{NoRing, ProcConnector};
+///
+/// let events = ProcConnector::builder().open()?;
+/// match events.stats().no_ring {
+///     None => println!("events come through the ring"),
+///     Some(NoRing::Forbidden) => println!("grant CAP_BPF for the ring"),
+///     Some(reason) => println!("no ring: {reason}"),
+/// }
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoRing {

@@ -9,7 +9,9 @@ use std::thread;
 
 use proc_connector::parser::context::{HEADER_LEN, Noted};
 use proc_connector::parser::{Notification, Notifications};
-use proc_connector::{Event, LossCause, Lost, OwnedEvent, OwnedReceived, ProcEvent, Received};
+use proc_connector::{
+    Event, LossCause, Lost, OwnedEvent, OwnedReceived, ProcEvent, ProcessIds, Received,
+};
 use proptest::prelude::*;
 use wire::{
     COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NLMSG_DONE, PTRACE, SID, UID, cn_msg, event,
@@ -33,6 +35,7 @@ struct Views {
     place: (u32, u32, u64),
     data: Vec<u8>,
     payload: String,
+    process: Option<ProcessIds>,
     converted: ProcEvent,
     context: Option<ContextViews>,
 }
@@ -52,6 +55,7 @@ impl Views {
             place: (event.cpu(), event.seq(), event.timestamp_ns()),
             data: event.data().to_vec(),
             payload: format!("{:?}", event.payload()),
+            process: event.process(),
             converted: (*event).into(),
             context: event.context().map(|context| ContextViews {
                 ids: [context.pid(), context.tgid(), context.uid(), context.gid()],
@@ -69,6 +73,7 @@ impl Views {
             place: (event.cpu(), event.seq(), event.timestamp_ns()),
             data: event.data().to_vec(),
             payload: format!("{:?}", event.payload()),
+            process: event.process(),
             converted: event.into(),
             context: Self::borrowed(&event.as_event()).context,
         };

@@ -6,7 +6,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, no_std, package, targets, vm_test,
+    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, migration, no_std, package,
+    targets, vm_test,
 };
 
 /// Run every check that is not a test of this machine's own kernel
@@ -29,6 +30,7 @@ enum Step {
     Fmt,
     Clippy,
     Docs,
+    Api,
     Dist,
     Bindings,
     NoStd,
@@ -38,6 +40,7 @@ enum Step {
     Fuzz,
     Deny,
     Package,
+    Migration,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -77,6 +80,7 @@ impl Step {
             Self::Fmt => fmt::run(),
             Self::Clippy => clippy::run(),
             Self::Docs => docs::run(),
+            Self::Api => api::run(&api::Args::check()),
             Self::Dist => dist::run(&dist::Args::default()),
             Self::Bindings => bindgen::run(&bindgen::Args::check()),
             Self::NoStd => no_std::run(),
@@ -90,6 +94,7 @@ impl Step {
                 allow_dirty: std::env::var_os("CI").is_none(),
                 test: false,
             }),
+            Self::Migration => migration::run(&migration::Args::default()),
         }
     }
 

@@ -1,5 +1,6 @@
 //! Maintenance commands of the workspace: `cargo xtask help` lists them.
 
+mod api;
 mod bench;
 mod big_endian;
 mod bindgen;
@@ -13,6 +14,7 @@ mod docs;
 mod fmt;
 mod fuzz;
 mod layers;
+mod migration;
 mod no_std;
 mod package;
 mod pypi;
@@ -29,6 +31,7 @@ use clap::Parser;
 #[derive(Parser, Debug)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask")]
 enum Cli {
+    Api(api::Args),
     Bench(bench::Args),
     Bindgen(bindgen::Args),
     Ci(ci::Args),
@@ -47,6 +50,7 @@ enum Cli {
     BigEndian,
     VmTest(vm_test::Args),
     Fuzz(fuzz::Args),
+    Migration(migration::Args),
     Seeds(vm_test::seeds::Args),
     /// Check licences and sources of dependencies
     Deny,
@@ -66,6 +70,7 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> Result<()> {
     match cli {
+        Cli::Api(args) => api::run(&args),
         Cli::Bench(args) => bench::run(&args),
         Cli::Bindgen(args) => bindgen::run(&args),
         Cli::Ci(args) => ci::run(&args),
@@ -78,6 +83,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::BigEndian => big_endian::run(),
         Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Migration(args) => migration::run(&args),
         Cli::Seeds(args) => vm_test::seeds::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),

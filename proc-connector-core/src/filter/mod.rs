@@ -1,4 +1,4 @@
-//! Which events a listener wants: one predicate, in user space and in the kernel.
+//! Filters of events: one predicate, evaluated in user space or in the kernel.
 
 mod program;
 
@@ -8,20 +8,20 @@ pub use self::program::MAX_PROGRAM_LEN;
 use crate::mask::EventMask;
 use crate::proc_event::{Event, Payload};
 
-/// A choice among events.
+/// A filter of events.
 ///
-/// [`matches`](Self::matches) evaluates it here, [`compile`](Self::compile) makes a classic BPF
-/// program of it that a kernel of any version evaluates before an event is queued. Both agree on
-/// every event.
+/// [`matches`](Self::matches) evaluates it in user space. [`compile`](Self::compile) translates it to
+/// a classic BPF program, which a kernel of any version evaluates before it queues an event. Both
+/// give the same result for every event.
 ///
-/// Kinds that this crate does not know are judged by the mask alone.
+/// For kinds that this crate does not know, only the mask applies.
 ///
 /// ```
 /// use proc_connector_core::{EventMask, Filter};
 ///
-/// let deaths = Filter::new(EventMask::EXIT).processes_only().failures_only();
-/// let mine = Filter::default().only_tgids(&[17, 4711])?;
-/// assert_ne!(deaths, mine);
+/// let failures = Filter::new(EventMask::EXIT).processes_only().failures_only();
+/// let two_processes = Filter::default().only_tgids(&[17, 4711])?;
+/// assert_ne!(failures, two_processes);
 /// # Ok::<(), proc_connector_core::TooManyTgids>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +32,7 @@ pub struct Filter {
     tgids: Tgids,
 }
 
-/// A choice among processes.
+/// The part of a filter that compares process ids.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Tgids {
     All,
@@ -40,7 +40,7 @@ enum Tgids {
     Except(TgidSet),
 }
 
-/// Passes everything, unknown kinds included.
+/// Passes every event, including unknown kinds.
 impl Default for Filter {
     fn default() -> Self {
         Self::new(EventMask::all())
@@ -48,7 +48,7 @@ impl Default for Filter {
 }
 
 impl Filter {
-    /// The most process ids that a filter can name.
+    /// Maximum number of process ids in a filter.
     pub const MAX_TGIDS: usize = 1024;
 
     /// Passes the kinds in `mask`.
@@ -57,24 +57,25 @@ impl Filter {
         Self { mask, processes_only: false, failures_only: false, tgids: Tgids::All }
     }
 
-    /// Leaves out what concerns threads other than a process's leader.
+    /// Drops events of threads other than the leader of a process.
     ///
-    /// Execs and core dumps always concern the whole process and pass. When a leader exits before
-    /// its other threads, its exit passes although the process lives on.
+    /// Execs and core dumps concern the whole process and always pass. If a leader exits before its
+    /// other threads, its exit passes although the process continues.
     #[must_use]
     pub fn processes_only(self) -> Self {
         Self { processes_only: true, ..self }
     }
 
-    /// Leaves out exits with status 0. Other kinds pass.
+    /// Drops exits with status 0. Other kinds pass.
     #[must_use]
     pub fn failures_only(self) -> Self {
         Self { failures_only: true, ..self }
     }
 
-    /// Passes only what concerns the processes `tgids`.
+    /// Passes only events of the processes `tgids`.
     ///
-    /// A new process concerns its parent, a new thread its process.
+    /// The fork of a new process is an event of its parent, and that of a new thread an event of its
+    /// process.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl Filter {
         Ok(Self { tgids: Tgids::Only(TgidSet::new(tgids)?), ..self })
     }
 
-    /// Leaves out what concerns the processes `tgids`, as [`only_tgids`](Self::only_tgids) has it.
+    /// Drops the events of the processes `tgids`, as [`only_tgids`](Self::only_tgids) defines them.
     ///
     /// # Errors
     ///
@@ -92,7 +93,7 @@ impl Filter {
         Ok(Self { tgids: Tgids::Except(TgidSet::new(tgids)?), ..self })
     }
 
-    /// Whether every event passes, so that a gap in the sequence numbers of a CPU is a loss.
+    /// Whether every event passes. If so, a gap in the sequence numbers of a CPU is a loss.
     pub fn passes_everything(&self) -> bool {
         *self == Self::default()
     }
@@ -110,7 +111,7 @@ impl Filter {
     }
 }
 
-/// What a filter compares of an event.
+/// The properties of an event that a filter compares.
 struct Subject {
     tgid: u32,
     is_thread: bool,
@@ -124,7 +125,7 @@ impl Subject {
         let (tgid, is_thread, is_success) = match event.payload() {
             // A new process is an event of its parent.
             Payload::Fork(fork) if process.is_leader() => (fork.parent_tgid(), false, false),
-            // These concern the whole process, whichever thread caused them.
+            // These concern the whole process, independent of the thread.
             Payload::Exec(_) | Payload::Coredump(_) => (process.tgid, false, false),
             Payload::Exit(exit) => (process.tgid, !process.is_leader(), exit.exit_code() == 0),
             _ => (process.tgid, !process.is_leader(), false),
@@ -143,16 +144,16 @@ impl Tgids {
     }
 }
 
-/// More process ids than a filter can name.
+/// A filter was given too many process ids.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given} process ids exceed the limit of {max} in a filter", max = Filter::MAX_TGIDS)]
+#[error("too many process ids for a filter: {given}, at most {max} allowed", max = Filter::MAX_TGIDS)]
 #[non_exhaustive]
 pub struct TooManyTgids {
-    /// How many different ids were given; at least, since counting stops at the first too many.
+    /// Number of different ids, at least: counting stops at the first id over the maximum.
     pub given: usize,
 }
 
-/// A set of process ids, each in the form in which a classic BPF load gives it, sorted.
+/// A sorted set of process ids, in the form that a classic BPF load returns.
 #[derive(Clone)]
 struct TgidSet {
     ids: [u32; Filter::MAX_TGIDS],
@@ -199,12 +200,12 @@ impl Eq for TgidSet {}
 
 impl core::fmt::Debug for TgidSet {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        // The form is its own inverse.
+        // The conversion is its own inverse.
         f.debug_set().entries(self.as_slice().iter().map(|&id| as_loaded(id))).finish()
     }
 }
 
-/// A number of the host as `BPF_LD | BPF_W | BPF_ABS` loads it, which reads big-endian.
-const fn as_loaded(number: u32) -> u32 {
-    u32::from_be_bytes(number.to_ne_bytes())
+/// A word in the host's byte order as `BPF_LD | BPF_W | BPF_ABS` loads it, which reads big-endian.
+const fn as_loaded(word: u32) -> u32 {
+    u32::from_be_bytes(word.to_ne_bytes())
 }

@@ -1,9 +1,9 @@
 //! A filter as a classic BPF program, for `SO_ATTACH_FILTER`.
 //!
-//! The program sees a datagram from its netlink header on and gives the number of bytes to keep:
-//! all of them or none. Acknowledgements always pass, or no listener would ever learn that it is
-//! one. A load beyond the datagram's end ends the program with none, which suits: what is shorter
-//! than the kernel's datagrams is not the kernel's.
+//! The program reads a datagram from its netlink header on and returns the number of bytes to keep:
+//! all or none. Acknowledgements always pass, because a listener waits for its own. A load beyond the
+//! end of the datagram ends the program and drops the datagram. The kernel sends no datagram that
+//! short.
 
 use core::mem::offset_of;
 
@@ -14,7 +14,7 @@ use super::{Filter, TgidSet, Tgids, as_loaded};
 use crate::mask::EventMask;
 use crate::{cn_msg, netlink, proc_event};
 
-/// The longest program that a filter compiles to, in instructions.
+/// Length of the longest program that a filter compiles to, in instructions.
 pub const MAX_PROGRAM_LEN: usize = 64 + search_len(Filter::MAX_TGIDS);
 
 const EVENT: usize = netlink::HEADER_LEN + cn_msg::HEADER_LEN;
@@ -27,18 +27,18 @@ const PARENT_TGID: usize = DATA + offset_of!(sys::fork_proc_event, parent_tgid);
 const CHILD_PID: usize = DATA + offset_of!(sys::fork_proc_event, child_pid);
 const CHILD_TGID: usize = DATA + offset_of!(sys::fork_proc_event, child_tgid);
 
-/// What a program gives for a datagram: the bytes to keep.
+/// Return values of a program: the bytes to keep of a datagram.
 const KEEP: u32 = u32::MAX;
 const DROP: u32 = 0;
 
 impl Filter {
-    /// Writes the program to `buffer`, which [`MAX_PROGRAM_LEN`] instructions always fit, and
-    /// gives the part of it that was used; `None` if the program is longer than the buffer.
+    /// Writes the classic BPF program to `buffer` and returns the used part, or `None` if the program
+    /// is longer than the buffer. A buffer of [`MAX_PROGRAM_LEN`] instructions holds every program.
     ///
-    /// It is made for datagrams in the host's byte order.
+    /// The program reads datagrams in the host's byte order.
     pub fn compile<'a>(&self, buffer: &'a mut [sock_filter]) -> Option<&'a [sock_filter]> {
         let mut labels = [0; LABELS];
-        // The first pass learns where the labels are, the second uses it.
+        // The first pass finds the positions of the labels, the second uses them.
         for _ in 0..2 {
             let mut assembler = Assembler { buffer: &mut *buffer, len: 0, labels };
             self.assemble(&mut assembler);
@@ -58,18 +58,18 @@ impl Filter {
         asm.branch(sys::BPF_JSET, self.mask.bits(), Label::Next, Label::Drop);
         self.assemble_kinds(asm);
         asm.mark(Label::Keep);
-        asm.give(KEEP);
+        asm.ret(KEEP);
         asm.mark(Label::Drop);
-        asm.give(DROP);
+        asm.ret(DROP);
         asm.mark(Label::Process);
         match &self.tgids {
-            Tgids::All => asm.give(KEEP),
+            Tgids::All => asm.ret(KEEP),
             Tgids::Only(set) => asm.search(set, KEEP, DROP),
             Tgids::Except(set) => asm.search(set, DROP, KEEP),
         }
     }
 
-    /// Goes on by kind, with `what` in the accumulator.
+    /// Branches by kind, with `what` in the accumulator.
     fn assemble_kinds(&self, asm: &mut Assembler<'_>) {
         let tasks =
             EventMask::UID | EventMask::GID | EventMask::SID | EventMask::PTRACE | EventMask::COMM;
@@ -79,7 +79,7 @@ impl Filter {
             asm.branch(sys::BPF_JEQ, kind.bits(), Label::Task, Label::Next);
         }
         asm.branch(sys::BPF_JEQ, sys::PROC_EVENT_EXEC, Label::Whole, Label::Next);
-        // Any other kind is unknown, and none of what follows applies to it.
+        // Only the mask applies to unknown kinds.
         asm.branch(sys::BPF_JEQ, sys::PROC_EVENT_COREDUMP, Label::Whole, Label::Keep);
 
         asm.mark(Label::Exit);
@@ -102,7 +102,7 @@ impl Filter {
         asm.load(CHILD_PID);
         asm.accumulator_to_x();
         asm.load(CHILD_TGID);
-        // A thread's process is in the accumulator already.
+        // The accumulator already holds the process of the thread.
         let thread = if self.processes_only { Label::Drop } else { Label::Process };
         asm.branch_if_x(Label::Next, Label::Thread);
         asm.load(PARENT_TGID);
@@ -112,28 +112,28 @@ impl Filter {
     }
 }
 
-/// A place in the program.
+/// A position in the program.
 #[derive(Clone, Copy)]
 enum Label {
     /// The instruction that follows.
     Next,
-    /// The whole datagram passes.
+    /// Keep the whole datagram.
     Keep,
-    /// Nothing passes.
+    /// Drop the datagram.
     Drop,
     /// A fork.
     Fork,
-    /// A fork that made a thread.
+    /// A fork of a thread.
     Thread,
     /// An exit.
     Exit,
-    /// Something a thread did.
+    /// An event of a thread.
     Task,
-    /// Something that concerns a whole process.
+    /// An event of a whole process.
     Whole,
-    /// The process id is in the accumulator.
+    /// The accumulator holds the process id.
     Process,
-    /// Behind the last instruction.
+    /// The end of the program.
     End,
 }
 
@@ -141,7 +141,7 @@ const LABELS: usize = Label::End as usize + 1;
 
 struct Assembler<'a> {
     buffer: &'a mut [sock_filter],
-    /// Instructions so far; those beyond the buffer are counted only.
+    /// Number of instructions, including those that exceed the buffer.
     len: usize,
     labels: [usize; LABELS],
 }
@@ -153,14 +153,14 @@ impl Assembler<'_> {
 
     /// Loads a word of the datagram into the accumulator.
     fn load(&mut self, offset: usize) {
-        self.push(sys::BPF_LD | sys::BPF_W | sys::BPF_ABS, 0, 0, number(offset));
+        self.push(sys::BPF_LD | sys::BPF_W | sys::BPF_ABS, 0, 0, operand(offset));
     }
 
     fn accumulator_to_x(&mut self) {
         self.push(sys::BPF_MISC | sys::BPF_TAX, 0, 0, 0);
     }
 
-    /// Compares the accumulator with a number of the host.
+    /// Compares the accumulator with a word in the host's byte order.
     fn branch(&mut self, op: u32, with: u32, yes: Label, no: Label) {
         let (yes, no) = (self.near(yes), self.near(no));
         self.push(sys::BPF_JMP | op | sys::BPF_K, yes, no, as_loaded(with));
@@ -174,56 +174,55 @@ impl Assembler<'_> {
 
     fn jump(&mut self, to: Label) {
         let distance = self.labels[to as usize].wrapping_sub(self.len + 1);
-        self.push(sys::BPF_JMP | sys::BPF_JA, 0, 0, number(distance));
+        self.push(sys::BPF_JMP | sys::BPF_JA, 0, 0, operand(distance));
     }
 
     /// Ends the program.
-    fn give(&mut self, bytes: u32) {
+    fn ret(&mut self, bytes: u32) {
         self.push(sys::BPF_RET | sys::BPF_K, 0, 0, bytes);
     }
 
-    /// Ends the program with `found` if the accumulator is in the set, and with `missing` if not.
+    /// Ends the program with `found` if the set contains the accumulator, else with `missing`.
     ///
-    /// The kernel makes two instructions of a comparison with what it takes for a negative number
-    /// (`bpf_convert_filter` in `net/core/filter.c`). Here that would be every other id of a
-    /// little-endian host, whose first byte is loaded last. That byte is zero in the ids of all
-    /// processes (`PID_MAX_LIMIT`), so it is shifted out where it is zero in all of the set.
+    /// The kernel converts a comparison with a negative number to two instructions
+    /// (`bpf_convert_filter` in `net/core/filter.c`). On a little-endian host, the byte-swapped form
+    /// of every other id would be negative. Its lowest byte is zero for all valid ids
+    /// (`PID_MAX_LIMIT`), so it is shifted out if it is zero for all ids of the set.
     fn search(&mut self, set: &TgidSet, found: u32, missing: u32) {
         let ids = set.as_slice();
         let unused = if ids.iter().all(|id| id.trailing_zeros() >= 8) { 8 } else { 0 };
         if unused > 0 {
             self.push(sys::BPF_JMP | sys::BPF_JSET | sys::BPF_K, 0, 1, 0xff);
-            self.give(missing);
+            self.ret(missing);
             self.push(sys::BPF_ALU | sys::BPF_RSH | sys::BPF_K, 0, 0, unused);
         }
         self.search_slice(ids, unused, found, missing);
     }
 
-    /// A tree of comparisons down to a few ids, which are tried one by one. Conditional jumps
-    /// reach 255 instructions, so each end of the tree has its own results, and a jump over a
-    /// whole branch is an unconditional one.
+    /// A binary search whose leaves compare a few ids one by one. A conditional jump reaches 255
+    /// instructions, so each leaf has its own results, and an unconditional jump skips a branch.
     fn search_slice(&mut self, ids: &[u32], unused: u32, found: u32, missing: u32) {
-        if ids.len() > usize::from(TRIED) {
+        if ids.len() > usize::from(LEAF_LEN) {
             let (low, high) = ids.split_at(ids.len() / 2);
             self.push(sys::BPF_JMP | sys::BPF_JGE | sys::BPF_K, 0, 1, high[0] >> unused);
-            self.push(sys::BPF_JMP | sys::BPF_JA, 0, 0, number(search_len(low.len())));
+            self.push(sys::BPF_JMP | sys::BPF_JA, 0, 0, operand(search_len(low.len())));
             self.search_slice(low, unused, found, missing);
             self.search_slice(high, unused, found, missing);
             return;
         }
-        // A hit jumps over the ids that are left and the miss.
-        for (left, &id) in (1..=TRIED).rev().skip(usize::from(TRIED) - ids.len()).zip(ids) {
+        // A match skips the remaining ids and the result for a miss.
+        for (left, &id) in (1..=LEAF_LEN).rev().skip(usize::from(LEAF_LEN) - ids.len()).zip(ids) {
             self.push(sys::BPF_JMP | sys::BPF_JEQ | sys::BPF_K, left, 0, id >> unused);
         }
-        self.give(missing);
-        self.give(found);
+        self.ret(missing);
+        self.ret(found);
     }
 
-    /// The distance to a label that is known to be close.
+    /// The distance to a label within reach of a conditional jump.
     fn near(&self, label: Label) -> u8 {
         match label {
             Label::Next => 0,
-            // Wrong in the first pass only, whose distances nobody uses.
+            // Wrong only in the first pass, whose distances are not used.
             label => {
                 let distance = self.labels[label as usize].wrapping_sub(self.len + 1);
                 u8::try_from(distance).unwrap_or(u8::MAX)
@@ -231,7 +230,7 @@ impl Assembler<'_> {
         }
     }
 
-    #[expect(clippy::cast_possible_truncation, reason = "the kernel's codes have 16 bits")]
+    #[expect(clippy::cast_possible_truncation, reason = "an instruction code has 16 bits")]
     fn push(&mut self, code: u32, jt: u8, jf: u8, k: u32) {
         if let Some(slot) = self.buffer.get_mut(self.len) {
             *slot = sock_filter { code: code as u16, jt, jf, k };
@@ -240,23 +239,26 @@ impl Assembler<'_> {
     }
 }
 
-/// Ids tried one by one at the ends of a search.
+/// Ids that a leaf of the search compares one by one.
 ///
-/// Each end takes room for its own results, and room is scarce: before Linux 6.7 a socket has 20,480
-/// bytes (`net.core.optmem_max`) for its program and the one that replaces it.
-const TRIED: u8 = 128;
+/// Each leaf has two result instructions, and space is limited: before Linux 6.7 a socket has 20,480
+/// bytes (`net.core.optmem_max`) for its program and the program that replaces it.
+const LEAF_LEN: u8 = 128;
 
-/// Instructions of a search among a number of ids.
+/// Number of instructions of a search among a number of ids.
 const fn search_len(ids: usize) -> usize {
-    if ids <= TRIED as usize {
+    if ids <= LEAF_LEN as usize {
         ids + 2
     } else {
         2 + search_len(ids / 2) + search_len(ids - ids / 2)
     }
 }
 
-/// An operand: offsets and distances are small.
-#[expect(clippy::cast_possible_truncation, reason = "distances of the first pass wrap, unused")]
-const fn number(value: usize) -> u32 {
+/// An operand of an instruction: an offset or a distance.
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "only unused distances, of the first pass, wrap"
+)]
+const fn operand(value: usize) -> u32 {
     value as u32
 }

@@ -26,7 +26,7 @@ impl<O: ByteOrder> Headers<O> {
 
     #[inline]
     pub(crate) fn new(cn_msg: CnMsgHdr<O>, event: ProcEventHdr<O>) -> Self {
-        let netlink = NlMsgHdr::connector(cn_msg.message_len(), cn_msg.seq.get());
+        let netlink = NlMsgHdr::connector(cn_msg.message_len(), cn_msg.seq());
         Self { netlink, cn_msg, event }
     }
 
@@ -106,11 +106,11 @@ impl<O: ByteOrder> KernelDatagram<O> {
     #[inline]
     pub(crate) fn event(&self) -> Option<Event<'_, O>> {
         let Headers { netlink, cn_msg, event } = &self.headers;
-        let what = event.what.get();
-        let recognised = usize::try_from(netlink.nlmsg_len.get()) == Ok(size_of::<Self>())
-            && netlink.nlmsg_type.get() == NLMSG_DONE
-            && (cn_msg.idx.get(), cn_msg.val.get()) == (CN_IDX_PROC, CN_VAL_PROC)
-            && usize::from(cn_msg.len.get()) == Self::PAYLOAD_LEN
+        let what = event.what();
+        let recognised = usize::try_from(netlink.nlmsg_len()) == Ok(size_of::<Self>())
+            && netlink.nlmsg_type() == NLMSG_DONE
+            && (cn_msg.idx(), cn_msg.val()) == (CN_IDX_PROC, CN_VAL_PROC)
+            && usize::from(cn_msg.len()) == Self::PAYLOAD_LEN
             && what != sys::PROC_EVENT_NONE;
         if !recognised {
             return None;

@@ -1,8 +1,9 @@
-//! Process events: `struct proc_event` of `cn_proc.h`, one view for each kind.
+//! Process events: `struct proc_event` of `cn_proc.h`, with one view per kind.
 
 mod datagram;
 mod payload;
 mod subject;
+mod views;
 
 use core::mem::{offset_of, size_of};
 
@@ -11,25 +12,21 @@ use zerocopy::byteorder::{ByteOrder, NativeEndian, U32, U64};
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 pub(crate) use self::datagram::{Headers, KernelDatagram};
-pub use self::payload::{
-    Comm, Coredump, Exec, Exit, ExitTask, Fork, Gid, Parent, Payload, Ptrace, Sid, Task, Uid,
-};
+pub use self::payload::Payload;
 pub use self::subject::ProcessIds;
+pub use self::views::{Comm, Coredump, Exec, Exit, Fork, Gid, Ptrace, Sid, Uid};
 use crate::cn_msg::{self, CnMsg, CnMsgHdr};
 use crate::context::Context;
 use crate::error::{Layer, ParseError};
 use crate::mask::EventMask;
 
-/// The head of `struct proc_event` of `cn_proc.h`, before the union, in the byte order `O`.
+/// `struct proc_event` of `cn_proc.h` up to its union, in the byte order `O`.
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub struct ProcEventHdr<O: ByteOrder = NativeEndian> {
-    /// The kind, one of the `PROC_EVENT_*` bits; 0 for an acknowledgement.
-    pub what: U32<O>,
-    /// The CPU that sent the event.
-    pub cpu: U32<O>,
-    /// `CLOCK_MONOTONIC`, in nanoseconds: it stands still while the machine is suspended.
-    pub timestamp_ns: U64<O>,
+    what: U32<O>,
+    cpu: U32<O>,
+    timestamp_ns: U64<O>,
 }
 
 const _: () = {
@@ -40,6 +37,24 @@ const _: () = {
 };
 
 impl<O: ByteOrder> ProcEventHdr<O> {
+    /// The kind, one of the `PROC_EVENT_*` bits; 0 for an acknowledgement.
+    #[inline]
+    pub fn what(&self) -> u32 {
+        self.what.get()
+    }
+
+    /// The CPU that sent the event.
+    #[inline]
+    pub fn cpu(&self) -> u32 {
+        self.cpu.get()
+    }
+
+    /// `CLOCK_MONOTONIC`, in nanoseconds. This clock stops while the machine is suspended.
+    #[inline]
+    pub fn timestamp_ns(&self) -> u64 {
+        self.timestamp_ns.get()
+    }
+
     #[inline]
     pub(crate) fn new(what: u32, cpu: u32, timestamp_ns: u64) -> Self {
         Self { what: U32::new(what), cpu: U32::new(cpu), timestamp_ns: U64::new(timestamp_ns) }
@@ -49,16 +64,16 @@ impl<O: ByteOrder> ProcEventHdr<O> {
 /// Bytes of a `struct proc_event` before its union.
 pub const HEADER_LEN: usize = size_of::<ProcEventHdr>();
 
-/// Bytes of the union `proc_event.event_data` as today's kernels send it.
+/// Bytes of the union `proc_event.event_data` as current kernels send it.
 pub const EVENT_DATA_LEN: usize = size_of::<sys::proc_event>() - HEADER_LEN;
 
-/// What a connector message of the process events carries.
+/// The content of a connector message of the process events.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Delivery<'a, O: ByteOrder = NativeEndian> {
-    /// Something that a process did.
+    /// A process event.
     Event(Event<'a, O>),
-    /// The kernel's answer to somebody's request.
+    /// The kernel's answer to a LISTEN request, of this listener or another.
     Ack(Ack),
 }
 
@@ -67,8 +82,8 @@ impl<'a, O: ByteOrder> Delivery<'a, O> {
     ///
     /// # Errors
     ///
-    /// [`ParseError::Truncated`] where the payload is shorter than its kind needs. Parents that
-    /// old kernels did not send are not needed.
+    /// [`ParseError::Truncated`] if the payload is shorter than its kind requires. The parents that
+    /// kernels before 4.18 did not send are optional.
     #[inline]
     pub fn parse(message: &CnMsg<'a, O>) -> Result<Self, ParseError> {
         let bytes = message.payload();
@@ -80,14 +95,14 @@ impl<'a, O: ByteOrder> Delivery<'a, O> {
                 actual: bytes.len(),
             });
         };
-        let what = header.what.get();
+        let what = header.what();
         let read = if what == sys::PROC_EVENT_NONE {
             U32::<O>::ref_from_prefix(data).map_or(Err(size_of::<u32>()), |(err, _)| {
                 Ok(Self::Ack(Ack {
-                    ack: message.header().ack.get(),
+                    ack: message.header().ack(),
                     err: err.get(),
-                    cpu: header.cpu.get(),
-                    seq: message.header().seq.get(),
+                    cpu: header.cpu(),
+                    seq: message.header().seq(),
                 }))
             })
         } else {
@@ -104,14 +119,40 @@ impl<'a, O: ByteOrder> Delivery<'a, O> {
     }
 }
 
-/// One process event, borrowed from the bytes it was read from.
+/// A process event, borrowed from the bytes it was read from.
+///
+/// ```
+/// use proc_connector_core::{Event, EventMask};
+///
+/// # use proc_connector_core::{EventData, EventRecord, Notification, Notifications};
+/// # let data = EventData::Exit {
+/// #     process_pid: 7,
+/// #     process_tgid: 7,
+/// #     exit_code: 3 << 8,
+/// #     exit_signal: 17,
+/// #     parent_pid: 1,
+/// #     parent_tgid: 1,
+/// # };
+/// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
+/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+/// #     panic!("the datagram has an event")
+/// # };
+/// # let event: Event<'_> = event;
+/// // Process 7 has exited with status 3, on CPU 1.
+/// assert_eq!(event.mask(), EventMask::EXIT);
+/// assert_eq!((event.cpu(), event.seq(), event.timestamp_ns()), (1, 41, 1_000));
+/// assert_eq!(event.process().map(|process| process.tgid), Some(7));
+/// assert!(event.context().is_none(), "only the ring transport notes a context");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Event<'a, O: ByteOrder = NativeEndian> {
     cn_msg: &'a CnMsgHdr<O>,
     header: &'a ProcEventHdr<O>,
     data: &'a [u8],
     payload: Payload<'a, O>,
-    /// What was noted of the task, or nothing.
+    /// A [`Context`], or no bytes.
     context: &'a [u8],
 }
 
@@ -146,10 +187,10 @@ impl<'a, O: ByteOrder> Event<'a, O> {
     /// The kind, as the kernel's `PROC_EVENT_*` bit.
     #[inline]
     pub fn what(&self) -> u32 {
-        self.header.what.get()
+        self.header.what()
     }
 
-    /// The kind as a mask of one bit, known to this crate or not.
+    /// The kind as a mask of one bit, whether or not this crate knows it.
     #[inline]
     pub fn mask(&self) -> EventMask {
         EventMask::from_bits_retain(self.what())
@@ -158,44 +199,45 @@ impl<'a, O: ByteOrder> Event<'a, O> {
     /// The CPU that sent the event.
     #[inline]
     pub fn cpu(&self) -> u32 {
-        self.header.cpu.get()
+        self.header.cpu()
     }
 
-    /// The place of the event among all that its CPU sent.
+    /// The sequence number of the event among all that its CPU sent.
     ///
-    /// The kernel counts for each CPU, acknowledgements included and before any filter, and wraps
+    /// Each CPU has a counter, which includes acknowledgements, counts before any filter and wraps
     /// at 2^32. On an unfiltered subscription a gap is a loss. Events of one CPU arrive in this
-    /// order; those of several may arrive slightly out of the order of their time stamps.
+    /// order. Events of several CPUs may arrive slightly out of the order of their timestamps.
     #[inline]
     pub fn seq(&self) -> u32 {
-        self.cn_msg.seq.get()
+        self.cn_msg.seq()
     }
 
-    /// When it happened, in nanoseconds of `CLOCK_MONOTONIC`.
+    /// Time of the event, in nanoseconds of `CLOCK_MONOTONIC`. This clock stops while the machine is
+    /// suspended.
     #[inline]
     pub fn timestamp_ns(&self) -> u64 {
-        self.header.timestamp_ns.get()
+        self.header.timestamp_ns()
     }
 
-    /// The bytes of the union `event_data`, whatever the kind.
+    /// The bytes of the union `event_data`, of any kind.
     #[inline]
     pub const fn data(&self) -> &'a [u8] {
         self.data
     }
 
-    /// What happened to whom.
+    /// The fields of the event, by kind.
     #[inline]
     pub const fn payload(&self) -> Payload<'a, O> {
         self.payload
     }
 
-    /// The task that made the event, where a program in the kernel noted it.
+    /// The task that caused the event, if a BPF program recorded it.
     pub fn context(&self) -> Option<Context<'a>> {
         Context::parse(self.context)
     }
 
-    /// The event with what was noted of its task: a [`ContextHdr`](crate::context::ContextHdr) and
-    /// the arguments.
+    /// The event with the bytes of its [context](Self::context): a header and the arguments.
+    #[doc(hidden)]
     #[inline]
     #[must_use]
     pub const fn with_context(self, context: &'a [u8]) -> Self {
@@ -205,7 +247,7 @@ impl<'a, O: ByteOrder> Event<'a, O> {
 
 /// The kernel's answer to a LISTEN request.
 ///
-/// Every listener sees every other's, so an answer counts only for who sent the request:
+/// Every listener receives the answers to all requests. [`answers`](Self::answers) identifies its own:
 ///
 /// ```
 /// use proc_connector_core::{Ack, Request};
@@ -221,8 +263,8 @@ pub struct Ack {
     pub ack: u32,
     /// `event_data.ack.err`: 0, or a *positive* errno such as 22 (`EINVAL`) for a bad operation.
     pub err: u32,
-    /// The CPU that sent it.
+    /// The CPU that sent the acknowledgement.
     pub cpu: u32,
-    /// Its place among all that the CPU sent, as [`Event::seq`].
+    /// The sequence number of that CPU, as in [`Event::seq`].
     pub seq: u32,
 }

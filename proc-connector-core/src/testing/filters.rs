@@ -1,4 +1,4 @@
-//! Filters and events to compare, and the expected verdict, computed from the numbers alone: without
+//! Models of filters and events, and the expected result, computed from the numbers alone: without
 //! this crate's views and programs.
 
 use alloc::vec::Vec;
@@ -7,15 +7,15 @@ use super::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
 use super::wire::{EVENT_LEN, Head, Order};
 use crate::{EventMask, Filter};
 
-/// An event as the kernel lays it out: the kind and the six words of the union.
+/// An event as the kernel sends it: the kind and the six words of the union.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Happening {
+pub struct RawEvent {
     pub what: u32,
     pub words: [u32; 6],
 }
 
-impl Happening {
-    /// The datagram, in the host's byte order.
+impl RawEvent {
+    /// The datagram in the host's byte order.
     pub fn datagram(&self) -> [u8; EVENT_LEN] {
         let data = Order::Native.words(&self.words);
         let bytes = Order::Native.datagram(Head::default(), self.what, &data);
@@ -25,20 +25,20 @@ impl Happening {
 
 /// The parts of a filter.
 #[derive(Clone, Debug)]
-pub struct Choice {
+pub struct FilterModel {
     pub mask: u32,
     pub processes_only: bool,
     pub failures_only: bool,
-    pub tgids: Option<(Set, Vec<u32>)>,
+    pub tgids: Option<(TgidRule, Vec<u32>)>,
 }
 
 #[derive(Clone, Copy, Debug)]
-pub enum Set {
+pub enum TgidRule {
     Only,
     Except,
 }
 
-impl Choice {
+impl FilterModel {
     pub fn filter(&self) -> Filter {
         let mut filter = Filter::new(EventMask::from_bits_retain(self.mask));
         if self.processes_only {
@@ -49,13 +49,13 @@ impl Choice {
         }
         match &self.tgids {
             None => filter,
-            Some((Set::Only, tgids)) => filter.only_tgids(tgids).expect("few enough"),
-            Some((Set::Except, tgids)) => filter.except_tgids(tgids).expect("few enough"),
+            Some((TgidRule::Only, tgids)) => filter.only_tgids(tgids).expect("few enough"),
+            Some((TgidRule::Except, tgids)) => filter.except_tgids(tgids).expect("few enough"),
         }
     }
 
-    /// Whether the event should pass.
-    pub fn wants(&self, event: &Happening) -> bool {
+    /// Whether the filter must pass the event.
+    pub fn passes(&self, event: &RawEvent) -> bool {
         let [first, second, third, fourth, ..] = event.words;
         if event.what & self.mask == 0 {
             return false;
@@ -75,8 +75,8 @@ impl Choice {
             && !unwanted_success
             && match &self.tgids {
                 None => true,
-                Some((Set::Only, tgids)) => listed(tgids),
-                Some((Set::Except, tgids)) => !listed(tgids),
+                Some((TgidRule::Only, tgids)) => listed(tgids),
+                Some((TgidRule::Except, tgids)) => !listed(tgids),
             }
     }
 }

@@ -4,10 +4,10 @@ use alloc::vec::Vec;
 
 use crate::{EventData, EventRecord};
 
-/// How many there are.
+/// Number of events.
 pub const EVENTS: u32 = 64;
 
-/// Every kind in the proportions of a busy machine: forks, execs and exits, few of the rest.
+/// Datagrams of every kind in the proportions of a busy machine: mostly forks, execs and exits.
 pub fn events() -> Vec<u8> {
     let mut buffer = Vec::new();
     for n in 0..EVENTS {

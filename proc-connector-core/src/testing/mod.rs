@@ -7,10 +7,12 @@
 //! kernel's numbers. Neither uses the encoder or the bindings, so they can test both.
 
 #![allow(clippy::missing_panics_doc, reason = "a panic is a failed test")]
+#![allow(clippy::exhaustive_enums, clippy::exhaustive_structs, reason = "no public API")]
 
+pub mod bpf;
 pub mod filters;
 pub mod kinds;
-pub mod machine;
+
 pub mod mixed;
 #[cfg(feature = "testing-strategies")]
 pub mod strategies;

@@ -1,4 +1,4 @@
-//! Walks over datagrams, with results that can be compared, and the datagrams.
+//! Datagrams, and the comparable results of reading them.
 
 #![allow(
     dead_code,
@@ -14,7 +14,7 @@ pub(crate) use proc_connector_core::testing::wire::{
 use proc_connector_core::{Ack, ByteOrder, Control, EventRecord, Notification, Notifications};
 use proc_connector_core::{ParseError, Payload};
 
-/// The acknowledgement that a datagram with [`HEAD`], but for `ack`, is read as.
+/// The acknowledgement in a datagram with [`HEAD`], except for its `ack`.
 pub(crate) const fn acknowledgement(ack: u32, err: u32) -> Ack {
     Ack { ack, err, cpu: HEAD.cpu, seq: HEAD.seq }
 }
@@ -24,7 +24,7 @@ pub(crate) fn event(what: u32, words: &[u32]) -> Vec<u8> {
     Order::Native.datagram(HEAD, what, &Order::Native.union(words))
 }
 
-/// What a walk found, in a form that can be compared.
+/// A notification in a comparable form.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Found<'a> {
     Event(EventRecord<'a>),
@@ -32,7 +32,7 @@ pub(crate) enum Found<'a> {
     Control(Control),
 }
 
-/// The whole walk over `buffer`. One that does not end is cut off, and then too long to be right.
+/// All notifications of `buffer`. An endless iteration is cut off and fails the comparison.
 pub(crate) fn walk<'a, O: ByteOrder + 'a>(buffer: &'a [u8]) -> Vec<Result<Found<'a>, ParseError>> {
     let notifications = Notifications::<O>::with_order(buffer).take(buffer.len() + 2);
     notifications
@@ -41,13 +41,13 @@ pub(crate) fn walk<'a, O: ByteOrder + 'a>(buffer: &'a [u8]) -> Vec<Result<Found<
                 Notification::Event(event) => Found::Event(event.into()),
                 Notification::Ack(ack) => Found::Ack(ack),
                 Notification::Control(control) => Found::Control(control),
-                other => panic!("{other:?} is not known to the tests"),
+                other => panic!("{other:?} is unknown to the tests"),
             })
         })
         .collect()
 }
 
-/// The sum of everything that can be read of a notification, so that nothing is left unread.
+/// The sum of all fields of a notification, which reads each of them.
 pub(crate) fn read_all<O: ByteOrder>(notification: &Notification<'_, O>) -> u64 {
     let event = match notification {
         Notification::Event(event) => event,
@@ -82,7 +82,7 @@ pub(crate) fn read_all<O: ByteOrder>(notification: &Notification<'_, O>) -> u64 
             known(e.parent_tgid()),
         ]),
         Payload::Unknown(data) => bytes(data),
-        other => panic!("{other:?} is not known to the tests"),
+        other => panic!("{other:?} is unknown to the tests"),
     };
     let header = sum(&[event.what(), event.mask().bits(), event.cpu(), event.seq()]);
     header.wrapping_add(event.timestamp_ns()).wrapping_add(data + bytes(event.data()))

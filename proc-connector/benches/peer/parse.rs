@@ -1,4 +1,4 @@
-//! Parsing 64 events of mixed kinds, beside the released 0.3.0 in the same run.
+//! Parsing of 64 events of mixed kinds, compared with the released 0.3.0 in the same run.
 //!
 //! `cargo bench --bench parse` in this directory; each figure is for the whole buffer.
 
@@ -23,7 +23,7 @@ fn parse(c: &mut Criterion) {
     group.finish();
 }
 
-/// The sum of every field of every event, so that none of them is left unread.
+/// The sum of every field of every event, which proves that each was read.
 fn fields(buffer: &[u8]) -> u64 {
     let mut sum = 0;
     for notification in Notifications::new(buffer) {
@@ -61,7 +61,7 @@ fn fields(buffer: &[u8]) -> u64 {
     sum
 }
 
-/// The same sum, over what 0.3.0 decodes.
+/// The same sum, over the events that 0.3.0 decodes.
 fn peer_fields(buffer: &[u8]) -> u64 {
     use proc_connector_peer::{NetlinkMessageIter, ProcEvent as E};
     let mut sum = 0;

@@ -204,7 +204,7 @@ impl fmt::Display for Reason {
             Cause::TooShort => f.write_str("it is too short for a block of its kind"),
             Cause::NoPacket => f.write_str("the block is too short for a packet"),
             Cause::TooMuchCaptured(captured) => {
-                write!(f, "its {captured} bytes do not fit into the block")
+                write!(f, "its captured length of {captured} bytes exceeds the block")
             }
         }
     }

@@ -26,13 +26,14 @@ use crate::stream::{LossCause, Lost, Received};
 /// file and of the recording machine may differ from this machine's. Packets of other protocols are
 /// skipped, as are requests and acknowledgements.
 ///
-/// ```no_run
+/// ```
 /// use proc_connector::capture::Reader;
 /// use proc_connector::{EventMask, Filter, ProcEvent, Received};
-/// use std::fs::File;
 ///
-/// let deaths = Filter::new(EventMask::EXIT).failures_only();
-/// let mut reader = Reader::new(File::open("events.pcapng")?)?.with_filter(deaths);
+/// # let file = &include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/demo/build.pcapng"))[..];
+/// // `file` is anything that implements `Read`.
+/// let failed = Filter::new(EventMask::EXIT).failures_only();
+/// let mut reader = Reader::new(file)?.with_filter(failed);
 /// while let Some(recorded) = reader.next()? {
 ///     match recorded.received {
 ///         Received::Event(event) => println!("{:?} {}", recorded.time, ProcEvent::from(event)),

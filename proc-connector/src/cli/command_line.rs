@@ -30,7 +30,7 @@ pub(super) enum Command {
     /// Run a command and show the tree of its processes, with run times and exit statuses.
     #[command(after_help = exit_status::help(exit_status::TRACE))]
     Trace(trace::Args),
-    /// Show event rates, and the programs and users that cause them, until Ctrl-C.
+    /// Show event rates by kind, program and user, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),
     /// Check whether this machine delivers process events, and suggest fixes.

@@ -46,6 +46,11 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Reads the limit of a list, which may be 0.
+pub(super) fn limit(text: &str) -> Result<usize, String> {
+    text.parse().map_err(|error| not_a_number(text, &error))
+}
+
 /// Reads the capacity of a buffer, in events.
 pub(super) fn capacity(text: &str) -> Result<usize, String> {
     let events = count(text)?;

@@ -1,4 +1,4 @@
-//! What a receive brings, read out of the transport's memory.
+//! A received batch, read directly from the transport's memory.
 
 use proc_connector_core::{Control, Notification};
 
@@ -6,12 +6,27 @@ use crate::live::transport::{Item, Items, Selection};
 use crate::stats::Counters;
 use crate::stream::{LossCause, Lost, Received};
 
-/// What one receive brought, to be iterated over.
+/// An iterator over the events and losses of one receive, in the order of the stream.
 ///
-/// Borrows from the connector's memory: nothing is allocated for an event. Over the ring an event is
-/// read where the kernel put it. Over the socket a batch is received at once or, if the program has
-/// asked for the descriptor, each event when the iterator reaches it. What a loop leaves behind stays
-/// for the next receive.
+/// [`ProcConnector::recv_batch`](crate::ProcConnector::recv_batch) returns it. The batch borrows
+/// the connector's memory, and no event is copied to the heap: over the ring, an event is read
+/// where the kernel wrote it. Over the socket, the whole batch is received at once, or each event
+/// when the iterator reaches it if the program has obtained the connector's descriptor (`as_fd`).
+///
+/// Items that are not read stay for the next receive.
+///
+/// ```no_run
+/// use proc_connector::{ProcConnector, ProcEvent, Received};
+///
+/// let mut events = ProcConnector::builder().open()?;
+/// for received in events.recv_batch()? {
+///     match received {
+///         Received::Event(event) => println!("{}", ProcEvent::from(event)),
+///         Received::Lost(lost) => eprintln!("lost {lost}"),
+///     }
+/// }
+/// # Ok::<(), proc_connector::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Batch<'a> {
     items: Items<'a>,
@@ -51,15 +66,15 @@ impl<'a> Iterator for Batch<'a> {
             };
             match message {
                 Ok(Notification::Event(event)) => {
-                    self.selection.observe(event.cpu(), event.seq());
+                    self.selection.observe_sequence(event.cpu(), event.seq());
                     if !self.selection.wants(&event) {
                         continue;
                     }
                     self.counters.received(event.what());
                     return Some(Received::Event(event));
                 }
-                // Of this listener or another: no event, but a number in the sequence.
-                Ok(Notification::Ack(ack)) => self.selection.observe(ack.cpu, ack.seq),
+                // An acknowledgement, to any listener, is not an event but uses a sequence number.
+                Ok(Notification::Ack(ack)) => self.selection.observe_sequence(ack.cpu, ack.seq),
                 Ok(Notification::Control(Control::Overrun)) => {
                     return Some(self.lost(Lost { count: None, cause: LossCause::Overrun }));
                 }

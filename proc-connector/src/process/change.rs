@@ -4,6 +4,25 @@ use super::population::{Key, Population};
 use super::process::Process;
 
 /// One change to a process.
+///
+/// ```
+/// use proc_connector::process::{ChangeKind, ProcessTable};
+///
+/// # use proc_connector::Received;
+/// # use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
+/// # let data = EventData::Fork { parent_pid: 1, parent_tgid: 1, child_pid: 7, child_tgid: 7 };
+/// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
+/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+/// #     panic!("the datagram has an event")
+/// # };
+/// # let received = Received::Event(event);
+/// // Process 1 has created process 7.
+/// let mut table = ProcessTable::without_proc();
+/// let started = table.apply(&received).find(|change| change.kind == ChangeKind::Started);
+/// assert_eq!(started.map(|change| change.process.tgid()), Some(7));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Change<'a> {

@@ -14,6 +14,33 @@ use super::time::Start;
 /// A process with all of its threads.
 ///
 /// A value that could not be determined is `None`; it is never the value of another process.
+///
+/// ```
+/// use proc_connector::process::{Process, ProcessTable};
+///
+/// fn describe(process: &Process) -> String {
+///     let user = process.uid().map_or("?".to_owned(), |uid| uid.effective.to_string());
+///     let command = process.exe().map_or("?".into(), |exe| exe.to_string_lossy());
+///     format!("{} {user} {command}", process.tgid())
+/// }
+///
+/// # use proc_connector::Received;
+/// # use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
+/// # let data = EventData::Fork { parent_pid: 1, parent_tgid: 1, child_pid: 7, child_tgid: 7 };
+/// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
+/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+/// #     panic!("the datagram has an event")
+/// # };
+/// # let received = Received::Event(event);
+/// // Process 1 has created process 7. Its user and its program are not in the event.
+/// let mut table = ProcessTable::without_proc();
+/// table.apply(&received);
+/// let process = table.get(7).expect("it is running");
+/// assert_eq!(describe(process), "7 ? ?");
+/// assert!(process.is_alive() && process.exit_status().is_none());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Process {
     pub(super) serial: u64,

@@ -18,6 +18,27 @@ use crate::stream::Received;
 /// The processes of a machine, kept up to date by its events.
 ///
 /// The [module documentation](super) shows how to use it.
+///
+/// ```
+/// use proc_connector::process::ProcessTable;
+///
+/// # use proc_connector::Received;
+/// # use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
+/// # let data = EventData::Fork { parent_pid: 1, parent_tgid: 1, child_pid: 7, child_tgid: 7 };
+/// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+/// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
+/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+/// #     panic!("the datagram has an event")
+/// # };
+/// # let received = Received::Event(event);
+/// // With `new`, the table starts with the processes in `/proc`.
+/// let mut table = ProcessTable::without_proc();
+/// // Process 1 has created process 7.
+/// table.apply(&received);
+/// let child = table.get(7).expect("it is running");
+/// assert_eq!(child.parent(), Some(1));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct ProcessTable {
     pub(super) population: Population,

@@ -4,7 +4,7 @@ use super::graph::Graph;
 
 /// Directories and files of `proc-connector/src`. A file belongs to the longest entry that its path
 /// starts with, and imports from entries further down or from its own.
-const LAYERS: [&str; 19] = [
+const LAYERS: [&str; 20] = [
     "main.rs",
     "cli/",
     "lib.rs",
@@ -20,6 +20,7 @@ const LAYERS: [&str; 19] = [
     "live/host/",
     "unsupported.rs",
     "compat.rs",
+    "owned.rs",
     "event.rs",
     "error.rs",
     "",

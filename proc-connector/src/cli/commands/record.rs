@@ -16,8 +16,8 @@ use crate::cli::standard;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write the capture (pcapng) to this file; `-` is standard output. Only its owner can read a new
-    /// file; an existing file keeps its mode.
+    /// Write the capture (pcapng) to this file; `-` is standard output. A new file is
+    /// readable only by its owner; an existing file keeps its mode.
     #[arg(value_name = "FILE")]
     file: PathBuf,
 

@@ -40,8 +40,8 @@ const LONG: u64 = 10_000_000;
 #[derive(Debug, clap::Args)]
 #[command(group(clap::ArgGroup::new("source").required(true)))]
 pub(crate) struct Args {
-    /// Read this file: a capture from `record` or of an nlmon interface (pcapng or pcap), or bare
-    /// netlink messages; `-` is standard input. Unreadable packets are reported and skipped.
+    /// Read this file: a capture from `record`, another capture of netlink packets (pcapng or pcap),
+    /// or bare netlink messages; `-` is standard input. Unreadable packets are reported and skipped.
     #[arg(value_name = "FILE", group = "source")]
     file: Option<PathBuf>,
 

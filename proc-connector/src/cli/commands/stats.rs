@@ -37,7 +37,7 @@ pub(crate) struct Args {
     count: Option<u64>,
 
     /// List at most this many names and users.
-    #[arg(long, value_name = "N", default_value_t = 10)]
+    #[arg(long, value_name = "N", value_parser = values::limit, default_value_t = 10)]
     top: usize,
 
     #[command(flatten)]

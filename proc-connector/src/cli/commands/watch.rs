@@ -25,8 +25,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: FormatOptions,
 
-    /// Add to each event, as `task`, the task that caused it and the arguments of an exec (with
-    /// --json). The kernel records them with the event; requires the ring transport.
+    /// Add `task` to each object: the task that caused the event, and the arguments of an exec, as
+    /// recorded in the kernel (requires --json and the ring transport).
     #[arg(long, requires = "json")]
     context: bool,
 

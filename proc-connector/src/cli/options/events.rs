@@ -14,7 +14,7 @@ pub(crate) struct EventOptions {
     #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
     events: Vec<EventMask>,
 
-    /// Leave out the threads of a process other than its first.
+    /// Leave out every thread except the first of each process.
     #[arg(long, conflicts_with = "threads")]
     processes: bool,
 
@@ -22,7 +22,7 @@ pub(crate) struct EventOptions {
     #[arg(long)]
     threads: bool,
 
-    /// Select only failed exits; this does not affect other kinds of events.
+    /// Leave out successful exits.
     #[arg(long)]
     failed: bool,
 

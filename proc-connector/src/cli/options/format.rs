@@ -12,8 +12,8 @@ pub(crate) struct FormatOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Add to each event, as `process`, the name, arguments, user, container and more of its process,
-    /// where known (with --json).
+    /// Add `process` to each object: the name, arguments, user, container and more of the event's
+    /// process, where known (requires --json).
     #[arg(long, requires = "json")]
     pub(crate) who: bool,
 

@@ -23,8 +23,8 @@ pub(crate) struct ListenOptions {
     #[command(flatten)]
     pub(crate) receive: ReceiveOptions,
 
-    /// Collect events for this long while they keep coming, such as 5ms. A longer time takes less CPU
-    /// time and delays events more.
+    /// Collect events for this long while they keep coming, such as 5ms. A longer time costs
+    /// less CPU time, but delays events.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) coalesce: Option<Duration>,
 

@@ -3,7 +3,7 @@ use unicode_width::UnicodeWidthChar;
 use super::{Screened, Styles, is_seen, json, screened, shown, word};
 
 #[test]
-fn what_shows_as_itself_stays() {
+fn visible_text_is_kept() {
     for text in
         ["", "cc -c 'a b.c'", "häß 1", "日本語", "e\u{301}", "नमस्ते", "שלום", "😀", "\u{fffd}"]
     {
@@ -13,7 +13,7 @@ fn what_shows_as_itself_stays() {
 }
 
 #[test]
-fn what_does_not_is_escaped() {
+fn invisible_text_is_escaped() {
     for (text, expected) in [
         (&b"a\x1b[2Jb\n\r\t\0"[..], "a\\u{1b}[2Jb\\n\\r\\t\\u{0}"),
         (b"C:\\new", "C:\\\\new"),
@@ -23,7 +23,7 @@ fn what_does_not_is_escaped() {
         (b"\xff\xc3(\xe2\x80", "\\xff\\xc3(\\xe2\\x80"),
         // A surrogate, and a zero of two bytes, are not UTF-8.
         (b"\xed\xa0\x80 \xc0\x80", "\\xed\\xa0\\x80 \\xc0\\x80"),
-        // A mark without a letter.
+        // A combining mark without a letter.
         ("\u{301}a".as_bytes(), "\\u{301}a"),
         ("a/\u{301}a".as_bytes(), "a/\\u{301}a"),
         ("\\\u{301}".as_bytes(), "\\\\\\u{301}"),
@@ -39,7 +39,7 @@ const UNSEEN: [(u32, u32); 48] = [
     // Controls, of both sets.
     (0x00, 0x1f),
     (0x7f, 0x9f),
-    // Spaces that are not the space.
+    // Spaces other than U+0020.
     (0xa0, 0xa0),
     (0x1680, 0x1680),
     (0x2000, 0x200a),
@@ -70,7 +70,7 @@ const UNSEEN: [(u32, u32); 48] = [
     (0xe0000, 0xe0fff),
     // Separators of lines and paragraphs.
     (0x2028, 0x2029),
-    // Letters, marks and symbols that are to be invisible.
+    // Letters, marks and symbols that are invisible by design.
     (0x34f, 0x34f),
     (0x115f, 0x1160),
     (0x17b4, 0x17b5),
@@ -96,12 +96,12 @@ const UNSEEN: [(u32, u32); 48] = [
     (0xd_0000, 0xd_ffff),
 ];
 
-/// All characters but those of planes that have only ideographs, or are unassigned.
+/// All characters, except planes that are unassigned or have only ideographs.
 fn characters() -> impl Iterator<Item = char> {
     ('\0'..='\u{1ffff}').chain('\u{e0000}'..='\u{e0fff}').chain('\u{10fff0}'..=char::MAX)
 }
 
-/// Letters that are drawn with the next one, which are counted there.
+/// Letters that are drawn together with the next letter, and counted there.
 const PARTS: [char; 15] = [
     '\u{d4e}',
     '\u{a8fa}',
@@ -121,7 +121,7 @@ const PARTS: [char; 15] = [
 ];
 
 #[test]
-fn no_character_of_the_kind_is_missed() {
+fn every_invisible_character_is_escaped() {
     for (first, last) in UNSEEN {
         for letter in (first..=last).filter_map(char::from_u32) {
             assert!(!is_seen(letter), "{letter:?}");
@@ -130,7 +130,7 @@ fn no_character_of_the_kind_is_missed() {
             assert!(!screened(&text, Styles::Kept).contains(letter), "{letter:?}");
         }
     }
-    // And what takes no column is a mark of the letter before it, or a part of a syllable.
+    // A visible character of width 0 is a mark of the letter before it, or a part of a syllable.
     let unseen = |code: u32| UNSEEN.iter().any(|&(first, last)| (first..=last).contains(&code));
     for letter in characters().filter(|&letter| !letter.is_ascii() && is_seen(letter)) {
         assert!(!unseen(letter.into()), "{letter:?}");
@@ -209,7 +209,7 @@ fn words_are_quoted_as_a_shell_reads_them() {
 }
 
 #[test]
-fn a_line_keeps_its_styles_and_nothing_else_that_commands_a_terminal() {
+fn a_line_keeps_its_styles_and_no_other_control_characters() {
     for (text, expected) in [
         ("\x1b[1;31mred\x1b[0m", "\x1b[1;31mred\x1b[0m\n"),
         ("\x1b[2J\x1b[m\x1b]0;title\x07", "\\u{1b}[2J\x1b[m\\u{1b}]0;title\\u{7}\n"),
@@ -220,7 +220,7 @@ fn a_line_keeps_its_styles_and_nothing_else_that_commands_a_terminal() {
         let mut output = Vec::new();
         Screened::new(&mut output, Styles::Kept).line(format_args!("{text}")).expect("memory");
         assert_eq!(String::from_utf8(output).expect("UTF-8"), expected);
-        // Without styles, a line has nothing that commands a terminal.
+        // Without styles, a line cannot control a terminal.
         let dropped = screened(text, Styles::Dropped) + "\n";
         assert_eq!(dropped, anstream::adapter::strip_str(expected).to_string());
         let escaped = screened(text, Styles::Escaped);
@@ -229,7 +229,7 @@ fn a_line_keeps_its_styles_and_nothing_else_that_commands_a_terminal() {
 }
 
 #[test]
-fn json_says_the_same_in_letters_that_can_be_seen() {
+fn json_has_the_same_text_in_visible_characters() {
     for letter in characters() {
         let text = format!("{letter}{letter}é{letter}");
         let mut json = Vec::new();

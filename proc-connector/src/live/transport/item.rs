@@ -4,10 +4,10 @@ use proc_connector_core::{Notification, ParseError};
 
 use crate::stream::Lost;
 
-/// One thing off a queue.
+/// An item of a batch.
 pub(crate) enum Item<'a> {
     Message(std::result::Result<Notification<'a>, ParseError>),
     Lost(Lost),
-    /// A datagram that a process sent.
+    /// A datagram that another process sent, not the kernel.
     Refused,
 }

@@ -1,63 +1,73 @@
-//! When a reader sleeps, and when it asks to be woken: one policy for all transports.
+//! Interrupt moderation: when a reader sleeps and when it requests a wake-up, for all transports.
 //!
-//! A reader that keeps up with a busy machine would be woken for almost every event, and every
-//! wake-up costs the process that made the event as much as the reader. So after a batch it
-//! sleeps for a moment without asking to be woken, as network drivers do, and only a nap that
-//! brought nothing ends in a wait for the kernel, which then wakes it at the first event.
+//! Invariant: the reader requests a wake-up only after a nap during which nothing arrived. So the
+//! kernel wakes it for the first event after a quiet time and for no other. (With a coalescing time
+//! of zero the reader never naps, and requests a wake-up whenever the queue is empty.)
+//!
+//! On a busy machine a reader that keeps up would otherwise be woken for almost every event, and
+//! each wake-up costs the process that caused the event as much as the reader. Network drivers
+//! moderate their interrupts in the same way.
+//!
+//! The reader repeats [`Moderator::step`]:
+//!
+//! 1. After a batch, it naps for the coalescing time, unless that is zero or the batch left events
+//!    unread. It does not request a wake-up.
+//! 2. It takes whatever has arrived as the next batch.
+//! 3. If nothing has arrived since the last nap, it requests a wake-up and waits for it.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
-use super::{Wait, lock};
+use super::wait::Deadline;
 use crate::error::{Error, Result};
 use crate::stats::Counters;
 use crate::sys::{EventFd, poll_readable, sleep_unless_readable};
 
-/// Where events wait for the reader.
+/// The queue of a transport, from which the reader takes batches.
 pub(super) trait EventQueue {
-    /// Takes what is there for the next batch; false if that is nothing.
-    fn take(&mut self) -> Result<bool>;
+    /// Starts the next batch with the events that have arrived. Returns false if none has.
+    fn fetch(&mut self) -> Result<bool>;
 
-    /// Whether the last batch left something behind, for all that is known.
-    fn has_more(&self) -> bool;
+    /// Whether the last batch may have left events in the queue.
+    fn may_have_more(&self) -> bool;
 
-    /// Asks for a wake-up with the next event; false if there is something already.
+    /// Requests a wake-up at the next event. Returns false if the queue is not empty.
     fn arm(&mut self) -> bool;
 
-    /// Waits for the wake-up, for ever, if there is a sooner way than to poll; false if not.
-    fn wait(&mut self) -> io::Result<bool> {
+    /// Waits without a deadline for the wake-up, if the queue has a cheaper way than polling
+    /// [`wakeup_fd`](Self::wakeup_fd). Returns false if it has none.
+    fn wait_directly(&mut self) -> io::Result<bool> {
         Ok(false)
     }
 
-    /// What becomes readable with the wake-up.
-    fn wakes(&self) -> BorrowedFd<'_>;
+    /// The descriptor that becomes readable with the wake-up.
+    fn wakeup_fd(&self) -> BorrowedFd<'_>;
 
-    /// How many events it holds.
+    /// How many events the queue holds.
     fn capacity(&self) -> usize;
 
-    /// Whether over a quarter of that is taken.
-    fn is_filling(&self) -> bool;
+    /// Whether over a quarter of the queue's capacity is in use.
+    fn is_over_quarter_full(&self) -> bool;
 }
 
-/// What a reader does next.
+/// What a reader must do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Step {
-    /// It reads the batch.
+    /// Read the batch.
     Filled,
-    /// It sleeps for at most that long, without being woken, and steps again.
+    /// Sleep for at most this time, whatever arrives, then step again.
     Nap(Duration),
-    /// It waits for the wake-up that it has asked for, and steps again.
+    /// Wait for the requested wake-up, then step again.
     Wait,
 }
 
-/// How a reader waits.
+/// Decides how a reader waits.
 #[derive(Debug)]
 pub(crate) struct Moderator {
     coalesce: Duration,
-    /// Something came since the last nap.
+    /// Whether events have arrived since the last nap.
     busy: AtomicBool,
 }
 
@@ -66,19 +76,19 @@ impl Moderator {
         Self { coalesce, busy: AtomicBool::new(false) }
     }
 
-    /// Takes a new batch, or says what to do before there can be one.
+    /// Takes a new batch, or returns how the caller must wait before the next step.
     pub(super) fn step(&mut self, queue: &mut impl EventQueue) -> Result<Step> {
         let naps = std::mem::take(self.busy.get_mut()) && !self.coalesce.is_zero();
-        if naps && !queue.has_more() {
+        if naps && !queue.may_have_more() {
             return Ok(Step::Nap(self.coalesce));
         }
         loop {
-            if queue.take()? {
+            if queue.fetch()? {
                 *self.busy.get_mut() = true;
                 return Ok(Step::Filled);
             }
             if naps {
-                // What seemed to be left behind was not there.
+                // The last batch had left nothing after all.
                 return Ok(Step::Nap(self.coalesce));
             }
             if queue.arm() {
@@ -87,25 +97,25 @@ impl Moderator {
         }
     }
 
-    /// Takes a new batch, and says whether there is anything in it.
+    /// Waits for a new batch. Returns false if the deadline passes first.
     pub(super) fn fill(
         &mut self,
         queue: &mut impl EventQueue,
-        wait: Wait,
+        deadline: Deadline,
         shutdown: Option<&EventFd>,
         counters: &Counters,
     ) -> Result<bool> {
         loop {
             match self.step(queue)? {
                 Step::Filled => return Ok(true),
-                Step::Nap(_) if matches!(wait, Wait::No) => {}
+                Step::Nap(_) if matches!(deadline, Deadline::Now) => {}
                 Step::Nap(time) => {
-                    if nap(time, queue, wait, shutdown)? {
+                    if nap(time, queue, deadline, shutdown)? {
                         return Err(Error::Shutdown);
                     }
                 }
                 Step::Wait => {
-                    if !block(queue, wait, shutdown, counters)? {
+                    if !block(queue, deadline, shutdown, counters)? {
                         return Ok(false);
                     }
                 }
@@ -113,65 +123,65 @@ impl Moderator {
         }
     }
 
-    /// ContextPlan that a receive that shares the reader got something.
-    pub(super) fn note_shared(&self) {
+    /// Records that a shared receive took an event.
+    pub(super) fn record_shared_receive(&self) {
         self.busy.store(true, Relaxed);
     }
 
-    /// Naps, for a receive that shares the reader and found nothing, if something came since the
-    /// last nap. False if not.
+    /// Naps, for a shared receive that found the queue empty, if events have arrived since the last
+    /// nap. Returns whether it did. `capacity` returns the queue's capacity.
     pub(super) fn nap_shared(
         &self,
-        queue: &Mutex<impl EventQueue>,
+        capacity: impl FnOnce() -> usize,
         remaining: Option<Duration>,
     ) -> io::Result<bool> {
         let naps = self.busy.swap(false, Relaxed) && !self.coalesce.is_zero();
         if naps {
-            let slice = slice(lock(queue).capacity());
-            let nap = self.coalesce.min(slice).min(remaining.unwrap_or(Duration::MAX));
+            let nap = self.coalesce.min(slice(capacity())).min(remaining.unwrap_or(Duration::MAX));
             poll_readable([], Some(nap)).map(|[]| ())?;
         }
         Ok(naps)
     }
 }
 
-/// Sleeps for a time, in slices, and no further once a quarter of the queue is taken. True if the
-/// connector was shut down.
+/// Sleeps in slices for `time`, until the deadline, or until over a quarter of the queue is in use.
+/// Returns true if the connector was shut down.
 fn nap(
     time: Duration,
     queue: &impl EventQueue,
-    wait: Wait,
+    deadline: Deadline,
     shutdown: Option<&EventFd>,
 ) -> Result<bool> {
-    let mut left = time.min(wait.remaining().unwrap_or(Duration::MAX));
+    let mut left = time.min(deadline.remaining().unwrap_or(Duration::MAX));
     let slice = slice(queue.capacity());
     while !left.is_zero() {
         if sleep_unless_readable(shutdown.map(EventFd::as_fd), left.min(slice))? {
             return Ok(true);
         }
         left = left.saturating_sub(slice);
-        if left.is_zero() || queue.is_filling() {
+        if left.is_zero() || queue.is_over_quarter_full() {
             break;
         }
     }
     Ok(false)
 }
 
-/// A time too short for the fastest machine to fill half of a queue.
+/// How long a reader may sleep without checking the queue: too short for even a fast machine to
+/// fill half of the queue, at one event a microsecond.
 pub(super) fn slice(capacity: usize) -> Duration {
     let events = u64::try_from(capacity).unwrap_or(u64::MAX);
     Duration::from_micros(events / 2).max(Duration::from_micros(50))
 }
 
-/// Waits for a wake-up. False if the time is over.
+/// Waits for a wake-up or a signal. Returns false if the deadline passes first.
 fn block(
     queue: &mut impl EventQueue,
-    wait: Wait,
+    deadline: Deadline,
     shutdown: Option<&EventFd>,
     counters: &Counters,
 ) -> Result<bool> {
-    if shutdown.is_none() && matches!(wait, Wait::Forever) {
-        match queue.wait() {
+    if shutdown.is_none() && matches!(deadline, Deadline::Never) {
+        match queue.wait_directly() {
             Ok(true) => {
                 counters.woken();
                 return Ok(true);
@@ -181,12 +191,12 @@ fn block(
             Err(error) => return Err(error.into()),
         }
     }
-    let remaining = wait.remaining();
+    let remaining = deadline.remaining();
     if remaining.is_some_and(|left| left.is_zero()) {
         return Ok(false);
     }
-    let wakes = queue.wakes();
-    match poll_readable([Some(wakes), shutdown.map(EventFd::as_fd)], remaining) {
+    let wakeup = queue.wakeup_fd();
+    match poll_readable([Some(wakeup), shutdown.map(EventFd::as_fd)], remaining) {
         Ok([_, true]) => Err(Error::Shutdown),
         Ok([readable, _]) => {
             if readable {
@@ -206,29 +216,31 @@ mod tests {
     use super::*;
     use crate::sys::EventFd;
 
-    /// What each look at a queue finds: nothing, all there is, or a part of it as it seems.
+    /// The result of a fetch from a scripted queue.
     #[derive(Clone, Copy, PartialEq, Eq)]
-    enum Look {
+    enum Fetch {
         Nothing,
+        /// The whole queue.
         All,
+        /// A batch that may have left more.
         Part,
     }
 
-    use Look::{All, Nothing, Part};
+    use Fetch::{All, Nothing, Part};
 
-    struct Script {
-        looks: VecDeque<Look>,
-        last: Look,
-        never: EventFd,
+    struct ScriptedQueue {
+        fetches: VecDeque<Fetch>,
+        last: Fetch,
+        never_readable: EventFd,
     }
 
-    impl EventQueue for Script {
-        fn take(&mut self) -> Result<bool> {
-            self.last = self.looks.pop_front().unwrap_or(Nothing);
+    impl EventQueue for ScriptedQueue {
+        fn fetch(&mut self) -> Result<bool> {
+            self.last = self.fetches.pop_front().unwrap_or(Nothing);
             Ok(self.last != Nothing)
         }
 
-        fn has_more(&self) -> bool {
+        fn may_have_more(&self) -> bool {
             self.last == Part
         }
 
@@ -236,51 +248,51 @@ mod tests {
             true
         }
 
-        fn wakes(&self) -> BorrowedFd<'_> {
-            self.never.as_fd()
+        fn wakeup_fd(&self) -> BorrowedFd<'_> {
+            self.never_readable.as_fd()
         }
 
         fn capacity(&self) -> usize {
             1
         }
 
-        fn is_filling(&self) -> bool {
+        fn is_over_quarter_full(&self) -> bool {
             false
         }
     }
 
-    fn steps(coalesce: Duration, looks: &[Look], count: usize) -> Vec<Step> {
-        let never = EventFd::new().expect("a descriptor");
-        let looks = looks.iter().copied().collect();
-        let mut queue = Script { looks, last: Nothing, never };
-        let mut pace = Moderator::new(coalesce);
-        (0..count).map(|_| pace.step(&mut queue).expect("a step")).collect()
+    fn steps(coalesce: Duration, fetches: &[Fetch], count: usize) -> Vec<Step> {
+        let never_readable = EventFd::new().expect("a descriptor");
+        let fetches = fetches.iter().copied().collect();
+        let mut queue = ScriptedQueue { fetches, last: Nothing, never_readable };
+        let mut moderator = Moderator::new(coalesce);
+        (0..count).map(|_| moderator.step(&mut queue).expect("a step")).collect()
     }
 
     #[test]
-    fn a_reader_asks_to_be_woken_only_after_a_nap_that_brought_nothing() {
+    fn a_reader_requests_a_wake_up_only_after_a_nap_without_events() {
         let time = Duration::from_millis(1);
         let (filled, nap, wait) = (Step::Filled, Step::Nap(time), Step::Wait);
-        for (looks, expected) in [
+        for (fetches, expected) in [
             (&[][..], &[wait, wait][..]),
             (&[All], &[filled, nap, wait]),
             (&[All, All], &[filled, nap, filled, nap, wait]),
-            // There was more: no nap before it is taken.
+            // The batch left more: no nap before that is taken.
             (&[Part, Part, All], &[filled, filled, filled, nap, wait]),
-            // There was not, as after a receive of one.
+            // It seemed to leave more, as after a receive of a single datagram, but did not.
             (&[Part], &[filled, nap, wait]),
             (&[Part, Nothing, All], &[filled, nap, filled, nap, wait]),
             (&[Nothing, Part, Nothing, Nothing], &[wait, filled, nap, wait]),
         ] {
-            assert_eq!(steps(time, looks, expected.len()), expected);
+            assert_eq!(steps(time, fetches, expected.len()), expected);
         }
     }
 
     #[test]
     fn without_coalescing_there_are_no_naps() {
-        for looks in [[All, Nothing, All], [Part, Nothing, Part]] {
+        for fetches in [[All, Nothing, All], [Part, Nothing, Part]] {
             let expected = [Step::Filled, Step::Wait, Step::Filled, Step::Wait];
-            assert_eq!(steps(Duration::ZERO, &looks, 4), expected);
+            assert_eq!(steps(Duration::ZERO, &fetches, 4), expected);
         }
     }
 }

@@ -1,8 +1,11 @@
-//! The descriptor that callers poll, and the promise behind it: it is readable while anything is
-//! unread.
+//! The descriptor that callers poll.
 //!
-//! The kernel keeps that promise for a socket's queue. What is unread elsewhere, in a ring above all,
-//! is announced through an `eventfd` beside the socket.
+//! Invariant: the descriptor is readable while anything is unread.
+//!
+//! On the socket transport the descriptor is the socket, and the kernel maintains the invariant for
+//! its queue. On the ring transport, events are unread in places that the socket does not report,
+//! so the descriptor is an `epoll` over the socket and a [`Notice`]: an `eventfd` that is raised
+//! while the ring or the stash holds unread events. Either one makes the descriptor readable.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -11,34 +14,37 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sys::{Epoll, EventFd};
 
-/// Where something unread can be that the socket does not announce.
+/// A place where events can be unread that the socket does not report, as a bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
-    /// In the ring.
     Ring = 1,
-    /// Datagrams that were put back by a receive that shares the connector.
+    /// Datagrams that a shared receive put back.
     Stash = 2,
 }
 
-/// Readable while anything unread was noted.
+/// An `eventfd` that is readable while some place holds unread events.
 #[derive(Debug)]
 pub(crate) struct Notice {
     event: EventFd,
-    unread: AtomicU8,
-    /// Held while the set changes, so that the descriptor follows it.
+    /// The places that hold unread events, bits of [`Unread`].
+    places: AtomicU8,
+    /// Held during a change, so that concurrent changes cannot leave the descriptor in a state that
+    /// differs from `places`.
     changing: Mutex<()>,
 }
 
 impl Notice {
     pub(crate) fn new() -> io::Result<Arc<Self>> {
-        let (event, unread) = (EventFd::new()?, AtomicU8::new(0));
-        Ok(Arc::new(Self { event, unread, changing: Mutex::new(()) }))
+        let (event, places) = (EventFd::new()?, AtomicU8::new(0));
+        Ok(Arc::new(Self { event, places, changing: Mutex::new(()) }))
     }
 
-    /// ContextPlan whether something is unread there. Each place has a single writer at a time.
+    /// Sets whether a place holds unread events. Calls for the same place must not be concurrent.
+    ///
+    /// The usual call changes nothing, and costs a relaxed load.
     #[inline]
     pub(crate) fn set(&self, place: Unread, unread: bool) {
-        let is_set = self.unread.load(Relaxed) & place as u8 != 0;
+        let is_set = self.places.load(Relaxed) & place as u8 != 0;
         if is_set != unread {
             self.change(place, unread);
         }
@@ -47,10 +53,10 @@ impl Notice {
     #[cold]
     fn change(&self, place: Unread, unread: bool) {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = self.unread.load(Relaxed);
+        let before = self.places.load(Relaxed);
         let now = if unread { before | place as u8 } else { before & !(place as u8) };
-        self.unread.store(now, Relaxed);
-        // The counter changes between 0 and 1, which the kernel never refuses.
+        self.places.store(now, Relaxed);
+        // The counter alternates between 0 and 1, so neither call can fail.
         let _ = match (before, now) {
             (0, 1..) => self.event.raise(),
             (1.., 0) => self.event.lower(),
@@ -65,38 +71,38 @@ impl AsFd for Notice {
     }
 }
 
-/// What callers poll.
+/// The descriptor that callers poll, and whether any caller has it.
 #[derive(Debug)]
 pub(crate) struct Readiness {
-    /// The socket and the notice together; `None` where events are queued at the socket, which
-    /// announces them itself.
-    both: Option<Epoll>,
-    given_out: AtomicBool,
+    /// The `epoll` over socket and notice. `None` if the socket suffices.
+    epoll: Option<Epoll>,
+    /// Whether a caller has obtained the descriptor.
+    exposed: AtomicBool,
 }
 
 impl Readiness {
-    /// The socket itself.
+    /// The socket itself is the descriptor.
     pub(crate) fn socket_only() -> Self {
-        Self { both: None, given_out: AtomicBool::new(false) }
+        Self { epoll: None, exposed: AtomicBool::new(false) }
     }
 
-    /// A descriptor that is readable while the socket is, or anything unread was noted.
+    /// The descriptor is readable while the socket or the notice is.
     pub(crate) fn socket_and_notice(socket: BorrowedFd<'_>, notice: &Notice) -> io::Result<Self> {
         let epoll = Epoll::new()?;
         epoll.add(socket, 0)?;
         epoll.add(notice.as_fd(), 1)?;
-        Ok(Self { both: Some(epoll), given_out: AtomicBool::new(false) })
+        Ok(Self { epoll: Some(epoll), exposed: AtomicBool::new(false) })
     }
 
-    /// The descriptor for callers, which may poll it from now on.
-    pub(crate) fn give_out<'a>(&'a self, socket: &'a impl AsFd) -> BorrowedFd<'a> {
-        self.given_out.store(true, Relaxed);
-        self.both.as_ref().map_or(socket.as_fd(), Epoll::as_fd)
+    /// Returns the descriptor to a caller, which may poll it from now on.
+    pub(crate) fn expose<'a>(&'a self, socket: &'a impl AsFd) -> BorrowedFd<'a> {
+        self.exposed.store(true, Relaxed);
+        self.epoll.as_ref().map_or(socket.as_fd(), Epoll::as_fd)
     }
 
-    /// Whether a caller may be polling.
-    pub(crate) fn is_given_out(&self) -> bool {
-        self.given_out.load(Relaxed)
+    /// Whether a caller may be polling the descriptor.
+    pub(crate) fn is_exposed(&self) -> bool {
+        self.exposed.load(Relaxed)
     }
 }
 
@@ -108,7 +114,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn a_notice_is_readable_while_any_place_has_something_unread() {
+    fn a_notice_is_readable_while_any_place_has_unread_events() {
         let notice = Notice::new().expect("a descriptor");
         let steps = [
             (Unread::Ring, true, true),

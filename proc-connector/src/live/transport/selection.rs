@@ -1,4 +1,4 @@
-//! Which events are let through, and whether any are missing.
+//! The filter of a connector, and the count of missing sequence numbers on an unfiltered one.
 
 use std::io;
 
@@ -7,77 +7,78 @@ use proc_connector_core::{CpuSequence, Event, Filter};
 use proc_connector_sys::sock_filter;
 
 use crate::error::{Error, Result};
-use crate::live::host::kernel::goes_deaf;
+use crate::live::host::kernel::forgets_listeners;
 use crate::sys::NetlinkSocket;
 
-/// The filter of a socket, and the sequence numbers of what comes through where there is none.
+/// Applies a filter, in the kernel if possible, and checks sequence numbers.
 #[derive(Debug)]
 pub(crate) struct Selection {
-    /// The kernel has a filter.
+    /// Whether the socket has a filter attached.
     attached: bool,
-    /// A filter that the kernel cannot be given.
-    here: Option<Box<Filter>>,
-    /// The numbers of each CPU; none on a filtered stream, which has gaps by design.
+    /// The filter, if it must be evaluated in user space.
+    user_space_filter: Option<Box<Filter>>,
+    /// The sequence numbers of each CPU. `None` once the stream was filtered and has gaps by
+    /// design.
     sequences: Option<Vec<CpuSequence>>,
     missing: u64,
 }
 
 impl Default for Selection {
     fn default() -> Self {
-        Self { attached: false, here: None, sequences: Some(Vec::new()), missing: 0 }
+        Self { attached: false, user_space_filter: None, sequences: Some(Vec::new()), missing: 0 }
     }
 }
 
-/// More CPUs than any kernel is built for (`NR_CPUS`).
+/// The most CPUs that a kernel can be built for (`NR_CPUS`).
 const MAX_CPUS: usize = 8192;
 
 impl Selection {
-    /// Prepares a socket that is not bound yet.
+    /// Attaches `filter` to a socket that is not bound yet.
     pub(crate) fn new(filter: &Filter, socket: &NetlinkSocket) -> Result<Self> {
         let mut selection = Self::default();
         selection.apply(filter, socket)?;
         Ok(selection)
     }
 
-    /// For a stream that is filtered by others before it gets here.
-    pub(crate) fn filtered(filter: &Filter) -> Self {
+    /// For a stream that the ring's program filters.
+    pub(crate) fn filtered_by_ring(filter: &Filter) -> Self {
         let mut selection = Self::default();
-        selection.note(filter);
+        selection.record_filter(filter);
         selection
     }
 
-    /// Puts `filter` in the place of the one before. From now on every event that passes it is
-    /// queued and no other; what is queued already was chosen by the filter of its time.
+    /// Replaces the filter. From now on exactly the events that pass it are queued. Events that are
+    /// already queued stay.
     pub(crate) fn apply(&mut self, filter: &Filter, socket: &NetlinkSocket) -> Result<()> {
         let everything = filter.passes_everything();
-        if goes_deaf() {
+        if forgets_listeners() {
             socket.report_overruns_to_senders()?;
-            self.here = (!everything).then(|| Box::new(filter.clone()));
+            self.user_space_filter = (!everything).then(|| Box::new(filter.clone()));
         } else if self.attached || !everything {
             attach(filter, socket).map_err(Error::FilterRefused)?;
             self.attached = true;
         }
-        self.note(filter);
+        self.record_filter(filter);
         Ok(())
     }
 
-    /// Takes note of a filter. One that holds something back ends the counting of sequence numbers
-    /// for good: after it, nobody knows where they should go on.
-    pub(crate) fn note(&mut self, filter: &Filter) {
+    /// Ends the check of sequence numbers for good if the filter drops any event: the number at
+    /// which the stream continues is then unknown.
+    pub(crate) fn record_filter(&mut self, filter: &Filter) {
         if !filter.passes_everything() {
             self.sequences = None;
         }
     }
 
-    /// Whether an event is wanted, as far as the kernel has not seen to it.
+    /// Whether an event passes the filter, if that is evaluated in user space. True otherwise.
     #[inline]
     pub(crate) fn wants(&self, event: &Event<'_>) -> bool {
-        self.here.as_ref().is_none_or(|filter| filter.matches(event))
+        self.user_space_filter.as_ref().is_none_or(|filter| filter.matches(event))
     }
 
-    /// Takes note of a sequence number.
+    /// Checks the next sequence number of a CPU.
     #[inline]
-    pub(crate) fn observe(&mut self, cpu: u32, seq: u32) {
+    pub(crate) fn observe_sequence(&mut self, cpu: u32, seq: u32) {
         let Some(sequences) = &mut self.sequences else { return };
         let cpu = cpu as usize;
         if cpu >= sequences.len() {
@@ -89,7 +90,7 @@ impl Selection {
         self.missing += u64::from(sequences[cpu].observe(seq));
     }
 
-    /// Sequence numbers that never came, on a stream that was never filtered.
+    /// How many sequence numbers are missing. `None` if the stream was ever filtered.
     pub(crate) fn missing(&self) -> Option<u64> {
         self.sequences.as_ref().map(|_| self.missing)
     }

@@ -2,32 +2,31 @@
 
 use std::time::{Duration, Instant};
 
-/// How long a receive may wait for something to arrive.
+/// When a receive stops waiting.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Wait {
-    /// Not at all.
-    No,
-    /// Until then.
-    Until(Instant),
-    /// For ever.
-    Forever,
+pub(crate) enum Deadline {
+    /// It does not wait.
+    Now,
+    At(Instant),
+    /// It waits until something arrives.
+    Never,
 }
 
-impl Wait {
-    /// A wait of `timeout` from now; one beyond what the clock can express never ends.
-    pub(crate) fn for_at_most(timeout: Duration) -> Self {
+impl Deadline {
+    /// The deadline `timeout` from now. `Never` if the clock cannot represent it.
+    pub(crate) fn after(timeout: Duration) -> Self {
         if timeout.is_zero() {
-            return Self::No;
+            return Self::Now;
         }
-        Instant::now().checked_add(timeout).map_or(Self::Forever, Self::Until)
+        Instant::now().checked_add(timeout).map_or(Self::Never, Self::At)
     }
 
-    /// What is left: `None` for ever, and zero once the time is over.
+    /// The time left, zero once the deadline has passed. `None` for `Never`.
     pub(crate) fn remaining(self) -> Option<Duration> {
         match self {
-            Self::No => Some(Duration::ZERO),
-            Self::Until(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
-            Self::Forever => None,
+            Self::Now => Some(Duration::ZERO),
+            Self::At(deadline) => Some(deadline.saturating_duration_since(Instant::now())),
+            Self::Never => None,
         }
     }
 }

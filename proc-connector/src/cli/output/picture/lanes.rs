@@ -137,12 +137,12 @@ mod tests {
     }
 
     #[test]
-    fn descendants_are_below_and_their_place_is_free_again_after_them() {
+    fn descendants_are_below_and_free_their_lanes_at_their_end() {
         let lives = [
             (None, 0, 100),
             (Some(0), 10, 30),
             (Some(1), 12, 20),
-            // While both are there.
+            // Overlaps both.
             (Some(0), 15, 40),
             (Some(0), 50, 60),
             (Some(4), 51, 59),
@@ -153,7 +153,7 @@ mod tests {
     #[test]
     fn an_orphan_keeps_its_place_after_its_creator() {
         let lives = [(None, 0, 100), (Some(0), 10, 12), (Some(1), 11, 90), (Some(0), 20, 30)];
-        // The later sibling may have the creator's lane, as that is over.
+        // The later sibling may use the lane of the creator, which has ended.
         assert_eq!(lanes(&lives), [vec![0], vec![1, 3], vec![2]]);
     }
 
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn what_finds_no_place_is_counted() {
+    fn processes_without_a_lane_are_counted() {
         let many = u64::try_from(MAX_LANES).expect("a small number") + 7;
         let lives: Vec<_> = (0..many).map(|_| (None, 5, 6)).collect();
         let lanes = Lanes::new(&forest(&lives));
         assert_eq!((lanes.iter().len(), lanes.left_out()), (MAX_LANES, 7));
-        // Each below the one before.
+        // Each is a child of the previous process.
         let lives: Vec<_> = (0..many)
             .map(|n| (usize::try_from(n).expect("a small number").checked_sub(1), n, n + 2))
             .collect();
@@ -178,7 +178,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_happens_lanes_hold_one_at_a_time_and_children_below(
+        fn lanes_hold_one_process_at_a_time_and_children_below(
             lives in proptest::collection::vec((any::<u16>(), 0_u64..1_000, 0_u64..300), 0..80)
         ) {
             let lives: Vec<_> = lives

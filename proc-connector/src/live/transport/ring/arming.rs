@@ -1,44 +1,64 @@
-//! When the ring's program wakes the reader: the reader's half of the protocol.
+//! The reader's half of the wake-up protocol between a ring's reader and its program.
 //!
-//! The reader announces through a descriptor that something is unread. Between two calls of
-//! [`arm`] the descriptor stays readable, whatever is read meanwhile; [`arm`] alone makes it
-//! unreadable, and only if the ring is empty and its program will make it readable again with the
-//! next event. So a thread that waits for the descriptor never misses an event that another
-//! thread's call of [`arm`] was woken for.
+//! Invariant: when [`arm`] returns true, the ring held nothing readable, and the next record or
+//! loss makes the descriptor readable. A descriptor that has become readable stays so until the
+//! next call of [`arm`], whatever is read meanwhile.
 //!
-//! The program's half, in `program`, is to submit a record and then, if the shared words is armed, to
-//! disarm it and to queue the datagram at the socket, which is a part of the descriptor.
+//! So no thread that polls the descriptor misses an event whose wake-up went to another thread's
+//! call of [`arm`]: that call returns false and leaves the descriptor readable, or returns true
+//! because the event has already been read.
+//!
+//! The descriptor is an `epoll` over the socket, which the program makes readable, and the notice,
+//! which the reader makes readable.
+//!
+//! ```text
+//! reader (`arm`)                           program (`program.rs`)
+//! 1  empty the socket's queue
+//! 2  store armed = 1                       1  reserve a record: store producer_pos
+//! 3  full barrier                          2  commit it: xchg, a full barrier
+//! 4  load producer_pos                     3  load armed; end if it is 0
+//! 5  unread:     store armed = 0,          4  store armed = 0,
+//!                raise the notice             queue the datagram at the socket
+//!    not unread: lower the notice
+//! ```
+//!
+//! Each side stores, passes a full barrier and then loads the word that the other side stored. At
+//! least one of them sees the other's store: the reader finds the record, or the program finds the
+//! ring armed.
+//!
+//! Step 1 of the reader precedes step 4 because each datagram that step 1 removes belongs to a
+//! record that step 4 then finds. In the other order a wake-up could be lost.
 
-/// What the protocol works on.
-pub(super) trait Sides {
-    /// Takes everything off the socket's queue.
-    fn drain(&mut self);
+/// The operations of the reader's half, so that the model checker can run [`arm`] on a model.
+pub(super) trait ArmingSteps {
+    /// Empties the socket's queue.
+    fn drain_socket(&mut self);
 
-    /// Sets the word that asks the program for a wake-up.
+    /// Stores the word with which the reader requests a wake-up from the program.
     fn set_armed(&mut self, armed: bool);
 
-    /// Keeps the store to that word before the look at the ring: a full barrier.
-    fn barrier(&self);
+    /// Orders that store before [`has_unread`](Self::has_unread)'s load of the producers' position.
+    fn full_barrier(&self);
 
-    /// Whether the ring holds something that can be read now.
+    /// Whether the ring holds a record or a loss that can be read now.
     fn has_unread(&self) -> bool;
 
-    /// Makes the descriptor readable or not, apart from the socket's share of it.
-    fn announce(&mut self, unread: bool);
+    /// Raises or lowers the notice, which makes the descriptor readable independently of the
+    /// socket.
+    fn set_notice(&mut self, unread: bool);
 }
 
-/// Asks for a wake-up with the next event. False if there is something to read first, which the
-/// descriptor then announces.
-pub(super) fn arm(sides: &mut impl Sides) -> bool {
-    // Before the look: each datagram taken here belongs to a record that the look finds.
-    sides.drain();
-    sides.set_armed(true);
-    sides.barrier();
-    let unread = sides.has_unread();
+/// Requests a wake-up at the next event. Returns false, and leaves the descriptor readable, if the
+/// ring already holds something to read.
+pub(super) fn arm(ring: &mut impl ArmingSteps) -> bool {
+    ring.drain_socket();
+    ring.set_armed(true);
+    ring.full_barrier();
+    let unread = ring.has_unread();
     if unread {
-        sides.set_armed(false);
+        ring.set_armed(false);
     }
-    sides.announce(unread);
+    ring.set_notice(unread);
     !unread
 }
 

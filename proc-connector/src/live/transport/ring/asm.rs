@@ -1,7 +1,7 @@
-//! eBPF instructions, and an assembler that finds where jumps go.
+//! An assembler of eBPF instructions with labels.
 //!
-//! Only what the ring's program uses is here. The instruction set is described in the kernel's
-//! `Documentation/bpf/standardization/instruction-set.rst`.
+//! It has the instructions that the ring's program uses. The kernel describes the instruction set
+//! in `Documentation/bpf/standardization/instruction-set.rst`.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -9,8 +9,8 @@ use proc_connector_sys as uapi;
 
 use crate::sys::Instruction;
 
-/// A register. `R0` holds results, `R1` to `R4` (and a fifth) hold arguments and are lost in calls, `R6` to `R9`
-/// survive calls, `R10` points behind the stack.
+/// A register. `R0` holds results, `R1` to `R5` hold arguments and are clobbered by calls, `R6` to
+/// `R9` are preserved by calls, and `R10` points to the end of the stack. `R5` is not used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Reg {
     R0,
@@ -25,7 +25,7 @@ pub(super) enum Reg {
     R10,
 }
 
-/// The second operand of a calculation, comparison or store.
+/// The second operand of an arithmetic instruction, comparison or store.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Operand {
     Reg(Reg),
@@ -44,10 +44,12 @@ impl From<i32> for Operand {
     }
 }
 
-/// How much a load or store moves.
+/// The width of a load or store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
+    /// 32 bits.
     Word,
+    /// 64 bits.
     Double,
 }
 
@@ -60,13 +62,13 @@ impl Size {
     }
 }
 
-/// A calculation: the first operand becomes the result.
+/// An arithmetic operation. The first operand becomes the result.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Alu {
     Mov,
     Add,
     Sub,
-    /// To the right, filling with zeros.
+    /// Logical shift to the right.
     Rsh,
 }
 
@@ -81,22 +83,22 @@ impl Alu {
     }
 }
 
-/// How many bits of the registers a calculation or comparison is about.
+/// How many bits of a register an arithmetic operation or comparison uses.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Width {
-    /// The lower half; a result has zeros in the other.
+    /// The lower half. A result's upper half becomes zero.
     W32,
     W64,
 }
 
-/// A comparison of the first operand with the second, unsigned.
+/// An unsigned comparison of the first operand with the second.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Cond {
     Eq,
     Ne,
     Ge,
     Gt,
-    /// They have a bit in common.
+    /// The operands have a bit in common.
     Set,
 }
 
@@ -112,38 +114,39 @@ impl Cond {
     }
 }
 
-/// A place in a program, which [`Assembler::bind`] decides on.
+/// A jump target, whose place [`Assembler::bind`] sets.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label(usize);
 
-/// A program that cannot be written as one.
+/// Why a program cannot be assembled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Unwritable {
-    /// A jump leads to a label without a place.
-    Unbound,
-    /// A jump leads further than 16 bits can say.
-    TooFar,
-    /// The filter's program has something in it that cannot be translated.
-    Filter,
+pub(super) enum AssemblyError {
+    /// The target of a jump was never bound.
+    UnboundLabel,
+    /// The distance of a jump does not fit 16 bits.
+    JumpTooFar,
+    /// The filter's classic BPF has an instruction that cannot be translated.
+    UnsupportedFilter,
 }
 
-/// Collects instructions, and the labels in them.
+/// Collects instructions and resolves jumps between them.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
     code: Vec<Instruction>,
+    /// The index of the instruction that each label is bound to.
     labels: Vec<Option<usize>>,
-    /// Instructions whose offset leads to a label.
+    /// The indices of the jumps, with their targets.
     jumps: Vec<(usize, Label)>,
 }
 
 impl Assembler {
-    /// A new label, without a place so far.
+    /// Creates an unbound label.
     pub(super) fn label(&mut self) -> Label {
         self.labels.push(None);
         Label(self.labels.len() - 1)
     }
 
-    /// Puts a label before the next instruction.
+    /// Binds a label to the next instruction.
     pub(super) fn bind(&mut self, label: Label) {
         self.labels[label.0] = Some(self.code.len());
     }
@@ -160,12 +163,12 @@ impl Assembler {
         self.operate(class | alu.code(), to, 0, by.into());
     }
 
-    /// Makes a number of 32 bits of the host big-endian, or the other way round.
+    /// Converts 32 bits between the host's byte order and big-endian.
     pub(super) fn swap_to_big_endian(&mut self, to: Reg) {
         self.push(uapi::BPF_ALU | uapi::BPF_END | uapi::BPF_TO_BE, to, Reg::R0, 0, 32);
     }
 
-    /// Loads what is at `base + offset`, filled up with zeros.
+    /// Loads from `base + offset`, zero-extended.
     pub(super) fn load(&mut self, size: Size, to: Reg, base: Reg, offset: i16) {
         self.push(uapi::BPF_LDX | uapi::BPF_MEM | size.code(), to, base, offset, 0);
     }
@@ -179,18 +182,18 @@ impl Assembler {
         }
     }
 
-    /// Adds `by` to the word at `base + offset`, whoever else does so meanwhile.
+    /// Adds `by` atomically to the 32-bit word at `base + offset`.
     pub(super) fn atomic_add(&mut self, base: Reg, offset: i16, by: Reg) {
         let code = uapi::BPF_STX | uapi::BPF_ATOMIC | uapi::BPF_W;
         self.push(code, base, by, offset, uapi_imm(uapi::BPF_ADD));
     }
 
-    /// Loads a map, to be given to a helper.
+    /// Loads the address of a map, for a helper's argument.
     pub(super) fn load_map(&mut self, to: Reg, map: BorrowedFd<'_>) {
         self.load_wide(to, uapi::BPF_PSEUDO_MAP_FD, map);
     }
 
-    /// Loads the address of the one element of an array.
+    /// Loads the address of the element of a one-element array map.
     pub(super) fn load_map_value(&mut self, to: Reg, map: BorrowedFd<'_>) {
         self.load_wide(to, uapi::BPF_PSEUDO_MAP_VALUE, map);
     }
@@ -217,24 +220,24 @@ impl Assembler {
         self.operate(class | cond.code(), left, 0, right.into());
     }
 
-    /// Calls one of the kernel's helpers, `BPF_FUNC_*` of `bpf.h`.
+    /// Calls a kernel helper, one of `BPF_FUNC_*` in `bpf.h`.
     pub(super) fn call(&mut self, helper: uapi::bpf_func_id) {
         self.push(uapi::BPF_JMP | uapi::BPF_CALL, Reg::R0, Reg::R0, 0, uapi_imm(helper));
     }
 
-    /// Ends the program with what `R0` holds.
+    /// Ends the program. `R0` holds its result.
     pub(super) fn exit(&mut self) {
         self.push(uapi::BPF_JMP | uapi::BPF_EXIT, Reg::R0, Reg::R0, 0, 0);
     }
 
-    /// The program, with the distance of every jump.
-    pub(super) fn finish(mut self) -> Result<Vec<Instruction>, Unwritable> {
+    /// Resolves all jumps and returns the instructions.
+    pub(super) fn finish(mut self) -> Result<Vec<Instruction>, AssemblyError> {
         for (at, label) in self.jumps {
-            let to = self.labels[label.0].ok_or(Unwritable::Unbound)?;
-            // Counted from the instruction behind the jump.
+            let to = self.labels[label.0].ok_or(AssemblyError::UnboundLabel)?;
+            // Relative to the instruction after the jump.
             let distance = i64::try_from(to).and_then(|to| Ok(to - i64::try_from(at + 1)?));
             let distance = distance.ok().and_then(|distance| i16::try_from(distance).ok());
-            let distance = distance.ok_or(Unwritable::TooFar)?;
+            let distance = distance.ok_or(AssemblyError::JumpTooFar)?;
             self.code[at][2..4].copy_from_slice(&distance.to_ne_bytes());
         }
         Ok(self.code)
@@ -247,7 +250,7 @@ impl Assembler {
         }
     }
 
-    /// An instruction of 64 bits of operand, which takes the room of two.
+    /// A load of a 64-bit immediate, which occupies two instructions.
     fn load_wide(&mut self, to: Reg, kind: u32, map: BorrowedFd<'_>) {
         let code = uapi::BPF_LD | uapi::BPF_IMM | uapi::BPF_DW;
         let fd = map.as_raw_fd();
@@ -260,22 +263,22 @@ impl Assembler {
     }
 }
 
-/// The kinds of a wide load stand where other instructions name a register.
-#[expect(clippy::cast_possible_truncation, reason = "the kinds in use are 1 and 2")]
+/// A pseudo source (`BPF_PSEUDO_*`), which a wide load encodes in its source register's field.
+#[expect(clippy::cast_possible_truncation, reason = "the values in use are 1 and 2")]
 const fn register_number(kind: u32) -> u8 {
     kind as u8
 }
 
-/// A number of the kernel's names, all of which are small, as an operand.
-#[expect(clippy::cast_possible_wrap, reason = "the kernel's numbers are small")]
+/// A kernel constant as an immediate operand.
+#[expect(clippy::cast_possible_wrap, reason = "the constants in use are small")]
 const fn uapi_imm(value: u32) -> i32 {
     value as i32
 }
 
-#[expect(clippy::cast_possible_truncation, reason = "the kernel's codes have 8 bits")]
+#[expect(clippy::cast_possible_truncation, reason = "opcodes have 8 bits")]
 fn encode(code: u32, dst: u8, src: u8, offset: i16, imm: i32) -> Instruction {
-    // Two bit fields, the first of which takes the lower half on little-endian machines and the
-    // upper on others.
+    // Two 4-bit bit fields. The first, `dst_reg`, is in the lower half of the byte on little-endian
+    // machines and in the upper half on others.
     let registers = if cfg!(target_endian = "little") { dst | src << 4 } else { src | dst << 4 };
     let [o0, o1] = offset.to_ne_bytes();
     let [i0, i1, i2, i3] = imm.to_ne_bytes();
@@ -287,17 +290,17 @@ mod tests {
     use super::Reg::{R0, R1, R2, R6, R7, R9, R10};
     use super::*;
 
-    fn assembled(write: impl FnOnce(&mut Assembler)) -> Vec<Instruction> {
+    fn assembled(emit: impl FnOnce(&mut Assembler)) -> Vec<Instruction> {
         let mut asm = Assembler::default();
-        write(&mut asm);
+        emit(&mut asm);
         asm.finish().expect("a program")
     }
 
-    /// The bytes are what `llvm-mc -triple bpfel -mcpu=v3` gives for the text beside them.
+    /// The expected bytes are the output of `llvm-mc -triple bpfel -mcpu=v3` for the text.
     #[test]
     fn instructions_are_encoded_as_by_llvm() {
-        type Write = fn(&mut Assembler);
-        let cases: [(&str, Write, Instruction); 16] = [
+        type Emit = fn(&mut Assembler);
+        let cases: [(&str, Emit, Instruction); 16] = [
             ("r6 = r1", |asm| asm.mov(R6, R1), [0xbf, 0x16, 0, 0, 0, 0, 0, 0]),
             ("r2 = 76", |asm| asm.mov(R2, 76), [0xb7, 0x02, 0, 0, 0x4c, 0, 0, 0]),
             (
@@ -359,12 +362,12 @@ mod tests {
                 [0x56, 0x01, 0, 0, 0x4c, 0, 0, 0],
             ),
         ];
-        for (text, write, bytes) in cases {
-            assert_eq!(assembled(write), [bytes], "{text}");
+        for (text, emit, bytes) in cases {
+            assert_eq!(assembled(emit), [bytes], "{text}");
         }
     }
 
-    /// A branch to what follows it.
+    /// A branch to the next instruction.
     fn branch_on(asm: &mut Assembler, width: Width, cond: Cond, left: Reg, right: Operand) {
         let next = asm.label();
         match right {
@@ -389,20 +392,20 @@ mod tests {
     }
 
     #[test]
-    fn a_jump_to_nowhere_is_an_error() {
+    fn a_jump_to_an_unbound_label_is_an_error() {
         let mut asm = Assembler::default();
         let label = asm.label();
         asm.jump(label);
-        assert_eq!(asm.finish(), Err(Unwritable::Unbound));
+        assert_eq!(asm.finish(), Err(AssemblyError::UnboundLabel));
     }
 
     #[test]
-    fn a_jump_too_far_is_an_error() {
+    fn a_jump_beyond_16_bits_is_an_error() {
         let mut asm = Assembler::default();
         let label = asm.label();
         asm.jump(label);
         (0..=i16::MAX).for_each(|_| asm.exit());
         asm.bind(label);
-        assert_eq!(asm.finish(), Err(Unwritable::TooFar));
+        assert_eq!(asm.finish(), Err(AssemblyError::JumpTooFar));
     }
 }

@@ -1,12 +1,12 @@
-//! Where the running kernel has what a task is, from its own type information.
+//! Offsets of members in the running kernel's structs, from its type information (BTF).
 //!
-//! `/sys/kernel/btf/vmlinux` is a header, types, and the names they point to
-//! (`Documentation/bpf/btf.rst`, `include/uapi/linux/btf.h`). Only structs and their members are of
-//! interest here; all else is skipped by its length.
+//! `/sys/kernel/btf/vmlinux` consists of a header, the types, and a string table that holds their
+//! names (`Documentation/bpf/btf.rst`, `include/uapi/linux/btf.h`). This parser reads structs and
+//! their members, and skips all other types by their lengths.
 
 use std::fs;
 
-/// Offsets in bytes of what leads from a task to its arguments.
+/// Offsets in bytes of the members that lead from a task to its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ArgOffsets {
     /// `mm` in `struct task_struct`.
@@ -17,62 +17,64 @@ pub(super) struct ArgOffsets {
     pub(super) arg_end: u32,
 }
 
-/// Offsets in bytes of what a task says of itself.
+/// Offsets in bytes of the members that identify a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskOffsets {
-    /// `pid` in `struct task_struct`, with `tgid` right behind it.
+    /// `pid` in `struct task_struct`, which `tgid` immediately follows.
     pub(super) pid_tgid: u32,
     /// `comm` in `struct task_struct`.
     pub(super) comm: u32,
 }
 
 impl TaskOffsets {
-    /// Those of the kernel that runs.
+    /// The offsets in the running kernel. `None` if it was built without type information.
     pub(super) fn of_running_kernel() -> Option<Self> {
         Self::find(&fs::read(VMLINUX).ok()?)
     }
 
     fn find(bytes: &[u8]) -> Option<Self> {
         let btf = Btf::parse(bytes)?;
-        let task = btf.structure(b"task_struct")?;
-        let pid_tgid = btf.member(task, b"pid")?;
-        (btf.member(task, b"tgid")? == pid_tgid + 4)
-            .then_some(Self { pid_tgid, comm: btf.member(task, b"comm")? })
+        let task = btf.find_struct(b"task_struct")?;
+        let pid_tgid = btf.member_offset(task, b"pid")?;
+        (btf.member_offset(task, b"tgid")? == pid_tgid + 4)
+            .then_some(Self { pid_tgid, comm: btf.member_offset(task, b"comm")? })
     }
 }
 
 const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 impl ArgOffsets {
-    /// Those of the kernel that runs; `None` if it was built without type information.
+    /// The offsets in the running kernel. `None` if it was built without type information.
     pub(super) fn of_running_kernel() -> Option<Self> {
         Self::find(&fs::read(VMLINUX).ok()?)
     }
 
     fn find(bytes: &[u8]) -> Option<Self> {
         let btf = Btf::parse(bytes)?;
-        let task = btf.structure(b"task_struct")?;
-        let memory = btf.structure(b"mm_struct")?;
+        let task = btf.find_struct(b"task_struct")?;
+        let memory = btf.find_struct(b"mm_struct")?;
         Some(Self {
-            mm: btf.member(task, b"mm")?,
-            arg_start: btf.member(memory, b"arg_start")?,
-            arg_end: btf.member(memory, b"arg_end")?,
+            mm: btf.member_offset(task, b"mm")?,
+            arg_start: btf.member_offset(memory, b"arg_start")?,
+            arg_end: btf.member_offset(memory, b"arg_end")?,
         })
     }
 }
 
-/// Type information, taken apart.
+/// Parsed type information.
 struct Btf<'a> {
-    /// Types by their id less 1.
+    /// Type `id` is at index `id - 1`.
     types: Vec<Type<'a>>,
+    /// The string table.
     names: &'a [u8],
 }
 
 #[derive(Clone, Copy)]
 struct Type<'a> {
+    /// Offset in the string table.
     name: u32,
     info: u32,
-    /// Of a struct: its members, 12 bytes each.
+    /// The members of a struct or union, 12 bytes each. Empty for other types.
     members: &'a [u8],
 }
 
@@ -80,7 +82,7 @@ const MAGIC: u32 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 
-/// Structs in structs, down to this depth.
+/// How deeply nested an anonymous struct or union is still searched.
 const MAX_DEPTH: u32 = 8;
 
 impl<'a> Btf<'a> {
@@ -100,39 +102,39 @@ impl<'a> Btf<'a> {
         let mut types = Vec::new();
         while !rest.is_empty() {
             let (name, info) = (word(rest, 0)?, word(rest, 4)?);
-            let behind = rest.get(12..)?;
+            let after_header = rest.get(12..)?;
             let len = extra_len(info)?;
-            let members = if is_aggregate(info) { behind.get(..len)? } else { &[] };
+            let members = if is_aggregate(info) { after_header.get(..len)? } else { &[] };
             types.push(Type { name, info, members });
-            rest = behind.get(len..)?;
+            rest = after_header.get(len..)?;
         }
         Some(Self { types, names })
     }
 
-    fn structure(&self, name: &[u8]) -> Option<Type<'a>> {
-        let is_it = |ty: &&Type<'a>| {
+    fn find_struct(&self, name: &[u8]) -> Option<Type<'a>> {
+        let matches = |ty: &&Type<'a>| {
             kind(ty.info) == KIND_STRUCT && !ty.members.is_empty() && self.is_named(ty.name, name)
         };
-        self.types.iter().find(is_it).copied()
+        self.types.iter().find(matches).copied()
     }
 
-    /// Where a struct has a member, in bytes, nameless structs in it included.
-    fn member(&self, of: Type<'a>, name: &[u8]) -> Option<u32> {
-        self.member_within(of, name, MAX_DEPTH)
+    /// The offset in bytes of a struct's member, which may be in an anonymous struct or union.
+    fn member_offset(&self, parent: Type<'a>, name: &[u8]) -> Option<u32> {
+        self.nested_member_offset(parent, name, MAX_DEPTH)
     }
 
-    fn member_within(&self, of: Type<'a>, name: &[u8], depth: u32) -> Option<u32> {
-        for member in of.members.chunks_exact(12) {
-            let [named, ty, bits] = [word(member, 0)?, word(member, 4)?, word(member, 8)?];
-            // Where a struct has bit fields, the upper byte is a field's width.
-            let bits = if of.info >> 31 == 0 { bits } else { bits & 0x00ff_ffff };
-            if self.is_named(named, name) {
+    fn nested_member_offset(&self, parent: Type<'a>, name: &[u8], depth: u32) -> Option<u32> {
+        for member in parent.members.chunks_exact(12) {
+            let [name_at, ty, bits] = [word(member, 0)?, word(member, 4)?, word(member, 8)?];
+            // In a struct with bit fields (`kind_flag`), the upper byte is a bit field's width.
+            let bits = if parent.info >> 31 == 0 { bits } else { bits & 0x00ff_ffff };
+            if self.is_named(name_at, name) {
                 return Some(bits / 8);
             }
             let nested = usize::try_from(ty).ok().and_then(|id| self.types.get(id.checked_sub(1)?));
-            let nested = nested.filter(|nested| named == 0 && is_aggregate(nested.info));
+            let nested = nested.filter(|nested| name_at == 0 && is_aggregate(nested.info));
             if let Some(nested) = nested.filter(|_| depth > 0) {
-                if let Some(inner) = self.member_within(*nested, name, depth - 1) {
+                if let Some(inner) = self.nested_member_offset(*nested, name, depth - 1) {
                     return inner.checked_add(bits / 8);
                 }
             }
@@ -158,7 +160,7 @@ const fn is_aggregate(info: u32) -> bool {
     matches!(kind(info), KIND_STRUCT | KIND_UNION)
 }
 
-/// Bytes that follow the 12 of a type; `None` for a kind that is not known.
+/// How many bytes follow the 12 bytes of a type. `None` for an unknown kind.
 fn extra_len(info: u32) -> Option<usize> {
     let count = (info & 0xffff) as usize;
     Some(match kind(info) {

@@ -1,5 +1,5 @@
-//! What records say of the acting task: the part of the program that writes a `ContextHdr` and the
-//! arguments.
+//! The part of the program that records the acting task: it writes a `ContextHdr`, and the
+//! arguments of an exec.
 
 use std::fmt;
 use std::mem::offset_of;
@@ -9,11 +9,11 @@ use proc_connector_sys as uapi;
 
 use super::asm::{Alu, Assembler, Cond, Reg, Size, Width};
 use super::btf::ArgOffsets;
-use super::helpers::{self, TaskValue, follow};
-use super::layout::{FIRST, RECORD_LEN, SECOND, flag, len_imm, offset};
+use super::helpers::{self, TaskValue, read_kernel_u64};
+use super::layout::{RECORD_LEN, SCRATCH_1, SCRATCH_2, imm, len_imm, offset};
 use Reg::{R0, R1, R2, R3, R10};
 
-/// What to note, and how, as far as that is possible.
+/// Which properties of the acting task records have, and how the program reads each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContextPlan {
     boot_ns: Option<TaskValue>,
@@ -21,39 +21,40 @@ pub(crate) struct ContextPlan {
     pid_tgid: Option<TaskValue>,
     uid_gid: Option<TaskValue>,
     comm: Option<TaskValue>,
-    /// Where the kernel has the arguments.
+    /// Where the kernel stores the arguments.
     args: Option<ArgOffsets>,
-    /// Bytes of them at most.
+    /// The most bytes of arguments in a record.
     args_len: usize,
 }
 
-/// The most bytes of arguments that a record may have.
+/// The upper limit of [`ContextPlan::args_len`].
 const MAX_ARGS_LEN: usize = 16 << 10;
 
 impl ContextPlan {
-    /// Finds out what is possible. That takes the privilege to load programs.
+    /// Detects which properties this kernel lets the program read. Without the privilege to load
+    /// BPF programs it finds none.
     pub(crate) fn new(args_len: usize) -> Self {
-        let wanted = args_len > 0 && helpers::can_read_memory();
+        let can_read_args = args_len > 0 && helpers::can_read_memory();
         Self {
-            boot_ns: helpers::from_helper(uapi::BPF_FUNC_ktime_get_boot_ns),
-            cgroup_id: helpers::from_helper(uapi::BPF_FUNC_get_current_cgroup_id),
+            boot_ns: helpers::helper_value(uapi::BPF_FUNC_ktime_get_boot_ns),
+            cgroup_id: helpers::helper_value(uapi::BPF_FUNC_get_current_cgroup_id),
             pid_tgid: helpers::pid_tgid(),
-            uid_gid: helpers::from_helper(uapi::BPF_FUNC_get_current_uid_gid),
+            uid_gid: helpers::helper_value(uapi::BPF_FUNC_get_current_uid_gid),
             comm: helpers::comm(),
-            args: if wanted { ArgOffsets::of_running_kernel() } else { None },
+            args: if can_read_args { ArgOffsets::of_running_kernel() } else { None },
             args_len: args_len.min(MAX_ARGS_LEN),
         }
     }
 
-    /// The same without the helpers that older kernels lack.
+    /// The plan without the helpers that older kernels lack.
     #[cfg(test)]
     pub(super) fn without_helpers(self) -> Self {
         let [pid_tgid, comm] = helpers::from_memory();
         Self { pid_tgid, comm, ..self }
     }
 
-    /// What is possible.
-    pub(super) fn possible(&self) -> Noted {
+    /// The properties that records have.
+    pub(super) fn available(&self) -> Noted {
         let parts = [
             (Noted::BOOT_NS, self.boot_ns.is_some()),
             (Noted::CGROUP_ID, self.cgroup_id.is_some()),
@@ -62,26 +63,26 @@ impl ContextPlan {
             (Noted::COMM, self.comm.is_some()),
             (Noted::ARGS, self.args.is_some()),
         ];
-        parts.into_iter().filter(|&(_, can)| can).map(|(part, _)| part).collect()
+        parts.into_iter().filter(|&(_, available)| available).map(|(part, _)| part).collect()
     }
 
-    /// Where the arguments are, if records of execs are to have them.
+    /// Where the kernel stores the arguments. `None` if records of execs have no arguments.
     pub(super) fn args(&self) -> Option<ArgOffsets> {
         self.args
     }
 
-    /// Bytes of a record without arguments.
+    /// The length in bytes of a record without arguments.
     pub(super) const fn record_len() -> usize {
         RECORD_LEN + context::HEADER_LEN
     }
 
-    /// Bytes of a record with arguments.
+    /// The length in bytes of a record with space for arguments.
     pub(super) const fn record_len_with_args(&self) -> usize {
         Self::record_len() + self.args_len
     }
 
-    /// Fills in all but the arguments of the record that `record` points to.
-    pub(super) fn note_task(&self, asm: &mut Assembler, record: Reg) {
+    /// Emits code that fills in the `ContextHdr` of the record that `record` points to.
+    pub(super) fn fill_task(&self, asm: &mut Assembler, record: Reg) {
         let numbers = [
             (self.boot_ns, offset_of!(ContextHdr, boot_ns)),
             (self.cgroup_id, offset_of!(ContextHdr, cgroup_id)),
@@ -103,57 +104,60 @@ impl ContextPlan {
             asm.store(Size::Double, record, comm, 0);
             asm.store(Size::Double, record, comm + 8, 0);
         }
-        let noted = self.possible().difference(Noted::ARGS);
-        asm.store(Size::Word, record, NOTED, flag(noted.bits()));
+        let noted = self.available().difference(Noted::ARGS);
+        asm.store(Size::Word, record, NOTED, imm(noted.bits()));
         asm.store(Size::Word, record, ARGS_LEN, 0);
     }
 
-    /// Fills in the arguments of the running process, which end where its environment begins:
-    /// behind the last of that, at the top of the stack, there is nothing to read.
-    pub(super) fn note_args(&self, asm: &mut Assembler, offsets: ArgOffsets, record: Reg) {
+    /// Emits code that copies the arguments of the current process from its memory. If a read
+    /// fails, the record has no arguments.
+    ///
+    /// The copy ends at `arg_end`, where the environment starts: a longer read could cross the top
+    /// of the stack, soon after the environment, and fail.
+    pub(super) fn fill_args(&self, asm: &mut Assembler, offsets: ArgOffsets, record: Reg) {
         let (done, cut, read) = (asm.label(), asm.label(), asm.label());
         asm.call(uapi::BPF_FUNC_get_current_task);
         asm.mov(R3, R0);
-        follow(asm, offsets.mm, FIRST);
+        read_kernel_u64(asm, offsets.mm, SCRATCH_1);
         asm.branch(Width::W64, Cond::Ne, R0, 0, done);
-        asm.load(Size::Double, R3, R10, FIRST);
-        follow(asm, offsets.arg_start, SECOND);
+        asm.load(Size::Double, R3, R10, SCRATCH_1);
+        read_kernel_u64(asm, offsets.arg_start, SCRATCH_2);
         asm.branch(Width::W64, Cond::Ne, R0, 0, done);
-        asm.load(Size::Double, R3, R10, FIRST);
-        follow(asm, offsets.arg_end, FIRST);
+        asm.load(Size::Double, R3, R10, SCRATCH_1);
+        read_kernel_u64(asm, offsets.arg_end, SCRATCH_1);
         asm.branch(Width::W64, Cond::Ne, R0, 0, done);
 
-        // The length, and what is noted by it.
-        asm.load(Size::Double, R2, R10, FIRST);
-        asm.load(Size::Double, R3, R10, SECOND);
+        // `R2` becomes the length of the arguments, at most `args_len`, and `R1` the `noted` bits.
+        asm.load(Size::Double, R2, R10, SCRATCH_1);
+        asm.load(Size::Double, R3, R10, SCRATCH_2);
         asm.alu(Width::W64, Alu::Sub, R2, R3);
         asm.load(Size::Word, R1, record, NOTED);
         asm.branch(Width::W64, Cond::Gt, R2, len_imm(self.args_len), cut);
-        asm.alu(Width::W64, Alu::Add, R1, flag(Noted::ARGS.bits()));
+        asm.alu(Width::W64, Alu::Add, R1, imm(Noted::ARGS.bits()));
         asm.jump(read);
         asm.bind(cut);
-        asm.alu(Width::W64, Alu::Add, R1, flag((Noted::ARGS | Noted::ARGS_CUT).bits()));
+        asm.alu(Width::W64, Alu::Add, R1, imm((Noted::ARGS | Noted::ARGS_CUT).bits()));
         asm.mov(R2, len_imm(self.args_len));
         asm.bind(read);
-        // Both are needed again after the call.
-        asm.store(Size::Double, R10, FIRST, R1);
-        asm.store(Size::Double, R10, SECOND, R2);
+        // The call clobbers both registers.
+        asm.store(Size::Double, R10, SCRATCH_1, R1);
+        asm.store(Size::Double, R10, SCRATCH_2, R2);
         asm.mov(R1, record);
         asm.alu(Width::W64, Alu::Add, R1, len_imm(Self::record_len()));
         asm.call(uapi::BPF_FUNC_probe_read_user);
         asm.branch(Width::W64, Cond::Ne, R0, 0, done);
-        asm.load(Size::Double, R1, R10, FIRST);
+        asm.load(Size::Double, R1, R10, SCRATCH_1);
         asm.store(Size::Word, record, NOTED, R1);
-        asm.load(Size::Double, R1, R10, SECOND);
+        asm.load(Size::Double, R1, R10, SCRATCH_2);
         asm.store(Size::Word, record, ARGS_LEN, R1);
         asm.bind(done);
     }
 }
 
-/// `it records of each task: name, ids`, for people.
+/// A human-readable list of the properties that records have, and of those that they lack.
 impl fmt::Display for ContextPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let possible = self.possible();
+        let available = self.available();
         let parts = [
             (Noted::COMM, "name"),
             (Noted::PID_TGID, "ids"),
@@ -162,20 +166,20 @@ impl fmt::Display for ContextPlan {
             (Noted::BOOT_NS, "boot time"),
             (Noted::ARGS, "arguments"),
         ];
-        let (can, cannot): (Vec<_>, Vec<_>) =
-            parts.into_iter().partition(|&(part, _)| possible.contains(part));
+        let (present, missing): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|&(part, _)| available.contains(part));
         let list = |parts: Vec<(Noted, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "it records of each task: {}", list(can))?;
-        if cannot.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(cannot)) }
+        write!(f, "it records of each task: {}", list(present))?;
+        if missing.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(missing)) }
     }
 }
 
 const NOTED: i16 = field(offset_of!(ContextHdr, noted));
 const ARGS_LEN: i16 = field(offset_of!(ContextHdr, args_len));
 
-/// Where a record has a field of the context.
+/// Offset in a record of a field of the `ContextHdr`.
 const fn field(at: usize) -> i16 {
     offset(RECORD_LEN + at)
 }

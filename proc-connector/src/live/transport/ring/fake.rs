@@ -1,5 +1,5 @@
-//! A ring without a kernel, for tests: the reader is the real one, and what it reads, lawful or not,
-//! is what the test writes.
+//! A ring without a kernel, for tests and fuzzing: the real reader over memory in which the test
+//! plays the kernel and the program. It may also write contents that no kernel writes.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -9,86 +9,87 @@ use std::sync::atomic::Ordering::SeqCst;
 use proc_connector_core::{Notification, ParseError};
 
 use super::layout::Word;
+use super::queue::{Popped, RingQueue};
 use super::records::Cursor;
-use super::{Popped, RingQueue};
 use crate::error::Result;
-use crate::live::transport::Item;
+use crate::live::transport::item::Item;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::Notice;
 use crate::sys::{RingBuffer, SharedWords, Wakeup};
 
-/// A ring's reader, and the other side of its memory.
+/// A ring's reader, with access to the kernel's side of its memory.
 #[derive(Debug)]
 pub struct FakeRing {
     queue: RingQueue,
 }
 
-/// What the reader gives.
+/// An item that the reader returned.
 #[derive(Clone, Copy, Debug)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Seen<'a> {
-    /// What is in a record.
+    /// The contents of a record.
     Message(std::result::Result<Notification<'a>, ParseError>),
-    /// Events that found no room.
+    /// How many events were lost.
     Lost(u64),
 }
 
-#[expect(clippy::missing_errors_doc, reason = "memory has none, and the reader those of its calls")]
+#[expect(clippy::missing_errors_doc, reason = "the errors are those of the calls they wrap")]
 impl FakeRing {
-    /// A ring of `size` bytes, a power of two and at least a page, which starts at `position`, a
-    /// multiple of 8.
+    /// Creates a ring of `size` bytes, a power of two and at least a page, with both positions at
+    /// `position`, a multiple of 8.
     pub fn new(size: usize, position: usize) -> io::Result<Self> {
         let ring = RingBuffer::fake(size, position)?;
         let mut cursor = Cursor::default();
-        (cursor.position, cursor.written) = (position, position);
+        (cursor.position, cursor.producer_pos) = (position, position);
         cursor.start_batch(0);
         let (words, wakeup) =
             (SharedWords::fake()?, Wakeup::new(UnixDatagram::unbound()?.as_fd())?);
         let notice = Notice::new()?;
-        let queue = RingQueue { ring, words, cursor, actor: None, context: None, wakeup, notice };
+        let queue =
+            RingQueue { ring, words, cursor, pid_tgid: None, context: None, wakeup, notice };
         Ok(Self { queue })
     }
 
-    /// As the kernel: writes `bytes` from `position` on and round the end.
+    /// As the kernel: writes `bytes` at `position`, wrapping at the end of the ring.
     pub fn write(&mut self, position: usize, bytes: &[u8]) -> io::Result<()> {
         self.queue.ring.fake_write(position, bytes)
     }
 
-    /// As the kernel: gives out all room up to `position`.
+    /// As the kernel: sets the producers' position.
     pub fn set_written(&mut self, position: usize) -> io::Result<()> {
         self.queue.ring.fake_producer_pos(position)
     }
 
-    /// As the program: counts events that found no room.
+    /// As the program: sets the count of lost events.
     pub fn set_lost(&mut self, count: u32) {
         self.queue.word(Word::Lost).store(count, SeqCst);
     }
 
-    /// As the program: whether the reader asked for a wake-up, once.
+    /// As the program: disarms the ring, and returns whether it was armed.
     pub fn disarm(&mut self) -> bool {
         self.queue.word(Word::Armed).swap(0, SeqCst) != 0
     }
 
-    /// As the kernel: up to where the reader gave room back.
+    /// As the kernel: the consumer's position.
     pub fn published(&self) -> io::Result<usize> {
         self.queue.ring.fake_consumer_pos()
     }
 
-    /// Takes a new batch, and says whether there is anything in it.
+    /// Starts a batch, and returns whether it holds anything.
     pub fn take(&mut self) -> Result<bool> {
-        self.queue.take()
+        self.queue.fetch()
     }
 
-    /// The next thing of the batch.
+    /// The next item of the batch.
     pub fn read(&mut self) -> Option<Seen<'_>> {
         self.queue.records().next().map(|item| match item {
             Item::Message(message) => Seen::Message(message),
             Item::Lost(lost) => Seen::Lost(lost.count.unwrap_or_default()),
-            Item::Refused => unreachable!("a ring refuses in its program"),
+            Item::Refused => unreachable!("the program refuses forged datagrams"),
         })
     }
 
-    /// Takes one datagram off, and gives its length; or events lost before it.
+    /// Takes the next datagram and returns its length, or the number of events lost before it.
     pub fn pop(&mut self, buf: &mut [u8]) -> Result<Option<std::result::Result<usize, u32>>> {
         self.queue.pop(buf).map(|popped| match popped {
             Popped::Datagram(len) => Some(Ok(len)),
@@ -97,19 +98,19 @@ impl FakeRing {
         })
     }
 
-    /// Asks for a wake-up; false if there is something to read first.
+    /// Requests a wake-up. Returns false if there is something to read first.
     pub fn arm(&mut self) -> bool {
         self.queue.arm()
     }
 
-    /// Whether the last batch left something behind.
+    /// Whether the last batch left records unread.
     pub fn has_more(&self) -> bool {
-        self.queue.has_more()
+        self.queue.may_have_more()
     }
 
-    /// Whether over a quarter is taken.
+    /// Whether over a quarter of the ring is in use.
     pub fn is_filling(&self) -> bool {
-        self.queue.is_filling()
+        self.queue.is_over_quarter_full()
     }
 }
 
@@ -127,9 +128,9 @@ mod tests {
     const DISCARDED: u32 = 1 << 30;
 
     impl FakeRing {
-        /// A record of so many zeros, and behind it the end of what was written.
-        fn put(&mut self, position: usize, header: u32, room: usize) -> usize {
-            let next = position.wrapping_add(room);
+        /// Writes a record's header, and moves the producers' position `total_len` bytes after it.
+        fn put(&mut self, position: usize, header: u32, total_len: usize) -> usize {
+            let next = position.wrapping_add(total_len);
             self.write(position, &header.to_ne_bytes()).expect("memory");
             self.set_written(next).expect("memory");
             next
@@ -141,13 +142,16 @@ mod tests {
     }
 
     #[test]
-    fn however_many_losses_are_told_once() {
+    fn any_number_of_losses_is_reported_once() {
         for lost in [1, u32::MAX / 2, u32::MAX / 2 + 1, u32::MAX] {
             let mut ring = FakeRing::new(SIZE, 0).expect("memory");
             ring.set_lost(lost);
             assert!(ring.take().expect("a ring"));
             assert!(matches!(ring.read(), Some(Seen::Lost(count)) if count == lost.into()));
-            assert!(ring.read().is_none() && !ring.take().expect("a ring"), "{lost} once more");
+            assert!(
+                ring.read().is_none() && !ring.take().expect("a ring"),
+                "{lost} reported twice"
+            );
 
             ring.set_lost(lost.wrapping_add(lost));
             let popped = [(); 2].map(|()| ring.pop(&mut []).expect("a ring"));
@@ -156,33 +160,33 @@ mod tests {
     }
 
     #[test]
-    fn what_no_kernel_writes_is_an_error_behind_what_it_wrote() {
+    fn impossible_contents_are_an_error_after_the_valid_records() {
         let cases = [
-            ("longer than what was written", 81, 88),
-            ("longer than the ring", SIZE as u32 - 7, SIZE),
-            ("as long as can be", DISCARDED - 1, SIZE),
-            ("so long, and discarded", DISCARDED | (DISCARDED - 1), SIZE),
-            ("a position off the slots", 0, 4),
-            ("a position too far on", 8, SIZE + 8),
-            ("a position before the reader's", 8, 0_usize.wrapping_sub(8)),
+            ("a record beyond the producers' position", 81, 88),
+            ("a record longer than the ring", SIZE as u32 - 7, SIZE),
+            ("a record of the maximal length", DISCARDED - 1, SIZE),
+            ("a discarded record of the maximal length", DISCARDED | (DISCARDED - 1), SIZE),
+            ("an unaligned producers' position", 0, 4),
+            ("a producers' position beyond the ring", 8, SIZE + 8),
+            ("a producers' position before the consumer's", 8, 0_usize.wrapping_sub(8)),
         ];
-        for (case, header, room) in cases {
+        for (case, header, total_len) in cases {
             let mut ring = FakeRing::new(SIZE, SIZE - 88).expect("memory");
             let position = ring.put(SIZE - 88, RECORD_LEN as u32, 88);
             assert!(ring.take().expect("a ring"), "{case}");
             assert!(matches!(ring.read(), Some(Seen::Message(Err(_)))), "{case}");
-            ring.put(position, header, room);
+            ring.put(position, header, total_len);
             assert!(ring.has_more() || ring.read().is_none(), "{case}");
             for _ in 0..2 {
                 assert!(is_corrupt(ring.take()) && is_corrupt(ring.pop(&mut [])), "{case}");
                 assert!(ring.read().is_none() && !ring.arm(), "{case}");
             }
-            assert_eq!(ring.published().expect("memory"), SIZE, "{case}: what was read is free");
+            assert_eq!(ring.published().expect("memory"), SIZE, "{case}: read records are free");
         }
     }
 
     #[test]
-    fn records_that_no_program_writes_are_broken_datagrams() {
+    fn records_shorter_than_the_programs_are_truncated_datagrams() {
         for len in 0..DATAGRAM_LEN {
             let mut ring = FakeRing::new(SIZE, 0).expect("memory");
             let mut position = 0;
@@ -190,7 +194,7 @@ mod tests {
                 position = ring.put(position, len as u32, (8 + len).next_multiple_of(8));
             }
             assert!(ring.take().expect("a ring"));
-            // Those without a byte are none at all.
+            // Empty records are skipped.
             for _ in 0..if len == 0 { 1 } else { 3 } {
                 assert!(matches!(ring.read(), Some(Seen::Message(Err(_)))), "{len} bytes");
             }
@@ -204,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn a_reader_waits_for_a_busy_writer_and_skips_what_was_discarded() {
+    fn a_reader_waits_for_a_busy_producer_and_skips_discarded_records() {
         let mut ring = FakeRing::new(SIZE, 0_usize.wrapping_sub(8)).expect("memory");
         let position = ring.put(0_usize.wrapping_sub(8), DISCARDED | 8, 16);
         let end = ring.put(position, BUSY | RECORD_LEN as u32, SIZE / 2);

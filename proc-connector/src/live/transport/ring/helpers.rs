@@ -1,84 +1,87 @@
-//! How a socket filter can find out here what it is to note.
+//! Detecting how a socket filter can read properties of the current task on this kernel.
 //!
-//! Which helpers it may call depends on the kernel's version and on this process's privilege, so
-//! each is tried. Where one is missing, as most are on Linux 6.1, but reading the kernel's memory is
-//! allowed, the same is read from the task.
+//! Which BPF helpers a socket filter may call depends on the kernel's version and on this process's
+//! privileges, so each helper is tried by loading a small program. If a helper is missing, as most
+//! are on Linux 6.1, but the program may read the kernel's memory, it reads the property from the
+//! `task_struct` instead.
 
 use proc_connector_sys as uapi;
 
 use super::asm::{Alu, Assembler, Reg, Size, Width};
 use super::btf::TaskOffsets;
-use super::layout::{FIRST, flag};
-use super::{LICENCE, NAME};
+use super::identity::{LICENCE, NAME};
+use super::layout::{SCRATCH_1, imm};
 use crate::sys::Program;
 use Reg::{R0, R1, R2, R3, R10};
 
-/// Something of the running task: from a helper of its own, or from the task's memory, so many bytes
-/// into it.
+/// How the program reads a property of the current task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskValue {
+    /// By a helper of its own.
     Helper(uapi::bpf_func_id),
+    /// From kernel memory, at this offset in the `task_struct`.
     Memory(u32),
 }
 
-/// Its thread's id, in the lower half, and its process's.
+/// The thread's id in the lower half, and the process's in the upper.
 pub(super) fn pid_tgid() -> Option<TaskValue> {
     let helper = uapi::BPF_FUNC_get_current_pid_tgid;
-    // In memory the thread's comes first.
-    let lower_first = cfg!(target_endian = "little");
-    let from_memory = || of_task(|task| task.pid_tgid).filter(|_| lower_first);
-    from_helper(helper).or_else(from_memory)
+    // `task_struct` has `pid` before `tgid`, so on little-endian machines one 64-bit load has `pid`
+    // in the lower half.
+    let pid_is_lower = cfg!(target_endian = "little");
+    let from_memory = || task_member(|task| task.pid_tgid).filter(|_| pid_is_lower);
+    helper_value(helper).or_else(from_memory)
 }
 
-/// Its name.
+/// The task's name, 16 bytes.
 pub(super) fn comm() -> Option<TaskValue> {
     let helper = uapi::BPF_FUNC_get_current_comm;
-    let is_there = can_fill_memory(&[helper]);
-    is_there.then_some(TaskValue::Helper(helper)).or_else(|| of_task(|task| task.comm))
+    let has_helper = can_fill_memory(&[helper]);
+    has_helper.then_some(TaskValue::Helper(helper)).or_else(|| task_member(|task| task.comm))
 }
 
-/// What a helper without arguments gives.
-pub(super) fn from_helper(helper: uapi::bpf_func_id) -> Option<TaskValue> {
-    loads(|asm| asm.call(helper)).then_some(TaskValue::Helper(helper))
+/// The value returned by a helper without arguments.
+pub(super) fn helper_value(helper: uapi::bpf_func_id) -> Option<TaskValue> {
+    verifier_accepts(|asm| asm.call(helper)).then_some(TaskValue::Helper(helper))
 }
 
-/// Whether the memory of the kernel and of the running process can be read.
+/// Whether the program may read the memory of the kernel and of the current process.
 pub(super) fn can_read_memory() -> bool {
-    from_helper(uapi::BPF_FUNC_get_current_task).is_some()
+    helper_value(uapi::BPF_FUNC_get_current_task).is_some()
         && can_fill_memory(&[uapi::BPF_FUNC_probe_read_kernel, uapi::BPF_FUNC_probe_read_user])
 }
 
-/// The two that can come from memory, from there.
+/// `pid_tgid` and `comm` from kernel memory, even if the helpers exist.
 #[cfg(test)]
 pub(super) fn from_memory() -> [Option<TaskValue>; 2] {
-    [of_task(|task| task.pid_tgid), of_task(|task| task.comm)]
+    [task_member(|task| task.pid_tgid), task_member(|task| task.comm)]
 }
 
-fn of_task(offset: fn(TaskOffsets) -> u32) -> Option<TaskValue> {
+fn task_member(offset: fn(TaskOffsets) -> u32) -> Option<TaskValue> {
     let offsets = can_read_memory().then(TaskOffsets::of_running_kernel)??;
     Some(TaskValue::Memory(offset(offsets)))
 }
 
 impl TaskValue {
-    /// Loads a number of 64 bits to `R0`.
+    /// Emits code that loads a 64-bit value to `R0`.
     pub(super) fn load(self, asm: &mut Assembler) {
         match self {
             Self::Helper(helper) => asm.call(helper),
             Self::Memory(at) => {
                 asm.call(uapi::BPF_FUNC_get_current_task);
                 asm.mov(R3, R0);
-                follow(asm, at, FIRST);
-                asm.load(Size::Double, R0, R10, FIRST);
+                read_kernel_u64(asm, at, SCRATCH_1);
+                asm.load(Size::Double, R0, R10, SCRATCH_1);
             }
         }
     }
 
-    /// Fills `len` bytes of what `base` points to, from `at` on.
+    /// Emits code that copies `len` bytes of the value to `base + at`.
     pub(super) fn fill(self, asm: &mut Assembler, base: Reg, at: i16, len: i32) {
         if let Self::Memory(offset) = self {
             asm.call(uapi::BPF_FUNC_get_current_task);
             asm.mov(R3, R0);
-            asm.alu(Width::W64, Alu::Add, R3, flag(offset));
+            asm.alu(Width::W64, Alu::Add, R3, imm(offset));
         }
         asm.mov(R1, base);
         asm.alu(Width::W64, Alu::Add, R1, i32::from(at));
@@ -90,19 +93,19 @@ impl TaskValue {
     }
 }
 
-/// Reads the number of 64 bits that is `offset` bytes behind `R3` in the kernel's memory to the
-/// stack. `R0` is 0 if that worked.
-pub(super) fn follow(asm: &mut Assembler, offset: u32, to: i16) {
-    asm.alu(Width::W64, Alu::Add, R3, flag(offset));
+/// Emits code that reads 64 bits of kernel memory at `R3 + offset` to the stack at `R10 + to`. Sets
+/// `R0` to 0 on success.
+pub(super) fn read_kernel_u64(asm: &mut Assembler, offset: u32, to: i16) {
+    asm.alu(Width::W64, Alu::Add, R3, imm(offset));
     asm.mov(R1, R10);
     asm.alu(Width::W64, Alu::Add, R1, i32::from(to));
     asm.mov(R2, 8);
     asm.call(uapi::BPF_FUNC_probe_read_kernel);
 }
 
-/// Whether helpers can be called that fill memory of a given length, from an address.
+/// Whether the program may call helpers with the arguments destination, length and source address.
 fn can_fill_memory(helpers: &[uapi::bpf_func_id]) -> bool {
-    loads(|asm| {
+    verifier_accepts(|asm| {
         for &helper in helpers {
             asm.store(Size::Double, R10, -8, 0);
             asm.mov(R1, R10);
@@ -114,10 +117,10 @@ fn can_fill_memory(helpers: &[uapi::bpf_func_id]) -> bool {
     })
 }
 
-/// Whether the kernel takes such a program. It is never attached.
-fn loads(write: impl FnOnce(&mut Assembler)) -> bool {
+/// Whether the kernel loads a program with the instructions that `emit` adds. It is not attached.
+fn verifier_accepts(emit: impl FnOnce(&mut Assembler)) -> bool {
     let mut asm = Assembler::default();
-    write(&mut asm);
+    emit(&mut asm);
     asm.mov(R0, 0);
     asm.exit();
     asm.finish().is_ok_and(|code| Program::load(&code, NAME, LICENCE, &mut []).is_ok())

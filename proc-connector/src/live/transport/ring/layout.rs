@@ -1,34 +1,47 @@
-//! What the ring's program writes and its reader reads: records, and the shared words they share. And the
-//! numbers of these as instructions hold them.
+//! The layout that the program and its reader agree on: records, and the words that both access.
+//!
+//! ```text
+//! byte 0               76          80                          80 + 56
+//!      +---------------+-----------+---------------------------+------------------+
+//!      | datagram      | Lost      | ContextHdr                | arguments        |
+//!      | (76 bytes)    | (4 bytes) | (only with a ContextPlan) | (only for execs) |
+//!      +---------------+-----------+---------------------------+------------------+
+//! ```
+//!
+//! The datagram is the whole netlink message as the kernel sent it. The second field is the value
+//! of [`Word::Lost`] when the record was written: a difference to the previous record is a loss
+//! between the two.
 
 use proc_connector_core::EventRecord;
 
-/// Bytes of a datagram as all kernels since 4.18 send it; the program takes no other.
+/// The length in bytes of the datagrams that kernels since 4.18 send. The program refuses any
+/// other.
 pub(super) const DATAGRAM_LEN: usize = EventRecord::MAX_KERNEL_LEN;
 
-/// Where a record has [`Word::Lost`] as it was then, in 32 bits.
+/// Offset in a record of the value of [`Word::Lost`], 32 bits.
 pub(super) const LOST: usize = DATAGRAM_LEN;
 
-/// Bytes of a record without context.
+/// The length in bytes of a record without context.
 pub(super) const RECORD_LEN: usize = LOST + 4;
 
-/// Where the program's stack has the datagram, from `R10` on, and two words for whatever comes.
-pub(super) const STACK: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
-pub(super) const FIRST: i16 = STACK - 8;
-pub(super) const SECOND: i16 = STACK - 16;
+/// Offset from `R10` of the program's copy of the datagram, on its stack.
+pub(super) const DATAGRAM: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
+/// Offsets from `R10` of two 64-bit scratch variables.
+pub(super) const SCRATCH_1: i16 = DATAGRAM - 8;
+pub(super) const SCRATCH_2: i16 = DATAGRAM - 16;
 
-/// The words of the shared words.
+/// The shared words, by index.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Word {
-    /// Not zero while the reader waits for the next event. The program clears it and wakes the
-    /// reader.
+    /// Nonzero while the reader requests a wake-up. The program clears it and wakes the reader.
     Armed,
-    /// Not zero while the reader waits for the answer to its request: acknowledgements are queued
-    /// at the socket too.
-    Asking,
-    /// Events that found no room, modulo 2^32.
+    /// All ones while the reader waits for an acknowledgement, which the program then queues at the
+    /// socket as well. Otherwise zero.
+    AwaitingAck,
+    /// Events that did not fit the ring, modulo 2^32.
     Lost,
-    /// The same of acknowledgements, which nobody misses but for their numbers in the sequence.
+    /// Acknowledgements that did not fit the ring, modulo 2^32. They leave gaps in the sequence
+    /// numbers but are not losses.
     LostAcks,
     /// Datagrams that the kernel cannot have sent, modulo 2^32.
     Refused,
@@ -37,26 +50,26 @@ pub(super) enum Word {
 pub(super) const WORDS: usize = Word::Refused as usize + 1;
 
 impl Word {
-    /// Where it is on the shared words, in bytes.
+    /// Offset in the shared words, in bytes.
     pub(super) const fn offset(self) -> i16 {
         offset(4 * self as usize)
     }
 }
 
-/// Bytes from a pointer on.
+/// An offset as instructions hold it.
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
 pub(super) const fn offset(bytes: usize) -> i16 {
     bytes as i16
 }
 
-/// A number of bytes.
+/// A length as an immediate operand.
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
 pub(super) const fn len_imm(bytes: usize) -> i32 {
     bytes as i32
 }
 
-/// One of the kernel's constants, as the bits it has.
-#[expect(clippy::cast_possible_wrap, reason = "small")]
-pub(super) const fn flag(value: u32) -> i32 {
+/// The bits of a kernel constant as an immediate operand.
+#[expect(clippy::cast_possible_wrap, reason = "the operand is read as bits")]
+pub(super) const fn imm(value: u32) -> i32 {
     value as i32
 }

@@ -1,24 +1,26 @@
-//! The program that puts events into the ring, in the task that makes them.
+//! The BPF program that writes events to the ring.
 //!
-//! It is a socket filter: it runs where the kernel would queue the datagram, and by giving 0 it
-//! leaves the queue empty. In short:
+//! It is a socket filter: the kernel runs it, in the task that causes an event, where it would
+//! queue the datagram at the connector's socket. A result of 0 keeps the datagram out of the queue.
 //!
-//! 1. What is not exactly an event or an acknowledgement in shape, or says of itself to be the
-//!    deed of another process than the one that runs the program, is refused and counted.
-//! 2. The filter decides.
-//! 3. A record is reserved, filled and submitted; without room the event is counted as lost.
-//! 4. If the reader waits, it is woken: the program leaves the datagram in the socket's queue too,
-//!    and the kernel wakes who waits for that at once. A wake-up through the ring would take an
-//!    interrupt to the same processor first (`bpf_ringbuf_notify`).
+//! 1. **Check.** The program refuses and counts a datagram that has not exactly the shape of an
+//!    event or an acknowledgement, and an event that reports an action of another process than the
+//!    one that runs the program.
+//! 2. **Filter.** The filter's translated program decides.
+//! 3. **Record.** The program reserves a record, fills it in and submits it. If the ring is full it
+//!    counts a loss instead.
+//! 4. **Wake.** If the reader has armed the ring, the program disarms it and returns a nonzero
+//!    result: the kernel queues the datagram at the socket as well and wakes the reader.
 //!
-//! A byte of the datagram would do to wake the reader, but must not be all that the program keeps:
-//! the kernel gives the first listener the very message that it copies for the others later
-//! (`do_one_broadcast` in `af_netlink.c`), and what a filter cuts off is missing in those too.
+//! Waking through the socket is immediate, while a wake-up through the ring takes an interrupt to
+//! the same processor first (`bpf_ringbuf_notify`).
 //!
-//! The order of 3 and 4 matters. A reader that is about to wait arms the shared words and then looks at
-//! the writers' position once more; the program moves that position and then reads the shared words.
-//! Each has a full barrier between its two steps (the program's is the exchange in
-//! `bpf_ringbuf_commit`), so one of them sees the other, and no wake-up is missed.
+//! The result in step 4 keeps the whole datagram although a single byte would wake the reader. The
+//! kernel gives the first listener the very buffer that it then copies for the others
+//! (`do_one_broadcast` in `af_netlink.c`), so whatever a filter cuts off is missing in their
+//! copies.
+//!
+//! Step 3 must precede step 4, so that no wake-up is missed: `arming.rs` has the argument.
 
 use std::os::fd::BorrowedFd;
 
@@ -27,34 +29,35 @@ use proc_connector_core::{Filter, cn_msg, netlink};
 use proc_connector_sys as uapi;
 use uapi::sock_filter;
 
-use super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Unwritable, Width};
+use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width};
 use super::context::ContextPlan;
 use super::helpers::TaskValue;
-use super::layout::{DATAGRAM_LEN, LOST, RECORD_LEN, STACK, Word, flag, len_imm, offset};
+use super::layout::{DATAGRAM, DATAGRAM_LEN, LOST, RECORD_LEN, Word, imm, len_imm, offset};
 use super::translate::translate;
 use crate::sys::Instruction;
 use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
 
-/// What the program is made for.
+/// The inputs of the program.
 #[derive(Debug)]
-pub(super) struct Spec<'a> {
+pub(super) struct ProgramSpec<'a> {
     pub(super) ring: BorrowedFd<'a>,
     pub(super) words: BorrowedFd<'a>,
     pub(super) filter: &'a Filter,
-    /// How the program can know who runs it, if it can.
-    pub(super) actor: Option<TaskValue>,
-    /// What records say of the acting task, if anything.
+    /// How the program reads the ids of the task that runs it. `None` turns that check off.
+    pub(super) pid_tgid: Option<TaskValue>,
+    /// What records say about the acting task.
     pub(super) context: Option<&'a ContextPlan>,
 }
 
-/// Fields of a datagram that decide.
+/// Offset of `cn_msg.ack` in a datagram.
 const ACK: i16 = 28;
+/// Offset of `proc_event.what`, which is 0 in an acknowledgement.
 const WHAT: i16 = 36;
-/// The process of most events, behind its thread.
+/// Offset of `process_tgid`, the second field of most kinds of events.
 const TGID: i16 = 56;
 
-/// Events that only the process that they are about can make.
-const DEEDS: u32 = uapi::PROC_EVENT_EXEC
+/// Events that only the process that they are about can cause. The values are single bits.
+const OWN_ACTIONS: u32 = uapi::PROC_EVENT_EXEC
     | uapi::PROC_EVENT_UID
     | uapi::PROC_EVENT_GID
     | uapi::PROC_EVENT_SID
@@ -62,23 +65,23 @@ const DEEDS: u32 = uapi::PROC_EVENT_EXEC
     | uapi::PROC_EVENT_COREDUMP
     | uapi::PROC_EVENT_EXIT;
 
-/// Where the parts of the program start that others jump to.
+/// The program's jump targets.
 struct Labels {
-    /// The event is wanted.
+    /// The filter keeps the event.
     wanted: Label,
-    /// Nothing is left to do.
+    /// Return the result in `R8`.
     end: Label,
-    /// There is no room in the ring.
+    /// The ring has no space for a record.
     full: Label,
-    /// The datagram is none of the kernel's.
+    /// The datagram cannot be the kernel's.
     refused: Label,
-    /// The event is not wanted.
+    /// The filter drops the event.
     unwanted: Label,
 }
 
-impl Spec<'_> {
-    /// The program's instructions.
-    pub(super) fn assemble(&self) -> Result<Vec<Instruction>, Unwritable> {
+impl ProgramSpec<'_> {
+    /// Assembles the program.
+    pub(super) fn assemble(&self) -> Result<Vec<Instruction>, AssemblyError> {
         let mut asm = Assembler::default();
         let labels = Labels {
             wanted: asm.label(),
@@ -87,11 +90,11 @@ impl Spec<'_> {
             refused: asm.label(),
             unwanted: asm.label(),
         };
-        self.look(&mut asm, &labels);
-        self.choose(&mut asm, &labels)?;
+        self.load_and_check(&mut asm, &labels);
+        self.apply_filter(&mut asm, &labels)?;
         asm.bind(labels.wanted);
-        self.write(&mut asm, &labels);
-        wake(&mut asm, &labels);
+        self.write_record(&mut asm, &labels);
+        wake_reader(&mut asm, &labels);
 
         asm.bind(labels.end);
         asm.mov(R0, R8);
@@ -99,15 +102,15 @@ impl Spec<'_> {
 
         asm.bind(labels.full);
         let event = asm.label();
-        asm.load(Size::Word, R2, R10, STACK + WHAT);
+        asm.load(Size::Word, R2, R10, DATAGRAM + WHAT);
         asm.mov(R1, 1);
         asm.branch(Width::W32, Cond::Ne, R2, 0, event);
         asm.atomic_add(R9, Word::LostAcks.offset(), R1);
         asm.jump(labels.end);
         asm.bind(event);
         asm.atomic_add(R9, Word::Lost.offset(), R1);
-        // The reader may have emptied the ring meanwhile: the loss is news as an event is.
-        wake(&mut asm, &labels);
+        // The reader may have emptied the ring and armed it since, so a loss wakes it as well.
+        wake_reader(&mut asm, &labels);
         asm.jump(labels.end);
 
         asm.bind(labels.refused);
@@ -119,9 +122,10 @@ impl Spec<'_> {
         asm.finish()
     }
 
-    /// Copies the datagram to the stack and refuses what no kernel sends. From here on `R9` has
-    /// the shared words, and `R8` what the program gives in the end.
-    fn look(&self, asm: &mut Assembler, labels: &Labels) {
+    /// Copies the datagram to the stack and refuses it if the kernel cannot have sent it.
+    ///
+    /// Afterwards `R9` points to the shared words, and `R8` holds the program's result.
+    fn load_and_check(&self, asm: &mut Assembler, labels: &Labels) {
         asm.mov(R6, R1);
         asm.load_map_value(R9, self.words);
         // `__sk_buff.len`, the first field (`bpf.h`).
@@ -130,71 +134,72 @@ impl Spec<'_> {
         asm.mov(R1, R6);
         asm.mov(R2, 0);
         asm.mov(R3, R10);
-        asm.alu(Width::W64, Alu::Add, R3, i32::from(STACK));
+        asm.alu(Width::W64, Alu::Add, R3, i32::from(DATAGRAM));
         asm.mov(R4, len_imm(DATAGRAM_LEN));
         asm.call(uapi::BPF_FUNC_skb_load_bytes);
         asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
-        for (at, value) in constants() {
-            asm.load(Size::Word, R1, R10, STACK + at);
+        for (at, value) in constant_fields() {
+            asm.load(Size::Word, R1, R10, DATAGRAM + at);
             asm.branch(Width::W32, Cond::Ne, R1, value, labels.refused);
         }
 
         let event = asm.label();
-        let known = asm.label();
+        let checked = asm.label();
         asm.mov(R8, 0);
-        asm.load(Size::Word, R1, R10, STACK + WHAT);
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
         asm.branch(Width::W32, Cond::Ne, R1, 0, event);
-        asm.load(Size::Word, R8, R9, Word::Asking.offset());
-        asm.jump(known);
+        asm.load(Size::Word, R8, R9, Word::AwaitingAck.offset());
+        asm.jump(checked);
         asm.bind(event);
-        asm.load(Size::Word, R1, R10, STACK + ACK);
+        asm.load(Size::Word, R1, R10, DATAGRAM + ACK);
         asm.branch(Width::W32, Cond::Ne, R1, 0, labels.refused);
-        if let Some(actor) = self.actor {
-            hold_against(actor, asm, labels);
+        if let Some(pid_tgid) = self.pid_tgid {
+            refuse_foreign_action(pid_tgid, asm, labels);
         }
-        asm.bind(known);
+        asm.bind(checked);
     }
 
-    /// Goes on if the filter wants the event.
-    fn choose(&self, asm: &mut Assembler, labels: &Labels) -> Result<(), Unwritable> {
+    /// Jumps to `wanted` or `unwanted`, or falls through if the filter keeps everything.
+    fn apply_filter(&self, asm: &mut Assembler, labels: &Labels) -> Result<(), AssemblyError> {
         if self.filter.passes_everything() {
             return Ok(());
         }
         let mut buffer = vec![sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; MAX_PROGRAM_LEN];
-        let program = self.filter.compile(&mut buffer).ok_or(Unwritable::Filter)?;
-        translate(asm, program, STACK, labels.wanted, labels.unwanted)
+        let program = self.filter.compile(&mut buffer).ok_or(AssemblyError::UnsupportedFilter)?;
+        translate(asm, program, DATAGRAM, labels.wanted, labels.unwanted)
     }
 
-    /// Writes the record: to the room of its size, which has to be known beforehand.
-    fn write(&self, asm: &mut Assembler, labels: &Labels) {
-        let Some(notes) = self.context else {
+    /// Reserves, fills in and submits a record. The verifier requires its length to be a constant,
+    /// so execs, whose records have space for arguments, have code of their own.
+    fn write_record(&self, asm: &mut Assembler, labels: &Labels) {
+        let Some(plan) = self.context else {
             self.reserve(asm, RECORD_LEN, labels.full);
-            fill(asm);
+            fill_datagram(asm);
             submit(asm);
             return;
         };
         let (exec, written) = (asm.label(), asm.label());
-        if notes.args().is_some() {
-            asm.load(Size::Word, R1, R10, STACK + WHAT);
-            asm.branch(Width::W32, Cond::Eq, R1, flag(uapi::PROC_EVENT_EXEC), exec);
+        if plan.args().is_some() {
+            asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+            asm.branch(Width::W32, Cond::Eq, R1, imm(uapi::PROC_EVENT_EXEC), exec);
         }
         self.reserve(asm, ContextPlan::record_len(), labels.full);
-        fill(asm);
-        notes.note_task(asm, R7);
+        fill_datagram(asm);
+        plan.fill_task(asm, R7);
         submit(asm);
-        if let Some(offsets) = notes.args() {
+        if let Some(offsets) = plan.args() {
             asm.jump(written);
             asm.bind(exec);
-            self.reserve(asm, notes.record_len_with_args(), labels.full);
-            fill(asm);
-            notes.note_task(asm, R7);
-            notes.note_args(asm, offsets, R7);
+            self.reserve(asm, plan.record_len_with_args(), labels.full);
+            fill_datagram(asm);
+            plan.fill_task(asm, R7);
+            plan.fill_args(asm, offsets, R7);
             submit(asm);
         }
         asm.bind(written);
     }
 
-    /// Gets room for a record, in `R7`.
+    /// Reserves a record of `len` bytes. `R7` points to it.
     fn reserve(&self, asm: &mut Assembler, len: usize, full: Label) {
         asm.load_map(R1, self.ring);
         asm.mov(R2, len_imm(len));
@@ -205,63 +210,67 @@ impl Spec<'_> {
     }
 }
 
-/// Wakes the reader if it waits.
-fn wake(asm: &mut Assembler, labels: &Labels) {
+/// Sets the result to keep the datagram in the socket's queue if the ring is armed, and disarms it.
+fn wake_reader(asm: &mut Assembler, labels: &Labels) {
     asm.load(Size::Word, R1, R9, Word::Armed.offset());
     asm.branch(Width::W32, Cond::Eq, R1, 0, labels.end);
     asm.store(Size::Word, R9, Word::Armed.offset(), 0);
     asm.mov(R8, -1);
 }
 
-/// Refuses the deeds of other processes than the running one, which are forged.
-fn hold_against(actor: TaskValue, asm: &mut Assembler, labels: &Labels) {
+/// Refuses an event that only the process named in it can cause if another process runs the
+/// program: the event is forged.
+fn refuse_foreign_action(pid_tgid: TaskValue, asm: &mut Assembler, labels: &Labels) {
     let done = asm.label();
-    let deed = asm.label();
-    asm.load(Size::Word, R1, R10, STACK + WHAT);
-    asm.branch(Width::W32, Cond::Set, R1, flag(DEEDS), deed);
+    let own_action = asm.label();
+    asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+    asm.branch(Width::W32, Cond::Set, R1, imm(OWN_ACTIONS), own_action);
     asm.jump(done);
-    asm.bind(deed);
-    actor.load(asm);
+    asm.bind(own_action);
+    pid_tgid.load(asm);
     asm.alu(Width::W64, Alu::Rsh, R0, 32);
-    asm.load(Size::Word, R1, R10, STACK + TGID);
+    asm.load(Size::Word, R1, R10, DATAGRAM + TGID);
     asm.branch(Width::W32, Cond::Ne, R0, R1, labels.refused);
     asm.bind(done);
 }
 
-/// Fills in the datagram, and the losses so far.
-fn fill(asm: &mut Assembler) {
+/// Copies the datagram and the count of losses to the record in `R7`.
+fn fill_datagram(asm: &mut Assembler) {
     for at in (0..DATAGRAM_LEN).step_by(8) {
         let size = if DATAGRAM_LEN - at < 8 { Size::Word } else { Size::Double };
-        asm.load(size, R1, R10, STACK + offset(at));
+        asm.load(size, R1, R10, DATAGRAM + offset(at));
         asm.store(size, R7, offset(at), R1);
     }
     asm.load(Size::Word, R1, R9, Word::Lost.offset());
     asm.store(Size::Word, R7, offset(LOST), R1);
 }
 
-/// Gives the record in `R7` to the reader.
+/// Submits the record in `R7`.
 fn submit(asm: &mut Assembler) {
     asm.mov(R1, R7);
-    asm.mov(R2, flag(uapi::BPF_RB_NO_WAKEUP));
+    asm.mov(R2, imm(uapi::BPF_RB_NO_WAKEUP));
     asm.call(uapi::BPF_FUNC_ringbuf_submit);
 }
 
-/// Fields that are the same in all datagrams of the kernel, by their offsets: the length of the
-/// netlink message, its type without flags, its port, the connector's two numbers, and the length
-/// of the connector's payload without flags.
-fn constants() -> [(i16, i32); 6] {
+/// The offsets and values of the 32-bit words that are the same in every datagram of the kernel.
+fn constant_fields() -> [(i16, i32); 6] {
     let payload = DATAGRAM_LEN - netlink::HEADER_LEN - cn_msg::HEADER_LEN;
     [
+        // `nlmsg_len`.
         (0, len_imm(DATAGRAM_LEN)),
-        (4, halves(flag(uapi::NLMSG_DONE))),
+        // `nlmsg_type`, and no `nlmsg_flags`.
+        (4, first_half(imm(uapi::NLMSG_DONE))),
+        // `nlmsg_pid`.
         (12, 0),
-        (16, flag(uapi::CN_IDX_PROC)),
-        (20, flag(uapi::CN_VAL_PROC)),
-        (32, halves(len_imm(payload))),
+        // `cb_id.idx` and `cb_id.val`.
+        (16, imm(uapi::CN_IDX_PROC)),
+        (20, imm(uapi::CN_VAL_PROC)),
+        // `cn_msg.len`, and no `cn_msg.flags`.
+        (32, first_half(len_imm(payload))),
     ]
 }
 
-/// A word of which `first` is the first half in memory, and the second is zero.
-const fn halves(first: i32) -> i32 {
+/// A word whose first two bytes in memory are `first`, and whose other two are zero.
+const fn first_half(first: i32) -> i32 {
     if cfg!(target_endian = "little") { first } else { first << 16 }
 }

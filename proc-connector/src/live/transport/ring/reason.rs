@@ -1,16 +1,16 @@
-//! Why a ring could not be made.
+//! Why the ring transport is unavailable.
 
 use std::io;
 
-use super::asm::Unwritable;
+use super::asm::AssemblyError;
 use crate::error::Error;
 use crate::transport_kind::NoRing;
 
-/// Why a ring could not be made, with what the kernel said.
+/// Why the ring transport is unavailable.
 #[derive(Debug)]
 pub(crate) struct RingError {
     pub(crate) reason: NoRing,
-    /// The verifier's words.
+    /// The log of the kernel's verifier. Empty if the program was not the cause.
     pub(crate) log: String,
 }
 
@@ -19,7 +19,7 @@ impl RingError {
         Self { reason, log: String::new() }
     }
 
-    /// A map that the kernel did not make, or a program that it did not attach.
+    /// The kernel did not create a map or did not attach the program.
     pub(super) fn from_map_error(error: &io::Error) -> Self {
         Self::new(match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => NoRing::Forbidden,
@@ -29,7 +29,7 @@ impl RingError {
         })
     }
 
-    /// A program that the kernel did not load.
+    /// The kernel did not load the program.
     pub(super) fn from_load_error(error: &io::Error, log: &[u8]) -> Self {
         let text = log.split(|&byte| byte == 0).next().unwrap_or_default();
         let log = String::from_utf8_lossy(text).trim().to_owned();
@@ -42,8 +42,8 @@ impl RingError {
         Self { reason, log }
     }
 
-    /// A program that could not be written.
-    pub(super) fn from_assembly_error(error: Unwritable) -> Self {
+    /// The program could not be assembled.
+    pub(super) fn from_assembly_error(error: AssemblyError) -> Self {
         Self { reason: NoRing::Refused, log: format!("{error:?}") }
     }
 }

@@ -1,34 +1,38 @@
-//! Reading a batch: the datagrams received together, then those received one by one.
+//! Iterating over a batch of datagrams, message by message.
+//!
+//! A batch consists of an unread part of the previous batch, the datagrams of a `recvmmsg`, a loss
+//! that follows them, and datagrams received singly, in this order. Each of these is empty in most
+//! batches.
 
 use std::ops::Range;
 
 use proc_connector_core::Notifications;
 
-use super::{Held, MAX_LEN, Reading};
-use crate::live::transport::Item;
+use super::reading::{MAX_LEN, PartialDatagram, Reading};
+use crate::live::transport::item::Item;
 use crate::stream::{LossCause, Lost};
 use crate::sys::{NetlinkSocket, RecvBatch, RecvMode, Sender};
 
-/// A batch, message by message. Each datagram is received when the one before it was read.
+/// Iterates over a batch. A datagram that is received singly is received when the previous one was
+/// read.
 #[derive(Debug)]
 pub(crate) struct Datagrams<'a> {
     socket: &'a NetlinkSocket,
     reading: &'a mut Reading,
-    together: Option<&'a RecvBatch>,
-    /// What is left of the buffer.
-    room: &'a mut [u8],
-    /// How much of the buffer is not.
+    batch: Option<&'a RecvBatch>,
+    /// The free part of the buffer, after `used` bytes.
+    free: &'a mut [u8],
     used: usize,
-    /// Where the current datagram is in the buffer.
-    place: Range<usize>,
+    /// The range of the current datagram in its buffer.
+    range: Range<usize>,
     current: Notifications<'a>,
-    /// A part of the current datagram is held for the next batch.
-    is_partial: bool,
-    /// The current datagram is of those received together.
-    is_of_many: bool,
+    /// Whether the rest of the current datagram was kept for the next batch.
+    rest_is_kept: bool,
+    /// Whether the current datagram was received with `recvmmsg`, and not singly.
+    is_in_batch: bool,
 }
 
-/// What follows a datagram.
+/// The result of advancing to the next datagram.
 enum Advance<'a> {
     Opened,
     Item(Item<'a>),
@@ -36,71 +40,73 @@ enum Advance<'a> {
 }
 
 impl<'a> Datagrams<'a> {
-    /// What is left of a batch, with room for what it receives one by one.
+    /// The rest of a batch. Datagrams received singly go to `free`.
     pub(super) fn new(
         socket: &'a NetlinkSocket,
         reading: &'a mut Reading,
-        together: Option<&'a RecvBatch>,
-        room: &'a mut [u8],
+        batch: Option<&'a RecvBatch>,
+        free: &'a mut [u8],
     ) -> Self {
         Self {
             socket,
             reading,
-            together,
-            room,
+            batch,
+            free,
             used: 0,
-            place: 0..0,
+            range: 0..0,
             current: Notifications::new(&[]),
-            is_partial: false,
-            is_of_many: false,
+            rest_is_kept: false,
+            is_in_batch: false,
         }
     }
 
-    /// Starts on the next datagram, or says what comes in its place.
+    /// Opens the next datagram, or returns the item that takes its place.
     #[inline]
     fn advance(&mut self) -> Advance<'a> {
-        if let Some(held) = self.reading.held.take() {
-            return self.open(held);
+        if let Some(partial) = self.reading.partial.take() {
+            return self.open_single(partial);
         }
-        let many = self.together.and_then(|together| together.datagram(self.reading.next));
-        if let Some((sender, bytes, len)) = many {
+        let in_batch = self.batch.and_then(|batch| batch.datagram(self.reading.next));
+        if let Some((sender, bytes, len)) = in_batch {
             self.reading.next += 1;
-            let read = std::mem::take(&mut self.reading.offset);
-            self.place = read..bytes.len();
-            self.is_of_many = true;
-            return self.begin(sender, len > bytes.len(), bytes.get(read..).unwrap_or_default());
+            let read = std::mem::take(&mut self.reading.next_offset);
+            self.range = read..bytes.len();
+            self.is_in_batch = true;
+            return self.open(sender, len > bytes.len(), bytes.get(read..).unwrap_or_default());
         }
-        if let Some(lost) = self.reading.lost_after.take() {
+        if let Some(lost) = self.reading.pending_loss.take() {
             return Advance::Item(Item::Lost(lost));
         }
-        let Some(slot) = self.room.get_mut(..MAX_LEN) else { return Advance::End };
-        let Some(left) = self.reading.left.checked_sub(1) else { return Advance::End };
-        self.reading.left = left;
+        let Some(slot) = self.free.get_mut(..MAX_LEN) else { return Advance::End };
+        let Some(left) = self.reading.singles_left.checked_sub(1) else { return Advance::End };
+        self.reading.singles_left = left;
         match self.reading.receive(self.socket, slot, RecvMode::NonBlocking) {
-            Ok(Some(datagram)) => return self.open(Held::new(datagram, self.used)),
+            Ok(Some(datagram)) => {
+                return self.open_single(PartialDatagram::new(datagram, self.used));
+            }
             Ok(None) => {}
-            Err(error) => self.reading.failed = Some(error),
+            Err(error) => self.reading.deferred_error = Some(error),
         }
-        self.reading.left = 0;
-        // A loss may have been found at the end of the queue.
-        if self.reading.lost_after.is_some() { Advance::Opened } else { Advance::End }
+        self.reading.singles_left = 0;
+        // The receive may have found a loss at the end of the queue.
+        if self.reading.pending_loss.is_some() { Advance::Opened } else { Advance::End }
     }
 
-    /// Makes a datagram at the start of the room the current one, or says what it is instead.
+    /// Opens a datagram at the start of the free part of the buffer.
     #[inline]
-    fn open(&mut self, held: Held) -> Advance<'a> {
-        let len = held.unread.len();
-        let (bytes, room) = std::mem::take(&mut self.room).split_at_mut(len.next_multiple_of(8));
-        self.room = room;
+    fn open_single(&mut self, partial: PartialDatagram) -> Advance<'a> {
+        let len = partial.unread.len();
+        let (bytes, free) = std::mem::take(&mut self.free).split_at_mut(len.next_multiple_of(8));
+        self.free = free;
         self.used += len.next_multiple_of(8);
-        self.place = held.unread;
-        self.is_of_many = false;
+        self.range = partial.unread;
+        self.is_in_batch = false;
         let bytes: &'a [u8] = bytes;
-        self.begin(held.sender, held.is_oversized, &bytes[..len])
+        self.open(partial.sender, partial.is_oversized, &bytes[..len])
     }
 
     #[inline]
-    fn begin(&mut self, sender: Sender, is_oversized: bool, bytes: &'a [u8]) -> Advance<'a> {
+    fn open(&mut self, sender: Sender, is_oversized: bool, bytes: &'a [u8]) -> Advance<'a> {
         if sender == Sender::Process {
             return Advance::Item(Item::Refused);
         }
@@ -111,24 +117,25 @@ impl<'a> Datagrams<'a> {
         Advance::Opened
     }
 
-    /// Keeps what follows the first `read` bytes of the current datagram for the next batch, should
-    /// this one end here. No kernel sends a datagram of several messages, so the socket does not
-    /// have to announce the rest of one.
+    /// Keeps the part of the current datagram after its first `read` bytes for the next batch, in
+    /// case the caller drops this one now. The descriptor does not report that part as unread: no
+    /// kernel sends several messages in one datagram.
     #[cold]
-    fn hold(&mut self, read: usize) {
-        let unread = self.place.start + read..self.place.end;
-        let was_partial = std::mem::replace(&mut self.is_partial, !unread.is_empty());
-        if self.is_of_many {
-            match (was_partial, self.is_partial) {
+    fn keep_rest(&mut self, read: usize) {
+        let unread = self.range.start + read..self.range.end;
+        let was_kept = std::mem::replace(&mut self.rest_is_kept, !unread.is_empty());
+        if self.is_in_batch {
+            match (was_kept, self.rest_is_kept) {
                 (false, true) => self.reading.next -= 1,
                 (true, false) => self.reading.next += 1,
                 _ => {}
             }
-            self.reading.offset = if self.is_partial { unread.start } else { 0 };
+            self.reading.next_offset = if self.rest_is_kept { unread.start } else { 0 };
             return;
         }
-        self.reading.held =
-            self.is_partial.then_some(Held { unread, sender: Sender::Kernel, is_oversized: false });
+        let (sender, is_oversized) = (Sender::Kernel, false);
+        self.reading.partial =
+            self.rest_is_kept.then_some(PartialDatagram { unread, sender, is_oversized });
     }
 }
 
@@ -140,13 +147,13 @@ impl<'a> Iterator for Datagrams<'a> {
         loop {
             if let Some(message) = self.current.next() {
                 let read = self.current.offset();
-                if read < self.place.len() || self.is_partial {
-                    self.hold(read);
+                if read < self.range.len() || self.rest_is_kept {
+                    self.keep_rest(read);
                 }
                 return Some(Item::Message(message));
             }
-            if self.is_partial {
-                self.hold(self.place.len());
+            if self.rest_is_kept {
+                self.keep_rest(self.range.len());
             }
             match self.advance() {
                 Advance::Opened => {}

@@ -17,7 +17,7 @@ fn events<'a>(trace: &'a Value, phase: &str) -> Vec<&'a Value> {
     events.filter(|event| event["ph"] == phase).collect()
 }
 
-/// Begin and end in nanoseconds, computed as Perfetto does: with fractions of a microsecond cut off.
+/// Start and end in nanoseconds, computed like Perfetto, which cuts fractions of a microsecond off.
 fn times(event: &Value) -> (u64, u64) {
     let ns = |key: &str| {
         let us = event[key].as_f64().expect("a number");
@@ -29,7 +29,7 @@ fn times(event: &Value) -> (u64, u64) {
 }
 
 #[test]
-fn every_process_is_a_complete_event_with_what_is_known_of_it() {
+fn every_process_is_a_complete_event_with_its_details() {
     let trace = trace(&build());
     let processes = events(&trace, "X");
     assert_eq!(processes.len(), 14);
@@ -57,7 +57,7 @@ fn every_process_is_a_complete_event_with_what_is_known_of_it() {
 }
 
 #[test]
-fn events_have_what_the_format_asks_of_each_phase() {
+fn events_have_the_keys_that_the_format_requires() {
     let trace = trace(&build());
     for event in trace["traceEvents"].as_array().expect("a list") {
         assert!(event["name"].is_string() && event["pid"] == 1, "{event}");
@@ -103,14 +103,14 @@ fn events_of_one_thread_are_apart() {
 }
 
 #[test]
-fn nothing_is_a_trace_too() {
+fn an_empty_forest_is_a_valid_trace() {
     let trace = trace(&Forest::default());
     assert!(events(&trace, "X").is_empty());
     assert_eq!(trace["otherData"]["processes"], 0);
 }
 
 #[test]
-fn hostile_names_are_what_they_were() {
+fn hostile_names_are_unchanged() {
     let lives = HOSTILE.iter().map(|name| process(None, 1, name, 0, 5)).collect();
     let trace = trace(&forest(lives));
     let mut commands: Vec<&str> = events(&trace, "X")

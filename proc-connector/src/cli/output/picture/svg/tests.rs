@@ -14,16 +14,16 @@ fn number(node: Node<'_, '_>, attribute: &str) -> f64 {
     node.attribute(attribute).expect(attribute).parse().expect("a number")
 }
 
-/// What is drawn for one process or for many.
+/// The bar of one process or of a group.
 #[derive(Debug)]
 struct Bar {
     x: f64,
     end: f64,
     y: f64,
     class: String,
-    told: String,
+    tooltip: String,
     label: Option<String>,
-    /// From where to where its text is, at most.
+    /// The widest extent of its text.
     text: Option<(f64, f64)>,
     arrows: usize,
 }
@@ -42,7 +42,7 @@ fn bars(svg: &str) -> Vec<Bar> {
                     unicode_width::UnicodeWidthChar::width(letter).unwrap_or_default()
                 });
             #[expect(clippy::cast_precision_loss, reason = "a few letters")]
-            // As the widest of the fonts that are asked for has it.
+            // The width of the widest font in the style.
             let (x, width) = (number(label, "x"), letters.sum::<usize>() as f64 * font * 0.602);
             if label.attribute("text-anchor").is_some() { (x - width, x) } else { (x, x + width) }
         });
@@ -51,7 +51,7 @@ fn bars(svg: &str) -> Vec<Bar> {
             end: number(rect, "x") + number(rect, "width"),
             y: number(rect, "y"),
             class: rect.attribute("class").expect("a class").to_owned(),
-            told: child("title")?.text().expect("something").to_owned(),
+            tooltip: child("title")?.text().expect("something").to_owned(),
             label: label.and_then(|label| label.text()).map(str::to_owned),
             text,
             arrows: group
@@ -80,8 +80,8 @@ fn assert_apart(bars: &[Bar]) {
     }
 }
 
-fn told<'a>(bars: &'a [Bar], start: &str) -> &'a Bar {
-    bars.iter().find(|bar| bar.told.starts_with(start)).expect(start)
+fn bar_of<'a>(bars: &'a [Bar], start: &str) -> &'a Bar {
+    bars.iter().find(|bar| bar.tooltip.starts_with(start)).expect(start)
 }
 
 #[test]
@@ -90,28 +90,28 @@ fn every_process_is_a_bar_from_its_start_to_its_end() {
     let bars = bars(&draw(&forest));
     assert_eq!(bars.len(), 14);
     for (index, life) in forest.lives.iter().enumerate() {
-        let bar = bars.iter().find(|bar| bar.told.contains(&format!("\npid {}", life.tgid)));
+        let bar = bars.iter().find(|bar| bar.tooltip.contains(&format!("\npid {}", life.tgid)));
         let bar = bar.expect("a bar");
         #[expect(clippy::cast_precision_loss, reason = "milliseconds")]
         let x = |ns: u64| 20.0 + 1240.0 * (ns - forest.begin_ns) as f64 / (374 * MS) as f64;
         assert!((bar.x - x(forest.start(index))).abs() < 0.02, "{bar:?}");
         assert!((bar.end - x(forest.end(index))).abs() < 1.0, "{bar:?}");
-        assert!(bar.told.starts_with(&*life.command()), "{bar:?}");
-        assert!(bar.told.contains(&life.outcome()), "{bar:?}");
+        assert!(bar.tooltip.starts_with(&*life.command()), "{bar:?}");
+        assert!(bar.tooltip.contains(&life.outcome()), "{bar:?}");
         assert_eq!(bar.class == "f", life.failed(), "{bar:?}");
         assert_eq!(bar.arrows == 1, life.runs(), "{bar:?}");
         if let Some(creator) = life.creator {
             let above = format!("\npid {}", forest.lives[creator].tgid);
-            let above = bars.iter().find(|bar| bar.told.contains(&above)).expect("its creator");
+            let above = bars.iter().find(|bar| bar.tooltip.contains(&above)).expect("its creator");
             assert!(above.y < bar.y, "{bar:?} is below {above:?}");
         }
     }
     assert_apart(&bars);
-    assert_eq!(told(&bars, "make").label.as_deref(), Some("✗ make -j2 test"));
-    assert_eq!(told(&bars, "/usr/bin/ld").label.as_deref(), Some("ld -o test a.o b.o"));
-    let threads = told(&bars, "./test --threads");
-    assert!(threads.told.contains("4 more threads"), "{threads:?}");
-    assert!(threads.told.contains("from 250 ms to 262 ms: 12 ms"), "{threads:?}");
+    assert_eq!(bar_of(&bars, "make").label.as_deref(), Some("✗ make -j2 test"));
+    assert_eq!(bar_of(&bars, "/usr/bin/ld").label.as_deref(), Some("ld -o test a.o b.o"));
+    let threads = bar_of(&bars, "./test --threads");
+    assert!(threads.tooltip.contains("4 more threads"), "{threads:?}");
+    assert!(threads.tooltip.contains("from 250 ms to 262 ms: 12 ms"), "{threads:?}");
 }
 
 #[test]
@@ -131,15 +131,15 @@ fn a_long_loop_is_one_bar_with_its_failures() {
     let bars = bars(&svg);
     assert_eq!(bars.len(), 2);
     assert_apart(&bars);
-    let many = told(&bars, "5000 processes, 7 failed");
-    assert!(many.told.contains("\n5000 × true"), "{many:?}");
+    let many = bar_of(&bars, "5000 processes, 7 failed");
+    assert!(many.tooltip.contains("\n5000 × true"), "{many:?}");
     assert_eq!(many.label.as_deref(), Some("5000 × true"));
     assert_eq!(svg.matches("class=\"x\"").count() - 1, 7, "lines, besides the legend's");
     assert!(svg.len() < 5_000, "{}", svg.len());
 }
 
 #[test]
-fn many_at_once_are_all_there_and_the_file_is_no_larger_than_it_has_to_be() {
+fn many_parallel_processes_are_all_drawn_in_a_small_file() {
     let mut lives = vec![process(None, 1, "make -j", 0, 1_000_000)];
     for n in 0..5_000 {
         let start = 1_000 + u64::from(n) * 150;
@@ -152,15 +152,15 @@ fn many_at_once_are_all_there_and_the_file_is_no_larger_than_it_has_to_be() {
     assert_apart(&bars);
     let lanes: std::collections::BTreeSet<String> =
         bars.iter().map(|bar| bar.y.to_string()).collect();
-    // 400 at a time, below one.
+    // 400 at the same time, below their parent.
     assert!((400..=403).contains(&lanes.len()), "{}", lanes.len());
     assert!(svg.len() < 3_000_000, "{}", svg.len());
 }
 
 #[test]
-fn eighty_thousand_do_not_make_it_larger() {
+fn eighty_thousand_processes_make_a_small_file() {
     let mut lives = vec![process(None, 1, "make -j", 0, 10_000_000)];
-    // In 500 lanes, each of which has a bar at every eight pixels.
+    // 500 lanes with a bar every eight pixels.
     for n in 0..80_000_u32 {
         let start = u64::from(n / 500) * 62_500 + u64::from(n % 500);
         lives.push(process(0, 10 + n, "cc", start, start + 60_000));
@@ -171,7 +171,7 @@ fn eighty_thousand_do_not_make_it_larger() {
 }
 
 #[test]
-fn what_finds_no_room_is_told() {
+fn processes_without_a_lane_are_counted_in_the_head() {
     let lives = (0..1_007).map(|n| process(None, 10 + n, "sleep 1", 0, 1_000_000)).collect();
     let svg = draw(&forest(lives));
     assert_eq!(bars(&svg).len(), 1_000);
@@ -179,7 +179,7 @@ fn what_finds_no_room_is_told() {
 }
 
 #[test]
-fn nothing_and_moments_can_be_drawn() {
+fn an_empty_forest_and_a_moment_can_be_drawn() {
     assert!(bars(&draw(&Forest::default())).is_empty());
     let moment = bars(&draw(&forest(vec![process(None, 7, "true", 0, 0)])));
     assert_eq!(moment.len(), 1);
@@ -187,7 +187,7 @@ fn nothing_and_moments_can_be_drawn() {
     let before = bars(&draw(&forest(vec![before])));
     assert_eq!(before[0].arrows, 2);
     assert!(
-        before[0].told.contains("from before the chart to after the chart: at least "),
+        before[0].tooltip.contains("from before the chart to after the chart: at least "),
         "{before:?}"
     );
 }
@@ -202,6 +202,6 @@ fn hostile_names_are_text() {
     assert_apart(&bars);
     let document = Document::parse(&svg).expect("well-formed XML");
     assert!(!document.descendants().any(|node| node.has_tag_name("script")));
-    told(&bars, HOSTILE[0]);
-    told(&bars, HOSTILE[1]);
+    bar_of(&bars, HOSTILE[0]);
+    bar_of(&bars, HOSTILE[1]);
 }

@@ -87,7 +87,7 @@ fn a_long_loop_is_a_few_lines() {
 }
 
 #[test]
-fn what_equal_ones_made_is_put_together_below_them() {
+fn children_of_a_group_are_grouped_below_it() {
     let mut lives = vec![process(None, 1, "sh", 0, 100_000)];
     for n in 0..1_000 {
         let place = lives.len();
@@ -107,14 +107,14 @@ fn what_equal_ones_made_is_put_together_below_them() {
 }
 
 #[test]
-fn a_crowd_that_differs_in_its_arguments_is_put_together_by_name() {
+fn many_siblings_with_different_arguments_are_grouped_by_name() {
     let lives = |count: u32| {
         let mut lives = vec![process(None, 1, "make", 0, 10_000)];
         lives.extend((0..count).map(|n| process(0, 100 + n, &format!("/bin/expr {n} + 1"), 5, 9)));
         lives.push(process(0, 9_000, "ls -l", 8_000, 9_000));
         forest(lives)
     };
-    // As many as one can look through.
+    // The most groups without grouping by name.
     assert_eq!(text(&lives(39), Look::default()).lines().count(), 42);
     let expected = "
    PID    TIME    END     COMMAND
@@ -126,12 +126,12 @@ fn a_crowd_that_differs_in_its_arguments_is_put_together_by_name() {
 }
 
 #[test]
-fn nothing_is_no_lines() {
+fn an_empty_forest_has_no_lines() {
     assert_eq!(text(&Forest::default(), Look::default()), "");
 }
 
 #[test]
-fn an_end_that_nobody_saw_is_no_success() {
+fn an_unknown_end_is_not_a_success() {
     let life = Life { status: None, ..process(None, 7, "sleep 1", 0, 5) };
     let unknown = Life { tgid: 8, end_ns: Some(BEGIN), ..Life::default() };
     let expected = "

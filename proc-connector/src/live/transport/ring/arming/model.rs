@@ -1,8 +1,8 @@
-//! The protocol under every interleaving of two readers and the kernel, by loom.
+//! Checks the arming protocol under every interleaving of two readers and the kernel, with loom.
 //!
-//! The readers run the real [`arm`]. What it works on is a model: the ring is a pair of counters, the
-//! socket a number of datagrams. A reader that misses its wake-up waits for ever, which loom
-//! reports as a deadlock.
+//! The readers run the real [`arm`] on a model: the ring is a pair of counters, and the socket is a
+//! number of datagrams. A reader that misses its wake-up waits forever, which loom reports as a
+//! deadlock.
 
 use std::sync::Arc;
 
@@ -11,24 +11,25 @@ use loom::sync::atomic::{AtomicU32, AtomicUsize, fence};
 use loom::sync::{Condvar, Mutex};
 use loom::thread;
 
-use super::{Sides, arm};
+use super::{ArmingSteps, arm};
 
-/// What is shared with the kernel.
+/// The state shared by the readers and the kernel.
 struct Machine {
     armed: AtomicU32,
+    /// How many events were written. Stands for the producers' position.
     written: AtomicUsize,
     descriptor: Mutex<Descriptor>,
     changed: Condvar,
 }
 
-/// What makes the descriptor readable.
+/// The descriptor is readable if a datagram is queued or the notice is raised.
 #[derive(Default)]
 struct Descriptor {
     datagrams: usize,
-    announced: bool,
+    notice: bool,
 }
 
-/// The reader's side, behind a lock as in the connector.
+/// The reader, which is behind a lock as in the connector.
 struct Reader {
     machine: Arc<Machine>,
     read: usize,
@@ -44,7 +45,7 @@ impl Machine {
         })
     }
 
-    /// As the ring's program: submits a record, and wakes the reader if the shared words is armed.
+    /// The program's half: submits a record, and wakes the reader if the ring is armed.
     fn event(&self) {
         self.written.fetch_add(1, AcqRel);
         fence(SeqCst);
@@ -55,17 +56,17 @@ impl Machine {
         }
     }
 
-    /// As `poll`: returns when the descriptor is readable.
+    /// Like `poll(2)`: returns when the descriptor is readable.
     fn poll(&self) {
         let mut descriptor = self.descriptor.lock().expect("no panic");
-        while descriptor.datagrams == 0 && !descriptor.announced {
+        while descriptor.datagrams == 0 && !descriptor.notice {
             descriptor = self.changed.wait(descriptor).expect("no panic");
         }
     }
 }
 
-impl Sides for Reader {
-    fn drain(&mut self) {
+impl ArmingSteps for Reader {
+    fn drain_socket(&mut self) {
         self.machine.descriptor.lock().expect("no panic").datagrams = 0;
     }
 
@@ -73,7 +74,7 @@ impl Sides for Reader {
         self.machine.armed.store(armed.into(), Relaxed);
     }
 
-    fn barrier(&self) {
+    fn full_barrier(&self) {
         fence(SeqCst);
     }
 
@@ -81,19 +82,20 @@ impl Sides for Reader {
         self.machine.written.load(Acquire) != self.read
     }
 
-    fn announce(&mut self, unread: bool) {
-        self.machine.descriptor.lock().expect("no panic").announced = unread;
+    fn set_notice(&mut self, unread: bool) {
+        self.machine.descriptor.lock().expect("no panic").notice = unread;
         self.machine.changed.notify_all();
     }
 }
 
 type Arm = fn(&mut Reader) -> bool;
 
-/// The protocol before readers could share a ring: nothing announces what was found after arming.
-fn arm_alone(reader: &mut Reader) -> bool {
-    reader.drain();
+/// A faulty protocol, which raises no notice for a record found after arming. It suffices for a
+/// single reader.
+fn arm_without_notice(reader: &mut Reader) -> bool {
+    reader.drain_socket();
     reader.set_armed(true);
-    reader.barrier();
+    reader.full_barrier();
     let unread = reader.has_unread();
     if unread {
         reader.set_armed(false);
@@ -101,7 +103,7 @@ fn arm_alone(reader: &mut Reader) -> bool {
     !unread
 }
 
-/// Takes one event, waiting for it.
+/// Waits for one event and takes it.
 fn receive(reader: &Mutex<Reader>, machine: &Machine, arm: Arm) {
     loop {
         {
@@ -118,7 +120,7 @@ fn receive(reader: &Mutex<Reader>, machine: &Machine, arm: Arm) {
     }
 }
 
-/// Two threads that receive one event each, and the kernel, which sends two.
+/// Two threads receive one event each while the kernel sends two.
 fn two_receives_of_two_events(arm: Arm) {
     let mut model = loom::model::Builder::new();
     model.preemption_bound = Some(3);
@@ -138,8 +140,8 @@ fn two_receives_of_two_events(arm: Arm) {
     });
 }
 
-/// One thread that reads until nothing is left and polls, and the kernel.
-fn poll_and_drain(arm: Arm) {
+/// One thread polls, and takes one event each time, while the kernel sends two.
+fn poll_and_take_one(arm: Arm) {
     loom::model(move || {
         let machine = Machine::new();
         let mut reader = Reader { machine: Arc::clone(&machine), read: 0 };
@@ -151,7 +153,6 @@ fn poll_and_drain(arm: Arm) {
                 machine.event();
             })
         };
-        // One event for each time that the descriptor is readable.
         while reader.read < 2 {
             machine.poll();
             if reader.has_unread() {
@@ -165,23 +166,23 @@ fn poll_and_drain(arm: Arm) {
 }
 
 #[test]
-fn no_thread_misses_an_event_that_another_was_woken_for() {
+fn no_thread_misses_an_event_whose_wake_up_another_thread_consumed() {
     two_receives_of_two_events(arm);
 }
 
 #[test]
-fn a_caller_that_polls_and_reads_one_event_at_a_time_gets_all() {
-    poll_and_drain(arm);
+fn a_caller_that_polls_and_reads_one_event_at_a_time_gets_all_events() {
+    poll_and_take_one(arm);
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn without_the_announcement_a_thread_sleeps_beside_an_event() {
-    two_receives_of_two_events(arm_alone);
+fn without_the_notice_a_thread_sleeps_although_an_event_is_unread() {
+    two_receives_of_two_events(arm_without_notice);
 }
 
 #[test]
 #[should_panic(expected = "deadlock")]
-fn without_the_announcement_a_caller_that_polls_misses_an_event() {
-    poll_and_drain(arm_alone);
+fn without_the_notice_a_caller_that_polls_misses_an_event() {
+    poll_and_take_one(arm_without_notice);
 }

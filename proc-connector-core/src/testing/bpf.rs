@@ -1,8 +1,8 @@
-//! A machine for classic BPF programs.
+//! An interpreter of classic BPF programs.
 
 use proc_connector_sys::sock_filter;
 
-/// Runs a classic BPF program over a datagram, as `Documentation/networking/filter.rst` has it.
+/// Runs a classic BPF program on a datagram, as `Documentation/networking/filter.rst` defines it.
 pub fn run(program: &[sock_filter], datagram: &[u8]) -> u32 {
     let (mut a, mut x, mut at) = (0u32, 0u32, 0usize);
     loop {

@@ -1,0 +1,277 @@
+//! The reader's side of the ring transport.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicU32, fence};
+use std::thread;
+
+use proc_connector_core::{Filter, Notification, Notifications};
+
+use super::arming::{self, ArmingSteps};
+use super::context::ContextPlan;
+use super::helpers::{self, TaskValue};
+use super::identity::{LICENCE, NAME};
+use super::layout::{RECORD_LEN, WORDS, Word};
+use super::program::ProgramSpec;
+use super::reason::RingError;
+use super::records::{self, Cursor, Records};
+use crate::error::{Error, Result};
+use crate::live::host::kernel;
+use crate::live::transport::moderation::EventQueue;
+use crate::live::transport::readiness::{Notice, Unread};
+use crate::sys::{Program, RecordState, RingBuffer, SharedWords, Wakeup, page_size};
+use crate::transport_kind::NoRing;
+
+/// A ring with its program's shared words and the reader's position.
+#[derive(Debug)]
+pub(crate) struct RingQueue {
+    pub(super) ring: RingBuffer,
+    pub(super) words: SharedWords<WORDS>,
+    pub(super) cursor: Cursor,
+    /// How the program reads the ids of the task that runs it, to detect forged events. `None` if
+    /// this kernel does not let it.
+    pub(super) pid_tgid: Option<TaskValue>,
+    /// What records say about the acting task.
+    pub(super) context: Option<ContextPlan>,
+    /// The socket that the program is attached to. The program wakes the reader by queuing a
+    /// datagram there.
+    pub(super) wakeup: Wakeup,
+    /// Raised while the ring holds unread records but the socket's queue is empty.
+    pub(super) notice: Arc<Notice>,
+}
+
+/// The space that an event without arguments takes in a ring, in bytes, with the kernel's header.
+pub(crate) fn bytes_per_event(context: Option<&ContextPlan>) -> usize {
+    let record = context.map_or(RECORD_LEN, |_| ContextPlan::record_len());
+    (8 + record).next_multiple_of(8)
+}
+
+/// The result of [`RingQueue::pop`].
+pub(crate) enum Popped {
+    /// A datagram of this length in bytes.
+    Datagram(usize),
+    /// How many events were lost before the next datagram.
+    Lost(u32),
+    Nothing,
+}
+
+impl RingQueue {
+    /// Creates an empty ring of at least `bytes` for the events of `socket`. No event reaches it
+    /// before [`attach`](Self::attach).
+    pub(crate) fn new(
+        socket: BorrowedFd<'_>,
+        bytes: usize,
+        context: Option<ContextPlan>,
+        notice: Arc<Notice>,
+    ) -> std::result::Result<Self, RingError> {
+        if kernel::is_wider_than_this_program() {
+            return Err(RingError::new(NoRing::WordSize));
+        }
+        // At least four execs fit, however long their arguments may be.
+        let longest = context.map_or(0, |plan| plan.record_len_with_args());
+        let size = bytes.max(page_size()).max(4 * longest).checked_next_power_of_two();
+        let size = size.ok_or(RingError::new(NoRing::TooLarge))?;
+        let ring = RingBuffer::new(size, c"proc_events")
+            .map_err(|error| RingError::from_map_error(&error))?;
+        let words =
+            SharedWords::new(c"proc_words").map_err(|error| RingError::from_map_error(&error))?;
+        let pid_tgid = helpers::pid_tgid();
+        let wakeup = Wakeup::new(socket).map_err(|error| RingError::from_map_error(&error))?;
+        Ok(Self { ring, words, cursor: Cursor::default(), pid_tgid, context, wakeup, notice })
+    }
+
+    /// Loads the program for `filter` and attaches it to the socket, in place of the present one.
+    /// From now on exactly the events that pass the filter are written to the ring.
+    pub(crate) fn attach(&self, filter: &Filter) -> std::result::Result<(), RingError> {
+        let spec = ProgramSpec {
+            ring: self.ring.as_fd(),
+            words: self.words.as_fd(),
+            filter,
+            pid_tgid: self.pid_tgid,
+            context: self.context.as_ref(),
+        };
+        let code = spec.assemble().map_err(RingError::from_assembly_error)?;
+        let load = |log: &mut [u8]| Program::load(&code, NAME, LICENCE, log);
+        let program = load(&mut []).or_else(|error| {
+            // Loads again only to get the verifier's log.
+            let mut log = vec![0; 1 << 16];
+            load(&mut log).map_err(|_| RingError::from_load_error(&error, &log))
+        })?;
+        program.attach(self.wakeup.as_fd()).map_err(|error| RingError::from_map_error(&error))
+    }
+
+    /// Sets whether the program queues acknowledgements at the socket as well as in the ring.
+    pub(crate) fn set_awaiting_ack(&self, awaiting: bool) {
+        self.word(Word::AwaitingAck).store(if awaiting { u32::MAX } else { 0 }, SeqCst);
+    }
+
+    /// Skips acknowledgements at the front, so that the first receive does not wake for a batch
+    /// without events, and then arms the ring, so that the descriptor's state is right before the
+    /// first receive.
+    pub(crate) fn start(&mut self) {
+        let producer_pos = self.ring.producer_pos();
+        while let RecordState::Record(record, next) =
+            self.ring.record_at(self.cursor.position, producer_pos)
+        {
+            let (datagram, _) = records::split(record);
+            let is_ack = |message| matches!(message, Ok(Notification::Ack(_)));
+            if !Notifications::new(datagram).all(is_ack) {
+                break;
+            }
+            self.cursor.position = next;
+        }
+        self.ring.release(self.cursor.position);
+        self.arm();
+    }
+
+    /// The size of the ring in bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.ring.size()
+    }
+
+    /// How many events without arguments the ring holds.
+    pub(crate) fn capacity(&self) -> usize {
+        self.size() / bytes_per_event(self.context.as_ref())
+    }
+
+    /// How many datagrams the program has refused because the kernel cannot have sent them, modulo
+    /// 2^32.
+    pub(crate) fn refused(&self) -> u64 {
+        self.word(Word::Refused).load(Relaxed).into()
+    }
+
+    /// How many acknowledgements to other listeners did not fit the ring, modulo 2^32.
+    pub(crate) fn lost_acks(&self) -> u64 {
+        self.word(Word::LostAcks).load(Relaxed).into()
+    }
+
+    /// The rest of the batch.
+    pub(crate) fn records(&mut self) -> Records<'_> {
+        let lost = &self.words.words()[Word::Lost as usize];
+        Records { ring: &self.ring, lost, cursor: &mut self.cursor }
+    }
+
+    /// Copies the next datagram to `buf`, which must be long enough, and releases its record.
+    pub(crate) fn pop(&mut self, buf: &mut [u8]) -> Result<Popped> {
+        if !self.advance_to_record()? {
+            let lost = self.records().losses_at_end();
+            return Ok(lost.map_or(Popped::Nothing, Popped::Lost));
+        }
+        let RecordState::Record(record, next) =
+            self.ring.record_at(self.cursor.position, self.cursor.producer_pos)
+        else {
+            return Ok(Popped::Nothing);
+        };
+        if let Some(lost) = self.cursor.losses_before(record) {
+            return Ok(Popped::Lost(lost));
+        }
+        let (datagram, _) = records::split(record);
+        buf[..datagram.len()].copy_from_slice(datagram);
+        let len = datagram.len();
+        self.cursor.position = next;
+        self.ring.release(next);
+        Ok(Popped::Datagram(len))
+    }
+
+    /// Releases the records read so far and skips discarded ones. Returns whether the cursor is at
+    /// a committed record.
+    fn advance_to_record(&mut self) -> Result<bool> {
+        self.cursor.producer_pos = self.ring.producer_pos();
+        let found = loop {
+            match self.ring.record_at(self.cursor.position, self.cursor.producer_pos) {
+                RecordState::Record(..) => break Ok(true),
+                RecordState::Discarded(next) => self.cursor.position = next,
+                RecordState::Empty => break Ok(false),
+                RecordState::Corrupt => break Err(corrupt()),
+                RecordState::Busy => {
+                    // The producer commits within moments unless it was preempted: let it run.
+                    thread::yield_now();
+                    break Ok(false);
+                }
+            }
+        };
+        self.ring.release(self.cursor.position);
+        found
+    }
+
+    /// Arms the program even if the ring holds unread records, so that the next event makes the
+    /// socket readable: an edge-triggered `epoll` then sees an edge for each event that arrives
+    /// after a receive.
+    pub(crate) fn announce_next(&self) {
+        self.word(Word::Armed).store(1, Relaxed);
+        fence(SeqCst);
+    }
+
+    /// Whether events were lost since the last reported count.
+    fn has_unreported_losses(&self) -> bool {
+        self.word(Word::Lost).load(Relaxed) != self.cursor.reported
+    }
+
+    pub(super) fn word(&self, word: Word) -> &AtomicU32 {
+        &self.words.words()[word as usize]
+    }
+}
+
+/// The ring's contents are invalid. Every further receive returns this error: a panic would end the
+/// process, and an empty result would make it wait forever.
+#[cold]
+fn corrupt() -> Error {
+    io::Error::new(io::ErrorKind::InvalidData, "the contents of the ring buffer are invalid").into()
+}
+
+impl EventQueue for RingQueue {
+    fn fetch(&mut self) -> Result<bool> {
+        let found = self.advance_to_record()?;
+        self.cursor.start_batch(self.ring.size());
+        Ok(found || self.has_unreported_losses())
+    }
+
+    fn may_have_more(&self) -> bool {
+        self.cursor.position != self.cursor.producer_pos
+    }
+
+    fn arm(&mut self) -> bool {
+        arming::arm(self)
+    }
+
+    fn wakeup_fd(&self) -> BorrowedFd<'_> {
+        self.wakeup.as_fd()
+    }
+
+    fn capacity(&self) -> usize {
+        self.ring.size() / bytes_per_event(self.context.as_ref())
+    }
+
+    fn is_over_quarter_full(&self) -> bool {
+        self.ring.producer_pos().wrapping_sub(self.ring.consumer_pos()) > self.ring.size() / 4
+    }
+}
+
+impl ArmingSteps for RingQueue {
+    fn drain_socket(&mut self) {
+        self.wakeup.drain();
+    }
+
+    fn set_armed(&mut self, armed: bool) {
+        self.word(Word::Armed).store(armed.into(), Relaxed);
+    }
+
+    fn full_barrier(&self) {
+        fence(SeqCst);
+    }
+
+    fn has_unread(&self) -> bool {
+        match self.ring.record_at(self.cursor.position, self.ring.producer_pos()) {
+            RecordState::Record(..) | RecordState::Discarded(_) | RecordState::Corrupt => true,
+            // Its producer reads the armed word after it commits.
+            RecordState::Busy => false,
+            RecordState::Empty => self.has_unreported_losses(),
+        }
+    }
+
+    fn set_notice(&mut self, unread: bool) {
+        self.notice.set(Unread::Ring, unread);
+    }
+}
