@@ -5,6 +5,7 @@
 //! | [`commands`] | the program: commands, options, files, exit status |
 //! | [`json`] | keys of the JSON output |
 //! | [`coming_from`] | replacements for `forkstat`, `extrace` and other crates |
+//! | [`migration`] | edits that code for 0.1 and 0.3 of this crate needs |
 //! | [`events`] | kinds of events, fields, filters |
 //! | [`receiving`] | opening a connector, batches, wake-ups, event loops, runtimes |
 //! | [`transports`] | the ring and the socket |
@@ -41,6 +42,7 @@ macro_rules! references {
 [events]: crate::guide::events
 [json]: crate::guide::json
 [limits]: crate::guide::limits
+[migration]: crate::guide::migration
 [losses]: crate::guide::losses
 [performance]: crate::guide::performance
 [processes]: crate::guide::processes
@@ -102,6 +104,10 @@ pub mod json {}
 #[doc = references!()]
 #[doc = include_str!("../docs/coming-from.md")]
 pub mod coming_from {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/migration.md")]
+pub mod migration {}
 
 #[doc = references!()]
 #[doc = include_str!("../docs/events.md")]

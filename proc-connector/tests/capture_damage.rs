@@ -1,4 +1,4 @@
-//! Damaged captures: what comes before the damage is delivered, and an error says where that is.
+//! Damaged captures: events before the damage are delivered, and an error gives its position.
 
 mod captures;
 
@@ -16,7 +16,7 @@ fn packets() -> Vec<Packet> {
     demo_datagrams().iter().map(|(time, data)| (*time, cooked(CONNECTOR, data))).collect()
 }
 
-/// Where in a file an error is.
+/// The position of an error in the file.
 fn offset(error: &Error) -> u64 {
     match error {
         Error::Io { offset, .. }
@@ -30,14 +30,14 @@ fn offset(error: &Error) -> u64 {
 
 type Parts = Vec<(usize, usize)>;
 
-/// Where the parts of a capture start and, in the end, where it ends; and how many events come
-/// before each.
+/// The start of each part of a capture and the end of the capture, with the number of events before
+/// each.
 fn parts(file: &[u8], headers: usize, part: usize) -> Parts {
     let starts = (headers..=file.len()).step_by(part);
     [(0, 0)].into_iter().chain(starts.enumerate().map(|(n, at)| (at, n))).collect()
 }
 
-/// A capture of each format, and its parts.
+/// A capture in each format, and its parts.
 fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
     let mut demo = Vec::new();
     let mut events = 0;
@@ -48,7 +48,7 @@ fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
             demo.push((block.end, events));
         }
     }
-    // Every byte of the other two has a meaning that comes again soon: a few packets will do.
+    // In the other two formats, every byte soon repeats its meaning, so a few packets suffice.
     let few = 24;
     let pcap = pcap(Order::Big, true, NETLINK, &packets()[..few]);
     let pcap_parts = parts(&pcap, 24, 16 + 92);
@@ -61,7 +61,7 @@ fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
 }
 
 #[test]
-fn every_truncation_delivers_what_is_whole_and_says_where_it_ends() {
+fn every_truncation_delivers_whole_events_and_reports_where_it_ends() {
     let expected = demo_events();
     for (format, file, parts) in captures() {
         for len in 0..file.len() {
@@ -71,7 +71,7 @@ fn every_truncation_delivers_what_is_whole_and_says_where_it_ends() {
             match error {
                 None => assert_eq!(start, len, "{format} of {len} bytes"),
                 Some(Error::Empty) => assert_eq!(len, 0),
-                // Fewer bytes than tell a format from another.
+                // Too few bytes to detect the format.
                 Some(Error::UnknownFormat) => assert!(len < 6, "{format} of {len} bytes"),
                 Some(error) => {
                     assert_ne!(start, len, "{format} of {len} bytes: {error}");
@@ -86,7 +86,8 @@ fn every_truncation_delivers_what_is_whole_and_says_where_it_ends() {
     }
 }
 
-/// How many of the expected events a capture gives, without remembering them, and how it ends.
+/// Counts how many of the expected events a capture yields, without storing them, and returns its
+/// error.
 fn count(file: &[u8], expected: &[Plain]) -> (usize, Option<Error>) {
     let mut reader = match Reader::new(file) {
         Ok(reader) => reader,
@@ -109,7 +110,7 @@ fn count(file: &[u8], expected: &[Plain]) -> (usize, Option<Error>) {
     }
 }
 
-/// Numbers that are the same in every run (xorshift, by Marsaglia).
+/// Reproducible pseudo-random numbers (xorshift, by Marsaglia).
 struct Numbers(u64);
 
 impl Numbers {
@@ -122,14 +123,14 @@ impl Numbers {
 }
 
 #[test]
-fn corruptions_harm_nothing_that_comes_before_them() {
+fn a_corruption_does_not_affect_earlier_events() {
     let mut numbers = Numbers(0x5eed);
     let mut failed = 0;
     for (format, file, parts) in captures() {
         let whole = read_all(&file).0;
         for _ in 0..1_000 {
             let mut damaged = file.clone();
-            // One place, of up to eight bytes, the first of which does change.
+            // Changes up to eight bytes at one position; the first always changes.
             let at = numbers.below(file.len());
             damaged[at] ^= 1 << numbers.below(8);
             let most = (file.len() - at).min(8);
@@ -148,12 +149,12 @@ fn corruptions_harm_nothing_that_comes_before_them() {
             }
         }
     }
-    // Most are in what an event says, where nothing could tell.
+    // Most corruptions change the contents of an event, which cannot be detected.
     assert!(failed > 300, "{failed}");
 }
 
 #[test]
-fn corruptions_of_the_other_byte_order_do_no_harm() {
+fn corruptions_in_the_other_byte_order_are_handled() {
     let swapped: Vec<Packet> = demo_datagrams()
         .iter()
         .map(|(time, data)| (*time, cooked(CONNECTOR, &swap(Order::Little, data))))
@@ -167,7 +168,7 @@ fn corruptions_of_the_other_byte_order_do_no_harm() {
             damaged[at] = numbers.below(256).try_into().expect("a byte");
         }
         let Ok(mut reader) = Reader::new(&damaged[..]) else { continue };
-        // It goes on after what it can go on after, and always ends.
+        // Reading continues after recoverable errors, and always ends.
         let mut calls = 0;
         while !matches!(reader.next(), Ok(None)) {
             calls += 1;
@@ -177,10 +178,10 @@ fn corruptions_of_the_other_byte_order_do_no_harm() {
 }
 
 #[test]
-fn a_damaged_message_costs_its_packet_only() {
+fn a_damaged_message_affects_only_its_packet() {
     let mut file = DEMO.to_vec();
     let packet = blocks(Order::Little, DEMO)[2 + 10].clone();
-    // The length of its `cn_msg`, which then ends before the event does.
+    // The length of the `cn_msg`, which then ends within the event.
     let messages = packet.start + 28 + 16;
     file[messages + 32] = 17;
     let mut reader = Reader::new(&file[..]).expect("a capture");
@@ -205,7 +206,7 @@ fn a_damaged_message_costs_its_packet_only() {
 }
 
 #[test]
-fn after_other_damage_there_is_nothing_more() {
+fn other_damage_ends_the_capture() {
     let mut file = DEMO.to_vec();
     let block = blocks(Order::Little, DEMO)[2 + 10].clone();
     file[block.end - 4] ^= 4;
@@ -224,7 +225,7 @@ fn after_other_damage_there_is_nothing_more() {
 }
 
 #[test]
-fn a_length_is_not_believed_before_the_bytes_are_there() {
+fn a_declared_length_allocates_nothing_before_the_bytes_arrive() {
     let mut block = DEMO.to_vec();
     block.truncate(blocks(Order::Little, DEMO)[0].end);
     for length in [16_u32 << 20, (16 << 20) + 4, 0x7fff_fffc, 0xffff_fffc, 0, 8, 13, 0xffff_ffff] {
@@ -245,7 +246,7 @@ fn a_length_is_not_believed_before_the_bytes_are_there() {
 }
 
 #[test]
-fn a_length_beyond_reason_is_refused_even_if_the_bytes_would_come() {
+fn an_excessive_length_is_rejected_even_if_the_bytes_exist() {
     let section = &DEMO[blocks(Order::Little, DEMO)[0].clone()];
     for length in [(16_u32 << 20) + 4, 0x7fff_fffc] {
         let head = [section, &6_u32.to_le_bytes(), &length.to_le_bytes()].concat();
@@ -269,8 +270,8 @@ fn a_length_beyond_reason_is_refused_even_if_the_bytes_would_come() {
 }
 
 #[test]
-fn an_input_that_fails_is_not_damaged() {
-    /// Gives the demo byte by byte, with a failure in the middle.
+fn a_failed_read_can_be_repeated() {
+    /// Yields the demo byte by byte, with a failure in the middle.
     struct Flaky(usize, bool);
     impl Read for Flaky {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -293,7 +294,7 @@ fn an_input_that_fails_is_not_damaged() {
     };
     assert_eq!(offset(&error), 5_000);
     assert!(chain(&error).ends_with(": unplugged"), "{error}");
-    // Plugged in again.
+    // The input works again.
     let (rest, error) = drain(reader);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(got + rest.len(), 74);

@@ -1,20 +1,20 @@
-//! Captures as other programs write them: all that tshark reads is read, and what is of no use here
-//! is skipped, whatever is in it.
+//! Captures of other programs: the reader accepts all files that tshark accepts, and skips
+//! irrelevant contents.
 //!
-//! The files of `files_that_tshark_reads_are_read` were held against tshark 4.0.17, which reads the
-//! same packets at the same times, but for those of [`STRICTER`], where it stops.
+//! The files of `files_that_tshark_accepts_are_accepted` were compared with tshark 4.0.17, which
+//! reads the same packets at the same times, except those of [`STRICTER`], where it fails.
 
 mod captures;
 
 use captures::Number::{U16, U32, U64};
 use captures::{
-    CONNECTOR, ETHERNET, EXEC, Got, NETLINK, Number, Order, block, chain, enhanced, interface,
-    option, packet, read_all, section, with_options,
+    CONNECTOR, Delivered, ETHERNET, EXEC, NETLINK, Number, Order, block, chain, enhanced,
+    interface, option, packet, read_all, section, with_options,
 };
 use proc_connector::LossCause;
 use proc_connector::capture::Reader;
 
-/// Cases in which tshark 4.0.17 refuses the file for contents that no reader needs.
+/// Cases in which tshark 4.0.17 rejects the file because of contents that no reader needs.
 const STRICTER: [&str; 5] = [
     "a reserved minor version",
     "empty options of a packet",
@@ -27,11 +27,11 @@ fn exec() -> Vec<u8> {
     packet(EXEC, &[7, 7])
 }
 
-/// How many events a file has that is read to its end.
+/// The number of events in a file that can be read to its end.
 fn count(name: &str, file: &[u8]) -> usize {
     let (got, error) = read_all(file);
     assert!(error.is_none(), "{name}: {error:?}");
-    got.iter().filter(|got| matches!(got, Got::Event(..))).count()
+    got.iter().filter(|got| matches!(got, Delivered::Event(..))).count()
 }
 
 /// A section, an interface with these options, and a packet.
@@ -40,7 +40,7 @@ fn with_interface(order: Order, options: &[u8]) -> Vec<u8> {
     [section(order), interface, enhanced(order, 0, 5, &exec(), &[])].concat()
 }
 
-/// The same with a block before and behind the packet.
+/// The same with a block before and after the packet.
 fn with_block(order: Order, block: &[u8]) -> Vec<u8> {
     let packet = enhanced(order, 0, 5, &exec(), &[]);
     [section(order), interface(order, NETLINK, None), block.to_vec(), packet, block.to_vec()]
@@ -53,7 +53,7 @@ fn version(order: Order, minor: u16) -> Vec<u8> {
 
 type Files = Vec<(&'static str, usize, Vec<u8>)>;
 
-/// Files by what is odd about them, and their number of events.
+/// Files by their special feature, with their number of events.
 fn files(order: Order) -> Files {
     let numbers = |numbers: &[Number]| order.numbers(numbers);
     let option = |code, value: &[u8]| option(order, code, value);
@@ -113,14 +113,14 @@ fn files(order: Order) -> Files {
 }
 
 #[test]
-fn files_that_tshark_reads_are_read() {
+fn files_that_tshark_accepts_are_accepted() {
     for order in Order::ALL {
         let files = files(order);
         for (name, events, file) in &files {
             assert_eq!(count(name, file), *events, "{name}, {order:?}");
         }
         assert!(STRICTER.iter().all(|name| files.iter().any(|file| file.0 == *name)));
-        // One after the other they are a file too, whatever their byte orders.
+        // Concatenated files are a valid file, whatever their byte orders.
         let all: Vec<u8> = files.iter().flat_map(|file| file.2.clone()).collect();
         let other = if order == Order::Big { Order::Little } else { Order::Big };
         let all = [all, with_interface(other, &[])].concat();
@@ -129,28 +129,29 @@ fn files_that_tshark_reads_are_read() {
 }
 
 #[test]
-fn a_zone_does_not_hide_the_resolution() {
+fn the_time_zone_option_does_not_hide_the_resolution() {
     for order in Order::ALL {
         let zone = option(order, 10, &order.numbers(&[U32(3600)]));
         let options = [zone, option(order, 9, &[9]), option(order, 0, &[])].concat();
         let (got, error) = read_all(&with_interface(order, &options));
         assert!(
-            matches!(got[..], [Got::Event(_, Some(5))]) && error.is_none(),
+            matches!(got[..], [Delivered::Event(_, Some(5))]) && error.is_none(),
             "{got:?} {error:?}"
         );
     }
 }
 
-/// The losses of a file, and that it is read to its end.
+/// The losses of a file that can be read to its end.
 fn losses(file: &[u8]) -> Vec<(Option<u64>, LossCause)> {
     let (got, error) = read_all(file);
     assert!(error.is_none(), "{error:?}");
-    let lost = |got| if let Got::Lost(count, cause, _) = got { Some((count, cause)) } else { None };
+    let lost =
+        |got| if let Delivered::Lost(count, cause, _) = got { Some((count, cause)) } else { None };
     got.into_iter().filter_map(lost).collect()
 }
 
 #[test]
-fn drops_of_every_kind_are_losses_once() {
+fn drop_counts_of_every_kind_are_reported_once() {
     for order in Order::ALL {
         let obsolete = |drops| {
             let fields = [U16(0), U16(drops), U32(0), U32(5), U32(92), U32(92)];
@@ -165,17 +166,17 @@ fn drops_of_every_kind_are_losses_once() {
         let start = [section(order), interface(order, NETLINK, None)].concat();
         let file = |blocks: &[Vec<u8>]| [start.clone(), blocks.concat()].concat();
         let recorded = |count| (Some(count), LossCause::Recorded);
-        // All ones stand for a number that is not known.
+        // All ones denote an unknown number.
         let of_obsolete = file(&[obsolete(3), obsolete(0), obsolete(0xffff), statistics(5, 3)]);
         assert_eq!(losses(&of_obsolete), [recorded(3)]);
         let of_all = file(&[dropped(&count(2)), obsolete(3), statistics(5, 9), statistics(7, 10)]);
         assert_eq!(losses(&of_all), [2, 3, 4, 1].map(recorded));
-        // Counts of another length than the format has say nothing.
+        // Counts of a wrong length are ignored.
         assert_eq!(losses(&file(&[dropped(&option(order, 4, &[1; 4])), dropped(&[])])), []);
         let most = u64::MAX;
         let huge = file(&[dropped(&count(most)), dropped(&count(most)), statistics(5, most)]);
         assert_eq!(losses(&huge), [most, most].map(recorded));
-        // A comment of another program, which comes first, hides no cause.
+        // An earlier comment of another program does not hide the cause.
         let comments = [&b"odd \xff"[..], b"2 events lost: the receive buffer was full"];
         let comments = comments.map(|text| option(order, 1, text)).concat();
         let file = file(&[dropped(&[comments, count(2)].concat())]);
@@ -184,7 +185,7 @@ fn drops_of_every_kind_are_losses_once() {
 }
 
 #[test]
-fn sections_and_interfaces_may_be_of_any_order_and_link_type() {
+fn sections_and_interfaces_can_have_any_byte_order_and_link_type() {
     const SLL: u16 = 113;
     const SLL2: u16 = 276;
     for order in Order::ALL {
@@ -193,7 +194,7 @@ fn sections_and_interfaces_may_be_of_any_order_and_link_type() {
             exec()[16..].to_vec(),
         ]
         .concat();
-        // What the hardware type of another link has in the same place is no netlink family.
+        // With another hardware type, the bytes at the same offset are not a netlink family.
         let mut other = exec();
         other[3] = 1;
         let links = [ETHERNET, NETLINK, SLL, SLL2].map(|link| interface(order, link, Some(9)));
@@ -212,7 +213,7 @@ fn sections_and_interfaces_may_be_of_any_order_and_link_type() {
     }
 }
 
-/// Every result of a reader, errors after which it goes on among them.
+/// All results of a reader, including recoverable errors.
 fn results(file: &[u8]) -> (Vec<Option<String>>, u64) {
     let mut reader = Reader::new(file).expect("a capture");
     let mut results = Vec::new();
@@ -229,7 +230,7 @@ fn results(file: &[u8]) -> (Vec<Option<String>>, u64) {
 }
 
 #[test]
-fn a_packet_that_cannot_be_read_costs_itself_only() {
+fn an_unreadable_packet_affects_no_other_packet() {
     for order in Order::ALL {
         let cut = |len: u32| {
             let fields = [U32(0), U32(0), U32(5), U32(len), U32(92)];

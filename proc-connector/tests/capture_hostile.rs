@@ -1,5 +1,5 @@
-//! Captures made to harm: whatever they claim, reading takes little memory, always ends, and panics
-//! nowhere.
+//! Malicious captures: whatever lengths they declare, reading uses little memory, always ends, and
+//! does not panic.
 
 mod captures;
 
@@ -8,17 +8,17 @@ use std::io::{self, Read};
 use allocation_counter::measure;
 use captures::Number::{U16, U32, U64};
 use captures::{
-    EXEC, Got, NETLINK, Order, block, enhanced, interface, option, packet, read_all, section,
+    Delivered, EXEC, NETLINK, Order, block, enhanced, interface, option, packet, read_all, section,
 };
 use proc_connector::Received;
 use proc_connector::capture::Reader;
 #[cfg(feature = "process")]
 use proc_connector::process::ProcessTable;
 
-/// What reading may take at most, in bytes, unless a packet is larger.
+/// The maximum memory for reading in bytes, unless a packet is larger.
 const MEMORY: u64 = 1 << 20;
 
-/// A block of about 16 MiB, most of which is options.
+/// A block of about 16 MiB, mostly options.
 fn huge(order: Order, kind: u32, fixed: &[u8]) -> Vec<u8> {
     let mut body = fixed.to_vec();
     let comment = option(order, 1, &vec![b'x'; 65_532]);
@@ -29,7 +29,7 @@ fn huge(order: Order, kind: u32, fixed: &[u8]) -> Vec<u8> {
     block(order, kind, &body)
 }
 
-/// Reads an input to its end, and gives how many events it had and the memory that took, in bytes.
+/// Reads an input to its end. Returns the number of events and the memory used, in bytes.
 fn read(input: impl Read) -> (usize, u64) {
     let mut events = 0;
     let measured = measure(|| {
@@ -42,7 +42,7 @@ fn read(input: impl Read) -> (usize, u64) {
 }
 
 #[test]
-fn descriptions_take_no_memory_however_long_they_are() {
+fn interface_descriptions_of_any_length_use_no_memory() {
     for order in Order::ALL {
         let interface_fields = order.numbers(&[U16(NETLINK), U16(0), U32(0)]);
         let interfaces = huge(order, 1, &interface_fields);
@@ -52,7 +52,7 @@ fn descriptions_take_no_memory_however_long_they_are() {
         let (names, unknown) = (huge(order, 4, &[]), huge(order, 0x7777, &[]));
         let packet = enhanced(order, 0, 5, &packet(EXEC, &[7, 7]), &[]);
         let start = [section(order), interface(order, NETLINK, None)].concat();
-        // Sixty interfaces, as in a file that once took a gigabyte.
+        // Sixty interfaces, as in a file that once required a gigabyte.
         let mut input: Box<dyn Read> = Box::new(&start[..]);
         for _ in 0..12 {
             let blocks = [&interfaces, &names, &statistics, &interfaces, &unknown];
@@ -67,7 +67,7 @@ fn descriptions_take_no_memory_however_long_they_are() {
 }
 
 #[test]
-fn a_block_that_is_not_needed_is_skipped_whatever_its_length() {
+fn an_unneeded_block_of_any_length_is_skipped() {
     for order in Order::ALL {
         let len: u32 = 200 << 20;
         for kind in [4, 9, 10, 0xbad, 0x7777, 0] {
@@ -85,7 +85,7 @@ fn a_block_that_is_not_needed_is_skipped_whatever_its_length() {
 }
 
 #[test]
-fn interfaces_are_many_but_not_without_end() {
+fn the_number_of_interfaces_is_limited() {
     let order = Order::NATIVE;
     let described = interface(order, NETLINK, None).repeat(60_000);
     let packet = enhanced(order, 59_999, 5, &packet(EXEC, &[7, 7]), &[]);
@@ -98,8 +98,8 @@ fn interfaces_are_many_but_not_without_end() {
 }
 
 #[test]
-fn an_input_that_fails_inside_of_a_skipped_block_goes_on_there() {
-    /// Fails once every thousand bytes.
+fn a_failed_read_within_a_skipped_block_continues_there() {
+    /// Fails after every thousand bytes.
     struct Flaky<'a>(&'a [u8], usize, bool);
     impl Read for Flaky<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -141,7 +141,7 @@ fn an_input_that_fails_inside_of_a_skipped_block_goes_on_there() {
     }
 }
 
-/// Numbers that are the same in every run (xorshift, by Marsaglia).
+/// Reproducible pseudo-random numbers (xorshift, by Marsaglia).
 struct Numbers(u64);
 
 impl Numbers {
@@ -164,7 +164,7 @@ impl Numbers {
         (0..self.below(most)).map(|_| self.byte()).collect()
     }
 
-    /// A number that is often one of those where things overflow.
+    /// A number that is often close to an overflow.
     fn word(&mut self) -> u32 {
         const EDGES: [u32; 8] = [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, u32::MAX - 3, 92, 76];
         match self.below(3) {
@@ -174,7 +174,7 @@ impl Numbers {
         }
     }
 
-    /// A block of a form that is more or less right.
+    /// A block whose form is approximately valid.
     fn block(&mut self, order: Order) -> Vec<u8> {
         let kinds = [1, 1, 2, 3, 4, 5, 5, 6, 6, 6, 6, 9, 10, 0xbad, 0x0a0d_0d0a, 0x7777];
         let kind = kinds[usize::try_from(self.below(16)).expect("less than sixteen")];
@@ -211,7 +211,7 @@ impl Numbers {
 }
 
 #[test]
-fn blocks_of_any_contents_do_no_harm() {
+fn blocks_with_arbitrary_contents_are_handled() {
     let mut numbers = Numbers(0x0bad_5eed);
     let (mut events, mut losses) = (0, 0);
     for round in 0..3_000 {
@@ -245,8 +245,8 @@ fn blocks_of_any_contents_do_no_harm() {
 }
 
 #[test]
-fn what_is_read_does_not_depend_on_how_the_input_comes() {
-    /// Gives a byte at a time.
+fn the_result_does_not_depend_on_the_size_of_reads() {
+    /// Yields one byte at a time.
     struct Trickle<'a>(&'a [u8]);
     impl Read for Trickle<'_> {
         fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
@@ -261,7 +261,7 @@ fn what_is_read_does_not_depend_on_how_the_input_comes() {
         for _ in 0..8 {
             file.extend(numbers.block(order));
         }
-        let all = |(got, error): (Vec<Got>, Option<proc_connector::capture::Error>)| {
+        let all = |(got, error): (Vec<Delivered>, Option<proc_connector::capture::Error>)| {
             (got, error.map(|error| error.to_string()))
         };
         let reader = Reader::new(Trickle(&file)).expect("a capture");

@@ -1,18 +1,18 @@
-//! The variants of pcap, each of which tshark 4.0.17 reads with the same packets and times.
+//! The variants of pcap. tshark 4.0.17 reads the same packets and times from each.
 
 mod captures;
 
 use captures::Number::{U16, U32};
-use captures::{EXEC, Got, NETLINK, Number, Order, packet, pcap, read_all};
+use captures::{Delivered, EXEC, NETLINK, Number, Order, packet, pcap, read_all};
 use proc_connector::capture::{Error, Reader};
 
-/// A file of a variant.
+/// A file of one variant.
 struct Variant {
     magic: u32,
     minor: u16,
     snaplen: u32,
     link: u32,
-    /// What a record's header has after its lengths.
+    /// The fields after the lengths in a record's header.
     extra: &'static [Number],
     original_first: bool,
     /// In units of the variant.
@@ -30,7 +30,7 @@ const PLAIN: Variant = Variant {
 };
 
 impl Variant {
-    /// Two packets, of each of which a part might be missing.
+    /// Two packets; a part of each may not have been captured.
     fn file(&self, order: Order) -> Vec<u8> {
         let Self { magic, minor, snaplen, link, .. } = *self;
         let header = [U32(magic), U16(2), U16(minor), U32(0), U32(0), U32(snaplen), U32(link)];
@@ -50,7 +50,7 @@ impl Variant {
 }
 
 #[test]
-fn every_variant_gives_the_same() {
+fn every_variant_yields_the_same_events() {
     let variants = [
         ("microseconds", PLAIN),
         ("nanoseconds", Variant { magic: 0xa1b2_3c4d, fraction: 7_000_000, ..PLAIN }),
@@ -69,14 +69,15 @@ fn every_variant_gives_the_same() {
         for (name, variant) in &variants {
             let (got, error) = read_all(&variant.file(order));
             assert!(error.is_none(), "{name}, {order:?}: {error:?}");
-            let is_right = |got: &Got| matches!(got, Got::Event(_, Some(1_007_000_000)));
+            let is_right =
+                |got: &Delivered| matches!(got, Delivered::Event(_, Some(1_007_000_000)));
             assert!(got.len() == 2 && got.iter().all(is_right), "{name}, {order:?}: {got:?}");
         }
     }
 }
 
 #[test]
-fn a_packet_that_was_cut_costs_itself_only() {
+fn a_packet_captured_in_part_affects_no_other_packet() {
     for order in Order::ALL {
         let whole = packet(EXEC, &[7, 7]);
         let mut file = pcap(order, false, NETLINK, &[(1, whole.clone())]);
@@ -101,7 +102,7 @@ fn a_packet_that_was_cut_costs_itself_only() {
 }
 
 #[test]
-fn zeros_behind_the_last_packet_are_no_packets_of_the_connector() {
+fn zeros_after_the_last_packet_are_skipped() {
     for order in Order::ALL {
         let mut file = pcap(order, false, NETLINK, &[(1, packet(EXEC, &[7, 7]))]);
         file.extend([0; 4096]);

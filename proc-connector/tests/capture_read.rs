@@ -1,12 +1,13 @@
-//! Captures of other programs and other machines give the events that are in them, and no others.
+//! Captures of other programs and other machines yield exactly their events.
 
 mod captures;
 #[path = "common/wire.rs"]
 mod wire;
 
 use captures::{
-    CONNECTOR, DEMO, ETHERNET, Got, NETLINK, Order, Packet, Plain, blocks, cooked, demo_datagrams,
-    demo_events, drain, enhanced, events, interface, option, pcap, pcapng, read_all, section, swap,
+    CONNECTOR, DEMO, Delivered, ETHERNET, NETLINK, Order, Packet, Plain, blocks, cooked,
+    demo_datagrams, demo_events, drain, enhanced, events, interface, option, pcap, pcapng,
+    read_all, section, swap,
 };
 use proc_connector::capture::{Error, Format, Reader};
 use proc_connector::{EventMask, Filter, LossCause};
@@ -14,7 +15,7 @@ use proc_connector::{EventMask, Filter, LossCause};
 const ROUTE: u16 = 0;
 const GENERIC: u16 = 16;
 
-/// The demo's packets in a byte order, as another program would have captured them.
+/// The demo's packets in a byte order, as captured by another program.
 fn packets(order: Order) -> Vec<Packet> {
     let of_machine = |bytes: &[u8]| match order {
         Order::Little => bytes.to_vec(),
@@ -24,7 +25,7 @@ fn packets(order: Order) -> Vec<Packet> {
     demo_datagrams().iter().map(packet).collect()
 }
 
-/// Packets of other families before, between and behind.
+/// Adds packets of other netlink families before, between and after.
 fn among_others(packets: &[Packet]) -> Vec<Packet> {
     let route = cooked(ROUTE, &wire::message(16, &[7; 33]));
     let generic = cooked(GENERIC, &wire::event(wire::EXEC, &[1, 1]));
@@ -37,11 +38,11 @@ fn among_others(packets: &[Packet]) -> Vec<Packet> {
 }
 
 #[test]
-fn the_demo_has_what_the_bytes_say() {
+fn the_demo_contains_the_expected_events() {
     let expected = demo_datagrams().into_iter().map(|(time, datagram)| {
-        Got::Event(Plain::read(Order::Little, &datagram), Some(time.into()))
+        Delivered::Event(Plain::read(Order::Little, &datagram), Some(time.into()))
     });
-    let expected: Vec<Got> = expected.collect();
+    let expected: Vec<Delivered> = expected.collect();
     let (got, error) = read_all(DEMO);
     assert!(error.is_none(), "{error:?}");
     assert_eq!(got, expected);
@@ -49,7 +50,7 @@ fn the_demo_has_what_the_bytes_say() {
 }
 
 #[test]
-fn every_byte_order_of_file_and_machine_gives_the_same() {
+fn every_byte_order_of_file_and_machine_yields_the_same_events() {
     for file in Order::ALL {
         for machine in Order::ALL {
             let packets = packets(machine);
@@ -65,7 +66,7 @@ fn every_byte_order_of_file_and_machine_gives_the_same() {
 }
 
 #[test]
-fn other_families_are_left_out_and_counted() {
+fn packets_of_other_netlink_families_are_skipped_and_counted() {
     for file in Order::ALL {
         let mixed = among_others(&packets(Order::Little));
         for capture in [pcap(file, false, NETLINK, &mixed), pcapng(file, &mixed)] {
@@ -78,13 +79,13 @@ fn other_families_are_left_out_and_counted() {
 }
 
 #[test]
-fn times_are_as_fine_as_the_file_has_them() {
+fn times_have_the_resolution_of_the_file() {
     let packets = packets(Order::Little);
     let whole = demo_datagrams().iter().map(|(time, _)| u128::from(*time)).collect::<Vec<_>>();
     let cut: Vec<u128> = whole.iter().map(|time| time / 1_000 * 1_000).collect();
     let times = |file: &[u8]| -> Vec<u128> {
-        let time = |got: &Got| match got {
-            Got::Event(_, time) | Got::Lost(.., time) => time.expect("a time"),
+        let time = |got: &Delivered| match got {
+            Delivered::Event(_, time) | Delivered::Lost(.., time) => time.expect("a time"),
         };
         read_all(file).0.iter().map(time).collect()
     };
@@ -102,7 +103,7 @@ fn times_are_as_fine_as_the_file_has_them() {
 }
 
 #[test]
-fn a_file_has_sections_and_interfaces_of_many_kinds() {
+fn a_file_can_have_many_sections_and_interfaces() {
     let datagrams = packets(Order::Little);
     let (first, second) = (&datagrams[0].1, &datagrams[1].1);
     let (big, little) = (Order::Big, Order::Little);
@@ -110,44 +111,44 @@ fn a_file_has_sections_and_interfaces_of_many_kinds() {
         section(big),
         interface(big, ETHERNET, None),
         interface(big, NETLINK, Some(9)),
-        // On the wire of another interface even these bytes are no event.
+        // On an interface with another link type, these bytes are not an event.
         enhanced(big, 0, 1, second, &[]),
         enhanced(big, 1, 2, first, &[]),
-        // A name resolution block, a custom one, and one of no known kind.
+        // A name resolution block, a custom block, and a block of an unknown kind.
         captures::block(big, 4, &[0; 4]),
         captures::block(big, 0xbad, &[1, 2, 3, 4, 5]),
         captures::block(big, 0x7777, &[1; 40]),
-        // The interfaces of the section before are gone, and so is its byte order.
+        // A new section ends the scope of the interfaces and of the byte order.
         section(little),
         interface(little, NETLINK, Some(9)),
-        // A simple packet: no interface, no time.
+        // A simple packet has neither interface nor time.
         captures::block(little, 3, &[&92_u32.to_le_bytes()[..], second].concat()),
     ]
     .concat();
     let (got, error) = read_all(&file);
     assert!(error.is_none(), "{error:?}");
     let expected = demo_events();
-    assert_eq!(got[0], Got::Event(expected[0].clone(), Some(2)));
-    assert_eq!(got[1..], [Got::Event(expected[1].clone(), None)]);
+    assert_eq!(got[0], Delivered::Event(expected[0].clone(), Some(2)));
+    assert_eq!(got[1..], [Delivered::Event(expected[1].clone(), None)]);
 }
 
 #[test]
-fn an_obsolete_packet_block_is_read_too() {
+fn obsolete_packet_blocks_are_read() {
     for order in Order::ALL {
         use captures::Number::{U16, U32};
         let data = &packets(Order::Little)[0].1;
-        // Number of the interface, drops, and the time in halves.
+        // The interface, the number of drops, and the halves of the time.
         let fields = [U16(0), U16(0), U32(1), U32(2), U32(92), U32(92)];
         let body = [order.numbers(&fields), data.clone()].concat();
         let file = [section(order), interface(order, NETLINK, Some(9))].concat();
         let file = [file, captures::block(order, 2, &body)].concat();
         let time = (1 << 32) + 2;
-        assert_eq!(read_all(&file).0, [Got::Event(demo_events()[0].clone(), Some(time))]);
+        assert_eq!(read_all(&file).0, [Delivered::Event(demo_events()[0].clone(), Some(time))]);
     }
 }
 
 #[test]
-fn bare_messages_are_read_in_either_order() {
+fn bare_messages_are_read_in_either_byte_order() {
     for (order, machine) in [(Order::Little, Order::Little), (Order::Little, Order::Big)] {
         let messages = demo_datagrams().into_iter().map(|(_, bytes)| match machine {
             Order::Little => bytes,
@@ -156,15 +157,15 @@ fn bare_messages_are_read_in_either_order() {
         let file = messages.collect::<Vec<_>>().concat();
         let (got, error) = read_all(&file);
         assert!(error.is_none(), "{error:?}");
-        let expected: Vec<Got> =
-            demo_events().into_iter().map(|event| Got::Event(event, None)).collect();
+        let expected: Vec<Delivered> =
+            demo_events().into_iter().map(|event| Delivered::Event(event, None)).collect();
         assert_eq!(got, expected, "{machine:?}");
         assert_eq!(Reader::new(&file[..]).expect("messages").format(), Format::Messages);
     }
 }
 
 #[test]
-fn bare_messages_may_lack_the_last_padding_and_repeat_themselves() {
+fn bare_messages_can_lack_the_last_padding_and_can_repeat() {
     let odd = wire::message(
         wire::NLMSG_DONE,
         &wire::cn_msg(1, 1, &wire::proc_event(wire::NEW_KIND, &[7; 23])),
@@ -175,23 +176,23 @@ fn bare_messages_may_lack_the_last_padding_and_repeat_themselves() {
 }
 
 #[test]
-fn several_messages_of_a_packet_are_all_delivered() {
+fn all_messages_of_a_packet_are_delivered() {
     let datagrams: Vec<Vec<u8>> = demo_datagrams().into_iter().map(|(_, bytes)| bytes).collect();
     let packet = cooked(CONNECTOR, &datagrams.concat());
     assert_eq!(events(&pcapng(Order::Little, &[(9, packet)])), demo_events());
 }
 
 #[test]
-fn what_listeners_send_and_are_answered_is_no_event() {
+fn requests_and_acknowledgements_are_not_events() {
     let (listen, ignore) = (1_u32.to_ne_bytes(), 2_u32.to_ne_bytes());
     let done = |payload: &[u8]| wire::message(wire::NLMSG_DONE, payload);
     let others = [
         done(&wire::cn_msg(1, 1, &listen)),
         done(&wire::cn_msg(1, 1, &ignore)),
         done(&wire::cn_msg(1, 1, &[listen, [0xff; 4]].concat())),
-        // An operation that the kernel refuses.
+        // An operation that the kernel rejects.
         done(&wire::cn_msg(1, 1, &77_u32.to_ne_bytes())),
-        // The answer, and another connector's message.
+        // The acknowledgement, and a message of another connector.
         wire::event(wire::NONE, &[0]),
         done(&wire::cn_msg(3, 1, &[1, 2, 3])),
         wire::message(wire::NLMSG_NOOP, &[]),
@@ -207,12 +208,12 @@ fn what_listeners_send_and_are_answered_is_no_event() {
 #[test]
 fn an_overrun_message_is_a_loss() {
     let overrun = cooked(CONNECTOR, &wire::message(wire::NLMSG_OVERRUN, &[]));
-    let lost = Got::Lost(None, LossCause::Overrun, Some(5));
+    let lost = Delivered::Lost(None, LossCause::Overrun, Some(5));
     assert_eq!(read_all(&pcapng(Order::Big, &[(5, overrun)])).0, [lost]);
 }
 
 #[test]
-fn filters_choose_as_they_do_on_the_events() {
+fn a_filtered_reader_selects_the_matching_events() {
     let filters = vec![
         Filter::new(EventMask::EXEC | EventMask::EXIT),
         Filter::default().processes_only(),
@@ -221,7 +222,7 @@ fn filters_choose_as_they_do_on_the_events() {
     ];
     let expected: [&dyn Fn(&Plain) -> bool; 4] = [
         &|e| e.what == wire::EXEC || e.what == wire::EXIT,
-        // Threads make forks (of a child whose two ids differ), names and exits.
+        // Threads cause forks (with two different child ids), names and exits.
         &|e| match e.what {
             wire::FORK => e.words[2] == e.words[3],
             wire::COMM | wire::EXIT => e.words[0] == e.words[1],
@@ -251,7 +252,7 @@ fn filters_choose_as_they_do_on_the_events() {
 }
 
 #[test]
-fn dumpcap_tells_drops_where_it_ends() {
+fn drops_in_the_final_statistics_are_reported() {
     for order in Order::ALL {
         let statistics = |dropped: u64| {
             use captures::Number::{U32, U64};
@@ -265,17 +266,17 @@ fn dumpcap_tells_drops_where_it_ends() {
         let packet = &packets(Order::Little)[0].1;
         let start = [section(order), interface(order, NETLINK, Some(9))].concat();
         let file = [start, enhanced(order, 0, 5, packet, &drops), statistics(9)].concat();
-        let lost = |count, time| Got::Lost(Some(count), LossCause::Recorded, Some(time));
-        let event = Got::Event(demo_events()[0].clone(), Some(5));
+        let lost = |count, time| Delivered::Lost(Some(count), LossCause::Recorded, Some(time));
+        let event = Delivered::Event(demo_events()[0].clone(), Some(5));
         let once = [lost(2, 5), event, lost(7, 77)];
         assert_eq!(read_all(&file).0, once, "{order:?}");
-        // The counts are totals: the same one again says nothing new.
+        // The counts are totals: the same total again reports no new loss.
         assert_eq!(read_all(&[file, statistics(9)].concat()).0, once);
     }
 }
 
 #[test]
-fn what_is_no_capture_is_said_to_be_none() {
+fn input_that_is_not_a_capture_is_rejected() {
     let no_capture = [&b"#!/bin/sh\nexit 0\n"[..], &[0; 100], &[1], &[0x1f, 0x8b, 8, 0], b"{}"];
     for bytes in no_capture {
         let (_, error) = read_all(bytes);

@@ -1,4 +1,4 @@
-//! What is refused is named: damage that ends a capture, and files that are no captures.
+//! Errors name the damage that ends a capture, and the kind of files that are not captures.
 
 mod captures;
 
@@ -11,7 +11,7 @@ use captures::{
 use proc_connector::capture::{Error, Reader};
 
 #[test]
-fn what_ends_a_capture_is_named() {
+fn the_reason_for_an_early_end_is_reported() {
     for order in Order::ALL {
         let packet = enhanced(order, 0, 5, &packet(EXEC, &[7, 7]), &[]);
         let whole = [section(order), interface(order, NETLINK, None), packet].concat();
@@ -38,7 +38,7 @@ fn what_ends_a_capture_is_named() {
 }
 
 #[test]
-fn other_files_are_named_with_the_command_that_unpacks_them() {
+fn other_files_are_named_with_the_command_that_decompresses_them() {
     let gzip = b"\x1f\x8b\x08\x00\x00\x00\x00\x00\x00\x03";
     let compressed = [
         (&gzip[..], "gzip -dc"),
@@ -64,7 +64,7 @@ fn other_files_are_named_with_the_command_that_unpacks_them() {
         assert!(text.contains("not a capture") && text.contains(name), "{text}");
     }
     assert!(matches!(read_all(&[0xaa; 40]).1, Some(Error::UnknownFormat)));
-    // However much of it is read at once.
+    // The result does not depend on the number of bytes read at once.
     let mixed = [&b"a text that is none, later on"[..], &[0; 40]].concat();
     for input in
         [Box::new(&mixed[..]) as Box<dyn Read>, Box::new((&mixed[..24]).chain(&mixed[24..]))]

@@ -1,4 +1,4 @@
-//! What is written can be read: by this crate, by others, and after an end that nobody planned.
+//! Captures can be read again: by this crate, by other programs, and after the writer was killed.
 
 mod captures;
 #[path = "common/wire.rs"]
@@ -10,19 +10,19 @@ use std::rc::Rc;
 use std::time::SystemTime;
 
 use captures::{
-    CONNECTOR, DEMO, Got, NETLINK, Order, at, blocks, cooked, demo_datagrams, demo_events,
+    CONNECTOR, DEMO, Delivered, NETLINK, Order, at, blocks, cooked, demo_datagrams, demo_events,
     enhanced, interface, option, read_all, section,
 };
 use proc_connector::capture::{Origin, Reader, Writer};
 use proc_connector::{LossCause, Received};
 
-/// A section's, an interface's and a statistics block's type.
+/// The types of a section, an interface and a statistics block.
 const SECTION: u32 = 0x0a0d_0d0a;
 const INTERFACE: u32 = 1;
 const STATISTICS: u32 = 5;
 const ENHANCED: u32 = 6;
 
-/// A file that can be looked at while it is written, and knows where each write ended.
+/// A file that can be read while it is written, and records where each write ended.
 #[derive(Clone, Default)]
 struct Disk(Rc<RefCell<(Vec<u8>, Vec<usize>)>>);
 
@@ -45,7 +45,7 @@ impl Disk {
     }
 }
 
-/// Gives each thing in a capture to a function.
+/// Calls a function with each item of a capture.
 fn each(file: &[u8], mut function: impl FnMut(&Received<'_>, SystemTime)) {
     let mut reader = Reader::new(file).expect("a capture");
     while let Some(recorded) = reader.next().expect("no damage") {
@@ -61,8 +61,8 @@ fn copy(file: &[u8]) -> Vec<u8> {
     copy
 }
 
-/// A capture with every kind of loss that a file can have, by the hands of the tests.
-fn with_losses() -> (Vec<u8>, Vec<Got>) {
+/// A capture with every kind of loss, assembled by the tests.
+fn with_losses() -> (Vec<u8>, Vec<Delivered>) {
     let order = Order::NATIVE;
     let native = |(time, bytes): &(u64, Vec<u8>)| match order {
         Order::Little => (*time, bytes.clone()),
@@ -90,8 +90,8 @@ fn with_losses() -> (Vec<u8>, Vec<Got>) {
         packet(5, &[comment("nothing is missing here"), end.clone()]),
     ]
     .concat();
-    let event = |n: usize| Got::Event(demo_events()[n].clone(), Some(datagrams[n].0.into()));
-    let lost = |n: usize, count, cause| Got::Lost(count, cause, Some(datagrams[n].0.into()));
+    let event = |n: usize| Delivered::Event(demo_events()[n].clone(), Some(datagrams[n].0.into()));
+    let lost = |n: usize, count, cause| Delivered::Lost(count, cause, Some(datagrams[n].0.into()));
     let expected = vec![
         event(0),
         lost(1, Some(17), LossCause::Overrun),
@@ -120,11 +120,11 @@ fn a_copy_has_the_same_losses_with_their_causes() {
 }
 
 #[test]
-fn losses_after_which_nothing_comes_are_kept_too() {
-    // All events left out, each loss stands alone.
+fn a_final_loss_is_kept() {
+    // With all events filtered out, each loss stands alone.
     let (file, expected) = with_losses();
-    let losses: Vec<Got> =
-        expected.into_iter().filter(|got| matches!(got, Got::Lost(..))).collect();
+    let losses: Vec<Delivered> =
+        expected.into_iter().filter(|got| matches!(got, Delivered::Lost(..))).collect();
     for flushed in [false, true] {
         let disk = Disk::default();
         let mut writer = Writer::new(disk.clone()).expect("memory");
@@ -142,7 +142,7 @@ fn losses_after_which_nothing_comes_are_kept_too() {
 }
 
 #[test]
-fn the_file_is_laid_out_as_the_specification_says() {
+fn the_file_layout_matches_the_specification() {
     let mut file = Vec::new();
     let mut origin = Origin::default();
     origin.application = Some("a test".into());
@@ -166,7 +166,7 @@ fn the_file_is_laid_out_as_the_specification_says() {
     }
     let section = options(order, &blocks[0][24..]);
     assert_eq!(section[0], (1, b"recorded on here".to_vec()));
-    assert_eq!(section[1], (3, b"x".repeat(1024)), "cut to what is sensible");
+    assert_eq!(section[1], (3, b"x".repeat(1024)), "truncated to the limit");
     assert_eq!(section[2], (4, b"a test".to_vec()));
     assert_eq!(
         order.u32(blocks[1], 8),
@@ -176,7 +176,7 @@ fn the_file_is_laid_out_as_the_specification_says() {
     assert_eq!(interface[0], (2, b"cn_proc".to_vec()));
     assert_eq!(interface[2], (9, vec![9]), "nanoseconds");
     assert_eq!(interface[3], (11, b"\0--failed".to_vec()));
-    // 92 bytes of packet, of which 16 are the header of its link type.
+    // A packet of 92 bytes, with a link header of 16 bytes.
     let packet = blocks[3];
     assert_eq!((order.u32(packet, 20), order.u32(packet, 24)), (92, 92));
     let header = [[0, 0].as_slice(), &824_u16.to_be_bytes(), &[0; 10], &11_u16.to_be_bytes()];
@@ -187,7 +187,7 @@ fn the_file_is_laid_out_as_the_specification_says() {
     let count = order.numbers(&[captures::Number::U64(17)]);
     assert_eq!(told[0], (4, count), "epb_dropcount");
     assert_eq!(told[1], (1, b"17 events lost: the receive buffer was full".to_vec()));
-    // The totals: everything seen, and what of it was lost.
+    // The totals: all received events, and the lost ones.
     let statistics = blocks[8];
     let time = u64::from(order.u32(statistics, 12)) << 32 | u64::from(order.u32(statistics, 16));
     assert_eq!(time, demo_datagrams()[5].0, "the upper half comes first");
@@ -215,11 +215,11 @@ fn options(order: Order, mut bytes: &[u8]) -> Vec<(u32, Vec<u8>)> {
 }
 
 #[test]
-fn a_recorder_that_is_killed_leaves_whole_blocks() {
+fn a_killed_recorder_leaves_whole_blocks() {
     let disk = Disk::default();
     let mut writer = Writer::new(disk.clone()).expect("memory");
     let (mut written, mut flushed) = (Vec::new(), 0);
-    // Enough for the writer to write out of its own accord too.
+    // Enough events to make the writer write without a flush.
     for round in 0..40_u32 {
         each(DEMO, |received, time| {
             writer.write(received, time).expect("memory");
@@ -230,7 +230,7 @@ fn a_recorder_that_is_killed_leaves_whole_blocks() {
             writer.flush().expect("memory");
             flushed = written.len();
         }
-        // What is there now is what would be left.
+        // The current contents are those that a killed writer would leave.
         let (left, error) = read_all(&disk.bytes());
         assert!(error.is_none(), "{error:?}");
         assert!(left.len() >= flushed);
@@ -246,7 +246,7 @@ fn a_recorder_that_is_killed_leaves_whole_blocks() {
 }
 
 #[test]
-fn a_writer_that_is_dropped_writes_what_it_has() {
+fn a_dropped_writer_writes_its_buffer() {
     let disk = Disk::default();
     let mut writer = Writer::new(disk.clone()).expect("memory");
     each(DEMO, |received, time| writer.write(received, time).expect("memory"));
@@ -255,8 +255,8 @@ fn a_writer_that_is_dropped_writes_what_it_has() {
 }
 
 #[test]
-fn an_error_of_the_output_is_told_and_nothing_is_written_twice() {
-    /// Takes so many bytes, and then fails once.
+fn an_output_error_is_reported_and_nothing_is_written_twice() {
+    /// Accepts this number of bytes, then fails once.
     struct Full(Vec<u8>, Option<usize>);
     impl Write for &mut Full {
         fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
@@ -275,7 +275,7 @@ fn an_error_of_the_output_is_told_and_nothing_is_written_twice() {
         }
     }
     let mut output = Full(Vec::new(), Some(1000));
-    let mut writer = Writer::new(&mut output).expect("room for the start");
+    let mut writer = Writer::new(&mut output).expect("an output that accepts the header");
     each(DEMO, |received, time| writer.write(received, time).expect("it is kept for now"));
     let error = writer.flush().expect_err("no more room");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
@@ -284,8 +284,8 @@ fn an_error_of_the_output_is_told_and_nothing_is_written_twice() {
 }
 
 #[test]
-fn kinds_and_fields_of_newer_kernels_are_kept() {
-    // A kind without a name, and an exit whose union has grown.
+fn unknown_kinds_and_fields_are_kept() {
+    // An unknown kind, and an exit with additional fields.
     let grown = wire::cn_msg(1, 1, &wire::proc_event(wire::EXIT, &[1; 40]));
     let grown = wire::message(wire::NLMSG_DONE, &grown);
     let short = wire::cn_msg(1, 1, &wire::proc_event(wire::EXIT, &[2; 16]));

@@ -1,4 +1,4 @@
-//! The program, run as its users do.
+//! The program, run as by users.
 
 mod common;
 
@@ -19,29 +19,29 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
-        bad_usage_exits_with_2_and_says_what_is_good,
-        doctor_tells_each_check_in_both_formats,
+        bad_usage_exits_with_2_and_suggests_valid_values,
+        doctor_reports_each_check_in_both_formats,
     ];
     let live = named![
-        json_has_the_promised_keys,
-        who_did_it_is_told_on_request,
-        a_failed_exit_is_spelled_out,
-        only_what_was_asked_for_is_shown,
+        json_has_the_documented_keys,
+        the_process_is_described_on_request,
+        a_failed_exit_is_described_in_words,
+        only_the_selected_events_are_shown,
         ctrl_c_ends_with_a_summary,
-        what_happened_before_the_end_is_told,
-        who_asks_again_waits_for_nobody,
-        a_service_manager_is_told_when_it_listens,
+        events_before_the_interrupt_are_shown,
+        a_second_interrupt_stops_immediately,
+        a_service_manager_is_notified_when_it_listens,
         a_closed_pipe_ends_quietly,
         a_loss_is_a_line_among_the_events,
     ];
-    common::main_with(&named![exit_3, pause_for_ever], &everywhere, &live)
+    common::main_with(&named![exit_3, pause_forever], &everywhere, &live)
 }
 
 fn exit_3() {
     std::process::exit(3)
 }
 
-fn pause_for_ever() {
+fn pause_forever() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
@@ -59,7 +59,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// `watch`, running, and known to be listening.
+/// A running `watch` that listens.
 struct Watch {
     child: Child,
     lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
@@ -71,17 +71,17 @@ impl Watch {
             Transport::Ring => "ring",
             _ => "socket",
         };
-        // The time is for a test that waits in vain.
+        // The duration limits a test that fails.
         let common = ["watch", "--duration", "60s", "--transport", transport];
         let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
         let stdout = child.stdout.take().expect("a pipe");
         Self { child, lines: BufReader::new(stdout).lines() }
     }
 
-    /// Starts children, each of which exits with 3, until one of them is told of.
+    /// Starts children that exit with 3 until a line about one of them matches.
     fn line_of_exit_3(&mut self, is_it: impl Fn(&str, u32) -> bool) -> String {
         let failing = std::thread::spawn(|| {
-            // The program may need a moment before it listens; more than it takes do no harm.
+            // The program may not listen yet; extra children are harmless.
             (0..200).map(|_| end_with_3()).collect::<Vec<u32>>()
         });
         let mut lines = Vec::new();
@@ -103,22 +103,23 @@ impl Watch {
         Pid::from_raw(self.child.id().try_into().expect("a pid"))
     }
 
-    /// The lines that were left, and the end.
+    /// Ends the program by a signal; returns the remaining lines and the output.
     fn end(mut self, signal: Signal) -> (Vec<String>, Output) {
         kill(self.pid(), signal).expect("a child that runs");
         let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        (rest, self.child.wait_with_output().expect("its end"))
+        (rest, self.child.wait_with_output().expect("an exit status"))
     }
 }
 
-/// Runs a child that exits with 3 and gives its process id.
+/// Runs a child that exits with 3; returns its process id.
 fn end_with_3() -> u32 {
-    let mut actor = common::actor::command("exit_3").spawn().expect("this binary can be started");
-    actor.wait().expect("its end");
-    actor.id()
+    let mut helper =
+        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
+    helper.wait().expect("an exit status");
+    helper.id()
 }
 
-fn bad_usage_exits_with_2_and_says_what_is_good() {
+fn bad_usage_exits_with_2_and_suggests_valid_values() {
     for (arguments, help) in [
         (&["watch", "--events", "exec,boot"][..], "coredump"),
         (&["watch", "--duration", "soon"], "10s"),
@@ -137,7 +138,7 @@ fn bad_usage_exits_with_2_and_says_what_is_good() {
     assert!(text(&output.stderr).contains("1024"), "{}", text(&output.stderr));
 }
 
-fn doctor_tells_each_check_in_both_formats() {
+fn doctor_reports_each_check_in_both_formats() {
     let (lines, json) = (run(&["doctor"]), run(&["doctor", "--json"]));
     let json: Value = serde_json::from_slice(&json.stdout).expect("JSON");
     let findings = json["findings"].as_array().expect("a list");
@@ -151,7 +152,7 @@ fn doctor_tells_each_check_in_both_formats() {
     assert_eq!(lines.status.code(), Some(i32::from(!works)));
 }
 
-fn json_has_the_promised_keys() {
+fn json_has_the_documented_keys() {
     let mut watch = Watch::start(&["--json", "--events", "exit"]);
     let line = watch.line_of_exit_3(|line, pid| {
         let event: Value = serde_json::from_str(line).expect("JSON");
@@ -187,7 +188,7 @@ fn json_has_the_promised_keys() {
     watch.end(Signal::SIGTERM);
 }
 
-fn who_did_it_is_told_on_request() {
+fn the_process_is_described_on_request() {
     let mut watch = Watch::start(&["--json", "--context", "--events", "exec,exit"]);
     let line = watch.line_of_exit_3(|line, pid| {
         let event: Value = serde_json::from_str(line).expect("JSON");
@@ -201,9 +202,9 @@ fn who_did_it_is_told_on_request() {
         assert!(errors.starts_with("proc-connector: no event has a `task`"), "{errors}");
         return;
     }
-    let task = event["task"].as_object().expect("what was noted");
+    let task = event["task"].as_object().expect("recorded context");
     let own = std::env::current_exe().expect("/proc is mounted");
-    // Each is null where the kernel cannot tell.
+    // A value is null if the kernel cannot provide it.
     let is = |key: &str, value: Value| {
         assert!(task[key] == value || task[key].is_null(), "{key} in {event}, not {value}");
     };
@@ -219,20 +220,20 @@ fn who_did_it_is_told_on_request() {
     assert!(!text(&output.stderr).contains("task"), "{}", text(&output.stderr));
 }
 
-fn a_failed_exit_is_spelled_out() {
+fn a_failed_exit_is_described_in_words() {
     let mut watch = Watch::start(&["--failed"]);
     watch.line_of_exit_3(|line, pid| line.contains("exit 3") && line.contains(&pid.to_string()));
     watch.end(Signal::SIGTERM);
 }
 
-fn only_what_was_asked_for_is_shown() {
+fn only_the_selected_events_are_shown() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
             end_with_3();
         }
     });
     let output = run(&["watch", "--json", "--events", "exec", "--count", "20"]);
-    load.join().expect("its end");
+    load.join().expect("an exit status");
     assert_eq!(output.status.code(), Some(0));
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 20);
@@ -250,7 +251,7 @@ fn ctrl_c_ends_with_a_summary() {
     }
 }
 
-fn what_happened_before_the_end_is_told() {
+fn events_before_the_interrupt_are_shown() {
     let mut watch = Watch::start(&["--json", "--events", "exec", "--coalesce", "2s"]);
     let heard = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -262,7 +263,7 @@ fn what_happened_before_the_end_is_told() {
         watch.lines.next().expect("a line").expect("text");
         heard.store(true, Relaxed);
     });
-    // Now it collects events for a moment.
+    // The program now collects events for up to two seconds.
     let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
     let (rest, output) = watch.end(Signal::SIGINT);
     assert_eq!(output.status.code(), Some(0));
@@ -273,30 +274,32 @@ fn what_happened_before_the_end_is_told() {
     assert_eq!(ended.iter().map(execs).collect::<Vec<usize>>(), [1; 20], "{rest:#?}");
 }
 
-fn a_service_manager_is_told_when_it_listens() {
+fn a_service_manager_is_notified_when_it_listens() {
     let scratch = ScratchFile::new("notify");
     let manager = UnixDatagram::bind(scratch.path()).expect("a socket");
     manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
     let mut command = program(&["watch", "--json", "--events", "exec", "--duration", "60s"]);
     let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
     let mut told = [0; 100];
-    let len = manager.recv(&mut told).expect("it tells");
+    let len = manager.recv(&mut told).expect("a notification");
     assert_eq!(text(&told[..len]).trim_end(), "READY=1");
     let ended: Vec<u32> = (0..5).map(|_| end_with_3()).collect();
-    kill(Pid::from_raw(child.id().try_into().expect("a pid")), Signal::SIGINT).expect("it runs");
-    let output = child.wait_with_output().expect("its end");
+    kill(Pid::from_raw(child.id().try_into().expect("a pid")), Signal::SIGINT)
+        .expect("a running process");
+    let output = child.wait_with_output().expect("an exit status");
     for pid in ended {
         let pid = format!(r#""tgid":{pid},"#);
         assert!(text(&output.stdout).contains(&pid), "{}", text(&output.stdout));
     }
 }
 
-fn who_asks_again_waits_for_nobody() {
-    let mut child = program(&["watch", "--json", "--duration", "60s"]).spawn().expect("it runs");
+fn a_second_interrupt_stops_immediately() {
+    let mut child =
+        program(&["watch", "--json", "--duration", "60s"]).spawn().expect("a running process");
     let pid = Pid::from_raw(child.id().try_into().expect("a pid"));
     let pipe = child.stdout.take().expect("a pipe");
     let (deadline, mut before) = (common::Deadline::new(), 0);
-    // Until the pipe is full: it has something, and more does not go in.
+    // Until the pipe is full, so the program has input and cannot write more.
     loop {
         assert!(deadline.left().is_some(), "{before} bytes");
         common::load::threads(500);
@@ -308,12 +311,12 @@ fn who_asks_again_waits_for_nobody() {
         before = now;
     }
     kill(pid, Signal::SIGTERM).expect("a child that runs");
-    // One request may be two signals, as those of timeout(1).
+    // One request can be two signals, as from timeout(1).
     kill(pid, Signal::SIGTERM).expect("a child that runs");
     std::thread::sleep(Duration::from_millis(1100));
     assert_eq!(child.try_wait().expect("its state"), None, "it waits for a reader");
     kill(pid, Signal::SIGTERM).expect("a child that runs");
-    let status = child.wait().expect("its end");
+    let status = child.wait().expect("an exit status");
     assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
     drop(pipe);
 }
@@ -323,7 +326,7 @@ fn a_closed_pipe_ends_quietly() {
     drop(child.stdout.take());
     let mut status = None;
     for _ in 0..5_000 {
-        // It notices when it has something to write.
+        // The program notices the closed pipe when it writes.
         end_with_3();
         status = child.try_wait().expect("its state");
         if status.is_some() {
@@ -331,7 +334,7 @@ fn a_closed_pipe_ends_quietly() {
         }
     }
     let _ = child.kill();
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     assert_eq!(status.expect("an end of its own").code(), Some(0));
     let mut errors = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("text");
@@ -339,7 +342,7 @@ fn a_closed_pipe_ends_quietly() {
 }
 
 fn a_loss_is_a_line_among_the_events() {
-    // The ring's is the next power of two of bytes, which is 186.
+    // The size of the ring is the next power of two in bytes, which holds 186 events.
     let mut watch = Watch::start(&["--json", "--buffer", "100"]);
     watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
     let pid = watch.pid();
@@ -349,7 +352,7 @@ fn a_loss_is_a_line_among_the_events() {
     let lost = watch.lines.by_ref().map(|line| line.expect("text"));
     let lost = lost.into_iter().find(|line| line.starts_with(r#"{"event":"lost""#));
     let lost: Value = serde_json::from_str(&lost.expect("a loss")).expect("JSON");
-    // Two events for each thread, of which up to two hundred were queued, beside what else ran.
+    // Each thread causes two events; up to two hundred were queued. Other processes add to both.
     let count = lost["count"].as_u64().expect("a count");
     assert!(count >= 1_700, "{lost}");
     watch.end(Signal::SIGINT);

@@ -1,4 +1,4 @@
-//! `record` and `replay`, run as their users do.
+//! `record` and `replay`, run as by users.
 
 mod captures;
 mod common;
@@ -25,23 +25,23 @@ use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        the_demo_in_json_is_what_its_bytes_say,
-        the_demo_in_lines_is_for_the_eye,
-        a_capture_of_another_machine_gives_identical_output,
-        filters_of_a_replay_choose_the_same_lines,
-        a_damaged_file_gives_what_comes_before_and_fails,
-        what_cannot_be_read_is_named,
+        the_demo_in_json_matches_its_bytes,
+        the_demo_in_lines_is_readable,
+        a_capture_in_the_other_byte_order_yields_identical_output,
+        replay_filters_select_the_same_lines,
+        a_damaged_file_yields_the_events_before_the_damage_and_fails,
+        unreadable_input_is_described,
         bad_usage_exits_with_2,
         a_capture_is_not_written_to_a_terminal,
-        a_capture_of_other_protocols_is_told_to_be_one,
+        a_capture_of_other_protocols_is_reported,
         a_long_file_on_a_terminal_has_a_progress_bar,
         a_replay_into_a_closed_pipe_ends_quietly,
-        who_cannot_watch_is_told_of_the_demo,
+        an_error_of_watch_suggests_the_demo,
     ];
     let live = named![
-        a_replay_chooses_what_a_filtered_recording_would_have,
-        a_recording_to_a_pipe_ends_by_itself,
-        a_file_stays_as_it_is_where_nothing_can_be_recorded,
+        a_filtered_replay_equals_a_filtered_recording,
+        a_recording_to_a_closed_pipe_ends,
+        a_failed_recording_leaves_the_file_unchanged,
     ];
     common::main_with(&named![exit_3, watch_in_a_network_namespace], &everywhere, &live)
 }
@@ -71,15 +71,15 @@ fn run(arguments: &[&str]) -> Output {
     program(arguments).output().expect("the program runs")
 }
 
-/// Runs the program with something to read.
+/// Runs the program with this input.
 fn feed(arguments: &[&str], input: &[u8]) -> Output {
     let mut child = program(arguments).stdin(Stdio::piped()).spawn().expect("the program runs");
     let mut stdin = child.stdin.take().expect("a pipe");
     let input = input.to_vec();
     let feeder = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("its end");
-    // It need not read what it has no use for.
-    let _ = feeder.join().expect("no panic");
+    let output = child.wait_with_output().expect("an exit status");
+    // The program may close its input early.
+    let _ = feeder.join().expect("a thread without a panic");
     output
 }
 
@@ -91,7 +91,7 @@ fn json_lines(bytes: &[u8]) -> Vec<Value> {
     text(bytes).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
-/// The object that an event is promised to be, without its time of day.
+/// The documented object of an event, without its time of day.
 fn object(event: &Plain) -> Value {
     let word = |n: usize| event.words[n];
     let known = |n: usize| Some(word(n)).filter(|&id| id != 0);
@@ -132,7 +132,7 @@ fn object(event: &Plain) -> Value {
     object
 }
 
-fn the_demo_in_json_is_what_its_bytes_say() {
+fn the_demo_in_json_matches_its_bytes() {
     let output = run(&["replay", "--demo", "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let mut lines = json_lines(&output.stdout);
@@ -145,7 +145,7 @@ fn the_demo_in_json_is_what_its_bytes_say() {
     let expected: Vec<Value> = demo_events().iter().map(object).collect();
     assert_eq!(lines, expected);
     assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
-    // What there is to see: every kind, threads, failures and a crash with a core dump.
+    // The demo contains every kind, threads, failures and a crash with a core dump.
     for kind in ["fork", "exec", "exit", "uid", "gid", "sid", "ptrace", "comm", "coredump"] {
         assert!(lines.iter().any(|line| line["event"] == kind), "{kind}");
     }
@@ -153,7 +153,7 @@ fn the_demo_in_json_is_what_its_bytes_say() {
     assert_eq!(crash["core_dumped"], true);
 }
 
-fn the_demo_in_lines_is_for_the_eye() {
+fn the_demo_in_lines_is_readable() {
     let output = run(&["replay", "--demo", "--threads"]);
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 74);
@@ -165,7 +165,7 @@ fn the_demo_in_lines_is_for_the_eye() {
     let crash = "00:22:17.085166+00:00  exit       14895            \
                  killed by SIGSEGV (core dumped) after 6.5 ms";
     assert!(lines.contains(&crash), "{lines:#?}");
-    // The processes of this machine that have these ids are others.
+    // Processes of this machine with the same ids are not used.
     assert!(lines.iter().all(|line| !line.contains('?')), "{lines:#?}");
 
     let threads = |line: &&Value| {
@@ -178,7 +178,7 @@ fn the_demo_in_lines_is_for_the_eye() {
     assert_eq!(shown, 74 - json.iter().filter(threads).count());
 }
 
-fn a_capture_of_another_machine_gives_identical_output() {
+fn a_capture_in_the_other_byte_order_yields_identical_output() {
     let expected = run(&["replay", "--demo", "--json"]).stdout;
     let packets = |order| -> Vec<captures::Packet> {
         let machine = |bytes: &[u8]| match order {
@@ -197,7 +197,7 @@ fn a_capture_of_another_machine_gives_identical_output() {
             assert_eq!(run(&["replay", "--json", scratch.path()]).stdout, expected);
         }
     }
-    // Bare messages have no times of day.
+    // Messages without a file format have no times of day.
     let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
     let lines = json_lines(&feed(&["replay", "-", "--json"], &bare).stdout);
     assert_eq!(lines.len(), 74);
@@ -205,10 +205,10 @@ fn a_capture_of_another_machine_gives_identical_output() {
     assert_eq!(text(&feed(&["replay", "-", "--threads"], &bare).stdout).lines().count(), 74);
 }
 
-/// Whether a line is chosen.
+/// Whether a line is selected.
 type Choose<'a> = &'a dyn Fn(&Value) -> bool;
 
-fn filters_of_a_replay_choose_the_same_lines() {
+fn replay_filters_select_the_same_lines() {
     let whole = json_lines(&run(&["replay", "--demo", "--json"]).stdout);
     let thread = |line: &Value| match line["event"].as_str() {
         Some("fork") => line["child_pid"] != line["child_tgid"],
@@ -235,7 +235,7 @@ fn filters_of_a_replay_choose_the_same_lines() {
     }
 }
 
-fn a_damaged_file_gives_what_comes_before_and_fails() {
+fn a_damaged_file_yields_the_events_before_the_damage_and_fails() {
     let whole = run(&["replay", "--demo", "--json"]).stdout;
     let lines: Vec<&str> = text(&whole).split_inclusive('\n').collect();
     let blocks = blocks(Order::Little, DEMO);
@@ -252,7 +252,7 @@ fn a_damaged_file_gives_what_comes_before_and_fails() {
             lines[..11].concat(),
             format!("at byte {} claims a length of 125", eleven.start),
         ),
-        // That costs one packet.
+        // The damage affects only one packet.
         (
             wrong_message,
             [&lines[..11], &lines[12..]].concat().concat(),
@@ -271,7 +271,7 @@ fn a_damaged_file_gives_what_comes_before_and_fails() {
     }
 }
 
-fn what_cannot_be_read_is_named() {
+fn unreadable_input_is_described() {
     let scratch = ScratchFile::containing("text", b"just a text, and no capture\n");
     for (path, message) in [
         (scratch.path(), "not a capture"),
@@ -306,7 +306,7 @@ fn a_capture_is_not_written_to_a_terminal() {
     assert!(text(&output.stderr).contains("name a file"), "{}", text(&output.stderr));
 }
 
-fn a_capture_of_other_protocols_is_told_to_be_one() {
+fn a_capture_of_other_protocols_is_reported() {
     const ROUTE: u16 = 0;
     let packets = vec![(1, cooked(ROUTE, &[7; 40])); 3];
     let output = feed(&["replay", "-"], &pcap(Order::Little, false, NETLINK, &packets));
@@ -320,18 +320,18 @@ fn a_capture_of_other_protocols_is_told_to_be_one() {
 }
 
 fn a_long_file_on_a_terminal_has_a_progress_bar() {
-    // What errors look like on a terminal.
+    // Errors as printed on a terminal.
     let errors = |file: &ScratchFile, stdout: Stdio| {
         let terminal = nix::pty::openpty(None, None).expect("a terminal");
         let mut child = program(&["replay", "--events", "ptrace", file.path()])
             .stdout(stdout)
             .stderr(terminal.slave)
             .spawn()
-            .expect("it runs");
+            .expect("a running process");
         let mut written = Vec::new();
-        // Once nobody has it open any more, a terminal says that reading failed.
+        // When no process has a terminal open, reading it fails.
         let _ = fs::File::from(terminal.master).read_to_end(&mut written);
-        assert_eq!(child.wait().expect("its end").code(), Some(0));
+        assert_eq!(child.wait().expect("an exit status").code(), Some(0));
         String::from_utf8(written).expect("UTF-8")
     };
     let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
@@ -339,26 +339,29 @@ fn a_long_file_on_a_terminal_has_a_progress_bar() {
     let short = ScratchFile::containing("short", &bare);
     let with_bar = errors(&long, Stdio::null());
     assert!(with_bar.contains("MiB, "), "{with_bar}");
-    // The bar leaves its line before the summary takes it.
+    // The bar clears its line before the summary is printed.
     let (before, after) = with_bar.rsplit_once("3558 events").expect("a summary");
     assert!(before.ends_with("\u{1b}[2K") && !after.contains('\u{1b}'), "{with_bar:?}");
     assert!(!errors(&short, Stdio::null()).contains("MiB, "));
 }
 
 fn a_replay_into_a_closed_pipe_ends_quietly() {
-    // More than a pipe holds.
+    // More than the capacity of a pipe.
     let bare: Vec<u8> = demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
     let scratch = ScratchFile::containing("long", &bare.repeat(100));
-    let mut child = program(&["replay", "--json", scratch.path()]).spawn().expect("it runs");
+    let mut child =
+        program(&["replay", "--json", scratch.path()]).spawn().expect("a running process");
     drop(child.stdout.take());
     let mut errors = String::new();
     child.stderr.take().expect("a pipe").read_to_string(&mut errors).expect("text");
-    assert_eq!(child.wait().expect("its end").code(), Some(0));
+    assert_eq!(child.wait().expect("an exit status").code(), Some(0));
     assert_eq!(errors, "");
 }
 
-fn who_cannot_watch_is_told_of_the_demo() {
-    let output = common::actor::command("watch_in_a_network_namespace").output().expect("its end");
+fn an_error_of_watch_suggests_the_demo() {
+    let output = common::helper_process::command("watch_in_a_network_namespace")
+        .output()
+        .expect("an exit status");
     if text(&output.stdout).starts_with("cannot: ") {
         common::skip("needs the right to make a network namespace");
     }
@@ -367,7 +370,7 @@ fn who_cannot_watch_is_told_of_the_demo() {
     assert!(errors.contains("network namespace") && errors.contains("replay --demo"), "{errors}");
 }
 
-/// A recorder that runs.
+/// A running recorder.
 struct Recorder {
     child: Child,
     file: ScratchFile,
@@ -376,24 +379,25 @@ struct Recorder {
 impl Recorder {
     fn start(name: &str, arguments: &[&str]) -> Self {
         let file = ScratchFile::new(name);
-        // The time is for a test that waits in vain.
+        // The duration limits a test that fails.
         let arguments = [&["record", file.path(), "--duration", "60s"], arguments].concat();
         let child = program(&arguments).spawn().expect("the program runs");
         Self { child, file }
     }
 
-    /// What is in the file by now; it is whole at any time.
+    /// The recorded events; the file is complete at any time.
     fn lines(&self) -> Vec<Value> {
         json_lines(&run(&["replay", "--json", self.file.path()]).stdout)
     }
 
-    /// Starts children that exit with 3 until one of them is recorded; gives that one's exit.
+    /// Starts children that exit with 3 until one of them is recorded; returns its exit.
     fn mark(&self) -> Value {
         let (deadline, mut marks) = (Deadline::new(), Vec::new());
         loop {
             assert!(deadline.left().is_some(), "nothing is recorded");
-            let mut child = common::actor::command("exit_3").spawn().expect("it can be started");
-            child.wait().expect("its end");
+            let mut child =
+                common::helper_process::command("exit_3").spawn().expect("it can be started");
+            child.wait().expect("an exit status");
             marks.push(child.id());
             let is_mark = |line: &&Value| {
                 line["event"] == "exit" && marks.iter().any(|&mark| line["pid"] == mark)
@@ -411,23 +415,23 @@ impl Recorder {
         let mut errors = String::new();
         let mut stderr = self.child.stderr.take().expect("a pipe");
         stderr.read_to_string(&mut errors).expect("text");
-        assert_eq!(self.child.wait().expect("its end").code(), Some(0), "{errors}");
+        assert_eq!(self.child.wait().expect("an exit status").code(), Some(0), "{errors}");
         assert!(errors.contains(" events, 0 lost, "), "{errors}");
         self.lines()
     }
 }
 
-fn a_replay_chooses_what_a_filtered_recording_would_have() {
+fn a_filtered_replay_equals_a_filtered_recording() {
     let options = ["--events", "exec,exit,comm", "--processes", "--failed"];
     let all = Recorder::start("all.pcapng", &[]);
     let filtered = Recorder::start("filtered.pcapng", &options);
-    // Between two exits that both have, both have recorded everything.
+    // Between two exits that both recorders contain, both have recorded everything.
     let first = filtered.mark();
     all.mark();
     let first = [first, filtered.mark()].into_iter().map(|mark| time(&mark)).max();
     common::load::threads(50);
     for _ in 0..20 {
-        common::actor::command("exit_3").status().expect("its end");
+        common::helper_process::command("exit_3").status().expect("an exit status");
     }
     let last = [all.mark(), filtered.mark()].iter().map(time).min();
     let path = all.file.path().to_owned();
@@ -439,8 +443,8 @@ fn a_replay_chooses_what_a_filtered_recording_would_have() {
     let between = |lines: Vec<Value>| -> Vec<Value> {
         let inside = |line: &Value| Some(time(line)) > first && Some(time(line)) < last;
         let mut lines: Vec<Value> = lines.into_iter().filter(inside).collect();
-        // Two sockets may get the events of two CPUs in different orders, and each recorder
-        // compares the two clocks for itself.
+        // Two sockets may receive the events of two CPUs in different orders, and each recorder
+        // compares the clocks independently.
         lines.sort_by_key(|line| (time(line), line["cpu"].as_u64(), line["seq"].as_u64()));
         for line in &mut lines {
             line.as_object_mut().expect("an object").remove("time");
@@ -456,14 +460,14 @@ fn time(line: &Value) -> u64 {
     line["timestamp_ns"].as_u64().expect("a time stamp")
 }
 
-fn a_recording_to_a_pipe_ends_by_itself() {
+fn a_recording_to_a_closed_pipe_ends() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
-            common::actor::command("exit_3").status().expect("its end");
+            common::helper_process::command("exit_3").status().expect("an exit status");
         }
     });
     let output = run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"]);
-    load.join().expect("its end");
+    load.join().expect("an exit status");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stderr).starts_with("20 events, 0 lost"), "{}", text(&output.stderr));
     let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("/proc is mounted");
@@ -473,7 +477,7 @@ fn a_recording_to_a_pipe_ends_by_itself() {
     let lines = json_lines(&feed(&["replay", "-", "--json"], &output.stdout).stdout);
     assert_eq!(lines.len(), 20);
     assert!(lines.iter().all(|line| line["event"] == "exec"));
-    // The time of day is that of the event, as near as two comparisons of the clocks come.
+    // The time of day is that of the event, within the precision of two clock comparisons.
     let clock = WallClock::new();
     let mut reader = Reader::new(&output.stdout[..]).expect("a capture");
     while let Some(recorded) = reader.next().expect("no damage") {
@@ -484,12 +488,12 @@ fn a_recording_to_a_pipe_ends_by_itself() {
     }
 }
 
-fn a_file_stays_as_it_is_where_nothing_can_be_recorded() {
-    let scratch = ScratchFile::containing("kept", b"dear to somebody");
+fn a_failed_recording_leaves_the_file_unchanged() {
+    let scratch = ScratchFile::containing("kept", b"existing contents");
     let too_many: Vec<String> = (1..=1025_u32).map(|pid| pid.to_string()).collect();
     let output = run(&["record", scratch.path(), "--pid", &too_many.join(",")]);
     assert_eq!(output.status.code(), Some(2));
-    assert_eq!(fs::read(scratch.path()).expect("it is there"), b"dear to somebody");
+    assert_eq!(fs::read(scratch.path()).expect("an existing file"), b"existing contents");
     let output = run(&["record", "/does/not/exist"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/does/not/exist: "), "{}", text(&output.stderr));

@@ -1,4 +1,4 @@
-//! Choices of processes: by what exists, and by every name that it has.
+//! Selecting processes: by id, and by all of their names.
 
 mod common;
 
@@ -10,37 +10,37 @@ use std::path::Path;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
-use common::failure::fails;
+use common::failure::assert_fails;
 use common::listening::listening;
 use common::program::{program, run, text, transport_name};
 use common::scratch::Scratch;
-use common::{CAP_SETUID, Deadline, named, need, terminal};
+use common::{CAP_SETUID, Deadline, named, require_capability, terminal};
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let live = named![
-        what_does_not_exist_is_an_error,
+        choosing_a_missing_process_is_an_error,
         a_thread_is_not_a_process,
-        a_choice_that_matches_nothing_yet_is_said_on_a_terminal,
-        scripts_are_chosen_by_their_whole_names,
-        users_are_chosen_by_name_and_id,
+        a_choice_without_a_match_is_reported_on_a_terminal,
+        scripts_are_selected_by_their_full_names,
+        users_are_selected_by_name_and_id,
     ];
     common::main(&[], &live)
 }
 
-/// The arguments of a `watch` that would end by itself.
+/// The arguments of a `watch` with a limited duration.
 fn watch<'a>(options: &[&'a str]) -> Vec<&'a str> {
     [&["watch", "--duration", "60s", "--transport", transport_name()], options].concat()
 }
 
-/// An id that no process has: that of one which was reaped.
+/// An unused process id: that of a reaped process.
 fn no_process() -> String {
     let mut child = Command::new("/bin/true").spawn().expect("a child");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     child.id().to_string()
 }
 
-fn what_does_not_exist_is_an_error() {
+fn choosing_a_missing_process_is_an_error() {
     let pid = no_process();
     let gone = format!("no process has the id {pid}");
     let cases: &[(&[&str], &str)] = &[
@@ -55,14 +55,14 @@ fn what_does_not_exist_is_an_error() {
     for (options, says) in cases {
         let arguments = watch(options);
         let output = run(&arguments);
-        let errors = fails(&arguments, &output, 1, says);
+        let errors = assert_fails(&arguments, &output, 1, says);
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
-    // A file of that name stays as it is where nothing can be recorded.
+    // An existing file is unchanged if nothing can be recorded.
     let scratch = Scratch::new("absent");
     let file = scratch.file("events.pcapng");
     let arguments = ["record", "--pid", &pid, &file];
-    fails(&arguments, &run(&arguments), 1, &gone);
+    assert_fails(&arguments, &run(&arguments), 1, &gone);
     assert!(!Path::new(&file).exists());
 }
 
@@ -76,16 +76,16 @@ fn a_thread_is_not_a_process() {
     let says = format!("{id} is a thread of process {process}: use {process}");
     for option in ["--pid", "--tree"] {
         let arguments = watch(&[option, &id]);
-        fails(&arguments, &run(&arguments), 1, &says);
+        assert_fails(&arguments, &run(&arguments), 1, &says);
     }
     drop(wait.0);
-    thread.join().expect("its end");
+    thread.join().expect("an exit status");
 }
 
-/// A user of every system.
+/// A user that exists on every system.
 const NOBODY: u32 = 65_534;
 
-fn a_choice_that_matches_nothing_yet_is_said_on_a_terminal() {
+fn a_choice_without_a_match_is_reported_on_a_terminal() {
     const SAID: &str = "waiting: no process matches yet";
     for (options, is_said) in [
         (&["--comm", "no such name"][..], true),
@@ -107,7 +107,7 @@ fn a_choice_that_matches_nothing_yet_is_said_on_a_terminal() {
     }
 }
 
-/// Starts an executable script, which ends when its input does.
+/// Starts an executable script that ends with its input.
 fn start_script(scratch: &Scratch, name: &str, first_line: &str) -> Child {
     let path = scratch.file(name);
     let mut file = fs::File::create(&path).expect("a file");
@@ -125,7 +125,7 @@ fn start_script(scratch: &Scratch, name: &str, first_line: &str) -> Child {
     }
 }
 
-/// Waits until a shell that runs a script is what it will be, after `env` if that comes first.
+/// Waits until a process runs a script's shell, after `env` if that starts first.
 fn wait_for_name(pid: u32, is_after_env: bool) {
     let deadline = Deadline::new();
     loop {
@@ -140,7 +140,7 @@ fn wait_for_name(pid: u32, is_after_env: bool) {
     }
 }
 
-fn scripts_are_chosen_by_their_whole_names() {
+fn scripts_are_selected_by_their_full_names() {
     let scratch = Scratch::new("scripts");
     for (place, first_line) in ["#!/bin/sh", "#!/bin/sh -e", "#!/usr/bin/env sh"].iter().enumerate()
     {
@@ -159,11 +159,11 @@ fn scripts_are_chosen_by_their_whole_names() {
 
 fn end(mut child: Child) {
     drop(child.stdin.take());
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
 }
 
-/// Starts processes, and ends each after a moment, until a `watch` with these options shows the exit
-/// of one process. Whether it was one of these.
+/// Starts processes, and ends each after a short time, until a `watch` with these options shows the
+/// exit of a process. Returns whether it was one of these.
 fn start_and_end_until_shown(options: &[&str], start: impl Fn() -> Child) -> bool {
     let common = ["--json", "--events", "exit", "--processes", "--count", "1"];
     let mut watch = listening(program(&watch(&[&common, options].concat())));
@@ -171,19 +171,19 @@ fn start_and_end_until_shown(options: &[&str], start: impl Fn() -> Child) -> boo
     while watch.try_wait().expect("its state").is_none() {
         let child = start();
         started.push(child.id());
-        // Long enough for the table of processes to see some of them.
+        // Long enough for the process table to read some of them.
         std::thread::sleep(Duration::from_millis(30));
         end(child);
     }
-    let output = watch.wait_with_output().expect("its end");
+    let output = watch.wait_with_output().expect("an exit status");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let shown = text(&output.stdout).lines().next().map(serde_json::from_str::<Value>);
     let shown = shown.and_then(Result::ok).and_then(|line| line["tgid"].as_u64());
     shown.is_some_and(|shown| started.iter().any(|&pid| u64::from(pid) == shown))
 }
 
-fn users_are_chosen_by_name_and_id() {
-    need(CAP_SETUID, "CAP_SETUID");
+fn users_are_selected_by_name_and_id() {
+    require_capability(CAP_SETUID, "CAP_SETUID");
     let name = nix::unistd::User::from_uid(NOBODY.into()).expect("users");
     let name = name.map_or_else(|| NOBODY.to_string(), |user| user.name);
     for user in [NOBODY.to_string(), name] {

@@ -1,5 +1,5 @@
-//! The files of a package beside the program: bash, zsh and fish complete its command line, and man pages
-//! have what the help has. With `PROC_CONNECTOR_DIST`, the files stay in that directory.
+//! The packaged files: bash, zsh and fish complete the command line, and the man pages agree with
+//! the help. With `PROC_CONNECTOR_DIST`, the files stay in that directory.
 
 #[path = "../src/cli/mod.rs"]
 #[allow(unused, unreachable_pub, reason = "only the definition of the command line is used")]
@@ -45,8 +45,8 @@ fn written() -> &'static Path {
     })
 }
 
-/// What is typed before the key is pressed, and the word that has to become of the last one: of each,
-/// nothing else begins so.
+/// The text typed before the completion key, and the expected completion of the last word. Each
+/// prefix is unique.
 const LINES: [(&str, &str); 11] = [
     ("proc-connector wat", "watch"),
     ("proc-connector watch --trans", "--transport"),
@@ -61,7 +61,7 @@ const LINES: [(&str, &str); 11] = [
     ("proc-connector help doc", "doctor"),
 ];
 
-/// Calls the function that is registered for the program, as readline does, for which `=` is a word.
+/// Calls the function registered for the program as readline does, which treats `=` as a word.
 const BASH: &str = r#"
 source "$1/proc-connector.bash"
 registered=$(complete -p proc-connector)
@@ -72,7 +72,8 @@ COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
 printf '%s\n' "${COMPREPLY[@]}"
 "#;
 
-/// Types at a shell of its own, since its completions need a line editor. A second key shows the line.
+/// Types into a pseudo-terminal, since completion requires the line editor. A second key prints the
+/// line.
 const ZSH: &str = r#"
 zmodload zsh/zpty
 zpty shell "TERM=dumb zsh -f -i"
@@ -103,7 +104,7 @@ fn fish_completes() {
     completes("fish", &["--no-config", "-c", FISH]);
 }
 
-/// Has a shell complete all lines.
+/// Completes all lines in a shell.
 fn completes(shell: &str, arguments: &[&str]) {
     let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_SHELLS").is_some_and(|set| set == "1");
     let is_installed = Command::new(shell).arg("--version").stdout(Stdio::null()).status().is_ok();
@@ -120,8 +121,8 @@ fn completes(shell: &str, arguments: &[&str]) {
             .output()
             .unwrap_or_else(|error| panic!("{shell}: {error}"));
         let printed = String::from_utf8_lossy(&output.stdout);
-        // Fish describes each word behind a tabulator, and zsh goes on to the value of an option. Both
-        // give that with its option.
+        // Fish prints a description of each word after a tab. zsh continues with the value of an
+        // option. Both print a value together with its option.
         let words = printed.lines().filter_map(|line| line.split(['\t', '\r']).next());
         let words = words.filter_map(|word| word.trim_end_matches('=').rsplit('=').next());
         let words: Vec<&str> = words.collect();

@@ -1,4 +1,4 @@
-//! Requests to end, which are signals: what is still shown after one, and how the program ends.
+//! Signals that end the program: what it still prints after one, and its exit status.
 
 mod captures;
 mod common;
@@ -20,21 +20,21 @@ use nix::unistd::{Pid, mkfifo};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        a_pipe_that_nobody_has_opened_can_be_given_up,
-        ctrl_c_shows_what_the_writer_still_writes,
-        a_request_to_end_ends_a_replay_whose_writer_goes_on,
-        a_writer_that_ctrl_c_ends_in_the_middle_of_a_block_is_no_damage,
-        a_request_to_end_while_half_a_block_came_is_no_damage,
-        a_request_to_end_before_anything_came_is_no_damage,
-        a_slow_reader_gets_everything_after_a_request_to_end,
-        an_interrupted_replay_of_a_file_ends_by_the_signal,
-        a_second_request_ends_at_once,
+        an_interrupt_ends_the_wait_for_a_writer_of_a_pipe,
+        after_ctrl_c_the_rest_of_the_pipe_is_shown,
+        sigterm_ends_a_replay_whose_writer_continues,
+        a_block_cut_by_ctrl_c_is_not_reported_as_damage,
+        a_block_cut_by_sigterm_is_not_reported_as_damage,
+        sigterm_before_any_input_is_not_an_error,
+        a_slow_reader_gets_everything_after_sigterm,
+        an_interrupted_replay_of_a_file_is_killed_by_the_signal,
+        a_second_signal_ends_immediately,
     ];
-    let live = named![a_trace_that_waits_for_a_reader_can_be_ended,];
+    let live = named![a_trace_blocked_on_its_output_can_be_interrupted,];
     common::main_with(&[], &everywhere, &live)
 }
 
-fn a_pipe_that_nobody_has_opened_can_be_given_up() {
+fn an_interrupt_ends_the_wait_for_a_writer_of_a_pipe() {
     let scratch = Scratch::new("alone");
     let fifo = scratch.file("fifo");
     mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
@@ -46,13 +46,13 @@ fn a_pipe_that_nobody_has_opened_can_be_given_up() {
     }
 }
 
-fn ctrl_c_shows_what_the_writer_still_writes() {
+fn after_ctrl_c_the_rest_of_the_pipe_is_shown() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
         let (mut replay, mut stdin) = replay(&JSON);
         stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
         replay.line();
         replay.send(signal);
-        // As a recorder does that has got it too.
+        // A recorder that received the same signal still writes its last events.
         std::thread::sleep(Duration::from_millis(100));
         stdin.write_all(&DEMO[until_event(1)..]).expect("it reads");
         drop(stdin);
@@ -63,11 +63,11 @@ fn ctrl_c_shows_what_the_writer_still_writes() {
     }
 }
 
-fn a_request_to_end_ends_a_replay_whose_writer_goes_on() {
+fn sigterm_ends_a_replay_whose_writer_continues() {
     for pause in [10, 0].map(Duration::from_millis) {
         let (mut replay, mut stdin) = replay(&JSON);
         let writer = std::thread::spawn(move || {
-            // Until nobody reads.
+            // Until the pipe is full.
             let (start, packet) =
                 DEMO[..until_event(1)].split_at(packets().next().expect("one").start);
             let mut written = stdin.write_all(start);
@@ -80,11 +80,11 @@ fn a_request_to_end_ends_a_replay_whose_writer_goes_on() {
         replay.send(Signal::SIGTERM);
         let (_, output) = replay.end();
         assert_eq!(output.status.code(), Some(0), "{pause:?}");
-        writer.join().expect("no panic");
+        writer.join().expect("a thread without a panic");
     }
 }
 
-fn a_writer_that_ctrl_c_ends_in_the_middle_of_a_block_is_no_damage() {
+fn a_block_cut_by_ctrl_c_is_not_reported_as_damage() {
     for (until, lines) in [(until_event(1) + 10, 1), (10, 0), (0, 0)] {
         let (mut replay, mut stdin) = replay(&JSON);
         replay.wait_until(|status| status.handles(Signal::SIGHUP));
@@ -97,7 +97,7 @@ fn a_writer_that_ctrl_c_ends_in_the_middle_of_a_block_is_no_damage() {
         let (_, output) = replay.end();
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     }
-    // Without Ctrl-C it is.
+    // Without Ctrl-C, this is an error.
     let (mut replay, mut stdin) = replay(&JSON);
     stdin.write_all(&DEMO[..until_event(1) + 10]).expect("it reads");
     replay.line();
@@ -105,7 +105,7 @@ fn a_writer_that_ctrl_c_ends_in_the_middle_of_a_block_is_no_damage() {
     assert_eq!(replay.end().1.status.code(), Some(1));
 }
 
-fn a_request_to_end_while_half_a_block_came_is_no_damage() {
+fn a_block_cut_by_sigterm_is_not_reported_as_damage() {
     let (mut replay, mut stdin) = replay(&JSON);
     stdin.write_all(&DEMO[..until_event(1) + 10]).expect("it reads");
     replay.line();
@@ -116,7 +116,7 @@ fn a_request_to_end_while_half_a_block_came_is_no_damage() {
     drop(stdin);
 }
 
-fn a_request_to_end_before_anything_came_is_no_damage() {
+fn sigterm_before_any_input_is_not_an_error() {
     let (replay, stdin) = replay(&JSON);
     replay.wait_until(|status| status.handles(Signal::SIGHUP));
     replay.send(Signal::SIGINT);
@@ -125,21 +125,21 @@ fn a_request_to_end_before_anything_came_is_no_damage() {
     drop(stdin);
 }
 
-fn a_slow_reader_gets_everything_after_a_request_to_end() {
+fn a_slow_reader_gets_everything_after_sigterm() {
     let (mut replay, mut stdin) = replay(&["replay", "--json", "--who", "-"]);
-    // More than the pipes hold, so that the writer has to wait as well.
+    // More than the capacity of the pipes, so that the writer blocks too.
     let writer = std::thread::spawn(move || stdin.write_all(&DEMO.repeat(60)));
     replay.line();
     replay.send(Signal::SIGINT);
-    // Longer than it goes on where the writer does.
+    // Longer than the program continues to read while the writer continues.
     std::thread::sleep(Duration::from_millis(4_500));
     let (rest, output) = replay.end();
     assert_eq!((rest.len() + 1, output.status.code()), (60 * packets().count(), Some(0)));
     assert!(rest.iter().map(String::len).sum::<usize>() > 1 << 16, "it had nothing to wait for");
-    writer.join().expect("no panic").expect("it reads");
+    writer.join().expect("a thread without a panic").expect("it reads");
 }
 
-fn an_interrupted_replay_of_a_file_ends_by_the_signal() {
+fn an_interrupted_replay_of_a_file_is_killed_by_the_signal() {
     let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
     let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
     replay.line();
@@ -152,28 +152,28 @@ fn an_interrupted_replay_of_a_file_ends_by_the_signal() {
     assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
 }
 
-fn a_second_request_ends_at_once() {
+fn a_second_signal_ends_immediately() {
     let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
     let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
     replay.line();
-    // It waits for a reader from now on.
+    // The program now waits for a reader.
     replay.send(Signal::SIGTERM);
     std::thread::sleep(Duration::from_millis(1_200));
     assert_eq!(replay.child.try_wait().expect("its state"), None);
     replay.send(Signal::SIGTERM);
-    let status = replay.child.wait().expect("its end");
+    let status = replay.child.wait().expect("an exit status");
     assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
 }
 
-fn a_trace_that_waits_for_a_reader_can_be_ended() {
+fn a_trace_blocked_on_its_output_can_be_interrupted() {
     let scratch = Scratch::new("stuck");
     let fifo = scratch.file("x.jsonl");
     mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
     let script = "read go; for i in $(seq 500); do /bin/true; done";
     let arguments =
         ["trace", "-o", &fifo, "--transport", transport_name(), "--", "sh", "-c", script];
-    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("it runs");
-    // Which is open, and not read.
+    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("a running process");
+    // The pipe is open, but not read.
     let reader = fs::File::open(&fifo).expect("it writes");
     traced.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
     let pid = Pid::from_raw(traced.id().try_into().expect("a pid"));
@@ -184,8 +184,8 @@ fn a_trace_that_waits_for_a_reader_can_be_ended() {
             break status;
         }
         assert!(deadline.left().is_some());
-        // While the command runs it is for that, and then for the trace.
-        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("it runs");
+        // While the command runs, the signal is passed to it; afterwards it ends the trace.
+        nix::sys::signal::kill(pid, Signal::SIGTERM).expect("a running process");
     };
     assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
     drop(reader);

@@ -1,5 +1,5 @@
-//! Each command ends with the status that its help and its man page promise; `cli_dist` tests that both
-//! promise it.
+//! Each command exits with the statuses documented in its help and its man page, which `cli_dist`
+//! compares.
 
 mod common;
 
@@ -14,10 +14,10 @@ use common::scratch::ScratchFile;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let everywhere = named![replays_end_as_they_say];
+    let everywhere = named![replays_exit_as_documented];
     let live = named![
         a_traced_command_keeps_its_status,
-        listening_ends_as_it_says,
+        listening_commands_exit_as_documented,
         threads_end_with_the_documented_signal,
     ];
     common::main_with(&[], &everywhere, &live)
@@ -52,16 +52,17 @@ fn a_traced_command_keeps_its_status() {
         assert_eq!(output.status.code(), Some(*status), "{command:?}: {errors}");
         assert_eq!(errors.contains("cannot run"), [126, 127].contains(status), "{errors}");
     }
-    // One that is nowhere, where a directory of PATH cannot be searched.
+    // A missing program, with a directory in PATH that cannot be searched.
     let mut denied = program(&["trace", "--quiet", "--", "no-such-program"]);
-    let output = denied.env("PATH", "/proc/1/fd:/etc/passwd:/bin").output().expect("it runs");
+    let output =
+        denied.env("PATH", "/proc/1/fd:/etc/passwd:/bin").output().expect("a running process");
     assert_eq!(output.status.code(), Some(127), "{}", text(&output.stderr));
     assert_eq!(run(&["trace"]).status.code(), Some(2));
     let unwritable = ["trace", "-o", "/no/such/place.svg", "--", "true"];
     assert_eq!(run(&unwritable).status.code(), Some(1));
 }
 
-fn replays_end_as_they_say() {
+fn replays_exit_as_documented() {
     let damaged = include_bytes!("../demo/build.pcapng");
     let damaged = ScratchFile::containing("damaged", &damaged[..damaged.len() / 2]);
     for (arguments, status) in [
@@ -78,7 +79,7 @@ fn replays_end_as_they_say() {
     }
 }
 
-fn listening_ends_as_it_says() {
+fn listening_commands_exit_as_documented() {
     let file = ScratchFile::new("recorded");
     let common = ["--duration", "50ms", "--transport", transport_name()];
     for (command, status) in [
@@ -96,7 +97,7 @@ fn listening_ends_as_it_says() {
     }
 }
 
-/// Of the exit of a thread no parent is informed: the kernel has -1 for the signal.
+/// No parent is notified of a thread's exit: the kernel reports -1 as the signal.
 fn threads_end_with_the_documented_signal() {
     const NONE: u64 = 4_294_967_295;
     let process = std::process::id();
@@ -104,7 +105,7 @@ fn threads_end_with_the_documented_signal() {
     let arguments = ["watch", "--json", "--events", "exit", "--pid", &id, "--count", "3"];
     let watch = listening(program(&[&arguments[..], &["--transport", transport_name()]].concat()));
     let threads = common::load::threads(3);
-    let output = watch.wait_with_output().expect("its end");
+    let output = watch.wait_with_output().expect("an exit status");
     for line in text(&output.stdout).lines() {
         let line: Value = serde_json::from_str(line).expect("JSON");
         let pid = line["pid"].as_u64().expect("an id");

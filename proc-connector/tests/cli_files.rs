@@ -1,4 +1,4 @@
-//! Files that the program writes: whose they may be, and who may read them.
+//! The owner and the permissions of files that the program writes.
 
 mod common;
 
@@ -6,21 +6,21 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::ExitCode;
 
-use common::program::{after_shell, run, text, transport_name};
+use common::program::{run, started_by_shell, text, transport_name};
 use common::scratch::Scratch;
-use common::{named, need};
+use common::{named, require_capability};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        a_new_picture_is_for_its_owner,
+        a_new_chart_is_readable_by_its_owner_only,
         an_existing_file_keeps_its_mode_and_its_name,
-        links_of_ones_own_are_followed,
-        what_others_have_planted_is_refused,
+        own_symbolic_links_are_followed,
+        files_planted_by_other_users_are_refused,
         a_missing_directory_is_named,
     ];
-    let live = named![a_recording_is_for_its_owner, a_recording_goes_where_its_name_leads,];
+    let live = named![a_recording_is_readable_by_its_owner_only, a_recording_follows_its_path,];
     common::main_with(&[], &everywhere, &live)
 }
 
@@ -39,12 +39,12 @@ fn run_all(arguments: &[String]) -> std::process::Output {
     run(&arguments.iter().map(String::as_str).collect::<Vec<_>>())
 }
 
-fn a_new_picture_is_for_its_owner() {
+fn a_new_chart_is_readable_by_its_owner_only() {
     let scratch = Scratch::new("new");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
-        let mut command = after_shell("umask 0", &["replay", "--demo", "-o", &file]);
-        assert!(command.status().expect("it runs").success());
+        let mut command = started_by_shell("umask 0", &["replay", "--demo", "-o", &file]);
+        assert!(command.status().expect("a running process").success());
         assert_eq!(mode(&file), 0o600, "{name}");
     }
     assert_eq!(scratch.names(), ["x.json", "x.jsonl", "x.svg"]);
@@ -54,7 +54,7 @@ fn an_existing_file_keeps_its_mode_and_its_name() {
     let scratch = Scratch::new("existing");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
-        fs::write(&file, "old ".repeat(1 << 20)).expect("room for it");
+        fs::write(&file, "old ".repeat(1 << 20)).expect("a writable directory");
         fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("one's own file");
         let other = scratch.file(&format!("other-{name}"));
         fs::hard_link(&file, &other).expect("a link");
@@ -67,14 +67,14 @@ fn an_existing_file_keeps_its_mode_and_its_name() {
     }
 }
 
-fn links_of_ones_own_are_followed() {
+fn own_symbolic_links_are_followed() {
     let scratch = Scratch::new("links");
-    fs::create_dir(scratch.file("data")).expect("room for it");
+    fs::create_dir(scratch.file("data")).expect("a writable directory");
     for (name, target) in [("a.svg", "data/a.svg"), ("b.svg", "a.svg"), ("c.jsonl", "data/c.jsonl")]
     {
         symlink(target, scratch.file(name)).expect("a link");
     }
-    // To what is there by then, through a link to a link, and to what is not there.
+    // To an existing file, through a link to a link, and to a missing file.
     for name in ["a.svg", "b.svg", "c.jsonl"] {
         let output = run_all(&draw(&scratch.file(name)));
         assert!(output.status.success(), "{name}: {}", text(&output.stderr));
@@ -90,24 +90,24 @@ fn links_of_ones_own_are_followed() {
     assert!(text(&output.stderr).contains("symbolic links"), "{}", text(&output.stderr));
 }
 
-fn what_others_have_planted_is_refused() {
-    need(CAP_CHOWN, "CAP_CHOWN");
+fn files_planted_by_other_users_are_refused() {
+    require_capability(CAP_CHOWN, "CAP_CHOWN");
     let scratch = Scratch::new("planted");
     let (shared, own) = (scratch.file("shared"), scratch.file("own"));
     let somebody = Some(Uid::from_raw(54_321).as_raw());
     for directory in [&shared, &own] {
-        fs::create_dir(directory).expect("room for it");
+        fs::create_dir(directory).expect("a writable directory");
     }
     for sticky in [0o1777, 0o777] {
         fs::set_permissions(&shared, Permissions::from_mode(sticky)).expect("one's own");
         let victim = scratch.file("victim.svg");
-        fs::write(&victim, "precious").expect("room for it");
+        fs::write(&victim, "precious").expect("a writable directory");
         for what in ["link", "dangling", "file", "pipe"] {
             let place = format!("{shared}/{what}.svg");
             match what {
                 "link" => symlink(&victim, &place).expect("a link"),
                 "dangling" => symlink(scratch.file("made.svg"), &place).expect("a link"),
-                "file" => fs::write(&place, "theirs").expect("room for it"),
+                "file" => fs::write(&place, "theirs").expect("a writable directory"),
                 _ => mkfifo(&*place, Mode::from_bits_truncate(0o666)).expect("a pipe"),
             }
             std::os::unix::fs::lchown(&place, somebody, None).expect("CAP_CHOWN");
@@ -124,16 +124,16 @@ fn what_others_have_planted_is_refused() {
             fs::remove_file(&place).expect("root's own");
         }
     }
-    // A name that anybody may have given to a file of ours.
+    // A hard link that another user may have created to one of our files.
     let (victim, place) = (scratch.file("victim.svg"), format!("{shared}/hard.svg"));
     fs::hard_link(&victim, &place).expect("a link");
     let output = run_all(&draw(&place));
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("other hard links"), "{}", text(&output.stderr));
     assert_eq!(fs::read_to_string(&victim).expect("a file"), "precious");
-    // In a directory of one's own nobody else can plant anything.
+    // In a directory of one's own, no other user can create links.
     let given = format!("{own}/given.svg");
-    fs::write(&given, "old").expect("room for it");
+    fs::write(&given, "old").expect("a writable directory");
     std::os::unix::fs::lchown(&given, somebody, None).expect("CAP_CHOWN");
     assert!(run_all(&draw(&given)).status.success());
     assert_eq!(fs::metadata(&given).expect("a file").uid(), 54_321);
@@ -151,15 +151,15 @@ fn a_missing_directory_is_named() {
     }
 }
 
-/// A recording of a moment.
+/// Records for a short time.
 fn record(file: &str) -> std::process::Output {
     run(&["record", "--duration", "50ms", "--transport", transport_name(), file])
 }
 
-fn a_recording_is_for_its_owner() {
+fn a_recording_is_readable_by_its_owner_only() {
     let scratch = Scratch::new("recording");
     let (new, old) = (scratch.file("new"), scratch.file("old"));
-    fs::write(&old, "old ".repeat(1 << 20)).expect("room for it");
+    fs::write(&old, "old ".repeat(1 << 20)).expect("a writable directory");
     fs::set_permissions(&old, Permissions::from_mode(0o640)).expect("one's own");
     for file in [&new, &old] {
         assert!(record(file).status.success());
@@ -169,7 +169,7 @@ fn a_recording_is_for_its_owner() {
     assert_eq!(scratch.names(), ["new", "old"]);
 }
 
-fn a_recording_goes_where_its_name_leads() {
+fn a_recording_follows_its_path() {
     for name in ["/dev/stdout", "/proc/self/fd/1", "/dev/fd/1", "-"] {
         let output = record(name);
         assert!(output.status.success(), "{name}: {}", text(&output.stderr));
@@ -188,5 +188,5 @@ fn a_recording_goes_where_its_name_leads() {
         std::thread::spawn(move || fs::read(fifo).expect("it writes"))
     };
     assert!(record(&fifo).status.success());
-    assert!(reader.join().expect("no panic").len() > 28);
+    assert!(reader.join().expect("a thread without a panic").len() > 28);
 }

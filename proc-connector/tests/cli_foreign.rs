@@ -1,5 +1,5 @@
-//! `replay` of other programs' captures: what is wrong with a packet is reported, and the rest shown;
-//! no capture makes the program panic, take memory without end, or count beyond the last number.
+//! `replay` of other programs' captures: a damaged packet is reported and the rest is shown. No
+//! capture makes the program panic, allocate without limit, or overflow a counter.
 
 mod captures;
 #[path = "common/scratch.rs"]
@@ -32,8 +32,8 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// Every way to show a capture.
-fn ways(folder: &Scratch) -> Vec<Vec<String>> {
-    let files = ["svg", "json", "jsonl"].map(|format| folder.file(&format!("out.{format}")));
+fn ways(directory: &Scratch) -> Vec<Vec<String>> {
+    let files = ["svg", "json", "jsonl"].map(|format| directory.file(&format!("out.{format}")));
     let mut ways: Vec<Vec<String>> = [&[][..], &["--json"], &["--json", "--who"], &["--tree", "1"]]
         .iter()
         .map(|way| way.iter().map(ToString::to_string).collect())
@@ -42,11 +42,11 @@ fn ways(folder: &Scratch) -> Vec<Vec<String>> {
     ways
 }
 
-/// Shows a file in every way, and checks that none fails otherwise than by an error.
+/// Shows a file in every way, and asserts that each exits with this status.
 fn show_in_every_way(name: &str, file: &[u8], code: i32) -> Vec<Output> {
-    let folder = Scratch::new(&format!("ways-{name}"));
-    let path = folder.file("capture");
-    fs::write(&path, file).expect("room for it");
+    let directory = Scratch::new(&format!("ways-{name}"));
+    let path = directory.file("capture");
+    fs::write(&path, file).expect("a writable directory");
     let show = |way: Vec<String>| {
         let mut arguments = vec!["replay", &path];
         arguments.extend(way.iter().map(String::as_str));
@@ -56,7 +56,7 @@ fn show_in_every_way(name: &str, file: &[u8], code: i32) -> Vec<Output> {
         assert!(!errors.contains("panicked"), "{name}, {arguments:?}: {errors}");
         output
     };
-    ways(&folder).into_iter().map(show).collect()
+    ways(&directory).into_iter().map(show).collect()
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_packet_that_was_cut_is_reported_and_the_rest_is_shown() {
     let output = run(&["replay", "--json", scratch.path()]);
     assert_eq!(text(&output.stdout).lines().count(), 2);
     assert!(text(&output.stderr).contains("2 events, 0 lost"), "{}", text(&output.stderr));
-    // What ends a capture is reported besides.
+    // The error that ends a capture is reported as well.
     file.push(1);
     let scratch = ScratchFile::containing("cut-and-damaged", &file);
     let errors = run(&["replay", "--json", scratch.path()]).stderr;
@@ -90,7 +90,7 @@ fn a_packet_that_was_cut_is_reported_and_the_rest_is_shown() {
 }
 
 #[test]
-fn sums_of_losses_end_at_the_largest_number() {
+fn sums_of_losses_saturate() {
     let order = Order::NATIVE;
     let lost = option(order, 4, &order.numbers(&[U64(u64::MAX - 5)]));
     let lost = [lost, option(order, 0, &[])].concat();
@@ -101,15 +101,15 @@ fn sums_of_losses_end_at_the_largest_number() {
         assert!(errors.contains("18446744073709551615 lost"), "{errors}");
     }
     let scratch = ScratchFile::containing("losses", &file);
-    let folder = Scratch::new("losses-drawn");
-    let svg = folder.file("out.svg");
+    let directory = Scratch::new("losses-drawn");
+    let svg = directory.file("out.svg");
     assert!(run(&["replay", scratch.path(), "-o", &svg]).status.success());
     let svg = fs::read_to_string(&svg).expect("a timeline");
     assert!(svg.contains("18446744073709551615 events lost"), "{svg}");
 }
 
 #[test]
-fn times_and_numbers_of_any_size_are_shown() {
+fn times_and_numbers_of_any_size_are_displayed() {
     for order in Order::ALL {
         let mut file = section(order);
         for resolution in [0, 6, 9, 19, 20, 127, 128, 191, 255] {
@@ -134,7 +134,7 @@ fn trees_of_any_shape_are_drawn() {
     let order = Order::NATIVE;
     let fork = |parent, child| packet(FORK, &[parent, parent, child, child]);
     let exit = |id| packet(EXIT, &[id, id, 256, 17]);
-    // As deep as a stack is not.
+    // Recursion at this depth would overflow the stack.
     let deepest = 20_000;
     let deep = (1..deepest).map(|id| fork(id, id + 1)).chain((1..=deepest).map(exit));
     let many = 4_000;
@@ -161,7 +161,7 @@ fn trees_of_any_shape_are_drawn() {
 
 #[test]
 fn a_hostile_capture_takes_little_memory() {
-    /// Kilobytes of address space, of which the program and its libraries take some.
+    /// The limit of address space in kilobytes, including the program and its libraries.
     const LIMIT: u32 = 200_000;
     let order = Order::NATIVE;
     let mut body = order.numbers(&[U16(NETLINK), U16(0), U32(0)]);
@@ -183,30 +183,30 @@ fn a_hostile_capture_takes_little_memory() {
     let mut stdin = child.stdin.take().expect("a pipe");
     let last = enhanced(order, 0, 5, &packet(EXEC, &[7, 7]), &[]);
     let feeder = std::thread::spawn(move || {
-        // If the program ends early, its output says why.
+        // If the program ends early, its output contains the reason.
         let _ = stdin.write_all(&section(order));
         for _ in 0..20 {
             let _ = stdin.write_all(&huge);
         }
         let _ = stdin.write_all(&last);
     });
-    let output = child.wait_with_output().expect("its end");
-    feeder.join().expect("no panic");
+    let output = child.wait_with_output().expect("an exit status");
+    feeder.join().expect("a thread without a panic");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert_eq!(text(&output.stdout).lines().count(), 1);
 }
 
 #[test]
-fn what_is_no_capture_is_named() {
+fn input_that_is_not_a_capture_is_named() {
     let gzip = [&b"\x1f\x8b\x08\x08\0\0\0\0\0\x03"[..], b"capture.pcapng\0", &[0x5a; 40]].concat();
     let scratch = ScratchFile::containing("capture.pcapng.gz", &gzip);
-    let folder = Scratch::new("folder");
-    let folder = folder.file(".");
+    let directory = Scratch::new("directory");
+    let directory = directory.file(".");
     for (path, words) in [
         (scratch.path(), &["gzip", "gzip -dc FILE | proc-connector replay -"][..]),
         (env!("CARGO_BIN_EXE_proc-connector"), &["not a capture", "ELF"]),
         ("/proc/self/status", &["not a capture", "text"]),
-        (&folder, &["directory"]),
+        (&directory, &["directory"]),
     ] {
         let output = run(&["replay", path]);
         let errors = text(&output.stderr);

@@ -1,4 +1,4 @@
-//! Lines on a terminal: a third of each is the command's, however narrow it is.
+//! Lines on a terminal: the command takes a third of each line, however narrow the terminal is.
 
 mod captures;
 mod common;
@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread::JoinHandle;
 
 use captures::{CONNECTOR, Order, Packet, cooked, pcapng};
-use common::actor::command;
+use common::helper_process::command;
 use common::program::{program, transport_name};
 use common::scratch::ScratchFile;
 use common::wire::{COMM, EXEC, EXIT, NLMSG_DONE, cn_msg, event, message, proc_event};
@@ -22,10 +22,12 @@ fn main() -> ExitCode {
     let everywhere = named![
         wide_letters_take_two_columns,
         headings_are_for_terminals,
-        lines_that_may_be_wide_are_whole,
+        wide_lines_are_complete_without_a_terminal,
     ];
-    let live =
-        named![the_command_has_a_third_of_the_line, lines_fit_a_terminal_that_changes_its_size];
+    let live = named![
+        a_command_takes_at_most_a_third_of_the_line,
+        lines_fit_a_terminal_that_changes_its_size
+    ];
     common::main_with(&named![exits_3], &everywhere, &live)
 }
 
@@ -33,11 +35,11 @@ fn exits_3() {
     std::process::exit(3)
 }
 
-/// Widths of terminals that anyone has.
+/// All common widths of terminals.
 const WIDTHS: std::ops::RangeInclusive<u16> = 20..=200;
 
-/// A word of all that a command may contain, over and over: letters of one and two columns, with an
-/// accent of its own, an emoji of several characters and a flag.
+/// A word that repeats everything a command can contain: characters of one and two columns, a
+/// combining accent, an emoji of several characters, and a flag.
 fn long_command() -> String {
     "wörd-e\u{301}-漢字-🙂-👩\u{200d}👩\u{200d}👧-🇫🇷-".repeat(20)
 }
@@ -46,7 +48,7 @@ fn widths() -> impl Iterator<Item = u16> {
     WIDTHS.step_by(9).chain([60, 80])
 }
 
-fn the_command_has_a_third_of_the_line() {
+fn a_command_takes_at_most_a_third_of_the_line() {
     if transport() != Transport::Ring {
         skip("the arguments of a process that ends at once are noted in the ring");
     }
@@ -64,21 +66,21 @@ fn the_command_has_a_third_of_the_line() {
         for line in lines {
             assert!(line.width() <= width, "{columns}: {line}");
             let command = line.find('#').map(|start| line[start..].width()).expect("a command");
-            // A letter of two columns may not fit in the last one.
+            // A character of two columns may not fit into the last one.
             assert!(3 * (command + 1) >= width, "{columns}: {line}");
         }
     }
     drop(acting);
 }
 
-/// Processes of a name that come and go.
+/// Creates short-lived processes with a given name.
 struct Acting {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Acting {
-    /// More of them than any test needs, should the program not see one.
+    /// More processes than any test needs, in case the program misses one.
     const MANY: usize = 20_000;
 
     fn start(name: &str) -> Self {
@@ -87,7 +89,7 @@ impl Acting {
         let thread = std::thread::spawn(move || {
             for _ in (0..Self::MANY).take_while(|_| !over.load(Relaxed)) {
                 let mut command = command("exits_3");
-                command.arg0(&name).spawn().expect("a child").wait().expect("its end");
+                command.arg0(&name).spawn().expect("a child").wait().expect("an exit status");
             }
         });
         Self { is_over, thread: Some(thread) }
@@ -117,7 +119,7 @@ fn lines_fit_a_terminal_that_changes_its_size() {
     assert!(after.len() > 1 && after.iter().all(|line| line.width() <= 60), "{after:#?}");
 }
 
-/// A recording of a process that executes, has a name, and fails.
+/// A recording of a process that executes a program, has a name, and fails.
 fn recording(name: &str) -> ScratchFile {
     let mut bytes = name.as_bytes().to_vec();
     bytes.resize(16, 0);
@@ -145,7 +147,7 @@ fn wide_letters_take_two_columns() {
                 assert!(line.width() <= width, "{columns}: {line}");
                 let Some((_, rest)) = line.split_once("exit ") else { continue };
                 found += 1;
-                // All of the name, or a third of the line.
+                // The full name, or a third of the line.
                 let command = rest.rsplit("  ").next().unwrap_or_default();
                 let command = command.rsplit(' ').next().unwrap_or_default();
                 assert!(command == name || 3 * (command.width() + 1) >= width, "{columns}: {line}");
@@ -178,7 +180,7 @@ fn headings_are_for_terminals() {
         assert_eq!(headings(&shown), expected, "{shown}");
         assert_eq!(shown.matches("COMMAND").count(), 1, "{shown}");
     }
-    // The columns are below their headings.
+    // The columns are aligned with their headings.
     let mut command = program(&["replay", "--demo"]);
     let (_, shown) = terminal::run(command.env("TZ", "UTC"), 120);
     let lines: Vec<&str> = shown.lines().collect();
@@ -188,7 +190,7 @@ fn headings_are_for_terminals() {
         lines[1].find("14583").map(|start| start + 5)
     );
     assert_eq!(lines[0].find("DETAIL"), lines[1].find("by 14187"), "{shown}");
-    // Times since the machine's start, of a capture without times of day.
+    // A capture without times of day has times since the machine's start.
     let bare: Vec<u8> =
         captures::demo_datagrams().into_iter().flat_map(|(_, bytes)| bytes).collect();
     let file = ScratchFile::containing("bare", &bare);
@@ -199,7 +201,7 @@ fn headings_are_for_terminals() {
     assert!(!common::program::text(&piped.stdout).contains("COMMAND"));
 }
 
-fn lines_that_may_be_wide_are_whole() {
+fn wide_lines_are_complete_without_a_terminal() {
     let piped = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
         .args(["replay", "--demo"])
         .env("TZ", "UTC")

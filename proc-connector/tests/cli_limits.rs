@@ -1,5 +1,4 @@
-//! What the program does where there is too little of something, processes or descriptors; and the
-//! privileges that it does without.
+//! The program with few resources (processes, descriptors), and the privileges that it drops.
 
 mod captures;
 mod common;
@@ -11,16 +10,19 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use captures::DEMO;
 use common::program::{PROGRAM, Running, Status, program, run, started_by, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
-use common::{CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, capable, kernel_is_since, named, need};
+use common::{
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, has_capability, kernel_is_at_least, named,
+    require_capability,
+};
 use nix::sys::signal::Signal;
 
 fn main() -> ExitCode {
-    let everywhere = named![too_few_descriptors_are_named_by_every_command,];
+    let everywhere = named![every_command_reports_a_low_descriptor_limit,];
     let live = named![
-        one_process_suffices_to_listen,
+        listening_needs_no_further_process,
         a_command_that_cannot_be_started_is_named_with_the_limit,
-        a_trace_takes_the_command_and_nothing_else,
-        listening_gives_up_what_opening_took,
+        a_trace_starts_only_its_command,
+        privileges_are_dropped_after_opening,
         a_traced_command_keeps_its_privileges,
         a_line_of_json_is_shorter_than_the_journals_longest,
     ];
@@ -29,7 +31,7 @@ fn main() -> ExitCode {
 
 fn end() {}
 
-fn too_few_descriptors_are_named_by_every_command() {
+fn every_command_reports_a_low_descriptor_limit() {
     let scratch = Scratch::new("descriptors");
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
     let (capture, picture) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
@@ -52,7 +54,7 @@ fn too_few_descriptors_are_named_by_every_command() {
             let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
             let starter = format!("--nofile={limit}");
             let mut command = started_by(&["prlimit", &starter], arguments);
-            let output = command.output().expect("it runs");
+            let output = command.output().expect("a running process");
             let errors = text(&output.stderr);
             if output.status.code() == unlimited && !errors.contains("too many open files") {
                 continue;
@@ -76,20 +78,20 @@ fn too_few_descriptors_are_named_by_every_command() {
     }
 }
 
-/// The program as a user who has nothing else running, with a limit of processes.
-fn as_nobody(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
-    need(CAP_SETUID, "CAP_SETUID");
-    need(CAP_SETGID, "CAP_SETGID");
-    if !kernel_is_since(6, 6) {
-        common::skip("before Linux 6.6 listening takes a privilege");
+/// The program as a user without other processes, with a limit of processes.
+fn as_unprivileged_user(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
+    require_capability(CAP_SETUID, "CAP_SETUID");
+    require_capability(CAP_SETGID, "CAP_SETGID");
+    if !kernel_is_at_least(6, 6) {
+        common::skip("before Linux 6.6, listening requires a privilege");
     }
-    // Where a copy of it is, everybody may look.
+    // A copy of the program in a directory that every user can search.
     let scratch = Scratch::new(&format!("nobody-{processes}"));
     let copy = scratch.file("proc-connector");
-    fs::copy(PROGRAM, &copy).expect("room for it");
+    fs::copy(PROGRAM, &copy).expect("a writable directory");
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("one's own file");
     let limit = format!("--nproc={processes}");
-    // Of this user there is no other process on any machine.
+    // No machine runs processes of this user.
     let user = ["--reuid=1999999991", "--regid=1999999991", "--clear-groups"];
     let mut command = Command::new("setpriv");
     command.args(user).args(["prlimit", &limit]).arg(&copy).args(arguments);
@@ -99,13 +101,13 @@ fn as_nobody(processes: u32, arguments: &[&str]) -> (Scratch, Command) {
 
 fn without_privilege(processes: u32, arguments: &[&str]) -> Output {
     if transport_name() != "socket" {
-        common::skip("the ring takes a privilege");
+        common::skip("the ring requires a privilege");
     }
-    let (_scratch, mut command) = as_nobody(processes, arguments);
-    command.output().expect("it runs")
+    let (_scratch, mut command) = as_unprivileged_user(processes, arguments);
+    command.output().expect("a running process")
 }
 
-fn one_process_suffices_to_listen() {
+fn listening_needs_no_further_process() {
     for arguments in [
         &["watch", "--duration", "50ms"][..],
         &["record", "--duration", "50ms", "-"],
@@ -128,7 +130,7 @@ fn a_command_that_cannot_be_started_is_named_with_the_limit() {
     assert_eq!(errors.lines().count(), 1, "{errors}");
 }
 
-fn a_trace_takes_the_command_and_nothing_else() {
+fn a_trace_starts_only_its_command() {
     let output = without_privilege(2, &["trace", "--", "sh", "-c", "exit 3"]);
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains("1 process, 1 failed"), "{}", text(&output.stderr));
@@ -137,14 +139,14 @@ fn a_trace_takes_the_command_and_nothing_else() {
 const CAP_DAC_READ_SEARCH: u32 = 2;
 const CAP_SYS_PTRACE: u32 = 19;
 
-fn listening_gives_up_what_opening_took() {
-    if !capable(CAP_NET_ADMIN, "CAP_NET_ADMIN") {
+fn privileges_are_dropped_after_opening() {
+    if !has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN") {
         return;
     }
-    let own = Status::of(std::process::id()).capabilities("CapPrm");
+    let own = Status::read(std::process::id()).capabilities("CapPrm");
     let mut kept = (1 << CAP_DAC_READ_SEARCH) | (1 << CAP_SYS_PTRACE);
-    if !kernel_is_since(6, 6) {
-        // Without it the kernel would not be told of the end.
+    if !kernel_is_at_least(6, 6) {
+        // `CAP_NET_ADMIN` is needed to send the kernel the final request.
         kept |= 1 << CAP_NET_ADMIN;
     }
     for arguments in [&["watch", "--json"][..], &["watch"], &["record", "-"], &["stats", "--json"]]
@@ -158,31 +160,31 @@ fn listening_gives_up_what_opening_took() {
         }
         assert_eq!(status.capabilities("CapAmb"), 0);
         running.send(Signal::SIGTERM);
-        // Bytes of a capture are no lines.
+        // The output is a binary capture, not lines.
         let Running { mut child, lines } = running;
         drop(lines);
-        assert_eq!(child.wait().expect("its end").code(), Some(0));
+        assert_eq!(child.wait().expect("an exit status").code(), Some(0));
     }
     let options = ["watch", "--json", "--events", "exec", "--count", "1"];
     let mut running =
         Running::start(&mut program(&[&options[..], &["--transport", transport_name()]].concat()));
     running.wait_until(|status| status.capabilities("CapPrm") & (1 << CAP_NET_ADMIN) == 0);
-    Command::new("true").status().expect("it runs");
-    assert!(running.line().contains(r#""event":"exec""#), "it still receives what happens");
+    Command::new("true").status().expect("a running process");
+    assert!(running.line().contains(r#""event":"exec""#), "it still receives events");
     assert_eq!(running.end().1.status.code(), Some(0));
 }
 
 fn a_traced_command_keeps_its_privileges() {
     let traced = ["trace", "--transport", transport_name(), "--", "cat", "/proc/self/status"];
     let output = run(&traced);
-    let own = Status::of(std::process::id());
+    let own = Status::read(std::process::id());
     for set in ["CapInh", "CapPrm", "CapEff", "CapAmb", "CapBnd"] {
         let theirs = Status::printed(&output.stdout).capabilities(set);
         assert_eq!(theirs, own.capabilities(set), "{set}");
     }
 }
 
-/// `LineMax` of a journal where it is not set (`journald.conf(5)`).
+/// The default of `LineMax` of a journal (`journald.conf(5)`).
 const LINE_MAX: usize = 48 << 10;
 
 fn a_line_of_json_is_shorter_than_the_journals_longest() {
@@ -190,26 +192,27 @@ fn a_line_of_json_is_shorter_than_the_journals_longest() {
     let line_max = configuration.lines().find_map(|line| line.strip_prefix("LineMax="));
     let line_max = line_max.and_then(|size| size.strip_suffix('K')).expect("a size");
     let line_max = line_max.parse::<usize>().expect("a number") << 10;
-    // Of each byte JSON makes six.
+    // JSON escapes each of these bytes with six.
     let scratch = Scratch::new("long");
     let mut path = scratch.file("");
     while path.len() < 3_700 {
         path.push_str(&"\u{1}".repeat(250));
         path.push('/');
-        fs::create_dir(&path).expect("room for it");
+        fs::create_dir(&path).expect("a writable directory");
     }
     path.push_str("end");
-    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path).expect("room for it");
+    fs::copy(std::env::current_exe().expect("/proc is mounted"), &path)
+        .expect("a writable directory");
     for (option, limit) in [("--context", LINE_MAX), ("--who", line_max)] {
         let options = ["watch", "--json", option, "--events", "exec", "--duration", "60s"];
         let options = [&options[..], &["--transport", transport_name()]].concat();
         let mut running = Running::start(&mut program(&options));
         running.wait_until(|status| status.handles(Signal::SIGTERM));
         let mut hostile = Command::new(&path);
-        for (key, value) in common::actor::command("end").get_envs() {
+        for (key, value) in common::helper_process::command("end").get_envs() {
             hostile.env(key, value.expect("a value"));
         }
-        let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("it runs");
+        let mut hostile = hostile.arg("\u{1}".repeat(100_000)).spawn().expect("a running process");
         let pid = format!(r#""pid":{},"#, hostile.id());
         let line = loop {
             let line = running.line();
@@ -217,7 +220,7 @@ fn a_line_of_json_is_shorter_than_the_journals_longest() {
                 break line;
             }
         };
-        hostile.wait().expect("its end");
+        hostile.wait().expect("an exit status");
         serde_json::from_str::<serde_json::Value>(&line).expect("JSON");
         assert!(line.len() < limit, "{option}: {} bytes", line.len());
         running.send(Signal::SIGTERM);

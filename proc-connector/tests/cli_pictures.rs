@@ -1,4 +1,4 @@
-//! Pictures of recordings, drawn as users have them drawn.
+//! Charts of recordings.
 
 mod captures;
 mod common;
@@ -16,12 +16,12 @@ use serde_json::Value;
 fn main() -> ExitCode {
     let everywhere = named![
         a_file_of_another_kind_is_bad_usage,
-        a_recording_becomes_a_timeline,
-        a_recording_becomes_trace_events,
-        a_recording_becomes_lines,
+        a_recording_can_be_drawn_as_a_timeline,
+        a_recording_can_be_written_as_trace_events,
+        a_recording_can_be_folded_into_lines,
         a_tree_of_a_recording_is_drawn_alone,
         a_file_that_cannot_be_written_is_named,
-        a_file_stays_as_it_is_where_nothing_can_be_read,
+        a_failed_read_leaves_the_file_unchanged,
     ];
     common::main_with(&[], &everywhere, &[])
 }
@@ -50,7 +50,7 @@ fn a_file_of_another_kind_is_bad_usage() {
     assert_eq!(program(&both).status.code(), Some(2));
 }
 
-/// The processes of the demo, and the wait status of each, from its bytes.
+/// The processes of the demo with their wait statuses, from its bytes.
 fn demo_processes() -> BTreeMap<u32, u32> {
     let events = demo_events();
     let forks =
@@ -61,7 +61,7 @@ fn demo_processes() -> BTreeMap<u32, u32> {
     forks.map(|fork| fork.words[2]).map(|pid| (pid, statuses[&pid])).collect()
 }
 
-fn a_recording_becomes_a_timeline() {
+fn a_recording_can_be_drawn_as_a_timeline() {
     let scratch = Scratch::new("timeline");
     let file = scratch.file("demo.svg");
     let output = program(&["replay", "--demo", "-o", &file]);
@@ -76,7 +76,7 @@ fn a_recording_becomes_a_timeline() {
         .filter_map(|node| node.text())
         .collect();
     let processes = demo_processes();
-    // Each is there, on its own or in a bundle of some that were too short.
+    // Each process is drawn, alone or in a bundle of processes with short lifetimes.
     let alone = titles.iter().filter(|title| title.contains("\npid ")).count();
     let bundled = titles.iter().filter_map(|title| title.split_once(" processes"));
     let bundled: usize = bundled.filter_map(|(count, _)| count.parse::<usize>().ok()).sum();
@@ -86,12 +86,12 @@ fn a_recording_becomes_a_timeline() {
     assert!(svg.contains(&sum), "{sum}");
 }
 
-fn a_recording_becomes_trace_events() {
+fn a_recording_can_be_written_as_trace_events() {
     let scratch = Scratch::new("events");
     let file = scratch.file("demo.json");
-    fs::write(&file, "x".repeat(100_000)).expect("room for it");
+    fs::write(&file, "x".repeat(100_000)).expect("a writable directory");
     let recording = scratch.file("demo.pcapng");
-    fs::write(&recording, DEMO).expect("room for it");
+    fs::write(&recording, DEMO).expect("a writable directory");
     assert_eq!(program(&["replay", &recording, "-o", &file]).status.code(), Some(0));
     let trace: Value = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("a list");
@@ -112,14 +112,14 @@ fn a_recording_becomes_trace_events() {
     });
     let demo = demo_events();
     let forks = demo.iter().filter(|event| event.what == FORK && event.words[2] == event.words[3]);
-    // The first one's parent did nothing else.
+    // The first process's parent did nothing else.
     let made = forks.skip(1).map(|fork| (fork.words[2].into(), fork.words[1].into()));
     assert_eq!(parents.collect::<BTreeMap<u64, u64>>(), made.collect());
     let execs = events.iter().filter(|event| event["name"] == "exec").count();
     assert_eq!(execs, demo_events().iter().filter(|event| event.what == EXEC).count());
 }
 
-fn a_recording_becomes_lines() {
+fn a_recording_can_be_folded_into_lines() {
     let scratch = Scratch::new("lines");
     let file = scratch.file("demo.jsonl");
     assert_eq!(program(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
@@ -128,7 +128,7 @@ fn a_recording_becomes_lines() {
     assert_eq!(text(&lines.stdout).lines().count(), 74);
 }
 
-/// The descendants of a process, that included.
+/// The descendants of a process, including the process.
 fn demo_tree(root: u32) -> BTreeSet<u32> {
     let mut tree = BTreeSet::from([root]);
     for fork in demo_events().iter().filter(|event| event.what == FORK) {
@@ -158,7 +158,7 @@ fn a_tree_of_a_recording_is_drawn_alone() {
     let drawn: BTreeSet<u32> = drawn.map(|pid| u32::try_from(pid).expect("32 bits")).collect();
     assert_eq!(drawn, demo_tree(root));
     assert!(drawn.len() > 1 && drawn.len() < demo_processes().len());
-    // The picture is of their time only.
+    // The chart covers only their lifetimes.
     let first = processes.iter().filter_map(|event| event["ts"].as_f64()).reduce(f64::min);
     assert_eq!(first, Some(0.0));
     let same = program(&["replay", "--demo", "--tree", &tree, "--json"]);
@@ -171,11 +171,11 @@ fn a_file_that_cannot_be_written_is_named() {
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
 }
 
-fn a_file_stays_as_it_is_where_nothing_can_be_read() {
+fn a_failed_read_leaves_the_file_unchanged() {
     let scratch = Scratch::new("unread");
     let [file, empty] = ["old.svg", "empty.pcapng"].map(|name| scratch.file(name));
-    fs::write(&file, "old").expect("room for it");
-    fs::write(&empty, "").expect("room for it");
+    fs::write(&file, "old").expect("a writable directory");
+    fs::write(&empty, "").expect("a writable directory");
     let output = program(&["replay", &empty, "-o", &file]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("empty"), "{}", text(&output.stderr));

@@ -1,5 +1,5 @@
-//! `replay`, `record` and `trace` in pipelines: what is shown when, and what a reader that leaves is to
-//! them.
+//! `replay`, `record` and `trace` in pipelines: when output is written, and the effect of a closed
+//! output.
 
 mod captures;
 mod common;
@@ -25,17 +25,17 @@ use nix::unistd::{Pid, mkfifo, pipe2};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        an_event_is_shown_before_the_next_one_comes,
-        every_kind_of_pipe_is_shown_at_once,
-        a_file_of_events_is_written_before_the_next_one_comes,
-        a_reader_that_leaves_ends_a_waiting_replay_quietly,
-        a_reader_of_a_drawing_that_leaves_ends_it_quietly,
+        an_event_is_shown_before_the_next_arrives,
+        every_kind_of_pipe_is_shown_immediately,
+        an_event_is_written_to_a_file_before_the_next_arrives,
+        closing_the_output_ends_a_waiting_replay_quietly,
+        closing_the_output_ends_a_chart_quietly,
     ];
     let live = named![
         a_closed_pipe_ends_every_command_quietly,
-        an_event_passes_a_pipeline_while_it_runs,
+        events_pass_a_running_pipeline,
         ctrl_c_for_a_pipeline_loses_nothing,
-        a_reader_that_leaves_a_trace_keeps_the_status,
+        closing_the_output_of_a_trace_keeps_the_status,
     ];
     common::main_with(&named![exit_3], &everywhere, &live)
 }
@@ -44,7 +44,7 @@ fn exit_3() {
     std::process::exit(3)
 }
 
-fn an_event_is_shown_before_the_next_one_comes() {
+fn an_event_is_shown_before_the_next_arrives() {
     for format in [&JSON[..], &["replay", "-"], &["replay", "--json", "--who", "-"]] {
         let (mut replay, mut stdin) = replay(format);
         let mut fed = 0;
@@ -52,7 +52,7 @@ fn an_event_is_shown_before_the_next_one_comes() {
             let until = until_event(count);
             stdin.write_all(&DEMO[fed..until]).expect("it reads");
             fed = until;
-            // It hangs here if it is not.
+            // This blocks if the line is not written immediately.
             let line = replay.line();
             assert!(
                 line.contains("exec") || line.contains("fork") || line.contains("exit"),
@@ -65,7 +65,7 @@ fn an_event_is_shown_before_the_next_one_comes() {
     }
 }
 
-fn every_kind_of_pipe_is_shown_at_once() {
+fn every_kind_of_pipe_is_shown_immediately() {
     let scratch = Scratch::new("fifo");
     let fifo = scratch.file("fifo");
     mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
@@ -77,7 +77,7 @@ fn every_kind_of_pipe_is_shown_at_once() {
     assert_eq!(replay.end().1.status.code(), Some(0));
 }
 
-fn a_file_of_events_is_written_before_the_next_one_comes() {
+fn an_event_is_written_to_a_file_before_the_next_arrives() {
     let scratch = Scratch::new("lines");
     let file = scratch.file("x.jsonl");
     let (replay, mut stdin) = replay(&["replay", "-o", &file, "-"]);
@@ -91,20 +91,20 @@ fn a_file_of_events_is_written_before_the_next_one_comes() {
     assert_eq!(replay.end().1.status.code(), Some(0));
 }
 
-fn a_reader_that_leaves_ends_a_waiting_replay_quietly() {
+fn closing_the_output_ends_a_waiting_replay_quietly() {
     let (mut replay, mut stdin) = replay(&JSON);
     stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
     let _ = replay.line();
-    // What is read from now on goes nowhere.
+    // The output is closed from here on.
     let Running { mut child, lines } = replay;
     drop(lines);
     stdin.write_all(&DEMO[until_event(1)..until_event(2)]).expect("it reads");
-    let status = child.wait().expect("its end");
+    let status = child.wait().expect("an exit status");
     assert_eq!(status.code(), Some(0));
     assert_eq!(read_all(child.stderr.as_mut().expect("a pipe")), "");
 }
 
-fn a_reader_of_a_drawing_that_leaves_ends_it_quietly() {
+fn closing_the_output_ends_a_chart_quietly() {
     let scratch = Scratch::new("drawings");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let fifo = scratch.file(name);
@@ -112,7 +112,7 @@ fn a_reader_of_a_drawing_that_leaves_ends_it_quietly() {
         let (replay, mut stdin) = replay(&["replay", "-o", &fifo, "-"]);
         stdin.write_all(&DEMO[..until_event(1)]).expect("it reads");
         drop(fs::File::open(&fifo).expect("it writes"));
-        // It need not read on.
+        // The program may close its input early.
         let _ = stdin.write_all(&DEMO[until_event(1)..]);
         drop(stdin);
         let (_, output) = replay.end();
@@ -140,7 +140,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
             if listens { &["--transport", transport_name(), "--duration", "60s"] } else { &[] };
         let mut command = program(&[arguments, options].concat());
         drop(reader);
-        let mut child = command.stdout(writer).spawn().expect("it runs");
+        let mut child = command.stdout(writer).spawn().expect("a running process");
         drop(command);
         let deadline = common::Deadline::new();
         let status = loop {
@@ -148,7 +148,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
                 break status;
             }
             assert!(deadline.left().is_some(), "{arguments:?}");
-            // It notices when it has something to write.
+            // The program notices the closed pipe when it writes.
             end_with_3();
         };
         let errors = read_all(child.stderr.as_mut().expect("a pipe"));
@@ -156,7 +156,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
     }
 }
 
-/// `record -` in a process group of its own, into `replay -` in the same.
+/// `record -` piped into `replay -`, in one process group.
 fn pipeline(choice: &[&str]) -> (Running, Child) {
     let options = ["record", "-", "--transport", transport_name(), "--duration", "60s"];
     let mut recorder = program(&[&options, choice].concat());
@@ -168,18 +168,19 @@ fn pipeline(choice: &[&str]) -> (Running, Child) {
     (Running::start(&mut replay), recorder)
 }
 
-/// Runs a child that exits with 3 and gives its process id.
+/// Runs a child that exits with 3; returns its process id.
 fn end_with_3() -> u32 {
-    let mut actor = common::actor::command("exit_3").spawn().expect("this binary can be started");
-    actor.wait().expect("its end");
-    actor.id()
+    let mut helper =
+        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
+    helper.wait().expect("an exit status");
+    helper.id()
 }
 
 fn exit_of(line: &str, pid: u32) -> bool {
     line.contains(r#""event":"exit""#) && line.contains(&format!(r#""tgid":{pid},"#))
 }
 
-/// Makes children that exit with 3, until one of their exits is shown.
+/// Starts children that exit with 3 until one of their exits is shown.
 fn wait_for_an_exit(replay: &mut Running) {
     let is_shown = AtomicBool::new(false);
     std::thread::scope(|scope| {
@@ -194,12 +195,12 @@ fn wait_for_an_exit(replay: &mut Running) {
     });
 }
 
-fn an_event_passes_a_pipeline_while_it_runs() {
+fn events_pass_a_running_pipeline() {
     let (mut replay, mut recorder) = pipeline(&["--failed", "--processes"]);
     wait_for_an_exit(&mut replay);
     assert_eq!(recorder.try_wait().expect("its state"), None, "it still records");
     interrupt(&recorder);
-    recorder.wait().expect("its end");
+    recorder.wait().expect("an exit status");
     assert_eq!(replay.end().1.status.code(), Some(0));
 }
 
@@ -209,7 +210,7 @@ fn ctrl_c_for_a_pipeline_loses_nothing() {
     let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
     interrupt(&recorder);
     let (rest, output) = replay.end();
-    assert_eq!(recorder.wait().expect("its end").code(), Some(0));
+    assert_eq!(recorder.wait().expect("an exit status").code(), Some(0));
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     for pid in ended {
         let exits = rest.iter().filter(|line| exit_of(line, pid)).count();
@@ -217,22 +218,22 @@ fn ctrl_c_for_a_pipeline_loses_nothing() {
     }
 }
 
-/// Presses Ctrl-C, as it were, for the whole group.
+/// Sends SIGINT to the whole group, as Ctrl-C does.
 fn interrupt(leader: &Child) {
     let group = Pid::from_raw(leader.id().try_into().expect("a pid"));
     killpg(group, Signal::SIGINT).expect("a group");
 }
 
-fn a_reader_that_leaves_a_trace_keeps_the_status() {
+fn closing_the_output_of_a_trace_keeps_the_status() {
     let scratch = Scratch::new("left");
     let fifo = scratch.file("x.jsonl");
     mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
     let command = "read go; sh -c true; sh -c true; exit 7";
     let arguments =
         ["trace", "-o", &fifo, "--transport", transport_name(), "--", "sh", "-c", command];
-    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("it runs");
+    let mut traced = program(&arguments).stdin(Stdio::piped()).spawn().expect("a running process");
     drop(fs::File::open(&fifo).expect("it writes"));
     traced.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
-    let status = traced.wait().expect("its end");
+    let status = traced.wait().expect("an exit status");
     assert_eq!(status.code(), Some(7), "{}", read_all(traced.stderr.as_mut().expect("a pipe")));
 }

@@ -1,8 +1,9 @@
-//! Untrusted text in human-readable output: escaped, so that a terminal neither obeys nor hides it.
+//! Untrusted text is escaped in human-readable output, so that it neither controls nor deceives a
+//! terminal.
 
 mod common;
-#[path = "common/showing.rs"]
-mod showing;
+#[path = "common/live_output.rs"]
+mod live_output;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -13,19 +14,19 @@ use common::hostile::{HOSTILE, assert_seen};
 use common::named;
 use common::scratch::{Scratch, ScratchFile};
 use common::wire::{self, COMM};
-use showing::{run, text};
+use live_output::{run, text};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        a_name_is_shown_as_the_rule_says,
-        a_name_in_a_timeline_is_shown_too,
-        every_way_to_name_a_file_is_shown,
-        a_command_line_in_error_is_shown,
+        names_are_escaped_by_the_documented_rule,
+        names_in_a_timeline_are_escaped,
+        file_names_in_errors_are_escaped,
+        command_lines_in_errors_are_escaped,
     ];
     common::main_with(&[], &everywhere, &[])
 }
 
-/// A file in which a process takes a name.
+/// A recording in which a process sets a name.
 fn recording(name: &[u8]) -> ScratchFile {
     let mut union = [7_u32.to_ne_bytes(), 7_u32.to_ne_bytes()].concat();
     union.extend(name.iter().take(16));
@@ -35,7 +36,7 @@ fn recording(name: &[u8]) -> ScratchFile {
     ScratchFile::containing("named", &datagram)
 }
 
-fn a_name_is_shown_as_the_rule_says() {
+fn names_are_escaped_by_the_documented_rule() {
     for (name, shown) in HOSTILE {
         let output = run(&["replay", recording(name).path()]);
         let line = text(&output.stdout);
@@ -48,7 +49,7 @@ fn a_name_is_shown_as_the_rule_says() {
     assert!(text(&output.stdout).contains("now \"a\\\"b\""), "{}", text(&output.stdout));
 }
 
-fn a_name_in_a_timeline_is_shown_too() {
+fn names_in_a_timeline_are_escaped() {
     for (name, shown) in HOSTILE {
         let scratch = Scratch::new("timeline");
         let (svg, json) = (scratch.file("a.svg"), scratch.file("a.json"));
@@ -66,7 +67,7 @@ fn a_name_in_a_timeline_is_shown_too() {
     }
 }
 
-fn every_way_to_name_a_file_is_shown() {
+fn file_names_in_errors_are_escaped() {
     let scratch = Scratch::new("files");
     for (name, shown) in HOSTILE {
         let path = OsString::from_vec([scratch.file("").as_bytes(), name].concat());
@@ -92,7 +93,7 @@ fn every_way_to_name_a_file_is_shown() {
     }
 }
 
-fn a_command_line_in_error_is_shown() {
+fn command_lines_in_errors_are_escaped() {
     for (word, shown) in HOSTILE {
         let option = OsString::from_vec([b"--", word].concat());
         let word = OsStr::from_bytes(word);

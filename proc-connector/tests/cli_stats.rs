@@ -1,4 +1,4 @@
-//! `stats`, run as its users do, against what the test did.
+//! `stats`, run as by users, compared with what the test did.
 
 mod common;
 
@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
 
-use common::actor::{Actor, command, pause, say};
+use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::{named, transport};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
@@ -17,16 +17,16 @@ use serde_json::Value;
 fn main() -> ExitCode {
     let everywhere = named![bad_usage_exits_with_2];
     let live = named![
-        deeds_are_counted_by_name_and_user,
+        events_are_counted_by_name_and_user,
         intervals_add_up_to_the_summary,
-        losses_are_told_and_got_over,
-        a_terminal_is_redrawn_in_place,
-        blocks_are_plain_where_there_is_no_terminal,
+        losses_are_reported_and_counting_continues,
+        a_terminal_display_is_redrawn_in_place,
+        blocks_are_plain_without_a_terminal,
     ];
     common::main_with(&named![end, nap, fork_50_and_nap_10], &everywhere, &live)
 }
 
-/// What the forking process calls itself.
+/// The name that the forking process sets.
 const NAME: &str = "busy-forker";
 
 fn end() {}
@@ -35,23 +35,23 @@ fn nap() {
     std::thread::sleep(std::time::Duration::from_millis(50));
 }
 
-/// Starts fifty processes when told to, of which ten live for some time.
+/// Creates fifty processes on request, of which ten live for some time.
 fn fork_50_and_nap_10() {
     fs::write("/proc/self/comm", NAME).expect("one's own name");
-    say(0);
+    print_number(0);
     pause();
     for child in 0..50 {
-        let act = if child % 5 == 0 { "nap" } else { "end" };
-        command(act).status().expect("this binary can be started");
+        let role = if child % 5 == 0 { "nap" } else { "end" };
+        command(role).status().expect("this binary can be started");
     }
 }
 
-/// Has the fifty started, and waits for their ends.
+/// Requests the fifty processes, and waits until they ended.
 fn fork_50() {
-    let mut actor = Actor::start("fork_50_and_nap_10");
-    actor.hear();
-    actor.go_on();
-    assert!(actor.wait().success());
+    let mut helper = HelperProcess::start("fork_50_and_nap_10");
+    helper.read_number();
+    helper.resume();
+    assert!(helper.wait().success());
 }
 
 fn program(arguments: &[&str]) -> Command {
@@ -60,13 +60,13 @@ fn program(arguments: &[&str]) -> Command {
         Transport::Ring => "ring",
         _ => "socket",
     };
-    // The time is for a test that waits in vain.
+    // The duration limits a test that fails.
     command.args(["stats", "--duration", "60s", "--transport", transport]).args(arguments);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-/// `stats --json`, running, and what it has told so far.
+/// A running `stats --json`, and its reports so far.
 struct Stats {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
@@ -74,7 +74,7 @@ struct Stats {
 }
 
 impl Stats {
-    /// Starts it, and waits until it is listening.
+    /// Starts the program, and waits until it listens.
     fn start(arguments: &[&str]) -> Self {
         let common = ["--json", "--interval", "100ms", "--top", "1000"];
         let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
@@ -94,18 +94,18 @@ impl Stats {
         true
     }
 
-    /// Reads until it has told enough: what it does before that is to be waited for.
+    /// Reads reports until they satisfy a condition.
     fn read_until(&mut self, is_enough: impl Fn(&[Value]) -> bool) {
         while !is_enough(&self.reports) {
             assert!(self.read(), "it ended after {:#?}", self.reports);
         }
     }
 
-    /// Ends it as Ctrl-C does.
+    /// Ends the program as Ctrl-C does.
     fn end(mut self) -> (Vec<Value>, Output) {
         kill(self.pid(), Signal::SIGINT).expect("a child that runs");
         while self.read() {}
-        (self.reports, self.child.wait_with_output().expect("its end"))
+        (self.reports, self.child.wait_with_output().expect("an exit status"))
     }
 }
 
@@ -113,7 +113,7 @@ fn sum(reports: &[Value], key: &str) -> u64 {
     reports.iter().map(|report| report[key].as_u64().expect(key)).sum()
 }
 
-/// The counts of a list's rows in which a key has a value.
+/// The counts in all rows of a list in which a key has this value.
 fn listed(reports: &[Value], list: &str, key: &str, value: &Value) -> u64 {
     let rows = reports.iter().flat_map(|report| report[list].as_array().expect(list));
     rows.filter(|row| row[key] == *value).map(|row| row["count"].as_u64().expect("a count")).sum()
@@ -128,7 +128,7 @@ fn bad_usage_exits_with_2() {
     }
 }
 
-fn deeds_are_counted_by_name_and_user() {
+fn events_are_counted_by_name_and_user() {
     let mut stats = Stats::start(&[]);
     fork_50();
     stats.read_until(|reports| {
@@ -140,13 +140,13 @@ fn deeds_are_counted_by_name_and_user() {
     let user = nix::unistd::geteuid().as_raw();
     assert!(listed(&reports, "forks_by_user", "uid", &user.into()) >= 50);
     assert!(listed(&reports, "execs_by_user", "uid", &user.into()) >= 50);
-    // Each is this program, which is named after its file; over the socket some are gone before
-    // they can be asked for their names.
+    // Each process is this program, named after its file. Over the socket, some end before their
+    // names can be read.
     let own = fs::read_to_string("/proc/self/comm").expect("/proc is mounted");
     let named = listed(&reports, "execs_by_name", "name", &own.trim_end().into());
     let nameless = listed(&reports, "execs_by_name", "name", &Value::Null);
     assert!(named + nameless >= 50, "{named} of this name, {nameless} without one");
-    assert!(named >= 1, "none of this name");
+    assert!(named >= 1, "no process with this name");
     let (ended, short) = (sum(&reports, "ended"), sum(&reports, "short_lived"));
     assert!(ended >= 50, "{ended}");
     assert!(short <= ended - 10, "{short} of {ended}, of which ten slept for 50 ms");
@@ -155,7 +155,7 @@ fn deeds_are_counted_by_name_and_user() {
 fn intervals_add_up_to_the_summary() {
     let mut stats = Stats::start(&[]);
     fork_50();
-    // A fork, an exec and an exit each.
+    // Each process causes a fork, an exec and an exit.
     stats.read_until(|reports| sum(reports, "events") >= 150);
     let (reports, output) = stats.end();
     assert_eq!(output.status.code(), Some(0));
@@ -172,27 +172,27 @@ fn intervals_add_up_to_the_summary() {
     }
 }
 
-fn losses_are_told_and_got_over() {
+fn losses_are_reported_and_counting_continues() {
     let mut stats = Stats::start(&["--buffer", "100"]);
     kill(stats.pid(), Signal::SIGSTOP).expect("a child that runs");
-    // The machine may be busy otherwise too, but of two thousand at least these have no room.
+    // Two thousand events exceed the buffer by far, on a busy machine too.
     common::load::threads(1000);
-    // Who that is, and what it calls itself, is among what is lost.
-    let mut actor = Actor::start("fork_50_and_nap_10");
-    actor.hear();
+    // The events that identify the process are among the lost ones.
+    let mut helper = HelperProcess::start("fork_50_and_nap_10");
+    helper.read_number();
     kill(stats.pid(), Signal::SIGCONT).expect("a child that is stopped");
     stats.read_until(|reports| sum(reports, "lost") >= 1_700);
     assert!(sum(&stats.reports, "losses") >= 1);
     let before = sum(&stats.reports, "lost");
     let forks = |reports: &[Value]| listed(reports, "forks_by_name", "name", &NAME.into());
-    actor.go_on();
-    assert!(actor.wait().success());
+    helper.resume();
+    assert!(helper.wait().success());
     stats.read_until(|reports| forks(reports) + sum(reports, "lost") - before >= 50);
     let (reports, _) = stats.end();
     assert!(forks(&reports) <= 50, "{}", forks(&reports));
 }
 
-fn a_terminal_is_redrawn_in_place() {
+fn a_terminal_display_is_redrawn_in_place() {
     let size = Winsize { ws_row: 12, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(Some(&size), None).expect("a terminal");
     for has_color in [true, false] {
@@ -204,13 +204,13 @@ fn a_terminal_is_redrawn_in_place() {
         stats.stdout(terminal.slave.try_clone().expect("a descriptor"));
         let output = stats.output().expect("the program runs");
         assert!(output.status.success());
-        // All of it is less than a terminal's buffer, but a read need not give all.
+        // The output is smaller than a terminal's buffer, but a single read may return only a part.
         let mut slave = fs::File::from(terminal.slave.try_clone().expect("a descriptor"));
-        slave.write_all(b"END").expect("room");
+        slave.write_all(b"END").expect("a writable terminal");
         let mut master = fs::File::from(terminal.master.try_clone().expect("a descriptor"));
         let (mut drawn, mut bytes) = (String::new(), [0; 1024]);
         while !drawn.ends_with("END") {
-            let len = master.read(&mut bytes).expect("what was drawn");
+            let len = master.read(&mut bytes).expect("the output");
             drawn.push_str(&String::from_utf8_lossy(&bytes[..len]));
         }
         assert!(drawn.contains("events/s"), "{drawn:?}");
@@ -218,15 +218,16 @@ fn a_terminal_is_redrawn_in_place() {
         let ups = drawn.split("\x1b[").filter_map(|text| text.split_once('A'));
         let ups: Vec<usize> = ups.filter_map(|(number, _)| number.parse().ok()).collect();
         assert_eq!(ups.len(), 2, "{drawn:?}");
-        // As many lines up as there are in a report: the sizes of these may differ.
+        // The cursor moves up by the lines of the last report; the numbers of lines may differ.
         let lines = drawn.matches('\n').count();
         assert!(ups.iter().all(|&up| (5..=11).contains(&up)), "{ups:?}");
         assert!(lines > ups.iter().sum() && lines <= ups.iter().sum::<usize>() + 11, "{drawn:?}");
     }
 }
 
-fn blocks_are_plain_where_there_is_no_terminal() {
-    let output = program(&["--interval", "100ms", "--count", "2"]).output().expect("it runs");
+fn blocks_are_plain_without_a_terminal() {
+    let output =
+        program(&["--interval", "100ms", "--count", "2"]).output().expect("a running process");
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(!text.contains('\x1b'), "{text}");

@@ -7,12 +7,12 @@ use std::process::ExitCode;
 
 use captures::DEMO;
 use common::named;
-use common::program::{after_shell, run, text, transport_name};
+use common::program::{run, started_by_shell, text, transport_name};
 use common::scratch::{Scratch, ScratchFile};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        a_full_or_closed_standard_error_changes_no_status,
+        a_full_or_closed_standard_error_does_not_change_the_status,
         a_full_standard_output_is_an_error,
         a_closed_standard_output_is_an_error,
         a_closed_standard_input_is_an_error,
@@ -21,7 +21,7 @@ fn main() -> ExitCode {
     common::main_with(&[], &everywhere, &live)
 }
 
-fn a_full_or_closed_standard_error_changes_no_status() {
+fn a_full_or_closed_standard_error_does_not_change_the_status() {
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
     for (arguments, status) in [
         (&["replay", "--demo"][..], 0),
@@ -34,10 +34,11 @@ fn a_full_or_closed_standard_error_changes_no_status() {
         (&["record", "/no/such/directory/file"], 1),
     ] {
         let expected = run(arguments).status.code();
-        // Where nothing can be listened to, these fail for that.
+        // Without a connector, these commands fail for that reason.
         assert!(expected == Some(status) || expected == Some(1), "{arguments:?}: {expected:?}");
         for redirected in ["exec 2>/dev/full", "exec 2>&-"] {
-            let output = after_shell(redirected, arguments).output().expect("it runs");
+            let output =
+                started_by_shell(redirected, arguments).output().expect("a running process");
             assert_eq!(output.status.code(), expected, "{redirected} {arguments:?}");
         }
     }
@@ -55,7 +56,8 @@ fn a_full_standard_output_is_an_error() {
         &["watch", "--help"],
         &["--version"],
     ] {
-        let output = after_shell("exec >/dev/full", arguments).output().expect("it runs");
+        let output =
+            started_by_shell("exec >/dev/full", arguments).output().expect("a running process");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let error = "proc-connector: cannot write to standard output: No space left on device";
         assert!(text(&output.stderr).starts_with(error), "{arguments:?} {}", text(&output.stderr));
@@ -73,34 +75,36 @@ fn a_closed_standard_output_is_an_error() {
         &["watch"],
         &["stats"],
     ] {
-        let output = after_shell("exec >&-", arguments).output().expect("it runs");
+        let output = started_by_shell("exec >&-", arguments).output().expect("a running process");
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let errors = text(&output.stderr);
         let is_named = errors.starts_with("proc-connector: standard output is closed");
-        // Where nothing can be listened to, they fail for that.
+        // Without a connector, these commands fail for that reason.
         let is_other = matches!(arguments[0], "watch" | "stats") && !errors.contains("panic");
         assert!(is_named || is_other, "{arguments:?}: {errors}");
     }
     let scratch = Scratch::new("closed");
     let file = scratch.file("x.svg");
     let arguments = ["replay", "--demo", "-o", &file];
-    let output = after_shell("exec >&-", &arguments).output().expect("it runs");
-    assert_eq!(output.status.code(), Some(0), "nothing goes there: {}", text(&output.stderr));
+    let output = started_by_shell("exec >&-", &arguments).output().expect("a running process");
+    assert_eq!(output.status.code(), Some(0), "nothing is written there: {}", text(&output.stderr));
 }
 
 fn a_closed_standard_input_is_an_error() {
-    let output = after_shell("exec <&-", &["replay", "-"]).output().expect("it runs");
+    let output =
+        started_by_shell("exec <&-", &["replay", "-"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(1));
     let errors = text(&output.stderr);
     assert!(errors.starts_with("proc-connector: standard input is closed"), "{errors}");
-    let output = after_shell("exec <&-", &["replay", "--demo"]).output().expect("it runs");
+    let output =
+        started_by_shell("exec <&-", &["replay", "--demo"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(0));
 }
 
 fn a_trace_with_a_full_standard_error_keeps_the_status() {
     let traced = ["trace", "--transport", transport_name(), "--", "sh", "-c", "exit 3"];
     for redirected in ["exec 2>/dev/full", "exec 2>&-", "exec >&-", "exec >&- 2>&- <&-"] {
-        let output = after_shell(redirected, &traced).output().expect("it runs");
+        let output = started_by_shell(redirected, &traced).output().expect("a running process");
         assert_eq!(output.status.code(), Some(3), "{redirected}");
     }
 }

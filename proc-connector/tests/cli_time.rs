@@ -1,4 +1,4 @@
-//! Times of day are shown in the zone that TZ asks for, or the machine's, and say which offset it has.
+//! Times of day are shown in the zone of TZ or of the machine, with their offset.
 
 mod common;
 
@@ -10,31 +10,31 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use common::listening::listening;
 use common::program::{program, text};
 use common::scratch::Scratch;
-use common::{capable, named, skip, terminal};
+use common::{has_capability, named, skip, terminal};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
-        zones_are_those_of_tz,
-        summer_time_is_that_of_the_zone,
+        the_zone_is_taken_from_tz,
+        summer_time_follows_the_zone,
         a_zone_that_is_not_found_is_reported,
-        without_tz_the_zone_is_the_machines,
-        without_installed_zones_that_is_reported,
-        json_has_the_same_times_everywhere,
+        without_tz_the_machines_zone_is_used,
+        missing_zone_files_are_reported,
+        times_in_json_do_not_depend_on_the_zone,
         headings_on_a_terminal_have_the_offset,
     ];
     let live = named![intervals_of_stats_have_the_offset];
-    let acts = named![with_a_local_time, without_zones];
-    common::main_with(&acts, &everywhere, &live)
+    let roles = named![with_a_local_time, without_zones];
+    common::main_with(&roles, &everywhere, &live)
 }
 
-/// The demo's first event, in seconds of its day: tshark prints 1795393336.701127632.
+/// The demo's first event, in seconds of its day. tshark prints 1795393336.701127632.
 const FIRST: i64 = 1_795_393_336 % 86_400;
 const FRACTION: &str = "701127";
 
-/// The beginning of the demo's first line in a zone that is so many seconds east of Greenwich.
+/// The start of the demo's first line in a zone this number of seconds east of Greenwich.
 fn first(east: i64) -> String {
     let local = (FIRST + east).rem_euclid(86_400);
     let (sign, offset) = (if east < 0 { '-' } else { '+' }, east.abs() / 60);
@@ -48,12 +48,11 @@ fn first(east: i64) -> String {
     )
 }
 
-/// A zone of one offset, as RFC 8536 lays its file out: twice, with times of 32 and of 64 bits, and
-/// once more as a rule.
+/// A zone file with a constant offset (RFC 8536): times of 32 bits, times of 64 bits, and a rule.
 fn zone_file(east: i32, rule: &str) -> Vec<u8> {
     let mut block = b"TZif2".to_vec();
     block.extend([0; 15]);
-    // No leap seconds and no transitions; one type, whose name takes four bytes.
+    // No leap seconds and no transitions; one type with a name of four bytes.
     for count in [0_u32, 0, 0, 0, 1, 4] {
         block.extend(count.to_be_bytes());
     }
@@ -64,13 +63,13 @@ fn zone_file(east: i32, rule: &str) -> Vec<u8> {
 
 const HOUR: i32 = 3600;
 
-/// Installs a zone `Test/Here`, 5:45 east, for programs with TZDIR set to the path.
+/// Installs a zone `Test/Here`, 5:45 east, for programs with TZDIR set to the returned path.
 fn install(scratch: &Scratch) -> String {
     let zones = scratch.file("zones");
     fs::create_dir_all(format!("{zones}/Test")).expect("a directory");
     let file = zone_file(5 * HOUR + HOUR * 3 / 4, "<+0545>-5:45");
     fs::write(format!("{zones}/Test/Here"), file).expect("a file");
-    // Not the name of a place.
+    // This directory is not part of a zone's name.
     fs::create_dir_all(format!("{zones}/posix")).expect("a directory");
     for name in ["localtime", "posix/Minus"] {
         fs::write(format!("{zones}/{name}"), zone_file(-HOUR, "<-01>1")).expect("a file");
@@ -88,7 +87,7 @@ fn begins(output: &Output, east: i64, what: &str) {
     assert!(shown.starts_with(&first(east)), "{what}: {shown}{}", text(&output.stderr));
 }
 
-fn zones_are_those_of_tz() {
+fn the_zone_is_taken_from_tz() {
     let scratch = Scratch::new("zones");
     let zones = install(&scratch);
     let path = format!("{zones}/Test/Here");
@@ -118,14 +117,14 @@ fn zones_are_those_of_tz() {
         begins(&output, east, zone);
         assert!(text(&output.stderr).starts_with("1 event, "), "{zone}: {}", text(&output.stderr));
     }
-    // The file of a path counts, if it also looks like the name of an installed one.
+    // A file at the given path takes precedence over an installed zone of the same name.
     let other = format!("{zones}/zoneinfo/Test");
     fs::create_dir_all(&other).expect("a directory");
     fs::write(format!("{other}/Here"), zone_file(HOUR, "<+01>-1")).expect("a file");
     begins(&replay(&format!("{other}/Here"), &zones), 3600, "another file");
 }
 
-fn summer_time_is_that_of_the_zone() {
+fn summer_time_follows_the_zone() {
     let path = Path::new("/usr/share/zoneinfo/America/New_York");
     if !path.exists() {
         skip("needs the package tzdata");
@@ -145,7 +144,7 @@ fn a_zone_that_is_not_found_is_reported() {
     fs::write(&not_a_zone, "TZif? No.").expect("a file");
     let leap_seconds = scratch.file("leap-seconds");
     let mut file = zone_file(HOUR, "<+01>-1");
-    // One of them, in both headers.
+    // A leap second, in both headers.
     for header in [0, file.len() / 2 - 4] {
         file[header + 31] = 1;
     }
@@ -157,7 +156,7 @@ fn a_zone_that_is_not_found_is_reported() {
         "/no/such/file",
         &not_a_zone,
         &leap_seconds,
-        // Something without an end.
+        // An endless file.
         "/dev/zero",
         "/proc",
         "Mars\x1b[2J",
@@ -176,13 +175,13 @@ fn a_zone_that_is_not_found_is_reported() {
     }
     let mut all = program(&["replay", "--demo"]);
     let output = all.env("TZ", "Test/There").output().expect("the program runs");
-    assert_eq!(text(&output.stderr).matches("Test/There").count(), 1, "it is said once");
+    assert_eq!(text(&output.stderr).matches("Test/There").count(), 1, "reported once");
 }
 
-/// What an act of this test mounts where the machine's zone is.
+/// The file that a role mounts over the machine's zone.
 const LOCAL: &str = "PROC_CONNECTOR_TEST_LOCALTIME";
 
-/// Goes on as the program, in a view of the file system of its own.
+/// Executes the program in its own mount namespace.
 fn replay_with(mounts: impl FnOnce() -> nix::Result<()>) {
     let private = || {
         unshare(CloneFlags::CLONE_NEWNS)?;
@@ -193,7 +192,7 @@ fn replay_with(mounts: impl FnOnce() -> nix::Result<()>) {
         return;
     }
     let mut command = program(&["replay", "--demo", "--count", "1"]);
-    // The zone is the business of the test that plays this.
+    // The test that starts this role sets the zone.
     match std::env::var_os("TZ") {
         Some(zone) => command.env("TZ", zone),
         None => command.env_remove("TZ"),
@@ -216,12 +215,12 @@ fn without_zones() {
 
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// What an act in another view of the file system gave.
-fn act(name: &str, change: impl FnOnce(&mut Command)) -> Output {
-    if !capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+/// Runs a role in its own mount namespace.
+fn run_in_mount_namespace(name: &str, change: impl FnOnce(&mut Command)) -> Output {
+    if !has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         skip("needs CAP_SYS_ADMIN");
     }
-    let mut command = common::actor::command(name);
+    let mut command = common::helper_process::command(name);
     command.env_remove("TZ").env_remove("TZDIR");
     change(&mut command);
     let output = command.output().expect("this binary can be started");
@@ -231,36 +230,36 @@ fn act(name: &str, change: impl FnOnce(&mut Command)) -> Output {
     output
 }
 
-fn without_tz_the_zone_is_the_machines() {
+fn without_tz_the_machines_zone_is_used() {
     if !Path::new("/etc/localtime").exists() {
         skip("needs an /etc/localtime to mount on");
     }
     let scratch = Scratch::new("localtime");
     let file = scratch.file("localtime");
     fs::write(&file, zone_file(-9 * HOUR - HOUR / 2, "<-0930>9:30")).expect("a file");
-    let output = act("with_a_local_time", |command| {
+    let output = run_in_mount_namespace("with_a_local_time", |command| {
         command.env(LOCAL, &file);
     });
     begins(&output, -(9 * 3600 + 1800), "/etc/localtime");
-    // TZ goes before it.
-    let output = act("with_a_local_time", |command| {
+    // TZ takes precedence.
+    let output = run_in_mount_namespace("with_a_local_time", |command| {
         command.env(LOCAL, &file).env("TZ", "EST5");
     });
     begins(&output, -5 * 3600, "TZ");
 }
 
-fn without_installed_zones_that_is_reported() {
+fn missing_zone_files_are_reported() {
     if !Path::new("/usr/share/zoneinfo").is_dir() {
         skip("needs a directory to hide");
     }
-    let output = act("without_zones", |command| {
+    let output = run_in_mount_namespace("without_zones", |command| {
         command.env("TZ", "America/New_York");
     });
     begins(&output, 0, "America/New_York");
     let errors = text(&output.stderr);
     assert!(errors.contains("TZ is America/New_York, but no time zones are installed"), "{errors}");
     for zone in ["UTC", "EST5EDT", "EST5EDT,M3.2.0,M11.1.0"] {
-        let output = act("without_zones", |command| {
+        let output = run_in_mount_namespace("without_zones", |command| {
             command.env("TZ", zone);
         });
         begins(&output, if zone == "UTC" { 0 } else { -5 * 3600 }, zone);
@@ -268,13 +267,13 @@ fn without_installed_zones_that_is_reported() {
     }
 }
 
-fn json_has_the_same_times_everywhere() {
+fn times_in_json_do_not_depend_on_the_zone() {
     for zone in ["UTC", "EST5", "<+0330>-3:30", "No/Such"] {
         let mut command = program(&["replay", "--demo", "--json", "--count", "1"]);
         let output = command.env("TZ", zone).output().expect("the program runs");
         let line: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(line["time"], "2026-11-23T00:22:16.701127632Z", "{zone}");
-        // No time of day is shown.
+        // The output contains no time of day.
         assert!(!text(&output.stderr).contains("TZ"), "{}", text(&output.stderr));
     }
 }
@@ -287,7 +286,7 @@ fn headings_on_a_terminal_have_the_offset() {
         assert!(headings.starts_with(heading), "{shown}");
         assert!(lines.starts_with("03:52:16") && !lines.contains("+03:30"), "{shown}");
     }
-    // Where the offset changes, it is said again: in this zone, in the middle of the demo.
+    // A changed offset is printed again; in this zone, it changes in the middle of the demo.
     let rule = "EST5EDT,J326/19:22:17,J1";
     let mut command = program(&["replay", "--demo"]);
     let (_, shown) = terminal::run(command.env("TZ", rule), 120);
@@ -301,7 +300,7 @@ fn headings_on_a_terminal_have_the_offset() {
 fn intervals_of_stats_have_the_offset() {
     let mut command = program(&["stats", "--interval", "100ms", "--count", "1"]);
     command.env("TZ", "<+0545>-5:45");
-    let output = listening(command).wait_with_output().expect("its end");
+    let output = listening(command).wait_with_output().expect("an exit status");
     let first = text(&output.stdout).lines().next().expect("a line");
     assert_eq!(first.get(8..16), Some("+05:45  "), "{first}");
 }

@@ -1,4 +1,4 @@
-//! `trace`, run as its users do.
+//! `trace`, run as by users.
 
 mod common;
 
@@ -8,7 +8,7 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
-use common::actor::command;
+use common::helper_process::command;
 use common::scratch::Scratch;
 use common::{named, transport};
 use nix::sys::signal::{Signal, kill, raise};
@@ -18,21 +18,21 @@ use serde_json::Value;
 
 fn main() -> ExitCode {
     let live = named![
-        the_status_is_the_commands,
-        what_cannot_be_run_has_the_status_that_shells_give,
-        input_and_outputs_are_the_commands,
-        the_tree_has_every_process_once,
-        orphans_are_below_who_made_them,
-        what_goes_on_is_shown_to,
-        ctrl_c_is_for_the_command,
-        a_request_to_end_is_passed_on,
-        what_was_ignored_stays_ignored,
-        files_are_written_without_a_tree,
-        a_loop_is_a_line,
-        a_loss_is_told,
-        a_file_stays_as_it_is_where_nothing_can_be_run,
+        the_exit_status_is_that_of_the_command,
+        a_command_that_cannot_run_exits_with_the_status_of_a_shell,
+        standard_streams_belong_to_the_command,
+        the_tree_contains_every_process_once,
+        orphans_are_below_their_creators,
+        processes_that_continue_are_shown,
+        ctrl_c_is_handled_by_the_command,
+        sigterm_is_passed_to_the_command,
+        ignored_signals_stay_ignored,
+        a_file_is_written_without_a_tree,
+        repeated_children_are_one_line,
+        a_loss_is_reported,
+        a_failed_start_leaves_the_file_unchanged,
     ];
-    let acts = named![
+    let roles = named![
         exit_0,
         exit_3,
         die_by_9,
@@ -42,15 +42,15 @@ fn main() -> ExitCode {
         leave_an_orphan,
         be_an_orphan,
         leave_one_behind,
-        pause_for_ever,
+        pause_forever,
         exit_4_on_sigterm,
-        tell_whether_hangups_are_ignored,
+        report_whether_sighup_is_ignored,
         loop_of_20,
         echo,
         overrun_the_tracer,
         pause,
     ];
-    common::main(&acts, &live)
+    common::main(&roles, &live)
 }
 
 fn exit_0() {}
@@ -63,12 +63,12 @@ fn die_by_9() {
     raise(Signal::SIGKILL).expect("a signal");
 }
 
-/// Two children: one with a child of its own that fails, one that is killed. Says who they are.
+/// Two children: one whose own child fails, one that is killed. Prints their process ids.
 fn family() {
-    for act in ["die_by_9", "have_a_failing_child"] {
-        let mut child = command(act).spawn().expect("a child");
-        println!("{act} {}", child.id());
-        child.wait().expect("its end");
+    for role in ["die_by_9", "have_a_failing_child"] {
+        let mut child = command(role).spawn().expect("a child");
+        println!("{role} {}", child.id());
+        child.wait().expect("an exit status");
     }
     println!("own {}", std::process::id());
     std::process::exit(7)
@@ -77,24 +77,24 @@ fn family() {
 fn have_a_failing_child() {
     let mut failing = command("exit_3").spawn().expect("a child");
     println!("failing {}", failing.id());
-    failing.wait().expect("its end");
+    failing.wait().expect("an exit status");
 }
 
-/// A grandchild in a session of its own, whose parent ends before it does something.
+/// A grandchild in its own session, whose parent ends first.
 fn make_orphan() {
     let middle = command("leave_an_orphan").stdout(Stdio::piped()).spawn();
     let mut middle = middle.expect("a child");
     println!("middle {}", middle.id());
     let mut said = String::new();
-    // Which ends when nobody can say anything any more.
+    // The pipe ends when the last writer has closed it.
     middle.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
     print!("{said}");
-    middle.wait().expect("its end");
+    middle.wait().expect("an exit status");
 }
 
 fn leave_an_orphan() {
     let own = std::process::id().to_string();
-    #[expect(clippy::zombie_processes, reason = "that is what an orphan is")]
+    #[expect(clippy::zombie_processes, reason = "an orphan is not waited for by its creator")]
     let orphan = command("be_an_orphan").env(PARENT, own).spawn().expect("a child");
     println!("orphan {}", orphan.id());
 }
@@ -111,11 +111,11 @@ fn be_an_orphan() {
 }
 
 fn leave_one_behind() {
-    let child = command("pause_for_ever").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let child = command("pause_forever").stdout(Stdio::null()).stderr(Stdio::null()).spawn();
     println!("left {}", child.expect("a child").id());
 }
 
-fn pause_for_ever() {
+fn pause_forever() {
     println!("ready {}", std::process::id());
     let _ = std::io::stdin().read(&mut [0]);
 }
@@ -127,12 +127,12 @@ fn exit_4_on_sigterm() {
     std::process::exit(4)
 }
 
-fn tell_whether_hangups_are_ignored() {
-    println!("ignored {}", ignored_hangups());
+fn report_whether_sighup_is_ignored() {
+    println!("ignored {}", is_sighup_ignored());
 }
 
-/// 1 if this process ignores hangups, as all do that something like `nohup` has started.
-fn ignored_hangups() -> u32 {
+/// Returns 1 if this process ignores SIGHUP, like every process below `nohup`.
+fn is_sighup_ignored() -> u32 {
     let status = fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).expect("a line");
     let ignored = u64::from_str_radix(ignored.trim(), 16).expect("a number");
@@ -141,7 +141,7 @@ fn ignored_hangups() -> u32 {
 
 fn loop_of_20() {
     for _ in 0..20 {
-        command("exit_0").spawn().expect("a child").wait().expect("its end");
+        command("exit_0").spawn().expect("a child").wait().expect("an exit status");
     }
 }
 
@@ -152,42 +152,42 @@ fn echo() {
     eprint!("error: {line}");
 }
 
-/// More than it has room for, while it does nothing; a child is made in the middle of that.
+/// Exceeds the tracer's buffer while it is stopped; creates a child in the middle.
 fn overrun_the_tracer() {
     kill(getppid(), Signal::SIGSTOP).expect("a parent");
     common::load::threads(1_000);
     let mut child = command("pause").stdin(Stdio::piped()).spawn().expect("a child");
     kill(getppid(), Signal::SIGCONT).expect("a parent");
     println!("child {}", child.id());
-    // Time for a look at `/proc`, which a second is waited for at most while events are lost.
+    // Time for a scan of `/proc`, which is delayed by at most a second while events are being lost.
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     drop(child.stdin.take());
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
 }
 
 fn pause() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-/// The program, about to trace an act.
-fn trace(options: &[&str], act: &str) -> Command {
+/// The program, tracing a role.
+fn trace(options: &[&str], role: &str) -> Command {
     let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
     let transport = match transport() {
         Transport::Ring => "ring",
         _ => "socket",
     };
     program.args(["trace", "--transport", transport]).args(options).arg("--");
-    let act = command(act);
-    program.arg(act.get_program());
-    for (key, value) in act.get_envs() {
+    let traced = command(role);
+    program.arg(traced.get_program());
+    for (key, value) in traced.get_envs() {
         program.env(key, value.expect("a value"));
     }
     program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     program
 }
 
-fn run(options: &[&str], act: &str) -> Output {
-    trace(options, act).output().expect("the program runs")
+fn run(options: &[&str], role: &str) -> Output {
+    trace(options, role).output().expect("the program runs")
 }
 
 fn program(arguments: &[&str]) -> Output {
@@ -199,7 +199,7 @@ fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// What an act said: names and process ids.
+/// The names and process ids that a role printed.
 fn said(output: &[u8]) -> BTreeMap<&str, u32> {
     text(output)
         .lines()
@@ -208,7 +208,7 @@ fn said(output: &[u8]) -> BTreeMap<&str, u32> {
         .collect()
 }
 
-/// The one line of a tree that is about a process.
+/// The single line of a tree with a process.
 fn line_of(tree: &str, pid: u32) -> &str {
     let pid = pid.to_string();
     let mut lines = tree.lines().filter(|line| line.split_whitespace().next() == Some(&pid));
@@ -217,17 +217,17 @@ fn line_of(tree: &str, pid: u32) -> &str {
     line
 }
 
-/// How far to the right the command is.
+/// The indentation of the command.
 fn depth(line: &str) -> usize {
     let before = line.split(['├', '└']).next().expect("a text");
     if before.len() == line.len() { 0 } else { before.chars().count() }
 }
 
-fn the_status_is_the_commands() {
-    for (act, status, end) in
+fn the_exit_status_is_that_of_the_command() {
+    for (role, status, end) in
         [("exit_0", 0, "  exit 0 "), ("exit_3", 3, "✗ exit 3 "), ("die_by_9", 137, "✗ SIGKILL ")]
     {
-        let output = run(&[], act);
+        let output = run(&[], role);
         assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
         let tree = text(&output.stderr);
         assert!(tree.lines().nth(1).expect("a line").contains(end), "{tree}");
@@ -237,10 +237,10 @@ fn the_status_is_the_commands() {
     }
 }
 
-fn what_cannot_be_run_has_the_status_that_shells_give() {
+fn a_command_that_cannot_run_exits_with_the_status_of_a_shell() {
     let scratch = Scratch::new("unrunnable");
     let plain = scratch.file("plain");
-    fs::write(&plain, "no program").expect("room for it");
+    fs::write(&plain, "no program").expect("a writable directory");
     for (name, status) in [("no-such-program-anywhere", 127), (&*plain, 126)] {
         let output = program(&["trace", "--", name]);
         assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
@@ -249,15 +249,16 @@ fn what_cannot_be_run_has_the_status_that_shells_give() {
     }
 }
 
-fn input_and_outputs_are_the_commands() {
-    let mut child = trace(&["--quiet"], "echo").stdin(Stdio::piped()).spawn().expect("it runs");
+fn standard_streams_belong_to_the_command() {
+    let mut child =
+        trace(&["--quiet"], "echo").stdin(Stdio::piped()).spawn().expect("a running process");
     let mut stdin = child.stdin.take().expect("a pipe");
     std::io::Write::write_all(&mut stdin, b"hello\n").expect("it reads");
-    let output = child.wait_with_output().expect("its end");
+    let output = child.wait_with_output().expect("an exit status");
     assert_eq!((text(&output.stdout), text(&output.stderr)), ("hello\n", "error: hello\n"));
 }
 
-fn the_tree_has_every_process_once() {
+fn the_tree_contains_every_process_once() {
     let output = run(&[], "family");
     assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
     let (tree, said) = (text(&output.stderr), said(&output.stdout));
@@ -275,7 +276,7 @@ fn the_tree_has_every_process_once() {
     assert_eq!(tree.lines().count(), 6, "{tree}");
 }
 
-fn orphans_are_below_who_made_them() {
+fn orphans_are_below_their_creators() {
     let output = run(&[], "make_orphan");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let (tree, said) = (text(&output.stderr), said(&output.stdout));
@@ -286,11 +287,12 @@ fn orphans_are_below_who_made_them() {
     assert!(failing.contains("✗ exit 3 "), "{tree}");
 }
 
-fn what_goes_on_is_shown_to() {
-    let mut child = trace(&[], "leave_one_behind").stdin(Stdio::piped()).spawn().expect("it runs");
+fn processes_that_continue_are_shown() {
+    let mut child =
+        trace(&[], "leave_one_behind").stdin(Stdio::piped()).spawn().expect("a running process");
     let stdin = child.stdin.take();
-    let output = child.wait_with_output().expect("its end");
-    // Which ends it.
+    let output = child.wait_with_output().expect("an exit status");
+    // The end of its input ends the command.
     drop(stdin);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let (tree, said) = (text(&output.stderr), said(&output.stdout));
@@ -298,7 +300,7 @@ fn what_goes_on_is_shown_to() {
     assert!(tree.contains("2 processes, 0 failed, 1 still running"), "{tree}");
 }
 
-/// A trace of something that waits, and what that said of itself.
+/// Starts a trace of a waiting command; returns the process id that it printed.
 fn waiting(mut trace: Command) -> (Child, Pid) {
     let mut child = trace.stdin(Stdio::piped()).spawn().expect("the program runs");
     let mut line = String::new();
@@ -308,13 +310,13 @@ fn waiting(mut trace: Command) -> (Child, Pid) {
     (child, Pid::from_raw(pid))
 }
 
-fn ctrl_c_is_for_the_command() {
-    let mut trace = trace(&[], "pause_for_ever");
-    // As a terminal does: to all of a process group.
+fn ctrl_c_is_handled_by_the_command() {
+    let mut trace = trace(&[], "pause_forever");
+    // Like a terminal: the signal goes to the whole process group.
     let (child, command) = waiting(trace_in_group(&mut trace));
     let group = Pid::from_raw(-i32::try_from(child.id()).expect("a pid"));
     kill(group, Signal::SIGINT).expect("a group");
-    let output = child.wait_with_output().expect("its end");
+    let output = child.wait_with_output().expect("an exit status");
     assert_eq!(output.status.code(), Some(130), "{}", text(&output.stderr));
     let tree = text(&output.stderr);
     let pid = u32::try_from(command.as_raw()).expect("a pid");
@@ -326,22 +328,22 @@ fn trace_in_group(trace: &mut Command) -> Command {
     std::mem::replace(trace, Command::new("true"))
 }
 
-fn a_request_to_end_is_passed_on() {
+fn sigterm_is_passed_to_the_command() {
     let (child, command) = waiting(trace(&[], "exit_4_on_sigterm"));
     let pid = Pid::from_raw(i32::try_from(child.id()).expect("a pid"));
-    // It may not have got as far as to pass it on.
+    // The trace may not be ready to pass on the signal.
     std::thread::sleep(std::time::Duration::from_millis(50));
     kill(pid, Signal::SIGTERM).expect("a child that runs");
-    let output = child.wait_with_output().expect("its end");
+    let output = child.wait_with_output().expect("an exit status");
     assert_eq!(output.status.code(), Some(4), "{}", text(&output.stderr));
     let pid = u32::try_from(command.as_raw()).expect("a pid");
     assert!(line_of(text(&output.stderr), pid).contains("✗ exit 4 "));
 }
 
-fn what_was_ignored_stays_ignored() {
-    let own = run(&["--quiet"], "tell_whether_hangups_are_ignored");
-    assert_eq!(said(&own.stdout)["ignored"], ignored_hangups());
-    let traced = trace(&["--quiet"], "tell_whether_hangups_are_ignored");
+fn ignored_signals_stay_ignored() {
+    let own = run(&["--quiet"], "report_whether_sighup_is_ignored");
+    assert_eq!(said(&own.stdout)["ignored"], is_sighup_ignored());
+    let traced = trace(&["--quiet"], "report_whether_sighup_is_ignored");
     let words = std::iter::once(traced.get_program()).chain(traced.get_args());
     let mut nohup = Command::new("nohup");
     nohup.args(words).envs(traced.get_envs().filter_map(|(key, value)| Some((key, value?))));
@@ -351,7 +353,7 @@ fn what_was_ignored_stays_ignored() {
     }
 }
 
-fn files_are_written_without_a_tree() {
+fn a_file_is_written_without_a_tree() {
     let scratch = Scratch::new("files");
     let names = ["x.svg", "x.json", "x.jsonl"].map(|name| scratch.file(name));
     let options = ["--quiet", "-o", &names[0], "-o", &names[1], "-o", &names[2]];
@@ -372,7 +374,7 @@ fn files_are_written_without_a_tree() {
     let mut expected: Vec<u64> = pids.iter().map(|&pid| pid.into()).collect();
     expected.sort_unstable();
     assert_eq!(traced, expected);
-    // Each began, and ended, and nobody else is there.
+    // Every process started and ended once, and no others are included.
     let mut ends: BTreeMap<u64, [u32; 2]> = BTreeMap::new();
     for line in lines.lines() {
         let event: Value = serde_json::from_str(line).expect("JSON");
@@ -391,7 +393,7 @@ fn files_are_written_without_a_tree() {
     assert!(ends.values().all(|counts| *counts == [1, 1]), "{ends:?}");
 }
 
-fn a_loop_is_a_line() {
+fn repeated_children_are_one_line() {
     let output = run(&[], "loop_of_20");
     let tree = text(&output.stderr);
     assert!(tree.contains("\n21 processes, 0 failed, "), "{tree}");
@@ -399,14 +401,14 @@ fn a_loop_is_a_line() {
         assert_eq!(tree.lines().count(), 4, "{tree}");
         assert!(tree.lines().nth(2).expect("a line").trim_start().starts_with("20 × "), "{tree}");
     } else {
-        // For what is gone before one looks, there may be half a name, or none.
+        // The name of a process that ended before it could be read may be incomplete or missing.
         assert!(tree.lines().count() < 3 + 3 * 4, "{tree}");
     }
     let output = run(&["--full"], "loop_of_20");
     assert_eq!(text(&output.stderr).lines().count(), 23, "{}", text(&output.stderr));
 }
 
-fn a_loss_is_told() {
+fn a_loss_is_reported() {
     let scratch = Scratch::new("loss");
     let file = scratch.file("x.svg");
     let output = run(&["--buffer", "100", "-o", &file], "overrun_the_tracer");
@@ -417,21 +419,20 @@ fn a_loss_is_told() {
     let lost =
         sum.and_then(|sum| sum.split(", ").find_map(|part| part.strip_suffix(" events lost")));
     let lost: u32 = lost.expect(errors).parse().expect("a number");
-    // Two events for each thread, of which up to two hundred were queued.
+    // Each thread causes two events; up to two hundred were queued.
     assert!(lost >= 1_700, "{errors}");
     let svg = fs::read_to_string(&file).expect("a file");
     assert!(svg.contains(" events lost here</title>"));
-    // The child began while events were lost. Where others keep the machine busy, its end may be
-    // lost too.
+    // The child started while events were lost. On a busy machine, its exit may be lost too.
     let child = line_of(errors, said(&output.stdout)["child"]);
     assert!(child.contains("  exit 0 ") || child.contains(" unknown "), "{errors}");
     assert!(depth(child) > 0, "{errors}");
 }
 
-fn a_file_stays_as_it_is_where_nothing_can_be_run() {
+fn a_failed_start_leaves_the_file_unchanged() {
     let scratch = Scratch::new("stays");
     let file = scratch.file("x.svg");
-    fs::write(&file, "old").expect("room for it");
+    fs::write(&file, "old").expect("a writable directory");
     let output = program(&["trace", "-o", &file, "--", "no-such-program-anywhere"]);
     assert_eq!(output.status.code(), Some(127));
     assert_eq!(fs::read_to_string(&file).expect("a file"), "old");

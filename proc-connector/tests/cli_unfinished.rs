@@ -1,4 +1,4 @@
-//! What is left of files where something fails.
+//! The state of files after a failure.
 
 mod common;
 
@@ -8,17 +8,17 @@ use std::process::ExitCode;
 
 use common::program::{PROGRAM, Running, program, run, text, transport_name};
 use common::scratch::Scratch;
-use common::{named, need};
+use common::{named, require_capability};
 use nix::sched::{CloneFlags, unshare};
 
 fn main() -> ExitCode {
-    let everywhere = named![a_drawing_that_cannot_be_made_changes_nothing,];
+    let everywhere = named![a_failed_chart_leaves_the_file_unchanged,];
     let live = named![
-        a_trace_that_fails_leaves_nothing,
-        a_trace_that_fails_leaves_what_was_there,
-        a_trace_that_is_killed_leaves_nothing,
+        a_failed_trace_leaves_no_file,
+        a_failed_trace_leaves_an_existing_file_unchanged,
+        a_killed_trace_leaves_no_file,
         a_trace_with_a_full_disk_shows_the_tree_and_fails,
-        a_full_disk_ends_a_recording_that_can_be_read,
+        a_recording_on_a_full_disk_can_be_read,
     ];
     common::main_with(&named![record_to_a_small_disk], &everywhere, &live)
 }
@@ -29,16 +29,16 @@ fn run_all(arguments: &[String]) -> std::process::Output {
 
 const CAP_SYS_ADMIN: u32 = 21;
 
-fn a_drawing_that_cannot_be_made_changes_nothing() {
+fn a_failed_chart_leaves_the_file_unchanged() {
     let scratch = Scratch::new("unmade");
     let damaged = scratch.file("damaged.pcapng");
-    fs::write(&damaged, "no capture").expect("room for it");
+    fs::write(&damaged, "no capture").expect("a writable directory");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let (new, old) = (scratch.file(name), scratch.file(&format!("old-{name}")));
-        fs::write(&old, "old").expect("room for it");
+        fs::write(&old, "old").expect("a writable directory");
         let output = run(&["replay", &damaged, "-o", &new, "-o", &old]);
         assert_eq!(output.status.code(), Some(1));
-        // The second cannot be made, so the first is not.
+        // The second file cannot be created, so the first is not created either.
         let output = run(&["replay", "--demo", "-o", &new, "-o", &old, "-o", "/nowhere/x.svg"]);
         assert_eq!(output.status.code(), Some(1));
         assert!(fs::metadata(&new).is_err(), "{name}");
@@ -46,10 +46,10 @@ fn a_drawing_that_cannot_be_made_changes_nothing() {
     }
 }
 
-/// Ways in which a command cannot be run, or a trace not be made.
+/// Commands that cannot be run, and traces that cannot be opened.
 fn failing(scratch: &Scratch) -> Vec<(Vec<String>, i32)> {
     let plain = scratch.file("plain");
-    fs::write(&plain, "no program").expect("room for it");
+    fs::write(&plain, "no program").expect("a writable directory");
     let words = |words: &[&str]| words.iter().map(|&word| word.to_owned()).collect();
     vec![
         (words(&["--", "/no-such-program-anywhere"]), 127),
@@ -60,7 +60,7 @@ fn failing(scratch: &Scratch) -> Vec<(Vec<String>, i32)> {
     ]
 }
 
-fn a_trace_that_fails_leaves_nothing() {
+fn a_failed_trace_leaves_no_file() {
     let scratch = Scratch::new("fails");
     for (arguments, status) in failing(&scratch) {
         for name in ["x.svg", "x.json", "x.jsonl"] {
@@ -74,12 +74,12 @@ fn a_trace_that_fails_leaves_nothing() {
     }
 }
 
-fn a_trace_that_fails_leaves_what_was_there() {
+fn a_failed_trace_leaves_an_existing_file_unchanged() {
     let scratch = Scratch::new("kept");
     for (arguments, status) in failing(&scratch) {
         for name in ["x.svg", "x.json", "x.jsonl"] {
             let file = scratch.file(name);
-            fs::write(&file, "old").expect("room for it");
+            fs::write(&file, "old").expect("a writable directory");
             let options =
                 ["trace", "--transport", transport_name(), "-o", &file].map(str::to_owned);
             let output = run_all(&[&options[..], &arguments].concat());
@@ -89,17 +89,17 @@ fn a_trace_that_fails_leaves_what_was_there() {
     }
 }
 
-fn a_trace_that_is_killed_leaves_nothing() {
+fn a_killed_trace_leaves_no_file() {
     let scratch = Scratch::new("killed");
     let (new, old) = (scratch.file("new.svg"), scratch.file("old.svg"));
-    fs::write(&old, "old").expect("room for it");
+    fs::write(&old, "old").expect("a writable directory");
     let options = ["trace", "--transport", transport_name(), "-o", &new, "-o", &old, "--"];
-    // The command ends with its input, which this test holds.
+    // The command ends with its input, which this test keeps open.
     let traced = ["sh", "-c", "echo ready; read go"];
     let mut command = program(&[&options[..], &traced].concat());
     let mut running = Running::start(command.stdin(std::process::Stdio::piped()));
     running.line();
-    running.child.kill().expect("it runs");
+    running.child.kill().expect("a running process");
     drop(running.child.stdin.take());
     running.end();
     assert_eq!(scratch.names(), ["old.svg"]);
@@ -134,8 +134,8 @@ fn a_trace_with_a_full_disk_shows_the_tree_and_fails() {
 const DISK: &str = "PROC_CONNECTOR_TEST_DISK";
 const OPTION: &str = "PROC_CONNECTOR_TEST_TRANSPORT";
 
-/// Records to a disk that is soon full, on a mount that is only this process's, and gives what is
-/// there then.
+/// Records to a disk that soon fills up, mounted only for this process, and prints the resulting
+/// recording.
 fn record_to_a_small_disk() {
     let disk = std::env::var(DISK).expect("a directory");
     unshare(CloneFlags::CLONE_NEWNS).expect("CAP_SYS_ADMIN");
@@ -147,28 +147,32 @@ fn record_to_a_small_disk() {
     let (file, transport) = (format!("{disk}/x"), std::env::var(OPTION).expect("a transport"));
     let mut recorder = std::process::Command::new(PROGRAM);
     let options = ["record", "--duration", "60s", "--transport", &transport, &file];
-    let mut recorder = recorder.args(options).spawn().expect("it runs");
+    let mut recorder = recorder.args(options).spawn().expect("a running process");
     while recorder.try_wait().expect("its state").is_none() {
         common::load::threads(100);
     }
-    let status = recorder.wait().expect("its end");
+    let status = recorder.wait().expect("an exit status");
     println!("{}", status.code().unwrap_or(-1));
-    fs::copy(&file, format!("{disk}-copy")).expect("room for it");
+    fs::copy(&file, format!("{disk}-copy")).expect("a writable directory");
 }
 
-fn a_full_disk_ends_a_recording_that_can_be_read() {
-    need(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+fn a_recording_on_a_full_disk_can_be_read() {
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
     let scratch = Scratch::new("small");
     let disk = scratch.file("disk");
-    fs::create_dir(&disk).expect("room for it");
-    let mut act = common::actor::command("record_to_a_small_disk");
-    let output = act.env(DISK, &disk).env(OPTION, transport_name()).output().expect("it runs");
+    fs::create_dir(&disk).expect("a writable directory");
+    let mut recording = common::helper_process::command("record_to_a_small_disk");
+    let output = recording
+        .env(DISK, &disk)
+        .env(OPTION, transport_name())
+        .output()
+        .expect("a running process");
     let errors = text(&output.stderr);
     assert_eq!(text(&output.stdout), "1\n", "{errors}");
     let error = format!("proc-connector: {disk}/x: No space left on device");
     assert!(errors.contains(&error), "{errors}");
     let replayed = run(&["replay", "--json", &format!("{disk}-copy")]);
     let lines = text(&replayed.stdout).lines().count();
-    // An event takes 128 bytes or so.
+    // An event takes about 128 bytes.
     assert!(lines > 200, "{lines} events");
 }

@@ -1,4 +1,5 @@
-//! Values of options: what cannot be meant is refused, what is cut is reported, and the rest works.
+//! Values of options: invalid values are rejected, reduced ones are reported, and valid ones take
+//! effect.
 
 mod common;
 
@@ -6,24 +7,24 @@ use std::fs;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
-use common::failure::fails;
+use common::failure::assert_fails;
 use common::program::{program, run, text, transport_name};
-use common::{CAP_SETUID, kernel_is_since, named, need, skip, transport};
+use common::{CAP_SETUID, kernel_is_at_least, named, require_capability, skip, transport};
 use proc_connector::Transport;
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
-        what_cannot_be_meant_is_refused_with_what_to_write,
+        an_invalid_value_is_rejected_with_the_valid_ones,
         unknown_kinds_of_events_get_a_suggestion,
         times_need_units_in_every_option,
-        a_recording_has_no_names_of_users,
+        a_recording_contains_no_user_names,
     ];
-    let live = named![a_buffer_that_is_cut_is_reported, enormous_values_do_no_harm];
+    let live = named![a_reduced_buffer_is_reported, enormous_values_are_handled];
     common::main_with(&[], &everywhere, &live)
 }
 
-fn what_cannot_be_meant_is_refused_with_what_to_write() {
+fn an_invalid_value_is_rejected_with_the_valid_ones() {
     let cases: &[(&[&str], &str)] = &[
         (&["--pid", "0"], "1 to 4194303"),
         (&["--pid", "4194304"], "1 to 4194303"),
@@ -71,7 +72,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
     for (options, says) in cases {
         let arguments = [&["watch"], *options].concat();
         let output = run(&arguments);
-        let errors = fails(&arguments, &output, 2, says);
+        let errors = assert_fails(&arguments, &output, 2, says);
         assert!(errors.lines().count() < 8 && errors.starts_with("error: "), "{errors}");
     }
     for (arguments, says) in [
@@ -83,7 +84,7 @@ fn what_cannot_be_meant_is_refused_with_what_to_write() {
         (&["replay", "--demo", "--pid", "0"], "1 to 4194303"),
         (&["replay", "--demo", "--count", "0"], "1 or more"),
     ] {
-        fails(arguments, &run(arguments), 2, says);
+        assert_fails(arguments, &run(arguments), 2, says);
     }
 }
 
@@ -92,7 +93,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
         ("exce", "'exec'"),
         ("fork,exti", "'exit'"),
         ("core_dump", "'coredump'"),
-        // No event is of this kind: it would be waited for in vain.
+        // No event has this kind, so waiting for it would never end.
         ("nonzero_exit", "possible values"),
         ("0x2", "possible values"),
         ("", "possible values"),
@@ -103,7 +104,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
             &["record", "--events", kinds, "-"],
             &["replay", "--events", kinds, "-"],
         ] {
-            fails(arguments, &run(arguments), 2, says);
+            assert_fails(arguments, &run(arguments), 2, says);
         }
     }
     for kinds in ["exec,exit", "EXEC,Exit", "exec, exit", "exit,exec,exit"] {
@@ -112,7 +113,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
         let lines = text(&output.stdout).lines();
         let lines: Vec<Value> =
             lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        // The demo's, as its bytes have it.
+        // The number in the demo's bytes.
         assert_eq!(lines.iter().filter(|line| line["event"] == "exec").count(), 18, "{kinds}");
         assert!(lines.iter().all(|line| line["event"] == "exec" || line["event"] == "exit"));
     }
@@ -135,29 +136,29 @@ fn times_need_units_in_every_option() {
             if command == "record" {
                 arguments.push("-");
             }
-            fails(&arguments, &run(&arguments), 2, hint);
+            assert_fails(&arguments, &run(&arguments), 2, hint);
         }
     }
 }
 
-fn a_recording_has_no_names_of_users() {
+fn a_recording_contains_no_user_names() {
     let arguments = ["replay", "--demo", "--user", "root"];
-    fails(&arguments, &run(&arguments), 2, "give the id of root");
-    // The demo has a process that became this user.
+    assert_fails(&arguments, &run(&arguments), 2, "give the id of root");
+    // The demo contains a process that became this user.
     let output = run(&["replay", "--demo", "--json", "--user", "65534"]);
     assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
 }
 
-/// A user of every system.
+/// A user that exists on every system.
 const NOBODY: u32 = 65_534;
 
-fn a_buffer_that_is_cut_is_reported() {
-    need(CAP_SETUID, "CAP_SETUID");
-    if transport() != Transport::Socket || !kernel_is_since(6, 6) {
+fn a_reduced_buffer_is_reported() {
+    require_capability(CAP_SETUID, "CAP_SETUID");
+    if transport() != Transport::Socket || !kernel_is_at_least(6, 6) {
         skip("only over a socket, and without privileges, is a buffer cut");
     }
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("/proc is mounted");
-    // The kernel grants twice the limit, and an event takes 832 bytes of that.
+    // The kernel grants twice the limit; an event takes 832 bytes.
     let holds = 2 * limit.trim().parse::<u64>().expect("a number") / 832;
     let says = format!(
         "proc-connector: the receive buffer holds {holds} events, not the requested 100000000: \
@@ -170,20 +171,21 @@ fn a_buffer_that_is_cut_is_reported() {
         &["stats", "--json", "--duration", "50ms", "--buffer", "100000000"],
         &["trace", "--quiet", "--buffer", "100000000", "--", "true"],
     ] {
-        let output = program(arguments).uid(NOBODY).gid(NOBODY).output().expect("it runs");
+        let output =
+            program(arguments).uid(NOBODY).gid(NOBODY).output().expect("a running process");
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
         assert_eq!(errors.matches(&says).count(), 1, "{arguments:?}: {errors}");
     }
     let granted = ["watch", "--json", "--duration", "50ms", "--buffer", "100"];
-    let output = program(&granted).uid(NOBODY).gid(NOBODY).output().expect("it runs");
+    let output = program(&granted).uid(NOBODY).gid(NOBODY).output().expect("a running process");
     assert!(!text(&output.stderr).contains("receive buffer"), "{}", text(&output.stderr));
 }
 
-fn enormous_values_do_no_harm() {
+fn enormous_values_are_handled() {
     let long = ["9223372036854775807s", "2562047788015215h", "200000000000h"];
     for time in long {
-        // Each ends by its count.
+        // Each command ends by its count.
         let busy = Busy::start();
         for option in ["--duration", "--coalesce"] {
             let arguments = [
@@ -206,12 +208,12 @@ fn enormous_values_do_no_harm() {
     }
 }
 
-/// Processes that come and go.
+/// Creates short-lived processes.
 struct Busy(Child);
 
 impl Busy {
     fn start() -> Self {
-        // Ends by itself too, should the test not do it.
+        // The loop is finite, in case the test does not end it.
         let script = "i=0; while [ $i -lt 20000 ]; do /bin/true; i=$((i+1)); done";
         Self(Command::new("/bin/sh").args(["-c", script]).spawn().expect("a shell"))
     }

@@ -1,4 +1,4 @@
-//! `watch`, by whose events are shown, and how.
+//! `watch`: selection of events by process, and output.
 
 mod common;
 
@@ -10,54 +10,54 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use common::actor::{Actor, command, pause, say};
-use common::{CAP_SETUID, load, named, need, transport};
+use common::helper_process::{HelperProcess, command, pause, print_number};
+use common::{CAP_SETUID, load, named, require_capability, transport};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let acts = named![exits_3, has_children, has_a_child, makes_a_thread];
-    let everywhere = named![bad_choices_are_refused];
+    let roles = named![exits_3, has_children, has_a_child, makes_a_thread];
+    let everywhere = named![invalid_choices_are_rejected];
     let live = named![
-        a_line_has_the_user_the_command_and_the_time_it_lived,
+        a_line_has_the_user_the_command_and_the_lifetime,
         a_tree_is_a_process_and_its_descendants,
         a_tree_can_be_named,
-        names_can_be_patterns,
+        names_can_contain_patterns,
         users_have_names_and_ids,
-        a_cgroup_has_those_below_it,
+        a_cgroup_includes_those_below_it,
         threads_are_shown_on_request,
-        json_says_whose_an_event_is,
+        json_identifies_the_process_of_an_event,
     ];
-    common::main_with(&acts, &everywhere, &live)
+    common::main_with(&roles, &everywhere, &live)
 }
 
 fn exits_3() {
     std::process::exit(3)
 }
 
-/// As often as it is told to: has a child that has one.
+/// On each request, creates a child that has a child.
 fn has_children() {
     loop {
         pause();
         let mut child = command("has_a_child").arg0("between").spawn().expect("a child");
-        child.wait().expect("its end");
-        say(child.id());
+        child.wait().expect("an exit status");
+        print_number(child.id());
     }
 }
 
 fn has_a_child() {
     let mut below = command("exits_3");
     let mut child = below.arg0("/some/where/below").arg("a word").spawn().expect("a child");
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
 }
 
 fn makes_a_thread() {
     load::threads(1);
 }
 
-/// Starts an act again and again, so that one comes after somebody has begun to listen.
+/// Plays a role repeatedly, so that one instance starts after the program began to listen.
 struct Again {
     is_over: Arc<AtomicBool>,
     pids: Arc<Mutex<Vec<u32>>>,
@@ -78,22 +78,22 @@ impl Again {
         Self { is_over, pids, thread: Some(thread) }
     }
 
-    /// An act, run under a name.
-    fn of(act: &'static str, change: impl Fn(&mut Command) + Send + 'static) -> Self {
+    /// Plays a role under a name.
+    fn of(role: &'static str, change: impl Fn(&mut Command) + Send + 'static) -> Self {
         Self::and_again(move || {
-            let mut command = command(act);
+            let mut command = command(role);
             change(&mut command);
             let mut child = command.spawn().expect("a child");
-            child.wait().expect("its end");
+            child.wait().expect("an exit status");
             child.id()
         })
     }
 
-    /// The children of an actor that has one whenever it is told to.
-    fn below(mut root: Actor) -> Self {
+    /// Requests children of a helper repeatedly.
+    fn below(mut root: HelperProcess) -> Self {
         Self::and_again(move || {
-            root.go_on();
-            root.hear()
+            root.resume();
+            root.read_number()
         })
     }
 
@@ -111,7 +111,7 @@ impl Drop for Again {
     }
 }
 
-/// `watch`, running and listening.
+/// A running `watch` that listens.
 struct Watch {
     child: Child,
     lines: std::io::Lines<BufReader<ChildStdout>>,
@@ -135,7 +135,7 @@ impl Watch {
         Self { child, lines }
     }
 
-    /// All lines up to the one that is the last of interest.
+    /// The lines up to the last one of interest.
     fn until(mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
         let mut lines: Vec<String> = Vec::new();
         while !lines.last().is_some_and(|line| last(line)) {
@@ -150,7 +150,7 @@ impl Watch {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
         kill(pid, Signal::SIGINT).expect("a child that runs");
         self.lines.for_each(drop);
-        assert!(self.child.wait().expect("its end").success());
+        assert!(self.child.wait().expect("an exit status").success());
         lines
     }
 }
@@ -163,12 +163,12 @@ fn columns(line: &str) -> Option<(&str, u32, &str)> {
     Some((kind, pid.parse().ok()?, rest.trim()))
 }
 
-/// Whether a line is the exit of one of the processes that were made.
+/// Whether a line is the exit of one of the created processes.
 fn is_exit_of(again: &Again) -> impl Fn(&str) -> bool {
     |line| matches!(columns(line), Some(("exit", pid, _)) if again.made(pid))
 }
 
-/// What the first exit among the lines says.
+/// The end of the first line with an exit.
 fn exit_among(lines: &[String]) -> &str {
     let last = lines.last().expect("a line");
     columns(last).expect("an exit").2
@@ -178,7 +178,7 @@ fn own_path() -> String {
     std::env::current_exe().expect("/proc is mounted").display().to_string()
 }
 
-fn bad_choices_are_refused() {
+fn invalid_choices_are_rejected() {
     for arguments in [
         &["watch", "--comm", "a[", "--count", "1"][..],
         &["watch", "--who"],
@@ -192,27 +192,27 @@ fn bad_choices_are_refused() {
     }
 }
 
-fn a_line_has_the_user_the_command_and_the_time_it_lived() {
+fn a_line_has_the_user_the_command_and_the_lifetime() {
     let again = Again::of("exits_3", |command| {
-        command.arg0("an actor").arg("with words");
+        command.arg0("a helper").arg("with words");
     });
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).expect("users").expect("a user");
     let is_exit = is_exit_of(&again);
-    // Of one that was made before `/proc` was looked at, and ended before, little is known.
+    // A process that ended before the scan of `/proc` is mostly unknown.
     let is_it = |line: &str| is_exit(line) && line.contains(&user.name);
-    let lines = Watch::of(&["--failed", "--comm", "an actor"]).until(is_it);
+    let lines = Watch::of(&["--failed", "--comm", "a helper"]).until(is_it);
     let exit = exit_among(&lines);
     let words: Vec<&str> = exit.split_whitespace().collect();
-    // The width of the column cuts no name.
+    // The name fits into its column.
     assert_eq!(words[..4], [&*user.name, "exit", "3", "after"], "{exit}");
     assert!(["µs", "ms", "s"].contains(&words[5]), "{exit}");
     if transport() == Transport::Ring {
-        assert!(exit.ends_with("an actor with words"), "{exit}");
+        assert!(exit.ends_with("a helper with words"), "{exit}");
     }
 }
 
 fn a_tree_is_a_process_and_its_descendants() {
-    let root = Actor::start("has_children");
+    let root = HelperProcess::start("has_children");
     let tree = root.pid().to_string();
     let again = Again::below(root);
     let elsewhere = Again::of("exits_3", |_| {});
@@ -220,17 +220,18 @@ fn a_tree_is_a_process_and_its_descendants() {
     let pids: Vec<(&str, u32)> =
         lines.iter().filter_map(|line| columns(line)).map(|(kind, pid, _)| (kind, pid)).collect();
     assert!(pids.iter().all(|&(_, pid)| !elsewhere.made(pid)), "{lines:#?}");
-    // The last child was forked, and its own child before its exit.
+    // Besides the last child, the child of a child was shown.
     let below = |(kind, pid): &&(&str, u32)| *kind == "exit" && !again.made(*pid);
     assert!(pids.iter().any(|pid| below(&pid)), "{lines:#?}");
 }
 
 fn a_tree_can_be_named() {
     if transport() == Transport::Socket {
-        // A name that is that of a process for a millisecond takes what is noted at the event.
+        // A process has this name for a millisecond only, so the test requires context recorded at
+        // the event.
         return;
     }
-    let again = Again::below(Actor::start("has_children"));
+    let again = Again::below(HelperProcess::start("has_children"));
     let lines = Watch::of(&["--tree", "between"]).until(is_exit_of(&again));
     let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
     let (kind, pid, _) = columns(first).expect("columns");
@@ -239,11 +240,11 @@ fn a_tree_can_be_named() {
     assert!(lines.iter().any(|line| line.ends_with("/some/where/below a word")), "{lines:#?}");
 }
 
-fn names_can_be_patterns() {
+fn names_can_contain_patterns() {
     if transport() == Transport::Socket {
         return;
     }
-    let again = Again::below(Actor::start("has_children"));
+    let again = Again::below(HelperProcess::start("has_children"));
     let elsewhere = Again::of("exits_3", |_| {});
     let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
     let lines = Watch::of(&["--comm", "b[ef]low"]).until(shown);
@@ -254,11 +255,11 @@ fn names_can_be_patterns() {
     drop(again);
 }
 
-/// A user of every system.
+/// A user that exists on every system.
 const NOBODY: u32 = 65_534;
 
 fn users_have_names_and_ids() {
-    need(CAP_SETUID, "CAP_SETUID");
+    require_capability(CAP_SETUID, "CAP_SETUID");
     let again = Again::of("exits_3", |command| {
         command.uid(NOBODY);
     });
@@ -271,7 +272,7 @@ fn users_have_names_and_ids() {
     }
 }
 
-fn a_cgroup_has_those_below_it() {
+fn a_cgroup_includes_those_below_it() {
     let cgroups = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let Some(own) = cgroups.lines().find_map(|line| line.strip_prefix("0::")) else { return };
     let again = Again::of("exits_3", |_| {});
@@ -281,7 +282,7 @@ fn a_cgroup_has_those_below_it() {
     }
     let mut nobody = Watch::of(&["--cgroup", "/no/such", "--duration", "1s"]);
     assert!(nobody.lines.next().is_none());
-    nobody.child.wait().expect("its end");
+    nobody.child.wait().expect("an exit status");
 }
 
 fn threads_are_shown_on_request() {
@@ -294,15 +295,15 @@ fn threads_are_shown_on_request() {
     assert!(threads >= 2, "{with:#?}");
 }
 
-fn json_says_whose_an_event_is() {
+fn json_identifies_the_process_of_an_event() {
     let again = Again::of("exits_3", |command| {
-        command.arg0("an actor").arg("with words");
+        command.arg0("a helper").arg("with words");
     });
     let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
     let pid = |line: &Value| line["tgid"].as_u64().and_then(|pid| pid.try_into().ok());
     let is_it = |line: &str| {
         let line = parse(line);
-        // Of one that was made before `/proc` was looked at, and ended before, little is known.
+        // A process that ended before the scan of `/proc` is mostly unknown.
         let is_known = line["process"]["euid"].is_u64();
         line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| again.made(pid))
     };
@@ -317,7 +318,7 @@ fn json_says_whose_an_event_is() {
     assert!(process["lifetime_ns"].as_u64().is_some_and(|ns| ns > 0), "{exit}");
     assert!(process["start_ns"].as_u64() < exit["timestamp_ns"].as_u64(), "{exit}");
     if transport() == Transport::Ring {
-        assert_eq!(process["args"], serde_json::json!(["an actor", "with words"]));
+        assert_eq!(process["args"], serde_json::json!(["a helper", "with words"]));
     }
     let exec = lines.iter().map(|line| parse(line));
     let exec =

@@ -1,4 +1,4 @@
-//! The parsing functions of 0.1.5, on bytes laid out by hand.
+//! The parsing functions of 0.1.5, with hand-made input.
 
 #[path = "common/wire.rs"]
 mod wire;
@@ -21,7 +21,7 @@ fn exec_bytes(pid: u32) -> Vec<u8> {
     event(EXEC, &[pid, pid])
 }
 
-/// A result in a form that can be compared and read.
+/// A result in a comparable and readable form.
 fn told(result: Result<Option<ProcEvent>>) -> String {
     match result {
         Ok(Some(event)) => event.to_string(),
@@ -30,13 +30,13 @@ fn told(result: Result<Option<ProcEvent>>) -> String {
     }
 }
 
-/// All that an iterator over the buffer tells; one that does not end is cut off.
+/// All items of an iterator over the buffer, limited in case it does not end.
 fn walk(buffer: &[u8], len: usize) -> Vec<String> {
     NetlinkMessageIter::new(buffer, len).take(buffer.len() + 2).map(told).collect()
 }
 
 #[test]
-fn a_message_is_read_alike_by_all_three() {
+fn all_three_functions_parse_a_message_alike() {
     let bytes = exec_bytes(7);
     assert_eq!(bytes.len(), EVENT_LEN);
     assert_eq!(parse_netlink_message(&bytes, bytes.len()).expect("an event"), Some(exec(7)));
@@ -45,20 +45,20 @@ fn a_message_is_read_alike_by_all_three() {
 }
 
 #[test]
-fn only_the_length_given_counts() {
+fn only_the_given_length_is_parsed() {
     let mut bytes = exec_bytes(7);
     bytes.resize(4096, 0xff);
     assert_eq!(told(parse_netlink_message(&bytes, EVENT_LEN)), exec(7).to_string());
     assert_eq!(walk(&bytes, EVENT_LEN), [exec(7).to_string()]);
     for len in 0..EVENT_LEN {
         assert_eq!(told(parse_netlink_message(&bytes, len)), "Truncated", "{len}");
-        // Nothing at all is the end of the walk, and no error.
+        // Empty input ends the iteration without an error.
         assert_eq!(walk(&bytes, len), vec!["Truncated"; usize::from(len > 0)], "{len}");
     }
 }
 
 #[test]
-fn a_length_beyond_the_buffer_is_an_error_told_once() {
+fn a_length_beyond_the_buffer_is_reported_once() {
     for (bytes, len) in [(vec![], 1), (exec_bytes(7), EVENT_LEN + 1), (exec_bytes(7), usize::MAX)] {
         assert_eq!(told(parse_netlink_message(&bytes, len)), "Truncated");
         assert_eq!(walk(&bytes, len), ["Truncated"]);
@@ -66,7 +66,7 @@ fn a_length_beyond_the_buffer_is_an_error_told_once() {
 }
 
 #[test]
-fn empty_input_is_no_event() {
+fn empty_input_contains_no_event() {
     assert_eq!(told(parse_netlink_message(&[], 0)), "Truncated");
     assert_eq!(told(parse_cn_msg(&[]).map(Some)), "Truncated");
     assert!(walk(&[], 0).is_empty());
@@ -87,13 +87,13 @@ fn no_message_of_a_buffer_is_thrown_away() {
     assert_eq!(told(parse_netlink_message(&buffer, buffer.len())), expected[0]);
 }
 
-/// The payload of an `NLMSG_ERROR`: the error, and the header of the request it is about.
+/// The payload of an `NLMSG_ERROR`: the error, and the header of the failed request.
 fn error(errno: i32) -> Vec<u8> {
     [&errno.to_ne_bytes()[..], &[0; 16]].concat()
 }
 
 #[test]
-fn what_is_no_event_is_nothing_or_an_error() {
+fn other_messages_are_none_or_an_error() {
     let ack = event(NONE, &[0]);
     let refusal = event(NONE, &[22]);
     let cases = [
@@ -111,7 +111,7 @@ fn what_is_no_event_is_nothing_or_an_error() {
     ];
     for (bytes, expected) in &cases {
         assert_eq!(told(parse_netlink_message(bytes, bytes.len())), *expected, "{bytes:?}");
-        // Each costs nothing but itself: what follows is read.
+        // An error affects only its own message: the next one is read.
         let mut buffer = bytes.clone();
         buffer.resize(bytes.len().next_multiple_of(4), 0);
         buffer.extend(exec_bytes(7));
@@ -122,7 +122,7 @@ fn what_is_no_event_is_nothing_or_an_error() {
 }
 
 #[test]
-fn the_kernels_error_numbers_are_the_systems() {
+fn kernel_error_numbers_become_os_errors() {
     for errno in [-EPERM, i32::MIN] {
         let bytes = message(NLMSG_ERROR, &error(errno));
         let Err(Error::Os(os)) = parse_netlink_message(&bytes, bytes.len()) else {
@@ -133,19 +133,19 @@ fn the_kernels_error_numbers_are_the_systems() {
 }
 
 #[test]
-fn a_length_that_leads_nowhere_ends_the_walk() {
-    for lie in [0u32, 1, 15, u32::try_from(EVENT_LEN).expect("76") + 1, u32::MAX] {
+fn an_invalid_length_ends_the_iteration() {
+    for length in [0u32, 1, 15, u32::try_from(EVENT_LEN).expect("76") + 1, u32::MAX] {
         let mut bytes = [exec_bytes(6), exec_bytes(7), exec_bytes(8)].concat();
-        // The last message has nothing behind it that a length could reach.
+        // In the last message, a greater length exceeds the buffer.
         let place = 2 * EVENT_LEN;
-        bytes[place..place + 4].copy_from_slice(&lie.to_ne_bytes());
+        bytes[place..place + 4].copy_from_slice(&length.to_ne_bytes());
         let expected = [exec(6).to_string(), exec(7).to_string(), "Truncated".into()];
-        assert_eq!(walk(&bytes, bytes.len()), expected, "{lie}");
+        assert_eq!(walk(&bytes, bytes.len()), expected, "{length}");
     }
 }
 
 #[test]
-fn an_ended_walk_stays_ended() {
+fn an_ended_iteration_stays_ended() {
     let bytes = exec_bytes(7);
     for len in [EVENT_LEN, EVENT_LEN - 1, EVENT_LEN + 1] {
         let mut messages = NetlinkMessageIter::new(&bytes, len);

@@ -1,4 +1,4 @@
-//! Filters as the kernel runs them, over a pair of Unix sockets, which takes no privilege.
+//! Filters executed by the kernel, on a pair of Unix sockets, which requires no privilege.
 
 #![allow(clippy::exhaustive_structs, reason = "`sockopt_impl` makes public types")]
 
@@ -24,10 +24,10 @@ fn attach(socket: &Socket, model: &FilterModel) {
         .iter()
         .map(|step| SockFilter::new(step.code, step.jt, step.jf, step.k))
         .collect();
-    socket.attach_filter(&program).expect("a program that the kernel takes");
+    socket.attach_filter(&program).expect("a program that the kernel accepts");
 }
 
-/// Which of the events come through a socket that has the filter.
+/// The events that pass a socket with the filter.
 fn pass(model: &FilterModel, events: &[RawEvent]) -> Vec<[u8; 76]> {
     let (mut sender, mut receiver) =
         Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
@@ -38,7 +38,7 @@ fn pass(model: &FilterModel, events: &[RawEvent]) -> Vec<[u8; 76]> {
     for event in events {
         match sender.write(&event.datagram()) {
             Ok(76) => {}
-            // What a Unix socket says when the other end's filter refuses.
+            // The error of a Unix socket if the peer's filter rejects the datagram.
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {}
             other => panic!("{other:?}"),
         }
@@ -56,7 +56,7 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_kernel_agrees_with_the_numbers(model in filter_model(), events in vec(raw_event(), 1..40)) {
+    fn the_kernel_agrees_with_the_evaluated_filter(model in filter_model(), events in vec(raw_event(), 1..40)) {
         let wanted: Vec<[u8; 76]> = events
             .iter()
             .filter(|event| model.passes(event))
@@ -66,7 +66,7 @@ proptest! {
     }
 }
 
-/// A filter with all that a filter can have, and these 1,024 ids.
+/// A filter with all conditions and these 1,024 ids.
 fn full(ids: impl Iterator<Item = u32>) -> FilterModel {
     let tgids = Some((TgidRule::Only, ids.take(1024).collect()));
     FilterModel { mask: u32::MAX, processes_only: true, failures_only: true, tgids }
@@ -85,17 +85,17 @@ fn the_kernel_takes_a_filter_of_1024_ids() {
 }
 
 sockopt_impl!(
-    /// `SO_MEMINFO`: the counters of `sock_diag.h`.
+    /// `SO_MEMINFO`: the counters of `linux/sock_diag.h`.
     MemInfo, GetOnly, libc::SOL_SOCKET, libc::SO_MEMINFO, [u32; 9]
 );
 
 #[test]
-fn two_filters_of_1024_ids_have_room_on_a_socket_of_old_kernels() {
+fn two_filters_of_1024_ids_fit_into_a_socket_of_old_kernels() {
     // The default of `net.core.optmem_max` before Linux 6.7. A filter that replaces another needs
-    // room beside it.
+    // memory in addition to it.
     const OPTMEM_MAX: u32 = 20_480;
     const SK_MEMINFO_OPTMEM: usize = 6;
-    // Ids in a row, and such that the kernel would see as negative numbers on little-endian hosts.
+    // Consecutive ids, and ids that are negative numbers to the kernel on little-endian hosts.
     for ids in [full(1..), full((0..).map(|n| n / 128 * 256 + 128 + n % 128))] {
         let (_, receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("two sockets");
         attach(&receiver, &ids);

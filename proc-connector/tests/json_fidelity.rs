@@ -1,8 +1,8 @@
-//! JSON keeps all bytes: text where it is text, and all of them under a second key where it is not.
+//! JSON preserves all bytes: valid text as text, and other bytes under a second key.
 
 mod common;
-#[path = "common/showing.rs"]
-mod showing;
+#[path = "common/live_output.rs"]
+mod live_output;
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -11,25 +11,25 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
-use common::actor::{Actor, command, pause, playing};
+use common::helper_process::{HelperProcess, command, pause, with_role};
 use common::scratch::Scratch;
-use common::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, named, need, transport};
+use common::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, named, require_capability, transport};
+use live_output::{LiveOutput, program, run, transport_option, watch};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use proc_connector::Transport;
 use serde_json::{Map, Value, json};
-use showing::{Showing, over, program, run, watch};
 
 fn main() -> ExitCode {
-    let acts = named![ends, pauses, takes_a_name, acts_for_another];
+    let roles = named![ends, pauses, sets_its_name, acts_with_other_ids];
     let live = named![
         arguments_keep_their_bytes,
-        arguments_that_were_cut_say_so,
-        a_name_and_a_program_keep_their_bytes,
+        truncated_arguments_have_a_flag,
+        names_and_programs_keep_their_bytes,
         a_cgroup_keeps_its_bytes,
         ids_have_the_kernels_names,
         names_in_statistics_keep_their_bytes,
     ];
-    common::main(&acts, &live)
+    common::main(&roles, &live)
 }
 
 fn ends() {}
@@ -38,8 +38,8 @@ fn pauses() {
     pause();
 }
 
-/// Takes its argument for a name, and makes a child under that.
-fn takes_a_name() {
+/// Sets its argument as its name, and creates a child with this name.
+fn sets_its_name() {
     let name = std::env::args_os().nth(1).expect("a name");
     nix::sys::prctl::set_name(&CString::new(name.as_bytes()).expect("no zero")).expect("a name");
     for _ in 0..1_000 {
@@ -48,11 +48,11 @@ fn takes_a_name() {
     }
 }
 
-/// Ids of a process that acts with the rights of another.
+/// Ids of a process whose real and effective ids differ.
 const REAL: (u32, u32) = (54_321, 54_322);
 const EFFECTIVE: (u32, u32) = (54_323, 54_324);
 
-fn acts_for_another() {
+fn acts_with_other_ids() {
     pause();
     let ids = (Gid::from_raw(REAL.1), Gid::from_raw(EFFECTIVE.1));
     setresgid(ids.0, ids.1, ids.1).expect("groups");
@@ -66,7 +66,7 @@ fn object(line: &str) -> Map<String, Value> {
     object
 }
 
-/// The value of a key, as bytes, by the rule: those of `raw_KEY`, else those of the text.
+/// The bytes of a key's value: those of `raw_KEY`, otherwise those of the text.
 fn bytes_of(object: &Value, key: &str) -> Option<Vec<u8>> {
     let raw = &object[format!("raw_{key}")];
     if raw.is_null() {
@@ -93,12 +93,12 @@ fn args_of(object: &Value) -> Option<Vec<Vec<u8>>> {
     Some(raw)
 }
 
-fn watching(events: &'static str) -> Showing {
-    Showing::start(program(&watch(&["--json", "--who", "--context", "--events", events])))
+fn watching(events: &'static str) -> LiveOutput {
+    LiveOutput::start(program(&watch(&["--json", "--who", "--context", "--events", events])))
 }
 
-/// The line of an event of a process.
-fn line_of(watch: &mut Showing, event: &str, pid: u32) -> Value {
+/// The line with an event of a process.
+fn line_of(watch: &mut LiveOutput, event: &str, pid: u32) -> Value {
     let line = watch.line(|line| {
         let line = object(line);
         line["event"] == event && line.get("tgid") == Some(&json!(pid))
@@ -106,25 +106,25 @@ fn line_of(watch: &mut Showing, event: &str, pid: u32) -> Value {
     serde_json::from_str(&line).expect("JSON")
 }
 
-/// What is said of a process that executes itself with these arguments and waits, in its exec.
+/// The process object in the exec event of a process with these arguments.
 fn executed(command: &mut Command) -> Value {
     let mut watch = watching("exec");
     let mut child = command.stdin(std::process::Stdio::piped()).spawn().expect("a child");
     let line = line_of(&mut watch, "exec", child.id());
     drop(child.stdin.take());
-    child.wait().expect("its end");
+    child.wait().expect("an exit status");
     line
 }
 
 fn arguments_keep_their_bytes() {
     for args in [
-        &[&b"an actor"[..], b"plain", b"", "h\u{e4}\u{fffd}\u{202e}\n".as_bytes()][..],
-        &[b"an \xff actor", b"", b"\xc3", b"text", b"\xed\xa0\x80"],
+        &[&b"a helper"[..], b"plain", b"", "h\u{e4}\u{fffd}\u{202e}\n".as_bytes()][..],
+        &[b"an \xff helper", b"", b"\xc3", b"text", b"\xed\xa0\x80"],
     ] {
-        let mut actor = command("pauses");
-        actor.arg0(OsStr::from_bytes(args[0]));
-        actor.args(args[1..].iter().map(|arg| OsStr::from_bytes(arg)));
-        let line = executed(&mut actor);
+        let mut helper = command("pauses");
+        helper.arg0(OsStr::from_bytes(args[0]));
+        helper.args(args[1..].iter().map(|arg| OsStr::from_bytes(arg)));
+        let line = executed(&mut helper);
         assert_eq!(
             args_of(&line["process"]).as_deref(),
             Some(&args.iter().map(|arg| arg.to_vec()).collect::<Vec<_>>()[..]),
@@ -142,14 +142,14 @@ fn arguments_keep_their_bytes() {
     }
 }
 
-fn arguments_that_were_cut_say_so() {
-    // Of `/proc/PID/cmdline` 4,096 bytes are kept, of what the kernel notes 256.
+fn truncated_arguments_have_a_flag() {
+    // The table keeps 4,096 bytes of `/proc/PID/cmdline`, the kernel records 256.
     for (len, is_cut) in [(4_095, false), (4_096, false), (4_098, true), (100_000, true)] {
-        let name = b"an actor";
+        let name = b"a helper";
         let long = vec![b'x'; len - name.len() - 2];
-        let mut actor = command("pauses");
-        actor.arg0(OsStr::from_bytes(name)).arg(OsStr::from_bytes(&long));
-        let line = executed(&mut actor);
+        let mut helper = command("pauses");
+        helper.arg0(OsStr::from_bytes(name)).arg(OsStr::from_bytes(&long));
+        let line = executed(&mut helper);
         let process = &line["process"];
         assert_eq!(process["args_cut"], is_cut, "{len}");
         let args = args_of(process).expect("arguments");
@@ -164,13 +164,13 @@ fn arguments_that_were_cut_say_so() {
     }
 }
 
-fn a_name_and_a_program_keep_their_bytes() {
+fn names_and_programs_keep_their_bytes() {
     let scratch = Scratch::new("program");
     let path = PathBuf::from(
         OsStr::from_bytes(&[scratch.file("").as_bytes(), b"a\xff\x1b\xc3b"].concat()).to_owned(),
     );
     fs::copy(std::env::current_exe().expect("/proc is mounted"), &path).expect("a copy");
-    let line = executed(&mut playing("pauses", Command::new(&path)));
+    let line = executed(&mut with_role("pauses", Command::new(&path)));
     let process = &line["process"];
     assert_eq!(bytes_of(process, "exe").as_deref(), Some(path.as_os_str().as_bytes()), "{line}");
     assert_eq!(bytes_of(process, "comm").as_deref(), Some(&b"a\xff\x1b\xc3b"[..]), "{line}");
@@ -183,7 +183,7 @@ fn a_name_and_a_program_keep_their_bytes() {
     }
 }
 
-/// A cgroup of version 2, gone with it.
+/// A cgroup of version 2, removed on drop.
 struct Cgroup(PathBuf);
 
 impl Cgroup {
@@ -203,31 +203,31 @@ impl Drop for Cgroup {
 }
 
 fn a_cgroup_keeps_its_bytes() {
-    need(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
     let name = format!("proc-connector-{}-", std::process::id());
     let name = [name.as_bytes(), b"\xff\x1b[2J"].concat();
     let Some(cgroup) = Cgroup::new(&name) else { common::skip("no cgroup can be made here") };
-    let mut actor = Actor::start("pauses");
-    fs::write(cgroup.0.join("cgroup.procs"), actor.pid().to_string()).expect("a move");
+    let mut helper = HelperProcess::start("pauses");
+    fs::write(cgroup.0.join("cgroup.procs"), helper.pid().to_string()).expect("a move");
     let mut watch = watching("exit");
-    actor.go_on();
-    let pid = actor.pid();
+    helper.resume();
+    let pid = helper.pid();
     let line = line_of(&mut watch, "exit", pid);
-    actor.wait();
+    helper.wait();
     let path = bytes_of(&line["process"], "cgroup").expect("a cgroup");
     assert!(path.ends_with(&[b"/", &*name].concat()), "{line}");
 }
 
 fn ids_have_the_kernels_names() {
-    need(CAP_SETUID, "CAP_SETUID");
-    need(CAP_SETGID, "CAP_SETGID");
-    let mut actor = Actor::start("acts_for_another");
-    let pid = actor.pid();
+    require_capability(CAP_SETUID, "CAP_SETUID");
+    require_capability(CAP_SETGID, "CAP_SETGID");
+    let mut helper = HelperProcess::start("acts_with_other_ids");
+    let pid = helper.pid();
     let mut watch = watching("uid,exit");
-    actor.go_on();
+    helper.resume();
     let change = line_of(&mut watch, "uid", pid);
     assert_eq!((&change["ruid"], &change["euid"]), (&json!(REAL.0), &json!(EFFECTIVE.0)));
-    actor.go_on();
+    helper.resume();
     let exit = line_of(&mut watch, "exit", pid);
     for line in [&change, &exit] {
         let process = &line["process"];
@@ -247,11 +247,12 @@ fn ids_have_the_kernels_names() {
 
 fn names_in_statistics_keep_their_bytes() {
     let name = b"a\xff\x1bb";
-    let mut actor = command("takes_a_name").arg(OsStr::from_bytes(name)).spawn().expect("a child");
+    let mut helper =
+        command("sets_its_name").arg(OsStr::from_bytes(name)).spawn().expect("a child");
     let stats = ["stats", "--json", "--duration", "3s", "--interval", "60s", "--top", "1000"];
-    let output = run(&[&stats[..], &[over()]].concat());
-    actor.kill().expect("a child");
-    actor.wait().expect("its end");
+    let output = run(&[&stats[..], &[transport_option()]].concat());
+    helper.kill().expect("a child");
+    helper.wait().expect("an exit status");
     let report: Value = serde_json::from_slice(&output.stdout).expect("JSON");
     let forks = report["forks_by_name"].as_array().expect("a list").iter();
     let names: Vec<Vec<u8>> = forks.filter_map(|row| bytes_of(row, "name")).collect();

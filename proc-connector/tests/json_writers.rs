@@ -1,20 +1,20 @@
-//! JSON of a recording: both writers of events say the same, and what they say is the bytes'.
+//! JSON of a recording: both writers of events agree with each other and with the recorded bytes.
 
 mod common;
-#[path = "common/showing.rs"]
-mod showing;
+#[path = "common/live_output.rs"]
+mod live_output;
 
 use std::process::ExitCode;
 
 use common::named;
 use common::scratch::ScratchFile;
 use common::wire::{self, COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, PTRACE, SID, UID};
+use live_output::{run, text};
 use proc_connector::{ProcEvent, parse_netlink_message};
 use serde_json::{Map, Value, json};
-use showing::{run, text};
 
 fn main() -> ExitCode {
-    let everywhere = named![both_writers_agree, names_of_any_bytes_are_read_back];
+    let everywhere = named![both_writers_agree, names_with_arbitrary_bytes_are_read_back];
     common::main_with(&[], &everywhere, &[])
 }
 
@@ -28,12 +28,12 @@ fn datagram_of_comm(comm: &[u8; 16]) -> Vec<u8> {
     wire::message(wire::NLMSG_DONE, &wire::cn_msg(1, 1, &wire::proc_event(COMM, &union)))
 }
 
-/// Names that are text, and such that are not.
+/// Names that are valid text, and names that are not.
 const NAMES: [(&[u8; 16], bool); 9] = [
     (b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0", true),
     (b"0123456789abcdef", true),
     (b"\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", true),
-    // A mark of replacement of its own, and what a terminal does not show.
+    // A replacement character in the name, and an invisible character.
     (b"\xef\xbf\xbd\0\0\0\0\0\0\0\0\0\0\0\0\0", true),
     (b"\xe2\x80\xae\x1b\x7f\0\0\0\0\0\0\0\0\0\0\0", true),
     (b"sh\0left over\0\0\0\0", false),
@@ -63,7 +63,7 @@ fn both_writers_agree() {
         for (key, value) in &ours {
             assert_eq!(theirs.get(key), Some(value), "{key} of {event}");
         }
-        // What the other has no place for.
+        // Keys that the other form lacks.
         let more = ["cpu", "seq", "time", "code", "signal", "core_dumped", "parent_pid"];
         for key in more.into_iter().chain(["parent_tgid", "timestamp_ns"]) {
             theirs.remove(key);
@@ -73,14 +73,14 @@ fn both_writers_agree() {
     }
 }
 
-fn names_of_any_bytes_are_read_back() {
+fn names_with_arbitrary_bytes_are_read_back() {
     let lines = lines_of(&NAMES.map(|(name, _)| datagram_of_comm(name)));
     for (line, (name, is_text)) in lines.iter().zip(NAMES) {
         let object = object(line);
         let until_zero = name.split(|&byte| byte == 0).next().expect("a part");
         assert_eq!(object["comm"], String::from_utf8_lossy(until_zero).as_ref());
         assert_eq!(object.get("raw_comm"), (!is_text).then(|| json!(name)).as_ref());
-        // On a terminal it is no danger either.
+        // The output is also safe on a terminal.
         assert!(
             line.chars().all(|letter| !letter.is_control() && letter != '\u{202e}'),
             "{line:?}"

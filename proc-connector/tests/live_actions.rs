@@ -1,4 +1,4 @@
-//! What each action of a process emits, action by action, against what the test itself did.
+//! The events of each action of a process, compared with what the test did.
 
 mod common;
 
@@ -9,10 +9,10 @@ use std::process::{ExitCode, ExitStatus};
 use std::sync::mpsc;
 use std::thread;
 
-use common::actor::{Actor, become_act, pause, say};
+use common::helper_process::{HelperProcess, exec_role, pause, print_number};
 use common::load::this_task;
 use common::watch::{Seen, Task, Watch};
-use common::{CAP_SETGID, CAP_SETUID, named, need};
+use common::{CAP_SETGID, CAP_SETUID, named, require_capability};
 use nix::sys::ptrace;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::signal::{Signal, kill, raise};
@@ -20,7 +20,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid, getresgid, getresuid, setresgid, setresuid, setsid};
 
 fn main() -> ExitCode {
-    let acts = named![
+    let roles = named![
         exits_3,
         waits,
         crashes_without_a_core,
@@ -34,7 +34,7 @@ fn main() -> ExitCode {
         executes_under_another_name,
         asks_to_be_traced,
         executes_from_a_thread,
-        says_who_it_is,
+        reports_its_pid,
     ];
     let tests = named![
         an_exit_has_its_code,
@@ -43,31 +43,31 @@ fn main() -> ExitCode {
         a_crash_without_a_core_is_a_core_dump_and_an_exit,
         a_crash_with_a_core_sets_the_core_flag,
         a_thread_is_a_fork_by_the_parent_of_its_process,
-        user_ids_are_told_when_they_change,
-        group_ids_are_told_when_they_change,
-        a_new_session_is_told,
-        new_names_are_told_whoever_wrote_them,
-        exec_changes_the_name_without_telling,
-        attaching_and_detaching_tell_the_tracer,
-        asking_to_be_traced_is_not_told,
+        a_change_of_user_ids_is_reported,
+        a_change_of_group_ids_is_reported,
+        a_new_session_is_reported,
+        a_new_name_is_reported_whichever_thread_wrote_it,
+        exec_changes_the_name_without_a_comm_event,
+        attaching_and_detaching_report_the_tracer,
+        traceme_is_not_reported,
         exec_from_a_thread_keeps_the_process_alive,
     ];
-    common::main(&acts, &tests)
+    common::main(&roles, &tests)
 }
 
-/// `exit_signal` of a process: what its parent is sent.
+/// `exit_signal` of a process: the signal sent to its parent.
 const SIGCHLD: u32 = Signal::SIGCHLD as u32;
-/// `exit_signal` of a thread: nobody is sent anything.
+/// `exit_signal` of a thread: no signal.
 const NO_SIGNAL: u32 = u32::MAX;
-/// Whom nobody knows any more.
+/// The parent of a process whose parent is gone.
 const NOBODY: Task = (0, 0);
 
-/// What starting an actor emits.
-fn started(actor: &Actor) -> Vec<Seen> {
-    vec![Seen::Fork { parent: this_task(), child: actor.task() }, Seen::Exec(actor.task())]
+/// The events of starting a helper.
+fn started(helper: &HelperProcess) -> Vec<Seen> {
+    vec![Seen::Fork { parent: this_task(), child: helper.task() }, Seen::Exec(helper.task())]
 }
 
-/// What the end of an actor emits, by what the system told its parent.
+/// The event of a helper's end, with the status that its parent received.
 fn ended(task: Task, status: ExitStatus) -> Seen {
     Seen::Exit { task, status: raw(status), signal: SIGCHLD, parent: this_task() }
 }
@@ -76,22 +76,22 @@ fn raw(status: ExitStatus) -> u32 {
     status.into_raw().try_into().expect("a wait status has 16 bits")
 }
 
-/// Starts an actor that needs no help, and compares all that it emits with what `between` expects
-/// between its start and its end.
-fn expect(act: &str, between: impl FnOnce(Task) -> Vec<Seen>) -> ExitStatus {
+/// Starts a helper that needs no interaction, and compares all of its events with those that
+/// `between` returns, plus those of its start and end.
+fn expect(role: &str, between: impl FnOnce(Task) -> Vec<Seen>) -> ExitStatus {
     let mut watch = Watch::start();
-    let actor = Actor::start(act);
-    let (mut expected, task) = (started(&actor), actor.task());
+    let helper = HelperProcess::start(role);
+    let (mut expected, task) = (started(&helper), helper.task());
     expected.extend(between(task));
-    let seen = watch.until_exit(actor.pid());
-    let status = actor.wait();
+    let seen = watch.until_exit(helper.pid());
+    let status = helper.wait();
     expected.push(ended(task, status));
     assert_eq!(seen, expected);
     status
 }
 
-fn pid(actor: &Actor) -> Pid {
-    Pid::from_raw(actor.pid().try_into().expect("ids are positive"))
+fn pid(helper: &HelperProcess) -> Pid {
+    Pid::from_raw(helper.pid().try_into().expect("ids are positive"))
 }
 
 fn an_exit_has_its_code() {
@@ -105,12 +105,12 @@ fn exits_3() {
 
 fn a_kill_has_its_signal() {
     let mut watch = Watch::start();
-    let actor = Actor::start("waits");
-    let (mut expected, task) = (started(&actor), actor.task());
-    watch.until(actor.pid(), |seen| seen.contains(&Seen::Exec(task)));
-    kill(pid(&actor), Signal::SIGKILL).expect("a kill");
-    let seen = watch.until_exit(actor.pid());
-    let status = actor.wait();
+    let helper = HelperProcess::start("waits");
+    let (mut expected, task) = (started(&helper), helper.task());
+    watch.until(helper.pid(), |seen| seen.contains(&Seen::Exec(task)));
+    kill(pid(&helper), Signal::SIGKILL).expect("a kill");
+    let seen = watch.until_exit(helper.pid());
+    let status = helper.wait();
     assert_eq!((status.signal(), raw(status)), (Some(9), 9));
     expected.push(ended(task, status));
     assert_eq!(seen, expected);
@@ -139,21 +139,21 @@ fn a_crash_without_a_core_is_a_core_dump_and_an_exit() {
 
 fn crashes_without_a_core() {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("less is always granted");
-    // The standard library's handler catches the first one and steps aside.
+    // The standard library's handler restores the default action and returns.
     loop {
         raise(Signal::SIGSEGV).expect("a signal");
     }
 }
 
 fn a_crash_with_a_core_sets_the_core_flag() {
-    let folder = Folder::new();
+    let directory = Directory::new();
     let parent = this_task();
     let mut watch = Watch::start();
-    let actor = Actor::start_in("aborts_with_a_core", &folder.0);
-    let (mut expected, task) = (started(&actor), actor.task());
-    let seen = watch.until_exit(actor.pid());
-    let status = actor.wait();
-    // Whether a core is written is up to the machine's core_pattern; the parent is told.
+    let helper = HelperProcess::start_in("aborts_with_a_core", &directory.0);
+    let (mut expected, task) = (started(&helper), helper.task());
+    let seen = watch.until_exit(helper.pid());
+    let status = helper.wait();
+    // `core_pattern` determines whether a core is written; the wait status reports it.
     if !status.core_dumped() {
         eprintln!("skipped: this machine writes no cores, so the core flag stays clear");
     }
@@ -164,22 +164,22 @@ fn a_crash_with_a_core_sets_the_core_flag() {
 
 fn aborts_with_a_core() {
     let (_, most) = getrlimit(Resource::RLIMIT_CORE).expect("a limit");
-    setrlimit(Resource::RLIMIT_CORE, most, most).expect("what is allowed is granted");
+    setrlimit(Resource::RLIMIT_CORE, most, most).expect("a permitted limit");
     std::process::abort()
 }
 
-/// A folder for a core, removed in the end.
-struct Folder(PathBuf);
+/// A directory for a core file, removed on drop.
+struct Directory(PathBuf);
 
-impl Folder {
+impl Directory {
     fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("proc-connector-{}", std::process::id()));
-        fs::create_dir_all(&folder).expect("a folder");
-        Self(folder)
+        let directory = std::env::temp_dir().join(format!("proc-connector-{}", std::process::id()));
+        fs::create_dir_all(&directory).expect("a directory");
+        Self(directory)
     }
 }
 
-impl Drop for Folder {
+impl Drop for Directory {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
     }
@@ -187,41 +187,41 @@ impl Drop for Folder {
 
 fn a_thread_is_a_fork_by_the_parent_of_its_process() {
     let mut watch = Watch::start();
-    let mut actor = Actor::start("starts_a_thread");
-    let thread = (actor.hear(), actor.pid());
-    assert_ne!(thread, actor.task());
-    watch.until(actor.pid(), |seen| seen.iter().any(|seen| seen.is_exit_of(thread)));
-    actor.go_on();
-    let (mut expected, task) = (started(&actor), actor.task());
-    let seen = watch.until_exit(actor.pid());
+    let mut helper = HelperProcess::start("starts_a_thread");
+    let thread = (helper.read_number(), helper.pid());
+    assert_ne!(thread, helper.task());
+    watch.until(helper.pid(), |seen| seen.iter().any(|seen| seen.is_exit_of(thread)));
+    helper.resume();
+    let (mut expected, task) = (started(&helper), helper.task());
+    let seen = watch.until_exit(helper.pid());
     expected.extend([
         Seen::Fork { parent: this_task(), child: thread },
         Seen::Exit { task: thread, status: 0, signal: NO_SIGNAL, parent: NOBODY },
-        ended(task, actor.wait()),
+        ended(task, helper.wait()),
     ]);
     assert_eq!(seen, expected);
 }
 
 fn starts_a_thread() {
-    thread::spawn(|| say(this_task().0)).join().expect("a thread that ends");
+    thread::spawn(|| print_number(this_task().0)).join().expect("a thread that ends");
     pause();
 }
 
-fn user_ids_are_told_when_they_change() {
-    need(CAP_SETUID, "CAP_SETUID");
+fn a_change_of_user_ids_is_reported() {
+    require_capability(CAP_SETUID, "CAP_SETUID");
     expect("changes_user_ids", |task| {
         let [(a, b), (c, d)] = IDS;
         vec![Seen::Uid { task, ruid: a, euid: b }, Seen::Uid { task, ruid: c, euid: d }]
     });
 }
 
-/// Real and effective ids, of which the second pair is allowed to who has the first.
+/// Real and effective ids; each pair is permitted after the other.
 const IDS: [(u32, u32); 2] = [(10_001, 10_002), (10_002, 10_001)];
 
 fn changes_user_ids() {
     for (ruid, euid) in IDS {
         let [real, effective] = [ruid, euid].map(Uid::from_raw);
-        // The same again changes nothing.
+        // Repeating the change has no effect.
         for _ in 0..2 {
             setresuid(real, effective, real).expect("a privileged process");
         }
@@ -230,8 +230,8 @@ fn changes_user_ids() {
     }
 }
 
-fn group_ids_are_told_when_they_change() {
-    need(CAP_SETGID, "CAP_SETGID");
+fn a_change_of_group_ids_is_reported() {
+    require_capability(CAP_SETGID, "CAP_SETGID");
     expect("changes_group_ids", |task| {
         let [(a, b), (c, d)] = IDS;
         vec![Seen::Gid { task, rgid: a, egid: b }, Seen::Gid { task, rgid: c, egid: d }]
@@ -249,18 +249,18 @@ fn changes_group_ids() {
     }
 }
 
-fn a_new_session_is_told() {
+fn a_new_session_is_reported() {
     expect("starts_a_session", |task| vec![Seen::Sid(task)]);
 }
 
 fn starts_a_session() {
     let session = setsid().expect("a child leads no group");
     assert_eq!(session, Pid::this());
-    // A leader cannot do it again, and that it tried is not told.
+    // A session leader cannot start a session, and the failed attempt causes no event.
     assert!(setsid().is_err());
 }
 
-/// A name as it is in an event: cut off so that its NUL fits.
+/// A name as in an event: truncated to leave space for its NUL.
 fn comm(name: &[u8]) -> [u8; 16] {
     let name = &name[..name.len().min(15)];
     let mut comm = [0; 16];
@@ -270,28 +270,28 @@ fn comm(name: &[u8]) -> [u8; 16] {
 
 const NAMES: [&[u8]; 3] = [b"a name much too long", b"short", b"\xff not UTF-8"];
 
-fn new_names_are_told_whoever_wrote_them() {
+fn a_new_name_is_reported_whichever_thread_wrote_it() {
     let mut watch = Watch::start();
-    let mut actor = Actor::start("renames_itself");
-    let (mut expected, task) = (started(&actor), actor.task());
+    let mut helper = HelperProcess::start("renames_itself");
+    let (mut expected, task) = (started(&helper), helper.task());
     for name in NAMES {
         for _ in ["by prctl", "by writing"] {
-            actor.hear();
+            helper.read_number();
             expected.push(Seen::Comm { task, comm: comm(name) });
-            let now = fs::read(format!("/proc/{}/comm", actor.pid())).expect("a name");
+            let now = fs::read(format!("/proc/{}/comm", helper.pid())).expect("a name");
             assert_eq!(now, [&name[..name.len().min(15)], b"\n"].concat());
-            actor.go_on();
+            helper.resume();
         }
     }
-    let seen = watch.until_exit(actor.pid());
-    expected.push(ended(task, actor.wait()));
+    let seen = watch.until_exit(helper.pid());
+    expected.push(ended(task, helper.wait()));
     assert_eq!(seen, expected);
 
     let mut watch = Watch::start();
-    let mut actor = Actor::start("renames_its_other_thread");
-    let thread = (actor.hear(), actor.pid());
+    let mut helper = HelperProcess::start("renames_its_other_thread");
+    let thread = (helper.read_number(), helper.pid());
     let renamed = Seen::Comm { task: thread, comm: comm(NAMES[1]) };
-    let seen = watch.until(actor.pid(), |seen| seen.contains(&renamed));
+    let seen = watch.until(helper.pid(), |seen| seen.contains(&renamed));
     let names = seen.iter().filter(|seen| matches!(seen, Seen::Comm { .. }));
     assert_eq!(names.count(), 1);
 }
@@ -300,10 +300,10 @@ fn renames_itself() {
     for name in NAMES {
         let c_name = std::ffi::CString::new(name).expect("no NUL inside");
         nix::sys::prctl::set_name(&c_name).expect("any name will do");
-        say(0);
+        print_number(0);
         pause();
         fs::write("/proc/self/comm", name).expect("one's own name may be written");
-        say(0);
+        print_number(0);
         pause();
     }
 }
@@ -311,47 +311,47 @@ fn renames_itself() {
 fn renames_its_other_thread() {
     let (tell, told) = mpsc::channel();
     thread::spawn(move || {
-        tell.send(this_task().0).expect("somebody listens");
+        tell.send(this_task().0).expect("an open channel");
         thread::park();
     });
     let thread = told.recv().expect("a thread id");
     fs::write(format!("/proc/self/task/{thread}/comm"), NAMES[1]).expect("one process");
-    say(thread);
+    print_number(thread);
     pause();
 }
 
-fn exec_changes_the_name_without_telling() {
+fn exec_changes_the_name_without_a_comm_event() {
     let mut watch = Watch::start();
-    let mut actor = Actor::start("executes_under_another_name");
-    let name_file = format!("/proc/{}/comm", actor.pid());
-    actor.hear();
+    let mut helper = HelperProcess::start("executes_under_another_name");
+    let name_file = format!("/proc/{}/comm", helper.pid());
+    helper.read_number();
     let before = fs::read(&name_file).expect("a name");
     assert_eq!(before, [NAMES[1], b"\n"].concat());
-    actor.go_on();
-    let (mut expected, task) = (started(&actor), actor.task());
+    helper.resume();
+    let (mut expected, task) = (started(&helper), helper.task());
     expected.extend([Seen::Comm { task, comm: comm(NAMES[1]) }, Seen::Exec(task)]);
-    assert_eq!(watch.until(actor.pid(), |seen| seen.len() >= expected.len()), expected);
+    assert_eq!(watch.until(helper.pid(), |seen| seen.len() >= expected.len()), expected);
     let after = fs::read(&name_file).expect("a name");
     assert_ne!(before, after);
-    actor.go_on();
-    let seen = watch.until_exit(actor.pid());
-    expected.push(ended(task, actor.wait()));
+    helper.resume();
+    let seen = watch.until_exit(helper.pid());
+    expected.push(ended(task, helper.wait()));
     assert_eq!(seen, expected);
 }
 
 fn executes_under_another_name() {
     fs::write("/proc/self/comm", NAMES[1]).expect("one's own name may be written");
-    say(0);
+    print_number(0);
     pause();
-    become_act("waits")
+    exec_role("waits")
 }
 
-fn attaching_and_detaching_tell_the_tracer() {
+fn attaching_and_detaching_report_the_tracer() {
     let mut watch = Watch::start();
-    let actor = Actor::start("waits");
-    // What is traced runs this program, not a copy of the test on its way there.
-    watch.until(actor.pid(), |seen| seen.contains(&Seen::Exec(actor.task())));
-    let (mut expected, task, pid) = (started(&actor), actor.task(), pid(&actor));
+    let helper = HelperProcess::start("waits");
+    // Tracing starts after the exec, not in the forked copy of the test.
+    watch.until(helper.pid(), |seen| seen.contains(&Seen::Exec(helper.task())));
+    let (mut expected, task, pid) = (started(&helper), helper.task(), pid(&helper));
     for seize in [true, false] {
         if seize {
             ptrace::seize(pid, ptrace::Options::empty()).expect("a child may be traced");
@@ -368,14 +368,14 @@ fn attaching_and_detaching_tell_the_tracer() {
         expected.push(Seen::Ptrace { task, tracer: this_task() });
         expected.push(Seen::Ptrace { task, tracer: NOBODY });
     }
-    let mut actor = actor;
-    actor.go_on();
-    let seen = watch.until_exit(actor.pid());
-    expected.push(ended(task, actor.wait()));
+    let mut helper = helper;
+    helper.resume();
+    let seen = watch.until_exit(helper.pid());
+    expected.push(ended(task, helper.wait()));
     assert_eq!(seen, expected);
 }
 
-fn asking_to_be_traced_is_not_told() {
+fn traceme_is_not_reported() {
     expect("asks_to_be_traced", |_| vec![]);
 }
 
@@ -388,41 +388,41 @@ fn asks_to_be_traced() {
 
 fn exec_from_a_thread_keeps_the_process_alive() {
     let mut watch = Watch::start();
-    let mut actor = Actor::start("executes_from_a_thread");
-    let thread = (actor.hear(), actor.pid());
-    let (mut expected, task) = (started(&actor), actor.task());
+    let mut helper = HelperProcess::start("executes_from_a_thread");
+    let thread = (helper.read_number(), helper.pid());
+    let (mut expected, task) = (started(&helper), helper.task());
     expected.push(Seen::Fork { parent: this_task(), child: thread });
-    assert_eq!(watch.until(actor.pid(), |seen| seen.len() >= expected.len()), expected);
-    actor.go_on();
+    assert_eq!(watch.until(helper.pid(), |seen| seen.len() >= expected.len()), expected);
+    helper.resume();
 
-    // The new program says so, long after the exit of its leader.
-    let seen = watch.until(actor.pid(), |seen| seen.len() >= expected.len() + 2);
+    // The new program prints a number, long after the exit of the old first thread.
+    let seen = watch.until(helper.pid(), |seen| seen.len() >= expected.len() + 2);
     assert_eq!(seen.len(), expected.len() + 2);
     assert!(seen[3].is_exit_of(task), "{seen:#?}");
     assert_eq!(seen[4], Seen::Exec(task));
-    assert_eq!(actor.hear(), actor.pid(), "the thread has become the leader");
-    assert!(Path::new(&format!("/proc/{}", actor.pid())).exists());
+    assert_eq!(helper.read_number(), helper.pid(), "the thread has become the leader");
+    assert!(Path::new(&format!("/proc/{}", helper.pid())).exists());
 
-    actor.go_on();
+    helper.resume();
     let exits = |seen: &[Seen]| seen.iter().filter(|seen| seen.is_exit_of(task)).count();
-    let seen = watch.until(actor.pid(), |seen| exits(seen) == 2);
+    let seen = watch.until(helper.pid(), |seen| exits(seen) == 2);
     assert_eq!(seen.len(), expected.len() + 3);
     let last = seen[5].clone();
-    assert_eq!(last, ended(task, actor.wait()));
+    assert_eq!(last, ended(task, helper.wait()));
 }
 
 fn executes_from_a_thread() {
     thread::spawn(|| {
-        say(this_task().0);
+        print_number(this_task().0);
         pause();
-        become_act("says_who_it_is")
+        exec_role("reports_its_pid")
     });
     loop {
         thread::park();
     }
 }
 
-fn says_who_it_is() {
-    say(this_task().0);
+fn reports_its_pid() {
+    print_number(this_task().0);
     pause();
 }

@@ -1,4 +1,4 @@
-//! Receives that are awaited, on both runtimes.
+//! Asynchronous receives on both runtimes.
 
 mod common;
 
@@ -8,22 +8,22 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use common::load::threads;
-use common::{builder, live, named};
+use common::{builder, named, open_live};
 use futures_lite::{StreamExt, future};
 use proc_connector::{AsyncConnector, Error, OwnedReceived, Payload, Readiness, Received};
 
 fn main() -> ExitCode {
     let tests = named![
-        a_stream_tells_each_exit_once,
+        a_stream_reports_each_exit_once,
         cancelled_receives_and_dropped_batches_lose_nothing,
-        a_loss_is_told_and_the_stream_goes_on,
+        a_loss_is_reported_and_the_stream_continues,
         a_handle_ends_an_awaited_receive,
-        a_rest_outlasts_events_and_not_a_shutdown,
+        a_rest_period_outlasts_events_but_not_a_shutdown,
     ];
     common::main(&[], &tests)
 }
 
-/// Runs the same on tokio and on async-io.
+/// Runs a test on tokio and on async-io.
 macro_rules! on_each_runtime {
     ($connector:expr, $test:ident) => {
         on_tokio(async { $test(&mut $connector.into_tokio().expect("I/O is enabled")).await });
@@ -36,7 +36,7 @@ fn on_tokio<T>(test: impl Future<Output = T>) -> T {
     runtime.expect("a runtime").block_on(test)
 }
 
-fn a_stream_tells_each_exit_once() {
+fn a_stream_reports_each_exit_once() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let mut exits = Exits::of(threads(300));
         while exits.are_missing() {
@@ -47,13 +47,13 @@ fn a_stream_tells_each_exit_once() {
         }
         exits.assert_once_each();
     }
-    on_each_runtime!(live(), test);
+    on_each_runtime!(open_live(), test);
 }
 
 fn cancelled_receives_and_dropped_batches_lose_nothing() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let load = std::thread::spawn(|| threads(300));
-        // While the load runs every other receive is dropped, waiting or not.
+        // During the load, every other receive is dropped, whether it waits or not.
         let mut seen = Vec::new();
         while !load.is_finished() {
             drop(future::poll_once(events.recv_batch()).await);
@@ -71,10 +71,10 @@ fn cancelled_receives_and_dropped_batches_lose_nothing() {
         }
         exits.assert_once_each();
     }
-    on_each_runtime!(live(), test);
+    on_each_runtime!(open_live(), test);
 }
 
-fn a_loss_is_told_and_the_stream_goes_on() {
+fn a_loss_is_reported_and_the_stream_continues() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         threads(1000);
         let mut missing = 0;
@@ -104,7 +104,7 @@ fn a_handle_ends_an_awaited_receive() {
             std::thread::sleep(Duration::from_millis(20));
             shutdown.shutdown().expect("an eventfd");
         });
-        // The machine may go on making events meanwhile.
+        // Other processes of the machine may continue to cause events.
         while let Some(received) = events.next().await {
             let received = received.expect("an item");
             assert!(matches!(received, OwnedReceived::Event(_)), "no loss: {received:?}");
@@ -112,10 +112,10 @@ fn a_handle_ends_an_awaited_receive() {
         assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
         stopper.join().expect("a raised eventfd");
     }
-    on_each_runtime!(live(), test);
+    on_each_runtime!(open_live(), test);
 }
 
-fn a_rest_outlasts_events_and_not_a_shutdown() {
+fn a_rest_period_outlasts_events_but_not_a_shutdown() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
         let mut exits = Exits::of(threads(1));
         while exits.are_missing() {
@@ -123,7 +123,7 @@ fn a_rest_outlasts_events_and_not_a_shutdown() {
                 exits.count(pid);
             });
         }
-        // Now it rests: what comes is not told before that is over, and nothing is woken for it.
+        // During the rest period, events are not delivered and cause no wake-up.
         let wake_ups = events.get_ref().stats().wake_ups;
         assert!(future::poll_once(events.recv_batch()).await.is_none());
         threads(10);
@@ -132,7 +132,7 @@ fn a_rest_outlasts_events_and_not_a_shutdown() {
         events.get_ref().shutdown_handle().shutdown().expect("an eventfd");
         assert!(matches!(events.recv_batch().await, Err(Error::Shutdown)));
     }
-    // An hour, as far as the buffer allows: that of these events takes minutes to fill.
+    // An hour, unless the buffer fills up, which takes minutes with these events.
     let open = || {
         let builder = builder().receive_buffer_events(1 << 19).coalesce(Duration::from_secs(3600));
         builder.open().expect("a live connector")
@@ -148,7 +148,7 @@ fn exited(received: Received<'_>) -> Option<u32> {
     }
 }
 
-/// How often the exit of each thread was told.
+/// The number of reported exits of each thread.
 struct Exits(HashMap<u32, usize>);
 
 impl Exits {

@@ -1,5 +1,4 @@
-//! What one connector records, filtered when it is replayed, is what another with that filter
-//! receives.
+//! A recording that is filtered during replay equals the events of a connector with that filter.
 
 mod captures;
 mod common;
@@ -12,7 +11,7 @@ use proc_connector::capture::{Reader, Writer};
 use proc_connector::{EventMask, Filter, ProcConnector, Received};
 
 fn main() -> ExitCode {
-    let tests = named![every_filter_chooses_the_same_live_and_on_replay];
+    let tests = named![every_filter_selects_the_same_events_live_and_in_a_replay];
     common::main(&named![exit_3, exit_0], &tests)
 }
 
@@ -22,7 +21,7 @@ fn exit_3() {
 
 fn exit_0() {}
 
-/// Records what comes until the exits of both marks are among it.
+/// Records until the exits of both marks were received.
 fn record(connector: &mut ProcConnector, marks: [u32; 2]) -> Vec<u8> {
     let (mut file, deadline) = (Vec::new(), Deadline::new());
     let mut writer = Writer::new(&mut file).expect("memory");
@@ -48,7 +47,7 @@ fn is_exit_of(event: &Plain, process: u32) -> bool {
     event.what == common::wire::EXIT && event.words[..2] == [process, process]
 }
 
-/// What a capture has between the exits of the marks, in the order in which it happened.
+/// The events between the exits of the marks, in chronological order.
 fn between(file: &[u8], filter: Filter, marks: [u32; 2]) -> Vec<Plain> {
     let reader = Reader::new(file).expect("a capture").with_filter(filter);
     let (got, error) = drain(reader);
@@ -60,19 +59,20 @@ fn between(file: &[u8], filter: Filter, marks: [u32; 2]) -> Vec<Plain> {
     });
     let inside = |event: &&Plain| event.timestamp_ns > first && event.timestamp_ns < last;
     let mut events: Vec<Plain> = events.iter().filter(inside).cloned().collect();
-    // Two sockets may get the events of two CPUs in different orders.
+    // Two sockets may receive the events of two CPUs in different orders.
     events.sort_by_key(|event| (event.timestamp_ns, event.cpu, event.seq));
     events
 }
 
-/// Runs a child of this process to its end, and says which it was.
-fn child(act: &str) -> u32 {
-    let mut child = common::actor::command(act).spawn().expect("this binary can be started");
-    child.wait().expect("its end");
+/// Runs a child to its end; returns its process id.
+fn child(role: &str) -> u32 {
+    let mut child =
+        common::helper_process::command(role).spawn().expect("this binary can be started");
+    child.wait().expect("an exit status");
     child.id()
 }
 
-fn every_filter_chooses_the_same_live_and_on_replay() {
+fn every_filter_selects_the_same_events_live_and_in_a_replay() {
     let filters = vec![
         Filter::default(),
         Filter::new(EventMask::EXIT),
@@ -81,7 +81,7 @@ fn every_filter_chooses_the_same_live_and_on_replay() {
         Filter::default().processes_only().failures_only(),
         Filter::default().except_tgids(&[std::process::id()]).expect("few"),
     ];
-    let mut all = common::live();
+    let mut all = common::open_live();
     let open = |filter: &Filter| {
         let builder = ProcConnector::builder().receive_buffer(32 << 20).filter(filter.clone());
         builder.open().expect("a live connector")

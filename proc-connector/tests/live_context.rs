@@ -1,4 +1,4 @@
-//! What the kernel notes of the task that makes an event, held against what that task is.
+//! The context that the kernel records at an event, compared with the actual task.
 
 mod common;
 
@@ -9,19 +9,19 @@ use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
 
-use common::actor::{Actor, command, pause};
-use common::{Deadline, builder, kernel_is_since, load, named, skip, transport};
+use common::helper_process::{HelperProcess, command, pause};
+use common::{Deadline, builder, kernel_is_at_least, load, named, skip, transport};
 use proc_connector::{Context, EventMask, Filter, Payload, ProcConnector, Received, Transport};
 
 fn main() -> ExitCode {
-    let acts = named![ends, pauses, changes];
+    let roles = named![ends, pauses, changes];
     let tests = named![
         every_exec_has_its_own_arguments,
-        long_arguments_are_cut_and_marked,
-        the_task_is_the_one_that_acts,
-        without_being_asked_for_nothing_is_noted,
+        long_arguments_are_truncated_and_marked,
+        the_context_describes_the_acting_task,
+        no_context_is_recorded_unless_requested,
     ];
-    common::main(&acts, &tests)
+    common::main(&roles, &tests)
 }
 
 fn ends() {}
@@ -30,7 +30,7 @@ fn pauses() {
     pause();
 }
 
-/// Changes its name and its ids, if it may.
+/// Changes its name, and its ids if permitted.
 fn changes() {
     pause();
     nix::sys::prctl::set_name(c"renamed").expect("a name");
@@ -42,7 +42,7 @@ fn noting(args: usize) -> ProcConnector {
     all.open().expect("a live connector")
 }
 
-/// What became of the arguments of each of these processes, once all their execs have come.
+/// The recorded arguments of these processes, once all of their execs were received.
 fn arguments_of(
     connector: &mut ProcConnector,
     processes: &[u32],
@@ -64,8 +64,8 @@ fn arguments_of(
     found
 }
 
-/// Whether events have anything noted with them; if not, there is nothing to test.
-fn need_notes() {
+/// Skips the test if events have no context.
+fn require_context() {
     let mut connector = noting(256);
     let thread = load::threads(1)[0];
     let deadline = Deadline::new();
@@ -86,16 +86,16 @@ fn need_notes() {
     }
 }
 
-/// Whether this kernel lets one find arguments: on such a one a single miss is a failure.
+/// Whether this kernel can provide arguments: then a single failure is an error.
 fn has_arguments(found: &BTreeMap<u32, Option<(Vec<u8>, bool)>>) -> bool {
     let any = found.values().any(Option::is_some);
     let types = Path::new("/sys/kernel/btf/vmlinux").exists();
-    assert!(any || !types || !kernel_is_since(6, 1), "this kernel could tell");
+    assert!(any || !types || !kernel_is_at_least(6, 1), "this kernel can provide arguments");
     any
 }
 
 fn every_exec_has_its_own_arguments() {
-    need_notes();
+    require_context();
     let mut connector = noting(256);
     connector.set_filter(&Filter::new(EventMask::EXEC)).expect("a filter");
     let mut expected = BTreeMap::new();
@@ -107,13 +107,13 @@ fn every_exec_has_its_own_arguments() {
         child.wait().expect("a child");
     };
     for number in 0..50 {
-        run(command("ends"), &["an actor", &number.to_string(), "", "two words"]);
+        run(command("ends"), &["a helper", &number.to_string(), "", "two words"]);
     }
     let program = Path::new("/bin/true");
     if program.exists() {
         for number in 0..200 {
             run(Command::new(program), &["true", &format!("full-{number}")]);
-            // Without an environment there is nothing behind the arguments, not even memory.
+            // Without an environment, no memory follows the arguments.
             let mut empty = Command::new(program);
             empty.env_clear();
             run(empty, &["true", &format!("empty-{number}")]);
@@ -127,48 +127,48 @@ fn every_exec_has_its_own_arguments() {
     assert_eq!(found, expected);
 }
 
-fn long_arguments_are_cut_and_marked() {
-    need_notes();
+fn long_arguments_are_truncated_and_marked() {
+    require_context();
     let long = "a".repeat(300);
     for (limit, cut) in [(100, true), (308, true), (309, false), (4096, false)] {
         let mut connector = noting(limit);
         let mut child =
-            command("ends").arg0("an actor").arg(&long[..299]).spawn().expect("a program");
+            command("ends").arg0("a helper").arg(&long[..299]).spawn().expect("a program");
         child.wait().expect("a child");
         let found = arguments_of(&mut connector, &[child.id()]);
         if !has_arguments(&found) {
             skip("this kernel does not let one find arguments");
         }
-        let all = [b"an actor\0", &long.as_bytes()[..299], b"\0"].concat();
+        let all = [b"a helper\0", &long.as_bytes()[..299], b"\0"].concat();
         let noted = all[..limit.min(all.len())].to_vec();
         assert_eq!(found[&child.id()], Some((noted, cut)), "{limit} bytes");
     }
 }
 
-/// Asserts that what was noted, if it was, is this.
-fn assert_noted<T: PartialEq + std::fmt::Debug>(noted: Option<T>, actual: &T) {
+/// Asserts that a recorded value, if any, equals the actual one.
+fn assert_recorded<T: PartialEq + std::fmt::Debug>(noted: Option<T>, actual: &T) {
     if let Some(noted) = noted {
         assert_eq!(noted, *actual);
     }
 }
 
-fn the_task_is_the_one_that_acts() {
-    need_notes();
+fn the_context_describes_the_acting_task() {
+    require_context();
     let mut connector = noting(0);
-    let mut actor = Actor::start("changes");
-    let process = actor.pid();
+    let mut helper = HelperProcess::start("changes");
+    let process = helper.pid();
     let path = format!("/proc/{process}");
     let (status, this) = (fs::metadata(&path).expect("its files"), std::process::id());
     let cgroup = cgroup_id(process);
-    actor.go_on();
-    actor.go_on();
+    helper.resume();
+    helper.resume();
     let deadline = Deadline::new();
     let (mut seen, mut stamps) = (Vec::new(), Vec::new());
     while !seen.contains(&"exit") {
         let left = deadline.left().expect("the exit of a process that is let go");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             let Received::Event(event) = received else { panic!("the machine is too busy") };
-            let context = event.context().expect("what was noted");
+            let context = event.context().expect("recorded context");
             let (name, by, comm): (_, _, &[u8]) = match event.payload() {
                 Payload::Fork(e) if e.child_tgid() == process => ("fork", this, &[]),
                 Payload::Exec(e) if e.process_tgid() == process => ("exec", process, &[]),
@@ -179,22 +179,22 @@ fn the_task_is_the_one_that_acts() {
                 _ => continue,
             };
             seen.push(name);
-            assert_noted(context.tgid(), &by);
-            assert_noted(context.uid(), &status.uid());
-            assert_noted(context.gid(), &status.gid());
+            assert_recorded(context.tgid(), &by);
+            assert_recorded(context.uid(), &status.uid());
+            assert_recorded(context.gid(), &status.gid());
             if !comm.is_empty() {
-                assert_noted(context.comm(), &comm);
+                assert_recorded(context.comm(), &comm);
             }
             if let Some(cgroup) = cgroup {
-                assert_noted(context.cgroup_id(), &cgroup);
+                assert_recorded(context.cgroup_id(), &cgroup);
             }
-            assert_eq!(context.args(), None, "none were asked for");
+            assert_eq!(context.args(), None, "arguments were not requested");
             stamps.extend(boot_less_monotonic(&context, event.timestamp_ns()));
         }
     }
     assert_eq!(seen, ["fork", "exec", "comm", "exit"]);
-    // The clocks differ by the time that the machine was suspended, which is the same for all of
-    // them, but for the moment between the two readings.
+    // The clocks differ by the time the machine was suspended, which is the same for all events,
+    // except for the time between the two readings.
     for pair in stamps.windows(2) {
         assert!(pair[0].abs_diff(pair[1]) < 1_000_000_000, "{stamps:?}");
     }
@@ -206,7 +206,7 @@ fn boot_less_monotonic(context: &Context<'_>, timestamp_ns: u64) -> Option<u64> 
     Some(boot_ns - timestamp_ns)
 }
 
-/// The inode number of the folder of a process's cgroup, where the hierarchy of version 2 is mounted.
+/// The inode number of a process's cgroup directory, if the version 2 hierarchy is mounted.
 fn cgroup_id(process: u32) -> Option<u64> {
     let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).ok()?;
     let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
@@ -216,18 +216,18 @@ fn cgroup_id(process: u32) -> Option<u64> {
     Some(fs::metadata(format!("{root}{path}")).ok()?.ino())
 }
 
-fn without_being_asked_for_nothing_is_noted() {
-    let mut connector = common::live();
-    let mut actor = Actor::start("pauses");
+fn no_context_is_recorded_unless_requested() {
+    let mut connector = common::open_live();
+    let mut helper = HelperProcess::start("pauses");
     let deadline = Deadline::new();
     loop {
         let left = deadline.left().expect("an exec");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             let Received::Event(event) = received else { continue };
             assert!(event.context().is_none());
-            if matches!(event.payload(), Payload::Exec(exec) if exec.process_tgid() == actor.pid())
+            if matches!(event.payload(), Payload::Exec(exec) if exec.process_tgid() == helper.pid())
             {
-                actor.go_on();
+                helper.resume();
                 return;
             }
         }

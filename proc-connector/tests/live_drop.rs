@@ -1,8 +1,8 @@
-//! Leaving: once the last listener is gone, the kernel sends nothing any more.
+//! Once the last listener is gone, the kernel stops sending events.
 //!
-//! Measured with a socket that is bound to the group and asks for nothing: it hears events for as
-//! long as the kernel counts a listener, whoever that is. So these tests tell something only while
-//! nobody else on the machine listens, and have a binary to themselves.
+//! This is measured with a socket that is bound to the group without a request to listen: it
+//! receives events while the kernel counts any listener. These tests therefore only work if no
+//! other listener runs on the machine, and are a test binary of their own.
 
 mod common;
 
@@ -15,66 +15,67 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use common::raw::{RawSocket, Stamp};
-use common::{Deadline, builder, live, load, named, skip};
+use common::{Deadline, builder, load, named, open_live, skip};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
     let tests = named![
-        a_dropped_connector_leaves_silence,
-        subscribing_twice_leaves_silence_too,
-        unsubscribing_leaves_silence_at_once,
-        a_panic_leaves_silence_too,
-        an_open_that_fails_halfway_leaves_silence,
+        dropping_a_connector_stops_the_events,
+        dropping_after_two_subscriptions_stops_the_events,
+        unsubscribing_stops_the_events_immediately,
+        a_panic_stops_the_events,
+        a_failed_open_stops_the_events,
     ];
-    // Before anything here has listened.
-    let silent = RawSocket::try_bound().is_some_and(|ear| falls_silent(&ear, &mut Vec::new()));
+    // Before any of these tests has listened.
+    let silent = RawSocket::try_bound()
+        .is_some_and(|listener| events_have_stopped(&listener, &mut Vec::new()));
     SILENT_AT_FIRST.store(silent, Relaxed);
     common::main(&[], &tests)
 }
 
 static SILENT_AT_FIRST: AtomicBool = AtomicBool::new(false);
 
-/// Whether all listeners that this machine ever had were these tests, and none was killed: it is
-/// one of `cargo xtask vm-test`.
-fn is_for_tests_only() -> bool {
+/// Whether these tests are the only listeners that the machine ever had, and none was killed. This
+/// is the case in `cargo xtask vm-test`.
+fn skip_with_other_listeners() -> bool {
     Path::new("/plan").is_file()
 }
 
-fn a_dropped_connector_leaves_silence() {
-    leaves_silence(|connector| {
+fn dropping_a_connector_stops_the_events() {
+    assert_events_stop(|connector| {
         drop(connector);
         0
     });
 }
 
-fn subscribing_twice_leaves_silence_too() {
-    leaves_silence(|connector| {
+fn dropping_after_two_subscriptions_stops_the_events() {
+    assert_events_stop(|connector| {
         connector.subscribe().expect("a request sent");
         connector.subscribe().expect("a request sent");
         2
     });
-    leaves_silence(|connector| {
+    assert_events_stop(|connector| {
         connector.unsubscribe().expect("a request sent");
         connector.subscribe().expect("a request sent");
         1
     });
 }
 
-fn unsubscribing_leaves_silence_at_once() {
+fn unsubscribing_stops_the_events_immediately() {
     let mut kept = Vec::new();
-    leaves_silence(|connector| {
+    assert_events_stop(|connector| {
         connector.unsubscribe().expect("a request sent");
         kept.push(connector);
         0
     });
 }
 
-fn a_panic_leaves_silence_too() {
-    leaves_silence(|connector| {
+fn a_panic_stops_the_events() {
+    assert_events_stop(|connector| {
         let panicked = thread::spawn(move || {
             let _connector = connector;
-            // Without the message that a panic would print.
+            // Unlike `panic!`, this prints no message.
             resume_unwind(Box::new(()));
         });
         assert!(panicked.join().is_err());
@@ -83,66 +84,71 @@ fn a_panic_leaves_silence_too() {
 }
 
 /// More descriptors than a connector has.
-const ROOMS: u64 = 16;
+const DESCRIPTORS: u64 = 16;
 
-fn an_open_that_fails_halfway_leaves_silence() {
-    leaves_silence(|connector| {
+fn a_failed_open_stops_the_events() {
+    assert_events_stop(|connector| {
         drop(connector);
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
         let file = File::open("/proc/self/stat").expect("/proc is mounted");
         let next = u64::try_from(file.as_raw_fd()).expect("a descriptor");
         drop(file);
         let mut opened = 0_u64;
-        // Room for none of the descriptors that a connector has, for some, for all.
-        for room in 0..ROOMS {
-            setrlimit(Resource::RLIMIT_NOFILE, next + room, hard).expect("a lower limit");
+        // A limit that permits none, some, or all of a connector's descriptors.
+        for limit in 0..DESCRIPTORS {
+            setrlimit(Resource::RLIMIT_NOFILE, next + limit, hard).expect("a lower limit");
             opened += u64::from(builder().open().is_ok());
         }
         setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
-        assert!((1..ROOMS).contains(&opened), "{opened} of {ROOMS} were opened");
+        assert!((1..DESCRIPTORS).contains(&opened), "{opened} of {DESCRIPTORS} were opened");
         usize::try_from(opened).expect("a few")
     });
 }
 
-/// Opens a connector, lets `leave` have it, and listens whether the kernel still sends events.
-/// `leave` says how many requests it made that the kernel acknowledges.
-fn leaves_silence(mut leave: impl FnMut(ProcConnector) -> usize) {
+/// Opens a connector, passes it to `leave`, and asserts that the kernel then sends no events.
+/// `leave` returns the number of its requests that the kernel acknowledged.
+fn assert_events_stop(mut leave: impl FnMut(ProcConnector) -> usize) {
     let deadline = Deadline::new();
     while deadline.left().is_some() {
-        let ear = RawSocket::bound();
-        if !falls_silent(&ear, &mut Vec::new()) {
-            if RawSocket::bound_by_anyone() == 1 {
-                let left_here = SILENT_AT_FIRST.load(Relaxed) || is_for_tests_only();
+        let listener = RawSocket::bound();
+        if !events_have_stopped(&listener, &mut Vec::new()) {
+            if RawSocket::count_bound() == 1 {
+                let left_here = SILENT_AT_FIRST.load(Relaxed) || skip_with_other_listeners();
                 assert!(!left_here, "a connector has left the kernel sending events");
                 skip("a listener that was killed has left the kernel sending events");
             }
             continue;
         }
-        let connector = live();
+        let connector = open_live();
         load::threads(1);
-        let mut heard = ear.drain();
-        assert!(heard.iter().any(|stamp| stamp.what != 0), "it hears what others ask for");
+        let mut observed = listener.drain();
+        assert!(
+            observed.iter().any(|stamp| stamp.what != 0),
+            "a bound socket receives the events of other listeners"
+        );
         let requests = 1 + leave(connector);
-        if falls_silent(&ear, &mut heard) {
+        if events_have_stopped(&listener, &mut observed) {
             return;
         }
-        // Whoever came meanwhile was acknowledged as well, and may be the one who listens.
-        let acknowledged = heard.iter().filter(|stamp| stamp.what == 0).count();
-        assert!(acknowledged > requests, "the kernel goes on sending events");
+        // Another listener that appeared in the meantime was acknowledged too, and may still
+        // listen.
+        let acknowledged = observed.iter().filter(|stamp| stamp.what == 0).count();
+        assert!(acknowledged > requests, "the kernel continues to send events");
     }
-    skip("somebody else listens to process events");
+    skip("another listener is running");
 }
 
-/// Whether the kernel sends nothing about a fork, which it would do before the fork returns.
+/// Whether the kernel sends no event about a fork. It would send the event before the fork returns.
 ///
-/// Asked a few times, for what was under way before; what was heard instead goes to `heard`.
-fn falls_silent(ear: &RawSocket, heard: &mut Vec<Stamp>) -> bool {
+/// Several forks are tried, because earlier events may still be queued. Received events are
+/// appended to `observed`.
+fn events_have_stopped(listener: &RawSocket, observed: &mut Vec<Stamp>) -> bool {
     (0..10).any(|_| {
-        heard.extend(ear.drain());
+        observed.extend(listener.drain());
         load::threads(1);
-        let news = ear.drain();
+        let news = listener.drain();
         let silent = news.is_empty();
-        heard.extend(news);
+        observed.extend(news);
         silent
     })
 }

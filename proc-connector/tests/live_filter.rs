@@ -1,5 +1,5 @@
-//! Filters in the kernel: what they let through, from the first event on, and what becomes of the
-//! stream when they change.
+//! Filters in the kernel: the events that they pass, from the first event on, and the effect of
+//! changing them.
 
 #![allow(clippy::exhaustive_structs, reason = "`sockopt_impl` makes public types")]
 
@@ -11,10 +11,13 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
-use common::actor::{Actor, command, pause, say};
+use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::raw::{RawSocket, Stamp, Witnessed};
-use common::tape::{Got, Tape, catch_up};
-use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need, roomy, skip, transport};
+use common::recorder::{Delivered, Recorder, catch_up};
+use common::{
+    CAP_NET_ADMIN, Deadline, builder, large_buffer, load, named, open_live, require_capability,
+    skip, transport,
+};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
 use nix::unistd::setsid;
@@ -26,26 +29,26 @@ use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
 use proc_connector_core::testing::kinds::{COMM, COREDUMP, EXEC, EXIT, FORK, SID};
 
 fn main() -> ExitCode {
-    let acts = named![lives, succeeds, crashes];
+    let roles = named![lives, succeeds, crashes];
     let tests = named![
-        each_filter_lets_through_what_it_says,
-        what_comes_before_the_acknowledgement_is_filtered_too,
-        a_change_under_load_loses_nothing_and_repeats_nothing,
-        a_change_applies_to_what_happens_after_it,
-        a_full_set_can_be_changed_for_another,
-        a_refused_change_changes_nothing,
-        only_a_stream_without_filters_tells_what_is_missing,
-        what_is_missing_is_what_was_lost,
+        each_filter_passes_the_selected_events,
+        events_before_the_acknowledgement_are_filtered,
+        a_filter_change_under_load_loses_and_repeats_nothing,
+        a_filter_change_applies_to_later_events,
+        a_full_set_of_ids_can_be_replaced,
+        a_refused_filter_change_has_no_effect,
+        missing_events_are_counted_only_without_a_filter,
+        the_missing_count_equals_the_lost_count,
     ];
-    common::main(&acts, &tests)
+    common::main(&roles, &tests)
 }
 
 fn open(filter: &Filter) -> ProcConnector {
-    let builder = roomy().filter(filter.clone());
+    let builder = large_buffer().filter(filter.clone());
     builder.open().expect("a live connector")
 }
 
-/// How much of all that is sent a filter lets through.
+/// The proportion of all events that a filter passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Share {
     All,
@@ -53,12 +56,12 @@ enum Share {
     None,
 }
 
-fn each_filter_lets_through_what_it_says() {
-    // Before the listeners, so that its id can be in their filters, and so that none hears of its
-    // start.
-    let mut actor = Actor::start("lives");
-    actor.hear();
-    let (this, that) = (std::process::id(), actor.pid());
+fn each_filter_passes_the_selected_events() {
+    // Started before the listeners, so that filters can contain its id, and no listener receives
+    // its start.
+    let mut helper = HelperProcess::start("lives");
+    helper.read_number();
+    let (this, that) = (std::process::id(), helper.pid());
     let everything =
         FilterModel { mask: u32::MAX, processes_only: false, failures_only: false, tgids: None };
     let kinds = |mask| FilterModel { mask, ..everything.clone() };
@@ -83,79 +86,79 @@ fn each_filter_lets_through_what_it_says() {
         (FilterModel { processes_only: true, ..tgids(TgidRule::Except, &[this]) }, Share::Some),
         (everything.clone(), Share::All),
     ];
-    let mut all = Ear::new(&Filter::default());
-    let mut ears = choices.each_ref().map(|(choice, _)| Ear::new(&choice.filter()));
+    let mut all = Listener::new(&Filter::default());
+    let mut listeners = choices.each_ref().map(|(choice, _)| Listener::new(&choice.filter()));
 
     load::threads(2);
-    actor.go_on();
+    helper.resume();
     let deadline = Deadline::new();
     let mut family = BTreeSet::from([this, that]);
-    while !has_ended((that, that), &all.heard) || is_any_running(&family, &all.heard) {
+    while !has_ended((that, that), &all.observed) || is_any_running(&family, &all.observed) {
         all.listen(deadline.left().expect("the end of each process and thread"));
-        add_descendants(&mut family, &all.heard);
+        add_descendants(&mut family, &all.observed);
     }
-    assert!(actor.wait().success());
-    assert_eq!(family.len(), 5, "this process, the actor and its three children");
+    assert!(helper.wait().success());
+    assert_eq!(family.len(), 5, "this process, the helper and its three children");
 
     let sent = all.of(&family);
     for kind in [FORK, EXEC, SID, COMM, COREDUMP, EXIT] {
-        assert!(sent.iter().any(|heard| heard.event.what == kind), "no event {kind:#x}");
+        assert!(sent.iter().any(|observed| observed.event.what == kind), "no event {kind:#x}");
     }
-    for ((choice, share), ear) in choices.iter().zip(&mut ears) {
+    for ((choice, share), listener) in choices.iter().zip(&mut listeners) {
         let mut wanted = sent.clone();
-        wanted.retain(|heard| choice.passes(&heard.event));
+        wanted.retain(|observed| choice.passes(&observed.event));
         let of_all = match wanted.len() {
             0 => Share::None,
             count if count == sent.len() => Share::All,
             _ => Share::Some,
         };
         assert_eq!(of_all, *share, "{choice:?}");
-        while ear.of(&family).len() < wanted.len() {
-            let Some(left) = deadline.left() else { panic!("{choice:?}: {:?}", ear.heard) };
-            ear.listen(left);
+        while listener.of(&family).len() < wanted.len() {
+            let Some(left) = deadline.left() else { panic!("{choice:?}: {:?}", listener.observed) };
+            listener.listen(left);
         }
-        while ear.listen(Duration::ZERO) {}
-        assert_eq!(ear.of(&family), wanted, "{choice:?}");
+        while listener.listen(Duration::ZERO) {}
+        assert_eq!(listener.of(&family), wanted, "{choice:?}");
     }
 }
 
-/// An act: threads, a new name, a new session, and children that end well and badly.
+/// A role: creates threads, sets a name, starts a session, and has successful and failing children.
 fn lives() {
-    say(0);
+    print_number(0);
     pause();
     load::threads(2);
     std::fs::write("/proc/self/comm", "named").expect("a name");
     setsid().expect("it leads no group of processes");
-    for act in ["succeeds", "crashes", "succeeds"] {
-        command(act).status().expect("this binary can be started");
+    for role in ["succeeds", "crashes", "succeeds"] {
+        command(role).status().expect("this binary can be started");
     }
 }
 
-/// An act: ends well, after a thread did.
+/// A role: succeeds, after a thread exited.
 fn succeeds() {
     load::threads(1);
 }
 
-/// An act: ends in a core dump, though without a file.
+/// A role: ends with a core dump, but without a core file.
 fn crashes() {
     setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("a limit");
     std::process::abort();
 }
 
-/// Ids that no process has: above `PID_MAX_LIMIT` of the kernel.
+/// Ids that no process has: above the kernel's `PID_MAX_LIMIT`.
 fn strangers(count: u32) -> impl Iterator<Item = u32> {
     (1..=count).map(|n| (1 << 22) + n)
 }
 
-/// An event as numbers, and where it stands in the stream of its CPU.
+/// An event as plain values, with its position in the stream of its CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Heard {
+struct Observed {
     cpu: u32,
     seq: u32,
     event: RawEvent,
 }
 
-impl From<Event<'_>> for Heard {
+impl From<Event<'_>> for Observed {
     fn from(event: Event<'_>) -> Self {
         let mut words = [0; 6];
         for (word, bytes) in words.iter_mut().zip(event.data().chunks_exact(4)) {
@@ -166,51 +169,51 @@ impl From<Event<'_>> for Heard {
     }
 }
 
-impl Heard {
-    /// The thread and its process: for a fork, the new ones.
+impl Observed {
+    /// The thread and its process; for a fork, the new ones.
     fn task(&self) -> (u32, u32) {
         let [first, second, third, fourth, ..] = self.event.words;
         if self.event.what == FORK { (third, fourth) } else { (first, second) }
     }
 }
 
-/// A listener that remembers.
-struct Ear {
+/// A listener that stores its events.
+struct Listener {
     connector: ProcConnector,
-    heard: Vec<Heard>,
+    observed: Vec<Observed>,
 }
 
-impl Ear {
+impl Listener {
     fn new(filter: &Filter) -> Self {
-        Self { connector: open(filter), heard: Vec::new() }
+        Self { connector: open(filter), observed: Vec::new() }
     }
 
-    /// Takes a batch; false if there was nothing in it.
+    /// Receives a batch; returns whether it contained an event.
     fn listen(&mut self, timeout: Duration) -> bool {
-        let before = self.heard.len();
+        let before = self.observed.len();
         for received in self.connector.recv_batch_timeout(timeout).expect("a batch") {
             match received {
-                Received::Event(event) => self.heard.push(event.into()),
+                Received::Event(event) => self.observed.push(event.into()),
                 Received::Lost(lost) => panic!("the machine is too busy: {lost:?}"),
             }
         }
-        self.heard.len() > before
+        self.observed.len() > before
     }
 
-    /// What was heard of the processes, one CPU after the other, each in its order.
-    fn of(&self, processes: &BTreeSet<u32>) -> Vec<Heard> {
-        let mut heard = self.heard.clone();
-        heard.retain(|heard| processes.contains(&heard.task().1));
-        heard.sort_by_key(|heard| heard.cpu);
-        heard
+    /// The events of these processes, sorted by CPU, each in order.
+    fn of(&self, processes: &BTreeSet<u32>) -> Vec<Observed> {
+        let mut observed = self.observed.clone();
+        observed.retain(|observed| processes.contains(&observed.task().1));
+        observed.sort_by_key(|observed| observed.cpu);
+        observed
     }
 }
 
-fn add_descendants(family: &mut BTreeSet<u32>, heard: &[Heard]) {
+fn add_descendants(family: &mut BTreeSet<u32>, observed: &[Observed]) {
     let mut before = 0;
     while before < family.len() {
         before = family.len();
-        for fork in heard.iter().filter(|heard| heard.event.what == FORK) {
+        for fork in observed.iter().filter(|observed| observed.event.what == FORK) {
             if family.contains(&fork.event.words[1]) {
                 family.insert(fork.task().1);
             }
@@ -218,20 +221,21 @@ fn add_descendants(family: &mut BTreeSet<u32>, heard: &[Heard]) {
     }
 }
 
-fn has_ended(task: (u32, u32), heard: &[Heard]) -> bool {
-    heard.iter().any(|heard| heard.event.what == EXIT && heard.task() == task)
+fn has_ended(task: (u32, u32), observed: &[Observed]) -> bool {
+    observed.iter().any(|observed| observed.event.what == EXIT && observed.task() == task)
 }
 
-/// Whether a thread of the processes was heard to begin and not to end.
-fn is_any_running(processes: &BTreeSet<u32>, heard: &[Heard]) -> bool {
-    let mut forks = heard.iter().filter(|heard| heard.event.what == FORK).map(Heard::task);
-    forks.any(|task| processes.contains(&task.1) && !has_ended(task, heard))
+/// Whether the start of a thread of these processes was received, but not its exit.
+fn is_any_running(processes: &BTreeSet<u32>, observed: &[Observed]) -> bool {
+    let mut forks =
+        observed.iter().filter(|observed| observed.event.what == FORK).map(Observed::task);
+    forks.any(|task| processes.contains(&task.1) && !has_ended(task, observed))
 }
 
-fn what_comes_before_the_acknowledgement_is_filtered_too() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+fn events_before_the_acknowledgement_are_filtered() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let several_cpus = load::cpus().len() > 1;
-    // The kernel sends events from here on, because of the witness.
+    // The witness makes the kernel send events from here on.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
@@ -249,36 +253,36 @@ fn what_comes_before_the_acknowledgement_is_filtered_too() {
             let mut connector = open(&Filter::new(EventMask::EXIT));
             let news = witness.drain();
             witnessed.add(&news);
-            let mut tape = Tape::default();
-            record_up_to_an_exit(&mut tape, &mut connector);
-            assert!(tape.stamps().all(|stamp| stamp.what == EXIT));
-            assert_has_all_exits(&tape, &witness, &mut witnessed);
-            // If it is the only acknowledgement of the time, it is this connector's.
+            let mut recorder = Recorder::default();
+            record_up_to_an_exit(&mut recorder, &mut connector);
+            assert!(recorder.stamps().all(|stamp| stamp.what == EXIT));
+            assert_has_all_exits(&recorder, &witness, &mut witnessed);
+            // If there is only one acknowledgement in this period, it belongs to this connector.
             let mut acks = news.iter().filter(|stamp| stamp.what == 0);
             if let (Some(ack), None) = (acks.next(), acks.next()) {
-                early += tape.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
+                early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
             }
             rounds += 1;
         }
     });
 }
 
-/// Records until the exit of a new thread has come, whatever else the filter lets through.
-fn record_up_to_an_exit(tape: &mut Tape, connector: &mut ProcConnector) {
+/// Records until the exit of a new thread was received, whatever else the filter passes.
+fn record_up_to_an_exit(recorder: &mut Recorder, connector: &mut ProcConnector) {
     let thread = load::threads(1)[0];
     let deadline = Deadline::new();
-    while !tape.has_exit_of(thread) {
+    while !recorder.has_exit_of(thread) {
         let left = deadline.left().expect("the exit of a thread that has ended");
-        tape.record(connector, left);
+        recorder.record(connector, left);
     }
 }
 
-/// Asserts that from the first exit of each CPU to its last there are all that the witness saw,
-/// once, and in order.
-fn assert_has_all_exits(tape: &Tape, witness: &RawSocket, witnessed: &mut Witnessed) {
-    assert_eq!(tape.lost(), 0, "the machine is too busy");
+/// Asserts that the exits of each CPU, from the first to the last, equal those of the witness, in
+/// order.
+fn assert_has_all_exits(recorder: &Recorder, witness: &RawSocket, witnessed: &mut Witnessed) {
+    assert_eq!(recorder.lost(), 0, "the machine is too busy");
     let mut cpus: BTreeMap<u32, Vec<Stamp>> = BTreeMap::new();
-    for exit in tape.stamps().filter(|stamp| stamp.what == EXIT) {
+    for exit in recorder.stamps().filter(|stamp| stamp.what == EXIT) {
         cpus.entry(exit.cpu).or_default().push(exit);
     }
     catch_up(witness, witnessed, cpus.values().map(|exits| exits[exits.len() - 1]));
@@ -289,12 +293,12 @@ fn assert_has_all_exits(tape: &Tape, witness: &RawSocket, witnessed: &mut Witnes
     }
 }
 
-fn a_change_under_load_loses_nothing_and_repeats_nothing() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+fn a_filter_change_under_load_loses_and_repeats_nothing() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let crowd: Vec<u32> = strangers(400).collect();
     let fork = EventMask::FORK;
-    // Each lets all exits through, with a program of its own length.
+    // All filters pass exits, with programs of different lengths.
     let filters = [(EventMask::empty(), 0), (fork, 400), (EventMask::SID, 20), (fork, 1)].map(
         |(more, left_out)| {
             let filter = Filter::new(EventMask::EXIT | more).except_tgids(&crowd[..left_out]);
@@ -302,7 +306,7 @@ fn a_change_under_load_loses_nothing_and_repeats_nothing() {
         },
     );
     let mut connector = open(&filters[0]);
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let load = scope.spawn(|| {
@@ -313,63 +317,63 @@ fn a_change_under_load_loses_nothing_and_repeats_nothing() {
             threads
         });
         let stop = load::OnDrop(|| done.store(true, Relaxed));
-        let change = |filter, connector: &mut ProcConnector, tape: &mut Tape| {
-            connector.set_filter(filter).expect("a filter that the kernel takes");
-            tape.record(connector, Duration::ZERO);
+        let change = |filter, connector: &mut ProcConnector, recorder: &mut Recorder| {
+            connector.set_filter(filter).expect("a filter that the kernel accepts");
+            recorder.record(connector, Duration::ZERO);
             thread::sleep(Duration::from_micros(100));
         };
         for _ in 0..250 {
-            change(&filters[2], &mut connector, &mut tape);
-            change(&filters[0], &mut connector, &mut tape);
+            change(&filters[2], &mut connector, &mut recorder);
+            change(&filters[0], &mut connector, &mut recorder);
         }
-        assert!(tape.stamps().all(|stamp| stamp.what != FORK), "neither lets a fork through");
+        assert!(recorder.stamps().all(|stamp| stamp.what != FORK), "neither lets a fork through");
         for filter in filters.iter().cycle().take(500) {
-            change(filter, &mut connector, &mut tape);
+            change(filter, &mut connector, &mut recorder);
         }
         drop(stop);
         let threads = load.join().expect("threads");
         let deadline = Deadline::new();
-        while !tape.has_exits_of(&threads[threads.len() - 10..]) {
-            tape.record(&mut connector, deadline.left().expect("the exits of all threads"));
+        while !recorder.has_exits_of(&threads[threads.len() - 10..]) {
+            recorder.record(&mut connector, deadline.left().expect("the exits of all threads"));
         }
-        // They were all in force for some of the time.
+        // Each filter was in effect for some time.
         let threads = BTreeSet::from_iter(threads);
-        let forked = tape.got.iter().filter_map(|got| match got {
-            Got::Event { forked, .. } => *forked,
-            Got::Lost(_) => None,
+        let forked = recorder.delivered.iter().filter_map(|got| match got {
+            Delivered::Event { forked, .. } => *forked,
+            Delivered::Lost(_) => None,
         });
         let forks = forked.filter(|thread| threads.contains(thread)).count();
         assert!(0 < forks && forks < threads.len(), "{forks} forks of {} threads", threads.len());
     });
-    assert_has_all_exits(&tape, &witness, &mut witnessed);
+    assert_has_all_exits(&recorder, &witness, &mut witnessed);
 }
 
-fn a_change_applies_to_what_happens_after_it() {
+fn a_filter_change_applies_to_later_events() {
     let (forks, exits) = (Filter::new(EventMask::FORK), Filter::new(EventMask::EXIT));
     let mut connector = open(&forks);
-    let (mut heard, mut unheard) = (Vec::new(), Vec::new());
+    let (mut observed, mut unheard) = (Vec::new(), Vec::new());
     for _ in 0..50 {
-        // A fork is sent before the new thread is known here. Nothing is read meanwhile: what was
-        // queued stays, whatever filter follows.
-        heard.extend(load::threads(2));
-        connector.set_filter(&exits).expect("a filter that the kernel takes");
+        // A fork is sent before this function returns the id. Nothing is received in between:
+        // queued events stay, whatever filter follows.
+        observed.extend(load::threads(2));
+        connector.set_filter(&exits).expect("a filter that the kernel accepts");
         unheard.extend(load::threads(2));
-        connector.set_filter(&forks).expect("a filter that the kernel takes");
+        connector.set_filter(&forks).expect("a filter that the kernel accepts");
     }
-    connector.set_filter(&Filter::default()).expect("a filter that the kernel takes");
-    let mut tape = Tape::default();
-    tape.mark(&mut connector);
-    assert_eq!(tape.lost(), 0);
-    assert!(heard.iter().all(|&thread| forks_of(&tape, thread) == 1), "{tape:?}");
-    assert!(unheard.iter().all(|&thread| forks_of(&tape, thread) == 0), "{tape:?}");
+    connector.set_filter(&Filter::default()).expect("a filter that the kernel accepts");
+    let mut recorder = Recorder::default();
+    recorder.mark(&mut connector);
+    assert_eq!(recorder.lost(), 0);
+    assert!(observed.iter().all(|&thread| forks_of(&recorder, thread) == 1), "{recorder:?}");
+    assert!(unheard.iter().all(|&thread| forks_of(&recorder, thread) == 0), "{recorder:?}");
 }
 
-fn forks_of(tape: &Tape, thread: u32) -> usize {
-    let is_fork = |got: &&Got| matches!(got, Got::Event { forked, .. } if *forked == Some(thread));
-    tape.got.iter().filter(is_fork).count()
+fn forks_of(recorder: &Recorder, thread: u32) -> usize {
+    let is_fork = |got: &&Delivered| matches!(got, Delivered::Event { forked, .. } if *forked == Some(thread));
+    recorder.delivered.iter().filter(is_fork).count()
 }
 
-fn a_full_set_can_be_changed_for_another() {
+fn a_full_set_of_ids_can_be_replaced() {
     let mut ids: Vec<u32> = strangers(2 * FULL).collect();
     let (one, other) = ids.split_at_mut(FULL as usize);
     other[0] = std::process::id();
@@ -377,24 +381,24 @@ fn a_full_set_can_be_changed_for_another() {
         [one, other].map(|ids| Filter::default().only_tgids(ids).expect("as many as it holds"));
     let mut connector = open(&one);
     let unheard = load::threads(3);
-    connector.set_filter(&other).expect("a filter that the kernel takes");
-    let heard = load::threads(3);
-    let mut tape = Tape::default();
-    tape.record_exits(&mut connector, &heard);
-    assert!(unheard.iter().all(|&thread| forks_of(&tape, thread) == 0), "{tape:?}");
+    connector.set_filter(&other).expect("a filter that the kernel accepts");
+    let observed = load::threads(3);
+    let mut recorder = Recorder::default();
+    recorder.record_exits(&mut connector, &observed);
+    assert!(unheard.iter().all(|&thread| forks_of(&recorder, thread) == 0), "{recorder:?}");
 }
 
-/// As many ids as a filter can name.
+/// The maximum number of ids in a filter.
 const FULL: u32 = 1024;
 
 sockopt_impl!(
-    /// Forbids to change the filter of a socket.
+    /// Prevents changes of a socket's filter.
     LockFilter, SetOnly, libc::SOL_SOCKET, libc::SO_LOCK_FILTER, bool
 );
 
-fn a_refused_change_changes_nothing() {
+fn a_refused_filter_change_has_no_effect() {
     let mut filtered = open(&Filter::new(EventMask::FORK));
-    let mut unfiltered = live();
+    let mut unfiltered = open_live();
     for connector in [&mut filtered, &mut unfiltered] {
         let other = Filter::new(EventMask::EXIT);
         if transport() == Transport::Ring {
@@ -411,17 +415,17 @@ fn a_refused_change_changes_nothing() {
         }
     }
     let thread = load::threads(1)[0];
-    let mut tape = Tape::default();
-    tape.mark(&mut unfiltered);
+    let mut recorder = Recorder::default();
+    recorder.mark(&mut unfiltered);
     assert!(unfiltered.stats().missing.is_some(), "it was never filtered");
-    let mut tape = Tape::default();
-    while forks_of(&tape, thread) == 0 {
-        tape.record(&mut filtered, Duration::from_secs(10));
+    let mut recorder = Recorder::default();
+    while forks_of(&recorder, thread) == 0 {
+        recorder.record(&mut filtered, Duration::from_secs(10));
     }
-    assert!(tape.stamps().all(|stamp| stamp.what == FORK), "{tape:?}");
+    assert!(recorder.stamps().all(|stamp| stamp.what == FORK), "{recorder:?}");
 }
 
-/// Does something in a process that may open no more files.
+/// Calls a function while this process cannot open files.
 fn without_descriptors<T>(act: impl FnOnce() -> T) -> T {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard).expect("a lower limit");
@@ -430,11 +434,11 @@ fn without_descriptors<T>(act: impl FnOnce() -> T) -> T {
     result
 }
 
-fn only_a_stream_without_filters_tells_what_is_missing() {
-    let mut tape = Tape::default();
-    let mut connector = live();
+fn missing_events_are_counted_only_without_a_filter() {
+    let mut recorder = Recorder::default();
+    let mut connector = open_live();
     let mut missing = |connector: &mut ProcConnector| {
-        tape.mark(connector);
+        recorder.mark(connector);
         connector.stats().missing
     };
     assert_eq!(missing(&mut connector), Some(0));
@@ -442,7 +446,7 @@ fn only_a_stream_without_filters_tells_what_is_missing() {
     assert_eq!(missing(&mut connector), Some(0));
     connector.set_filter(&Filter::default().processes_only()).expect("a filter");
     assert_eq!(connector.stats().missing, None);
-    // Where the numbers would have to go on is not known.
+    // The expected next sequence numbers are unknown.
     connector.set_filter(&Filter::default()).expect("a filter");
     assert_eq!(missing(&mut connector), None);
 
@@ -450,7 +454,7 @@ fn only_a_stream_without_filters_tells_what_is_missing() {
     assert_eq!(missing(&mut connector), None);
 }
 
-fn what_is_missing_is_what_was_lost() {
+fn the_missing_count_equals_the_lost_count() {
     for events in [0, 20, 300] {
         let builder = builder().receive_buffer_events(events);
         let mut connector = builder.open().expect("a live connector");
@@ -461,8 +465,8 @@ fn what_is_missing_is_what_was_lost() {
             let lost = after.lost - before.lost;
             assert!(lost > 0, "nothing was lost");
             assert!(after.received - before.received + lost >= 800, "{before:?}, {after:?}");
-            // A socket's losses have acknowledgements to others among them, and what is missing has
-            // these too; a ring keeps both apart.
+            // On a socket, lost and missing events include acknowledgements of other listeners. A
+            // ring counts them separately.
             let missing = [before, after].map(|stats| stats.missing.expect("an unfiltered stream"));
             assert_eq!(missing[1] - missing[0], lost, "{before:?}, {after:?}");
             before = after;
@@ -470,9 +474,9 @@ fn what_is_missing_is_what_was_lost() {
     }
 }
 
-/// The totals at a time when nothing is missing that has not been told.
+/// The totals at a time when all missing events have been reported.
 fn settle(connector: &mut ProcConnector) -> Stats {
-    if Tape::default().settle(connector).is_none() {
+    if Recorder::default().settle(connector).is_none() {
         skip("the machine is too busy");
     }
     connector.stats()

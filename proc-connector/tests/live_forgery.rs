@@ -1,30 +1,30 @@
-//! Forgeries: what another process sends never becomes an event.
+//! Forged messages of other processes never become events.
 
 mod common;
 
 use std::process::ExitCode;
 
 use common::raw::{GROUP, RawSocket, port};
-use common::tape::Tape;
+use common::recorder::Recorder;
 use common::watch::Seen;
 use common::wire::{EXEC, NLMSG_OVERRUN, NONE, event, message};
-use common::{CAP_NET_ADMIN, Deadline, live, load, named, need, transport};
+use common::{CAP_NET_ADMIN, Deadline, load, named, open_live, require_capability, transport};
 use proc_connector::{ProcConnector, ProcEvent, Received, Transport};
 
 fn main() -> ExitCode {
     let tests = named![
-        batches_refuse_what_a_process_sent,
-        single_receives_refuse_what_a_process_sent,
+        batches_reject_datagrams_of_processes,
+        single_receives_reject_datagrams_of_processes,
         a_loss_cannot_be_forged,
     ];
     common::main(&[], &tests)
 }
 
-/// An id that no kernel gives: they end at 2^22.
+/// An id that the kernel never assigns: its ids are below 2^22.
 const NOBODY: u32 = 0x7fff_0001;
 
-/// Sends to the connector, by multicast and where it can be addressed directly too, what looks like
-/// the kernel's, and says how many datagrams it has to refuse.
+/// Sends forged messages to the connector, by multicast and directly if possible. Returns the
+/// number of datagrams that must be rejected.
 fn forge(connector: &ProcConnector) -> u64 {
     let forger = RawSocket::bound();
     let fake = event(EXEC, &[NOBODY, NOBODY]);
@@ -34,19 +34,19 @@ fn forge(connector: &ProcConnector) -> u64 {
         fake.clone(),
         // An acknowledgement.
         event(NONE, &[0]),
-        // Longer than any event, and no message at all.
+        // Longer than any event, and not a message.
         [&fake[..], &[0; 5000]].concat(),
         vec![0xff; 10],
     ];
     for datagram in &others {
         forger.send(datagram, port, group);
     }
-    // An acknowledgement is no event, whoever sent it; a ring does not see who that was.
+    // Acknowledgements are not events, whatever their sender; a ring cannot determine the sender.
     let acks = u64::from(transport() == Transport::Ring);
     1 + others.len() as u64 - acks
 }
 
-/// Where datagrams have to be sent to reach a connector, as a port and a group.
+/// The port and the group that reach a connector.
 fn address(connector: &ProcConnector) -> (u32, u32) {
     match transport() {
         Transport::Ring => (0, GROUP),
@@ -54,31 +54,31 @@ fn address(connector: &ProcConnector) -> (u32, u32) {
     }
 }
 
-fn batches_refuse_what_a_process_sent() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
-    let mut connector = live();
+fn batches_reject_datagrams_of_processes() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
+    let mut connector = open_live();
     let mut threads = load::threads(2);
     let forged = forge(&connector);
     threads.extend(load::threads(2));
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
     let deadline = Deadline::new();
-    while !tape.has_exits_of(&threads) {
+    while !recorder.has_exits_of(&threads) {
         let left = deadline.left().expect("the exit of a thread that has ended");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             if let Received::Event(event) = received {
                 assert_ne!(Seen::from(event).process(), NOBODY);
             }
-            tape.got.push(received.into());
+            recorder.delivered.push(received.into());
         }
     }
-    tape.assert_has(&threads);
-    assert_eq!(tape.lost(), 0);
+    recorder.assert_has(&threads);
+    assert_eq!(recorder.lost(), 0);
     assert_refused(&connector, forged);
 }
 
-fn single_receives_refuse_what_a_process_sent() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
-    let connector = live();
+fn single_receives_reject_datagrams_of_processes() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
+    let connector = open_live();
     let forged = forge(&connector);
     let thread = load::threads(1)[0];
     let mut buffer = [0; 128];
@@ -95,17 +95,17 @@ fn single_receives_refuse_what_a_process_sent() {
 }
 
 fn a_loss_cannot_be_forged() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
-    let mut connector = live();
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to forge events");
+    let mut connector = open_live();
     let (port, group) = address(&connector);
     RawSocket::bound().send(&message(NLMSG_OVERRUN, &[]), port, group);
-    let mut tape = Tape::default();
-    tape.mark(&mut connector);
-    assert_eq!((tape.lost(), connector.stats().lost), (0, 0));
+    let mut recorder = Recorder::default();
+    recorder.mark(&mut connector);
+    assert_eq!((recorder.lost(), connector.stats().lost), (0, 0));
     assert_refused(&connector, 1);
 }
 
-/// At least as many as were forged here: somebody else may try it too, even this test elsewhere.
+/// The counter may be larger: other processes may forge messages too.
 fn assert_refused(connector: &ProcConnector, forged: u64) {
     let refused = connector.stats().refused;
     assert!(refused >= forged, "{refused} refused of {forged}");

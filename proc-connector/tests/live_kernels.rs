@@ -1,17 +1,18 @@
-//! What kernels, namespaces and missing privileges do not allow is refused with the error that names
-//! the cause and the remedy, and all else works.
+//! If a kernel, a namespace or a missing privilege prevents listening, the error names the cause
+//! and the remedy. Everything else works.
 //!
-//! `cargo xtask vm-test` runs this on kernels of both kinds, before Linux 6.6 and since, and on such
-//! that lack the connector.
+//! `cargo xtask vm-test` runs this on kernels before and since Linux 6.6, and on kernels without
+//! the connector.
 
 mod common;
 
 use std::fs;
 use std::process::ExitCode;
 
-use common::tape::Tape;
+use common::recorder::Recorder;
 use common::{
-    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, actor, capable, kernel_is_since, load, named,
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, has_capability, helper_process,
+    kernel_is_at_least, load, named,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -22,51 +23,53 @@ use rustix::thread::{
 };
 
 fn main() -> ExitCode {
-    let acts = named![
+    let roles = named![
         opens,
         opens_in_a_network_namespace,
         opens_in_a_pid_namespace,
         opens_in_a_user_namespace,
-        opens_as_nobody_in_a_user_namespace,
+        opens_as_unprivileged_user_in_a_user_namespace,
         opens_in_a_rootless_container,
-        opens_as_nobody,
+        opens_as_unprivileged_user,
         opens_as_root_without_privilege,
         opens_with_one_privilege,
         opens_by_each_transport,
-        opens_by_each_transport_as_nobody,
+        opens_by_each_transport_as_unprivileged_user,
     ];
     let tests = named![
-        a_kernel_without_the_connector_is_named,
-        a_network_namespace_is_named,
-        a_pid_namespace_is_named,
-        a_user_namespace_is_named,
-        a_rootless_container_is_told_the_first_of_its_namespaces,
-        nobody_listens_where_the_kernel_lets_them,
-        root_is_not_the_privilege_it_takes,
-        one_privilege_is_enough_and_grants_the_buffer,
-        the_ring_is_taken_where_it_works,
-        without_bpf_the_socket_is_taken_and_the_ring_says_why,
+        a_kernel_without_the_connector_is_reported,
+        a_network_namespace_is_reported,
+        a_pid_namespace_is_reported,
+        a_user_namespace_is_reported,
+        a_rootless_container_gets_an_error_about_its_first_namespace,
+        an_unprivileged_user_can_listen_if_the_kernel_permits_it,
+        root_without_capabilities_is_unprivileged,
+        cap_net_admin_is_sufficient_and_grants_the_buffer,
+        the_ring_is_used_where_it_works,
+        without_bpf_the_socket_is_used_and_the_reason_is_reported,
     ];
-    common::main_with(&acts, &tests, &[])
+    common::main_with(&roles, &tests, &[])
 }
 
 const CAP_SYS_ADMIN: u32 = 21;
 
-/// Neither a user nor a group of anything.
+/// An id that neither users nor groups use.
 const NOBODY: u32 = 65534;
 
 const NETWORK: &str = "NotInitialNamespace { kind: Network }";
 const PID: &str = "NotInitialNamespace { kind: Pid }";
 const USER: &str = "NotInitialNamespace { kind: User }";
 
-fn a_kernel_without_the_connector_is_named() {
-    if !connector_was_taken_out() {
-        eprintln!("skipped: this kernel has the connector, or does not say why it has not");
+fn a_kernel_without_the_connector_is_reported() {
+    if !is_connector_disabled() {
+        eprintln!(
+            "skipped: this kernel has the connector, or the reason for its absence is unknown"
+        );
         return;
     }
-    for act in ["opens", "opens_as_nobody"] {
-        if act == "opens" || may_change_ids() {
-            Outcome::of(act).assert_is(
+    for role in ["opens", "opens_as_unprivileged_user"] {
+        if role == "opens" || may_change_ids() {
+            Outcome::of(role).assert_is(
                 "ConnectorUnavailable",
                 "this kernel has no process events connector",
                 "CONFIG_PROC_EVENTS=y",
@@ -75,8 +78,8 @@ fn a_kernel_without_the_connector_is_named() {
     }
 }
 
-fn a_network_namespace_is_named() {
-    if has_connector() && capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+fn a_network_namespace_is_reported() {
+    if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         Outcome::of("opens_in_a_network_namespace").assert_is(
             NETWORK,
             "not sent to this network namespace",
@@ -85,8 +88,8 @@ fn a_network_namespace_is_named() {
     }
 }
 
-fn a_pid_namespace_is_named() {
-    if has_connector() && capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+fn a_pid_namespace_is_reported() {
+    if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         Outcome::of("opens_in_a_pid_namespace").assert_is(
             PID,
             "not sent to this pid namespace",
@@ -95,19 +98,19 @@ fn a_pid_namespace_is_named() {
     }
 }
 
-fn a_user_namespace_is_named() {
+fn a_user_namespace_is_reported() {
     if !has_connector() {
         return;
     }
-    for act in ["opens_in_a_user_namespace", "opens_as_nobody_in_a_user_namespace"] {
-        let outcome = Outcome::of(act);
+    for role in ["opens_in_a_user_namespace", "opens_as_unprivileged_user_in_a_user_namespace"] {
+        let outcome = Outcome::of(role);
         if !outcome.is_forbidden() {
             outcome.assert_is(USER, "not sent to this user namespace", "--userns=host");
         }
     }
 }
 
-fn a_rootless_container_is_told_the_first_of_its_namespaces() {
+fn a_rootless_container_gets_an_error_about_its_first_namespace() {
     if !has_connector() {
         return;
     }
@@ -117,30 +120,30 @@ fn a_rootless_container_is_told_the_first_of_its_namespaces() {
     }
 }
 
-fn nobody_listens_where_the_kernel_lets_them() {
+fn an_unprivileged_user_can_listen_if_the_kernel_permits_it() {
     if has_connector() && may_change_ids() {
-        assert_is_unprivileged(&Outcome::of("opens_as_nobody"));
+        assert_unprivileged(&Outcome::of("opens_as_unprivileged_user"));
     }
 }
 
-fn root_is_not_the_privilege_it_takes() {
-    if has_connector() && capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to go without it") {
-        assert_is_unprivileged(&Outcome::of("opens_as_root_without_privilege"));
+fn root_without_capabilities_is_unprivileged() {
+    if has_connector() && has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to go without it") {
+        assert_unprivileged(&Outcome::of("opens_as_root_without_privilege"));
     }
 }
 
-/// Asserts what the kernel does for processes without `CAP_NET_ADMIN`.
-fn assert_is_unprivileged(outcome: &Outcome) {
-    if anybody_may_listen() {
+/// Asserts the kernel's behaviour towards processes without `CAP_NET_ADMIN`.
+fn assert_unprivileged(outcome: &Outcome) {
+    if can_unprivileged_listen() {
         outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
     } else {
         outcome.assert_is("PermissionDenied", "requires CAP_NET_ADMIN", "setcap cap_net_admin+ep");
     }
 }
 
-fn one_privilege_is_enough_and_grants_the_buffer() {
+fn cap_net_admin_is_sufficient_and_grants_the_buffer() {
     if has_connector()
-        && capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, to keep nothing else")
+        && has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to keep nothing else")
         && may_change_ids()
     {
         Outcome::of("opens_with_one_privilege").assert_works(wanted_buffer());
@@ -149,25 +152,27 @@ fn one_privilege_is_enough_and_grants_the_buffer() {
 
 const CAP_BPF: u32 = 39;
 
-fn the_ring_is_taken_where_it_works() {
-    let privileged =
-        || capable(CAP_NET_ADMIN, "CAP_NET_ADMIN, for the ring") && capable(CAP_BPF, "CAP_BPF");
+fn the_ring_is_used_where_it_works() {
+    let privileged = || {
+        has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for the ring")
+            && has_capability(CAP_BPF, "CAP_BPF")
+    };
     if has_connector() && privileged() {
         let outcome = Outcome::of("opens_by_each_transport");
         assert_eq!(outcome.0, ["Ring None", "Ring None", "Socket Some(NotWanted)"]);
     }
 }
 
-fn without_bpf_the_socket_is_taken_and_the_ring_says_why() {
+fn without_bpf_the_socket_is_used_and_the_reason_is_reported() {
     if !has_connector() || !may_change_ids() {
         return;
     }
-    let outcome = Outcome::of("opens_by_each_transport_as_nobody");
+    let outcome = Outcome::of("opens_by_each_transport_as_unprivileged_user");
     let [auto, ring, socket] = outcome.0.as_slice() else { panic!("{outcome:?}") };
     for part in ["the ring cannot be used", "requires CAP_BPF", "setcap cap_bpf"] {
         assert!(ring.contains(part), "{ring}");
     }
-    if anybody_may_listen() {
+    if can_unprivileged_listen() {
         assert_eq!(auto, "Socket Some(Forbidden)");
         assert_eq!(socket, "Socket Some(NotWanted)");
     } else {
@@ -175,11 +180,11 @@ fn without_bpf_the_socket_is_taken_and_the_ring_says_why() {
     }
 }
 
-/// Whether there is something to open here; a test that needs it is left out if not.
+/// Whether this kernel has the connector; if not, the part of the test is skipped.
 fn has_connector() -> bool {
     let connectors = fs::read_to_string("/proc/net/connector").unwrap_or_default();
     let listed = connectors.lines().any(|line| line.starts_with("cn_proc"));
-    // Their numbers in `include/linux/proc_ns.h`.
+    // The inode numbers in `include/linux/proc_ns.h`.
     let initial = [("pid", 0xefff_fffc_u32), ("user", 0xefff_fffd)].iter().all(|(kind, number)| {
         fs::read_link(format!("/proc/self/ns/{kind}"))
             .is_ok_and(|link| link.as_os_str() == format!("{kind}:[{number}]").as_str())
@@ -189,99 +194,99 @@ fn has_connector() -> bool {
     }
     let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
     let reason = "no cn_proc in /proc/net/connector, or not in the initial namespaces";
-    assert!(!required || connector_was_taken_out(), "{reason}");
+    assert!(!required || is_connector_disabled(), "{reason}");
     eprintln!("skipped: {reason}");
     false
 }
 
-/// Whether the kernel was started without what the connector needs.
-fn connector_was_taken_out() -> bool {
+/// Whether the connector was disabled on the kernel's command line.
+fn is_connector_disabled() -> bool {
     let parameters = fs::read_to_string("/proc/cmdline").expect("/proc is mounted");
     parameters.split_whitespace().any(|parameter| parameter.starts_with("initcall_blacklist=cn_"))
 }
 
-/// Since Linux 6.6, whose `drivers/connector/connector.c` says `NL_CFG_F_NONROOT_RECV`.
-fn anybody_may_listen() -> bool {
-    kernel_is_since(6, 6)
+/// Since Linux 6.6, which sets `NL_CFG_F_NONROOT_RECV` in `drivers/connector/connector.c`.
+fn can_unprivileged_listen() -> bool {
+    kernel_is_at_least(6, 6)
 }
 
 fn may_change_ids() -> bool {
     !Uid::effective().is_root()
-        || capable(CAP_SETUID, "CAP_SETUID") && capable(CAP_SETGID, "CAP_SETGID")
+        || has_capability(CAP_SETUID, "CAP_SETUID") && has_capability(CAP_SETGID, "CAP_SETGID")
 }
 
-/// The limit of receive buffers. On Linux 6.1 other network namespaces have no such file.
+/// The limit of receive buffers. On Linux 6.1, other network namespaces lack this file.
 fn rmem_max() -> usize {
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max");
     limit.map_or(0, |limit| limit.trim().parse().expect("a number"))
 }
 
-/// More than anybody gets without privilege.
+/// A larger buffer than an unprivileged process can have.
 fn wanted_buffer() -> usize {
     (4 * rmem_max()).min(1 << 30)
 }
 
-/// What a process told that tried to open a connector.
+/// The output of a process that tried to open a connector.
 #[derive(Debug)]
 struct Outcome(Vec<String>);
 
-/// Instead of an outcome: this process may not make the namespace.
+/// The output of a process that may not create the namespace.
 const FORBIDDEN: &str = "forbidden";
 
 impl Outcome {
-    fn of(act: &str) -> Self {
-        let output = actor::command(act).output().expect("this binary can be started");
+    fn of(role: &str) -> Self {
+        let output = helper_process::command(role).output().expect("this binary can be started");
         let said = String::from_utf8(output.stdout).expect("text");
         let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{act}: {}, {said}{complaint}", output.status);
+        assert!(output.status.success(), "{role}: {}, {said}{complaint}", output.status);
         Self(said.lines().map(str::to_owned).collect())
     }
 
     fn is_forbidden(&self) -> bool {
         let forbidden = self.0 == [FORBIDDEN];
         if forbidden {
-            eprintln!("skipped: this system lets nobody make user namespaces");
+            eprintln!("skipped: this system does not permit user namespaces");
         }
         forbidden
     }
 
-    /// Asserts that opening failed with an error whose text tells a cause and a remedy.
+    /// Asserts that opening failed with an error that contains a cause and a remedy.
     #[track_caller]
     fn assert_is(&self, error: &str, cause: &str, remedy: &str) {
         let [kind, text, verdict] = self.0.as_slice() else { panic!("{self:?}") };
         assert_eq!(kind, error);
         assert!(text.contains(cause), "{text}");
         assert!(text.contains(remedy), "{text}");
-        assert_eq!(verdict, "fails", "what `diagnose` makes of it");
+        assert_eq!(verdict, "fails", "the verdict of `diagnose`");
     }
 
-    /// Asserts that it worked, with a receive buffer of this size.
+    /// Asserts that opening succeeded, with a receive buffer of this size.
     #[track_caller]
     fn assert_works(&self, granted: usize) {
         let [size, verdict] = self.0.as_slice() else { panic!("{self:?}") };
         assert_eq!(*size, granted.to_string());
-        assert_ne!(verdict, "fails", "what `diagnose` makes of it");
+        assert_ne!(verdict, "fails", "the verdict of `diagnose`");
     }
 }
 
-/// In a process of its own: opens a connector, and tells what came of it.
+/// A role: opens a connector, and prints the result.
 fn opens() {
     let socket = ProcConnector::builder().transport(Transport::Socket);
     let diagnosis = match socket.receive_buffer(wanted_buffer()).open() {
         Ok(mut connector) => {
             let threads = load::threads(3);
-            let (mut tape, deadline) = (Tape::default(), Deadline::new());
-            // Joining a thread does not wait for the end of its exit, which is when it is told.
-            while !threads.iter().all(|&thread| tape.has_exit_of(thread)) {
-                tape.record(&mut connector, deadline.left().expect("their exits are told"));
+            let (mut recorder, deadline) = (Recorder::default(), Deadline::new());
+            // Joining a thread does not wait for the event of its exit.
+            while !threads.iter().all(|&thread| recorder.has_exit_of(thread)) {
+                recorder.record(&mut connector, deadline.left().expect("reported exits"));
             }
-            tape.assert_has(&threads);
+            recorder.assert_has(&threads);
             println!("{}", connector.stats().receive_buffer);
             diagnose()
         }
         Err(error) => {
             tell(&error);
-            error.diagnosis().expect("what was found")
+            error.diagnosis().expect("a diagnosis")
         }
     };
     let verdict: Verdict = diagnosis.verdict();
@@ -292,7 +297,7 @@ fn tell(error: &Error) {
     println!("{error:?}\n{error}");
 }
 
-/// Enters new namespaces. They are forbidden in some containers, and for some users.
+/// Enters new namespaces, unless this is forbidden, as in some containers and for some users.
 fn enter(namespaces: CloneFlags) -> bool {
     match unshare(namespaces) {
         Ok(()) => true,
@@ -304,10 +309,10 @@ fn enter(namespaces: CloneFlags) -> bool {
     }
 }
 
-/// Lets a child open, which is in namespaces that this process only made for children, and without
-/// capabilities in those where it is nobody.
+/// Runs a child that opens a connector, in namespaces created for children only. It has no
+/// capabilities if its user is not mapped.
 fn let_a_child_open() {
-    let status = actor::command("opens").status().expect("this binary can be started");
+    let status = helper_process::command("opens").status().expect("this binary can be started");
     assert!(status.success());
 }
 
@@ -323,14 +328,14 @@ fn opens_in_a_pid_namespace() {
     }
 }
 
-/// With all capabilities over that namespace.
+/// With all capabilities in that namespace.
 fn opens_in_a_user_namespace() {
     if enter(CloneFlags::CLONE_NEWUSER) {
         opens();
     }
 }
 
-fn opens_as_nobody_in_a_user_namespace() {
+fn opens_as_unprivileged_user_in_a_user_namespace() {
     if enter(CloneFlags::CLONE_NEWUSER) {
         let_a_child_open();
     }
@@ -345,8 +350,8 @@ fn opens_in_a_rootless_container() {
     }
 }
 
-/// Gives up the ids of root; and with them all capabilities, unless they are to be kept.
-fn become_nobody() {
+/// Gives up the ids of root, and all capabilities unless they are kept.
+fn become_unprivileged_user() {
     if Uid::effective().is_root() {
         let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
         setgroups(&[]).expect("CAP_SETGID");
@@ -364,8 +369,8 @@ fn keep(capabilities: CapabilitySet) {
     set_capabilities(None, sets).expect("capabilities can be dropped");
 }
 
-fn opens_as_nobody() {
-    become_nobody();
+fn opens_as_unprivileged_user() {
+    become_unprivileged_user();
     keep(CapabilitySet::empty());
     opens();
 }
@@ -376,10 +381,10 @@ fn opens_as_root_without_privilege() {
     opens();
 }
 
-/// As after `setcap cap_net_admin+ep`.
+/// The privileges that `setcap cap_net_admin+ep` grants.
 fn opens_with_one_privilege() {
     set_keep_capabilities(true).expect("a flag of this process");
-    become_nobody();
+    become_unprivileged_user();
     keep(CapabilitySet::NET_ADMIN);
     opens();
 }
@@ -396,8 +401,8 @@ fn opens_by_each_transport() {
     }
 }
 
-fn opens_by_each_transport_as_nobody() {
-    become_nobody();
+fn opens_by_each_transport_as_unprivileged_user() {
+    become_unprivileged_user();
     keep(CapabilitySet::empty());
     opens_by_each_transport();
 }

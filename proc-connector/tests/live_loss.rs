@@ -1,4 +1,4 @@
-//! Losses: told where they happened, and counted to the event.
+//! Losses are reported at their position, with an exact count.
 
 mod common;
 
@@ -9,30 +9,30 @@ use std::thread;
 use std::time::Duration;
 
 use common::raw::{RawSocket, Stamp, Witnessed};
-use common::tape::{Tape, catch_up};
-use common::{CAP_NET_ADMIN, Deadline, builder, load, named, need, skip, transport};
+use common::recorder::{Recorder, catch_up};
+use common::{CAP_NET_ADMIN, Deadline, builder, load, named, require_capability, skip, transport};
 use proc_connector::{ProcConnector, Transport};
 
 fn main() -> ExitCode {
     let tests = named![
-        what_a_sleeping_reader_loses_is_counted,
-        what_a_slow_reader_loses_is_counted,
-        what_a_reader_with_the_least_of_buffers_loses_is_counted,
-        what_was_lost_while_opening_is_not_counted_later,
+        losses_of_a_sleeping_reader_are_counted,
+        losses_of_a_slow_reader_are_counted,
+        losses_with_the_smallest_buffer_are_counted,
+        losses_during_open_are_not_counted_later,
     ];
     common::main(&[], &tests)
 }
 
-fn what_a_sleeping_reader_loses_is_counted() {
-    losing(&small(300), |connector, tape| {
-        // Two events each: several times what the buffer holds.
+fn losses_of_a_sleeping_reader_are_counted() {
+    losing(&small(300), |connector, recorder| {
+        // Two events per thread, several times the size of the buffer.
         load::threads(500);
-        while tape.record(connector, Duration::ZERO) {}
+        while recorder.record(connector, Duration::ZERO) {}
     });
 }
 
-fn what_a_slow_reader_loses_is_counted() {
-    losing(&small(75), |connector, tape| {
+fn losses_of_a_slow_reader_are_counted() {
+    losing(&small(75), |connector, recorder| {
         let made = AtomicUsize::new(0);
         thread::scope(|scope| {
             scope.spawn(|| {
@@ -41,27 +41,27 @@ fn what_a_slow_reader_loses_is_counted() {
                     made.fetch_add(1, Relaxed);
                 }
             });
-            // Half as often as the buffer is full.
+            // The reader receives half as often as the buffer fills up.
             for turn in 1..=10 {
                 while made.load(Relaxed) < turn * 100 {
                     thread::yield_now();
                 }
-                tape.record(connector, Duration::ZERO);
+                recorder.record(connector, Duration::ZERO);
             }
         });
     });
 }
 
-fn what_a_reader_with_the_least_of_buffers_loses_is_counted() {
-    losing(&small(0), |connector, tape| {
+fn losses_with_the_smallest_buffer_are_counted() {
+    losing(&small(0), |connector, recorder| {
         for burst in 1..40 {
             load::threads(burst);
-            tape.record(connector, Duration::ZERO);
+            recorder.record(connector, Duration::ZERO);
         }
     });
 }
 
-fn what_was_lost_while_opening_is_not_counted_later() {
+fn losses_during_open_are_not_counted_later() {
     for _ in 0..100 {
         let busy = AtomicBool::new(true);
         thread::scope(|scope| {
@@ -82,7 +82,7 @@ fn what_was_lost_while_opening_is_not_counted_later() {
     }
 }
 
-/// Opens a connector with a buffer for that many events, or the least there is.
+/// Opens a connector with a buffer for this number of events, or of the minimum size.
 fn small(events: usize) -> impl Fn() -> ProcConnector {
     move || {
         let connector = builder().receive_buffer_events(events).open().expect("a live connector");
@@ -93,25 +93,25 @@ fn small(events: usize) -> impl Fn() -> ProcConnector {
     }
 }
 
-/// Lets a connector lose events, by `load` as often as that takes, and holds what it delivers and
-/// what it says it lost against a witness that lost nothing.
-fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &mut Tape)) {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
+/// Makes a connector lose events by calling `load` repeatedly, and compares its items and losses
+/// with a witness that lost none.
+fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &mut Recorder)) {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let mut connector = open();
-    // A ring says with each event what was lost before it, however few it holds.
+    // A ring reports losses with the next event, whatever its size.
     let tiny = transport() == Transport::Socket && connector.stats().receive_buffer < TINY;
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
 
-    // From here ...
-    let first = tape.settle(&mut connector);
-    let lost_before = tape.lost();
+    // The start of the comparison.
+    let first = recorder.settle(&mut connector);
+    let lost_before = recorder.lost();
     let deadline = Deadline::new();
     let last = loop {
-        load(&mut connector, &mut tape);
-        // ... to there, on each CPU.
-        let last = tape.settle(&mut connector);
-        if first.is_none() || last.is_none() || tape.lost() > lost_before {
+        load(&mut connector, &mut recorder);
+        // Its end, on each CPU.
+        let last = recorder.settle(&mut connector);
+        if first.is_none() || last.is_none() || recorder.lost() > lost_before {
             break last;
         }
         assert!(deadline.left().is_some(), "nothing was lost");
@@ -130,32 +130,35 @@ fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &m
         let (first, last) = ends[&stamp.cpu];
         stamp.is_after(first) && !stamp.is_after(last)
     };
-    let received = tape.stamps().filter(is_between).count() as u64;
-    let missing = tape.lost() - lost_before;
+    let received = recorder.stamps().filter(is_between).count() as u64;
+    let missing = recorder.lost() - lost_before;
     let (sent, told) = (events.len() as u64, received + missing);
-    // Only an acknowledgement to somebody else on the machine, if lost, is counted and no event.
+    // The count may exceed the missing events only by lost acknowledgements of other listeners.
     assert!(
         (sent..=sent + acks.len() as u64).contains(&told),
         "{received} received and {missing} lost of {sent}, beside {} acknowledgements",
         acks.len()
     );
-    assert_eq!(connector.stats().lost, tape.lost());
-    // A queue this short overruns again before the reader, told of it, has asked how many were lost:
-    // those of the second time are then told with the first.
+    assert_eq!(connector.stats().lost, recorder.lost());
+    // A very short queue overruns again before the reader has requested the count. The second loss
+    // is then included in the first count.
     if !tiny {
-        assert_gaps_are_told(&tape, &ends, &witnessed);
+        assert_gaps_are_reported(&recorder, &ends, &witnessed);
     }
 }
 
-/// Bytes of receive buffer that hold some ten events.
+/// A receive buffer of about ten events, in bytes.
 const TINY: usize = 10 << 10;
 
-/// Asserts that between the ends events of a CPU come in order, and that where some are missing a
-/// loss was told between the one before and the one after.
-fn assert_gaps_are_told(tape: &Tape, ends: &BTreeMap<u32, (Stamp, Stamp)>, witnessed: &Witnessed) {
+/// Asserts that the events of each CPU are in order, and that a loss is reported at each gap.
+fn assert_gaps_are_reported(
+    recorder: &Recorder,
+    ends: &BTreeMap<u32, (Stamp, Stamp)>,
+    witnessed: &Witnessed,
+) {
     let mut previous: BTreeMap<u32, (Stamp, u64)> = BTreeMap::new();
     let (mut losses, mut gaps) = (0, 0);
-    for &got in &tape.got {
+    for &got in &recorder.delivered {
         let Some(stamp) = got.stamp() else {
             losses += 1;
             continue;

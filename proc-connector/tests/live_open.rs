@@ -1,4 +1,4 @@
-//! Opening: each listener finds its own acknowledgement, and nothing that came before it is lost.
+//! Opening: each listener recognises its own acknowledgement, and loses no event before it.
 
 mod common;
 
@@ -9,58 +9,58 @@ use std::thread;
 use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
-use common::tape::Tape;
-use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
+use common::recorder::Recorder;
+use common::{CAP_NET_ADMIN, Deadline, builder, load, named, open_live, require_capability};
 use proc_connector::ProcConnector;
 
 fn main() -> ExitCode {
     let tests = named![
-        two_at_once_hear_the_same_and_no_acknowledgement,
-        eight_open_at_the_same_time,
-        what_comes_before_the_acknowledgement_is_delivered,
-        an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too,
-        subscribing_again_is_quiet_about_it,
-        unsubscribing_twice_takes_nothing_from_others,
+        two_listeners_receive_the_same_events_and_no_acknowledgement,
+        eight_connectors_open_at_the_same_time,
+        events_before_the_acknowledgement_are_delivered,
+        an_event_before_the_acknowledgement_is_delivered_on_one_cpu,
+        a_second_subscription_delivers_no_acknowledgement,
+        unsubscribing_twice_does_not_affect_other_listeners,
     ];
     common::main(&[], &tests)
 }
 
-fn two_at_once_hear_the_same_and_no_acknowledgement() {
+fn two_listeners_receive_the_same_events_and_no_acknowledgement() {
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
-    let mut first = live();
-    let mut second = live();
-    // One more that comes and goes: its acknowledgement goes to everyone.
-    drop(live());
+    let mut first = open_live();
+    let mut second = open_live();
+    // Another listener opens and closes; all listeners receive its acknowledgement.
+    drop(open_live());
     let threads = load::threads(20);
     for connector in [&mut first, &mut second] {
-        let mut tape = Tape::default();
-        tape.record_exits(connector, &threads);
-        tape.assert_is_all_of(&witness, &mut witnessed);
+        let mut recorder = Recorder::default();
+        recorder.record_exits(connector, &threads);
+        recorder.assert_is_all_of(&witness, &mut witnessed);
     }
 }
 
-fn eight_open_at_the_same_time() {
+fn eight_connectors_open_at_the_same_time() {
     const LISTENERS: usize = 8;
     let start = Barrier::new(LISTENERS);
     let connectors: Vec<ProcConnector> = thread::scope(|scope| {
         let open = || {
             start.wait();
-            live()
+            open_live()
         };
         let openers: Vec<_> = (0..LISTENERS).map(|_| scope.spawn(open)).collect();
         openers.into_iter().map(|opener| opener.join().expect("a connector")).collect()
     });
     let threads = load::threads(20);
     for mut connector in connectors {
-        let mut tape = Tape::default();
-        tape.record_exits(&mut connector, &threads);
-        assert_eq!(tape.lost(), 0);
+        let mut recorder = Recorder::default();
+        recorder.record_exits(&mut connector, &threads);
+        assert_eq!(recorder.lost(), 0);
     }
 }
 
-fn what_comes_before_the_acknowledgement_is_delivered() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
-    // The kernel sends events from here on, because of the witness.
+fn events_before_the_acknowledgement_are_delivered() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+    // The witness makes the kernel send events from here on.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let several_cpus = load::cpus().len() > 1;
     let done = AtomicBool::new(false);
@@ -76,32 +76,32 @@ fn what_comes_before_the_acknowledgement_is_delivered() {
         while rounds < 50 || (early < 3 && several_cpus) {
             assert!(deadline.left().is_some(), "{early} early events in {rounds} rounds");
             witnessed.add(&witness.drain());
-            let mut connector = live();
+            let mut connector = open_live();
             let news = witness.drain();
             witnessed.add(&news);
-            let mut tape = Tape::default();
-            tape.mark(&mut connector);
-            tape.assert_is_all_of(&witness, &mut witnessed);
-            // If it is the only acknowledgement of the time, it is this connector's.
+            let mut recorder = Recorder::default();
+            recorder.mark(&mut connector);
+            recorder.assert_is_all_of(&witness, &mut witnessed);
+            // If there is only one acknowledgement in this period, it belongs to this connector.
             let mut acks = news.iter().filter(|stamp| stamp.what == 0);
             if let (Some(ack), None) = (acks.next(), acks.next()) {
-                early += tape.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
+                early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
             }
             rounds += 1;
         }
-        // With one CPU there is nobody to make events meanwhile.
+        // With a single CPU, no other thread causes events at this time.
         assert!(early > 0 || !several_cpus);
     });
 }
 
-fn an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
-    // The kernel sends events from here on, because of the witness.
+fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+    // The witness makes the kernel send events from here on.
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let cpu = load::cpus()[0];
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
-        // On one CPU, so that now and then they interrupt the opening between its steps.
+        // On a single CPU, so that the loads sometimes interrupt the opening between its steps.
         for _ in 0..2 {
             scope.spawn(|| {
                 load::stay_on(cpu);
@@ -115,21 +115,22 @@ fn an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too() {
             load::stay_on(cpu);
             let deadline = Deadline::long();
             loop {
-                assert!(deadline.left().is_some(), "no event ever comes before");
+                assert!(deadline.left().is_some(), "no event arrived before the acknowledgement");
                 witnessed.add(&witness.drain());
                 let builder = builder().receive_buffer_events(20_000);
                 let mut connector = builder.open().expect("a live connector");
                 let news = witness.drain();
                 witnessed.add(&news);
-                let mut tape = Tape::default();
-                tape.record(&mut connector, Duration::ZERO);
-                // If it is the only acknowledgement of the time, it is this connector's.
+                let mut recorder = Recorder::default();
+                recorder.record(&mut connector, Duration::ZERO);
+                // If there is only one acknowledgement in this period, it belongs to this
+                // connector.
                 let mut acks = news.iter().filter(|stamp| stamp.what == 0);
                 let (Some(ack), None) = (acks.next(), acks.next()) else { continue };
-                // One CPU's come in their order.
-                if tape.stamps().any(|stamp| stamp.cpu == ack.cpu && ack.is_after(stamp)) {
-                    tape.mark(&mut connector);
-                    tape.assert_is_all_of(&witness, &mut witnessed);
+                // The events of one CPU arrive in order.
+                if recorder.stamps().any(|stamp| stamp.cpu == ack.cpu && ack.is_after(stamp)) {
+                    recorder.mark(&mut connector);
+                    recorder.assert_is_all_of(&witness, &mut witnessed);
                     return;
                 }
             }
@@ -139,24 +140,24 @@ fn an_event_between_binding_and_acknowledgement_is_delivered_on_one_cpu_too() {
     });
 }
 
-fn subscribing_again_is_quiet_about_it() {
-    let mut connector = live();
-    let mut tape = Tape::default();
+fn a_second_subscription_delivers_no_acknowledgement() {
+    let mut connector = open_live();
+    let mut recorder = Recorder::default();
     connector.subscribe().expect("a request sent");
-    tape.mark(&mut connector);
+    recorder.mark(&mut connector);
     connector.unsubscribe().expect("a request sent");
     connector.subscribe().expect("a request sent");
     let threads = load::threads(3);
-    tape.record_exits(&mut connector, &threads);
+    recorder.record_exits(&mut connector, &threads);
 }
 
-fn unsubscribing_twice_takes_nothing_from_others() {
-    let mut first = live();
-    let second = live();
-    // Kernels before 6.6 would take each for that of another listener.
+fn unsubscribing_twice_does_not_affect_other_listeners() {
+    let mut first = open_live();
+    let second = open_live();
+    // Kernels before 6.6 would count each request as another listener's.
     for _ in 0..3 {
         second.unsubscribe().expect("a request sent");
     }
     drop(second);
-    Tape::default().mark(&mut first);
+    Recorder::default().mark(&mut first);
 }

@@ -1,4 +1,4 @@
-//! The receives of 0.1.5, on live events.
+//! The receive calls of 0.1.5, with live events.
 
 mod common;
 
@@ -8,12 +8,12 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
 
-use common::actor::Actor;
+use common::helper_process::HelperProcess;
 use common::load::this_task;
 use common::raw::{RawSocket, Witnessed};
-use common::tape::{Got, Tape, catch_up};
+use common::recorder::{Delivered, Recorder, catch_up};
 use common::wire::EVENT_LEN;
-use common::{CAP_NET_ADMIN, Deadline, builder, live, load, named, need};
+use common::{CAP_NET_ADMIN, Deadline, builder, load, named, open_live, require_capability};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::parser::{Notification, Notifications};
@@ -24,12 +24,12 @@ use signal_hook::consts::SIGUSR1;
 
 fn main() -> ExitCode {
     let tests = named![
-        each_way_of_receiving_tells_the_life_of_a_child,
-        a_small_buffer_is_refused_and_costs_nothing,
-        no_time_to_wait_and_all_the_time_there_is,
+        every_receive_call_reports_the_life_of_a_child,
+        a_small_buffer_is_rejected_without_losing_events,
+        timeouts_of_zero_and_of_the_maximum_work,
         a_nonblocking_connector_would_block,
-        a_signal_interrupts_and_costs_nothing,
-        an_overrun_is_told_and_counted,
+        a_signal_interrupts_without_losing_events,
+        an_overrun_is_reported_and_counted,
         threads_can_share_a_connector,
     ];
     common::main(&named![ends_with_5], &tests)
@@ -39,7 +39,7 @@ fn ends_with_5() {
     std::process::exit(5)
 }
 
-/// A way to receive: `None` where there was no event, which must not be for ever.
+/// A receive call; `None` if it returned no event.
 type Receive = fn(&ProcConnector, &mut [u8]) -> Result<Option<ProcEvent>>;
 
 const WAYS: [(&str, Receive); 4] = [
@@ -57,10 +57,10 @@ const WAYS: [(&str, Receive); 4] = [
 
 const LONG: Duration = Duration::from_secs(10);
 
-fn each_way_of_receiving_tells_the_life_of_a_child() {
+fn every_receive_call_reports_the_life_of_a_child() {
     for (name, receive) in WAYS {
-        let connector = live();
-        let child = Actor::start("ends_with_5");
+        let connector = open_live();
+        let child = HelperProcess::start("ends_with_5");
         let (pid, (parent_pid, parent_tgid)) = (child.pid(), this_task());
         let mut buffer = [0; 4096];
         let (mut seen, mut times) = (Vec::new(), Vec::new());
@@ -103,8 +103,8 @@ fn each_way_of_receiving_tells_the_life_of_a_child() {
     }
 }
 
-fn a_small_buffer_is_refused_and_costs_nothing() {
-    let connector = live();
+fn a_small_buffer_is_rejected_without_losing_events() {
+    let connector = open_live();
     let threads = load::threads(5);
     for len in [0, 1, 16, EVENT_LEN - 1] {
         for (name, receive) in WAYS {
@@ -115,23 +115,23 @@ fn a_small_buffer_is_refused_and_costs_nothing() {
             );
         }
     }
-    // The least that does.
-    let mut tape = Tape::default();
+    // The smallest sufficient buffer.
+    let mut recorder = Recorder::default();
     let mut buffer = [0; EVENT_LEN];
-    while !tape.has_exits_of(&threads) {
-        record(&connector, &mut buffer, &mut tape);
+    while !recorder.has_exits_of(&threads) {
+        record(&connector, &mut buffer, &mut recorder);
     }
-    tape.assert_has(&threads);
+    recorder.assert_has(&threads);
 }
 
 /// Records the next datagram.
-fn record(connector: &ProcConnector, buffer: &mut [u8], tape: &mut Tape) {
+fn record(connector: &ProcConnector, buffer: &mut [u8], recorder: &mut Recorder) {
     let len = connector.recv_raw_timeout(buffer, LONG).expect("a datagram").expect("one in time");
-    tape.got.extend(got(&buffer[..len]));
+    recorder.delivered.extend(got(&buffer[..len]));
 }
 
-/// The event of a datagram, unless it is an acknowledgement.
-fn got(datagram: &[u8]) -> Option<Got> {
+/// The event of a datagram; `None` for an acknowledgement.
+fn got(datagram: &[u8]) -> Option<Delivered> {
     let notification = Notifications::new(datagram).next().expect("a message");
     match notification.expect("the kernel's bytes") {
         Notification::Event(event) => Some(Received::Event(event).into()),
@@ -139,8 +139,8 @@ fn got(datagram: &[u8]) -> Option<Got> {
     }
 }
 
-fn no_time_to_wait_and_all_the_time_there_is() {
-    let connector = live();
+fn timeouts_of_zero_and_of_the_maximum_work() {
+    let connector = open_live();
     let mut buffer = [0; EVENT_LEN];
     let deadline = Deadline::new();
     for timeout in [Duration::ZERO, Duration::from_millis(2)] {
@@ -160,7 +160,7 @@ fn no_time_to_wait_and_all_the_time_there_is() {
 }
 
 fn a_nonblocking_connector_would_block() {
-    let connector = live();
+    let connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     let mut buffer = [0; EVENT_LEN];
     let deadline = Deadline::new();
@@ -191,14 +191,14 @@ fn a_nonblocking_connector_would_block() {
     }
 }
 
-fn a_signal_interrupts_and_costs_nothing() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+fn a_signal_interrupts_without_losing_events() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let caught = Arc::new(AtomicBool::new(false));
     let handler = signal_hook::flag::register(SIGUSR1, Arc::clone(&caught)).expect("a handler");
-    let connector = live();
+    let connector = open_live();
     let reader = pthread_self();
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
     let (mut interrupted, mut threads) = (0, Vec::new());
     let done = AtomicBool::new(false);
     let deadline = Deadline::long();
@@ -207,10 +207,10 @@ fn a_signal_interrupts_and_costs_nothing() {
             let mut threads = Vec::new();
             while !done.load(Relaxed) {
                 pthread_kill(reader, Signal::SIGUSR1).expect("the reader lives");
-                // If an event came with the signal, the reader would be told of that instead.
+                // If an event arrived together with the signal, the reader would return the event.
                 thread::sleep(Duration::from_micros(200));
                 threads.extend(load::threads(1));
-                // Long enough for the reader to wait for something.
+                // Long enough for the reader to block.
                 thread::sleep(Duration::from_micros(200));
             }
             threads
@@ -219,7 +219,7 @@ fn a_signal_interrupts_and_costs_nothing() {
         let mut buffer = [0; EVENT_LEN];
         while interrupted < 50 && deadline.left().is_some() {
             match connector.recv_raw_timeout(&mut buffer, LONG) {
-                Ok(Some(len)) => tape.got.extend(got(&buffer[..len])),
+                Ok(Some(len)) => recorder.delivered.extend(got(&buffer[..len])),
                 Err(Error::Interrupted) => interrupted += 1,
                 other => panic!("{other:?}"),
             }
@@ -230,33 +230,33 @@ fn a_signal_interrupts_and_costs_nothing() {
     assert!(interrupted >= 50, "{interrupted} interruptions");
     signal_hook::low_level::unregister(handler);
     let mut buffer = [0; EVENT_LEN];
-    while !tape.has_exits_of(&threads) {
-        record(&connector, &mut buffer, &mut tape);
+    while !recorder.has_exits_of(&threads) {
+        record(&connector, &mut buffer, &mut recorder);
     }
-    tape.assert_has(&threads);
-    tape.assert_is_all_of(&witness, &mut witnessed);
+    recorder.assert_has(&threads);
+    recorder.assert_is_all_of(&witness, &mut witnessed);
 }
 
-fn an_overrun_is_told_and_counted() {
-    need(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
+fn an_overrun_is_reported_and_counted() {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a witness with a large buffer");
     let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
     let builder = builder().receive_buffer_events(200);
     let connector = builder.open().expect("a live connector");
-    let mut tape = Tape::default();
+    let mut recorder = Recorder::default();
     let mut overruns = 0;
     let mut buffer = [0; EVENT_LEN];
     let deadline = Deadline::new();
     let mut read_until_exit_on_each_cpu = || {
         for cpu in load::cpus() {
             let mut mark = load::thread_on(cpu);
-            while !tape.has_exit_of(mark) {
+            while !recorder.has_exit_of(mark) {
                 assert!(deadline.left().is_some(), "the machine is too busy");
                 match connector.recv_raw_timeout(&mut buffer, Duration::from_millis(10)) {
-                    Ok(Some(len)) => tape.got.extend(got(&buffer[..len])),
+                    Ok(Some(len)) => recorder.delivered.extend(got(&buffer[..len])),
                     Ok(None) => mark = load::thread_on(cpu),
                     Err(Error::Overrun) => {
                         overruns += 1;
-                        // The mark may be among what was lost.
+                        // The mark may be among the lost events.
                         mark = load::thread_on(cpu);
                     }
                     Err(error) => panic!("{error}"),
@@ -266,21 +266,21 @@ fn an_overrun_is_told_and_counted() {
     };
     read_until_exit_on_each_cpu();
     load::threads(1_000);
-    // What is still queued can be read, and after that what is new.
+    // Queued events can still be received, followed by new ones.
     read_until_exit_on_each_cpu();
     assert!(overruns > 0);
 
-    let ends = tape.ends();
+    let ends = recorder.ends();
     catch_up(&witness, &mut witnessed, ends.iter().map(|&(_, last)| last));
     let sent: usize = ends.iter().map(|&(first, last)| witnessed.between(first, last).len()).sum();
-    let missing = sent - tape.stamps().count();
+    let missing = sent - recorder.stamps().count();
     let lost = connector.stats().lost;
     assert!(0 < lost && lost <= missing as u64, "{lost} lost of {missing}");
 }
 
 fn threads_can_share_a_connector() {
-    let connector = live();
-    let tape = Mutex::new(Tape::default());
+    let connector = open_live();
+    let recorder = Mutex::new(Recorder::default());
     let done = AtomicBool::new(false);
     let threads = thread::scope(|scope| {
         for _ in 0..4 {
@@ -290,15 +290,19 @@ fn threads_can_share_a_connector() {
                     let received =
                         connector.recv_raw_timeout(&mut buffer, Duration::from_millis(5));
                     let Some(len) = received.expect("no error") else { continue };
-                    tape.lock().expect("no panic").got.extend(got(&buffer[..len]));
+                    recorder
+                        .lock()
+                        .expect("a thread without a panic")
+                        .delivered
+                        .extend(got(&buffer[..len]));
                 }
             });
         }
         let threads = load::threads(300);
         let deadline = Deadline::new();
         let all_came = || {
-            let tape = tape.lock().expect("no panic");
-            tape.has_exits_of(&threads)
+            let recorder = recorder.lock().expect("a thread without a panic");
+            recorder.has_exits_of(&threads)
         };
         while deadline.left().is_some() && !all_came() {
             thread::sleep(Duration::from_millis(5));
@@ -306,6 +310,6 @@ fn threads_can_share_a_connector() {
         done.store(true, Relaxed);
         threads
     });
-    // Each reader has by now noted what it received last.
-    tape.into_inner().expect("no panic").assert_has(&threads);
+    // Each reader has recorded its last event by now.
+    recorder.into_inner().expect("a thread without a panic").assert_has(&threads);
 }

@@ -1,4 +1,5 @@
-//! Waiting: no event leaves a reader asleep, whichever way it waits and however many there are.
+//! Waiting: no event is left unread while a reader sleeps, for every way to wait and any number of
+//! readers.
 
 mod common;
 
@@ -11,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::wire::EVENT_LEN;
-use common::{Deadline, builder, live, load, named};
+use common::{Deadline, builder, load, named, open_live};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
@@ -21,32 +22,32 @@ use tokio::io::unix::AsyncFd;
 fn main() -> ExitCode {
     let tests = named![
         a_poll_after_would_block_wakes_for_the_next_event,
-        a_poll_after_no_time_to_wait_wakes_for_the_next_event,
+        a_poll_after_a_zero_timeout_wakes_for_the_next_event,
         a_poll_after_a_timeout_wakes_for_the_next_event,
         a_poll_before_the_first_receive_wakes,
-        one_event_for_each_poll_gets_all,
-        one_event_of_a_batch_for_each_poll_gets_all,
-        a_batch_that_was_dropped_is_still_readable,
+        one_event_per_poll_receives_all,
+        one_event_of_a_batch_per_poll_receives_all,
+        a_dropped_batch_keeps_the_descriptor_readable,
         a_loss_at_the_end_of_the_queue_is_readable,
-        async_fd_with_one_receive_a_readiness_gets_all,
-        async_fd_that_forgets_its_readiness_after_each_event_keeps_up,
-        async_fd_with_a_batch_a_readiness_keeps_up,
-        a_thread_that_stops_receiving_leaves_no_other_asleep,
-        four_threads_in_recv_get_all,
+        async_fd_with_one_receive_per_readiness_receives_all,
+        async_fd_that_clears_readiness_after_each_event_receives_all,
+        async_fd_with_a_batch_per_readiness_receives_all,
+        a_thread_that_stops_receiving_lets_others_wake_up,
+        four_threads_in_recv_receive_all,
     ];
-    common::main_with(&[], &named![new_takes_the_socket_as_0_1_5_did], &tests)
+    common::main_with(&[], &named![new_uses_the_socket_as_0_1_5_did], &tests)
 }
 
-/// Longer than any wake-up takes, on a machine that does much else.
+/// Exceeds any wake-up latency, on a busy machine too.
 const LONG: PollTimeout = PollTimeout::MAX;
 
-/// Whether the descriptor is readable within a time.
+/// Whether the descriptor becomes readable within a time.
 fn is_readable(connector: &ProcConnector, timeout: impl Into<PollTimeout>) -> bool {
     let mut fds = [PollFd::new(connector.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, timeout).expect("a poll") > 0
 }
 
-/// Waits for the descriptor, and fails where it should have been readable long ago.
+/// Waits for the descriptor, and panics if it does not become readable.
 fn wait(connector: &ProcConnector, what: &str) {
     let deadline = Deadline::new();
     while let Some(left) = deadline.left() {
@@ -62,9 +63,9 @@ fn exited(event: &ProcEvent) -> Option<u32> {
     if let ProcEvent::Exit { pid, .. } = *event { Some(pid) } else { None }
 }
 
-/// Makes a thread a little later, when the caller waits, `rounds` times.
+/// Creates a thread shortly after the caller began to wait, `rounds` times.
 fn wake_by(receive: fn(&ProcConnector, &mut [u8])) {
-    let connector = live();
+    let connector = open_live();
     let mut buffer = [0; EVENT_LEN];
     for round in 0..200 {
         receive(&connector, &mut buffer);
@@ -91,7 +92,7 @@ fn a_poll_after_would_block_wakes_for_the_next_event() {
     });
 }
 
-fn a_poll_after_no_time_to_wait_wakes_for_the_next_event() {
+fn a_poll_after_a_zero_timeout_wakes_for_the_next_event() {
     wake_by(
         |connector, buffer| {
             while connector.recv_timeout(buffer, Duration::ZERO).expect("no error").is_some() {}
@@ -108,14 +109,13 @@ fn a_poll_after_a_timeout_wakes_for_the_next_event() {
 
 fn a_poll_before_the_first_receive_wakes() {
     for _ in 0..20 {
-        let connector = live();
+        let connector = open_live();
         load::threads(1);
         wait(&connector, "an event came before the first receive");
     }
 }
 
-/// Reads with `receive` each time that the descriptor is readable, until all exits were seen, each
-/// once.
+/// Calls `receive` each time the descriptor is readable, until every exit was received once.
 fn read_all(connector: &mut ProcConnector, receive: impl Fn(&mut ProcConnector, &mut Vec<u32>)) {
     for count in [1, 2, 30, 500] {
         let threads = load::threads(count);
@@ -132,19 +132,19 @@ fn read_all(connector: &mut ProcConnector, receive: impl Fn(&mut ProcConnector, 
     }
 }
 
-fn one_event_for_each_poll_gets_all() {
-    let mut connector = live();
+fn one_event_per_poll_receives_all() {
+    let mut connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     read_all(&mut connector, |connector, seen| match connector.recv(&mut [0; EVENT_LEN]) {
         Ok(event) => seen.extend(exited(&event)),
-        // An acknowledgement to another listener.
+        // An acknowledgement of another listener.
         Err(Error::WouldBlock) => {}
         Err(error) => panic!("{error}"),
     });
 }
 
-fn one_event_of_a_batch_for_each_poll_gets_all() {
-    read_all(&mut live(), |connector, seen| {
+fn one_event_of_a_batch_per_poll_receives_all() {
+    read_all(&mut open_live(), |connector, seen| {
         let mut batch = connector.recv_batch_timeout(Duration::ZERO).expect("a batch");
         match batch.next() {
             Some(Received::Event(event)) => {
@@ -158,8 +158,8 @@ fn one_event_of_a_batch_for_each_poll_gets_all() {
     });
 }
 
-fn a_batch_that_was_dropped_is_still_readable() {
-    let mut connector = live();
+fn a_dropped_batch_keeps_the_descriptor_readable() {
+    let mut connector = open_live();
     load::threads(1);
     wait(&connector, "the first time");
     for _ in 0..3 {
@@ -176,7 +176,7 @@ fn a_loss_at_the_end_of_the_queue_is_readable() {
     let deadline = Deadline::new();
     while lost == 0 {
         assert!(deadline.left().is_some(), "{events} events and no loss");
-        // At once: the next event of the machine would make it readable again.
+        // Immediately: the next event of another process would make it readable again.
         let readable = is_readable(&connector, PollTimeout::ZERO);
         assert!(readable, "{events} events were read, and the loss was not");
         let mut batch = connector.recv_batch_timeout(Duration::ZERO).expect("a batch");
@@ -189,7 +189,7 @@ fn a_loss_at_the_end_of_the_queue_is_readable() {
     assert!(events > 0, "the queue held some");
 }
 
-/// Runs on tokio, with a time limit.
+/// Runs a test on tokio, with a time limit.
 fn on_tokio(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
@@ -202,8 +202,8 @@ fn on_reactor(connector: ProcConnector) -> std::io::Result<AsyncFd<ProcConnector
     AsyncFd::new(connector)
 }
 
-fn async_fd_with_one_receive_a_readiness_gets_all() {
-    let connector = live();
+fn async_fd_with_one_receive_per_readiness_receives_all() {
+    let connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     on_tokio(async {
         let connector = on_reactor(connector).expect("a reactor");
@@ -223,10 +223,10 @@ fn async_fd_with_one_receive_a_readiness_gets_all() {
     });
 }
 
-/// An edge-triggered caller that does not read to the end sees, as with any socket, a change with
+/// An edge-triggered caller that does not read everything sees, as with any socket, an edge for
 /// each event that arrives after its receive.
-fn async_fd_that_forgets_its_readiness_after_each_event_keeps_up() {
-    let connector = live();
+fn async_fd_that_clears_readiness_after_each_event_receives_all() {
+    let connector = open_live();
     connector.set_nonblocking().expect("a socket option");
     on_tokio(async {
         let connector = on_reactor(connector).expect("a reactor");
@@ -241,8 +241,8 @@ fn async_fd_that_forgets_its_readiness_after_each_event_keeps_up() {
     });
 }
 
-fn async_fd_with_a_batch_a_readiness_keeps_up() {
-    let connector = live();
+fn async_fd_with_a_batch_per_readiness_receives_all() {
+    let connector = open_live();
     on_tokio(async {
         let mut connector = on_reactor(connector).expect("a reactor");
         for _ in 0..200 {
@@ -255,8 +255,8 @@ fn async_fd_with_a_batch_a_readiness_keeps_up() {
     });
 }
 
-fn a_thread_that_stops_receiving_leaves_no_other_asleep() {
-    let connector = live();
+fn a_thread_that_stops_receiving_lets_others_wake_up() {
+    let connector = open_live();
     let deadline = Deadline::long();
     for round in 0..300 {
         if deadline.left().is_none() {
@@ -273,7 +273,7 @@ fn a_thread_that_stops_receiving_leaves_no_other_asleep() {
                     done.send(()).expect("it waits");
                 });
             }
-            // Two events each, as the readers begin to wait, and more than they take.
+            // Two events each, more than the readers receive, sent as they begin to wait.
             for _ in 0..3 {
                 load::threads(1);
             }
@@ -288,8 +288,8 @@ fn a_thread_that_stops_receiving_leaves_no_other_asleep() {
     }
 }
 
-fn four_threads_in_recv_get_all() {
-    let connector = live();
+fn four_threads_in_recv_receive_all() {
+    let connector = open_live();
     let count = 2_000;
     let exits = AtomicUsize::new(0);
     let longest = AtomicUsize::new(0);
@@ -309,7 +309,8 @@ fn four_threads_in_recv_get_all() {
         for made in 1..=count {
             let start = Instant::now();
             load::threads(1);
-            // Each exit is received before the next thread is made: nothing hides a sleeper.
+            // Each exit is received before the next thread is created, so no later event hides a
+            // sleeping reader.
             while exits.load(Relaxed) < made {
                 if deadline.left().is_none() {
                     eprintln!("{} of {made} exits were received", exits.load(Relaxed));
@@ -321,7 +322,7 @@ fn four_threads_in_recv_get_all() {
             longest.fetch_max(waited, Relaxed);
         }
         done.store(true, Relaxed);
-        // The last receives end with these.
+        // These events end the last receives.
         while !readers.iter().all(thread::ScopedJoinHandle::is_finished) {
             load::threads(1);
         }
@@ -329,7 +330,7 @@ fn four_threads_in_recv_get_all() {
     println!("longest wait {} us", longest.load(Relaxed));
 }
 
-fn new_takes_the_socket_as_0_1_5_did() {
+fn new_uses_the_socket_as_0_1_5_did() {
     let Ok(connector) = ProcConnector::new() else { return };
     let stats = connector.stats();
     assert_eq!(stats.transport, Transport::Socket);

@@ -1,4 +1,4 @@
-//! Cgroups and containers, as the hierarchies of this machine have them.
+//! Cgroups and containers in the hierarchies of this machine.
 
 mod common;
 
@@ -9,38 +9,39 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use common::actor::{Actor, command, pause, say};
-use common::elsewhere::need_namespaces;
+use common::helper_process::{HelperProcess, command, pause, print_number};
+use common::namespaces::require_namespaces;
 use common::{Deadline, builder, named, skip};
 use nix::sched::{CloneFlags, unshare};
 use proc_connector::ProcConnector;
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
 
 fn main() -> ExitCode {
-    let acts = named![pauses, executes_where_it_is_put, looks_out_of_a_namespace];
+    let roles = named![pauses, executes_in_its_new_cgroup, looks_out_of_a_namespace];
     let everywhere = named![
-        a_process_is_in_the_cgroup_that_it_was_put_in,
-        a_container_may_be_in_one_hierarchy_only,
+        a_process_has_the_cgroup_it_was_moved_to,
+        a_container_in_a_single_hierarchy_is_found,
         the_innermost_container_counts,
-        a_monitor_is_in_no_container,
-        a_long_path_is_whole,
-        a_container_is_known_from_another_cgroup_namespace,
+        a_monitor_is_outside_of_any_container,
+        a_long_path_is_complete,
+        a_container_is_found_from_another_cgroup_namespace,
     ];
     let live = named![each_process_has_its_own_cgroup];
-    common::main_with(&acts, &everywhere, &live)
+    common::main_with(&roles, &everywhere, &live)
 }
 
 fn pauses() {
-    say(1);
+    print_number(1);
     pause();
 }
 
-fn executes_where_it_is_put() {
+fn executes_in_its_new_cgroup() {
     pause();
     panic!("{}", command("pauses").exec());
 }
 
-/// The hierarchies that a cgroup can be made in: what their line has, and where they are mounted.
+/// The hierarchies in which cgroups can be created: the controllers in their line, and their mount
+/// points.
 fn hierarchies() -> Vec<(String, PathBuf)> {
     let mounts = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
     let mut found = Vec::new();
@@ -63,18 +64,18 @@ fn hierarchies() -> Vec<(String, PathBuf)> {
     found
 }
 
-/// Cgroups for a test, which are gone with it.
-struct Made {
-    /// The outermost first.
+/// The cgroups of a test, removed on drop.
+struct TestCgroups {
+    /// Outermost first.
     directories: Vec<PathBuf>,
 }
 
-impl Made {
+impl TestCgroups {
     fn new() -> Self {
         Self { directories: Vec::new() }
     }
 
-    /// A cgroup in a hierarchy, by its path there. Skips the test where none can be made.
+    /// Creates a cgroup in a hierarchy. Skips the test if that is impossible.
     fn cgroup(&mut self, hierarchy: &Path, path: &str) -> PathBuf {
         let mut directory = hierarchy.to_owned();
         for name in path.split('/').filter(|name| !name.is_empty()) {
@@ -88,19 +89,19 @@ impl Made {
         directory
     }
 
-    /// Puts a process into a cgroup.
+    /// Moves a process to a cgroup.
     fn put(cgroup: &Path, process: u32) {
         let mut members =
             fs::File::options().write(true).open(cgroup.join("cgroup.procs")).expect("a cgroup");
         if let Err(error) = write!(members, "{process}") {
-            skip(&format!("no process can be put there: {error}"));
+            skip(&format!("no process can be moved there: {error}"));
         }
     }
 }
 
-impl Drop for Made {
+impl Drop for TestCgroups {
     fn drop(&mut self) {
-        // Those that were in it may take a moment to end.
+        // The processes in the cgroup may need some time to exit.
         let deadline = Deadline::new();
         for directory in self.directories.iter().rev() {
             while fs::remove_dir(directory).is_err() && deadline.left().is_some() {
@@ -110,7 +111,7 @@ impl Drop for Made {
     }
 }
 
-/// The name of a test's outermost cgroup, which no other test has.
+/// The name of a test's outermost cgroup, unique to the test.
 fn name(of: &str) -> String {
     format!("proc-connector-{}-{of}", std::process::id())
 }
@@ -119,20 +120,20 @@ fn id(digits: &str) -> String {
     digits.repeat(64 / digits.len())
 }
 
-/// A process in a cgroup of some hierarchies, as a table has it.
+/// The table's entry of a process in a cgroup of some hierarchies.
 fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
-    let mut made = Made::new();
+    let mut made = TestCgroups::new();
     let hierarchies = hierarchies();
     if hierarchies.is_empty() {
         skip("no cgroups are mounted");
     }
-    let mut actor = Actor::start("pauses");
-    actor.hear();
+    let mut helper = HelperProcess::start("pauses");
+    helper.read_number();
     let mut any = false;
     for (controllers, point) in &hierarchies {
         if let Some(path) = paths(controllers) {
             let cgroup = made.cgroup(point, &format!("{}{path}", name(of)));
-            Made::put(&cgroup, actor.pid());
+            TestCgroups::put(&cgroup, helper.pid());
             any = true;
         }
     }
@@ -140,20 +141,20 @@ fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
         skip("the hierarchy is not mounted");
     }
     let table = ProcessTable::new().expect("/proc is mounted");
-    let process = table.get(actor.pid()).expect("a process").clone();
-    drop(actor);
+    let process = table.get(helper.pid()).expect("a process").clone();
+    drop(helper);
     drop(made);
     process
 }
 
-fn a_process_is_in_the_cgroup_that_it_was_put_in() {
+fn a_process_has_the_cgroup_it_was_moved_to() {
     let process = read_in("plain", |_| Some("/a:b (c)".to_owned()));
     let path = process.cgroup().expect("a cgroup").to_str().expect("UTF-8");
     assert_eq!(path, format!("/{}/a:b (c)", name("plain")));
     assert_eq!(process.container(), None);
 }
 
-fn a_container_may_be_in_one_hierarchy_only() {
+fn a_container_in_a_single_hierarchy_is_found() {
     for (only, _) in hierarchies() {
         let id = id("c0ffee11");
         let process = read_in("one", |controllers| {
@@ -174,15 +175,15 @@ fn the_innermost_container_counts() {
     }
 }
 
-fn a_monitor_is_in_no_container() {
+fn a_monitor_is_outside_of_any_container() {
     let id = id("c0ffee22");
     let process = read_in("monitor", |_| Some(format!("/libpod-conmon-{id}.scope")));
     assert!(process.cgroup().is_some_and(|path| path.as_os_str().as_bytes().ends_with(b".scope")));
     assert_eq!(process.container(), None);
 }
 
-/// One that makes `/proc/PID/cgroup` longer than a page, with what matters in its last line.
-fn a_long_path_is_whole() {
+/// Makes `/proc/PID/cgroup` longer than a page, with the decisive path in its last line.
+fn a_long_path_is_complete() {
     let lines = fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let last = lines.lines().last().and_then(|line| line.split(':').nth(1)).expect("a line");
     let id = id("c0ffee33");
@@ -195,30 +196,30 @@ fn a_long_path_is_whole() {
     assert_eq!(process.container(), Some(&*id));
 }
 
-fn a_container_is_known_from_another_cgroup_namespace() {
-    need_namespaces();
+fn a_container_is_found_from_another_cgroup_namespace() {
+    require_namespaces();
     if hierarchies().is_empty() {
         skip("no cgroups are mounted");
     }
     let id = id("c0ffee44");
-    let mut made = Made::new();
-    let mut inside = Actor::start("pauses");
-    let mut looking = Actor::start("looks_out_of_a_namespace");
-    inside.hear();
+    let mut made = TestCgroups::new();
+    let mut inside = HelperProcess::start("pauses");
+    let mut looking = HelperProcess::start("looks_out_of_a_namespace");
+    inside.read_number();
     for (_, point) in hierarchies() {
         let path = format!("{}/docker-{id}.scope", name("namespace"));
-        Made::put(&made.cgroup(&point, &path), inside.pid());
+        TestCgroups::put(&made.cgroup(&point, &path), inside.pid());
         let path = format!("{}/here", name("namespace"));
-        Made::put(&made.cgroup(&point, &path), looking.pid());
+        TestCgroups::put(&made.cgroup(&point, &path), looking.pid());
     }
-    looking.go_on();
-    looking.tell(inside.pid());
-    assert_eq!(looking.hear(), 44, "the container, by the last digits of its id");
+    looking.resume();
+    looking.write_number(inside.pid());
+    assert_eq!(looking.read_number(), 44, "the container, by the last digits of its id");
     assert!(looking.wait().success());
     drop(inside);
 }
 
-/// As one that sees the cgroups from where it is itself.
+/// A role: reads the table from within a cgroup namespace.
 fn looks_out_of_a_namespace() {
     pause();
     unshare(CloneFlags::CLONE_NEWCGROUP).expect("a privileged process");
@@ -231,16 +232,16 @@ fn looks_out_of_a_namespace() {
     let path = process.cgroup().and_then(Path::to_str).expect("a cgroup");
     assert!(path.starts_with("/../docker-") && lines.contains(path), "{path}: {lines}");
     let digits = process.container().map(|id| &id[id.len() - 2..]);
-    say(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
+    print_number(digits.and_then(|digits| digits.parse().ok()).unwrap_or(0));
 }
 
-/// A listener, the table, and what is in it of processes that executed a program.
-struct Told {
+/// A connector, its table, and the cgroups of processes that executed a program.
+struct Observer {
     connector: ProcConnector,
     table: ProcessTable,
 }
 
-impl Told {
+impl Observer {
     fn start() -> Self {
         let connector = builder().receive_buffer_events(160_000).context(true).open();
         let connector = connector.expect("a live connector");
@@ -268,35 +269,35 @@ impl Told {
     }
 }
 
-/// Over the ring, the kernel notes an id at the event. Processes in different cgroups of version 1 are
-/// in the same one of version 2, so there it says nothing.
+/// With the ring, the kernel records a cgroup id at the event. Processes in different cgroups of
+/// version 1 can be in the same one of version 2, so the id must not be used there.
 fn each_process_has_its_own_cgroup() {
     let hierarchies = hierarchies();
     let [(_, first), ..] = &*hierarchies else { skip("no cgroups are mounted") };
     for point in [first].into_iter().chain(hierarchies.iter().map(|(_, point)| point)) {
-        let mut made = Made::new();
-        let mut told = Told::start();
+        let mut made = TestCgroups::new();
+        let mut observer = Observer::start();
         let mut expected = Vec::new();
-        // One that was in none of these cgroups first, for whatever is taken to be known by then.
+        // The first process is in none of these cgroups, so that a wrong path could be cached.
         for place in [None, Some("a"), Some("b"), None] {
-            let mut actor = Actor::start("executes_where_it_is_put");
+            let mut helper = HelperProcess::start("executes_in_its_new_cgroup");
             let cgroup = place.map(|place| {
                 let path = format!("{}/{place}/{}", name("exec"), id("ab"));
-                Made::put(&made.cgroup(point, &path), actor.pid());
+                TestCgroups::put(&made.cgroup(point, &path), helper.pid());
                 format!("/{path}")
             });
-            told.executed(actor.pid());
-            actor.go_on();
-            actor.hear();
-            let lines = fs::read_to_string(format!("/proc/{}/cgroup", actor.pid()));
-            let lines = lines.expect("it runs");
-            let seen = told.executed(actor.pid());
+            observer.executed(helper.pid());
+            helper.resume();
+            helper.read_number();
+            let lines = fs::read_to_string(format!("/proc/{}/cgroup", helper.pid()));
+            let lines = lines.expect("a running process");
+            let seen = observer.executed(helper.pid());
             let path = seen.as_deref().and_then(Path::to_str).expect("a cgroup").to_owned();
             match cgroup {
                 Some(cgroup) => assert_eq!(path, cgroup, "{lines}"),
                 None => assert!(lines.lines().any(|line| line.ends_with(&format!(":{path}")))),
             }
-            expected.push(actor);
+            expected.push(helper);
         }
         drop(expected);
         drop(made);

@@ -1,4 +1,4 @@
-//! Machines whose `/proc` shows less than all, or other processes than these.
+//! Machines whose `/proc` shows only some of the processes, or those of another pid namespace.
 
 mod common;
 
@@ -6,9 +6,9 @@ use std::fs;
 use std::io;
 use std::process::{Command, ExitCode, Stdio};
 
-use common::elsewhere::{
-    checked_by, cover_with_anothers_proc, listening, mount_over, mounts_its_proc, need_namespaces,
-    own_mounts, transport_of_test,
+use common::namespaces::{
+    cover_with_proc_of_another_pid_namespace, listening, mount_over,
+    mounts_proc_of_its_pid_namespace, own_mounts, require_namespaces, run_role, test_transport,
 };
 use common::{named, skip};
 use nix::mount::{MntFlags, umount2};
@@ -18,68 +18,68 @@ use proc_connector::process::ProcessTable;
 use proc_connector::{ProcConnector, Transport, Verdict, diagnose};
 
 fn main() -> ExitCode {
-    let acts = named![
-        mounts_its_proc,
-        meets_anothers_proc,
-        meets_an_outer_proc,
-        looks_at_an_outer_proc,
-        meets_no_proc,
-        meets_processes_only,
+    let roles = named![
+        mounts_proc_of_its_pid_namespace,
+        rejects_proc_of_another_pid_namespace,
+        rejects_proc_of_an_outer_pid_namespace,
+        opens_proc_of_an_outer_pid_namespace,
+        rejects_another_file_system_at_proc,
+        accepts_proc_with_processes_only,
         has_a_name_of_any_bytes,
         runs_the_program_without_proc,
-        runs_the_program_with_anothers_proc,
+        runs_the_program_with_proc_of_another_pid_namespace,
         runs_the_program_with_processes_only,
     ];
     let everywhere = named![
-        anothers_proc_is_not_used,
-        an_outer_proc_is_not_used,
-        what_is_no_proc_is_not_used,
-        a_proc_with_nothing_but_processes_will_do,
-        names_are_any_bytes,
+        proc_of_another_pid_namespace_is_rejected,
+        proc_of_an_outer_pid_namespace_is_rejected,
+        another_file_system_at_proc_is_rejected,
+        a_proc_with_processes_only_is_sufficient,
+        names_can_contain_any_bytes,
         kernel_threads_run_no_program,
     ];
     let live = named![
-        the_program_says_that_there_is_no_proc,
-        the_program_says_that_proc_is_anothers,
-        the_program_needs_nothing_but_processes,
+        the_program_reports_a_missing_proc,
+        the_program_reports_proc_of_another_pid_namespace,
+        the_program_needs_only_processes_in_proc,
     ];
-    common::main_with(&acts, &everywhere, &live)
+    common::main_with(&roles, &everywhere, &live)
 }
 
-fn checked(act: &str) {
-    need_namespaces();
-    checked_by(act);
+fn checked(role: &str) {
+    require_namespaces();
+    run_role(role);
 }
 
-fn anothers_proc_is_not_used() {
-    checked("meets_anothers_proc");
+fn proc_of_another_pid_namespace_is_rejected() {
+    checked("rejects_proc_of_another_pid_namespace");
 }
 
-fn an_outer_proc_is_not_used() {
-    checked("meets_an_outer_proc");
+fn proc_of_an_outer_pid_namespace_is_rejected() {
+    checked("rejects_proc_of_an_outer_pid_namespace");
 }
 
-fn what_is_no_proc_is_not_used() {
-    checked("meets_no_proc");
+fn another_file_system_at_proc_is_rejected() {
+    checked("rejects_another_file_system_at_proc");
 }
 
-fn a_proc_with_nothing_but_processes_will_do() {
-    checked("meets_processes_only");
+fn a_proc_with_processes_only_is_sufficient() {
+    checked("accepts_proc_with_processes_only");
 }
 
-fn names_are_any_bytes() {
-    checked_by("has_a_name_of_any_bytes");
+fn names_can_contain_any_bytes() {
+    run_role("has_a_name_of_any_bytes");
 }
 
-fn the_program_says_that_there_is_no_proc() {
+fn the_program_reports_a_missing_proc() {
     checked("runs_the_program_without_proc");
 }
 
-fn the_program_says_that_proc_is_anothers() {
-    checked("runs_the_program_with_anothers_proc");
+fn the_program_reports_proc_of_another_pid_namespace() {
+    checked("runs_the_program_with_proc_of_another_pid_namespace");
 }
 
-fn the_program_needs_nothing_but_processes() {
+fn the_program_needs_only_processes_in_proc() {
     checked("runs_the_program_with_processes_only");
 }
 
@@ -93,7 +93,7 @@ fn kernel_threads_run_no_program() {
     assert_eq!((thread.comm(), thread.args(), thread.exe()), (Some(&b"kthreadd"[..]), None, None));
 }
 
-/// The finding of a check, and the worst of all.
+/// The finding of a check, and the overall verdict.
 fn found(check: &str) -> (Verdict, String, Verdict) {
     let diagnosis = diagnose();
     let finding = diagnosis.findings.iter().find(|finding| finding.check == check);
@@ -101,7 +101,7 @@ fn found(check: &str) -> (Verdict, String, Verdict) {
     (finding.verdict, finding.fact.clone(), diagnosis.verdict())
 }
 
-/// That no table is made, and why.
+/// Asserts that creating a table fails with this reason.
 fn refused(why: &str) {
     let error = ProcessTable::new().expect_err("not the /proc of this process");
     assert_eq!(error.kind(), io::ErrorKind::Unsupported, "{error}");
@@ -111,44 +111,44 @@ fn refused(why: &str) {
     assert!(fact.contains(why), "{fact}");
 }
 
-fn meets_anothers_proc() {
-    let _first = cover_with_anothers_proc();
+fn rejects_proc_of_another_pid_namespace() {
+    let _first = cover_with_proc_of_another_pid_namespace();
     refused("another pid namespace");
 }
 
-fn meets_an_outer_proc() {
+fn rejects_proc_of_an_outer_pid_namespace() {
     unshare(CloneFlags::CLONE_NEWPID).expect("a privileged process");
-    checked_by("looks_at_an_outer_proc");
+    run_role("opens_proc_of_an_outer_pid_namespace");
 }
 
-fn looks_at_an_outer_proc() {
+fn opens_proc_of_an_outer_pid_namespace() {
     assert_eq!(std::process::id(), 1);
     assert!(fs::read_link("/proc/self").is_ok_and(|id| id.to_str() != Some("1")));
     refused("another pid namespace");
     assert_eq!(found("pid namespace").0, Verdict::Fails);
 }
 
-fn meets_no_proc() {
+fn rejects_another_file_system_at_proc() {
     own_mounts();
     mount_over("/proc", "tmpfs", "");
     refused("no proc file system");
-    // Something that looks like it.
+    // A directory that resembles `/proc`.
     let id = std::process::id();
-    fs::create_dir_all("/proc/self/ns").expect("a file system of its own");
-    fs::create_dir_all(format!("/proc/{id}")).expect("the same");
-    fs::write("/proc/self/status", format!("NSpid:\t{id}\n")).expect("the same");
-    fs::write("/proc/self/ns/pid", "").expect("the same");
-    fs::write("/proc/self/ns/time", "").expect("the same");
+    fs::create_dir_all("/proc/self/ns").expect("a writable directory");
+    fs::create_dir_all(format!("/proc/{id}")).expect("a writable directory");
+    fs::write("/proc/self/status", format!("NSpid:\t{id}\n")).expect("a writable directory");
+    fs::write("/proc/self/ns/pid", "").expect("a writable directory");
+    fs::write("/proc/self/ns/time", "").expect("a writable directory");
     refused("no proc file system");
     assert_eq!(found("pid namespace").0, Verdict::Limited, "this is not known");
     assert_eq!(found("kernel").0, Verdict::Ok);
 }
 
-fn meets_processes_only() {
+fn accepts_proc_with_processes_only() {
     own_mounts();
     let (_, _, before) = found("kernel");
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
-    umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
+    umount2("/proc", MntFlags::MNT_DETACH).expect("private mounts");
     mount_over("/proc", "proc", "subset=pid");
     if fs::exists("/proc/sys").expect("a directory") {
         return eprintln!("skipped: this kernel knows no subset=pid");
@@ -180,7 +180,7 @@ fn has_a_name_of_any_bytes() {
     }
 }
 
-/// What the program writes when it watches a process that comes and goes.
+/// The output of the program while it watches a short-lived process.
 fn watched() -> (bool, String, String) {
     let mut watch = listening(env!("CARGO_BIN_EXE_proc-connector"), "watch");
     let mut child = watch
@@ -189,12 +189,12 @@ fn watched() -> (bool, String, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program runs");
-    // Until it has seen enough, however long it takes to listen.
+    // Creates processes until the program has printed enough, however long it takes to listen.
     while child.try_wait().expect("a child").is_none() {
         let Ok(mut ended) = Command::new("/bin/true").spawn() else { break };
         ended.wait().expect("a child");
     }
-    let output = child.wait_with_output().expect("its end");
+    let output = child.wait_with_output().expect("an exit status");
     let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
     (output.status.success(), text(output.stdout), text(output.stderr))
 }
@@ -205,7 +205,7 @@ fn warned(of: &str) {
     assert!(events.lines().count() >= 20, "{events}");
     let warning = said.lines().find(|line| line.contains("warning")).unwrap_or_default();
     assert!(warning.contains(of), "{said}");
-    // One line, and a command whose processes are followed all the same.
+    // One warning, and a command whose processes are still followed.
     assert_eq!(said.lines().filter(|line| line.contains("warning")).count(), 1, "{said}");
     let mut trace = listening(env!("CARGO_BIN_EXE_proc-connector"), "trace");
     let output = trace.args(["--", "/bin/true"]).output().expect("the program runs");
@@ -220,20 +220,20 @@ fn runs_the_program_without_proc() {
     warned("no proc file system");
 }
 
-fn runs_the_program_with_anothers_proc() {
-    let _first = cover_with_anothers_proc();
+fn runs_the_program_with_proc_of_another_pid_namespace() {
+    let _first = cover_with_proc_of_another_pid_namespace();
     warned("another pid namespace");
 }
 
 fn runs_the_program_with_processes_only() {
     own_mounts();
-    umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
+    umount2("/proc", MntFlags::MNT_DETACH).expect("private mounts");
     mount_over("/proc", "proc", "subset=pid");
-    // Opened by this process too, over the same transport.
-    let opened = ProcConnector::builder().transport(transport_of_test()).open();
+    // Opened by this process as well, over the same transport.
+    let opened = ProcConnector::builder().transport(test_transport()).open();
     assert!(opened.is_ok(), "{opened:?}");
     let (ended_well, events, said) = watched();
     assert!(ended_well && !said.contains("warning"), "{said}");
-    // Over the socket, whether it is still there to be asked is left to chance.
-    assert!(transport_of_test() != Transport::Ring || events.contains("/bin/true"), "{events}");
+    // Over the socket, the process may have ended before it is read.
+    assert!(test_transport() != Transport::Ring || events.contains("/bin/true"), "{events}");
 }

@@ -1,4 +1,5 @@
-//! A read that fails is no exit: machines whose processes are hidden, and readers without descriptors.
+//! A failed read is not an exit: machines with hidden processes, and readers without free
+//! descriptors.
 
 mod common;
 
@@ -7,9 +8,9 @@ use std::fs;
 use std::io;
 use std::process::ExitCode;
 
-use common::actor::{Actor, pause, say};
-use common::elsewhere::{checked_by, mount_over, need_namespaces, own_mounts};
+use common::helper_process::{HelperProcess, pause, print_number};
 use common::named;
+use common::namespaces::{mount_over, own_mounts, require_namespaces, run_role};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -19,49 +20,49 @@ use proc_connector::process::{ChangeKind, ProcessTable};
 use proc_connector::{Verdict, diagnose};
 
 fn main() -> ExitCode {
-    let acts = named![
-        meets_hidden_processes,
-        meets_unreadable_processes,
+    let roles = named![
+        scans_hidden_processes,
+        scans_unreadable_processes,
         runs_out_of_files,
-        loses_proc_later,
+        scans_after_proc_was_covered,
         pauses,
     ];
     let everywhere = named![
-        hidden_processes_are_not_gone,
-        unreadable_processes_are_not_gone,
-        without_descriptors_nobody_is_gone,
+        hidden_processes_do_not_vanish,
+        unreadable_processes_do_not_vanish,
+        without_descriptors_no_process_vanishes,
         a_proc_that_is_covered_later_is_still_used,
     ];
-    common::main_with(&acts, &everywhere, &[])
+    common::main_with(&roles, &everywhere, &[])
 }
 
-fn checked(act: &str) {
-    need_namespaces();
-    checked_by(act);
+fn checked(role: &str) {
+    require_namespaces();
+    run_role(role);
 }
 
-fn hidden_processes_are_not_gone() {
-    checked("meets_hidden_processes");
+fn hidden_processes_do_not_vanish() {
+    checked("scans_hidden_processes");
 }
 
-fn unreadable_processes_are_not_gone() {
-    checked("meets_unreadable_processes");
+fn unreadable_processes_do_not_vanish() {
+    checked("scans_unreadable_processes");
 }
 
-fn without_descriptors_nobody_is_gone() {
-    checked_by("runs_out_of_files");
+fn without_descriptors_no_process_vanishes() {
+    run_role("runs_out_of_files");
 }
 
 fn a_proc_that_is_covered_later_is_still_used() {
-    checked("loses_proc_later");
+    checked("scans_after_proc_was_covered");
 }
 
 fn pauses() {
-    say(1);
+    print_number(1);
     pause();
 }
 
-/// What is found out about `/proc`.
+/// The finding about `/proc`.
 fn found() -> (Verdict, String) {
     let findings = diagnose().findings;
     let finding = findings.into_iter().find(|finding| finding.check == "/proc");
@@ -69,48 +70,48 @@ fn found() -> (Verdict, String) {
     (finding.verdict, finding.fact)
 }
 
-/// Whether a process is there, by another way than `/proc`.
+/// Whether a process exists, determined without `/proc`.
 fn exists(tgid: u32) -> bool {
     kill(Pid::from_raw(tgid.try_into().expect("an id")), None) != Err(Errno::ESRCH)
 }
 
-/// A table, those in it, and one of them that will end when it is told to.
+/// A table, its processes, and one that ends on request.
 struct Known {
     table: ProcessTable,
     before: BTreeSet<u32>,
-    ending: Actor,
+    ending: HelperProcess,
 }
 
 impl Known {
     fn start() -> Self {
-        let mut ending = Actor::start("pauses");
-        ending.hear();
+        let mut ending = HelperProcess::start("pauses");
+        ending.read_number();
         let table = ProcessTable::new().expect("/proc is mounted");
         let before = table.iter().map(proc_connector::process::Process::tgid).collect();
         Self { table, before, ending }
     }
 
-    /// Looks again, when one has ended and not all can be seen: only those are gone that are.
-    fn look(self) {
+    /// Ends one process and scans with restricted visibility: only that process may vanish.
+    fn scan(self) {
         let Self { mut table, before, mut ending } = self;
         let ended = ending.pid();
-        ending.go_on();
+        ending.resume();
         assert!(ending.wait().success());
-        let changes = table.rescan().expect("a look");
+        let changes = table.rescan().expect("a scan");
         let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
         let gone: BTreeSet<u32> = gone.map(|change| change.process.tgid()).collect();
-        assert!(gone.contains(&ended), "{ended} has ended");
+        assert!(gone.contains(&ended), "{ended} ended");
         for tgid in &gone {
-            assert!(!exists(*tgid), "{tgid} is there");
+            assert!(!exists(*tgid), "{tgid} exists");
         }
         assert!(table.get(1).is_some() && before.contains(&1));
         for tgid in before.difference(&gone).filter(|tgid| exists(**tgid)) {
-            assert!(table.get(*tgid).is_some(), "{tgid} is not gone");
+            assert!(table.get(*tgid).is_some(), "{tgid} still exists");
         }
     }
 }
 
-fn become_nobody() {
+fn become_unprivileged_user() {
     const NOBODY: u32 = 65_534;
     let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
     setgroups(&[]).expect("a privileged process");
@@ -118,30 +119,30 @@ fn become_nobody() {
     setresuid(user, user, user).expect("a privileged process");
 }
 
-/// A table made when all could be seen, by a process that is nobody after that.
-fn look_as_nobody(hidepid: &str) {
+/// Creates the table with full visibility, then becomes an unprivileged user.
+fn scan_as_unprivileged_user(hidepid: &str) {
     own_mounts();
-    umount2("/proc", MntFlags::MNT_DETACH).expect("mounts of its own");
+    umount2("/proc", MntFlags::MNT_DETACH).expect("private mounts");
     mount_over("/proc", "proc", hidepid);
     let known = Known::start();
     assert_eq!(found().0, Verdict::Ok, "a privileged process sees all");
-    become_nobody();
+    become_unprivileged_user();
     assert!(fs::read("/proc/1/stat").is_err());
     let (verdict, fact) = found();
     assert_eq!(verdict, Verdict::Limited);
     assert!(fact.contains("hidepid"), "{fact}");
-    known.look();
-    // A table that never saw them knows those that it may see.
+    known.scan();
+    // A table created with restricted visibility contains the visible processes.
     let table = ProcessTable::new().expect("a /proc of its own");
     assert!(table.get(1).is_none() && table.get(std::process::id()).is_some());
 }
 
-fn meets_hidden_processes() {
-    look_as_nobody("hidepid=2");
+fn scans_hidden_processes() {
+    scan_as_unprivileged_user("hidepid=2");
 }
 
-fn meets_unreadable_processes() {
-    look_as_nobody("hidepid=1");
+fn scans_unreadable_processes() {
+    scan_as_unprivileged_user("hidepid=1");
 }
 
 fn runs_out_of_files() {
@@ -168,20 +169,20 @@ fn runs_out_of_files() {
             assert!(table.get(*tgid).is_some(), "{tgid} is not gone at {limit}");
         }
     }
-    assert!(failed > 0, "a limit of 0 lets nobody open a file");
-    table.rescan().expect("a look");
+    assert!(failed > 0, "a limit of 0 prevents opening files");
+    table.rescan().expect("a scan");
 }
 
-fn loses_proc_later() {
+fn scans_after_proc_was_covered() {
     own_mounts();
     let known = Known::start();
     mount_over("/proc", "tmpfs", "");
-    // Nothing but the process's own is of the file system that was there.
+    // Only the process's own directory belongs to the file system that was covered.
     let Known { mut table, before, mut ending } = known;
-    ending.go_on();
+    ending.resume();
     let ended = ending.pid();
     assert!(ending.wait().success());
-    let changes = table.rescan().expect("a look");
+    let changes = table.rescan().expect("a scan");
     let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
     let gone: Vec<u32> = gone.map(|change| change.process.tgid()).collect();
     assert!(gone.contains(&ended));

@@ -1,4 +1,4 @@
-//! Time namespaces: clocks that are not the kernel's.
+//! Time namespaces, whose clocks differ from the kernel's.
 
 mod common;
 
@@ -6,8 +6,8 @@ use std::fs;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, SystemTime};
 
-use common::actor::command;
-use common::elsewhere::{checked_by, listening, need_namespaces, shift_clocks, transport_of_test};
+use common::helper_process::command;
+use common::namespaces::{listening, require_namespaces, run_role, shift_clocks, test_transport};
 use common::scratch::ScratchFile;
 use common::{Deadline, named, skip};
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
@@ -15,45 +15,45 @@ use proc_connector::{ProcConnector, Received, Verdict, WallClock, diagnose};
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let acts = named![
+    let roles = named![
         is_ahead,
         is_behind,
         sends_children_ahead,
         hides_its_offsets,
-        tells_the_time,
-        knows_no_time,
+        reports_correct_times,
+        rejects_unreadable_offsets,
         ends,
     ];
     let live = named![
-        clocks_ahead_are_set_right,
-        clocks_behind_are_set_right,
-        the_clocks_of_children_are_not_its_own,
-        clocks_that_cannot_be_compared_are_refused,
+        clocks_ahead_are_converted,
+        clocks_behind_are_converted,
+        the_offsets_for_children_are_not_used,
+        unreadable_offsets_are_an_error,
     ];
-    common::main_with(&acts, &[], &live)
+    common::main_with(&roles, &[], &live)
 }
 
-fn checked(act: &str) {
-    need_namespaces();
+fn checked(role: &str) {
+    require_namespaces();
     if !fs::exists("/proc/self/timens_offsets").expect("/proc is mounted") {
         skip("this kernel has no time namespaces");
     }
-    checked_by(act);
+    run_role(role);
 }
 
-fn clocks_ahead_are_set_right() {
+fn clocks_ahead_are_converted() {
     checked("is_ahead");
 }
 
-fn clocks_behind_are_set_right() {
+fn clocks_behind_are_converted() {
     checked("is_behind");
 }
 
-fn the_clocks_of_children_are_not_its_own() {
+fn the_offsets_for_children_are_not_used() {
     checked("sends_children_ahead");
 }
 
-fn clocks_that_cannot_be_compared_are_refused() {
+fn unreadable_offsets_are_an_error() {
     checked("hides_its_offsets");
 }
 
@@ -63,36 +63,36 @@ const HOUR: i64 = 3600;
 
 fn is_ahead() {
     shift_clocks(1000 * HOUR, 5000 * HOUR);
-    checked_by_child("tells_the_time");
+    checked_by_child("reports_correct_times");
 }
 
-/// As far as they can be turned back: to when the machine was started, or a little after that.
+/// Turned back to the start of the machine or shortly after it, the earliest possible time.
 fn is_behind() {
     let uptime = fs::read_to_string("/proc/uptime").expect("/proc is mounted");
     let uptime: i64 = uptime.split('.').next().expect("seconds").parse().expect("a number");
     shift_clocks(-(uptime / 2), -uptime);
-    checked_by_child("tells_the_time");
+    checked_by_child("reports_correct_times");
 }
 
-/// With clocks of its own, while its children have others.
+/// A role in a time namespace whose children are in another one.
 fn sends_children_ahead() {
     shift_clocks(1000 * HOUR, 5000 * HOUR);
-    tells_the_time_of(|| Command::new("/bin/true"));
+    reports_correct_times_of(|| Command::new("/bin/true"));
 }
 
 fn hides_its_offsets() {
     shift_clocks(1000 * HOUR, 5000 * HOUR);
-    checked_by_child("knows_no_time");
+    checked_by_child("rejects_unreadable_offsets");
 }
 
-/// In the namespace that the test's process made.
-fn checked_by_child(act: &str) {
-    let status = command(act).stdin(Stdio::null()).status().expect("this binary can be started");
-    assert!(status.success(), "{act}: {status}");
+/// A role in the time namespace that the test's process created.
+fn checked_by_child(role: &str) {
+    let status = command(role).stdin(Stdio::null()).status().expect("this binary can be started");
+    assert!(status.success(), "{role}: {status}");
 }
 
-/// Among other clocks, with children among others still, so that nothing says which its own are.
-fn knows_no_time() {
+/// In one time namespace with children in another, so that its own offsets cannot be determined.
+fn rejects_unreadable_offsets() {
     shift_clocks(2000 * HOUR, 6000 * HOUR);
     let error = WallClock::try_new().expect_err("no clock");
     assert!(error.to_string().contains("time namespace"), "{error}");
@@ -103,16 +103,16 @@ fn knows_no_time() {
     assert!(finding.remedy.is_some());
 }
 
-fn tells_the_time() {
-    tells_the_time_of(|| command("ends"));
-    the_program_tells_the_time();
+fn reports_correct_times() {
+    reports_correct_times_of(|| command("ends"));
+    the_program_reports_correct_times();
 }
 
-/// As much as a machine with much to do may take for anything here.
+/// The maximum delay of any step on a busy machine.
 const LONG: Duration = Duration::from_secs(60);
 
-fn tells_the_time_of(child: impl Fn() -> Command) {
-    let transport = transport_of_test();
+fn reports_correct_times_of(child: impl Fn() -> Command) {
+    let transport = test_transport();
     let mut connector =
         ProcConnector::builder().transport(transport).context(true).open().expect("a connector");
     let mut table = ProcessTable::new().expect("/proc is mounted");
@@ -145,25 +145,25 @@ fn tells_the_time_of(child: impl Fn() -> Command) {
     }
     let ended = ended.expect("a process");
     assert!(u128::from(ended.lifetime_ns().expect("both")) < LONG.as_nanos());
-    // Its own start is known from /proc only, and it was there when the child was made; the first
-    // process of the machine was there before.
+    // The start of this process is known from `/proc` only, and precedes the creation of the child.
+    // The start of the first process is earlier.
     let own = table.get(std::process::id()).and_then(Process::start_ns).expect("a start");
     let made = ended.start_ns().expect("a fork");
     assert!(own <= made && u128::from(made - own) < LONG.as_nanos(), "{own} {made}");
     let first = table.get(1).and_then(Process::start_ns).expect("a start");
     assert!(first <= own, "{first} {own}");
-    // What is read later is of the same process: nobody is another for having other clocks.
+    // Later reads recognise the same processes, in spite of the different clocks.
     let serials = |table: &ProcessTable| table.get(std::process::id()).map(Process::serial);
     let known = serials(&table);
-    table.rescan().expect("a look");
+    table.rescan().expect("a scan");
     assert_eq!(serials(&table), known);
     assert!(table.at(std::process::id(), made).is_some());
 }
 
-fn the_program_tells_the_time() {
+fn the_program_reports_correct_times() {
     let program = env!("CARGO_BIN_EXE_proc-connector");
     let before = SystemTime::now();
-    // It ends by itself, when its time is over, and has what happened until then.
+    // The program ends when its duration is over, and has recorded everything until then.
     let file = ScratchFile::new("lines");
     let lines = fs::File::create(file.path()).expect("a file");
     let mut watch = listening(program, "watch");
@@ -174,7 +174,7 @@ fn the_program_tells_the_time() {
         .spawn()
         .expect("the program runs");
     while watch.try_wait().expect("a child").is_none() {
-        assert!(before.elapsed().is_ok_and(|time| time < LONG), "it goes on and on");
+        assert!(before.elapsed().is_ok_and(|time| time < LONG), "the program does not end");
         command("ends").status().expect("this binary can be started");
     }
     let lines = fs::read_to_string(file.path()).expect("UTF-8");
@@ -184,7 +184,7 @@ fn the_program_tells_the_time() {
     for time in times {
         assert!(before - slack <= time && time <= after + slack, "{before:?} {time:?} {after:?}");
     }
-    // The tree has how long each lived.
+    // The tree contains the lifetime of each process.
     let output = listening(program, "trace").args(["--", "/bin/true"]).output();
     let output = output.expect("the program runs");
     let said = String::from_utf8(output.stderr).expect("UTF-8");

@@ -1,5 +1,5 @@
-//! Converting an event allocates nothing, and neither does receiving once it has begun: counted by
-//! the allocator, on the thread that does it.
+//! Converting an event and receiving allocate nothing after the first receive, as counted by the
+//! allocator on the calling thread.
 
 mod common;
 
@@ -11,7 +11,7 @@ use allocation_counter::measure;
 use common::wire::{
     COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NONE, PTRACE, SID, UID, event,
 };
-use common::{Deadline, live, load, named};
+use common::{Deadline, load, named, open_live};
 use proc_connector::parser::context::HEADER_LEN;
 use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{NetlinkMessageIter, OwnedEvent, ProcEvent, Received, parse_netlink_message};
@@ -20,14 +20,14 @@ fn main() -> ExitCode {
     let everywhere = named![
         converting_allocates_nothing,
         owning_a_whole_event_allocates_only_for_arguments,
-        the_functions_of_old_allocate_nothing,
-        unknown_kinds_take_one_allocation_and_it_is_counted,
+        the_functions_of_0_1_5_allocate_nothing,
+        unknown_kinds_need_one_allocation,
     ];
     let live = named![batches_allocate_nothing, single_receives_allocate_nothing];
     common::main_with(&[], &everywhere, &live)
 }
 
-/// Allocations that a function makes.
+/// The number of allocations of a function.
 fn allocations(function: impl FnOnce()) -> u64 {
     measure(function).count_total
 }
@@ -66,7 +66,7 @@ fn owning_a_whole_event_allocates_only_for_arguments() {
     }
 }
 
-fn the_functions_of_old_allocate_nothing() {
+fn the_functions_of_0_1_5_allocate_nothing() {
     let mut bytes = known_kinds();
     bytes.extend(event(NONE, &[0]));
     let mut parsed = 0;
@@ -80,7 +80,7 @@ fn the_functions_of_old_allocate_nothing() {
     assert_eq!((parsed, counted), (10, 0));
 }
 
-fn unknown_kinds_take_one_allocation_and_it_is_counted() {
+fn unknown_kinds_need_one_allocation() {
     let bytes = event(NEW_KIND, &[1]);
     let counted = allocations(|| {
         black_box(parse_netlink_message(&bytes, bytes.len()).expect("no error"));
@@ -89,9 +89,9 @@ fn unknown_kinds_take_one_allocation_and_it_is_counted() {
 }
 
 fn batches_allocate_nothing() {
-    let mut connector = live();
+    let mut connector = open_live();
     load::threads(1);
-    // The first receive makes the memory for all.
+    // The first receive allocates all memory.
     black_box(connector.recv_batch().expect("a batch").count());
     let deadline = Deadline::new();
     let (mut received, mut rounds) = (0, 0);
@@ -113,9 +113,9 @@ fn batches_allocate_nothing() {
 }
 
 fn single_receives_allocate_nothing() {
-    let connector = live();
+    let connector = open_live();
     let mut buffer = [0; 128];
-    // What came before the acknowledgement was kept in memory of its own.
+    // Events before the acknowledgement were stored in separate memory.
     while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {}
     load::threads(100);
     let counted = allocations(|| {

@@ -1,5 +1,5 @@
-//! The table of processes takes time in proportion to the events, whatever shape they have: chains,
-//! crowds, threads, ids that are given away and processes that come back.
+//! The time of the process table is proportional to the number of events for any shape: chains,
+//! many children, threads, reused ids, and revived processes.
 
 #[path = "common/wire.rs"]
 mod wire;
@@ -12,20 +12,20 @@ use proc_connector::parser::{Notification, Notifications};
 use proc_connector::process::ProcessTable;
 use wire::{EXEC, EXIT, FORK, event};
 
-/// So many times as many events may take...
+/// For this many times the events ...
 const LARGER: u32 = 8;
-/// ...this many times as long: less than half of what a scan for each event makes of it.
+/// ... at most this many times the time: less than half of the ratio of a linear scan per event.
 const LONGER: u32 = 26;
 
-/// How many that ended a table keeps, if not told otherwise.
+/// The default number of ended processes that a table keeps.
 const KEPT: usize = 4_096;
 
-/// The kinds of event that shapes are made of.
+/// The events of which the shapes consist.
 #[derive(Clone, Copy)]
 enum Step {
-    /// A process of a parent.
+    /// A parent and its new process.
     Fork(u32, u32),
-    /// A thread of a process.
+    /// A process and its new thread.
     Thread(u32, u32),
     Exec(u32),
     Exit(u32),
@@ -48,13 +48,13 @@ impl Step {
 
 type Shape = fn(u32) -> Vec<Step>;
 
-/// Each process makes the next, and they end from the first to the last.
+/// Each process creates the next; they end from the first to the last.
 fn a_chain(n: u32) -> Vec<Step> {
     let forks = (1..n).map(|id| Step::Fork(id, id + 1));
     forks.chain((1..=n).map(Step::Exit)).collect()
 }
 
-/// A chain each of which also has children that outlive it.
+/// A chain in which each process also has children that outlive it.
 fn a_hedge(n: u32) -> Vec<Step> {
     let n = n / 3;
     let forks = (1..n).flat_map(move |id| {
@@ -69,29 +69,29 @@ fn a_crowd(n: u32) -> Vec<Step> {
     forks.chain((1..n).map(Step::Exit)).collect()
 }
 
-/// Threads of one process, the youngest of which has the lowest id and ends last.
+/// Threads of one process; the youngest has the lowest id and exits last.
 fn threads(n: u32) -> Vec<Step> {
     let starts = (6..n).rev().map(|id| Step::Thread(5, id));
     starts.chain((6..n).rev().map(|id| Step::ThreadExit(5, id))).collect()
 }
 
-/// The same, ended by an exec, before their exits come.
+/// The same threads, ended by an exec before their exits are reported.
 fn threads_and_an_exec(n: u32) -> Vec<Step> {
     let starts = (6..n).map(|id| Step::Thread(5, id)).chain([Step::Exec(5)]);
     starts.chain((6..n).rev().map(|id| Step::ThreadExit(5, id))).collect()
 }
 
-/// Ids that are given away before their exits come.
+/// Ids that are reused before their exits are reported.
 fn ids_given_away(n: u32) -> Vec<Step> {
     let forks = (0..2 * n).map(move |id| Step::Fork(1, 2 + id % n));
     forks.chain((2..n).rev().map(Step::Exit)).collect()
 }
 
-/// The processor time that a table takes, which keeps so many that ended.
+/// The CPU time of a table that keeps this number of ended processes.
 fn time(shape: Shape, n: u32, kept: usize) -> Duration {
     let datagrams: Vec<Vec<u8>> =
         (1..).zip(shape(n)).map(|(time, step)| step.datagram(time)).collect();
-    // The best of some: other programs may be running.
+    // The minimum of several runs, because other programs may run.
     let times = (0..3).map(|_| {
         let mut table = ProcessTable::without_proc().keep_ended(kept, Duration::from_secs(60));
         let start = processor_time();
@@ -110,13 +110,13 @@ fn apply(table: &mut ProcessTable, datagram: &[u8]) {
     table.apply(&Received::Event(event)).for_each(|_| ());
 }
 
-/// What this thread has used, so that others' work does not count.
+/// The CPU time of this thread, which excludes other programs.
 fn processor_time() -> Duration {
     clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).expect("a clock").into()
 }
 
 #[test]
-fn time_grows_with_the_events_and_no_faster() {
+fn processing_time_is_linear_in_the_number_of_events() {
     let shapes: [(&str, Shape); 6] = [
         ("a chain", a_chain),
         ("a hedge", a_hedge),
@@ -136,14 +136,14 @@ fn time_grows_with_the_events_and_no_faster() {
     }
 }
 
-/// What is kept of those that ended is searched for each event that is about none of the living.
+/// Events of unknown processes must not search the kept ended processes linearly.
 #[test]
-fn those_that_ended_are_not_searched() {
-    /// Exits of unknown processes, among as many that ended as a table keeps.
+fn ended_processes_are_not_searched() {
+    /// Exits of unknown processes, among as many ended processes as a table keeps.
     fn strangers(n: u32) -> Vec<Step> {
         (1..=n).map(Step::Exit).collect()
     }
-    /// Exits, and then execs that show that they were none, over and over.
+    /// Exits, each followed by an exec that proves the process alive, repeatedly.
     fn revenants(n: u32) -> Vec<Step> {
         let round = |_| (1..=4_000).flat_map(|id| [Step::Exit(id), Step::Exec(id)]);
         let last = (1..=4_000).map(Step::Exit);
@@ -157,7 +157,7 @@ fn those_that_ended_are_not_searched() {
 }
 
 #[test]
-fn children_know_no_parent_that_has_ended() {
+fn children_of_an_ended_parent_are_reparented() {
     let mut table = ProcessTable::without_proc();
     let known = [Step::Exec(1)].into_iter();
     for (time, step) in (1..).zip(known.chain(a_hedge(30))) {

@@ -1,4 +1,4 @@
-//! Events and losses as data: the keys that are promised, and the way back.
+//! Events and losses in serialized form: the documented keys, and deserialization.
 
 #[path = "common/wire.rs"]
 mod wire;
@@ -13,7 +13,7 @@ use wire::{COMM, NEW_KIND};
 
 const COMM_SH: [u8; 16] = *b"sh\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
 
-/// Each variant, and the object that it is: its fields under their names, and `event`.
+/// Each variant and its object: the fields under their names, and `event`.
 fn table() -> [(ProcEvent, Value); 10] {
     let (pid, tgid, timestamp_ns) = (1, 2, u64::MAX);
     [
@@ -72,7 +72,7 @@ fn table() -> [(ProcEvent, Value); 10] {
 }
 
 #[test]
-fn every_variant_is_an_object_of_its_fields_and_back() {
+fn every_variant_round_trips_as_an_object_of_its_fields() {
     for (event, object) in table() {
         assert_eq!(serde_json::to_value(&event).unwrap(), object);
         assert_eq!(serde_json::from_value::<ProcEvent>(object).unwrap(), event);
@@ -80,7 +80,7 @@ fn every_variant_is_an_object_of_its_fields_and_back() {
 }
 
 #[test]
-fn no_key_may_be_missing_and_more_are_ignored() {
+fn missing_keys_are_an_error_and_extra_keys_are_ignored() {
     for (event, object) in table() {
         let keys = object.as_object().unwrap().keys();
         for key in keys {
@@ -100,22 +100,22 @@ fn no_key_may_be_missing_and_more_are_ignored() {
 }
 
 #[test]
-fn the_keys_come_in_the_order_of_the_fields() {
+fn keys_are_in_the_order_of_the_fields() {
     let event = ProcEvent::Comm { pid: 1, tgid: 2, comm: COMM_SH, timestamp_ns: 5 };
     let text = r#"{"event":"comm","pid":1,"tgid":2,"comm":"sh","timestamp_ns":5}"#;
     assert_eq!(serde_json::to_string(&event).unwrap(), text);
 }
 
 #[test]
-fn a_name_is_always_text_and_its_bytes_are_beside_it_where_they_differ() {
-    // Names, the text, and whether that is all there is.
+fn a_name_is_text_with_raw_bytes_added_if_they_differ() {
+    // A name, its text, and whether the text represents all bytes.
     let cases: [(&[u8; 16], &str, bool); 9] = [
         (&COMM_SH, "sh", true),
         (&[0; 16], "", true),
         (b"0123456789abcde\0", "0123456789abcde", true),
         (b"0123456789abcdef", "0123456789abcdef", true),
         (b"caf\xc3\xa9\0\0\0\0\0\0\0\0\0\0\0", "café", true),
-        // A name that has the mark of replaced bytes by its own choice.
+        // The name itself contains a replacement character.
         (b"\xef\xbf\xbd\0\0\0\0\0\0\0\0\0\0\0\0\0", "\u{fffd}", true),
         (b"sh\0left over\0\0\0\0", "sh", false),
         (b"\xff not UTF-8\0\0\0\0\0", "\u{fffd} not UTF-8", false),
@@ -133,7 +133,7 @@ fn a_name_is_always_text_and_its_bytes_are_beside_it_where_they_differ() {
 }
 
 #[test]
-fn a_name_too_long_is_refused_unless_replacing_bytes_made_it_so() {
+fn a_long_name_is_rejected_unless_replacement_characters_made_it_long() {
     let read = |comm: &str| {
         let object = json!({"event": "comm", "pid": 1, "tgid": 1, "comm": comm, "timestamp_ns": 0});
         serde_json::from_value::<ProcEvent>(object).map_err(|error| error.to_string())
@@ -142,7 +142,7 @@ fn a_name_too_long_is_refused_unless_replacing_bytes_made_it_so() {
         |comm: &[u8; 16]| Ok(ProcEvent::Comm { pid: 1, tgid: 1, comm: *comm, timestamp_ns: 0 });
     let refused = "comm \"0123456789abcdefg\" has more than 16 bytes".to_owned();
     assert_eq!(read("0123456789abcdefg"), Err(refused));
-    // Sixteen bytes of 0xff, as `watch --json` has them, and a letter of two bytes at the cut.
+    // Sixteen bytes of 0xff, as in `watch --json`, and a character of two bytes at the limit.
     assert_eq!(
         read(&"\u{fffd}".repeat(16)),
         comm("\u{fffd}\u{fffd}\u{fffd}\u{fffd}\u{fffd}\0".as_bytes().try_into().unwrap())
@@ -157,7 +157,7 @@ fn a_name_too_long_is_refused_unless_replacing_bytes_made_it_so() {
 }
 
 #[test]
-fn a_loss_stands_among_events_with_its_cause() {
+fn a_loss_is_an_object_with_its_cause() {
     let malformed = json!({"malformed": {"truncated":
         {"layer": "event_data", "offset": 52, "needed": 24, "actual": 23}}});
     let cases = [
@@ -183,7 +183,7 @@ fn a_loss_stands_among_events_with_its_cause() {
     assert!(serde_json::from_value::<Lost>(event).is_err(), "an event is no loss");
 }
 
-/// What a program would read a recorded stream into.
+/// The type into which a program could read a recorded stream.
 #[derive(Debug, Deserialize, PartialEq, Serialize)]
 #[serde(untagged)]
 enum Line {
@@ -191,14 +191,14 @@ enum Line {
     Lost(Lost),
 }
 
-/// One's own choice of keys.
+/// A user's own choice of keys.
 #[derive(Deserialize)]
 struct Ended {
     exit_code: ExitStatus,
 }
 
 #[test]
-fn the_lines_of_watch_are_read_as_events() {
+fn the_output_of_watch_is_read_as_events() {
     let exit = r#"{"event":"exit","pid":7,"tgid":7,"exit_code":134,"exit_signal":17,"code":null,
         "signal":6,"core_dumped":true,"parent_pid":1,"parent_tgid":1,"timestamp_ns":5,"cpu":0,
         "seq":9,"time":"2026-01-01T00:00:00Z"}"#;
@@ -215,13 +215,13 @@ fn the_lines_of_watch_are_read_as_events() {
 }
 
 #[test]
-fn a_mask_is_what_the_command_line_takes() {
+fn a_mask_has_the_form_of_the_command_line() {
     let mask = EventMask::EXEC | EventMask::EXIT;
     assert_eq!(serde_json::to_string(&mask).unwrap(), r#""exec,exit""#);
     assert_eq!(serde_json::from_str::<EventMask>(r#""exit,exec""#).unwrap(), mask);
 }
 
-/// Any event that a datagram could be; names are more often text than at random.
+/// Any event that a datagram can contain; names are valid text more often than random bytes.
 fn event() -> impl Strategy<Value = ProcEvent> {
     let named = (wire_kind(), any::<[u32; 6]>()).prop_map(|(what, words)| parsed(what, &words));
     let text = "[ -~é\u{fffd}\u{0}]{0,16}".prop_map(|text| {
@@ -254,15 +254,15 @@ fn parsed(what: u32, words: &[u32]) -> ProcEvent {
 }
 
 proptest! {
-    // A failure prints its input; a file of it would be written beside the sources.
+    // Failures print their input, so no file is written beside the sources.
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn whatever_is_written_is_read_as_the_same(event in event()) {
+    fn every_event_round_trips(event in event()) {
         let text = serde_json::to_string(&event).unwrap();
         prop_assert_eq!(&serde_json::from_str::<ProcEvent>(&text).unwrap(), &event);
         prop_assert!(!text.contains('\n'), "one event is one line");
-        // Through a tree too, and among other lines.
+        // Also through a `Value`, and among other lines.
         let tree: Value = serde_json::from_str(&text).unwrap();
         let line: Line = serde_json::from_value(tree).unwrap();
         prop_assert_eq!(&line, &Line::Event(event));
@@ -270,7 +270,7 @@ proptest! {
     }
 
     #[test]
-    fn a_loss_is_read_as_it_was_written(count: Option<u64>, bytes in any::<[u8; 18]>()) {
+    fn every_loss_round_trips(count: Option<u64>, bytes in any::<[u8; 18]>()) {
         let malformed = proc_connector::parser::Notifications::new(&bytes)
             .find_map(Result::err)
             .map(|error| json!({"malformed": error}));

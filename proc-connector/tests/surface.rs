@@ -1,6 +1,6 @@
-//! The surface that was published as 0.1.5 and is promised to stay: signatures, shapes and text.
+//! The API published as 0.1.5, which is kept: signatures, shapes and text.
 //!
-//! Most of it need not run: that it compiles is the test.
+//! Most of this file only needs to compile.
 
 #[path = "common/wire.rs"]
 mod wire;
@@ -30,14 +30,14 @@ const _: fn(&ProcConnector, &mut [u8], Duration) -> Result<Option<ProcEvent>> =
 const _: fn(&ProcConnector, &mut [u8]) -> Result<usize> = ProcConnector::recv_raw;
 const _: fn(&ProcConnector, &mut [u8], Duration) -> Result<Option<usize>> =
     ProcConnector::recv_raw_timeout;
-// The inherent one, callable without the trait.
+// The inherent method, callable without the trait.
 const _: fn(&ProcConnector) -> RawFd = ProcConnector::as_raw_fd;
 const _: fn(&[u8], usize) -> Result<Option<ProcEvent>> = parse_netlink_message;
 const _: fn(&[u8]) -> Result<ProcEvent> = parse_cn_msg;
 const _: for<'a> fn(&'a [u8], usize) -> NetlinkMessageIter<'a> =
     |buf, len| NetlinkMessageIter::new(buf, len);
 const _: fn(io::Error) -> Error = From::from;
-// `Result` is what it was: an alias with one parameter.
+// `Result` is an alias with one parameter, as in 0.1.5.
 const _: fn(Result<u8>) -> std::result::Result<u8, Error> = |result| result;
 
 const _: () = {
@@ -51,7 +51,7 @@ const _: () = {
     messages::<NetlinkMessageIter<'static>>();
 };
 
-/// Every variant with every field, and no other; the result is what the fields' types must be.
+/// Every variant with exactly its fields; the return type fixes the types of the fields.
 fn fields(event: ProcEvent) -> (Vec<u32>, u64) {
     match event {
         ProcEvent::Exec { pid, tgid, timestamp_ns }
@@ -85,7 +85,7 @@ fn fields(event: ProcEvent) -> (Vec<u32>, u64) {
 
 const COMM_SH: [u8; 16] = *b"sh\0left over\0\0\0\0";
 
-/// Each variant with its text, and with the order of its fields as `Debug` shows it.
+/// Each variant with its text, and the order of its fields in `Debug`.
 fn table() -> [(ProcEvent, &'static str, &'static str); 10] {
     let timestamp_ns = 5;
     [
@@ -150,7 +150,7 @@ fn table() -> [(ProcEvent, &'static str, &'static str); 10] {
 }
 
 #[test]
-fn every_variant_has_its_fields_in_order_and_its_text() {
+fn every_variant_has_its_fields_in_order_and_its_display_form() {
     for (event, display, debug) in table() {
         assert_eq!(event.to_string(), display);
         assert_eq!(format!("{event:?}"), debug);
@@ -162,14 +162,14 @@ fn every_variant_has_its_fields_in_order_and_its_text() {
 }
 
 #[test]
-fn names_are_shown_to_their_end_if_they_are_text() {
+fn names_are_displayed_up_to_the_first_nul_if_they_are_text() {
     let cases: [(&[u8; 16], &str); 6] = [
         (b"0123456789abcdef", "0123456789abcdef"),
         (b"0123456789abcde\0", "0123456789abcde"),
         (&[0; 16], ""),
         (b"a \"b\"\0\0\0\0\0\0\0\0\0\0\0", "a \"b\""),
         (b"caf\xc3\xa9\0\0\0\0\0\0\0\0\0\0\0", "café"),
-        // What comes after the NUL does not make the name invalid.
+        // The bytes after the NUL do not make the name invalid.
         (b"sh\0\xff\0\0\0\0\0\0\0\0\0\0\0\0", "sh"),
     ];
     for (&comm, name) in cases {
@@ -183,7 +183,7 @@ fn names_are_shown_to_their_end_if_they_are_text() {
 }
 
 #[test]
-fn numbers_are_shown_in_full() {
+fn numbers_are_displayed_in_full() {
     let most = u32::MAX;
     let event = ProcEvent::Exit {
         pid: most,
@@ -201,7 +201,7 @@ fn numbers_are_shown_in_full() {
     assert_eq!(event.to_string(), "UNKNOWN what=0x10000000 len=0");
 }
 
-/// What the core reads in one datagram, in the owned form.
+/// The event of a datagram, in the owned form.
 fn converted(datagram: &[u8]) -> ProcEvent {
     let mut notifications = Notifications::new(datagram);
     let Some(Ok(Notification::Event(event))) = notifications.next() else { panic!("an event") };
@@ -247,8 +247,8 @@ fn events_convert_field_by_field() {
 }
 
 #[test]
-fn every_error_of_old_is_still_there_and_says_something() {
-    // As downstream code matches it, with the wildcard that `#[non_exhaustive]` asks for.
+fn every_error_of_0_1_5_exists_and_has_a_message() {
+    // Matches like downstream code, with the wildcard that `#[non_exhaustive]` requires.
     fn old(error: &Error) -> Option<&'static str> {
         Some(match error {
             Error::Os(error) => {

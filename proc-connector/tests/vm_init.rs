@@ -1,5 +1,5 @@
-//! The first process of the machines that `cargo xtask vm-test` boots: it runs the test binaries
-//! beside it as `/plan` says, and turns the machine off. Started any other way, it does nothing.
+//! The init process of the machines that `cargo xtask vm-test` boots: runs the test binaries listed
+//! in `/plan`, then powers off. If it is not the init process, it does nothing.
 
 use std::fs;
 use std::io::{self, Write};
@@ -11,31 +11,31 @@ use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
 use nix::sys::termios::tcdrain;
 
-/// A line for each run: the user, `root` or `nobody`, the name of the binary in `/tests`, and its
+/// One line per run: the user (`root` or `nobody`), the name of the binary in `/tests`, and its
 /// arguments.
 const PLAN: &str = "/plan";
 
-/// Neither a user nor a group of anything.
+/// An id that neither users nor groups use.
 const NOBODY: u32 = 65534;
 
 fn main() {
     if std::process::id() != 1 || !Path::new(PLAN).is_file() {
         return;
     }
-    // A panic of the first process is one of the kernel, which then starts the machine again; and
-    // that ends the emulator, without the line that would say that all is well.
+    // A panic of the init process would panic the kernel, which reboots. That ends the emulator
+    // without the line that reports success.
     match prepare().and_then(|()| run_plan()) {
         Ok(Tally { runs, failed: 0 }) if runs > 0 => say(&format!("all {runs} runs passed")),
         Ok(Tally { runs, failed }) => say(&format!("{failed} of {runs} runs failed")),
         Err(error) => say(&format!("init failed: {error}")),
     }
     let _ = tcdrain(io::stdout());
-    // The emulator is told to leave when the machine starts again.
+    // The emulator exits on a reboot.
     let refused = reboot(RebootMode::RB_AUTOBOOT);
-    panic!("the machine goes on: {refused:?}");
+    panic!("the machine did not power off: {refused:?}");
 }
 
-/// Runs, and how many of them failed.
+/// The number of runs, and of failed ones.
 struct Tally {
     runs: usize,
     failed: usize,
@@ -75,6 +75,6 @@ fn run_plan() -> io::Result<Tally> {
 
 fn say(line: &str) {
     let mut stdout = io::stdout();
-    // Nobody could be told that the console is gone.
+    // If the console is gone, the error cannot be reported.
     let _ = writeln!(stdout, "vm-test: {line}").and_then(|()| stdout.flush());
 }

@@ -79,7 +79,7 @@ fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
     let mut rustdoc = Command::new("rustup");
     rustdoc
         .args(["run", "nightly", "cargo", "rustdoc", "--quiet", "--lib"])
-        .arg(format!("--manifest-path={package}/Cargo.toml"))
+        .arg(format!("--package={package}"))
         .arg(format!("--features={}", features.join(",")))
         .arg("--target-dir")
         .arg(&target)

@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, no_std, package, targets,
-    vm_test,
+    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, migration, no_std, package,
+    targets, vm_test,
 };
 
 /// Run every check that is not a test of this machine's own kernel
@@ -40,6 +40,7 @@ enum Step {
     Fuzz,
     Deny,
     Package,
+    Migration,
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -93,6 +94,7 @@ impl Step {
                 allow_dirty: std::env::var_os("CI").is_none(),
                 test: false,
             }),
+            Self::Migration => migration::run(&migration::Args::default()),
         }
     }
 

@@ -14,6 +14,7 @@ mod docs;
 mod fmt;
 mod fuzz;
 mod layers;
+mod migration;
 mod no_std;
 mod package;
 mod pypi;
@@ -49,6 +50,7 @@ enum Cli {
     BigEndian,
     VmTest(vm_test::Args),
     Fuzz(fuzz::Args),
+    Migration(migration::Args),
     Seeds(vm_test::seeds::Args),
     /// Check licences and sources of dependencies
     Deny,
@@ -81,6 +83,7 @@ fn run(cli: Cli) -> Result<()> {
         Cli::BigEndian => big_endian::run(),
         Cli::VmTest(args) => vm_test::run(&args),
         Cli::Fuzz(args) => fuzz::run(&args),
+        Cli::Migration(args) => migration::run(&args),
         Cli::Seeds(args) => vm_test::seeds::run(&args),
         Cli::Deny => deny::run(),
         Cli::Package(args) => package::run(&args),

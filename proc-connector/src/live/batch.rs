@@ -1,4 +1,4 @@
-//! What a receive brings, read out of the transport's memory.
+//! A received batch, read directly from the transport's memory.
 
 use proc_connector_core::{Control, Notification};
 
@@ -6,12 +6,14 @@ use crate::live::transport::{Item, Items, Selection};
 use crate::stats::Counters;
 use crate::stream::{LossCause, Lost, Received};
 
-/// What one receive brought, to be iterated over.
+/// An iterator over the events and losses of one receive, in the order of the stream.
 ///
-/// Borrows from the connector's memory: nothing is allocated for an event. Over the ring an event is
-/// read where the kernel put it. Over the socket a batch is received at once or, if the program has
-/// asked for the descriptor, each event when the iterator reaches it. What a loop leaves behind stays
-/// for the next receive.
+/// [`ProcConnector::recv_batch`](crate::ProcConnector::recv_batch) returns it. The batch borrows
+/// the connector's memory, and no event is copied to the heap: over the ring, an event is read
+/// where the kernel wrote it. Over the socket, the whole batch is received at once, or each event
+/// when the iterator reaches it if the program has obtained the connector's descriptor (`as_fd`).
+///
+/// Items that are not read stay for the next receive.
 ///
 /// ```no_run
 /// use proc_connector::{ProcConnector, ProcEvent, Received};
@@ -71,7 +73,7 @@ impl<'a> Iterator for Batch<'a> {
                     self.counters.received(event.what());
                     return Some(Received::Event(event));
                 }
-                // Of this listener or another: no event, but a number in the sequence.
+                // An acknowledgement, to any listener, is not an event but uses a sequence number.
                 Ok(Notification::Ack(ack)) => self.selection.observe_sequence(ack.cpu, ack.seq),
                 Ok(Notification::Control(Control::Overrun)) => {
                     return Some(self.lost(Lost { count: None, cause: LossCause::Overrun }));

@@ -1,4 +1,4 @@
-//! Opening a connector the way one wants it.
+//! Opening a connector with options.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -19,7 +19,7 @@ use crate::live::transport::{
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
 
-/// Options for a [`ProcConnector`], from [`ProcConnector::builder`].
+/// Options for opening a [`ProcConnector`]. [`ProcConnector::builder`] creates it.
 ///
 /// ```no_run
 /// use proc_connector::{EventMask, Filter, ProcConnector};
@@ -38,110 +38,122 @@ use crate::transport_kind::{NoRing, Transport};
 pub struct Builder {
     filter: Filter,
     transport: Transport,
-    receive_buffer: Option<Room>,
+    receive_buffer: Option<BufferSize>,
     coalesce: Option<Duration>,
     nonblocking: bool,
     context: bool,
     argument_bytes: Option<usize>,
 }
 
-/// How large a buffer is.
+/// The size of the buffer in either unit.
 #[derive(Clone, Copy, Debug)]
-enum Room {
+enum BufferSize {
     Bytes(usize),
     Events(usize),
 }
 
-impl Room {
-    /// In bytes, where an event takes so many.
-    fn bytes(self, event: usize) -> usize {
+impl BufferSize {
+    fn in_bytes(self, bytes_per_event: usize) -> usize {
         match self {
             Self::Bytes(bytes) => bytes,
-            Self::Events(events) => events.saturating_mul(event),
+            Self::Events(events) => events.saturating_mul(bytes_per_event),
         }
     }
 }
 
+// The defaults.
 pub(crate) const RECEIVE_BUFFER: usize = 8 << 20;
 const ARGUMENT_BYTES: usize = 256;
 const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {
-    /// The events wanted; all by default. The kernel evaluates it before an event takes room in
-    /// the receive buffer.
+    /// Sets the filter. By default all events are received.
+    ///
+    /// The kernel evaluates the filter, so events that do not pass it take no space in the buffer.
     pub fn filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
     }
 
-    /// How events get here; [`Transport::Auto`] by default.
+    /// Sets the transport. The default is [`Transport::Auto`].
     pub fn transport(mut self, transport: Transport) -> Self {
         self.transport = transport;
         self
     }
 
-    /// The buffer in bytes; 8 MiB by default, which is 95,000 events in a ring and 10,000 at a
-    /// socket.
+    /// Sets the size of the buffer in bytes. The default is 8 MiB, which holds 95,000 events in a
+    /// ring and 10,000 at a socket.
     ///
-    /// A ring has the next power of two, and at least a page. A socket's buffer counts what the
-    /// kernel accounts for, 832 for an event. With `CAP_NET_ADMIN` that is granted, without it is
-    /// cut to twice `net.core.rmem_max`. [`Stats::receive_buffer`](crate::Stats::receive_buffer)
-    /// says what it became.
+    /// A ring's size is rounded up to a power of two and to at least one page. A socket's size is
+    /// accounted memory, of which the kernel charges 832 bytes for an event; without
+    /// `CAP_NET_ADMIN` it is limited to twice `net.core.rmem_max`.
+    /// [`Stats::receive_buffer`](crate::Stats::receive_buffer) reports the size granted.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
-        self.receive_buffer = Some(Room::Bytes(bytes));
+        self.receive_buffer = Some(BufferSize::Bytes(bytes));
         self
     }
 
-    /// The buffer as the number of events it holds, at least; of such without arguments, if those
-    /// are noted. [`Stats::receive_buffer_events`](crate::Stats::receive_buffer_events) says how
-    /// many the kernel granted.
-    pub fn receive_buffer_events(mut self, events: usize) -> Self {
-        self.receive_buffer = Some(Room::Events(events));
-        self
-    }
-
-    /// How long [`recv_batch`](ProcConnector::recv_batch) sleeps between two batches while events
-    /// keep coming; 1 ms by default.
+    /// Sets the size of the buffer as the number of events that it must hold, not counting their
+    /// arguments.
     ///
-    /// Longer sleeps make the listener cheaper for the machine and events later. The first event
-    /// after a quiet time is delivered at once whatever this is, and a sleep ends early when the
-    /// buffer fills. Zero waits for the kernel's wake-up each time.
+    /// [`Stats::receive_buffer_events`](crate::Stats::receive_buffer_events) reports the number
+    /// granted.
+    pub fn receive_buffer_events(mut self, events: usize) -> Self {
+        self.receive_buffer = Some(BufferSize::Events(events));
+        self
+    }
+
+    /// Sets how long [`recv_batch`](ProcConnector::recv_batch) sleeps between two batches while
+    /// events keep arriving. The default is 1 ms.
+    ///
+    /// A longer time makes the listener cheaper for the machine and delivers events later. The
+    /// first event after a quiet time is always delivered immediately, and a sleep ends early when
+    /// the buffer fills up. With [`Duration::ZERO`] the receiver never sleeps, and waits for the
+    /// kernel's wake-up after each batch.
     pub fn coalesce(mut self, time: Duration) -> Self {
         self.coalesce = Some(time);
         self
     }
 
-    /// Has the kernel note who made each event, and with which arguments an exec was, when it
-    /// happens; [`Event::context`](crate::Event::context) tells it.
+    /// Sets whether the kernel records the acting task with each event, and the arguments with each
+    /// exec, for [`Event::context`](crate::Event::context). The default is false.
     ///
-    /// `/proc` may have forgotten a process by the time its event is read; this has not. It takes
-    /// the ring, and its records are longer: they are `None` where events come through the socket.
+    /// The record is made when the event happens, while `/proc` may no longer show the process when
+    /// its event is read. This requires the ring transport, whose records become longer; over the
+    /// socket, the context is always `None`.
     pub fn context(mut self, context: bool) -> Self {
         self.context = context;
         self
     }
 
-    /// How many bytes of a program's arguments to note, of [`context`](Self::context); 256 by
-    /// default, up to 16 KiB. Each exec takes that much room of the buffer.
+    /// Sets how many bytes of an exec's arguments [`context`](Self::context) records. The default
+    /// is 256, and the maximum 16 KiB. Each exec uses that much space in the buffer.
     pub fn argument_bytes(mut self, bytes: usize) -> Self {
         self.argument_bytes = Some(bytes);
         self
     }
 
-    /// Makes receives fail with [`Error::WouldBlock`] instead of waiting.
+    /// Sets whether receives fail with [`Error::WouldBlock`] instead of waiting. The default is
+    /// false.
     pub fn nonblocking(mut self, nonblocking: bool) -> Self {
         self.nonblocking = nonblocking;
         self
     }
 
-    /// Opens a connector, and returns when the kernel has acknowledged that it sends events to it.
+    /// Opens a connector. It returns when the kernel has acknowledged that it sends events to this
+    /// connector.
     ///
     /// # Errors
     ///
-    /// Each says what to do: [`Error::PermissionDenied`], [`Error::NotInitialNamespace`],
-    /// [`Error::ConnectorUnavailable`], [`Error::NotAcknowledged`],
-    /// [`Error::RingUnavailable`] where that was asked for, and [`Error::Os`] for what the system
-    /// says beyond those.
+    /// The message of each error includes a remedy.
+    ///
+    /// - [`Error::PermissionDenied`] without the required capability.
+    /// - [`Error::NotInitialNamespace`] in a namespace to which the kernel sends no events.
+    /// - [`Error::ConnectorUnavailable`] if the kernel lacks process events.
+    /// - [`Error::NotAcknowledged`] if the kernel does not answer for another reason.
+    /// - [`Error::FilterRefused`] if the kernel does not accept the filter.
+    /// - [`Error::RingUnavailable`] if [`Transport::Ring`] was chosen and does not work.
+    /// - [`Error::Os`] for any other error of the system.
     pub fn open(&self) -> Result<ProcConnector> {
         let connector = match self.transport {
             Transport::Socket => self.open_socket(NoRing::NotWanted),
@@ -163,23 +175,24 @@ impl Builder {
     }
 
     fn open_socket(&self, no_ring: NoRing) -> Result<ProcConnector> {
-        // First, so that nothing can fail between the kernel's yes and a connector that takes it
-        // back when it is dropped.
+        // Created first: after the kernel's acknowledgement nothing may fail before the connector
+        // exists, whose drop ends the subscription.
         let shutdown = EventFd::new()?;
-        let socket = NetlinkSocket::new().map_err(no_socket)?;
-        let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(QUEUED_EVENT));
+        let socket = NetlinkSocket::new().map_err(socket_error)?;
+        let bytes = self.buffer_bytes(QUEUED_EVENT);
         socket.set_receive_buffer(bytes)?;
         let granted = socket.receive_buffer()?;
-        // Before the socket is bound, so that nothing unwanted is ever queued.
+        // The filter precedes `bind`, so that only events that pass it are ever queued.
         let selection = Selection::new(&self.filter, &socket)?;
         let notice = Notice::new()?;
-        let witness = handshake::witness()?;
-        for socket in [&witness, &socket] {
-            socket.bind(CN_IDX_PROC).map_err(not_bound)?;
+        let ack_socket = handshake::ack_socket()?;
+        for socket in [&ack_socket, &socket] {
+            socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         }
-        let requests = handshake::listen(&socket, &witness)?;
+        let requests = handshake::listen(&socket, &ack_socket)?;
         let overrun = handshake::skip_acks(&socket)?;
-        let intake = Intake::socket(socket, selection, self.pause(), notice, granted, overrun);
+        let intake =
+            Intake::socket(socket, selection, self.coalesce_time(), notice, granted, overrun);
         Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, requests))
     }
 
@@ -188,19 +201,18 @@ impl Builder {
             return Err(RingError::new(NoRing::GoesDeaf).into());
         }
         let shutdown = EventFd::new()?;
-        let socket = NetlinkSocket::new().map_err(no_socket)?;
+        let socket = NetlinkSocket::new().map_err(socket_error)?;
         let args_len = self.argument_bytes.unwrap_or(ARGUMENT_BYTES);
         let context = self.context.then(|| ContextPlan::new(args_len));
-        let event = bytes_per_event(context.as_ref());
-        let bytes = self.receive_buffer.map_or(RECEIVE_BUFFER, |room| room.bytes(event));
+        let bytes = self.buffer_bytes(bytes_per_event(context.as_ref()));
         let notice = Notice::new()?;
         let readiness = Readiness::socket_and_notice(socket.as_fd(), &notice)?;
         let mut ring = RingQueue::new(socket.as_fd(), bytes, context, Arc::clone(&notice))?;
         ring.attach(&self.filter)?;
         ring.set_awaiting_ack(true);
-        socket.bind(CN_IDX_PROC).map_err(not_bound)?;
+        socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         let requests = handshake::listen(&socket, &socket).map_err(|error| match error {
-            // It may have come in a shape that the program does not know.
+            // The program may have refused the acknowledgement, in a format that it does not know.
             Error::NotAcknowledged if ring.refused() > 0 => {
                 RingError::new(NoRing::Unanswered).into()
             }
@@ -209,18 +221,23 @@ impl Builder {
         ring.set_awaiting_ack(false);
         ring.start();
         let selection = Selection::filtered_by_ring(&self.filter);
-        let intake = Intake::ring(socket, selection, self.pause(), (notice, readiness), ring);
+        let intake =
+            Intake::ring(socket, selection, self.coalesce_time(), (notice, readiness), ring);
         Ok(ProcConnector::new_with(intake, None, shutdown, requests))
     }
 
-    fn pause(&self) -> Duration {
+    fn buffer_bytes(&self, bytes_per_event: usize) -> usize {
+        self.receive_buffer.map_or(RECEIVE_BUFFER, |size| size.in_bytes(bytes_per_event))
+    }
+
+    fn coalesce_time(&self) -> Duration {
         self.coalesce.unwrap_or(COALESCE)
     }
 }
 
-fn no_socket(error: io::Error) -> Error {
+fn socket_error(error: io::Error) -> Error {
     match error.raw_os_error() {
-        // No kernel socket of this family in this network namespace, or in this kernel at all.
+        // This network namespace has no kernel socket of this family, or the kernel lacks it.
         Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => match handshake::has_proc_events() {
             Some(true) => Error::NotInitialNamespace { kind: crate::Namespace::Network },
             _ => Error::ConnectorUnavailable,
@@ -230,9 +247,9 @@ fn no_socket(error: io::Error) -> Error {
     }
 }
 
-fn not_bound(error: io::Error) -> Error {
+fn bind_error(error: io::Error) -> Error {
     match error.raw_os_error() {
-        Some(libc::EPERM | libc::EACCES) => handshake::forbidden(),
+        Some(libc::EPERM | libc::EACCES) => handshake::bind_permission_error(),
         _ => error.into(),
     }
 }

@@ -1,4 +1,4 @@
-//! The connector: one socket that listens.
+//! The connector: a subscription to process events, and receiving them in batches.
 
 use std::fmt;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
@@ -25,10 +25,10 @@ use crate::sys::Gate;
 use crate::sys::{EventFd, exists};
 use crate::transport_kind::NoRing;
 
-/// A listener to this machine's process events.
+/// A subscription to this machine's process events.
 ///
-/// Open one with [`builder`](Self::builder) and read it with [`recv_batch`](Self::recv_batch),
-/// which delivers events and losses in the order of the stream:
+/// [`builder`](Self::builder) opens it, and [`recv_batch`](Self::recv_batch) delivers events and
+/// losses in the order of the stream:
 ///
 /// ```no_run
 /// use proc_connector::{ProcConnector, ProcEvent, Received};
@@ -46,31 +46,33 @@ use crate::transport_kind::NoRing;
 /// # Ok::<(), proc_connector::Error>(())
 /// ```
 ///
-/// [`recv`](Self::recv) and its siblings, which take a buffer, are those of 0.1.5 and can be shared
-/// between threads. Use one family or the other on a connector: they read the same queue.
+/// [`recv`](Self::recv) and the other methods that take a buffer are those of 0.1.5, and can be
+/// called from several threads at once. Use only one of the two families on a connector: both read
+/// the same queue.
 ///
-/// Dropping a connector tells the kernel, which otherwise would go on paying for its events.
+/// Dropping a connector ends the subscription, so that the kernel stops creating events for it.
 pub struct ProcConnector {
     pub(super) intake: Intake,
-    /// Why events do not come through a ring, if they do not.
+    /// Why the transport is not the ring. `None` if it is.
     pub(super) no_ring: Option<NoRing>,
     pub(super) stash: Stash,
     pub(super) counters: Counters,
     shutdown: Arc<EventFd>,
     pub(super) nonblocking: AtomicBool,
-    /// LISTEN requests not yet taken back. Kernels before 6.6 count each.
+    /// How many LISTEN requests were not followed by an IGNORE request. Kernels before 6.6 count
+    /// each.
     pub(super) listens: AtomicU32,
-    /// The process that opened it.
+    /// The process that opened the connector.
     owner: u32,
 }
 
-/// Opening and looking.
+/// Opening, options and statistics.
 impl ProcConnector {
-    /// Opens a connector that behaves as one of 0.1.5: events come through the socket, and
-    /// [`as_raw_fd`](Self::as_raw_fd) is that socket.
+    /// Opens a connector that behaves like one of 0.1.5: it uses the socket transport, and
+    /// [`as_raw_fd`](Self::as_raw_fd) is the socket.
     ///
-    /// [`builder`](Self::builder) opens one with the defaults of today, which uses the ring where
-    /// the kernel allows it.
+    /// [`builder`](Self::builder) opens one with this release's defaults, which uses the ring
+    /// transport if the kernel allows it.
     ///
     /// # Errors
     ///
@@ -79,7 +81,7 @@ impl ProcConnector {
         Self::builder().open_compatible()
     }
 
-    /// Options for a new connector.
+    /// Returns the default options, to change them and open a connector.
     pub fn builder() -> Builder {
         Builder::default()
     }
@@ -103,7 +105,7 @@ impl ProcConnector {
         }
     }
 
-    /// Totals since the connector was opened.
+    /// Returns the totals since the connector was opened, and the transport in use.
     pub fn stats(&self) -> Stats {
         let Self { intake, no_ring, counters, .. } = self;
         let mut totals = counters.totals();
@@ -116,19 +118,20 @@ impl ProcConnector {
         totals
     }
 
-    /// Changes the filter. Every event that happens from now on and passes the new filter is
-    /// delivered once; events queued before passed the old one.
+    /// Replaces the filter. Events from now on are delivered if they pass the new filter. Events
+    /// that are already queued passed the old one, and are still delivered.
     ///
     /// # Errors
     ///
-    /// [`Error::FilterRefused`] or [`Error::RingUnavailable`] if the kernel does not take it; the
-    /// old one stays. Over the ring a new program is loaded, so a process that gave up `CAP_BPF`
-    /// after opening cannot change its filter any more; over the socket it can.
+    /// [`Error::FilterRefused`] or [`Error::RingUnavailable`] if the kernel does not accept the new
+    /// filter. The old one then stays in place. Over the ring a filter requires a new BPF program,
+    /// so a process that dropped `CAP_BPF` after opening cannot replace it. Over the socket it
+    /// can.
     pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
         self.intake.set_filter(filter)
     }
 
-    /// A handle that ends receives from another thread.
+    /// Returns a handle that ends receives from another thread.
     pub fn shutdown_handle(&self) -> Shutdown {
         Shutdown { event: Arc::clone(&self.shutdown) }
     }
@@ -136,17 +139,23 @@ impl ProcConnector {
 
 /// Receiving in batches.
 impl ProcConnector {
-    /// Waits for something to arrive, then takes all there is, up to a few hundred events.
+    /// Waits until an event arrives, then returns all events that have arrived, up to a batch's
+    /// limit.
     ///
-    /// The batch borrows the connector's memory; nothing is allocated once the connector has run
-    /// for a moment. It may turn out empty, when all that arrived were acknowledgements of other
-    /// listeners or forged datagrams.
+    /// The limit is 256 events on the socket transport. On the ring transport it is 128 KiB of
+    /// records or a quarter of the ring, whichever is less.
+    ///
+    /// The batch borrows the connector's memory; after the first few batches nothing is allocated.
+    /// A batch may be empty, because acknowledgements to other listeners and forged datagrams end
+    /// the wait but are not delivered.
     ///
     /// # Errors
     ///
-    /// [`Error::Shutdown`] once a [`Shutdown`] handle was used, [`Error::WouldBlock`] if the
-    /// connector is non-blocking and nothing is there, [`Error::Os`] for what the system says.
-    /// Signals do not end the wait.
+    /// - [`Error::Shutdown`] after a [`Shutdown`] handle was used.
+    /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing has arrived.
+    /// - [`Error::Os`] for any other error of the system.
+    ///
+    /// A signal does not end the wait.
     pub fn recv_batch(&mut self) -> Result<Batch<'_>> {
         let nonblocking = *self.nonblocking.get_mut();
         if self.fill(if nonblocking { Deadline::Now } else { Deadline::Never })? {
@@ -156,8 +165,8 @@ impl ProcConnector {
         }
     }
 
-    /// The same, but gives up after `timeout` with an empty batch. With [`Duration::ZERO`] it
-    /// never waits, and works after a shutdown too.
+    /// Like [`recv_batch`](Self::recv_batch), but returns an empty batch if nothing arrives within
+    /// `timeout`. With [`Duration::ZERO`] it never waits, and also works after a shutdown.
     ///
     /// # Errors
     ///
@@ -168,31 +177,32 @@ impl ProcConnector {
         Ok(self.batch())
     }
 
-    /// What is left of the batch that was filled last.
+    /// The rest of the batch that was filled last.
     pub(crate) fn batch(&mut self) -> Batch<'_> {
         let (items, selection) = self.intake.items();
         Batch::new(items, selection, &mut self.counters)
     }
 
-    /// Fills the batch, or says what to do before that is possible.
+    /// Fills the batch, or returns how the caller must wait before the next call.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn step(&mut self) -> Result<Step> {
         if self.has_leftovers() { Ok(Step::Filled) } else { self.intake.step() }
     }
 
-    /// Counts a wake-up that the caller waited for.
+    /// Counts a wake-up for which the caller waited.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn woken(&self) {
         self.counters.woken();
     }
 
-    /// A gate before the queue, for a reader that must not block.
+    /// The descriptor for an asynchronous reader to wait for.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn gate(&self) -> io::Result<Gate> {
         Gate::new(self.intake.wakeup_fd(), self.shutdown.as_fd())
     }
 
-    /// Whether the batch has something in it that was received before.
+    /// Whether the batch holds something that was received before. Moves a stashed datagram to the
+    /// batch.
     fn has_leftovers(&mut self) -> bool {
         let Self { intake, stash, .. } = self;
         if intake.has_leftovers() {
@@ -203,12 +213,14 @@ impl ProcConnector {
         true
     }
 
-    /// Makes sure that the batch has something in it; false if nothing came in time.
+    /// Fills the batch unless it holds something already. Returns false if nothing arrives before
+    /// the deadline.
     fn fill(&mut self, deadline: Deadline) -> Result<bool> {
         if self.has_leftovers() {
             return Ok(true);
         }
-        // Without a handle there is nobody who could raise it later: `&mut self` makes none.
+        // Without a handle the wait does not have to watch for a shutdown: `&mut self` rules out
+        // that one is created meanwhile.
         let has_handles = Arc::get_mut(&mut self.shutdown).is_none();
         if !matches!(deadline, Deadline::Now) && self.shutdown.is_raised() {
             return Err(Error::Shutdown);
@@ -220,22 +232,24 @@ impl ProcConnector {
 
 impl Drop for ProcConnector {
     fn drop(&mut self) {
-        // A child of `fork` has the same socket. Its request would end its parent's events.
+        // A child of `fork` shares the socket, and its IGNORE request would end its parent's
+        // subscription.
         if std::process::id() == self.owner || !exists(self.owner) {
             handshake::ignore(&self.intake.socket, *self.listens.get_mut());
         }
     }
 }
 
-/// The descriptor to poll: readable while anything is unread.
+/// The descriptor to poll. It is readable while anything is unread.
 ///
-/// This holds on every transport, for callers that read until nothing is left and for those that
-/// read one event for each time that the descriptor is readable. The descriptor may also be
-/// readable when nothing is there: acknowledgements to other listeners and forged datagrams arrive
-/// as events do.
+/// This holds over both transports, for callers that read until nothing is left as well as for
+/// callers that read one event each time the descriptor is readable. The descriptor may also be
+/// readable although no event is unread, because acknowledgements to other listeners and forged
+/// datagrams arrive as events do.
 ///
-/// Over [`Transport::Socket`](crate::Transport::Socket) it is the socket, over
-/// [`Transport::Ring`](crate::Transport::Ring) an `epoll` descriptor, which is for polling only.
+/// Over [`Transport::Socket`](crate::Transport::Socket) it is the socket. Over
+/// [`Transport::Ring`](crate::Transport::Ring) it is an `epoll` descriptor, which can only be
+/// polled.
 impl AsFd for ProcConnector {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.intake.readable_fd()
@@ -268,7 +282,7 @@ mod tests {
     use crate::transport_kind::Transport;
 
     #[test]
-    fn a_child_that_drops_a_connector_leaves_its_parent_the_events() {
+    fn a_child_that_drops_a_connector_does_not_end_its_parents_subscription() {
         for transport in [Transport::Socket, Transport::Auto] {
             let opened = ProcConnector::builder().transport(transport).open();
             let connector = match opened {
@@ -284,7 +298,7 @@ mod tests {
             run_in_child(|| drop(connector.take())).expect("a child");
             let connector = connector.expect("the child took its own copy");
             let mut buffer = [0; 128];
-            // What was sent before the child dropped it.
+            // Skips events from before the drop.
             while connector.recv_timeout(&mut buffer, Duration::ZERO).expect("no error").is_some() {
             }
             thread::spawn(|| {}).join().expect("a thread that ends");

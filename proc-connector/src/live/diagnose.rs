@@ -1,4 +1,4 @@
-//! What this machine allows, found out by looking and by trying.
+//! Checks of whether and how well this process can receive process events.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -18,9 +18,10 @@ use crate::live::transport::{ContextPlan, Notice, QUEUED_EVENT, RingError, RingQ
 use crate::sys::NetlinkSocket;
 use crate::transport_kind::{NoRing, Transport};
 
-/// Finds out whether, and how well, this process can listen to process events.
+/// Checks whether, and how well, this process can receive process events.
 ///
-/// It looks at the kernel, the namespaces and the privileges, and then opens a connector.
+/// It inspects the kernel, the namespaces and the privileges, then opens a connector. It never
+/// fails: a check that fails is a [`Finding`] with a remedy.
 pub fn diagnose() -> Diagnosis {
     let findings = vec![
         kernel(),
@@ -76,7 +77,7 @@ fn proc_events() -> Finding {
         Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
         Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
             .remedy(OTHER_KERNEL),
-        // Whether events come is found out below.
+        // The check of the subscription decides.
         None if proc_mount::read_own(c"status").is_err() => {
             finding(CHECK, Verdict::Limited, "/proc/net/connector cannot be read")
                 .remedy("mount /proc")
@@ -104,7 +105,7 @@ fn namespace_of(kind: Namespace) -> Finding {
     }
 }
 
-/// Whether the time stamps of events can be compared with the clocks of this process.
+/// Checks whether time stamps of events can be compared with the clocks of this process.
 fn time_namespace() -> Finding {
     const CHECK: &str = "time namespace";
     match time_namespace::offsets() {
@@ -128,7 +129,7 @@ fn time_namespace() -> Finding {
     }
 }
 
-/// Whether the names of processes and the like can be read.
+/// Checks whether `/proc` shows the processes that events are about.
 fn proc() -> Finding {
     const CHECK: &str = "/proc";
     match proc_mount::open() {
@@ -149,7 +150,7 @@ fn proc() -> Finding {
     }
 }
 
-/// Capabilities that matter, by their bit (`include/uapi/linux/capability.h`).
+/// The capability's bit (`include/uapi/linux/capability.h`).
 const CAP_NET_ADMIN: u32 = 12;
 
 fn privileges() -> Finding {
@@ -170,7 +171,7 @@ fn privileges() -> Finding {
     }
 }
 
-/// The effective capabilities of this process.
+/// The effective capabilities of this process, as a bit set.
 fn capabilities() -> Option<u64> {
     let status = proc_mount::read_own(c"status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
@@ -197,8 +198,9 @@ fn listeners() -> Finding {
     finding(CHECK, Verdict::Ok, fact)
 }
 
-/// The port of a line of `/proc/net/netlink` that is a listener to process events: the columns are
-/// an address, the family (11 for connectors), the port, and the groups in hexadecimal.
+/// The port in a line of `/proc/net/netlink` if the line is about a listener to process events. The
+/// first columns are an address, the family (11 for connectors), the port, and the groups in
+/// hexadecimal.
 fn listening_port(line: &str) -> Option<&str> {
     let mut columns = line.split_whitespace().skip(1);
     let (family, port, groups) = (columns.next()?, columns.next()?, columns.next()?);
@@ -219,21 +221,21 @@ fn filter() -> Finding {
     }
 }
 
-/// Makes a small ring, and looks at what its records could say.
+/// Creates a small ring, and checks which properties of the acting task its records can have.
 fn ring() -> Finding {
     const CHECK: &str = "ring";
     let attempt = if forgets_listeners() {
         Err(RingError::new(NoRing::GoesDeaf).into())
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
-            let notes = ContextPlan::new(1);
+            let plan = ContextPlan::new(1);
             let notice = Notice::new()?;
-            RingQueue::new(socket.as_fd(), 0, Some(notes), notice)?.attach(&Filter::default())?;
-            Ok(notes)
+            RingQueue::new(socket.as_fd(), 0, Some(plan), notice)?.attach(&Filter::default())?;
+            Ok(plan)
         })
     };
     match attempt {
-        Ok(notes) => finding(CHECK, Verdict::Ok, format!("usable; {notes}")),
+        Ok(plan) => finding(CHECK, Verdict::Ok, format!("usable; {plan}")),
         Err(Error::RingUnavailable { reason, .. }) => {
             let finding =
                 finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()));
@@ -246,7 +248,7 @@ fn ring() -> Finding {
     }
 }
 
-/// Opens a connector over the socket, and looks at the buffer it got.
+/// Opens a connector over the socket, and checks the size of its buffer.
 fn subscription() -> Vec<Finding> {
     const CHECK: &str = "subscription";
     let connector = match ProcConnector::builder().transport(Transport::Socket).open() {
@@ -270,9 +272,8 @@ fn subscription() -> Vec<Finding> {
 }
 
 impl Error {
-    /// All that [`diagnose`](crate::diagnose) finds out, where this error is about listening as such
-    /// and not about one receive: the checks that passed, the one that failed, and what to do. It
-    /// looks when it is asked.
+    /// Runs [`diagnose`](crate::diagnose) if this error is a failure to open a connector: the
+    /// checks that passed, those that failed, and the remedies. `None` for errors of a receive.
     pub fn diagnosis(&self) -> Option<Diagnosis> {
         match self {
             Self::PermissionDenied
@@ -292,7 +293,7 @@ mod tests {
     use super::listening_port;
 
     #[test]
-    fn only_bound_sockets_of_the_connector_family_count_as_listeners() {
+    fn only_sockets_bound_to_the_connector_group_count_as_listeners() {
         let header = "sk               Eth Pid        Groups   Rmem     Wmem     Dump  Locks    Drops    Inode";
         let listener = "000000007d5b5d0e 11  4711       00000001 0        0        0     2        0        8713";
         let kernel = "000000001b9c1ba1 11  0          00000000 0        0        0     2        0        1035";

@@ -1,4 +1,4 @@
-//! Becoming a listener, and knowing that it worked.
+//! Subscribing to process events, and verifying that the kernel acknowledged it.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -12,15 +12,15 @@ use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::sys::{Datagram, NetlinkSocket, RecvMode, Sender, retry_on_interrupt};
 
-/// How often to ask again when the acknowledgement may have been among dropped events.
+/// How many requests to send at most. An acknowledgement may be dropped if the queue overruns.
 const ATTEMPTS: usize = 8;
 
-/// A socket, not bound yet, that receives acknowledgements and, where the kernel has filters that
-/// work, nothing else.
+/// Creates an unbound socket that receives acknowledgements. A filter keeps out events, unless the
+/// kernel has the bug that makes filters unusable.
 ///
-/// The kernel sends an acknowledgement to every listener. Read here, it leaves the queue of the
-/// socket that asked as it is: an event in there stays where `poll` sees it.
-pub(crate) fn witness() -> Result<NetlinkSocket> {
+/// The kernel sends an acknowledgement to every listener. Reading it from this socket instead of
+/// the subscribed one leaves that one's queue alone: its events stay where `poll` sees them.
+pub(crate) fn ack_socket() -> Result<NetlinkSocket> {
     let socket = NetlinkSocket::new()?;
     if !forgets_listeners() {
         socket.attach_filter(&ACKS_ONLY).map_err(Error::FilterRefused)?;
@@ -28,7 +28,7 @@ pub(crate) fn witness() -> Result<NetlinkSocket> {
     Ok(socket)
 }
 
-/// Keeps what is no event: `proc_event.what` is 0.
+/// Keeps acknowledgements, in which `proc_event.what`, at offset 36, is 0.
 const ACKS_ONLY: [sock_filter; 4] = [
     sock_filter { code: 0x20, jt: 0, jf: 0, k: 36 },
     sock_filter { code: 0x15, jt: 0, jf: 1, k: 0 },
@@ -36,31 +36,29 @@ const ACKS_ONLY: [sock_filter; 4] = [
     sock_filter { code: 0x06, jt: 0, jf: 0, k: 0 },
 ];
 
-/// Asks the kernel to send events to `socket`, until an acknowledgement of that is found in the
-/// queue of `witness`. Returns the number of requests: before 6.6 the kernel counts each as a
-/// listener of its own.
+/// Sends LISTEN requests from `socket` until `ack_socket` has received an acknowledgement. Returns
+/// the number of requests: before Linux 6.6 the kernel counts each as a listener.
 ///
-/// The kernel's callback runs inside `send`, so the acknowledgement is queued when that returns
-/// (`drivers/connector/connector.c`): if it cannot be found then, it will not come.
-pub(crate) fn listen(socket: &NetlinkSocket, witness: &NetlinkSocket) -> Result<u32> {
+/// The kernel handles a request inside `send` (`drivers/connector/connector.c`), so its
+/// acknowledgement is queued when `send` returns, or never.
+pub(crate) fn listen(socket: &NetlinkSocket, ack_socket: &NetlinkSocket) -> Result<u32> {
     let mut requests = 0;
-    let result = ask(socket, witness, &mut requests);
+    let result = request_until_acknowledged(socket, ack_socket, &mut requests);
     if result.is_err() {
         ignore(socket, requests);
     }
     result.map(|()| requests)
 }
 
-/// Takes acknowledgements off the front of the queue: a reader that finds something takes it for
-/// the start of more. True if the queue has overrun already.
+/// Takes acknowledgements off the front of the queue, so that the first receive does not wake for a
+/// batch without events. Returns whether the queue has overrun.
 pub(crate) fn skip_acks(socket: &NetlinkSocket) -> Result<bool> {
     let mut buffer = [0; BUFFER];
     let mut overrun = false;
     loop {
         let first = socket.recv(&mut buffer, RecvMode::Peek);
         let skipped = first.and_then(|first| {
-            let skips = is_ack(&first, &buffer);
-            if skips {
+            if is_ack(&first, &buffer) {
                 socket.recv(&mut buffer, RecvMode::NonBlocking).map(|_| true)
             } else {
                 Ok(false)
@@ -83,49 +81,54 @@ fn is_ack(datagram: &Datagram, buffer: &[u8]) -> bool {
     datagram.sender == Sender::Kernel && Notifications::new(bytes).all(is_ack)
 }
 
-/// Bytes that no acknowledgement exceeds.
+/// A length in bytes that no acknowledgement exceeds.
 const BUFFER: usize = 1024;
 
-/// Takes LISTEN requests back. Nobody is told of a failure: this is the way out.
+/// Sends an IGNORE request for each LISTEN request. Errors are not reported: the caller is cleaning
+/// up.
 pub(crate) fn ignore(socket: &NetlinkSocket, requests: u32) {
     for _ in 0..requests {
         let _ = retry_on_interrupt(|| socket.send(&Request::ignore().encode()));
     }
 }
 
-fn ask(socket: &NetlinkSocket, witness: &NetlinkSocket, requests: &mut u32) -> Result<()> {
+fn request_until_acknowledged(
+    socket: &NetlinkSocket,
+    ack_socket: &NetlinkSocket,
+    requests: &mut u32,
+) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let request = Request::listen().with_ack(random());
-        retry_on_interrupt(|| socket.send(&request.encode())).map_err(refused)?;
+        retry_on_interrupt(|| socket.send(&request.encode())).map_err(send_error)?;
         *requests += 1;
-        match find_ack(witness, &request)? {
-            Answer::Found => return Ok(()),
-            Answer::Missing => return Err(unanswered()),
-            // It may be among what was dropped.
-            Answer::Overrun => {}
+        match find_ack(ack_socket, &request)? {
+            AckSearch::Found => return Ok(()),
+            AckSearch::Missing => return Err(missing_ack_error()),
+            AckSearch::Overrun => {}
         }
     }
     Err(Error::NotAcknowledged)
 }
 
-/// What became of a request.
-enum Answer {
+/// The result of looking for the acknowledgement of a request.
+enum AckSearch {
     Found,
     Missing,
+    /// Missing, but the queue has overrun and may have dropped it.
     Overrun,
 }
 
-/// Reads the queue up to the acknowledgement.
-fn find_ack(witness: &NetlinkSocket, request: &Request) -> Result<Answer> {
+/// Reads the queue up to the acknowledgement of `request`.
+fn find_ack(ack_socket: &NetlinkSocket, request: &Request) -> Result<AckSearch> {
     let mut buffer = [0; BUFFER];
-    let mut without = Answer::Missing;
+    let mut at_end = AckSearch::Missing;
     loop {
-        let datagram = match witness.recv(&mut buffer, RecvMode::NonBlocking) {
+        let datagram = match ack_socket.recv(&mut buffer, RecvMode::NonBlocking) {
             Ok(datagram) => datagram,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(without),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(at_end),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                without = Answer::Overrun;
+                at_end = AckSearch::Overrun;
                 continue;
             }
             Err(error) => return Err(error.into()),
@@ -139,7 +142,7 @@ fn find_ack(witness: &NetlinkSocket, request: &Request) -> Result<Answer> {
             _ => None,
         });
         match ack {
-            Some(ack) if ack.err == 0 => return Ok(Answer::Found),
+            Some(ack) if ack.err == 0 => return Ok(AckSearch::Found),
             Some(ack) => {
                 let errno = i32::try_from(ack.err).unwrap_or(i32::MAX);
                 return Err(io::Error::from_raw_os_error(errno).into());
@@ -149,31 +152,31 @@ fn find_ack(witness: &NetlinkSocket, request: &Request) -> Result<Answer> {
     }
 }
 
-/// Why the kernel refused the request outright.
-fn refused(error: io::Error) -> Error {
+/// Why the request could not be sent.
+fn send_error(error: io::Error) -> Error {
     match error.raw_os_error() {
-        // Only the initial network namespace has a kernel socket at the other end.
+        // Only the initial network namespace has a kernel socket that receives requests.
         Some(libc::ECONNREFUSED) => Error::NotInitialNamespace { kind: Namespace::Network },
         Some(libc::EPERM | libc::EACCES) => Error::PermissionDenied,
         _ => error.into(),
     }
 }
 
-/// Why the kernel does not let this process join the listeners: before Linux 6.6 it asks for
-/// `CAP_NET_ADMIN` first, and that must not send anybody for a privilege that would not help.
-pub(crate) fn forbidden() -> Error {
+/// Why `bind` failed with `EPERM`. Before Linux 6.6 the kernel checks `CAP_NET_ADMIN` first, so
+/// this reports another cause if that capability would not help.
+pub(crate) fn bind_permission_error() -> Error {
     if has_proc_events() == Some(false) {
         Error::ConnectorUnavailable
     } else if namespace::is_initial(Namespace::User) == Some(false) {
-        // Whoever is root there has no privilege over the network namespace.
+        // A root user there has no privilege over the network namespace.
         Error::NotInitialNamespace { kind: Namespace::User }
     } else {
         Error::PermissionDenied
     }
 }
 
-/// Why the kernel took the request and did not answer.
-fn unanswered() -> Error {
+/// Why the kernel accepted the request but sent no acknowledgement.
+fn missing_ack_error() -> Error {
     for kind in [Namespace::Pid, Namespace::User] {
         if namespace::is_initial(kind) == Some(false) {
             return Error::NotInitialNamespace { kind };
@@ -186,15 +189,15 @@ fn unanswered() -> Error {
     }
 }
 
-/// Whether the kernel lists the process events among its connectors.
+/// Whether `/proc/self/net/connector` lists `cn_proc`. `None` if it cannot be read.
 pub(crate) fn has_proc_events() -> Option<bool> {
     let connectors = proc_mount::read_own_net(c"connector").ok()?;
     Some(connectors.lines().any(|line| line.split_whitespace().next() == Some("cn_proc")))
 }
 
-/// A number that no other listener uses, as far as chance allows.
+/// A random number, to tell acknowledgements to this listener from others'.
 pub(crate) fn random() -> u32 {
-    // The standard library seeds each of these from the system's random numbers.
+    // The standard library seeds the hasher with random numbers of the system.
     let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();
     u32::from_ne_bytes([a, b, c, d])
 }

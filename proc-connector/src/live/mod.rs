@@ -1,4 +1,5 @@
-//! Receiving events, which requires Linux. `unsupported` has the same public items for other systems.
+//! Receiving events, which requires Linux. The module `unsupported` has the same public items for
+//! other systems.
 
 mod batch;
 mod builder;

@@ -1,6 +1,6 @@
-//! What the program `proc-connector` needs beside the API: signals, and the state it was started with.
+//! Functions for the program `proc-connector`: signals, and state that the process inherited.
 //!
-//! Not part of the API: it may change in any release.
+//! Not part of the API: this module may change in any release.
 
 use std::io;
 use std::process::Command;
@@ -12,27 +12,31 @@ pub use crate::sys::{EndRequest, TracedChild, was_closed};
 use super::host::kernel::Version;
 use super::shutdown::Shutdown;
 
-/// Has Ctrl-C, SIGTERM and SIGHUP end the receives of a connector, except those that this process was
-/// started to ignore.
+/// Makes Ctrl-C, SIGTERM and SIGHUP end the receives of a connector, except for signals that this
+/// process inherited as ignored.
 ///
 /// # Errors
 ///
-/// The system refuses the handlers.
+/// An error of `sigaction`.
 pub fn end_on_signals(shutdown: &Shutdown) -> io::Result<()> {
     crate::sys::end_on_signals(&shutdown.event)
 }
 
-/// Starts a command as `TracedChild::start` does. Its end ends the receives.
+/// Starts a command. The receives that `ended` belongs to end when the command does.
+///
+/// SIGTERM and SIGHUP to this process are forwarded to the command while it runs. This process must
+/// have a single thread.
 ///
 /// # Errors
 ///
-/// Those of `TracedChild::start`.
+/// An error of the system if a handler cannot be installed or the command cannot be started.
 pub fn start_traced(command: &mut Command, ended: &Shutdown) -> io::Result<TracedChild> {
     TracedChild::start(command, Arc::clone(&ended.event))
 }
 
-/// Whether a listener needs `CAP_NET_ADMIN` to stop listening: before Linux 6.6 the kernel refuses that
-/// request without it (`cn_proc_mcast_ctl` in `drivers/connector/cn_proc.c`), and keeps making events.
+/// Whether a listener needs `CAP_NET_ADMIN` to stop listening. Before Linux 6.6 the kernel refuses
+/// an IGNORE request without it (`cn_proc_mcast_ctl` in `drivers/connector/cn_proc.c`), and
+/// continues to send events.
 pub fn leaving_needs_net_admin() -> bool {
     Version::running().is_none_or(|version| version < Version(6, 6, 0))
 }

@@ -1,12 +1,14 @@
-//! Ending a blocked receive from elsewhere.
+//! Ending a blocked receive from another thread.
 
 use std::io;
 use std::sync::Arc;
 
 use crate::sys::EventFd;
 
-/// A handle that ends the receives of a [`ProcConnector`](crate::ProcConnector), blocked or to
-/// come, from any thread.
+/// A handle that ends present and future receives of a [`ProcConnector`](crate::ProcConnector).
+///
+/// [`ProcConnector::shutdown_handle`](crate::ProcConnector::shutdown_handle) creates it. It can be
+/// cloned, and used on any thread and in a signal handler.
 ///
 /// ```no_run
 /// use proc_connector::{Error, ProcConnector};
@@ -33,14 +35,14 @@ pub struct Shutdown {
 
 impl Shutdown {
     /// Ends the receives. From now on [`recv_batch`](crate::ProcConnector::recv_batch) fails with
-    /// [`Error::Shutdown`](crate::Error::Shutdown); what is queued can still be drained with
+    /// [`Error::Shutdown`](crate::Error::Shutdown). Queued events can still be received with
     /// `recv_batch_timeout(Duration::ZERO)`.
     ///
-    /// One `write`, so a signal handler may do it too.
+    /// The call is async-signal-safe: an atomic store and one `write`.
     ///
     /// # Errors
     ///
-    /// What the system says to that `write`.
+    /// An error of that `write`.
     pub fn shutdown(&self) -> io::Result<()> {
         self.event.raise()
     }

@@ -1,4 +1,4 @@
-//! One event at a time, into a buffer of the caller: the methods of 0.1.5.
+//! Receiving one event at a time into a caller's buffer: the methods of 0.1.5.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
@@ -16,9 +16,9 @@ use crate::live::transport::{Deadline, Popped};
 use crate::sys::{RecvMode, Sender, retry_on_interrupt};
 use crate::transport_kind::NoRing;
 
-/// Subscribing, and receiving one event at a time into a buffer of the caller, as in 0.1.5.
+/// Subscribing, and receiving one event at a time into a caller's buffer, as in 0.1.5.
 impl ProcConnector {
-    /// Asks the kernel for events again, after [`unsubscribe`](Self::unsubscribe).
+    /// Subscribes again after [`unsubscribe`](Self::unsubscribe).
     ///
     /// # Errors
     ///
@@ -30,28 +30,28 @@ impl ProcConnector {
         Ok(())
     }
 
-    /// Tells the kernel that this connector wants no more events. What is queued stays.
+    /// Ends the subscription. Events that are already queued can still be received.
     ///
     /// # Errors
     ///
     /// [`Error::Os`] if the request could not be sent.
     pub fn unsubscribe(&self) -> Result<()> {
-        // Kernels before 6.6 only count: one IGNORE more than LISTENs would take another's away.
+        // Kernels before 6.6 keep one count for all listeners: an IGNORE without a LISTEN would end
+        // another listener's subscription.
         for _ in 0..self.listens.swap(0, Ordering::Relaxed) {
             retry_on_interrupt(|| self.intake.socket.send(&Request::ignore().encode()))?;
         }
         Ok(())
     }
 
-    /// Receives the next event.
+    /// Waits for the next event and returns it. `buf` must have at least 76 bytes, the size of an
+    /// event's datagram.
     ///
-    /// A datagram of several messages gives its other events to the next calls. `buf` must hold at
-    /// least an event's 76 bytes.
+    /// If a datagram holds several events, the next calls return the others.
     ///
     /// # Errors
     ///
-    /// Those of [`recv_raw`](Self::recv_raw), and those of
-    /// [`parse_netlink_message`](crate::parse_netlink_message).
+    /// As [`recv_raw`](Self::recv_raw) and [`parse_netlink_message`](crate::parse_netlink_message).
     pub fn recv(&self, buf: &mut [u8]) -> Result<ProcEvent> {
         loop {
             let len = self.recv_raw(buf)?;
@@ -61,7 +61,7 @@ impl ProcConnector {
         }
     }
 
-    /// Receives the next event, or `None` if none comes within `timeout`.
+    /// Like [`recv`](Self::recv), but returns `None` if no event arrives within `timeout`.
     ///
     /// # Errors
     ///
@@ -76,24 +76,26 @@ impl ProcConnector {
         }
     }
 
-    /// Receives the next datagram that the kernel sent, and says how many bytes it has.
+    /// Waits for the next datagram from the kernel, copies it to `buf` and returns its length in
+    /// bytes.
     ///
     /// # Errors
     ///
-    /// - [`Error::BufferTooSmall`] if `buf` cannot hold an event, or not the datagram that came;
-    ///   that one is kept for a call with a larger buffer.
+    /// - [`Error::BufferTooSmall`] if `buf` has less than 76 bytes, or the datagram does not fit.
+    ///   The datagram is kept for a call with a larger buffer.
     /// - [`Error::Interrupted`] if a signal arrived first.
-    /// - [`Error::Overrun`] once after events were dropped.
-    /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing is there.
-    /// - [`Error::Os`] for what else the system says.
+    /// - [`Error::Overrun`], once, after events were dropped.
+    /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing has arrived.
+    /// - [`Error::Os`] for any other error of the system.
     pub fn recv_raw(&self, buf: &mut [u8]) -> Result<usize> {
-        // A caller that has the socket may have given it a timeout (`SO_RCVTIMEO`), as with 0.1.5.
+        // A compatible connector waits in the receive itself: as with 0.1.5, a caller may have set
+        // the socket's timeout (`SO_RCVTIMEO`).
         if self.no_ring != Some(NoRing::Compatibility) {
             let nonblocking = self.nonblocking.load(Ordering::Relaxed);
             let deadline = if nonblocking { Deadline::Now } else { Deadline::Never };
             return self.recv_raw_until(buf, deadline)?.ok_or(Error::WouldBlock);
         }
-        check_room(buf)?;
+        check_buffer_len(buf)?;
         loop {
             if let Some(len) = self.take_stashed(buf)? {
                 return Ok(len);
@@ -104,11 +106,12 @@ impl ProcConnector {
         }
     }
 
-    /// Receives the next datagram that the kernel sent, or `None` if none comes within `timeout`.
+    /// Like [`recv_raw`](Self::recv_raw), but returns `None` if no datagram arrives within
+    /// `timeout`.
     ///
     /// # Errors
     ///
-    /// As [`recv_raw`](Self::recv_raw), except that it is never [`Error::WouldBlock`].
+    /// As [`recv_raw`](Self::recv_raw), but never [`Error::WouldBlock`].
     pub fn recv_raw_timeout(&self, buf: &mut [u8], timeout: Duration) -> Result<Option<usize>> {
         self.recv_raw_until(buf, Deadline::after(timeout))
     }
@@ -124,8 +127,8 @@ impl ProcConnector {
         Ok(())
     }
 
-    /// The descriptor to poll, as [`AsFd`](#impl-AsFd-for-ProcConnector) has it: readable while
-    /// anything is unread.
+    /// Returns the descriptor to poll, which is readable while anything is unread.
+    /// [`AsFd`](#impl-AsFd-for-ProcConnector) describes it.
     ///
     /// ```no_run
     /// use proc_connector::{Error, ProcConnector};
@@ -151,14 +154,14 @@ impl ProcConnector {
     }
 
     fn recv_raw_until(&self, buf: &mut [u8], deadline: Deadline) -> Result<Option<usize>> {
-        check_room(buf)?;
+        check_buffer_len(buf)?;
         loop {
             if let Some(len) = self.take_stashed(buf)? {
                 return Ok(Some(len));
             }
             match self.receive(buf, RecvMode::NonBlocking) {
                 Ok(Some(len)) => return Ok(Some(len)),
-                // Refused, with more behind it perhaps.
+                // A forged datagram was refused; the queue may hold more.
                 Ok(None) => continue,
                 Err(Error::WouldBlock) => {}
                 Err(error) => return Err(error),
@@ -169,7 +172,8 @@ impl ProcConnector {
         }
     }
 
-    /// One datagram off the queue; `None` if it was not the kernel's.
+    /// Takes one datagram off the queue. `None` if it was refused because the kernel did not send
+    /// it.
     fn receive(&self, buf: &mut [u8], mode: RecvMode) -> Result<Option<usize>> {
         match self.intake.pop_shared(buf)? {
             None => self.receive_from_socket(buf, mode),
@@ -214,7 +218,7 @@ impl ProcConnector {
         }
     }
 
-    /// The first event of a datagram; what follows it waits in the stash.
+    /// The first event of a datagram. Messages after it are stashed for the next receive.
     fn first_event(&self, datagram: &[u8]) -> Result<Option<ProcEvent>> {
         let mut notifications = Notifications::new(datagram);
         while let Some(notification) = notifications.next() {
@@ -238,13 +242,13 @@ impl ProcConnector {
     }
 }
 
-/// No event is shorter than this, so a shorter buffer is refused before anything is received.
-fn check_room(buf: &[u8]) -> Result<()> {
+/// Refuses a buffer that cannot hold an event, before anything is received.
+fn check_buffer_len(buf: &[u8]) -> Result<()> {
     let needed = EventRecord::MAX_KERNEL_LEN;
     if buf.len() < needed { Err(Error::BufferTooSmall { needed }) } else { Ok(()) }
 }
 
-/// A failed receive in the words of 0.1.5.
+/// Maps a failed receive to the errors of 0.1.5.
 fn receive_error(error: io::Error) -> Error {
     match (error.kind(), error.raw_os_error()) {
         (io::ErrorKind::Interrupted, _) => Error::Interrupted,

@@ -1,4 +1,4 @@
-//! Datagrams that a receive put back, whole or in part.
+//! Datagrams, or the rest of one, that a shared receive put back.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::live::transport::{Notice, Unread};
 
-/// A queue of datagrams, shared, and free to look at while it is empty.
+/// A shared queue of datagrams. While it is empty, a check costs one atomic load.
 #[derive(Debug)]
 pub(crate) struct Stash {
     datagrams: Mutex<VecDeque<Box<[u8]>>>,
-    /// Whether there may be any. Changed under the lock only.
+    /// Whether the queue holds datagrams. Changes only under the lock.
     filled: AtomicBool,
     notice: Arc<Notice>,
 }
@@ -24,7 +24,8 @@ impl Stash {
         !self.filled.load(Ordering::Acquire)
     }
 
-    /// Takes the first datagram if `fits` says so, and otherwise fails with its length.
+    /// Takes the first datagram if `fits` returns true for its length. Otherwise leaves it and
+    /// returns the length as an error.
     pub(crate) fn pop(&self, fits: impl Fn(usize) -> bool) -> Option<Result<Box<[u8]>, usize>> {
         if self.is_empty() {
             return None;
@@ -35,7 +36,7 @@ impl Stash {
         })
     }
 
-    /// Puts back a datagram, or what is left of one, as the first.
+    /// Puts a datagram, or the rest of one, at the front.
     pub(crate) fn push_front(&self, datagram: &[u8]) {
         self.with(|datagrams| datagrams.push_front(datagram.into()));
     }

@@ -71,7 +71,7 @@ pub(crate) enum RecordState<'a> {
     Busy,
     /// Nothing: the position is the producers' position.
     Empty,
-    /// A header or position that the kernel cannot have written. Nothing behind it can be found.
+    /// A header or position that the kernel cannot have written. No later record can be found.
     Corrupt,
 }
 
@@ -127,7 +127,7 @@ impl RingBuffer {
         }
         // The remainder by the size, a power of two, rounded down to a multiple of 8.
         let start = self.data_offset + (position & (self.size - 8));
-        self.prefetch_behind(start);
+        self.prefetch_ahead(start);
         let header = self.producer.ptr_at(start).cast::<AtomicU32>();
         // The acquire pairs with the exchange in `bpf_ringbuf_commit` that clears the busy bit:
         // without the bit, the record's bytes are written.
@@ -156,7 +156,7 @@ impl RingBuffer {
 
     /// Prefetches the records some 500 bytes ahead: other processors wrote them, and hold them in
     /// their caches.
-    fn prefetch_behind(&self, start: usize) {
+    fn prefetch_ahead(&self, start: usize) {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};

@@ -1,6 +1,6 @@
-//! Captures laid out by hand, as other programs write them, and taken apart without the crate.
+//! Builds captures as other programs write them, and parses captures without the crate.
 
-#![allow(dead_code, reason = "every test binary that includes this folder uses a part of it")]
+#![allow(dead_code, reason = "every test binary that includes this directory uses a part of it")]
 
 pub(crate) mod demo;
 
@@ -15,7 +15,7 @@ pub(crate) const DEMO: &[u8] = include_bytes!("../../demo/build.pcapng");
 
 const COMM: u32 = 0x200;
 
-/// One event, as plain values: all that the kernel says.
+/// An event with all of its fields as plain values.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Plain {
     pub(crate) seq: u32,
@@ -59,14 +59,14 @@ impl From<Event<'_>> for Plain {
     }
 }
 
-/// One thing that a reader gave, and its time in nanoseconds since 1970.
+/// An item that a reader returned, and its time in nanoseconds since 1970.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
+pub(crate) enum Delivered {
     Event(Plain, Option<u128>),
     Lost(Option<u64>, LossCause, Option<u128>),
 }
 
-impl Got {
+impl Delivered {
     pub(crate) fn event(&self) -> &Plain {
         match self {
             Self::Event(event, _) => event,
@@ -75,16 +75,16 @@ impl Got {
     }
 }
 
-/// Reads all there is, and how it ends.
-pub(crate) fn read_all(file: &[u8]) -> (Vec<Got>, Option<Error>) {
+/// Reads a capture to its end or its first error.
+pub(crate) fn read_all(file: &[u8]) -> (Vec<Delivered>, Option<Error>) {
     match Reader::new(file) {
         Ok(reader) => drain(reader),
         Err(error) => (Vec::new(), Some(error)),
     }
 }
 
-/// What a reader gives before its end or its first error.
-pub(crate) fn drain<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Got>, Option<Error>) {
+/// The items that a reader returns before its end or its first error.
+pub(crate) fn drain<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Delivered>, Option<Error>) {
     let mut got = Vec::new();
     loop {
         let recorded = match reader.next() {
@@ -94,8 +94,8 @@ pub(crate) fn drain<R: std::io::Read>(mut reader: Reader<R>) -> (Vec<Got>, Optio
         };
         let time = recorded.time.map(nanos);
         got.push(match recorded.received {
-            Received::Event(event) => Got::Event(event.into(), time),
-            Received::Lost(lost) => Got::Lost(lost.count, lost.cause, time),
+            Received::Event(event) => Delivered::Event(event.into(), time),
+            Received::Lost(lost) => Delivered::Lost(lost.count, lost.cause, time),
         });
     }
 }
@@ -115,7 +115,7 @@ pub(crate) fn at(nanos: u64) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
 }
 
-/// A byte order to write or read numbers in.
+/// A byte order for reading or writing integers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Order {
     Big,
@@ -132,7 +132,7 @@ impl Order {
         if self == Self::Big { u32::from_be_bytes(bytes) } else { u32::from_le_bytes(bytes) }
     }
 
-    /// A number's bytes, given in big-endian.
+    /// The bytes of an integer given in big-endian.
     fn bytes(self, big_endian: &[u8]) -> Vec<u8> {
         let mut bytes = big_endian.to_vec();
         if self == Self::Little {
@@ -141,7 +141,7 @@ impl Order {
         bytes
     }
 
-    /// Numbers of 16, 32 or 64 bits, one after the other.
+    /// Consecutive integers of 16, 32 or 64 bits.
     pub(crate) fn numbers(self, numbers: &[Number]) -> Vec<u8> {
         let bytes = |number: &Number| match *number {
             Number::U16(number) => self.bytes(&number.to_be_bytes()),
@@ -163,7 +163,7 @@ use Number::{U16, U32, U64};
 /// A packet of a capture: its time in nanoseconds since 1970, and its bytes.
 pub(crate) type Packet = (u64, Vec<u8>);
 
-/// The packets of the demo without the header of their link type, by the pcapng specification.
+/// The packets of the demo without link headers, parsed by the pcapng specification.
 pub(crate) fn demo_datagrams() -> Vec<Packet> {
     let (order, mut packets) = (Order::Little, Vec::new());
     for block in blocks(order, DEMO) {
@@ -182,7 +182,7 @@ pub(crate) fn demo_events() -> Vec<Plain> {
     demo_datagrams().iter().map(|(_, bytes)| Plain::read(Order::Little, bytes)).collect()
 }
 
-/// Where the blocks of a pcapng file are.
+/// The positions of the blocks in a pcapng file.
 pub(crate) fn blocks(order: Order, file: &[u8]) -> Vec<Range<usize>> {
     let mut blocks = vec![];
     let mut start = 0;
@@ -194,7 +194,7 @@ pub(crate) fn blocks(order: Order, file: &[u8]) -> Vec<Range<usize>> {
     blocks
 }
 
-/// The same datagram as a machine of the other byte order would have sent it.
+/// The same datagram in the other byte order.
 pub(crate) fn swap(order: Order, datagram: &[u8]) -> Vec<u8> {
     let is_comm = order.u32(datagram, 36) == COMM;
     let mut widths = vec![4, 2, 2, 4, 4, 4, 4, 4, 4, 2, 2, 4, 4, 8, 4, 4];
@@ -209,7 +209,7 @@ pub(crate) fn swap(order: Order, datagram: &[u8]) -> Vec<u8> {
     swapped
 }
 
-/// A packet as a packet socket gives it: sent by this machine (4), of a netlink protocol.
+/// A packet as a packet socket returns it: sent by this machine (4), of a netlink protocol.
 pub(crate) fn cooked(protocol: u16, messages: &[u8]) -> Vec<u8> {
     let header = [U16(4), U16(824), U64(0), U16(0), U16(protocol)];
     [Order::Big.numbers(&header), messages.to_vec()].concat()
@@ -219,7 +219,7 @@ pub(crate) const CONNECTOR: u16 = 11;
 pub(crate) const NETLINK: u16 = 253;
 pub(crate) const ETHERNET: u16 = 1;
 
-/// A pcap file with time stamps in microseconds, or nanoseconds.
+/// A pcap file with time stamps in microseconds or nanoseconds.
 pub(crate) fn pcap(order: Order, nanoseconds: bool, link: u16, packets: &[Packet]) -> Vec<u8> {
     let magic = if nanoseconds { 0xa1b2_3c4d } else { 0xa1b2_c3d4 };
     let snaplen = 262_144;
@@ -261,7 +261,7 @@ pub(crate) fn section(order: Order) -> Vec<u8> {
     block(order, 0x0a0d_0d0a, &body)
 }
 
-/// An interface, of a resolution as `if_tsresol` has it; without that, of microseconds.
+/// An interface with an `if_tsresol` option, or with the default of microseconds.
 pub(crate) fn interface(order: Order, link: u16, resolution: Option<u8>) -> Vec<u8> {
     let mut body = order.numbers(&[U16(link), U16(0), U32(262_144)]);
     if let Some(resolution) = resolution {
@@ -271,7 +271,7 @@ pub(crate) fn interface(order: Order, link: u16, resolution: Option<u8>) -> Vec<
     block(order, 1, &body)
 }
 
-/// A packet on an interface; the time is in the units of that.
+/// A packet on an interface, with a time in the interface's units.
 pub(crate) fn enhanced(order: Order, id: u32, time: u64, data: &[u8], options: &[u8]) -> Vec<u8> {
     let len = U32(u32::try_from(data.len()).expect("a short packet"));
     let [high, low] =
@@ -283,7 +283,7 @@ pub(crate) fn enhanced(order: Order, id: u32, time: u64, data: &[u8], options: &
     block(order, 6, &body)
 }
 
-/// A pcapng file of one interface, in nanoseconds.
+/// A pcapng file with one interface, in nanoseconds.
 pub(crate) fn pcapng(order: Order, packets: &[Packet]) -> Vec<u8> {
     let mut file = [section(order), interface(order, NETLINK, Some(9))].concat();
     for (time, data) in packets {
@@ -292,10 +292,10 @@ pub(crate) fn pcapng(order: Order, packets: &[Packet]) -> Vec<u8> {
     file
 }
 
-/// `PROC_EVENT_EXEC` of `cn_proc.h`.
+/// `PROC_EVENT_EXEC` of `linux/cn_proc.h`.
 pub(crate) const EXEC: u32 = 2;
 
-/// A packet of the connector with one event, of this machine.
+/// A packet of the connector with one event, in this machine's byte order.
 pub(crate) fn packet(what: u32, words: &[u32]) -> Vec<u8> {
     let order = Order::NATIVE;
     let mut datagram = order.numbers(&[U32(76), U16(3), U16(0), U32(0), U32(0)]);
@@ -306,7 +306,7 @@ pub(crate) fn packet(what: u32, words: &[u32]) -> Vec<u8> {
     cooked(CONNECTOR, &datagram)
 }
 
-/// A section header or interface with options, which end as given.
+/// A section header or interface block with the given options.
 pub(crate) fn with_options(order: Order, block: &[u8], options: &[u8]) -> Vec<u8> {
     let body = [&block[8..block.len() - 4], options].concat();
     self::block(order, order.u32(block, 0), &body)

@@ -1,11 +1,17 @@
-//! How the program refuses.
+//! Assertions about failures of the program.
 
 use std::process::Output;
 
 use super::program::text;
 
-/// Asserts that the program ended with a status, and what it said; gives that.
-pub(crate) fn fails<'a>(arguments: &[&str], output: &'a Output, code: i32, says: &str) -> &'a str {
+/// Asserts the exit status, a part of the error text, and an empty standard output. Returns the
+/// error text.
+pub(crate) fn assert_fails<'a>(
+    arguments: &[&str],
+    output: &'a Output,
+    code: i32,
+    says: &str,
+) -> &'a str {
     let errors = text(&output.stderr);
     assert_eq!(output.status.code(), Some(code), "{arguments:?}: {errors}");
     assert!(errors.contains(says), "{arguments:?}: {errors}");

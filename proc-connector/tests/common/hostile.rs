@@ -1,4 +1,4 @@
-//! Text that a terminal obeys, reorders or hides.
+//! Text that controls a terminal, changes the order of characters, or is invisible.
 
 /// Names of at most 15 bytes, and their escaped forms.
 pub(crate) const HOSTILE: [(&[u8], &str); 15] = [
@@ -19,7 +19,8 @@ pub(crate) const HOSTILE: [(&[u8], &str); 15] = [
     (b"\xff\xe2\x80a", "\\xff\\xe2\\x80a"),
 ];
 
-/// Asserts that a text contains no control character, and none of those in `HOSTILE`.
+/// Asserts that a text contains no control characters except line feeds, and none of the hostile
+/// characters.
 pub(crate) fn assert_seen(shown: &str) {
     let is_hostile = |letter: char| {
         let texts = HOSTILE.iter().filter_map(|(bytes, _)| std::str::from_utf8(bytes).ok());

@@ -1,4 +1,4 @@
-//! Events made on purpose.
+//! Creates events.
 
 use std::thread;
 
@@ -12,7 +12,8 @@ pub(crate) fn this_task() -> Task {
     (number(gettid()), number(getpid()))
 }
 
-/// Makes threads one after the other, which end at once: two events each. Gives their ids.
+/// Creates threads one after the other, which exit immediately and cause two events each. Returns
+/// their ids.
 pub(crate) fn threads(count: usize) -> Vec<u32> {
     let thread = |_| thread::spawn(|| number(gettid())).join().expect("a thread that ends");
     (0..count).map(thread).collect()
@@ -28,7 +29,7 @@ pub(crate) fn cpus() -> Vec<usize> {
     (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu) == Ok(true)).collect()
 }
 
-/// Makes a thread that ends on the CPU, so that this is where its exit is sent from.
+/// Creates a thread that exits on the given CPU, so that its exit is sent from there.
 pub(crate) fn thread_on(cpu: usize) -> u32 {
     let on_cpu = move || {
         stay_on(cpu);
@@ -37,14 +38,14 @@ pub(crate) fn thread_on(cpu: usize) -> u32 {
     thread::spawn(on_cpu).join().expect("a thread that ends")
 }
 
-/// Binds the calling thread, and those that it makes, to a CPU.
+/// Restricts the calling thread, and the threads it creates, to a CPU.
 pub(crate) fn stay_on(cpu: usize) {
     let mut only = CpuSet::new();
     only.set(cpu).expect("a CPU that exists");
     sched_setaffinity(Pid::from_raw(0), &only).expect("a CPU of the allowed");
 }
 
-/// Runs a function in the end, panic or not: to stop a thread that a scope would wait for.
+/// Calls a function when dropped, also after a panic: stops a thread that a scope would wait for.
 pub(crate) struct OnDrop<F: Fn()>(pub(crate) F);
 
 impl<F: Fn()> Drop for OnDrop<F> {

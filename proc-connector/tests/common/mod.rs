@@ -1,20 +1,19 @@
-//! What the live tests share: their main function, the processes they start, and what is seen of
-//! those.
+//! Shared by the live tests: the main function, helper processes, and observation of their events.
 
-#![allow(dead_code, reason = "every test binary includes this folder and uses a part of it")]
+#![allow(dead_code, reason = "every test binary includes this directory and uses a part of it")]
 
-pub(crate) mod actor;
-pub(crate) mod elsewhere;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
+pub(crate) mod helper_process;
 pub(crate) mod hostile;
 pub(crate) mod listening;
 pub(crate) mod load;
+pub(crate) mod namespaces;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
 pub(crate) mod raw;
+pub(crate) mod recorder;
 pub(crate) mod scratch;
-pub(crate) mod tape;
 pub(crate) mod terminal;
 pub(crate) mod watch;
 pub(crate) mod wire;
@@ -27,7 +26,7 @@ use std::time::{Duration, Instant};
 use libtest_mimic::{Arguments, Completion, Trial};
 use proc_connector::{Builder, Error, NoRing, ProcConnector, Transport};
 
-/// A function under the name it has in the source.
+/// A function with its name in the source.
 pub(crate) type Named = (&'static str, fn());
 
 /// Functions with their names: `named![a, b]`.
@@ -36,24 +35,24 @@ macro_rules! named {
 }
 pub(crate) use named;
 
-/// The main function of a binary of live tests: plays one of `acts` if an [`actor::Actor`] started
-/// this process to do so, and runs `tests` otherwise.
-pub(crate) fn main(acts: &[Named], tests: &[Named]) -> ExitCode {
-    main_with(acts, &[], tests)
+/// The main function of a binary of live tests: plays one of `roles` if a
+/// [`helper_process::HelperProcess`] started this process, otherwise runs `tests`.
+pub(crate) fn main(roles: &[Named], tests: &[Named]) -> ExitCode {
+    main_with(roles, &[], tests)
 }
 
-/// The same with tests that run everywhere beside the live ones, each of which runs over every
-/// transport.
+/// The same with tests that run on any machine, in addition to the live tests, each of which runs
+/// over every transport.
 ///
-/// Where the connector cannot be had, live tests are ignored and the reason is told, unless
-/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes that a failure. The ring may be missing where the process
+/// If the connector is unavailable, live tests are ignored and the reason is printed, unless
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes this a failure. The ring may be unavailable if the process
 /// lacks a privilege.
-pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
-    if let Some(code) = actor::play(acts) {
+pub(crate) fn main_with(roles: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
+    if let Some(code) = helper_process::play(roles) {
         return code;
     }
     let mut arguments = Arguments::from_args();
-    // Listeners slow each other's loads down, and each test wants its own to be fast.
+    // Parallel tests would slow down each other's loads, and fill each other's buffers.
     arguments.test_threads.get_or_insert(1);
     let required = std::env::var_os("PROC_CONNECTOR_REQUIRE_LIVE").is_some_and(|set| set == "1");
     let mut trials: Vec<Trial> =
@@ -75,7 +74,7 @@ pub(crate) fn main_with(acts: &[Named], everywhere: &[Named], live: &[Named]) ->
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-/// A test as the harness runs it, with [`transport`] set to what it is given.
+/// Wraps a test for the harness, with [`transport`] set for its duration.
 fn trial(&(name, test): &Named, prefix: &str, transport: Transport) -> Trial {
     Trial::ignorable_test(format!("{prefix}{name}"), move || {
         TRANSPORT.set(transport);
@@ -93,56 +92,56 @@ thread_local! {
     static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Auto) };
 }
 
-/// The transport that this test is about. Other threads than the test's do not know it.
+/// The transport of this test; known only to the test's thread.
 pub(crate) fn transport() -> Transport {
     TRANSPORT.get()
 }
 
-/// A builder of connectors with this test's transport.
+/// A builder with this test's transport.
 pub(crate) fn builder() -> Builder {
     ProcConnector::builder().transport(transport())
 }
 
-/// Ends a test as one that could not be made, and is counted as ignored.
+/// Ends a test that cannot run, and counts it as ignored.
 pub(crate) fn skip(reason: &str) -> ! {
     resume_unwind(Box::new(Skipped(reason.to_owned())))
 }
 
 struct Skipped(String);
 
-/// A builder of such as lose nothing of what a busy machine does during a test.
-pub(crate) fn roomy() -> Builder {
+/// A builder with a buffer large enough for a busy machine during a test.
+pub(crate) fn large_buffer() -> Builder {
     builder().receive_buffer_events(160_000)
 }
 
-/// Whether the running kernel is of this version or a later one.
-pub(crate) fn kernel_is_since(major: u32, minor: u32) -> bool {
+/// Whether the running kernel has this version or a later one.
+pub(crate) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
     let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").expect("/proc is mounted");
     let mut numbers = release.split(['.', '-']).map(|number| number.parse().unwrap_or(0_u32));
     (numbers.next(), numbers.next()) >= (Some(major), Some(minor))
 }
 
-/// A connector with room for what a busy machine does during a test.
-pub(crate) fn live() -> ProcConnector {
-    roomy().open().expect("a live connector")
+/// A connector with a buffer large enough for a busy machine during a test.
+pub(crate) fn open_live() -> ProcConnector {
+    large_buffer().open().expect("a live connector")
 }
 
-/// Whether the process has a capability of `capability.h`; if not, tells that a part of the test
-/// is left out for it.
-pub(crate) fn capable(capability: u32, name: &str) -> bool {
+/// Whether the process has a capability of `linux/capability.h`. If not, prints that a part of the
+/// test is skipped.
+pub(crate) fn has_capability(capability: u32, name: &str) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").expect("/proc is mounted");
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let effective = u64::from_str_radix(effective.expect("a CapEff line").trim(), 16);
-    let capable = effective.expect("a number") & (1 << capability) != 0;
-    if !capable {
+    let has_capability = effective.expect("a number") & (1 << capability) != 0;
+    if !has_capability {
         eprintln!("skipped: this part needs {name}");
     }
-    capable
+    has_capability
 }
 
-/// Skips the test where the process lacks a capability.
-pub(crate) fn need(capability: u32, name: &str) {
-    if !capable(capability, name) {
+/// Skips the test if the process lacks a capability.
+pub(crate) fn require_capability(capability: u32, name: &str) {
+    if !has_capability(capability, name) {
         skip(&format!("needs {name}"));
     }
 }
@@ -152,7 +151,7 @@ pub(crate) const CAP_SETUID: u32 = 7;
 pub(crate) const CAP_NET_ADMIN: u32 = 12;
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 
-/// When to give up waiting for what is sure to come: far beyond what the slowest machine needs.
+/// Limits the wait for an expected event, far beyond the time that the slowest machine needs.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
@@ -161,12 +160,12 @@ impl Deadline {
         Self(Instant::now() + Duration::from_secs(10))
     }
 
-    /// The same for what comes by chance.
+    /// The same for an event that depends on chance.
     pub(crate) fn long() -> Self {
         Self(Instant::now() + Duration::from_secs(60))
     }
 
-    /// What is left, or `None` when it is over.
+    /// The remaining time, or `None` when it is over.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.checked_duration_since(Instant::now())
     }

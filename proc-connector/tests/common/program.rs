@@ -1,4 +1,4 @@
-//! The program, started as shells and service managers start it.
+//! The program, started in the ways of shells and service managers.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
@@ -11,12 +11,12 @@ use proc_connector::Transport;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_proc-connector");
 
-/// The program with these arguments, nothing to read, and its outputs kept.
+/// The program with these arguments, no input, and captured output.
 pub(crate) fn program(arguments: &[&str]) -> Command {
     started_by(&[], arguments)
 }
 
-/// The same, started by another program that replaces itself, such as `env`, with these arguments.
+/// The same, started by a program that executes it, such as `env` with its arguments.
 pub(crate) fn started_by(starter: &[&str], arguments: &[&str]) -> Command {
     let words: Vec<&str> = starter.iter().copied().chain([PROGRAM]).collect();
     let mut command = Command::new(words[0]);
@@ -25,8 +25,8 @@ pub(crate) fn started_by(starter: &[&str], arguments: &[&str]) -> Command {
     command
 }
 
-/// The same, started by a shell that does something to itself first.
-pub(crate) fn after_shell(preparation: &str, arguments: &[&str]) -> Command {
+/// The same, started by a shell that first runs some commands.
+pub(crate) fn started_by_shell(preparation: &str, arguments: &[&str]) -> Command {
     let script = format!("{preparation}\nexec \"$@\"");
     started_by(&["sh", "-c", &script, "sh"], arguments)
 }
@@ -38,14 +38,14 @@ pub(crate) fn run(arguments: &[&str]) -> Output {
 /// Replays standard input as JSON.
 pub(crate) const REPLAY_JSON: [&str; 3] = ["replay", "--json", "-"];
 
-/// A replay of standard input, and the other end of that.
+/// Starts a replay of standard input; returns it with the writing end.
 pub(crate) fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
     let mut replay = Running::start(program(arguments).stdin(Stdio::piped()));
     let stdin = replay.child.stdin.take().expect("a pipe");
     (replay, stdin)
 }
 
-/// `--transport` for this test.
+/// The value of `--transport` for this test.
 pub(crate) fn transport_name() -> &'static str {
     match super::transport() {
         Transport::Ring => "ring",
@@ -58,7 +58,7 @@ pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// The program, running.
+/// A running program.
 #[derive(Debug)]
 pub(crate) struct Running {
     pub(crate) child: Child,
@@ -72,7 +72,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// In a process group of its own, as shells start a pipeline.
+    /// Starts it in its own process group, as shells start a pipeline.
     pub(crate) fn start_in_group(command: &mut Command) -> Self {
         Self::start(command.process_group(0))
     }
@@ -89,18 +89,18 @@ impl Running {
         kill(self.pid(), signal).expect("a child that runs");
     }
 
-    /// The lines that are left, and the end.
+    /// Waits for the end; returns the remaining lines and the output.
     pub(crate) fn end(mut self) -> (Vec<String>, Output) {
         let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        (rest, self.child.wait_with_output().expect("its end"))
+        (rest, self.child.wait_with_output().expect("an exit status"))
     }
 
-    /// Waits until the program is what runs, and handles SIGTERM or whatever it takes for it to be
-    /// ready.
+    /// Waits until the program was executed and its status satisfies a condition, for example that
+    /// it handles SIGTERM.
     pub(crate) fn wait_until(&self, is_ready: impl Fn(&Status) -> bool) -> Status {
         let deadline = crate::common::Deadline::new();
         loop {
-            let status = Status::of(self.child.id());
+            let status = Status::read(self.child.id());
             if is_ready(&status) {
                 return status;
             }
@@ -110,16 +110,16 @@ impl Running {
     }
 }
 
-/// `/proc/PID/status`.
+/// The contents of `/proc/PID/status`.
 #[derive(Debug)]
 pub(crate) struct Status(String);
 
 impl Status {
-    pub(crate) fn of(pid: u32) -> Self {
-        Self(fs::read_to_string(format!("/proc/{pid}/status")).expect("it runs"))
+    pub(crate) fn read(pid: u32) -> Self {
+        Self(fs::read_to_string(format!("/proc/{pid}/status")).expect("a running process"))
     }
 
-    /// As a child printed it.
+    /// The status as printed by a child.
     pub(crate) fn printed(output: &[u8]) -> Self {
         Self(text(output).to_owned())
     }
@@ -155,7 +155,7 @@ fn bit(signal: Signal) -> u64 {
     1 << (signal as u32 - 1)
 }
 
-/// All of a pipe.
+/// Reads a pipe to its end.
 pub(crate) fn read_all(pipe: &mut impl Read) -> String {
     let mut all = String::new();
     pipe.read_to_string(&mut all).expect("text");

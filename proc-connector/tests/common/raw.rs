@@ -1,5 +1,5 @@
-//! A listener of the tests' own, which shares no code with the crate: it witnesses what the kernel
-//! sends, acknowledgements included, and sends what only a forger would.
+//! A listener that shares no code with the crate: an independent witness of what the kernel sends,
+//! acknowledgements included. It can also send forged messages.
 
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,7 +14,7 @@ use rustix::net::{
 
 use super::wire::{NLMSG_DONE, cn_msg, message};
 
-/// Where an event stands in the stream, and of what kind it is: 0 for an acknowledgement.
+/// The position of an event in the stream, and its kind: 0 for an acknowledgement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Stamp {
     pub(crate) cpu: u32,
@@ -24,13 +24,13 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Whether it comes after another of the same CPU: numbers wrap.
+    /// Whether it comes after another of the same CPU; sequence numbers wrap around.
     pub(crate) fn is_after(self, other: Self) -> bool {
         (1..1 << 31).contains(&self.seq.wrapping_sub(other.seq))
     }
 }
 
-/// A socket bound to the group of the process events.
+/// A socket bound to the multicast group of process events.
 #[derive(Debug)]
 pub(crate) struct RawSocket {
     socket: OwnedFd,
@@ -38,12 +38,12 @@ pub(crate) struct RawSocket {
 }
 
 impl RawSocket {
-    /// One that asks for nothing: it hears what others have asked for.
+    /// A socket without a request to listen: it receives events while another listener exists.
     pub(crate) fn bound() -> Self {
         Self::try_bound().expect("a bound netlink socket")
     }
 
-    /// The same, where the kernel allows it.
+    /// The same; `None` if the kernel does not allow it.
     pub(crate) fn try_bound() -> Option<Self> {
         let (family, kind, flags) =
             (AddressFamily::NETLINK, SocketType::DGRAM, SocketFlags::CLOEXEC);
@@ -56,8 +56,8 @@ impl RawSocket {
         Some(Self { socket, listening: false })
     }
 
-    /// How many sockets on the machine are bound to the group.
-    pub(crate) fn bound_by_anyone() -> usize {
+    /// The number of sockets on the machine that are bound to the group.
+    pub(crate) fn count_bound() -> usize {
         let sockets = std::fs::read_to_string("/proc/net/netlink").expect("/proc is mounted");
         let is_bound = |line: &&str| {
             let mut columns = line.split_whitespace().skip(1);
@@ -68,7 +68,7 @@ impl RawSocket {
         sockets.lines().filter(is_bound).count()
     }
 
-    /// One that the kernel sends events to.
+    /// A socket with a request to listen.
     pub(crate) fn listening() -> Self {
         let mut raw = Self::bound();
         raw.request(LISTEN);
@@ -76,7 +76,7 @@ impl RawSocket {
         raw
     }
 
-    /// All that has arrived.
+    /// Receives everything queued.
     pub(crate) fn drain(&self) -> Vec<Stamp> {
         let mut stamps = Vec::new();
         let mut buffer = [0; 4096];
@@ -94,7 +94,7 @@ impl RawSocket {
         }
     }
 
-    /// Sends to everyone in a group, to one port, or to both.
+    /// Sends to all members of a group, to a port, or to both.
     pub(crate) fn send(&self, datagram: &[u8], port: u32, group: u32) {
         let to = SocketAddrNetlink::new(port, group);
         sendto(&self.socket, datagram, SendFlags::empty(), &to).expect("a datagram sent");
@@ -114,18 +114,18 @@ impl Drop for RawSocket {
     }
 }
 
-/// The multicast group of the process events, as a bit.
+/// The multicast group of process events, as a bit.
 pub(crate) const GROUP: u32 = 1;
 const LISTEN: u32 = 1;
 const IGNORE: u32 = 2;
 
-/// The port that a socket was given.
+/// The port id of a socket.
 pub(crate) fn port(socket: impl AsFd) -> u32 {
     port_of(Some(getsockname(socket).expect("a bound socket")))
 }
 
 fn port_of(address: Option<rustix::net::SocketAddrAny>) -> u32 {
-    let address = address.expect("netlink tells who sent");
+    let address = address.expect("a sender address");
     SocketAddrNetlink::try_from(address).expect("a netlink address").pid()
 }
 
@@ -137,25 +137,25 @@ fn stamp(datagram: &[u8]) -> Stamp {
     Stamp { cpu: word(40), seq: word(24), what: word(36), timestamp_ns: u64::from_ne_bytes(time) }
 }
 
-/// What a witness saw, by CPU.
+/// The events seen by a witness, by CPU.
 #[derive(Debug, Default)]
 pub(crate) struct Witnessed {
     cpus: BTreeMap<u32, Vec<Stamp>>,
 }
 
 impl Witnessed {
-    /// Adds what follows, in which nothing may be missing.
+    /// Appends events, and asserts that none is missing.
     pub(crate) fn add(&mut self, stamps: &[Stamp]) {
         for &stamp in stamps {
             let cpu = self.cpus.entry(stamp.cpu).or_default();
             if let Some(last) = cpu.last() {
-                assert_eq!(last.seq.wrapping_add(1), stamp.seq, "the witness misses something");
+                assert_eq!(last.seq.wrapping_add(1), stamp.seq, "the witness missed an event");
             }
             cpu.push(stamp);
         }
     }
 
-    /// What was sent on the CPU of both from `first` to `last`, these included.
+    /// The events on a CPU from `first` to `last`, inclusive.
     pub(crate) fn between(&self, first: Stamp, last: Stamp) -> &[Stamp] {
         let cpu = &self.cpus[&first.cpu];
         let place = |stamp| cpu.iter().position(|&seen| seen == stamp);

@@ -1,27 +1,27 @@
-//! Files of a test.
+//! Temporary files of a test.
 
 #![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
 
 use std::fs;
 use std::path::PathBuf;
 
-/// A directory for one test, removed with it.
+/// A directory for one test, removed on drop.
 #[derive(Debug)]
 pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     pub(crate) fn new(name: &str) -> Self {
         let name = format!("proc-connector-{}-{name}", std::process::id());
-        let folder = std::env::temp_dir().join(name);
-        fs::create_dir_all(&folder).expect("room for it");
-        Self(folder)
+        let directory = std::env::temp_dir().join(name);
+        fs::create_dir_all(&directory).expect("a writable directory");
+        Self(directory)
     }
 
     pub(crate) fn file(&self, name: &str) -> String {
         self.0.join(name).to_str().expect("UTF-8").to_owned()
     }
 
-    /// The names of the files that exist, sorted.
+    /// The names of the existing files, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let directory = fs::read_dir(&self.0).expect("a directory");
         let name = |entry: std::io::Result<fs::DirEntry>| entry.expect("an entry").file_name();
@@ -38,23 +38,23 @@ impl Drop for Scratch {
     }
 }
 
-/// A file for one test, in a folder of its own.
+/// A file for one test, in its own directory.
 #[derive(Debug)]
 pub(crate) struct ScratchFile {
     path: String,
-    _folder: Scratch,
+    _directory: Scratch,
 }
 
 impl ScratchFile {
-    /// One that is not there yet.
+    /// A path at which no file exists yet.
     pub(crate) fn new(name: &str) -> Self {
-        let folder = Scratch::new(name);
-        Self { path: folder.file(name), _folder: folder }
+        let directory = Scratch::new(name);
+        Self { path: directory.file(name), _directory: directory }
     }
 
     pub(crate) fn containing(name: &str, bytes: &[u8]) -> Self {
         let scratch = Self::new(name);
-        fs::write(&scratch.path, bytes).expect("room for it");
+        fs::write(&scratch.path, bytes).expect("a writable directory");
         scratch
     }
 

@@ -1,4 +1,4 @@
-//! Programs on a terminal of a size that the test chooses.
+//! Runs programs on a terminal of a given size.
 
 use std::fs::File;
 use std::io::{ErrorKind, Read};
@@ -7,13 +7,13 @@ use std::process::{Command, ExitStatus, Stdio};
 use nix::pty::{Winsize, openpty};
 use rustix::termios::{tcgetwinsize, tcsetwinsize};
 
-/// Runs a program whose outputs are a terminal of so many columns, with colours off, and gives its
-/// end and what the terminal was sent.
+/// Runs a program without colours on a terminal with this number of columns. Returns its status and
+/// the output sent to the terminal.
 pub(crate) fn run(command: &mut Command, columns: u16) -> (ExitStatus, String) {
     run_resized(command, columns, None)
 }
 
-/// The same on a terminal that has another width once it was sent something.
+/// The same on a terminal that is resized after the first output.
 pub(crate) fn run_resized(
     command: &mut Command,
     columns: u16,
@@ -29,7 +29,7 @@ pub(crate) fn run_resized(
         .stdout(output.expect("a descriptor"))
         .stderr(errors);
     let mut child = command.spawn().expect("the program runs");
-    // The terminal ends when nobody has it open any more.
+    // The terminal closes when no process has it open.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let (mut master, mut sent, mut then) = (File::from(pty.master), Vec::new(), then);
     let mut chunk = [0; 4096];
@@ -44,12 +44,12 @@ pub(crate) fn run_resized(
                     tcsetwinsize(&master, size).expect("a terminal");
                 }
             }
-            // On Linux a terminal ends with this error.
+            // On Linux, reading from a closed terminal fails with this error.
             Err(error) if error.raw_os_error() == Some(nix::libc::EIO) => break,
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => panic!("{error}"),
         }
     }
-    let status = child.wait().expect("its end");
+    let status = child.wait().expect("an exit status");
     (status, String::from_utf8(sent).expect("UTF-8").replace("\r\n", "\n"))
 }

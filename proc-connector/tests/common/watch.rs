@@ -1,13 +1,13 @@
-//! What a connector delivers about one process, as plain values.
+//! Collects the events of one process as plain values.
 
 use proc_connector::{Event, Payload, ProcConnector, Received};
 
 use super::Deadline;
 
-/// A thread: its id and that of its process.
+/// A thread: its id and its process id.
 pub(crate) type Task = (u32, u32);
 
-/// One event. Parents that are not known are zero.
+/// An event. Unknown parents are zero.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Seen {
     Fork { parent: Task, child: Task },
@@ -23,7 +23,7 @@ pub(crate) enum Seen {
 }
 
 impl Seen {
-    /// The process that it is about: for a fork, the child's.
+    /// The process of the event; for a fork, the child.
     pub(crate) fn process(&self) -> u32 {
         match *self {
             Self::Fork { child: (_, tgid), .. }
@@ -85,7 +85,7 @@ impl From<Event<'_>> for Seen {
     }
 }
 
-/// The events of one process, collected in their order.
+/// Collects the events of one process, in order.
 #[derive(Debug)]
 pub(crate) struct Watch {
     connector: ProcConnector,
@@ -93,17 +93,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// To be started before the process.
+    /// Must be called before the process is started.
     pub(crate) fn start() -> Self {
-        Self { connector: super::live(), seen: Vec::new() }
+        Self { connector: super::open_live(), seen: Vec::new() }
     }
 
-    /// All that was seen of the process, once `done` says that it is enough.
+    /// Collects the events of a process until `done` returns true.
     pub(crate) fn until(&mut self, process: u32, done: impl Fn(&[Seen]) -> bool) -> &[Seen] {
         let deadline = Deadline::new();
         while !done(&self.seen) {
             let Some(left) = deadline.left() else {
-                panic!("still waiting; seen of process {process}: {:#?}", self.seen)
+                panic!("timed out; events of process {process}: {:#?}", self.seen)
             };
             for received in self.connector.recv_batch_timeout(left).expect("a batch") {
                 match received {
@@ -116,7 +116,7 @@ impl Watch {
         &self.seen
     }
 
-    /// All that was seen of the process up to the exit of its first thread.
+    /// Collects the events of a process up to the exit of its first thread.
     pub(crate) fn until_exit(&mut self, process: u32) -> &[Seen] {
         self.until(process, |seen| seen.iter().any(|seen| seen.is_exit_of((process, process))))
     }

@@ -1,50 +1,48 @@
-//! Which kernel this is, and what is wrong with it.
+//! The running kernel's version, word size and known bug.
 
 use crate::sys::{hides_architecture, uname};
 
-/// A kernel version, as far as it matters here.
+/// A kernel version: major, minor and patch level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version(pub(crate) u32, pub(crate) u32, pub(crate) u32);
 
 impl Version {
-    /// The version of the running kernel. A `/proc` may lack `/proc/sys`, so the kernel is asked.
+    /// The running kernel's version, from `uname`, because `/proc/sys` may not be mounted.
     pub(crate) fn running() -> Option<Self> {
         Self::parse(&uname().ok()?.release)
     }
 
-    /// Reads the numbers at the start of a release such as `6.1.0-18-cloud-amd64`. Distributions
-    /// that leave the patch level out of it count as patch level 0.
+    /// Parses the numbers at the start of a release such as `6.1.0-18-cloud-amd64`. A missing patch
+    /// level counts as 0.
     fn parse(release: &str) -> Option<Self> {
-        let numbers =
-            release.split(|letter: char| !letter.is_ascii_digit() && letter != '.').next()?;
+        let numbers = release.split(|char: char| !char.is_ascii_digit() && char != '.').next()?;
         let mut numbers = numbers.split('.').map(str::parse);
-        let mut number = || numbers.next()?.ok();
-        Some(Self(number()?, number()?, number().unwrap_or(0)))
+        let mut next = || numbers.next()?.ok();
+        Some(Self(next()?, next()?, next().unwrap_or(0)))
     }
 
-    /// Whether the kernel stops sending events to everybody once no socket took one, because a
-    /// filter refused it or the only listener overran: commit c46bfba1337d brought that, commit
-    /// 8929f95b2b58 took it back.
+    /// Whether the kernel stops sending events to all listeners as soon as no socket has accepted
+    /// one, because a filter dropped it or the only listener overran. Introduced by commit
+    /// c46bfba1337d, reverted by commit 8929f95b2b58.
     pub(crate) fn forgets_listeners(self) -> bool {
         matches!(self, Self(6, 6, 13..=17) | Self(6, 7, 1..=5))
     }
 }
 
-/// Whether a filter that refuses an event makes the running kernel stop sending events to every
-/// listener.
+/// [`Version::forgets_listeners`] of the running kernel. False if its version is unknown.
 pub(crate) fn forgets_listeners() -> bool {
     Version::running().is_some_and(Version::forgets_listeners)
 }
 
-/// Whether the kernel's words are longer than this program's, as under a 32-bit program on a 64-bit
-/// kernel. The positions of a ring are words of the kernel's.
+/// Whether this is a 32-bit program on a 64-bit kernel. The positions of a ring have the size of
+/// the kernel's words, so such a program cannot read a ring.
 pub(crate) fn is_wider_than_this_program() -> bool {
     cfg!(target_pointer_width = "32")
         && (hides_architecture() || uname().is_ok_and(|names| is_64_bit(&names.machine)))
 }
 
-/// Whether a kernel with this `machine` of `uname` has words of 64 bits. A kernel calls itself
-/// `armv8l` towards a 32-bit program.
+/// Whether a kernel that reports this `machine` in `uname` is a 64-bit kernel. An arm64 kernel
+/// reports `armv8l` to a 32-bit program.
 fn is_64_bit(machine: &str) -> bool {
     machine.contains("64") || ["s390x", "armv8l", "armv8b", "sun4v"].contains(&machine)
 }
@@ -54,7 +52,7 @@ mod tests {
     use super::{Version, is_64_bit};
 
     #[test]
-    fn machines_with_long_words_are_known_by_name() {
+    fn kernels_of_64_bits_are_recognised_by_their_machine() {
         for machine in ["x86_64", "aarch64", "ppc64le", "riscv64", "mips64", "s390x", "armv8l"] {
             assert!(is_64_bit(machine), "{machine}");
         }
@@ -64,7 +62,7 @@ mod tests {
     }
 
     #[test]
-    fn releases_of_distributions_are_read() {
+    fn releases_of_distributions_are_parsed() {
         let cases = [
             ("6.18.44-fc-v595\n", Some(Version(6, 18, 44))),
             ("6.1.0-18-cloud-amd64", Some(Version(6, 1, 0))),
@@ -90,10 +88,10 @@ mod tests {
     }
 
     #[test]
-    fn only_the_releases_between_the_two_commits_go_deaf() {
-        let deaf = |minor, patch| Version(6, minor, patch).forgets_listeners();
-        assert!(!deaf(6, 12) && deaf(6, 13) && deaf(6, 17) && !deaf(6, 18));
-        assert!(!deaf(7, 0) && deaf(7, 1) && deaf(7, 5) && !deaf(7, 6));
-        assert!(!deaf(1, 15) && !deaf(18, 14));
+    fn only_the_releases_between_the_two_commits_forget_listeners() {
+        let affected = |minor, patch| Version(6, minor, patch).forgets_listeners();
+        assert!(!affected(6, 12) && affected(6, 13) && affected(6, 17) && !affected(6, 18));
+        assert!(!affected(7, 0) && affected(7, 1) && affected(7, 5) && !affected(7, 6));
+        assert!(!affected(1, 15) && !affected(18, 14));
     }
 }

@@ -1,4 +1,4 @@
-//! What this machine is and allows: its kernel, `/proc`, clocks and namespaces.
+//! Facts about this machine: its kernel, `/proc`, clocks and namespaces.
 
 pub(crate) mod kernel;
 pub(crate) mod namespace;
@@ -10,21 +10,21 @@ use std::io;
 #[cfg(feature = "capture")]
 use crate::sys::uname;
 
-/// Whether time stamps can be compared with the clocks of this process.
+/// Checks that time stamps of events can be compared with the clocks of this process.
 ///
 /// # Errors
 ///
-/// Those of [`time_namespace::offsets`].
+/// As [`time_namespace::offsets`].
 pub(crate) fn check_clock() -> io::Result<()> {
     time_namespace::offsets().map(drop)
 }
 
-/// The clock of the time stamps, in nanoseconds.
+/// The present time on the clock of the time stamps, in nanoseconds.
 pub(crate) fn clock_ns() -> u64 {
     time_namespace::monotonic_ns()
 }
 
-/// The names of the machine and of its kernel's release, if they are known.
+/// The host name and the kernel's release. Each is `None` if unknown.
 #[cfg(feature = "capture")]
 pub(crate) fn host_names() -> (Option<String>, Option<String>) {
     let Ok(names) = uname() else { return (None, None) };

@@ -1,4 +1,4 @@
-//! Which namespaces this process is in.
+//! The namespaces that this process is in.
 
 use std::fs::File;
 use std::io;
@@ -8,14 +8,14 @@ use std::os::unix::fs::MetadataExt;
 use crate::error::Namespace;
 use crate::sys::FileSystem;
 
-/// The number of the initial time namespace (`include/uapi/linux/nsfs.h`).
+/// The inode number of the initial time namespace (`include/uapi/linux/nsfs.h`).
 pub(crate) const INITIAL_TIME: u64 = 0xefff_fffa;
 
-/// Whether the process is in the initial namespace of a kind; `None` where that cannot be found out.
+/// Whether this process is in the initial namespace of a kind. `None` if unknown.
 ///
 /// The initial pid and user namespaces have fixed inode numbers (`include/uapi/linux/nsfs.h`,
-/// before that `include/linux/proc_ns.h`). The network namespace has none: there the kernel's
-/// answer to a request decides.
+/// formerly `include/linux/proc_ns.h`). The initial network namespace has none; the kernel's answer
+/// to a LISTEN request shows whether this is it.
 pub(crate) fn is_initial(kind: Namespace) -> Option<bool> {
     let (name, initial) = match kind {
         Namespace::Pid => ("pid", 0xefff_fffc),
@@ -29,7 +29,7 @@ pub(crate) fn is_initial(kind: Namespace) -> Option<bool> {
 pub(crate) fn inode_number(name: &str) -> io::Result<u64> {
     let namespace = File::open(format!("/proc/self/ns/{name}"))?;
     if FileSystem::containing(namespace.as_fd())? != FileSystem::NAMESPACES {
-        // Something else than /proc is mounted there.
+        // Another file system is mounted at /proc.
         return Err(io::ErrorKind::NotFound.into());
     }
     Ok(namespace.metadata()?.ino())

@@ -1,4 +1,4 @@
-//! What is mounted at `/proc`, and whether it says anything about the processes of the events.
+//! The file system at `/proc`, and whether it shows the processes that events are about.
 
 use std::ffi::CStr;
 use std::fmt;
@@ -7,22 +7,22 @@ use std::os::fd::AsFd;
 
 use crate::sys::{FileSystem, ProcDir, exists};
 
-/// More than any file of `/proc/self` that is read here has.
-const MUCH: u64 = 4 << 20;
+/// The upper limit of a file's length, in bytes. No file that is read here comes close.
+const MAX_FILE_LEN: u64 = 4 << 20;
 
 /// Why `/proc` cannot be used.
 #[derive(Debug)]
 pub(crate) enum Unusable {
     /// It cannot be opened.
     Unreadable(io::Error),
-    /// Something else is mounted there, or nothing.
+    /// No proc file system is mounted there.
     OtherFileSystem,
-    /// It has the processes of another pid namespace, whose ids are other processes' here.
+    /// It belongs to another pid namespace, in which the same ids are other processes.
     OtherNamespace,
 }
 
 impl Unusable {
-    /// What to do about it, where there is something to do.
+    /// How to make `/proc` usable, if that is known.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
             Self::Unreadable(error) if error.kind() != io::ErrorKind::NotFound => None,
@@ -45,7 +45,7 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
-/// Errors of the system as they are, so that they can be told apart by their number.
+/// An error of the system is passed on unchanged, so that callers can check its number.
 #[cfg(feature = "process")]
 impl From<Unusable> for io::Error {
     fn from(unusable: Unusable) -> Self {
@@ -61,7 +61,7 @@ impl From<Unusable> for io::Error {
     }
 }
 
-/// Opens `/proc`, if that has the processes of this pid namespace under their ids.
+/// Opens `/proc`, and checks that it shows the processes of this pid namespace under their ids.
 pub(crate) fn open() -> Result<ProcDir, Unusable> {
     let root = ProcDir::root().map_err(Unusable::Unreadable)?;
     let kind = FileSystem::containing(root.as_fd()).map_err(Unusable::Unreadable)?;
@@ -70,7 +70,7 @@ pub(crate) fn open() -> Result<ProcDir, Unusable> {
     }
     let own = match root.directory(c"self") {
         Ok(own) => own,
-        // This process has no id there.
+        // This process has no id in the namespace of that `/proc`.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Unusable::OtherNamespace);
         }
@@ -78,13 +78,15 @@ pub(crate) fn open() -> Result<ProcDir, Unusable> {
     };
     let mut buffer = [0; 16];
     let link = root.read_link(c"self", &mut buffer).map_err(Unusable::Unreadable)?;
-    let status = own.read_all(c"status", MUCH).map_err(Unusable::Unreadable)?;
+    let status = own.read_all(c"status", MAX_FILE_LEN).map_err(Unusable::Unreadable)?;
     if is_own(link, &status, std::process::id()) { Ok(root) } else { Err(Unusable::OtherNamespace) }
 }
 
-/// Whether the link `self` and the file `status` behind it are those of a `/proc` where this process
-/// has the id it has in its own namespace. In an outer namespace it may by chance have the same id,
-/// so the kernel's list of ids has to be looked at too: one from each namespace, from that of `/proc`
+/// Whether `/proc` belongs to this process's pid namespace, by the target of its link `self` and
+/// the contents of `self/status`.
+///
+/// The link must be this process's id. In an outer namespace the process may have the same id by
+/// chance, so `NSpid` must list no other: it has one id for each namespace from that of `/proc`
 /// inwards (since Linux 4.1).
 fn is_own(link: &[u8], status: &[u8], id: u32) -> bool {
     let id = id.to_string();
@@ -94,24 +96,24 @@ fn is_own(link: &[u8], status: &[u8], id: u32) -> bool {
     link == id.as_bytes() && ids.is_none_or(|ids| ids.split_whitespace().eq([&id]))
 }
 
-/// Reads a file of `/proc/self`. Names in it may be any bytes.
+/// Reads a file of `/proc/self`. Bytes that are not UTF-8, as in process names, are replaced.
 pub(crate) fn read_own(name: &CStr) -> io::Result<String> {
-    let text = ProcDir::root()?.directory(c"self")?.read_all(name, MUCH)?;
+    let text = ProcDir::root()?.directory(c"self")?.read_all(name, MAX_FILE_LEN)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Reads a file of `/proc/net`, which is a link to a directory of the process that asks: a `/proc` with
-/// nothing but processes (`subset=pid`) lacks the link.
+/// Reads a file of `/proc/self/net`. The usual path is `/proc/net`, a link that a `/proc` mounted
+/// with `subset=pid` lacks.
 pub(crate) fn read_own_net(name: &CStr) -> io::Result<String> {
     let net = ProcDir::root()?.directory(c"self")?.directory(c"net")?;
-    let text = net.read_all(name, MUCH)?;
+    let text = net.read_all(name, MAX_FILE_LEN)?;
     Ok(String::from_utf8_lossy(&text).into_owned())
 }
 
-/// Whether a usable `/proc` leaves out other users' processes (`hidepid`), as far as the first process
-/// shows.
+/// Whether a usable `/proc` hides other users' processes (`hidepid`): process 1 exists, but `/proc`
+/// does not show it.
 pub(crate) fn hides_processes(root: &ProcDir) -> bool {
-    let first = root.directory(c"1").and_then(|first| first.read_all(c"stat", MUCH));
+    let first = root.directory(c"1").and_then(|first| first.read_all(c"stat", MAX_FILE_LEN));
     first.is_err() && exists(1)
 }
 
@@ -120,10 +122,10 @@ mod tests {
     use super::is_own;
 
     #[test]
-    fn a_proc_is_this_namespaces_if_it_has_one_id_and_the_right_one() {
+    fn a_proc_is_of_this_namespace_if_it_has_this_id_and_no_other() {
         for (link, status, own) in [
             ("42", "Name:\tx\nNSpid:\t42\nVmPeak:\t1 kB\n", true),
-            // An outer namespace's, where the id is the same by chance.
+            // An outer namespace, in which the id is the same by chance.
             ("42", "Name:\tx\nNSpid:\t42\t42\n", false),
             ("1042", "Name:\tx\nNSpid:\t1042\t42\n", false),
             ("41", "Name:\tx\nNSpid:\t41\n", false),

@@ -1,9 +1,9 @@
-//! The clocks of the kernel's time stamps, seen from another time namespace.
+//! Converting the clocks of this process's time namespace to the clocks of the time stamps.
 //!
-//! The kernel stamps events with the initial time namespace's `CLOCK_MONOTONIC`, while
-//! `clock_gettime(2)` adds the offsets of the caller's namespace, and so does `/proc/PID/stat` with
-//! those of its reader (`kernel/time/namespace.c`, `fs/proc/array.c`). The offsets are in
-//! `/proc/self/timens_offsets`, since Linux 5.6.
+//! The kernel stamps events with `CLOCK_MONOTONIC` of the initial time namespace.
+//! `clock_gettime(2)` adds the offsets of the caller's namespace, and `/proc/PID/stat` those of its
+//! reader's (`kernel/time/namespace.c`, `fs/proc/array.c`). The offsets are in
+//! `/proc/self/timens_offsets` since Linux 5.6.
 
 use std::io;
 use std::sync::OnceLock;
@@ -20,14 +20,14 @@ pub(crate) struct Offsets {
     pub(crate) boottime_ns: i64,
 }
 
-/// The offsets of this process's time namespace, read once in a process.
+/// The offsets of this process's time namespace. They are read once per process.
 ///
 /// # Errors
 ///
-/// The process is in another time namespace, or may be, and its offsets cannot be read. Without a
-/// `/proc` of its own it is taken to be in the initial one.
+/// The process is not known to be in the initial time namespace, and its offsets cannot be read. A
+/// process without a usable `/proc` is assumed to be in the initial one.
 pub(crate) fn offsets() -> io::Result<Offsets> {
-    // A child made by fork(2) may be in another namespace than its parent, whose memory it has.
+    // A child of fork(2) inherits this memory but may be in another namespace than its parent.
     static KNOWN: OnceLock<(u32, Offsets)> = OnceLock::new();
     let process = std::process::id();
     if let Some((_, offsets)) = KNOWN.get().filter(|(known, _)| *known == process) {
@@ -38,8 +38,8 @@ pub(crate) fn offsets() -> io::Result<Offsets> {
     Ok(offsets)
 }
 
-/// `CLOCK_MONOTONIC` of the initial time namespace, in nanoseconds: the clock of the time stamps.
-/// Where the offsets are not known they are taken for zero.
+/// `CLOCK_MONOTONIC` of the initial time namespace, the clock of the time stamps, in nanoseconds.
+/// Unknown offsets are assumed to be zero.
 pub(crate) fn monotonic_ns() -> u64 {
     let offset = offsets().unwrap_or_default().monotonic_ns;
     nanoseconds(own_monotonic()).saturating_add_signed(offset.saturating_neg())
@@ -56,7 +56,7 @@ fn nanoseconds(time: std::time::Duration) -> u64 {
     u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
-/// The offsets, or nothing where no `/proc` of this process is there to say.
+/// Reads the offsets. `None` without a usable `/proc`.
 fn read() -> io::Result<Option<Offsets>> {
     let unknown = |why: &str| {
         let why = format!(
@@ -67,7 +67,7 @@ fn read() -> io::Result<Option<Offsets>> {
     };
     let own = match namespace::inode_number("time") {
         Ok(own) => own,
-        // A kernel without time namespaces, if that is not for want of a `/proc`.
+        // The kernel has no time namespaces, or `/proc` is unusable.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Ok(proc_mount::open().ok().map(|_| Offsets::default()));
         }
@@ -76,7 +76,7 @@ fn read() -> io::Result<Option<Offsets>> {
     if own == namespace::INITIAL_TIME {
         return Ok(Some(Offsets::default()));
     }
-    // The file has the offsets of the namespace that children of the process get.
+    // The file has the offsets of the namespace in which this process creates children.
     if namespace::inode_number("time_for_children")? != own {
         return Err(unknown("/proc/self/timens_offsets describes another namespace"));
     }
@@ -85,8 +85,8 @@ fn read() -> io::Result<Option<Offsets>> {
     offsets.map(Some).ok_or_else(|| unknown("/proc/self/timens_offsets has an unknown format"))
 }
 
-/// Lines of a clock's name, seconds and nanoseconds. Seconds may be negative, nanoseconds are not.
-/// A clock is given by its number where the offsets are written, so that may be read too.
+/// Parses lines of a clock, seconds and nanoseconds. Only seconds may be negative. The clock may be
+/// a name or a number: the kernel accepts both when the file is written.
 fn parse(text: &str) -> Option<Offsets> {
     let offset = |names: [&str; 2]| {
         let mut fields = text.lines().find_map(|line| {
@@ -108,7 +108,7 @@ mod tests {
     use super::{Offsets, parse};
 
     #[test]
-    fn offsets_are_read_as_the_kernel_writes_them() {
+    fn offsets_are_parsed_as_the_kernel_writes_them() {
         for (text, offsets) in [
             ("monotonic           0         0\nboottime            0         0\n", Some((0, 0))),
             (

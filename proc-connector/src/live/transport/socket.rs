@@ -70,7 +70,7 @@ impl SocketQueue {
     pub(super) fn datagrams<'a>(&'a mut self, socket: &'a NetlinkSocket) -> Datagrams<'a> {
         self.allocated_buffer();
         if let Some(partial) = &mut self.reading.partial {
-            // Moved to the front, so that the rest of the batch fits behind it.
+            // Moved to the front, so that the rest of the batch fits after it.
             let len = partial.unread.len();
             self.buffer.copy_within(partial.unread.clone(), 0);
             partial.unread = 0..len;
@@ -106,7 +106,7 @@ impl SocketQueue {
     /// Receives many datagrams with one `recvmmsg`. Returns false if the queue is empty.
     ///
     /// After an overrun it takes only as many datagrams as surely do not empty the queue, because
-    /// the loss belongs behind the datagram that does.
+    /// the loss belongs after the datagram that does.
     fn receive_batch(&mut self, socket: &NetlinkSocket) -> io::Result<bool> {
         let Self { batch, reading, .. } = self;
         let batch = batch.get_or_insert_with(|| RecvBatch::new(BATCH));

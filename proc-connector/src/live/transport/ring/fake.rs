@@ -128,7 +128,7 @@ mod tests {
     const DISCARDED: u32 = 1 << 30;
 
     impl FakeRing {
-        /// Writes a record's header, and moves the producers' position `total_len` bytes behind it.
+        /// Writes a record's header, and moves the producers' position `total_len` bytes after it.
         fn put(&mut self, position: usize, header: u32, total_len: usize) -> usize {
             let next = position.wrapping_add(total_len);
             self.write(position, &header.to_ne_bytes()).expect("memory");

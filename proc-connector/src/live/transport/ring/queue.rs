@@ -218,7 +218,7 @@ impl RingQueue {
 /// process, and an empty result would make it wait forever.
 #[cold]
 fn corrupt() -> Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the ring holds what no kernel writes").into()
+    io::Error::new(io::ErrorKind::InvalidData, "the contents of the ring buffer are invalid").into()
 }
 
 impl EventQueue for RingQueue {

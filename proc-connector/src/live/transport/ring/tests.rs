@@ -119,7 +119,10 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_program_keeps_exactly_the_wanted_events(model in filter_model(), events in vec(raw_event(), 1..40)) {
+    fn the_program_keeps_exactly_the_wanted_events(
+        model in filter_model(),
+        events in vec(raw_event(), 1..40),
+    ) {
         let Some(mut harness) = Harness::new(0, &model.filter(), TaskCheck::Off, None) else {
             return Ok(());
         };

@@ -1,7 +1,7 @@
 //! Finding the place of a loss in the stream of a socket that has overrun.
 //!
 //! The kernel drops every event from an overrun until the queue is empty (`NETLINK_S_CONGESTED` in
-//! `af_netlink.c`). So the loss belongs behind the datagram that empties the queue. Meanwhile the
+//! `af_netlink.c`). So the loss belongs after the datagram that empties the queue. Meanwhile the
 //! queue only shrinks, and its byte count shows when a receive has emptied it: it is zero or, if
 //! new events have been queued since, not smaller than before the receive.
 

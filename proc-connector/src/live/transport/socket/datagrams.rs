@@ -20,7 +20,7 @@ pub(crate) struct Datagrams<'a> {
     socket: &'a NetlinkSocket,
     reading: &'a mut Reading,
     batch: Option<&'a RecvBatch>,
-    /// The free part of the buffer, behind `used` bytes.
+    /// The free part of the buffer, after `used` bytes.
     free: &'a mut [u8],
     used: usize,
     /// The range of the current datagram in its buffer.
@@ -117,7 +117,7 @@ impl<'a> Datagrams<'a> {
         Advance::Opened
     }
 
-    /// Keeps the part of the current datagram behind its first `read` bytes for the next batch, in
+    /// Keeps the part of the current datagram after its first `read` bytes for the next batch, in
     /// case the caller drops this one now. The descriptor does not report that part as unread: no
     /// kernel sends several messages in one datagram.
     #[cold]

@@ -136,7 +136,7 @@ impl Reading {
         }
     }
 
-    /// Ends the congestion, and places its loss behind everything received so far.
+    /// Ends the congestion, and places its loss after everything received so far.
     pub(super) fn settle_loss(&mut self, socket: &NetlinkSocket) {
         self.congestion = None;
         let count = self.losses.take(socket);

@@ -1,5 +1,5 @@
-//! The program, run as its users do: until its end, or until it has shown something. Tests include this
-//! file on their own: without the feature `cli` the program has no path.
+//! The program, run until its end or until it has printed a certain line. Tests include this file
+//! directly: without the feature `cli`, the program has no path.
 
 #![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
 
@@ -13,12 +13,12 @@ use proc_connector::Transport;
 
 use crate::common::{Deadline, transport};
 
-/// The program with these arguments, in UTC and without any input.
+/// The program with these arguments, in UTC and without input.
 pub(crate) fn program<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
     piped(Command::new(env!("CARGO_BIN_EXE_proc-connector")), arguments)
 }
 
-/// The same for a command that becomes the program.
+/// The same for a command that executes the program.
 pub(crate) fn piped<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Command {
     command.args(arguments).env("TZ", "UTC");
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -29,35 +29,35 @@ pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Output {
     program(arguments).output().expect("the program runs")
 }
 
-/// What the program wrote, which is always text.
+/// The program's output, which is always text.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
 
-/// The option that names the transport of this test.
-pub(crate) fn over() -> &'static str {
+/// The option that selects the transport of this test.
+pub(crate) fn transport_option() -> &'static str {
     match transport() {
         Transport::Ring => "--transport=ring",
         _ => "--transport=socket",
     }
 }
 
-/// Options of a watch that shows what processes do over the transport of this test, with a buffer for
-/// what a busy machine does meanwhile; the time is for a test that waits in vain.
+/// Options of a watch over the transport of this test. The buffer suffices for a busy machine; the
+/// duration limits a test that fails.
 pub(crate) fn watch(options: &[&'static str]) -> Vec<&'static str> {
-    let always = ["watch", over(), "--buffer", "100000", "--duration", "60s"];
+    let always = ["watch", transport_option(), "--buffer", "100000", "--duration", "60s"];
     [&always, options].concat()
 }
 
-/// A program that shows lines until it is asked to end.
+/// A program that prints lines until it is interrupted.
 #[derive(Debug)]
-pub(crate) struct Showing {
+pub(crate) struct LiveOutput {
     child: Child,
     lines: Lines<BufReader<ChildStdout>>,
 }
 
-impl Showing {
-    /// Starts it, and returns once it shows what processes do: they are started until then.
+impl LiveOutput {
+    /// Starts the program, and creates processes until it prints the first of them.
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program runs");
         let stdout = child.stdout.take().expect("a pipe");
@@ -69,7 +69,7 @@ impl Showing {
             }
         });
         showing.next();
-        busy.join().expect("no panic");
+        busy.join().expect("a thread without a panic");
         showing
     }
 
@@ -78,12 +78,12 @@ impl Showing {
             let mut errors = String::new();
             let mut stderr = self.child.stderr.take().expect("a pipe");
             stderr.read_to_string(&mut errors).expect("text");
-            panic!("it ended: {errors}");
+            panic!("the program ended: {errors}");
         };
         line.expect("text")
     }
 
-    /// The first line that is the one.
+    /// Returns the first line that matches.
     pub(crate) fn line(&mut self, is_it: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.next();
@@ -94,7 +94,7 @@ impl Showing {
     }
 }
 
-impl Drop for Showing {
+impl Drop for LiveOutput {
     fn drop(&mut self) {
         let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
         let _ = kill(pid, Signal::SIGINT);

@@ -1,4 +1,4 @@
-//! Other machines, as far as namespaces can make one: mounts and clocks of a process of its own.
+//! Simulates other machines with namespaces: mounts and clocks of a single process.
 
 use std::fs::{self, File};
 use std::process::{Command, Stdio};
@@ -6,30 +6,30 @@ use std::process::{Command, Stdio};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
-use super::actor::{Actor, command, pause, say};
-use super::{CAP_SYS_ADMIN, capable, skip, transport};
+use super::helper_process::{HelperProcess, command, pause, print_number};
+use super::{CAP_SYS_ADMIN, has_capability, skip, transport};
 use proc_connector::Transport;
 
-/// Skips the test where no other machine can be made.
-pub(crate) fn need_namespaces() {
-    if !capable(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
+/// Skips the test if namespaces cannot be created.
+pub(crate) fn require_namespaces() {
+    if !has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
         skip("needs CAP_SYS_ADMIN");
     }
 }
 
-/// Has a process play an act that checks something itself.
-pub(crate) fn checked_by(act: &str) {
-    let status = command(act)
+/// Runs a role that contains its own checks.
+pub(crate) fn run_role(role: &str) {
+    let status = command(role)
         .env(TRANSPORT, transport_name())
         .stdin(Stdio::null())
         .status()
         .expect("this binary can be started");
-    assert!(status.success(), "{act}: {status}");
+    assert!(status.success(), "{role}: {status}");
 }
 
 const TRANSPORT: &str = "PROC_CONNECTOR_TEST_TRANSPORT";
 
-/// The transport of the test, as the program's option has it.
+/// The transport of the test, as a value of the program's option.
 fn transport_name() -> &'static str {
     match transport() {
         Transport::Ring => "ring",
@@ -38,8 +38,8 @@ fn transport_name() -> &'static str {
     }
 }
 
-/// In the act: the test's transport.
-pub(crate) fn transport_of_test() -> Transport {
+/// In a role: the transport of the test.
+pub(crate) fn test_transport() -> Transport {
     match std::env::var(TRANSPORT).as_deref() {
         Ok("ring") => Transport::Ring,
         Ok("socket") => Transport::Socket,
@@ -47,7 +47,7 @@ pub(crate) fn transport_of_test() -> Transport {
     }
 }
 
-/// In the act: the program's subcommand that listens, over the test's transport.
+/// In a role: a subcommand of the program that listens over the test's transport.
 pub(crate) fn listening(program: &str, subcommand: &str) -> Command {
     let transport = std::env::var(TRANSPORT).expect("a test that started this");
     let mut command = Command::new(program);
@@ -55,47 +55,48 @@ pub(crate) fn listening(program: &str, subcommand: &str) -> Command {
     command
 }
 
-/// In the act: mounts are from now on this process's own.
+/// In a role: unshares the mount namespace.
 pub(crate) fn own_mounts() {
     unshare(CloneFlags::CLONE_NEWNS).expect("a privileged process");
     let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
-    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("mounts of its own");
+    mount(None::<&str>, "/", None::<&str>, private, None::<&str>).expect("private mounts");
 }
 
-/// In the act: a file system over a directory.
+/// In a role: mounts a file system over a directory.
 pub(crate) fn mount_over(directory: &str, kind: &str, options: &str) {
     let (source, flags) = (Some(kind), MsFlags::empty());
     mount(source, directory, Some(kind), flags, Some(options)).expect("a privileged process");
 }
 
-/// An act: the first process of a pid namespace, with the `/proc` of that.
-pub(crate) fn mounts_its_proc() {
+/// A role: the first process of a pid namespace, which mounts the `/proc` of that namespace.
+pub(crate) fn mounts_proc_of_its_pid_namespace() {
     assert_eq!(std::process::id(), 1);
     mount_over("/proc", "proc", "");
-    say(1);
+    print_number(1);
     pause();
 }
 
-/// In an act beside [`mounts_its_proc`]: covers `/proc` by that of another pid namespace, for as long as what it returns is there.
-pub(crate) fn cover_with_anothers_proc() -> Actor {
+/// In a role next to [`mounts_proc_of_its_pid_namespace`]: covers `/proc` with that of another pid
+/// namespace, until the result is dropped.
+pub(crate) fn cover_with_proc_of_another_pid_namespace() -> HelperProcess {
     own_mounts();
     let own = File::open("/proc/self/ns/pid").expect("/proc is mounted");
     unshare(CloneFlags::CLONE_NEWPID).expect("a privileged process");
-    let mut first = Actor::start("mounts_its_proc");
-    assert_eq!(first.hear(), 1);
-    // Other children are to be where this process is.
+    let mut first = HelperProcess::start("mounts_proc_of_its_pid_namespace");
+    assert_eq!(first.read_number(), 1);
+    // Later children must be created in the original namespace.
     setns(own, CloneFlags::CLONE_NEWPID).expect("its own namespace");
-    // It has these mounts too.
+    // This process shares the mounts.
     assert!(fs::read_link("/proc/self").is_err());
     first
 }
 
-/// In the act: children are from now on in a time namespace whose clocks are ahead of the initial one's
-/// by so many seconds.
+/// In a role: creates later children in a time namespace whose clocks are ahead of the initial ones
+/// by these numbers of seconds.
 pub(crate) fn shift_clocks(monotonic: i64, boottime: i64) {
-    /// `CLONE_NEWTIME`, which nix does not have.
+    /// `CLONE_NEWTIME`, which nix does not define.
     const NEW_TIME: i32 = 0x80;
     unshare(CloneFlags::from_bits_retain(NEW_TIME)).expect("a privileged process");
     let offsets = format!("monotonic {monotonic} 0\nboottime {boottime} 0\n");
-    fs::write("/proc/self/timens_offsets", offsets).expect("offsets that the kernel takes");
+    fs::write("/proc/self/timens_offsets", offsets).expect("offsets that the kernel accepts");
 }

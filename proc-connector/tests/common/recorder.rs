@@ -1,4 +1,4 @@
-//! Everything that a connector delivers, events and losses, held against a witness.
+//! Records everything that a connector delivers, and compares it with a witness.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -9,10 +9,10 @@ use super::Deadline;
 use super::load;
 use super::raw::{RawSocket, Stamp, Witnessed};
 
-/// One thing delivered.
+/// A delivered item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Got {
-    /// An event, and whose thread's beginning or end it is.
+pub(crate) enum Delivered {
+    /// An event, and the thread that it created or that exited.
     Event {
         stamp: Stamp,
         forked: Option<u32>,
@@ -21,14 +21,14 @@ pub(crate) enum Got {
     Lost(u64),
 }
 
-impl From<Received<'_>> for Got {
+impl From<Received<'_>> for Delivered {
     fn from(received: Received<'_>) -> Self {
         let event = match received {
             Received::Event(event) => event,
             Received::Lost(lost) => return Self::Lost(lost.count.expect("a count since 4.12")),
         };
         let (cpu, seq, what) = (event.cpu(), event.seq(), event.what());
-        assert_ne!(what, 0, "an acknowledgement is no event");
+        assert_ne!(what, 0, "an acknowledgement is not an event");
         let (forked, exited) = match event.payload() {
             Payload::Fork(fork) => (Some(fork.child_pid()), None),
             Payload::Exit(exit) => (None, Some(exit.process_pid())),
@@ -39,7 +39,7 @@ impl From<Received<'_>> for Got {
     }
 }
 
-impl Got {
+impl Delivered {
     pub(crate) fn stamp(self) -> Option<Stamp> {
         match self {
             Self::Event { stamp, .. } => Some(stamp),
@@ -52,69 +52,71 @@ impl Got {
     }
 }
 
-/// What a connector delivered, in its order.
+/// The items that a connector delivered, in order.
 #[derive(Debug, Default)]
-pub(crate) struct Tape {
-    pub(crate) got: Vec<Got>,
+pub(crate) struct Recorder {
+    pub(crate) delivered: Vec<Delivered>,
 }
 
-impl Tape {
-    /// Records a batch; true if there was something in it.
+impl Recorder {
+    /// Records a batch; returns whether it contained an item.
     pub(crate) fn record(&mut self, connector: &mut ProcConnector, timeout: Duration) -> bool {
-        let before = self.got.len();
+        let before = self.delivered.len();
         let batch = connector.recv_batch_timeout(timeout).expect("a batch");
-        self.got.extend(batch.map(Got::from));
-        self.got.len() > before
+        self.delivered.extend(batch.map(Delivered::from));
+        self.delivered.len() > before
     }
 
-    /// Makes a mark: a new thread, recorded up to its exit.
+    /// Creates a thread, and records up to its exit.
     pub(crate) fn mark(&mut self, connector: &mut ProcConnector) {
         self.record_exits(connector, &load::threads(1));
     }
 
-    /// Records until each thread's exit has come, then asserts that each began once and ended once.
+    /// Records until the exit of each thread was received, then asserts that each started and
+    /// exited once.
     ///
-    /// That a thread was joined does not mean that its exit was sent, or in that order.
+    /// Joining a thread does not imply that its exit was already sent, nor in which order exits are
+    /// sent.
     pub(crate) fn record_exits(&mut self, connector: &mut ProcConnector, threads: &[u32]) {
         let deadline = Deadline::new();
         let mut missing: BTreeSet<u32> = threads.iter().copied().collect();
         let mut from = 0;
         loop {
-            for got in &self.got[from..] {
-                if let Got::Event { exited: Some(thread), .. } = got {
+            for item in &self.delivered[from..] {
+                if let Delivered::Event { exited: Some(thread), .. } = item {
                     missing.remove(thread);
                 }
             }
             if missing.is_empty() {
                 return self.assert_has(threads);
             }
-            from = self.got.len();
-            let Some(left) = deadline.left() else { panic!("no exits of {missing:?}") };
+            from = self.delivered.len();
+            let Some(left) = deadline.left() else { panic!("missing exits of {missing:?}") };
             self.record(connector, left);
         }
     }
 
-    /// Records until every CPU has delivered an event of now and nothing was lost meanwhile, and
-    /// gives these events, one for each CPU; `None` if the machine is too busy for that.
+    /// Records until every CPU has delivered a new event without any loss in between. Returns these
+    /// events, one per CPU; `None` if the machine is too busy.
     pub(crate) fn settle(&mut self, connector: &mut ProcConnector) -> Option<Vec<Stamp>> {
         let deadline = Deadline::new();
         'again: loop {
             let mut marks = Vec::new();
             for cpu in load::cpus() {
                 let thread = load::thread_on(cpu);
-                let mut from = self.got.len();
+                let mut from = self.delivered.len();
                 loop {
                     deadline.left()?;
                     self.record(connector, Duration::from_millis(1));
-                    let new = &self.got[from..];
-                    if new.iter().any(|got| matches!(got, Got::Lost(_))) {
+                    let new = &self.delivered[from..];
+                    if new.iter().any(|item| matches!(item, Delivered::Lost(_))) {
                         continue 'again;
                     }
-                    if let Some(mark) = new.iter().find(|got| got.is_exit_of(thread)) {
+                    if let Some(mark) = new.iter().find(|item| item.is_exit_of(thread)) {
                         marks.extend(mark.stamp());
                         break;
                     }
-                    from = self.got.len();
+                    from = self.delivered.len();
                 }
             }
             return Some(marks);
@@ -122,11 +124,11 @@ impl Tape {
     }
 
     pub(crate) fn stamps(&self) -> impl Iterator<Item = Stamp> {
-        self.got.iter().filter_map(|got| got.stamp())
+        self.delivered.iter().filter_map(|item| item.stamp())
     }
 
     pub(crate) fn has_exit_of(&self, thread: u32) -> bool {
-        self.got.iter().any(|got| got.is_exit_of(thread))
+        self.delivered.iter().any(|item| item.is_exit_of(thread))
     }
 
     pub(crate) fn has_exits_of(&self, threads: &[u32]) -> bool {
@@ -144,15 +146,18 @@ impl Tape {
 
     /// The sum of all losses.
     pub(crate) fn lost(&self) -> u64 {
-        self.got.iter().map(|got| if let Got::Lost(count) = got { *count } else { 0 }).sum()
+        self.delivered
+            .iter()
+            .map(|item| if let Delivered::Lost(count) = item { *count } else { 0 })
+            .sum()
     }
 
-    /// Asserts that each thread began once and ended once.
+    /// Asserts that each thread started once and exited once.
     pub(crate) fn assert_has(&self, threads: &[u32]) {
         let mut counts: BTreeMap<u32, [u32; 2]> =
             threads.iter().map(|&thread| (thread, [0, 0])).collect();
-        for got in &self.got {
-            let Got::Event { forked, exited, .. } = got else { continue };
+        for item in &self.delivered {
+            let Delivered::Event { forked, exited, .. } = item else { continue };
             for (index, thread) in [forked, exited].into_iter().enumerate() {
                 if let Some(counts) = thread.and_then(|thread| counts.get_mut(&thread)) {
                     counts[index] += 1;
@@ -163,8 +168,8 @@ impl Tape {
         assert!(counts.is_empty(), "threads with their counts of forks and exits: {counts:?}");
     }
 
-    /// Asserts that from the first event of each CPU to its last there is exactly what the witness
-    /// saw: nothing missing, nothing twice, nothing else, and all in order.
+    /// Asserts that the events of each CPU, from the first to the last, equal those of the witness:
+    /// none is missing, repeated, additional or out of order.
     pub(crate) fn assert_is_all_of(&self, witness: &RawSocket, witnessed: &mut Witnessed) {
         assert_eq!(self.lost(), 0, "the machine is too busy");
         let mut cpus: BTreeMap<u32, Vec<Stamp>> = BTreeMap::new();
@@ -173,14 +178,14 @@ impl Tape {
         }
         let ends = self.ends();
         catch_up(witness, witnessed, ends.iter().map(|&(_, last)| last));
-        for (got, (first, last)) in cpus.values().zip(ends) {
+        for (item, (first, last)) in cpus.values().zip(ends) {
             let sent = witnessed.between(first, last).iter().filter(|stamp| stamp.what != 0);
-            assert!(got.iter().eq(sent), "CPU {} from {first:?} to {last:?}", first.cpu);
+            assert!(item.iter().eq(sent), "CPU {} from {first:?} to {last:?}", first.cpu);
         }
     }
 }
 
-/// Lets the witness read until it has seen all of `last`.
+/// Reads from the witness until it has seen all of `last`.
 pub(crate) fn catch_up(
     witness: &RawSocket,
     witnessed: &mut Witnessed,
@@ -189,7 +194,7 @@ pub(crate) fn catch_up(
     let deadline = Deadline::new();
     witnessed.add(&witness.drain());
     for last in last {
-        // The kernel gives an event to one socket after the other.
+        // The kernel delivers an event to one socket after the other.
         while !witnessed.has(last) {
             assert!(deadline.left().is_some(), "the witness never saw {last:?}");
             std::thread::yield_now();

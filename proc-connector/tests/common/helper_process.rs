@@ -1,0 +1,113 @@
+//! Processes under observation: this test binary, started again with a role.
+//!
+//! Nothing else must be installed, so the tests can also run as the only program of a machine.
+
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Child, ChildStdin, ChildStdout, Command, ExitCode, ExitStatus, Stdio};
+
+use super::Named;
+use super::watch::Task;
+
+/// The environment variable that contains the role.
+const ROLE: &str = "PROC_CONNECTOR_TEST_ROLE";
+
+/// Plays the role for which this process was started, if any.
+pub(super) fn play(roles: &[Named]) -> Option<ExitCode> {
+    let name = std::env::var(ROLE).ok()?;
+    let (_, role) = roles.iter().find(|(known, _)| *known == name).expect("a known role");
+    role();
+    Some(ExitCode::SUCCESS)
+}
+
+/// A process that plays a role.
+#[derive(Debug)]
+pub(crate) struct HelperProcess {
+    child: Child,
+    stdin: ChildStdin,
+    stdout: BufReader<ChildStdout>,
+}
+
+impl HelperProcess {
+    pub(crate) fn start(role: &str) -> Self {
+        Self::start_in(role, &std::env::current_dir().expect("a current directory"))
+    }
+
+    pub(crate) fn start_in(role: &str, directory: &Path) -> Self {
+        let mut child = command(role)
+            .current_dir(directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("this binary can be started");
+        let stdin = child.stdin.take().expect("a pipe");
+        let stdout = BufReader::new(child.stdout.take().expect("a pipe"));
+        Self { child, stdin, stdout }
+    }
+
+    /// Its process id, which is also the thread id of its first thread.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its first thread.
+    pub(crate) fn task(&self) -> Task {
+        (self.pid(), self.pid())
+    }
+
+    /// Reads the next number that it [prints](print_number).
+    pub(crate) fn read_number(&mut self) -> u32 {
+        let mut line = String::new();
+        self.stdout.read_line(&mut line).expect("a line");
+        line.trim().parse().expect("a number")
+    }
+
+    /// Ends its [pause].
+    pub(crate) fn resume(&mut self) {
+        self.stdin.write_all(b"\n").expect("the process reads");
+    }
+
+    /// Writes a number to its standard input.
+    pub(crate) fn write_number(&mut self, number: u32) {
+        writeln!(self.stdin, "{number}").expect("the process reads");
+    }
+
+    /// Waits for its end. Call this after its exit was received: if a zombie is reaped earlier, the
+    /// kernel may not record its parent in the event.
+    pub(crate) fn wait(mut self) -> ExitStatus {
+        self.child.wait().expect("a child")
+    }
+}
+
+impl Drop for HelperProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// In a role: sends a number to the test.
+pub(crate) fn print_number(number: u32) {
+    println!("{number}");
+}
+
+/// In a role: waits until the test resumes it.
+pub(crate) fn pause() {
+    std::io::stdin().read_line(&mut String::new()).expect("a line");
+}
+
+/// In a role: executes this binary with another role. Returns only by a panic.
+pub(crate) fn exec_role(role: &str) -> ! {
+    panic!("{}", command(role).exec())
+}
+
+pub(crate) fn command(role: &str) -> Command {
+    with_role(role, Command::new(std::env::current_exe().expect("/proc is mounted")))
+}
+
+/// Makes a command run this binary with a role, directly or through another program.
+pub(crate) fn with_role(role: &str, mut command: Command) -> Command {
+    command.env(ROLE, role);
+    command
+}
