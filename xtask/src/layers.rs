@@ -1,4 +1,4 @@
-//! `cargo xtask layers`: which file imports which, and whether imports go down only.
+//! `cargo xtask layers`: lists the imports between files, and checks their direction.
 
 mod graph;
 mod imports;
