@@ -1,5 +1,5 @@
-//! Types of other crates in a public API: a new version of such a crate is a breaking change of ours, so
-//! each is there on purpose.
+//! Types of other crates in a public API. A new major version of such a crate is a breaking change
+//! of ours, so the list of these types is explicit.
 
 use std::fmt::Write as _;
 

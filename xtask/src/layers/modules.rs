@@ -25,7 +25,7 @@ impl Module {
         read(file, directory)
     }
 
-    /// The module of a path from the root, if there is one.
+    /// The module at a path from the root; `None` if it does not exist.
     pub(super) fn descendant(&self, path: &[String]) -> Option<&Self> {
         path.iter().try_fold(self, |module, name| module.children.get(name))
     }
