@@ -117,7 +117,7 @@ fn matches<'a>(
     Some((at, captures))
 }
 
-/// The positions of `fields` in the braces of `ProcEvent::variant`, if a token starts this.
+/// The positions of `fields` in the braces of `ProcEvent::variant`, if that starts at the token.
 fn drop_fields(
     source: &str,
     tokens: &[Token<'_>],
