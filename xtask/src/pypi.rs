@@ -51,7 +51,7 @@ pub(crate) fn fetch(requirement: &str, directories: &[&str], destination: &Path)
     let mut unpack = Command::new("python3");
     command::run(unpack.args(python).arg(wheel.path()).arg(&unpacked).args(directories))?;
     fs::write(unpacked.join(STAMP), requirement)
-        .with_context(|| format!("{requirement} holds none of {}", directories.join(", ")))?;
+        .with_context(|| format!("{requirement} contains none of {}", directories.join(", ")))?;
     remove_dir(destination)?;
     fs::rename(&unpacked, destination)?;
     remove_dir(&scratch)

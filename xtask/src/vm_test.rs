@@ -106,7 +106,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     need_qemu()?;
     let directory = Metadata::load()?.target_dir()?.join("vm");
     let binaries = guest::build(&directory.join("build"))?;
-    ensure!(binaries.tests().any(|name| name == LIMITS), "there is no test {LIMITS}");
+    ensure!(binaries.tests().any(|name| name == LIMITS), "the test {LIMITS} is missing");
 
     let mut outcomes = Vec::new();
     for series in args.kernel.series() {

@@ -14,8 +14,8 @@ pub(crate) fn root() -> &'static Path {
     manifest_dir.parent().unwrap_or(manifest_dir)
 }
 
-/// The manifest of the benches that depend on a released crate of this one's name. They are a
-/// workspace of their own, because in one lock file the name `proc-connector` would be ambiguous.
+/// The manifest of the benches that depend on a released version of this crate. They are a separate
+/// workspace: in a common lock file, the name `proc-connector` would be ambiguous.
 pub(crate) const PEER_BENCHES: &str = "proc-connector/benches/peer/Cargo.toml";
 
 /// A `cargo` command that starts at the workspace root, with the cargo that runs this program.

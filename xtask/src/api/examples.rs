@@ -1,4 +1,4 @@
-//! The main types have an example in their documentation.
+//! Checks that the documentation of the main types contains an example.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The types that users meet first, by the crate that defines them.
+/// The main types, by the crate that defines them.
 const MAIN: &[(&str, &[&str])] = &[
     (
         "proc-connector-core",
@@ -69,7 +69,7 @@ pub(super) fn check(package: &str, json: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether this is the type of that name, and its documentation has a block of code.
+/// Whether this is the type with this name, and its documentation contains a block of code.
 fn is_shown(item: &Value, name: &str) -> bool {
     let is_type = ["struct", "enum"].iter().any(|kind| item["inner"].get(kind).is_some());
     let docs = item["docs"].as_str().unwrap_or_default();

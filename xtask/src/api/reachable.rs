@@ -1,4 +1,4 @@
-//! Every type in a signature has a path that users can write.
+//! Checks that users can name every type in a signature.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,11 +12,11 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     let mut text = String::new();
     for item in items.iter().filter(|item| !item.starts_with("pub mod ")) {
         for path in super::foreign::paths(item).filter(|path| path.starts_with(&root)) {
-            // A trait that only this crate can implement is sealed by one without a public path.
+            // A sealed trait requires a trait without a public path.
             if path.contains("::sealed::") {
                 continue;
             }
-            // A field, a variant or a method is behind the path of its type.
+            // The path of a field, a variant or a method starts with the path of its type.
             let mut ends = path.match_indices("::").map(|(end, _)| end).chain([path.len()]);
             if !ends.any(|end| declared.contains(&path[..end])) {
                 let _ = writeln!(text, "{path} in: {item}");
@@ -29,7 +29,7 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     bail!("types in the public API of {package} that have no public path:\n{text}")
 }
 
-/// The path of the type, function, constant or re-export that an item declares. A module makes nothing
+/// The path of the declared type, function, constant or re-export. A module does not make its items
 /// reachable.
 fn declared(item: &str) -> Option<&str> {
     let (_, declaration) = item.split_once("pub ")?;

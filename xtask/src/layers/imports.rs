@@ -1,20 +1,21 @@
-//! The paths that the items of a module name.
+//! The paths used by the items of a module.
 
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, Path, UseTree, Visibility};
 
-/// One path of a module.
+/// A path used in a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Import {
-    /// As it is written, from `crate`, `super`, `self` or the name of a crate or a module.
+    /// The path as written, starting with `crate`, `super`, `self`, or the name of a crate or a
+    /// module.
     pub(super) path: Vec<String>,
-    /// The name it gets in the module, if it is of a `use`.
+    /// The name in the module, for a path in a `use`.
     pub(super) name: Option<String>,
-    /// Whether other modules get it from here.
+    /// Whether the module re-exports it.
     pub(super) is_reexport: bool,
 }
 
-/// The paths in items, without inner modules and what only tests have.
+/// The paths in items, without inner modules and test code.
 pub(super) fn of_items(items: &[Item]) -> Vec<Import> {
     let mut found = Finder::default();
     for item in items {
@@ -35,7 +36,7 @@ impl<'ast> Visit<'ast> for Finder {
         }
     }
 
-    /// Inner modules are read on their own.
+    /// Inner modules are read separately.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
@@ -71,7 +72,7 @@ fn attributes(item: &Item) -> Option<&[Attribute]> {
     })
 }
 
-/// Whether an item is compiled for tests or fuzzing alone.
+/// Whether an item is compiled only for tests or fuzzing.
 pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).any(|attribute| {
         let Meta::List(list) = &attribute.meta else { return false };
@@ -85,7 +86,7 @@ pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Calls `found` with each path of a `use` and the name that it gets.
+/// Calls `found` with each path of a `use` and its name in the module.
 fn leaves(tree: &UseTree, before: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, String)) {
     match tree {
         UseTree::Path(path) => {
@@ -113,7 +114,7 @@ fn leaf(
     found: &mut impl FnMut(Vec<String>, String),
 ) {
     let mut path = before.to_owned();
-    // `a::{self, b}` is `a`.
+    // `a::{self, b}` imports `a`.
     if last != "self" {
         path.push(last);
     }

@@ -1,4 +1,4 @@
-//! The order of the layers, from the top down.
+//! The order of the layers, from top to bottom.
 
 use super::graph::Graph;
 
@@ -27,7 +27,8 @@ const LAYERS: [&str; 20] = [
     "sys/",
 ];
 
-/// The only files that may import each other: a connector is made by its builder, and names it.
+/// The only files that may import each other: a builder opens a connector, which has a function
+/// that returns a builder.
 const PAIR: [&str; 2] =
     ["proc-connector/src/live/builder.rs", "proc-connector/src/live/connector.rs"];
 
@@ -35,7 +36,7 @@ pub(super) fn is_allowed(circle: &[String]) -> bool {
     circle == PAIR
 }
 
-/// The imports that go up.
+/// The imports against the order.
 pub(super) fn upward(graph: &Graph) -> Vec<(&str, &str)> {
     let goes_up = |&(from, to): &(&str, &str)| match (layer(from), layer(to)) {
         (Some(from), Some(to)) => to < from,
@@ -44,7 +45,7 @@ pub(super) fn upward(graph: &Graph) -> Vec<(&str, &str)> {
     graph.imports().filter(goes_up).collect()
 }
 
-/// The place of a file in the list; `None` for files of other crates.
+/// The position of a file in the list; `None` for files of other crates.
 fn layer(file: &str) -> Option<usize> {
     let file = file.strip_prefix("proc-connector/src/")?;
     let matches = LAYERS.iter().enumerate().filter(|(_, entry)| file.starts_with(**entry));

@@ -53,7 +53,7 @@ pub(super) fn boot(
     let mut boot = Boot {
         booted: None,
         all: Duration::ZERO,
-        verdict: Err("ended before it said how it went".to_owned()),
+        verdict: Err("ended without a result".to_owned()),
         console: Vec::new(),
     };
     loop {
@@ -149,6 +149,6 @@ mod tests {
             (true, false)
         );
         assert_eq!(verdict(&["vm-test: 1 of 3 runs failed"]), (false, false));
-        assert_eq!(verdict(&["left there vm-test: all 3 runs passed"]), (false, true));
+        assert_eq!(verdict(&["left over vm-test: all 3 runs passed"]), (false, true));
     }
 }
