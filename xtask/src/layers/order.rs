@@ -4,8 +4,14 @@ use super::graph::Graph;
 
 /// Directories and files of `proc-connector/src`. A file belongs to the longest entry that its path
 /// starts with, and imports from entries further down or from its own.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 26] = [
     "main.rs",
+    "cli/mod.rs",
+    "cli/command_line.rs",
+    "cli/commands/",
+    "cli/pipeline/",
+    "cli/options/",
+    "cli/output/",
     "cli/",
     "lib.rs",
     "process/",
@@ -59,6 +65,8 @@ mod tests {
     #[test]
     fn the_longest_entry_decides() {
         let place = |file: &str| layer(&format!("proc-connector/src/{file}")).expect("a place");
+        assert!(place("cli/commands/watch.rs") < place("cli/pipeline/flow.rs"));
+        assert!(place("cli/output/json.rs") < place("cli/shown/json.rs"));
         assert!(place("process/table.rs") < place("capture/reader.rs"));
         assert!(place("live/diagnose.rs") < place("live/connector.rs"));
         assert!(place("live/connector.rs") < place("live/transport/socket.rs"));
