@@ -63,8 +63,8 @@
 //!
 //! # Features
 //!
-//! `serde`, off by default, implements serialization and deserialization of [`EventMask`],
-//! [`ExitStatus`] and [`ParseError`], without `std`.
+//! `serde`, off by default, implements serialization of [`Event`], and serialization and
+//! deserialization of [`EventMask`], [`ExitStatus`] and [`ParseError`], without `std`.
 
 #![no_std]
 #![forbid(unsafe_code)]
@@ -88,6 +88,8 @@ mod loss;
 mod mask;
 mod notification;
 mod request;
+#[cfg(feature = "serde")]
+mod serde_event;
 #[cfg(feature = "serde")]
 mod serde_mask;
 mod status;

@@ -1,6 +1,10 @@
-//! Serialization and deserialization of masks, wait statuses and errors.
+//! Serialization of events; serialization and deserialization of masks, wait statuses and errors.
 
-use proc_connector_core::{EventMask, ExitStatus, Layer, Notifications, ParseError};
+use allocation_counter::measure;
+use proc_connector_core::{
+    Event, EventData, EventMask, EventRecord, ExitStatus, Layer, Notification, Notifications,
+    ParseError,
+};
 use proptest::prelude::{ProptestConfig, any, prop_assert_eq, proptest};
 use serde_json::{Value, json};
 use serde_test::{Configure, Token, assert_de_tokens_error, assert_tokens};
@@ -87,6 +91,84 @@ fn errors_keep_their_fields_as_data() {
     for (layer, name) in layers {
         assert_eq!(serde_json::to_value(layer).unwrap(), json!(name));
         assert_eq!(serde_json::from_value::<Layer>(json!(name)).unwrap(), layer);
+    }
+}
+
+/// Encodes an event and gives it to `take`.
+fn with_event(data: EventData<'_>, take: impl FnOnce(&Event<'_>)) {
+    let record = EventRecord { seq: 41, cpu: 3, timestamp_ns: 5, data };
+    let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+    let len = record.encode_native(&mut datagram).unwrap();
+    let read = Notifications::new(&datagram[..len]).next();
+    let Some(Ok(Notification::Event(event))) = read else { panic!("{read:?}") };
+    take(&event);
+}
+
+#[test]
+fn an_event_is_its_kind_its_fields_and_its_header_in_this_order() {
+    let (process_pid, process_tgid) = (1, 2);
+    let exit = |exit_code, parent_pid, parent_tgid| EventData::Exit {
+        process_pid,
+        process_tgid,
+        exit_code,
+        exit_signal: 17,
+        parent_pid,
+        parent_tgid,
+    };
+    let comm = |comm: &[u8; 16]| EventData::Comm { process_pid, process_tgid, comm: *comm };
+    let cases = [
+        (
+            EventData::Fork { parent_pid: 1, parent_tgid: 2, child_pid: 3, child_tgid: 4 },
+            r#""fork","parent_pid":1,"parent_tgid":2,"child_pid":3,"child_tgid":4"#,
+        ),
+        (EventData::Exec { process_pid, process_tgid }, r#""exec","pid":1,"tgid":2"#),
+        (
+            EventData::Uid { process_pid, process_tgid, ruid: 3, euid: 4 },
+            r#""uid","pid":1,"tgid":2,"ruid":3,"euid":4"#,
+        ),
+        (
+            EventData::Gid { process_pid, process_tgid, rgid: 3, egid: 4 },
+            r#""gid","pid":1,"tgid":2,"rgid":3,"egid":4"#,
+        ),
+        (EventData::Sid { process_pid, process_tgid }, r#""sid","pid":1,"tgid":2"#),
+        (
+            EventData::Ptrace { process_pid, process_tgid, tracer_pid: 3, tracer_tgid: 4 },
+            r#""ptrace","pid":1,"tgid":2,"tracer_pid":3,"tracer_tgid":4"#,
+        ),
+        (
+            EventData::Coredump { process_pid, process_tgid, parent_pid: 3, parent_tgid: 4 },
+            r#""coredump","pid":1,"tgid":2,"parent_pid":3,"parent_tgid":4"#,
+        ),
+        (
+            exit(768, 3, 4),
+            r#""exit","pid":1,"tgid":2,"exit_code":768,"exit_signal":17,"code":3,"signal":null,"core_dumped":false,"parent_pid":3,"parent_tgid":4"#,
+        ),
+        (
+            exit(139, 0, 0),
+            r#""exit","pid":1,"tgid":2,"exit_code":139,"exit_signal":17,"code":null,"signal":11,"core_dumped":true,"parent_pid":null,"parent_tgid":null"#,
+        ),
+        (
+            EventData::Unknown { what: 0x400, data: &[1, 2, 255] },
+            r#""unknown","what":1024,"raw_data":[1,2,255]"#,
+        ),
+        (comm(b"0123456789abcdef"), r#""comm","pid":1,"tgid":2,"comm":"0123456789abcdef""#),
+        (
+            comm(b"sh\0left over\0\0\0\0"),
+            r#""comm","pid":1,"tgid":2,"comm":"sh","raw_comm":[115,104,0,108,101,102,116,32,111,118,101,114,0,0,0,0]"#,
+        ),
+        (
+            comm(b"\xff\xe2\x82\"\n\0\0\0\0\0\0\0\0\0\0\0"),
+            r#""comm","pid":1,"tgid":2,"comm":"��\"\n","raw_comm":[255,226,130,34,10,0,0,0,0,0,0,0,0,0,0,0]"#,
+        ),
+    ];
+    for (data, fields) in cases {
+        let text = format!(r#"{{"event":{fields},"timestamp_ns":5,"cpu":3,"seq":41}}"#);
+        with_event(data, |event| {
+            let mut written = Vec::with_capacity(512);
+            let counted = measure(|| serde_json::to_writer(&mut written, event).unwrap());
+            assert_eq!(String::from_utf8(written).unwrap(), text);
+            assert_eq!(counted.count_total, 0, "allocations for {text}");
+        });
     }
 }
 

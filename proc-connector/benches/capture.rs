@@ -1,4 +1,5 @@
-//! Replaying and recording a million events, beside what the memory alone costs in the same run.
+//! Replays and records a million events, compared with the cost of reading memory alone in the same
+//! run.
 //!
 //! `cargo bench --bench capture --features capture`; each figure is for the whole file.
 
@@ -16,7 +17,7 @@ use proc_connector_core::testing::mixed::{self, EVENTS};
 
 const COUNT: u32 = 1_000_000;
 
-/// The events, one after the other as often as it takes, as bare messages.
+/// The demo's events as consecutive messages, repeated up to the required number.
 fn messages() -> Vec<u8> {
     mixed::events().repeat((COUNT / EVENTS) as usize)
 }
@@ -31,7 +32,7 @@ fn record(messages: &[u8], output: impl io::Write) -> io::Result<()> {
     writer.finish()
 }
 
-/// How many events pass the filter, each converted to its owned form.
+/// The number of events that pass the filter; each is converted to its owned form.
 fn replay(file: &[u8], filter: &Filter) -> u64 {
     let reader = Reader::new(black_box(file)).expect("a capture");
     let mut reader = reader.with_filter(filter.clone());

@@ -1,5 +1,5 @@
-//! The table of processes: what an event costs it without `/proc`, what an exec costs it with, what
-//! a process costs in memory, and of how many execs it knows the arguments.
+//! The process table: CPU time per event without `/proc`, CPU time per exec with it, memory per
+//! process, and for how many execs it knows the arguments.
 //!
 //! `cargo bench --bench process --features process`
 
@@ -19,11 +19,11 @@ use proc_connector::{ProcConnector, Received, Transport};
 use rustix::time::{ClockId, clock_gettime};
 use zerocopy::IntoBytes;
 
-/// Processes that live while events come.
+/// The number of live processes during the events.
 const LIVE: u32 = 1_000;
 
-/// Events for whatever is done to each process: a fork, a thread, an exec and two exits.
-const DEEDS: u64 = 5;
+/// The events per process: a fork, a thread, an exec and two exits.
+const EVENTS_EACH: u64 = 5;
 
 fn datagrams(events: impl Iterator<Item = EventData<'static>>, start_ns: u64) -> Vec<u8> {
     let mut bytes = Vec::new();
@@ -61,16 +61,16 @@ fn exit(process_pid: u32, process_tgid: u32) -> EventData<'static> {
     }
 }
 
-/// Processes that go on living.
-fn crowd(number: u32) -> impl Iterator<Item = EventData<'static>> {
+/// Processes that continue to run.
+fn live_processes(number: u32) -> impl Iterator<Item = EventData<'static>> {
     (2..number + 2).map(|tgid| fork(1, tgid, tgid))
 }
 
 fn events(c: &mut Criterion) {
     let mut table = ProcessTable::without_proc();
-    apply(&mut table, &datagrams(crowd(LIVE), 1), &[]);
-    // Each of them has a child that has a thread and executes something, and ends.
-    let deeds = (2..LIVE + 2).flat_map(|parent| {
+    apply(&mut table, &datagrams(live_processes(LIVE), 1), &[]);
+    // Each has a child that creates a thread, executes a program, and ends.
+    let events = (2..LIVE + 2).flat_map(|parent| {
         let child = parent + 1_000_000;
         let exec = EventData::Exec { process_pid: child, process_tgid: child };
         let thread = child + 1_000_000;
@@ -82,10 +82,10 @@ fn events(c: &mut Criterion) {
             exit(child, child),
         ]
     });
-    let deeds = datagrams(deeds, 1_000_000);
+    let events = datagrams(events, 1_000_000);
     let mut group = c.benchmark_group("table");
-    group.throughput(Throughput::Elements(DEEDS * u64::from(LIVE)));
-    group.bench_function("event, without /proc", |b| b.iter(|| apply(&mut table, &deeds, &[])));
+    group.throughput(Throughput::Elements(EVENTS_EACH * u64::from(LIVE)));
+    group.bench_function("event, without /proc", |b| b.iter(|| apply(&mut table, &events, &[])));
     group.finish();
 }
 
@@ -100,7 +100,7 @@ fn execs(c: &mut Criterion) {
     };
     let mut group = c.benchmark_group("table");
     let args: String = std::env::args().flat_map(|arg| [arg, "\0".to_owned()]).collect();
-    for (name, noted) in [("", vec![]), (" and context", noted(&args, own_cgroup()))] {
+    for (name, noted) in [("", vec![]), (" and context", recorded_context(&args, own_cgroup()))] {
         group.bench_function(format!("exec, with /proc{name}"), |b| {
             b.iter_batched(exec, |exec| apply(&mut table, &exec, &noted), BatchSize::SmallInput);
         });
@@ -118,10 +118,10 @@ fn execs(c: &mut Criterion) {
     group.finish();
 }
 
-/// Tells the memory of 100,000 processes that live, each with arguments of its own.
+/// Prints the memory of 100,000 live processes with different arguments.
 fn memory(_: &mut Criterion) {
     const MANY: u32 = 100_000;
-    let forks = datagrams(crowd(MANY), 1);
+    let forks = datagrams(live_processes(MANY), 1);
     let execs = |tgid| EventData::Exec { process_pid: tgid, process_tgid: tgid };
     let execs = datagrams((2..MANY + 2).map(execs), u64::from(MANY) + 1);
     let before = resident();
@@ -130,7 +130,7 @@ fn memory(_: &mut Criterion) {
     for (number, notification) in Notifications::new(&execs).enumerate() {
         let Ok(Notification::Event(event)) = notification else { panic!("an event") };
         let args = format!("/usr/lib/a/program\0--number={number:08}\0--and\0{:40}\0", "more");
-        let noted = noted(&args, 1);
+        let noted = recorded_context(&args, 1);
         table.apply(&Received::Event(event.with_context(&noted)));
     }
     assert_eq!(table.len(), MANY as usize);
@@ -139,7 +139,7 @@ fn memory(_: &mut Criterion) {
     println!("{MANY} processes: {} MB, {} bytes each", bytes / 1_000_000, bytes / MANY as usize);
 }
 
-/// Tells of how many execs the arguments are known, and of how many those are another's.
+/// Prints for how many execs the arguments are known, and how many of those are wrong.
 fn arguments(_: &mut Criterion) {
     for transport in [Transport::Ring, Transport::Socket] {
         for coalesce in [Duration::ZERO, Duration::from_millis(1)] {
@@ -152,7 +152,7 @@ fn arguments(_: &mut Criterion) {
     }
 }
 
-/// Executes a program that does nothing, and compares what the table knows with what it was given.
+/// Executes a program that exits immediately, and compares its arguments with those in the table.
 fn known(mut connector: ProcConnector) -> String {
     const EXECS: usize = 10_000;
     let mut table = ProcessTable::new().expect("/proc is mounted");
@@ -170,7 +170,7 @@ fn known(mut connector: ProcConnector) -> String {
                     continue;
                 }
                 let args = change.process.args();
-                // They come in their order: each is waited for before the next.
+                // Execs arrive in order: each process is waited for before the next one starts.
                 let given = format!("true\0{execs}\0");
                 execs += 1;
                 known += usize::from(args.is_some());
@@ -182,8 +182,8 @@ fn known(mut connector: ProcConnector) -> String {
     format!("the arguments of {known} of {execs} execs, {wrong} of them wrong")
 }
 
-/// Arguments as the ring's program notes them.
-fn noted(args: &str, cgroup_id: u64) -> Vec<u8> {
+/// Arguments in the form in which the ring's program records them.
+fn recorded_context(args: &str, cgroup_id: u64) -> Vec<u8> {
     let header = ContextHdr {
         noted: (Noted::ARGS | Noted::COMM | Noted::CGROUP_ID).bits().into(),
         args_len: u32::try_from(args.len()).expect("short").into(),
@@ -196,14 +196,14 @@ fn noted(args: &str, cgroup_id: u64) -> Vec<u8> {
     [header.as_bytes(), args.as_bytes()].concat()
 }
 
-/// The id of the cgroup that this process is in.
+/// The id of this process's cgroup.
 fn own_cgroup() -> u64 {
     let cgroup = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
     std::fs::metadata(format!("/sys/fs/cgroup{path}")).map_or(0, |folder| folder.ino())
 }
 
-/// Bytes of this process in memory.
+/// The resident memory of this process, in bytes.
 fn resident() -> usize {
     let statm = std::fs::read_to_string("/proc/self/statm").expect("/proc is mounted");
     let pages = statm.split(' ').nth(1).and_then(|pages| pages.parse::<usize>().ok());

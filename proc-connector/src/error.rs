@@ -1,4 +1,4 @@
-//! What can go wrong, and what to do about it.
+//! Errors of the connector, each with its cause and, where possible, a remedy.
 
 use std::fmt;
 use std::io;
@@ -7,10 +7,10 @@ use proc_connector_core::ParseError;
 
 use crate::transport_kind::NoRing;
 
-/// Convenience alias for `Result<T, Error>`.
+/// A `Result` with the error type [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// What went wrong between the kernel and the caller.
+/// An error of opening a connector, receiving, or parsing.
 ///
 /// ```
 /// use proc_connector::{Error, ProcConnector};
@@ -25,24 +25,25 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A system call failed in a way that has no variant of its own; or, as
-    /// [`InvalidData`](io::ErrorKind::InvalidData), the ring holds what no kernel writes.
+    /// A system call failed, with an errno that has no variant here. The kind
+    /// [`InvalidData`](io::ErrorKind::InvalidData) means that the ring contains data that the
+    /// kernel never writes.
     #[error("system call error")]
     Os(#[from] io::Error),
 
-    /// A message ends before it should, or a length in it lies.
+    /// A message is incomplete, or contains an invalid length.
     #[error("truncated message")]
     Truncated,
 
-    /// The buffer cannot hold an event. Nothing was taken from the socket, or what was taken is
-    /// kept: the same call with a larger buffer gets it.
+    /// The buffer is too small for an event. No event is lost: the same call with a larger buffer
+    /// returns it.
     #[error("buffer too small, need at least {needed} bytes")]
     BufferTooSmall {
-        /// Bytes that would do.
+        /// The required size, in bytes.
         needed: usize,
     },
 
-    /// A signal arrived before anything else did. Nothing is lost; call again.
+    /// A signal interrupted the call before an event arrived. No event is lost; call again.
     #[error("interrupted by signal")]
     Interrupted,
 
@@ -50,23 +51,25 @@ pub enum Error {
     #[error("connection closed")]
     ConnectionClosed,
 
-    /// The receive buffer was full and events were dropped. Those still queued can be received.
+    /// The receive buffer was full, and the kernel dropped events. Queued events can still be
+    /// received.
     ///
-    /// Only the calls kept from 0.1.5 say it this way; [`recv_batch`] tells how many, and where.
+    /// Only the calls kept from 0.1.5 return this error; [`recv_batch`] reports the position and
+    /// the count of each loss.
     ///
     /// [`recv_batch`]: crate::ProcConnector::recv_batch
     #[error("message overrun, events were dropped: read faster or use a larger receive buffer")]
     Overrun,
 
-    /// Nothing to receive, and the connector is non-blocking.
+    /// The connector is non-blocking, and no event is queued.
     #[error("operation would block")]
     WouldBlock,
 
-    /// A message of another connector than the process events'.
+    /// A message of another connector than that of process events.
     #[error("unexpected connector index (expected CN_IDX_PROC)")]
     UnexpectedConnector,
 
-    /// A connector message that is well formed and still no event: an acknowledgement.
+    /// A valid connector message that is not an event: an acknowledgement.
     #[error("the message is an acknowledgement of a request, not an event")]
     NotAnEvent,
 
@@ -74,48 +77,48 @@ pub enum Error {
     #[error("a shutdown handle ended the receive")]
     Shutdown,
 
-    /// The kernel does not let this process listen.
+    /// The kernel does not permit this process to listen.
     #[error(
         "no permission to listen to process events: before Linux 6.6 this requires CAP_NET_ADMIN; \
          run as root, or grant it with `setcap cap_net_admin+ep PROGRAM`"
     )]
     PermissionDenied,
 
-    /// The process is in a namespace that gets no process events.
+    /// This process is in a namespace that receives no process events.
     #[error("process events are not sent to this {kind} namespace: {}", kind.remedy())]
     NotInitialNamespace {
-        /// Which of its namespaces is not the initial one.
+        /// The namespace that is not the initial one.
         kind: Namespace,
     },
 
-    /// The kernel has no process events connector, or does not answer on it.
+    /// The kernel has no process events connector, or the connector does not answer.
     #[error(
         "this kernel has no process events connector: use a kernel with CONFIG_CONNECTOR=y and \
          CONFIG_PROC_EVENTS=y, which has a `cn_proc` line in /proc/net/connector"
     )]
     ConnectorUnavailable,
 
-    /// The kernel refused the filter's program.
+    /// The kernel rejected the program of the filter.
     #[error("the kernel refused the filter")]
     FilterRefused(#[source] io::Error),
 
-    /// The ring was asked for, or is in use, and the kernel refused a part of it.
+    /// The kernel rejected a part of the ring that was requested or is in use.
     #[error("the ring cannot be used: {reason}{}", indented(log))]
     RingUnavailable {
-        /// Why.
+        /// The reason.
         reason: NoRing,
-        /// What the kernel's verifier said of the program, if it was that.
+        /// The log of the kernel's verifier, if it rejected the program; otherwise empty.
         log: String,
     },
 
-    /// The kernel has the connector, and yet did not acknowledge the request to listen.
+    /// The kernel has the connector, but did not acknowledge the request to listen.
     #[error(
         "the kernel did not acknowledge the request to listen, and /proc does not show why: \
          run `proc-connector doctor` to check this machine"
     )]
     NotAcknowledged,
 
-    /// This system has another kernel than Linux.
+    /// This system does not run Linux.
     #[error(
         "this system does not run the Linux kernel, which reports process events; \
          recordings made on Linux can be read here"
@@ -146,20 +149,20 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// A log on lines of its own, behind a message.
+/// A log on separate, indented lines after a message.
 fn indented(log: &str) -> String {
     log.lines().flat_map(|line| ["\n    ", line]).collect()
 }
 
-/// A kind of namespace that the process events depend on.
+/// A kind of namespace that determines whether a process receives events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Namespace {
-    /// Network: only the initial one reaches the connector.
+    /// The network namespace: only the initial one has the connector.
     Network,
-    /// Process ids: requests from any but the initial one are ignored.
+    /// The pid namespace: requests from other namespaces than the initial one are ignored.
     Pid,
-    /// Users: requests from any but the initial one are ignored.
+    /// The user namespace: requests from other namespaces than the initial one are ignored.
     User,
 }
 
@@ -189,7 +192,7 @@ impl fmt::Display for Namespace {
     }
 }
 
-/// The parser's errors in the words of 0.1.5, which knew two.
+/// Maps parse errors to the two variants of 0.1.5.
 impl From<ParseError> for Error {
     fn from(error: ParseError) -> Self {
         match error {

@@ -12,10 +12,10 @@ use proc_connector_core::{ByteOrder, Event, ExitStatus, Payload};
 /// `timestamp_ns` counts nanoseconds of `CLOCK_MONOTONIC`.
 ///
 /// With the feature `serde`, it is a map with the key `event`, the variant in lower case, and the
-/// names of the fields. `comm` is a text: the name up to its NUL, with U+FFFD for what is no UTF-8.
-/// Where that leaves something out, `raw_comm` has all 16 bytes. Reading ignores keys that it does
-/// not know, so it takes the lines of `proc-connector watch --json`. Formats that do not name their
-/// fields cannot be read back.
+/// names of the fields. `comm` is a text: the name up to its NUL, with U+FFFD for bytes that are not
+/// UTF-8. If the text leaves something out, `raw_comm` has all 16 bytes. An [`Event`] is written with
+/// the same keys, and with more. Reading ignores unknown keys, so it accepts a written `Event` and the
+/// lines of `proc-connector watch --json`. Formats that do not name their fields cannot be read back.
 ///
 /// ```
 /// use proc_connector::ProcEvent;

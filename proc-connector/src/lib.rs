@@ -51,7 +51,7 @@
 //! | `async-io` | `ProcConnector::into_async_io` |
 //! | `process` | the module `process`: a table of all processes, updated by events |
 //! | `capture` | the module `capture`: writes and reads files of events |
-//! | `serde` | serialization of [`ProcEvent`], [`Lost`], [`EventMask`], [`ExitStatus`] and [`Diagnosis`], which is only written |
+//! | `serde` | serialization of [`ProcEvent`], [`Lost`], [`EventMask`] and [`ExitStatus`]; [`Event`] and [`Diagnosis`] are only written |
 //! | `cli` | the program `proc-connector` |
 //!
 //! # Guide

@@ -175,11 +175,11 @@ impl fmt::Debug for OwnedEvent {
     }
 }
 
-/// The same map as that of a [`ProcEvent`].
+/// The same map as that of an [`Event`].
 #[cfg(feature = "serde")]
 impl serde::Serialize for OwnedEvent {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        ProcEvent::from(self).serialize(serializer)
+        self.as_event().serialize(serializer)
     }
 }
 

@@ -1,10 +1,10 @@
-//! The ways in which events can get here.
+//! The transports of events.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// How events get from the kernel to this process.
+/// How events are transferred from the kernel to this process.
 ///
 /// ```no_run
 /// use proc_connector::{Error, ProcConnector, Transport};
@@ -22,24 +22,25 @@ use std::io;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Transport {
-    /// [`Ring`](Self::Ring) where it works, otherwise [`Socket`](Self::Socket);
-    /// [`Stats::no_ring`](crate::Stats::no_ring) says why not.
+    /// Uses [`Ring`](Self::Ring) if it works, otherwise [`Socket`](Self::Socket);
+    /// [`Stats::no_ring`](crate::Stats::no_ring) contains the reason.
     #[default]
     Auto,
-    /// Shared memory, which a small BPF program of this crate fills in the task that makes the
-    /// event. Reading costs next to nothing, and a buffer holds ten times as many events.
+    /// Shared memory. A small BPF program of this crate writes events to it, in the context of the
+    /// task that causes the event. Receiving costs little CPU time, and the same memory holds ten
+    /// times as many events.
     ///
-    /// It takes Linux 5.8 and `CAP_BPF`. The program refuses what is not exactly an event in
-    /// shape, but it cannot see who sent it: a process with `CAP_NET_ADMIN` can forge events.
+    /// Requires Linux 5.8 and `CAP_BPF`. The program rejects messages without the exact form of an
+    /// event, but cannot determine their sender: a process with `CAP_NET_ADMIN` can forge events.
     Ring,
-    /// The queue of the netlink socket, on any kernel and without privilege from Linux 6.6 on.
+    /// The queue of the netlink socket. Works on any kernel, and without privileges since Linux
+    /// 6.6.
     ///
-    /// The kernel notes the sender of each datagram there, so what other processes forge is
-    /// refused.
+    /// The kernel records the sender of each datagram, so messages of other processes are rejected.
     Socket,
 }
 
-/// Why events do not come through [`Transport::Ring`](crate::Transport::Ring).
+/// Why [`Transport::Ring`](crate::Transport::Ring) is not in use.
 ///
 /// ```no_run
 /// use proc_connector::{NoRing, ProcConnector};
@@ -55,31 +56,31 @@ pub enum Transport {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NoRing {
-    /// It was not asked for.
+    /// The ring was not requested.
     NotWanted,
     /// The connector was opened with [`ProcConnector::new`](crate::ProcConnector::new), whose
     /// descriptor is the socket, as in 0.1.5.
     Compatibility,
-    /// This is a 32-bit program on a 64-bit kernel, whose ring it cannot read.
+    /// A 32-bit program cannot read the ring of a 64-bit kernel.
     WordSize,
     /// The process may not use `bpf(2)`.
     Forbidden,
-    /// The kernel has no BPF, or no ring buffers: those came with Linux 5.8.
+    /// The kernel has no BPF, or no ring buffers, which were added in Linux 5.8.
     Unsupported,
-    /// The kernel's verifier did not take the program.
+    /// The kernel's verifier rejected the program.
     Refused,
-    /// The kernel stops sending events to everybody once no socket queues one.
+    /// The kernel stops sending events to all listeners if no socket queues an event.
     GoesDeaf,
-    /// The kernel's answer did not come through the program.
+    /// The kernel's acknowledgement did not arrive through the program.
     Unanswered,
-    /// The buffer asked for is larger than a ring can be, or than there is memory for.
+    /// The requested buffer exceeds the maximum size of a ring, or the available memory.
     TooLarge,
-    /// The system refused with this errno.
+    /// A system call failed with this errno.
     Os(i32),
 }
 
 impl NoRing {
-    /// What stands in the way.
+    /// The cause, without the remedy.
     pub(crate) fn cause(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
             Self::NotWanted => "it was not requested",
@@ -97,7 +98,7 @@ impl NoRing {
         })
     }
 
-    /// What to do about it, where there is something to do.
+    /// The remedy, if one exists.
     pub(crate) fn remedy(self) -> Option<&'static str> {
         match self {
             Self::Compatibility => Some("open the connector with `ProcConnector::builder`"),
@@ -114,7 +115,7 @@ impl NoRing {
     }
 }
 
-/// The cause, and behind a colon the remedy where there is one.
+/// The cause, followed by a colon and the remedy, if one exists.
 impl fmt::Display for NoRing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.cause())?;

@@ -43,6 +43,10 @@ impl Builder {
         self
     }
 
+    pub fn socket_coalesce(self, _: Duration) -> Self {
+        self
+    }
+
     pub fn context(self, _: bool) -> Self {
         self
     }

@@ -75,7 +75,7 @@ fn every_truncation_delivers_whole_events_and_reports_where_it_ends() {
                 Some(Error::UnknownFormat) => assert!(len < 6, "{format} of {len} bytes"),
                 Some(error) => {
                     assert_ne!(start, len, "{format} of {len} bytes: {error}");
-                    let place = format!("at byte {start} is cut short");
+                    let place = format!("at byte {start}:");
                     assert!(error.to_string().contains(&place), "{format} of {len} bytes: {error}");
                     let missing = matches!(error, Error::Truncated { needed, actual, .. }
                         if actual == len - start && needed > actual);

@@ -241,10 +241,10 @@ fn an_unreadable_packet_affects_no_other_packet() {
         let too_long = [U32(0), U32(0), U32(5), U32(500), U32(500)];
         let too_long = block(order, 6, &[order.numbers(&too_long), exec()].concat());
         let mut blocks = vec![
-            (cut(60), "cut short"),
-            (cut(3), "cut short"),
-            (cut(0), "cut short"),
-            (simple, "cut short"),
+            (cut(60), "truncated"),
+            (cut(3), "truncated"),
+            (cut(0), "truncated"),
+            (simple, "truncated"),
             (enhanced(order, 7, 5, &exec(), &[]), "interface 7"),
             (too_long, "500 bytes"),
             (block(order, 6, &[0; 8]), "too short"),

@@ -246,11 +246,11 @@ fn a_damaged_file_yields_the_events_before_the_damage_and_fails() {
     let mut wrong_message = DEMO.to_vec();
     wrong_message[eleven.start + 28 + 16 + 32] = 200;
     let cases = [
-        (cut, lines[..10].concat(), format!("at byte {} is cut short", ten.start)),
+        (cut, lines[..10].concat(), format!("truncated pcapng block at byte {}: ", ten.start)),
         (
             wrong_length,
             lines[..11].concat(),
-            format!("at byte {} claims a length of 125", eleven.start),
+            format!("invalid length of pcapng block at byte {}: 125 bytes", eleven.start),
         ),
         // The damage affects only one packet.
         (

@@ -72,7 +72,7 @@ fn a_packet_that_was_cut_is_reported_and_the_rest_is_shown() {
     file.extend(&pcap(order, true, NETLINK, &[(1, whole)])[24..]);
     for output in show_in_every_way("cut", &file, 1) {
         let errors = text(&output.stderr);
-        assert_eq!(errors.matches("cut short: it needs 76 bytes and has 44").count(), 1);
+        assert_eq!(errors.matches("76 bytes needed, 44 available").count(), 1);
         assert!(errors.contains("3 packets could not be read"), "{errors}");
         assert!(errors.contains("snap length"), "{errors}");
         assert!(errors.contains(", 0 lost"), "{errors}");

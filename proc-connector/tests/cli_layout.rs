@@ -108,7 +108,7 @@ impl Drop for Acting {
 fn lines_fit_a_terminal_that_changes_its_size() {
     let name = "#".repeat(300);
     let acting = Acting::start(&name);
-    let common = ["watch", "--duration", "20s", "--transport", transport_name(), "--count", "60"];
+    let common = ["watch", "--duration", "20s", "--transport", transport_name(), "--count", "600"];
     let (status, shown) = terminal::run_resized(&mut program(&common), 120, Some(60));
     assert!(status.success(), "{shown}");
     drop(acting);

@@ -220,6 +220,7 @@ fn as_data_it_has_the_form_of_the_borrowed_one() {
     for datagram in datagrams() {
         let event = parsed(&datagram);
         let owned = serde_json::to_value(OwnedEvent::from(event)).expect("JSON");
+        assert_eq!(owned, serde_json::to_value(event).expect("JSON"));
         let read: ProcEvent = serde_json::from_value(owned.clone()).expect("an event");
         assert_eq!(read, ProcEvent::from(event));
         let received = OwnedReceived::from(Received::Event(event));

@@ -270,6 +270,29 @@ proptest! {
     }
 
     #[test]
+    fn an_event_in_its_buffer_is_written_with_the_same_keys_and_more(
+        what in prop_oneof![2 => wire_kind(), 1 => Just(COMM)],
+        words: [u32; 6],
+    ) {
+        let datagram = wire::event(what, &words);
+        let text = proc_connector::parser::Notifications::new(&datagram)
+            .find_map(|notification| match notification {
+                Ok(proc_connector::parser::Notification::Event(event)) => {
+                    Some(serde_json::to_string(&event).unwrap())
+                }
+                _ => None,
+            })
+            .expect("an event");
+        let owned = parsed(what, &words);
+        prop_assert_eq!(&serde_json::from_str::<ProcEvent>(&text).unwrap(), &owned);
+        let (written, keys): (Value, Value) =
+            (serde_json::from_str(&text).unwrap(), serde_json::to_value(&owned).unwrap());
+        for (key, value) in keys.as_object().unwrap() {
+            prop_assert_eq!(&written[key], value);
+        }
+    }
+
+    #[test]
     fn every_loss_round_trips(count: Option<u64>, bytes in any::<[u8; 18]>()) {
         let malformed = proc_connector::parser::Notifications::new(&bytes)
             .find_map(Result::err)

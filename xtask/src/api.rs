@@ -1,4 +1,4 @@
-//! `cargo xtask api`: the public API of each crate, as a list that is checked in and reviewed like code.
+//! `cargo xtask api`: the public API of each crate, as a committed list that is reviewed like code.
 
 mod examples;
 mod foreign;
@@ -19,7 +19,7 @@ use crate::workspace::{self, Metadata};
 /// List the public API of each crate
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
-    /// Write nothing; fail if the lists that are checked in differ
+    /// Write nothing; fail if the committed lists differ
     #[arg(long)]
     check: bool,
 }
@@ -30,7 +30,8 @@ impl Args {
     }
 }
 
-/// The libraries. The API of `proc-connector-sys` has no list: it is the bindings, which are checked in.
+/// The libraries. The API of `proc-connector-sys` has no list: it consists of the committed
+/// bindings.
 const LISTED: [&str; 2] = ["proc-connector-core", "proc-connector"];
 const LIST: &str = "api.txt";
 
@@ -67,14 +68,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Has rustdoc describe a library as JSON, which only nightly can, and returns the path of that.
+/// Makes rustdoc of nightly describe a library as JSON; returns the path.
 fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
     let mut features = metadata.features(package)?;
-    // The program adds nothing to the library, and what the tests share is not for users.
+    // The program adds nothing to the library, and the helpers of tests are not public.
     features.retain(|feature| {
         !["cli", "default"].contains(&feature.as_str()) && !feature.starts_with("testing")
     });
-    // A directory of its own: another compiler's files in the usual one would be rebuilt each time.
+    // A separate directory: in the usual one, files of another compiler would be rebuilt each time.
     let target = metadata.target_dir()?.join("api");
     let mut rustdoc = Command::new("rustup");
     rustdoc
@@ -85,7 +86,7 @@ fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
         .arg(&target)
         .args(["--", "-Z", "unstable-options", "--output-format", "json", "--cap-lints", "allow"])
         .current_dir(workspace::root());
-    // Set for this program by the cargo that runs it, and meant for another toolchain.
+    // These variables were set for this program by its cargo, and belong to another toolchain.
     for variable in env::vars_os().map(|(name, _)| name) {
         if variable.to_str().is_some_and(|name| name == "CARGO" || name.starts_with("RUSTUP_TOOL"))
         {
@@ -96,7 +97,7 @@ fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
     Ok(target.join("doc").join(format!("{}.json", package.replace('-', "_"))))
 }
 
-/// An item a line, without implementations that the compiler adds to every type.
+/// One item per line, without implementations that the compiler adds to every type.
 fn items(json: &Path) -> Result<Vec<String>> {
     let api = Builder::from_rustdoc_json(json)
         .omit_blanket_impls(true)
@@ -111,17 +112,22 @@ fn items(json: &Path) -> Result<Vec<String>> {
             )
         })?;
     let items = api.items().map(ToString::to_string);
-    Ok(items.filter(|item| !is_derived_noise(item)).collect())
+    // The chapters of the guide are modules for rustdoc alone.
+    let is_chapter = |item: &str| item.starts_with("pub mod proc_connector::guide");
+    Ok(items.filter(|item| !is_derived_noise(item) && !is_chapter(item)).collect())
 }
 
-/// Hidden methods of derives, which nobody calls.
+/// Hidden items of derives, which are not used directly.
 fn is_derived_noise(item: &str) -> bool {
-    ["::only_derive_is_allowed_to_implement_this_trait", "::assert_receiver_is_total_eq"]
-        .iter()
-        .any(|name| item.contains(name))
+    const NAMES: [&str; 3] = [
+        "::only_derive_is_allowed_to_implement_this_trait",
+        "::assert_receiver_is_total_eq",
+        "::PointerMetadata",
+    ];
+    NAMES.iter().any(|name| item.contains(name))
 }
 
-/// What is in one list and not in the other; `None` if they are equal.
+/// The differences between two lists; `None` if they are equal.
 fn changes(old: &[String], new: &[String]) -> Option<String> {
     let [old_set, new_set] = [old, new].map(|items| items.iter().collect::<BTreeSet<_>>());
     let mut text = String::new();

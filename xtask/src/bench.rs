@@ -1,4 +1,5 @@
-//! `cargo xtask bench`: every figure of the README, measured here and now, as tables in Markdown.
+//! `cargo xtask bench`: measures all published figures on this machine, and prints them as Markdown
+//! tables.
 
 use std::fs;
 use std::path::Path;
@@ -9,15 +10,15 @@ use serde_json::Value;
 use crate::command;
 use crate::workspace::{Metadata, PEER_BENCHES, cargo};
 
-/// Measure what the README says, and print it as tables
+/// Measure the published figures, and print them as tables
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// A minute instead of twelve, and figures to match
+    /// Run for one minute instead of twelve, with less precise results
     #[arg(long)]
     quick: bool,
 }
 
-/// Benches of criterion's: the bench, what it measures, and the two results to compare.
+/// Criterion benches: the bench, its subject, and the two results to compare.
 const PARSING: [(&str, &str, [&str; 2]); 2] = [
     (
         "parse",
@@ -27,7 +28,7 @@ const PARSING: [(&str, &str, [&str; 2]); 2] = [
     ("convert", "64 events to ProcEvent", ["convert/to ProcEvent", "convert/0.3.0: to ProcEvent"]),
 ];
 
-/// Benches that listen, and print tables by themselves.
+/// Benches that listen and print their own tables.
 const LIVE: [&str; 3] = ["drain", "load", "latency"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -56,7 +57,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Runs `bench` with the target directory of the main workspace, where criterion's results go too.
+/// Runs `bench` with the target directory of the main workspace, which also receives criterion's
+/// results.
 fn measurement(bench: &str, target: &Path) -> std::process::Command {
     let mut command = cargo();
     command.args(["bench", "--quiet", "--manifest-path", PEER_BENCHES, "--bench", bench]);
@@ -64,9 +66,9 @@ fn measurement(bench: &str, target: &Path) -> std::process::Command {
     command
 }
 
-/// What criterion wrote down of a bench when it ran last.
+/// The median of a bench's last run, as stored by criterion.
 fn median_ns(criterion: &Path, name: &str) -> Result<f64> {
-    // Its folders have no colons in their names.
+    // Criterion replaces colons in the names of directories.
     let path = criterion.join(name.replace(':', "_")).join("new/estimates.json");
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;

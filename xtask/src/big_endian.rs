@@ -1,4 +1,4 @@
-//! `cargo xtask big-endian`: core's tests on s390x, under qemu's user emulation.
+//! `cargo xtask big-endian`: runs core's tests on s390x, under QEMU's user-mode emulation.
 
 use std::process::Command;
 

@@ -1,4 +1,5 @@
-//! `cargo xtask bindgen`: writes `proc-connector-sys/src/bindings.rs`, or checks that it is current.
+//! `cargo xtask bindgen`: writes `proc-connector-sys/src/bindings.rs`, or checks that it is
+//! current.
 
 mod difference;
 mod generate;
@@ -25,10 +26,10 @@ const BINDINGS: &str = "src/bindings.rs";
 /// Generate the bindings of proc-connector-sys from the kernel's UAPI headers
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
-    /// Write nothing; fail if the bindings that are checked in differ
+    /// Write nothing; fail if the committed bindings differ
     #[arg(long)]
     check: bool,
-    /// UAPI headers of Linux 6.6 or newer, for x86; without it, headers are fetched once
+    /// UAPI headers of Linux 6.6 or newer for x86; by default, headers are fetched once
     #[arg(long, value_name = "DIR")]
     headers: Option<PathBuf>,
 }
@@ -60,8 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Runs this command anew with the libclang in `dir`: bindgen finds it by an environment variable,
-/// which a process can set safely for its children only.
+/// Restarts this command with the libclang in `dir`. bindgen finds it by an environment variable,
+/// which a process can set safely only for its children.
 fn again_with(dir: &Path, args: &Args) -> Result<()> {
     let mut command = Command::new(env::current_exe()?);
     command.arg("bindgen").env(libclang::VARIABLE, dir);
@@ -74,7 +75,7 @@ fn again_with(dir: &Path, args: &Args) -> Result<()> {
     command::run(&mut command)
 }
 
-/// The whole text of the bindings file.
+/// The contents of the bindings file.
 fn bindings(headers: &Headers, metadata: &Metadata) -> Result<String> {
     let scratch = metadata.target_dir()?.join("bindgen");
     fs::create_dir_all(&scratch)?;
@@ -114,7 +115,7 @@ fn check(checked_in: &str, generated: &str) -> Result<()> {
     )
 }
 
-/// A file that git does not know is drift too: it would be missing from a clone.
+/// A file that git does not track counts as a difference: it would be missing from a clone.
 fn check_untracked() -> Result<()> {
     let status = command::read(
         Command::new("git")

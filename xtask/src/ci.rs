@@ -1,4 +1,4 @@
-//! `cargo xtask ci`: every check in order, and how long each took.
+//! `cargo xtask ci`: runs every check in order, and prints the duration of each.
 
 use std::time::{Duration, Instant};
 
@@ -6,17 +6,17 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, migration, no_std, package,
-    targets, vm_test,
+    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, layers, migration, no_std,
+    package, targets, vm_test,
 };
 
-/// Run every check that is not a test of this machine's own kernel
+/// Run every check except the tests with this machine's kernel
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Run these steps only
+    /// Run only these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',')]
     only: Vec<Step>,
-    /// Leave these steps out
+    /// Skip these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "only")]
     skip: Vec<Step>,
     /// Seconds for each fuzz target
@@ -24,10 +24,11 @@ pub(crate) struct Args {
     fuzz_seconds: u32,
 }
 
-/// A step, in the order of the run: the quickest to fail come first.
+/// The steps in order: the fastest ones come first.
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Fmt,
+    Layers,
     Clippy,
     Docs,
     Api,
@@ -56,7 +57,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// All steps, or those in `only`, without those in `skip`; in the order of a run.
+/// All steps, or those in `only`, without those in `skip`, in order.
 fn selected(only: &[Step], skip: &[Step]) -> Vec<Step> {
     let all = Step::value_variants().iter().copied();
     all.filter(|step| only.is_empty() || only.contains(step))
@@ -78,6 +79,7 @@ impl Step {
     fn run(self, args: &Args) -> Result<()> {
         match self {
             Self::Fmt => fmt::run(),
+            Self::Layers => layers::run(&layers::Args::default()),
             Self::Clippy => clippy::run(),
             Self::Docs => docs::run(),
             Self::Api => api::run(&api::Args::check()),
@@ -89,7 +91,7 @@ impl Step {
             Self::Vm => vm_test::run(&vm_test::Args::all()),
             Self::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds }),
             Self::Deny => deny::run(),
-            // A clean checkout is what CI is for; at a desk, work in progress is the normal case.
+            // CI uses a clean checkout; on a developer's machine, uncommitted changes are normal.
             Self::Package => package::run(&package::Args {
                 allow_dirty: std::env::var_os("CI").is_none(),
                 test: false,

@@ -1,11 +1,11 @@
-//! `cargo xtask clippy`: every lint, with every feature alone and all of them together.
+//! `cargo xtask clippy`: runs all lints, with each feature alone and with all features.
 
 use anyhow::Result;
 
 use crate::command;
 use crate::workspace::{Metadata, PEER_BENCHES, cargo};
 
-/// The crates that must build with any choice of their features.
+/// The crates that must build with any combination of their features.
 const LIBRARIES: [&str; 3] = ["proc-connector-sys", "proc-connector-core", "proc-connector"];
 
 pub(crate) fn run() -> Result<()> {

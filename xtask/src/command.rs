@@ -1,11 +1,11 @@
-//! Runs other programs: every failure says which command it was.
+//! Runs other programs. Every error contains the command.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
 
-/// Runs `command` with its output on the terminal and fails unless it exits with 0.
+/// Runs `command` with its output on the terminal; fails unless it exits with 0.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
     let line = display(command);
     eprintln!("$ {line}");
@@ -16,7 +16,7 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs `command` and returns what it wrote to stdout.
+/// Runs `command`, and returns its standard output.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let line = display(command);
     let output = command
@@ -29,7 +29,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     String::from_utf8(output.stdout).with_context(|| format!("`{line}` wrote no UTF-8"))
 }
 
-/// Whether `program` is there and succeeds with `args`.
+/// Whether `program` exists and succeeds with `args`.
 pub(crate) fn available(program: &str, args: &[&str]) -> bool {
     Command::new(program)
         .args(args)
@@ -40,7 +40,7 @@ pub(crate) fn available(program: &str, args: &[&str]) -> bool {
         .is_ok_and(|status| status.success())
 }
 
-/// The command as one would type it, environment variables that were set for it included.
+/// The command line, including the environment variables set for it.
 fn display(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {
         Some(format!("{}={:?}", name.to_string_lossy(), value?.to_string_lossy()))
@@ -49,7 +49,7 @@ fn display(command: &Command) -> String {
     let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str()))
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().trim().replace('\n', " "))
-        // A program given on the command line says nothing to who reads the log.
+        // A program passed as an argument is of no use in a log.
         .map(|word| if word.len() > 200 { "…".to_owned() } else { word });
     variables.chain(words).collect::<Vec<_>>().join(" ")
 }

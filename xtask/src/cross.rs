@@ -1,4 +1,4 @@
-//! A cargo for targets that the default toolchain may have no standard library for.
+//! Runs cargo for targets for which the default toolchain may have no standard library.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,12 +8,12 @@ use anyhow::{Result, ensure};
 use crate::command;
 use crate::workspace::cargo;
 
-/// Debian's compiler, of which `rust-web-src` holds the standard library's source.
+/// Debian's compiler; its package `rust-web-src` contains the source of the standard library.
 const DEBIAN_RUSTC: &str = "/usr/bin/rustc";
 const DEBIAN_RUSTDOC: &str = "/usr/bin/rustdoc";
 
-/// `cargo SUBCOMMAND --target TARGET`: with the default toolchain where rustup has installed the
-/// target, else with Debian's, which builds the crates in `build_std` from source.
+/// `cargo SUBCOMMAND --target TARGET`: with the default toolchain if rustup has installed the
+/// target, otherwise with Debian's toolchain, which builds the crates in `build_std` from source.
 pub(crate) fn cargo_for(subcommand: &str, target: &str, build_std: &str) -> Result<Command> {
     let mut command = cargo();
     command.args([subcommand, "--quiet", "--target", target]);
@@ -27,11 +27,12 @@ pub(crate) fn cargo_for(subcommand: &str, target: &str, build_std: &str) -> Resu
     );
     command
         .arg(format!("-Zbuild-std={build_std}"))
-        // Without backtraces, whose parsers of debug information take a third of std's build.
+        // Without backtraces: their parsers of debug information take a third of the build time of
+        // std.
         .arg("-Zbuild-std-features=panic-unwind")
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTDOC", DEBIAN_RUSTDOC)
-        // -Z options on a stable compiler.
+        // Permits -Z options on a stable compiler.
         .env("RUSTC_BOOTSTRAP", "1")
         .env("CARGO_PROFILE_DEV_DEBUG", "0");
     Ok(command)

@@ -1,4 +1,4 @@
-//! `cargo xtask deny`: licences and sources of what is depended on, by `deny.toml`.
+//! `cargo xtask deny`: checks licences and sources of dependencies by `deny.toml`.
 
 use anyhow::{Result, ensure};
 
@@ -10,9 +10,11 @@ pub(crate) fn run() -> Result<()> {
         command::available("cargo-deny", &["--version"]),
         "cargo-deny is missing: cargo install cargo-deny --locked"
     );
-    // Without `advisories`: they need a database from the network, and change without a commit.
+    // `advisories` is left out: it requires a database from the network, which changes without a
+    // commit.
     deny("Cargo.toml", &["bans", "licenses", "sources"])?;
-    // Nothing here reaches a program that uses the crates, so any licence is acceptable.
+    // These dependencies do not become part of a program that uses the crates, so any licence is
+    // acceptable.
     deny(PEER_BENCHES, &["bans", "sources"])
 }
 

@@ -1,4 +1,5 @@
-//! `cargo xtask dist`: what a package has beside the program, in `target/dist/`.
+//! `cargo xtask dist`: writes the files that a package contains besides the program to
+//! `target/dist/`.
 
 use std::fs;
 use std::path::Path;
@@ -13,7 +14,7 @@ const PACKAGE: &str = "--package=proc-connector";
 /// Write shell completions and man pages to target/dist/
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
-    /// Make a Debian package of them and the program too
+    /// Also build a Debian package of these files and the program
     #[arg(long)]
     pub(crate) deb: bool,
 }
@@ -21,7 +22,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<()> {
     let directory = Metadata::load()?.target_dir()?.join("dist");
     if directory.exists() {
-        // Pages of removed subcommands.
+        // The directory may contain man pages of deleted subcommands.
         fs::remove_dir_all(&directory)
             .with_context(|| format!("cannot remove {}", directory.display()))?;
     }
@@ -34,7 +35,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.deb { deb() } else { Ok(()) }
 }
 
-/// Runs the test that writes the files, and completes command lines in bash, zsh and fish with them.
+/// Runs the test that writes the files, and completes command lines in bash, zsh and fish with
+/// them.
 fn write(directory: &Path) -> Result<()> {
     for shell in ["bash", "zsh", "fish"] {
         ensure!(
@@ -48,10 +50,10 @@ fn write(directory: &Path) -> Result<()> {
     command::run(&mut test)
 }
 
-/// The names of a folder's files that are not empty.
-fn list(folder: &Path) -> Result<Vec<String>> {
+/// The names of the non-empty files in a directory.
+fn list(directory: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(folder).with_context(|| format!("no {}", folder.display()))? {
+    for entry in fs::read_dir(directory).with_context(|| format!("no {}", directory.display()))? {
         let entry = entry?;
         if entry.metadata()?.len() > 0 {
             names.push(entry.file_name().to_string_lossy().into_owned());
@@ -62,11 +64,11 @@ fn list(folder: &Path) -> Result<Vec<String>> {
 }
 
 fn deb() -> Result<()> {
-    let folder = Metadata::load()?.target_dir()?;
+    let directory = Metadata::load()?.target_dir()?;
     ensure!(
-        folder == workspace::root().join("target"),
-        "cargo-deb looks for the files in target/, but the target folder is {}",
-        folder.display()
+        directory == workspace::root().join("target"),
+        "cargo-deb looks for the files in target/, but the target directory is {}",
+        directory.display()
     );
     ensure!(
         command::available("cargo-deb", &["--version"]),

@@ -1,4 +1,4 @@
-//! `cargo xtask docs`: the documentation, links included.
+//! `cargo xtask docs`: builds the documentation, and checks its links.
 
 use anyhow::Result;
 

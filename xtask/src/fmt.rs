@@ -1,4 +1,4 @@
-//! `cargo xtask fmt`: the formatting of every workspace.
+//! `cargo xtask fmt`: checks the formatting of every workspace.
 
 use anyhow::Result;
 

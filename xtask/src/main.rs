@@ -39,14 +39,14 @@ enum Cli {
     Fmt,
     /// Run clippy with every feature alone and all of them together
     Clippy,
-    /// Build the documentation, warnings denied
+    /// Build the documentation, with warnings as errors
     Docs,
     Layers(layers::Args),
     /// Build core for a machine without an operating system
     NoStd,
-    /// Check what works on other systems than Linux
+    /// Check that the crates compile for other systems than Linux
     Targets,
-    /// Run core's tests on s390x under qemu
+    /// Run core's tests on s390x under QEMU
     BigEndian,
     VmTest(vm_test::Args),
     Fuzz(fuzz::Args),

@@ -1,4 +1,4 @@
-//! `cargo xtask no-std`: core on a microcontroller, where there is no std to lean on by accident.
+//! `cargo xtask no-std`: builds core for a microcontroller, whose toolchain has no std.
 
 use anyhow::Result;
 

@@ -1,4 +1,4 @@
-//! Fetches single folders out of pinned `PyPI` wheels, into the target folder.
+//! Fetches single directories of pinned `PyPI` wheels into the target directory.
 
 use std::fs;
 use std::path::Path;
@@ -8,27 +8,27 @@ use anyhow::{Context, Result, bail};
 
 use crate::command;
 
-/// Arguments: a wheel, a destination, and folders inside the wheel, each of which is unpacked to
-/// the folder of its own name in the destination.
+/// Arguments: a wheel, a destination, and directories inside the wheel. Each is unpacked to a
+/// directory of the same name in the destination.
 const UNPACK: &str = "
 import pathlib, sys, zipfile
-wheel, destination, *folders = sys.argv[1:]
+wheel, destination, *directories = sys.argv[1:]
 with zipfile.ZipFile(wheel) as archive:
     for member in archive.infolist():
-        for folder in folders:
-            _, found, inside = member.filename.partition(folder + '/')
+        for directory in directories:
+            _, found, inside = member.filename.partition(directory + '/')
             if found and not member.is_dir():
-                path = pathlib.Path(destination, pathlib.PurePosixPath(folder).name, inside)
+                path = pathlib.Path(destination, pathlib.PurePosixPath(directory).name, inside)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(archive.read(member))
 ";
 
-/// Says, inside a destination, which wheel it came from.
+/// A file in the destination that contains the name of its wheel.
 const STAMP: &str = "WHEEL";
 
-/// Makes `destination` hold `folders` of the wheel `requirement` (`name==version`). A folder that is
-/// there already is kept, unless it came from another version.
-pub(crate) fn fetch(requirement: &str, folders: &[&str], destination: &Path) -> Result<()> {
+/// Ensures that `destination` contains `directories` of the wheel `requirement` (`name==version`).
+/// Existing directories are kept if they came from the same version.
+pub(crate) fn fetch(requirement: &str, directories: &[&str], destination: &Path) -> Result<()> {
     let is_stale = |stamp| stamp != requirement;
     let stale = fs::read_to_string(destination.join(STAMP)).is_ok_and(is_stale);
     if destination.is_dir() && !stale {
@@ -45,13 +45,13 @@ pub(crate) fn fetch(requirement: &str, folders: &[&str], destination: &Path) -> 
         bail!("pip downloaded nothing for {requirement}");
     };
 
-    // Unpacked beside its place and renamed, so that an interrupted run leaves no half a folder.
+    // Unpacked elsewhere and renamed, so that an interrupted run leaves no incomplete directory.
     let unpacked = scratch.join("unpacked");
     let python = ["-c", UNPACK];
     let mut unpack = Command::new("python3");
-    command::run(unpack.args(python).arg(wheel.path()).arg(&unpacked).args(folders))?;
+    command::run(unpack.args(python).arg(wheel.path()).arg(&unpacked).args(directories))?;
     fs::write(unpacked.join(STAMP), requirement)
-        .with_context(|| format!("{requirement} holds none of {}", folders.join(", ")))?;
+        .with_context(|| format!("{requirement} holds none of {}", directories.join(", ")))?;
     remove_dir(destination)?;
     fs::rename(&unpacked, destination)?;
     remove_dir(&scratch)

@@ -1,20 +1,19 @@
-//! `cargo xtask targets`: `proc-connector`, and core with it, compile for systems without process
-//! events of their own, and for Linux with words of 32 bits. Checked only: nothing is linked, so no
-//! other system's libraries are needed.
+//! `cargo xtask targets`: checks that core and `proc-connector` compile for systems other than
+//! Linux, and for 32-bit Linux. Nothing is linked, so no libraries of these systems are needed.
 
 use anyhow::Result;
 
 use crate::{command, cross};
 
-/// No system at all, one without file descriptors, and one with.
+/// A target without an operating system, one without file descriptors, and one with.
 const NOT_LINUX: [&str; 3] =
     ["wasm32-unknown-unknown", "x86_64-pc-windows-msvc", "aarch64-apple-darwin"];
 
-/// Words of 32 bits.
+/// A 32-bit target.
 const NARROW: &str = "i686-unknown-linux-gnu";
 
 pub(crate) fn run() -> Result<()> {
-    // Everything that needs no kernel.
+    // All code that does not require Linux.
     for target in NOT_LINUX {
         check(target, "serde,process")?;
     }

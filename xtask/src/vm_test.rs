@@ -1,4 +1,4 @@
-//! `cargo xtask vm-test`: the live tests on other kernels than this machine's, under QEMU.
+//! `cargo xtask vm-test`: runs the live tests on other kernels than this machine's, under QEMU.
 
 mod guest;
 mod initramfs;
@@ -23,13 +23,13 @@ pub(crate) struct Args {
     /// The series of the kernel
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
-    /// Seconds after which a machine is given up
+    /// Seconds until a machine is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
 }
 
 impl Args {
-    /// What `cargo xtask ci` runs.
+    /// The arguments for `cargo xtask ci`.
     pub(crate) fn all() -> Self {
         Self { kernel: Choice::All, timeout: 300 }
     }
@@ -58,17 +58,18 @@ impl Choice {
 #[derive(Clone, Copy, Debug)]
 struct Series {
     name: &'static str,
-    /// Anybody may listen, since 6.6; before that it takes `CAP_NET_ADMIN`.
+    /// Whether unprivileged processes may listen (since 6.6); before, this requires
+    /// `CAP_NET_ADMIN`.
     open_to_all: bool,
 }
 
 const V6_1: Series = Series { name: "6.1", open_to_all: false };
 const V6_12: Series = Series { name: "6.12", open_to_all: true };
 
-/// What a kernel has of the connector.
+/// Which parts of the connector a kernel has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Variant {
-    /// All of it.
+    /// All parts.
     Whole,
     /// As without `CONFIG_PROC_EVENTS`.
     NoEvents,
@@ -87,8 +88,8 @@ impl Variant {
         }
     }
 
-    /// What the kernel is told, beside what it is always told. The functions are those that start
-    /// `drivers/connector/cn_proc.c` and `drivers/connector/connector.c`.
+    /// An additional kernel parameter. It disables the initialisation functions of
+    /// `drivers/connector/cn_proc.c` or `drivers/connector/connector.c`.
     fn parameter(self) -> &'static str {
         match self {
             Self::Whole => "",
@@ -98,20 +99,20 @@ impl Variant {
     }
 }
 
-/// The test of what a kernel cannot do, which is run on every kernel and as every user.
+/// The test of missing kernel features, which runs on every kernel and as every user.
 const LIMITS: &str = "live_kernels";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     need_qemu()?;
-    let folder = Metadata::load()?.target_dir()?.join("vm");
-    let binaries = guest::build(&folder.join("build"))?;
+    let directory = Metadata::load()?.target_dir()?.join("vm");
+    let binaries = guest::build(&directory.join("build"))?;
     ensure!(binaries.tests().any(|name| name == LIMITS), "there is no test {LIMITS}");
 
     let mut outcomes = Vec::new();
     for series in args.kernel.series() {
-        let kernel = kernel::fetch(series.name, &folder)?;
+        let kernel = kernel::fetch(series.name, &directory)?;
         for variant in Variant::ALL {
-            let boot = boot(series, variant, &kernel.image, &binaries, &folder, args.timeout)?;
+            let boot = boot(series, variant, &kernel.image, &binaries, &directory, args.timeout)?;
             outcomes.push(Outcome { kernel: kernel.name.clone(), variant, boot });
         }
     }
@@ -137,17 +138,16 @@ fn boot(
     variant: Variant,
     image: &Path,
     binaries: &Binaries,
-    folder: &Path,
+    directory: &Path,
     timeout: u64,
 ) -> Result<Boot> {
     let plan = plan(*series, variant, binaries.tests());
-    let initramfs = folder.join("initramfs.cpio");
+    let initramfs = directory.join("initramfs.cpio");
     binaries.write_initramfs(&plan, &initramfs)?;
     qemu::boot(image, &initramfs, variant.parameter(), Duration::from_secs(timeout))
 }
 
-/// Which binaries the machine runs, and as whom: a line `USER NAME` for each run, with arguments
-/// behind it if there are any.
+/// The test binaries to run: a line `USER NAME [ARGUMENT ...]` for each run.
 fn plan<'a>(series: Series, variant: Variant, tests: impl Iterator<Item = &'a str>) -> String {
     let users = |name| match (variant, name) {
         (_, LIMITS) => &["root", "nobody"][..],
@@ -160,7 +160,7 @@ fn plan<'a>(series: Series, variant: Variant, tests: impl Iterator<Item = &'a st
     runs.collect()
 }
 
-/// How one machine fared.
+/// The result of one machine.
 struct Outcome {
     kernel: String,
     variant: Variant,

@@ -1,4 +1,4 @@
-//! Where things are in this workspace, and what `cargo metadata` knows about it.
+//! Paths of this workspace, and the results of `cargo metadata`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::command;
 
-/// The folder that holds the workspace's `Cargo.toml`.
+/// The directory that contains the workspace's `Cargo.toml`.
 pub(crate) fn root() -> &'static Path {
     let manifest_dir = Path::new(env!("CARGO_MANIFEST_DIR"));
     manifest_dir.parent().unwrap_or(manifest_dir)
@@ -25,7 +25,7 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// What `cargo metadata` says about the members of the workspace.
+/// The output of `cargo metadata` about the members of the workspace.
 pub(crate) struct Metadata(Value);
 
 impl Metadata {
@@ -39,7 +39,7 @@ impl Metadata {
         Ok(Self(serde_json::from_str(&json).context("cargo metadata wrote no JSON")?))
     }
 
-    /// The target folder, wherever the environment or a configuration file puts it.
+    /// The target directory, as configured by the environment or a configuration file.
     pub(crate) fn target_dir(&self) -> Result<PathBuf> {
         let dir = self.0["target_directory"].as_str().context("no target_directory in metadata")?;
         Ok(PathBuf::from(dir))

@@ -1,4 +1,5 @@
-//! Converting 64 events of mixed kinds to `ProcEvent`, beside the released 0.3.0 in the same run.
+//! Converts 64 events of mixed kinds to `ProcEvent`, compared with the released 0.3.0 in the same
+//! run.
 //!
 //! `cargo bench --bench convert` in this directory; each figure is for the whole buffer.
 

@@ -1,5 +1,5 @@
-//! Draining a backlog of 20,000 real events: over the ring and the socket, beside a bare `recvfrom`
-//! loop that looks at nothing, and beside the released 0.3.0, all of the same events.
+//! Drains a backlog of 20,000 real events: over the ring, over the socket, with a plain `recvfrom`
+//! loop that ignores the contents, and with the released 0.3.0. All drain the same events.
 //!
 //! `cargo bench --bench drain` in this directory; needs the connector, `CAP_NET_ADMIN` for the
 //! buffers, and `CAP_BPF`.
@@ -13,13 +13,13 @@ use support::listener::{Listener, Open, RING, RING_WITH_CONTEXT, SOCKET};
 use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
 
 const FORKS: u64 = 10_000;
-/// In a cycle of rounds each listener takes each place before and behind each other equally often:
-/// the last of the sockets frees the memory that they share, and caches favour those in between.
+/// In a cycle of rounds, each listener takes each position before and after each other one equally
+/// often: the last socket frees the memory that all share, and caches favour the ones in between.
 const CYCLES: usize = 3;
 const ROUNDS: usize = LISTENERS.len() * (LISTENERS.len() - 1);
 const BUFFER: usize = 80_000;
 
-/// What drains; a prime number of them. The first looks at nothing.
+/// The listeners; their number must be prime. The first ignores the contents.
 const LISTENERS: [Listener; 5] = [SOCKET, SOCKET, RING, RING_WITH_CONTEXT, Listener::Peer];
 const PEER: usize = LISTENERS.len() - 1;
 

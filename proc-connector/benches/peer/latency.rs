@@ -1,4 +1,4 @@
-//! How soon a listener hears: the time from the kernel's time stamp to the reader.
+//! The latency of a listener: the time from the kernel's time stamp to the reader.
 //!
 //! `cargo bench --bench latency [-- --quick]` in this directory; needs the connector and `CAP_BPF`.
 //! The listeners take turns.
@@ -13,8 +13,8 @@ use support::{Forkers, Table, fork_if_asked, monotonic};
 
 const LISTENERS: [Listener; 4] = [SOCKET, RING, RING_5_MS, Listener::Peer];
 
-/// Longer than anything takes that is measured here.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Exceeds every measured delay.
+const TIMEOUT: Duration = Duration::from_millis(100);
 
 fn main() {
     if fork_if_asked() {
@@ -23,11 +23,11 @@ fn main() {
     let quick = std::env::args().any(|argument| argument == "--quick");
     let rounds = if quick { 50 } else { 300 };
     for (title, timeout) in
-        [("first event after idle", None), ("the same, with a timeout", Some(PATIENCE))]
+        [("first event after idle", None), ("the same, with a timeout", Some(TIMEOUT))]
     {
         print(title, LISTENERS.map(|_| Vec::new()), |figures| {
             for round in 0..rounds {
-                // Nobody always has the same one before it.
+                // The predecessor of a listener changes from round to round.
                 let step = 1 + 2 * (round % 2);
                 for turn in 0..LISTENERS.len() {
                     let who = (round / 2 + turn * step) % LISTENERS.len();
@@ -62,13 +62,13 @@ fn print(
     table.print();
 }
 
-/// How long ago something happened, in microseconds.
+/// The time since a time stamp, in microseconds.
 fn age(timestamp_ns: u64) -> f64 {
     monotonic().saturating_sub(Duration::from_nanos(timestamp_ns)).as_secs_f64() * 1e6
 }
 
-/// The delay of a thread's fork that comes after a pause, at a listener that has long been waiting;
-/// `None` if it was lost.
+/// The delay of a thread's fork after a pause, for a listener that has been waiting; `None` if it
+/// was lost.
 fn after_a_pause(listener: Listener, timeout: Option<Duration>) -> Option<f64> {
     let mut open = listener.open(None).expect("a listener");
     drain(&mut open);
@@ -76,10 +76,10 @@ fn after_a_pause(listener: Listener, timeout: Option<Duration>) -> Option<f64> {
         thread::sleep(Duration::from_millis(20));
         thread::spawn(|| {}).join().expect("a thread that ends");
     });
-    // The fork of the sleeper itself comes first.
+    // The fork of the sleeping thread itself comes first.
     let (mut forks, mut delay) = (0, None);
     let start = Instant::now();
-    while delay.is_none() && start.elapsed() < 10 * PATIENCE {
+    while delay.is_none() && start.elapsed() < 10 * TIMEOUT {
         open.receive(timeout, |seen| {
             forks += usize::from(is_own(seen));
             if is_own(seen) && forks == 2 {
@@ -95,21 +95,21 @@ fn is_own(seen: Seen) -> bool {
     seen.fork_in == std::process::id()
 }
 
-/// Takes what is there.
+/// Receives everything queued.
 fn drain(open: &mut Open) {
     let start = Instant::now();
-    while open.receive(Some(Duration::ZERO), |_| {}).events > 0 && start.elapsed() < PATIENCE {}
+    while open.receive(Some(Duration::ZERO), |_| {}).events > 0 && start.elapsed() < TIMEOUT {}
 }
 
-/// The delays of forks while two forkers do nothing else.
+/// The delays of forks while two forkers run.
 fn under_load(listener: Listener, figures: &mut Vec<f64>) {
     let forkers = Forkers::for_time(2, Duration::from_millis(300));
     let mut open = listener.open(None).expect("a listener");
     let load = thread::spawn(|| forkers.run());
     while !load.is_finished() {
         let mut last = None;
-        open.receive(Some(PATIENCE), |seen| {
-            // One of a batch is enough, and its first waited longest.
+        open.receive(Some(TIMEOUT), |seen| {
+            // The first event of a batch waited longest, so only this one counts.
             if seen.timestamp_ns != 0 && last.is_none() {
                 last = Some(age(seen.timestamp_ns));
             }

@@ -1,4 +1,4 @@
-//! What a listener costs a machine that is busy forking.
+//! The cost of a listener on a machine that forks continuously.
 //!
 //! `cargo bench --bench load [-- --quick] [--forkers N]` in this directory; needs the connector and
 //! `CAP_BPF`. The listeners take turns, round by round, and medians are printed.
@@ -12,9 +12,9 @@ use std::time::{Duration, Instant};
 use support::listener::{Listener, RING, RING_5_MS, RING_WITH_CONTEXT, SOCKET};
 use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
 
-/// Nobody comes first, and the peer last.
+/// The case without a listener comes first, the peer last.
 const LISTENERS: [Listener; 6] =
-    [Listener::Nobody, SOCKET, RING, RING_5_MS, RING_WITH_CONTEXT, Listener::Peer];
+    [Listener::Absent, SOCKET, RING, RING_5_MS, RING_WITH_CONTEXT, Listener::Peer];
 
 fn main() {
     if fork_if_asked() {
@@ -29,13 +29,13 @@ fn main() {
     }
 }
 
-/// What came of one round.
+/// The results of a round.
 struct Round {
-    /// Events a second that the machine made.
+    /// Events per second on the machine.
     rate: f64,
-    /// CPU time of the listener, in ns for each event that it received.
+    /// CPU time of the listener per received event, in ns.
     cost: f64,
-    /// Share of the events that it did not receive.
+    /// The proportion of events that the listener did not receive.
     lost: f64,
 }
 
@@ -63,7 +63,7 @@ fn table(forkers: usize, rounds: usize, time: Duration) {
     for (index, listener) in LISTENERS.iter().enumerate() {
         let rates = column(index, |round| round.rate);
         let rate = median(&rates);
-        let (cost, lost) = if *listener == Listener::Nobody {
+        let (cost, lost) = if *listener == Listener::Absent {
             (String::new(), String::new())
         } else {
             let cost = median(&column(index, |round| round.cost));
@@ -86,7 +86,7 @@ fn table(forkers: usize, rounds: usize, time: Duration) {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn round(listener: Listener, forkers: usize, time: Duration) -> Round {
     let forkers = Forkers::for_time(forkers, time);
-    let (forks, events, cpu) = if listener == Listener::Nobody {
+    let (forks, events, cpu) = if listener == Listener::Absent {
         (forkers.run(), 0, Duration::ZERO)
     } else {
         let (ready, stop) = (AtomicBool::new(false), AtomicBool::new(false));
@@ -109,25 +109,25 @@ fn round(listener: Listener, forkers: usize, time: Duration) -> Round {
     }
 }
 
-/// How often a listener looks whether it should stop.
-const GLANCE: Duration = Duration::from_millis(100);
+/// How often a listener checks whether to stop.
+const CHECK_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Listens until nothing comes any more, or until soon after it was told to stop if the rest of the
-/// machine goes on; gives the number of events and the CPU time they took.
+/// Listens until no more events arrive, or until shortly after the request to stop if other
+/// processes cause events. Returns the number of events and the CPU time.
 fn listen(listener: Listener, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Duration) {
     let mut open = listener.open(None).expect("a listener");
     ready.store(true, Relaxed);
     let (start, mut events, mut sum) = (thread_time(), 0, 0);
     let mut told = None;
     loop {
-        let taken = open.receive(Some(GLANCE), |_| {});
+        let taken = open.receive(Some(CHECK_INTERVAL), |_| {});
         events += taken.events;
         sum += taken.sum;
         if !stop.load(Relaxed) {
             continue;
         }
         let told = *told.get_or_insert_with(Instant::now);
-        if taken.events == 0 || told.elapsed() > 3 * GLANCE {
+        if taken.events == 0 || told.elapsed() > 3 * CHECK_INTERVAL {
             std::hint::black_box(sum);
             return (events, thread_time().saturating_sub(start));
         }

@@ -1,5 +1,6 @@
-//! How long an event is unread at most, for every way to wait for one. The events come some 50 us
-//! apart, about as fast as a reader goes to sleep and wakes up, which is where a wake-up gets lost.
+//! The maximum time that an event is unread, for every way to wait. Events arrive about every 50
+//! us, the interval in which a reader goes to sleep and wakes up, and in which wake-ups can be
+//! lost.
 //!
 //! `cargo bench --bench waiting` in this directory; needs the connector and `CAP_BPF`. Takes a
 //! minute, or for each of the twelve rows the number of seconds in `PROC_CONNECTOR_BENCH_SECONDS`.
@@ -19,10 +20,10 @@ use proc_connector::{Error, Payload, ProcConnector, ProcEvent, Received, Transpo
 use support::{Table, fork_if_asked, monotonic};
 use tokio::io::unix::AsyncFd;
 
-/// Between two threads made, each of which is two events.
+/// The interval between two threads; each thread causes two events.
 const SPACING: Duration = Duration::from_micros(100);
 
-/// Unread for that long, an event counts as one that no wake-up announced.
+/// The time after which an unread event counts as a lost wake-up.
 const TOO_LONG: Duration = Duration::from_secs(1);
 
 fn main() {
@@ -69,7 +70,7 @@ fn main() {
 /// A way to wait for events and to receive them.
 type Way = fn(ProcConnector, &Run);
 
-/// What one row is made of.
+/// The measurements of one row.
 #[derive(Default)]
 struct Run {
     /// How long each event was unread.
@@ -84,11 +85,11 @@ impl Run {
         while start.elapsed() < time {
             thread::spawn(|| {}).join().expect("a thread that ends");
             made += 1;
-            // Not always the same, so that every moment of a wait is met.
+            // The interval varies, so that events meet every moment of a wait.
             thread::sleep(SPACING * (made % 7 + 1) / 4);
         }
         self.is_over.store(true, Relaxed);
-        // The readers wait for events to see that.
+        // These events wake the readers, which then notice the end.
         for _ in 0..200 {
             thread::spawn(|| {}).join().expect("a thread that ends");
             thread::sleep(Duration::from_millis(1));
@@ -124,8 +125,8 @@ fn four_threads(connector: ProcConnector, run: &Run) {
     });
 }
 
-/// Waits until the descriptor is readable. Without a wake-up it gives up after a time that counts
-/// as too long, so that a bench of broken code ends.
+/// Waits until the descriptor is readable. Gives up after a time that counts as a lost wake-up, so
+/// that the bench ends with broken code.
 fn wait(connector: &ProcConnector) {
     let mut fds = [PollFd::new(connector.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::from(5_000u16)).expect("a poll");

@@ -49,7 +49,7 @@ pub enum Error {
         kind: &'static str,
     },
     /// The input ends in the middle of a part.
-    #[error("{part} at byte {offset} is cut short: it needs {needed} bytes and has {actual}")]
+    #[error("truncated {part} at byte {offset}: {needed} bytes needed, {actual} available")]
     Truncated {
         /// The incomplete part.
         part: Part,
@@ -61,7 +61,7 @@ pub enum Error {
         actual: usize,
     },
     /// A part declares an impossible length.
-    #[error("{part} at byte {offset} claims a length of {length} bytes: {expected}")]
+    #[error("invalid length of {part} at byte {offset}: {length} bytes; {expected}")]
     Length {
         /// The part.
         part: Part,
@@ -73,7 +73,7 @@ pub enum Error {
         expected: &'static str,
     },
     /// A part violates the file format.
-    #[error("{part} at byte {offset} is damaged: {reason}")]
+    #[error("damaged {part} at byte {offset}: {reason}")]
     Damaged {
         /// The damaged part.
         part: Part,
@@ -126,12 +126,12 @@ pub enum Part {
 impl fmt::Display for Part {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::FileHeader => "the pcap header",
-            Self::Record => "the pcap record",
-            Self::Block => "the pcapng block",
-            Self::Packet => "the packet of the pcapng block",
-            Self::LinkHeader => "the netlink link header",
-            Self::Message => "the netlink message",
+            Self::FileHeader => "pcap header",
+            Self::Record => "pcap record",
+            Self::Block => "pcapng block",
+            Self::Packet => "packet of the pcapng block",
+            Self::LinkHeader => "netlink link header",
+            Self::Message => "netlink message",
         })
     }
 }

@@ -1,95 +1,36 @@
-//! The command line: what can be asked for, and how it ends.
+//! The program: its commands, and the way of an event through them.
+//!
+//! A command receives events ([`pipeline::receive`]) or reads them from a file
+//! ([`pipeline::recording`]). Each event is then identified, chosen and formatted, in this order
+//! ([`pipeline`]); a format ([`output`]) gets what it needs with the event.
 
-mod called;
 mod cause;
-mod choice;
-mod columns;
-mod descriptors;
-mod doctor;
+mod command_line;
+mod commands;
 mod exit_status;
-mod format;
-mod human;
-mod json;
-mod layout;
-mod listen;
-mod live_input;
-mod machine;
-mod moment;
-mod names;
+mod failure;
+mod host;
+mod options;
+mod output;
 mod output_file;
-mod picture;
-mod present;
-mod privileges;
-mod record;
-mod replay;
+mod pipeline;
 mod shown;
-mod sink;
 mod standard;
-mod stats;
-mod summary;
-mod trace;
-mod trees;
-mod users;
 mod values;
-mod watch;
-mod who;
-mod zone;
 
-use std::ffi::OsString;
-use std::fmt;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
-use proc_connector::capture;
-use proc_connector::program::Chain;
-
-use self::cause::{Cause, NotReceived, NotStarted};
-use self::shown::{complain, shown};
-
-/// Watch, record and replay the process events that the Linux kernel reports.
-#[derive(Debug, Parser)]
-#[command(version, max_term_width = 100, after_long_help = shown::RULE)]
-struct Args {
-    #[command(subcommand)]
-    command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-enum Command {
-    /// Show events as they happen, until Ctrl-C.
-    #[command(after_help = exit_status::help(exit_status::LISTENING))]
-    Watch(watch::Args),
-    /// Record events to a capture file, until Ctrl-C.
-    #[command(after_help = exit_status::help(exit_status::LISTENING))]
-    Record(record::Args),
-    /// Show the events of a capture file, recorded on this or another machine.
-    #[command(after_help = exit_status::help(exit_status::REPLAY))]
-    Replay(replay::Args),
-    /// Run a command and show the tree of its processes, with run times and exit statuses.
-    #[command(after_help = exit_status::help(exit_status::TRACE))]
-    Trace(trace::Args),
-    /// Show event rates by kind, program and user, until Ctrl-C.
-    #[command(after_help = exit_status::help(exit_status::LISTENING))]
-    Stats(stats::Args),
-    /// Check whether this machine delivers process events, and suggest fixes.
-    #[command(after_help = exit_status::help(exit_status::DOCTOR))]
-    Doctor(doctor::Args),
-}
-
-/// The definition of the command line, for its man pages and completions.
-#[cfg(test)]
-#[allow(dead_code, reason = "the test `cli_dist` includes this module and calls it")]
-pub(crate) fn definition() -> clap::Command {
-    <Args as clap::CommandFactory>::command()
-}
+use self::command_line::{Command, parse};
+use self::commands::{doctor, record, replay, stats, trace, watch};
+use self::host::descriptors;
+use self::shown::complain;
 
 #[cfg(test)]
-#[allow(unused_imports, reason = "as above")]
-pub(crate) use self::exit_status::meanings as exit_statuses;
+#[allow(unused_imports, reason = "the test `cli_dist` includes this module and uses them")]
+pub(crate) use self::{command_line::definition, exit_status::meanings as exit_statuses};
 
-/// Runs the program. Errors go to standard error and exit with 1, bad usage exits with 2.
+/// Runs the program. A failure is reported on standard error, and by the exit status.
 pub(crate) fn run() -> ExitCode {
     let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
@@ -108,21 +49,11 @@ pub(crate) fn run() -> ExitCode {
     });
     match result {
         Ok(code) => code,
-        // The reader has seen enough.
+        // The reader of the output has seen enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&failure);
-            match failure {
-                Failure::Usage(_)
-                | Failure::BinaryToTerminal
-                | Failure::Absent(present::Absent::NameOfRecorded(_)) => ExitCode::from(2),
-                // As shells have it.
-                Failure::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => {
-                    ExitCode::from(127)
-                }
-                Failure::Command { .. } => ExitCode::from(126),
-                _ => ExitCode::FAILURE,
-            }
+            failure.exit_code().into()
         }
     }
 }
@@ -131,7 +62,7 @@ pub(crate) fn run() -> ExitCode {
 fn print(answer: &clap::Error) -> ExitCode {
     let code = u8::try_from(answer.exit_code()).unwrap_or(1).into();
     if answer.use_stderr() {
-        // There is no other place to report a failure of this.
+        // A failure to write to standard error cannot be reported.
         let _ = answer.print();
         return code;
     }
@@ -145,150 +76,4 @@ fn print(answer: &clap::Error) -> ExitCode {
         }
         _ => code,
     }
-}
-
-/// Parses the command line. Errors repeat parts of it, so they come from parsing it again escaped.
-fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
-    let error = match Args::try_parse_from(words) {
-        Ok(args) => return Ok(args),
-        Err(error) => error,
-    };
-    let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
-    // Only invalid UTF-8 becomes valid by that, and its error repeats nothing.
-    Err(Args::try_parse_from(shown).err().unwrap_or(error))
-}
-
-/// Why a command ended early.
-#[derive(Debug)]
-enum Failure {
-    Connector(proc_connector::Error),
-    /// The same where somebody came to watch.
-    NothingToWatch(proc_connector::Error),
-    Capture {
-        file: PathBuf,
-        error: capture::Error,
-    },
-    /// Packets of a capture that could not be read, between others that were.
-    Unread {
-        file: PathBuf,
-        unread: replay::Unread,
-    },
-    /// A file that cannot be opened or made.
-    File {
-        path: PathBuf,
-        error: io::Error,
-    },
-    /// A command that cannot be run.
-    Command {
-        name: String,
-        error: io::Error,
-    },
-    /// The end of a command that runs cannot be waited for.
-    Waiting(io::Error),
-    /// The processes of this machine cannot be listed.
-    Proc(io::Error),
-    /// Times of the kernel cannot be understood here.
-    Clock(io::Error),
-    /// What was chosen does not exist.
-    Absent(present::Absent),
-    BinaryToTerminal,
-    Usage(proc_connector::TooManyTgids),
-    Output(io::Error),
-    /// The program was started without this standard stream.
-    Closed(&'static str),
-    /// The descriptors that every command needs cannot be opened.
-    Descriptors(io::Error),
-    /// The handlers of signals cannot be installed.
-    Signals(io::Error),
-}
-
-impl From<proc_connector::Error> for Failure {
-    fn from(error: proc_connector::Error) -> Self {
-        Self::Connector(error)
-    }
-}
-
-impl From<capture::Error> for Failure {
-    fn from(error: capture::Error) -> Self {
-        Self::Capture { file: PathBuf::new(), error }
-    }
-}
-
-impl Failure {
-    /// Whether the output's reader has gone.
-    fn is_closed_pipe(&self) -> bool {
-        match self {
-            Self::Output(error) | Self::File { error, .. } => {
-                error.kind() == io::ErrorKind::BrokenPipe
-            }
-            _ => false,
-        }
-    }
-
-    /// The same, knowing which file was read.
-    fn in_file(self, file: &Path) -> Self {
-        match self {
-            Self::Capture { error, .. } => Self::Capture { file: file.to_owned(), error },
-            Self::Unread { unread, .. } => Self::Unread { file: file.to_owned(), unread },
-            other => other,
-        }
-    }
-}
-
-impl From<present::Absent> for Failure {
-    fn from(error: present::Absent) -> Self {
-        Self::Absent(error)
-    }
-}
-
-impl From<proc_connector::TooManyTgids> for Failure {
-    fn from(error: proc_connector::TooManyTgids) -> Self {
-        Self::Usage(error)
-    }
-}
-
-impl From<io::Error> for Failure {
-    fn from(error: io::Error) -> Self {
-        Self::Output(error)
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connector(error) => NotReceived(error).fmt(f),
-            Self::NothingToWatch(error) => write!(
-                f,
-                "{error}\nTo see a recording instead, run `proc-connector replay --demo`"
-            ),
-            Self::Capture { file, error } => write!(f, "{}: {}", shown_path(file), Chain(error)),
-            Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
-            Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
-            Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
-            Self::Waiting(error) => write!(f, "cannot wait for the command: {}", Cause(error)),
-            Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
-                write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")
-            }
-            Self::Proc(error) => write!(f, "cannot read /proc: {}", Cause(error)),
-            Self::Clock(error) => write!(f, "cannot determine when events happen: {error}"),
-            Self::BinaryToTerminal => f.write_str(
-                "refusing to write a binary capture to a terminal: name a file, or redirect the output",
-            ),
-            Self::Absent(error) => error.fmt(f),
-            Self::Usage(error) => error.fmt(f),
-            Self::Output(error) => write!(f, "cannot write to standard output: {}", Cause(error)),
-            Self::Closed(stream) => {
-                write!(f, "standard {stream} is closed: connect it to a file or to /dev/null")
-            }
-            Self::Descriptors(error) => {
-                let needed = descriptors::NEEDED;
-                write!(f, "cannot open {needed} file descriptors: {}", Cause(error))
-            }
-            Self::Signals(error) => write!(f, "cannot install signal handlers: {}", Cause(error)),
-        }
-    }
-}
-
-fn shown_path(path: &Path) -> String {
-    shown(path.as_os_str().as_encoded_bytes())
 }

@@ -14,8 +14,6 @@ use std::io::{self, BufWriter, Write};
 use anstream::{AutoStream, ColorChoice};
 use unicode_width::UnicodeWidthChar;
 
-use super::{Failure, standard};
-
 /// The rule, for the help text.
 pub(super) const RULE: &str = "\
 In the output, names, arguments, paths and users are escaped: \\\\ stands for a backslash; \\n, \\r and \\t \
@@ -98,12 +96,7 @@ impl<W: Write> Screened<W> {
     }
 }
 
-/// Standard output, for human-readable text.
-pub(super) fn stdout() -> Result<Screened<impl Write + fmt::Debug>, Failure> {
-    Ok(on_stdout(standard::output()?))
-}
-
-/// The same, through a writer that passes its data on to standard output.
+/// Human-readable text for standard output, written through `output`.
 pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
     Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
 }

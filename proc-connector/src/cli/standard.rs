@@ -1,17 +1,25 @@
 //! The standard streams, any of which may be closed, full or without a reader.
 
-use std::io::{self, Read, Stdin, StdoutLock};
+use std::fmt;
+use std::io::{self, Read, Stdin, StdoutLock, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 
 use nix::unistd;
 use proc_connector::program::was_closed;
 
-use super::Failure;
+use super::failure::Failure;
+use super::shown::{Screened, on_stdout};
 
 /// Standard output. If it was closed at the start, `/dev/null` takes its place, and all output would be
 /// lost without notice.
 pub(super) fn output() -> Result<StdoutLock<'static>, Failure> {
     if was_closed(1) { Err(Failure::Closed("output")) } else { Ok(io::stdout().lock()) }
+}
+
+/// Standard output, for human-readable text.
+pub(super) fn text_output() -> Result<Screened<impl Write + fmt::Debug>, Failure> {
+    Ok(on_stdout(output()?))
 }
 
 /// Standard input, unbuffered.
@@ -32,4 +40,9 @@ impl AsFd for Input {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
+}
+
+/// Whether the name of a file stands for standard input or output.
+pub(super) fn is_dash(file: &Path) -> bool {
+    file == Path::new("-")
 }

@@ -40,6 +40,7 @@ pub struct Builder {
     transport: Transport,
     receive_buffer: Option<BufferSize>,
     coalesce: Option<Duration>,
+    socket_coalesce: Option<Duration>,
     nonblocking: bool,
     context: bool,
     argument_bytes: Option<usize>,
@@ -112,6 +113,16 @@ impl Builder {
     /// kernel's wake-up after each batch.
     pub fn coalesce(mut self, time: Duration) -> Self {
         self.coalesce = Some(time);
+        self
+    }
+
+    /// Sets another time than [`coalesce`](Self::coalesce) for the socket transport, also if
+    /// [`Transport::Auto`] falls back to it.
+    ///
+    /// The socket delivers no [`context`](Self::context). A program that needs the arguments of
+    /// short-lived processes must read `/proc` before they end.
+    pub fn socket_coalesce(mut self, time: Duration) -> Self {
+        self.socket_coalesce = Some(time);
         self
     }
 
@@ -191,8 +202,14 @@ impl Builder {
         }
         let requests = handshake::listen(&socket, &ack_socket)?;
         let overrun = handshake::skip_acks(&socket)?;
-        let intake =
-            Intake::socket(socket, selection, self.coalesce_time(), notice, granted, overrun);
+        let intake = Intake::socket(
+            socket,
+            selection,
+            self.socket_coalesce_time(),
+            notice,
+            granted,
+            overrun,
+        );
         Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, requests))
     }
 
@@ -232,6 +249,10 @@ impl Builder {
 
     fn coalesce_time(&self) -> Duration {
         self.coalesce.unwrap_or(COALESCE)
+    }
+
+    fn socket_coalesce_time(&self) -> Duration {
+        self.socket_coalesce.unwrap_or_else(|| self.coalesce_time())
     }
 }
 

@@ -8,6 +8,7 @@ pub(super) fn container_id(cgroup: &[u8]) -> Option<&str> {
 }
 
 /// The nesting depth of containers: 0 outside of any container.
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only `proc_fs` calls it"))]
 pub(super) fn container_depth(cgroup: &[u8]) -> usize {
     container_ids(cgroup).count()
 }

@@ -5,8 +5,8 @@ use std::mem::offset_of;
 use std::os::fd::{AsFd, AsRawFd};
 use std::ptr::NonNull;
 
-use super::netlink::{address, message_header};
-use super::{NetlinkSocket, Sender, check};
+use super::call::check;
+use super::netlink::{NetlinkSocket, Sender, address, message_header};
 
 /// The longest datagram that a slot holds, in bytes. Today's events have 76; the rest is for a
 /// larger `event_data` union in later kernels.

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use proc_connector_sys as uapi;
 
-use super::{check, long, socklen_of};
+use super::call::{check, long, socklen_of};
 
 /// The bytes of one instruction, a `struct bpf_insn` of `bpf.h`. That struct has bit fields, which
 /// Rust lacks.

@@ -13,10 +13,11 @@ use libc::{SIGCHLD, SIGHUP, SIGINT, SIGPIPE, SIGTERM, c_int, pid_t};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::low_level::emulate_default_handler;
 
+use super::call::{check, retry_on_interrupt};
 use super::end_request::{PATIENCE, monotonic_ns};
+use super::event_fd::EventFd;
 use super::signals::{self, is_ignored, set_ignored};
 use super::started_with::{ignored_sigpipe, was_closed};
-use super::{EventFd, check, retry_on_interrupt};
 
 /// A running command.
 #[derive(Debug)]

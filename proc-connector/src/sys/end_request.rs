@@ -9,7 +9,9 @@ use std::time::Duration;
 use libc::{SIGHUP, SIGINT, SIGTERM, c_int};
 use signal_hook::low_level::emulate_default_handler;
 
-use super::{EventFd, own_monotonic, signals};
+use super::clock::own_monotonic;
+use super::event_fd::EventFd;
+use super::signals;
 
 /// After this time a second request ends the process immediately: an orderly end writes queued
 /// output, and may block on its reader. Earlier requests are ignored, because some programs send

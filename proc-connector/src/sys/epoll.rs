@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use super::check;
+use super::call::check;
 
 /// A descriptor that is readable while one of the descriptors added to it is.
 #[derive(Debug)]

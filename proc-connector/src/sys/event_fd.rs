@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::{check, check_len};
+use super::call::{check, check_len};
 
 /// An `eventfd` that is readable from [`raise`](Self::raise) until [`lower`](Self::lower).
 #[derive(Debug)]

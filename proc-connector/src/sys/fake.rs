@@ -5,10 +5,10 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
+use super::call::{check, check_len};
 use super::mapping::page_size;
 use super::ring_buffer::RingBuffer;
 use super::shared_words::SharedWords;
-use super::{check, check_len};
 
 impl<const WORDS: usize> SharedWords<WORDS> {
     pub(crate) fn fake() -> io::Result<Self> {

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use super::call::check;
+
 /// Runs `action` in a forked child, which then exits immediately, and waits for the child.
 pub(crate) fn run_in_child(action: impl FnOnce()) -> io::Result<()> {
     // SAFETY: the child has one thread, which runs only `action`. The C library keeps its allocator
@@ -12,8 +14,8 @@ pub(crate) fn run_in_child(action: impl FnOnce()) -> io::Result<()> {
         // SAFETY: the call takes a number only, and does not return.
         unsafe { libc::_exit(0) };
     }
-    let child = super::check(child)?;
+    let child = check(child)?;
     // SAFETY: a null pointer discards the wait status.
-    super::check(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) })?;
+    check(unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) })?;
     Ok(())
 }

@@ -9,7 +9,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::time::Duration;
 
-use super::{Epoll, check, timespec};
+use super::call::{check, timespec};
+use super::epoll::Epoll;
 
 /// A descriptor that becomes readable for the reason chosen by the last
 /// [`open_on_event`](Self::open_on_event) or [`open_after`](Self::open_after), and for a shutdown.

@@ -6,7 +6,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 
-use super::{check, retry_on_interrupt};
+use super::call::{check, retry_on_interrupt};
 
 /// A file system type, by its magic number (`include/uapi/linux/magic.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -4,6 +4,7 @@
 
 mod batch;
 mod bpf;
+mod call;
 #[cfg(feature = "cli")]
 mod child;
 mod clock;
@@ -32,6 +33,7 @@ mod wakeup;
 
 pub(crate) use self::batch::{RecvBatch, SLOT_LEN};
 pub(crate) use self::bpf::{Instruction, Program};
+pub(crate) use self::call::retry_on_interrupt;
 #[cfg(feature = "cli")]
 pub use self::child::TracedChild;
 #[cfg(feature = "process")]
@@ -57,46 +59,3 @@ pub(crate) use self::shared_words::SharedWords;
 #[cfg(feature = "cli")]
 pub use self::started_with::was_closed;
 pub(crate) use self::wakeup::Wakeup;
-
-use std::io;
-use std::time::Duration;
-
-/// Repeats a system call while it fails with `EINTR`.
-pub(crate) fn retry_on_interrupt<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
-    loop {
-        match call() {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            result => return result,
-        }
-    }
-}
-
-/// The result of a system call: a negative number becomes the error in `errno`.
-fn check(returned: libc::c_int) -> io::Result<libc::c_int> {
-    if returned < 0 { Err(io::Error::last_os_error()) } else { Ok(returned) }
-}
-
-/// Like [`check`], for system calls that return a length.
-fn check_len(returned: libc::ssize_t) -> io::Result<usize> {
-    usize::try_from(returned).map_err(|_| io::Error::last_os_error())
-}
-
-/// The size of a type as a `socklen_t`.
-#[expect(clippy::cast_possible_truncation, reason = "types passed to system calls are small")]
-const fn socklen_of<T>() -> libc::socklen_t {
-    size_of::<T>() as libc::socklen_t
-}
-
-/// A duration as a `timespec`, saturating at the longest that the type holds.
-fn timespec(time: Duration) -> libc::timespec {
-    libc::timespec {
-        tv_sec: libc::time_t::try_from(time.as_secs()).unwrap_or(libc::time_t::MAX),
-        tv_nsec: long(time.subsec_nanos()),
-    }
-}
-
-/// A small number as a `c_long`, which has 32 or 64 bits.
-#[allow(clippy::cast_lossless, clippy::cast_possible_wrap, reason = "callers pass small numbers")]
-const fn long(number: u32) -> libc::c_long {
-    number as libc::c_long
-}

@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use proc_connector_sys as uapi;
 
-use super::{check, check_len, socklen_of};
+use super::call::{check, check_len, socklen_of};
 
 /// A `NETLINK_CONNECTOR` socket.
 #[derive(Debug)]

@@ -4,7 +4,7 @@ use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::time::Duration;
 
-use super::{check, timespec};
+use super::call::{check, timespec};
 
 /// Waits until one of `fds` is readable or in error, or until `timeout` has passed, and returns
 /// which are. A `None` among `fds` is never readable; without a `timeout` the wait is unlimited.

@@ -6,7 +6,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
-use super::{check, check_len, retry_on_interrupt};
+use super::call::{check, check_len, retry_on_interrupt};
 
 /// `/proc`, or a directory in it.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use std::ptr;
 
 use libc::c_int;
 
-use super::check;
+use super::call::check;
 
 /// Whether this process ignores a signal.
 pub(super) fn is_ignored(signal: c_int) -> bool {

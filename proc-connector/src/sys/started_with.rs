@@ -4,7 +4,7 @@
 use std::os::fd::RawFd;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-use super::check;
+use super::call::check;
 use super::signals::is_ignored;
 
 /// Whether SIGPIPE was ignored.

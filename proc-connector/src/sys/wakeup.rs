@@ -3,7 +3,7 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use super::check_len;
+use super::call::check_len;
 
 /// A duplicate of a socket's descriptor, readable while the socket's queue holds a datagram.
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Shows where two texts part.
+//! Finds the first difference of two texts.
 
 use std::fmt;
 
@@ -10,7 +10,7 @@ pub(crate) struct Difference<'a> {
     new: Option<&'a str>,
 }
 
-/// Compares line by line; line endings count.
+/// Compares two texts by line, including line endings.
 pub(crate) fn first_difference<'a>(old: &'a str, new: &'a str) -> Option<Difference<'a>> {
     let (mut old, mut new) = (old.split('\n'), new.split('\n'));
     for line in 1.. {

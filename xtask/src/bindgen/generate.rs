@@ -1,4 +1,4 @@
-//! Turns the headers into Rust: what is kept, and what it is called.
+//! Generates Rust from the headers: the selected items and their names.
 
 use std::path::Path;
 
@@ -24,7 +24,7 @@ const TYPES: [&str; 17] = [
     // linux/filter.h
     "sock_filter",
     "sock_fprog",
-    // linux/bpf.h: of the union bpf_attr the two requests in use, which have no name there.
+    // linux/bpf.h: the two members of union bpf_attr in use, which are anonymous there.
     "bpf_attr__bindgen_ty_1",
     "bpf_attr__bindgen_ty_4",
     "bpf_cmd",
@@ -33,7 +33,7 @@ const TYPES: [&str; 17] = [
     "bpf_prog_type",
 ];
 
-/// Of the hundreds of names that start so in `bpf.h`, and of all in `filter.h` and `bpf_common.h`.
+/// The constants in use of `bpf.h`, `filter.h` and `bpf_common.h`, which define hundreds.
 pub(super) const BPF_CONSTANTS: [&str; 87] = [
     "BPF_LD",
     "BPF_LDX",
@@ -132,13 +132,14 @@ const CONSTANTS: [&str; 9] = [
     "NLMSG_.*",
     "NLM_F_.*",
     "NETLINK_(CONNECTOR|ADD_MEMBERSHIP|DROP_MEMBERSHIP|BROADCAST_ERROR|NO_ENOBUFS)",
-    // Those not in BPF_CONSTANTS are taken out again: names in enums cannot be chosen here.
+    // Constants that are not in BPF_CONSTANTS are removed later: bindgen cannot select single names
+    // of an enum.
     "BPF_.*",
     "SK_MEMINFO_.*",
 ];
 
-/// Types that are nested or nameless in C, where nesting gives no prefix: the header's own name,
-/// or one made of what the header does name.
+/// Types that are nested or anonymous in C, and their names in Rust: the header's own name, or one
+/// derived from the header's names.
 const NAMES: [(&str, &str); 15] = [
     ("bpf_attr__bindgen_ty_1", "bpf_attr_map_create"),
     ("bpf_attr__bindgen_ty_4", "bpf_attr_prog_load"),
@@ -157,14 +158,15 @@ const NAMES: [(&str, &str); 15] = [
     ("proc_event__bindgen_ty_1_exit_proc_event", "exit_proc_event"),
 ];
 
-/// What has a union or a pointer inside gets no `Default`: bindgen would write it with `unsafe`.
+/// Types that contain a union or a pointer get no `Default`: bindgen would implement it with
+/// `unsafe`.
 const NO_DEFAULT: &str = "proc_event.*|sock_fprog|bpf_attr.*";
 
-/// bindgen gives up on deriving `Default` where a field is an enum, integers though they are here.
+/// bindgen cannot derive `Default` if a field is an enum, although enums are integers here.
 const DERIVED_DEFAULT: &str = "proc_input";
 
-/// Rust source for what the allowlist keeps of `wrapper`, not formatted; `scratch` is a folder
-/// that may be written to.
+/// Unformatted Rust source of the items of `wrapper` on the allowlist. `scratch` is a writable
+/// directory.
 pub(crate) fn generate(wrapper: &Path, headers: &Headers, scratch: &Path) -> Result<String> {
     let rust_target = RustTarget::stable(85, 0).ok().context("bindgen does not know Rust 1.85")?;
     let include_dirs = headers
@@ -174,10 +176,10 @@ pub(crate) fn generate(wrapper: &Path, headers: &Headers, scratch: &Path) -> Res
 
     let builder = Builder::default()
         .header(wrapper.to_string_lossy())
-        // A fixed target: what is generated must not depend on the machine it is generated on.
+        // A fixed target makes the result independent of the machine.
         .clang_args(["--target=x86_64-unknown-linux-gnu", "-nostdinc"])
         .clang_args(include_dirs)
-        // Lets clang evaluate macros made of enum constants, such as PROC_EVENT_ALL.
+        // Lets clang evaluate macros that consist of enum constants, such as PROC_EVENT_ALL.
         .clang_macro_fallback()
         .clang_macro_fallback_build_dir(scratch)
         .rust_target(rust_target)

@@ -1,4 +1,4 @@
-//! Finds the UAPI headers and says which kernel they are of.
+//! Finds the UAPI headers, and determines their kernel version.
 
 use std::fmt;
 use std::fs;
@@ -8,15 +8,15 @@ use anyhow::{Context, Result, bail};
 
 use crate::{pypi, workspace::Metadata};
 
-/// Ships the UAPI headers of Linux 7.2 and is served to every machine by the same name.
+/// Contains the UAPI headers of Linux 7.2. The same wheel serves all machines.
 const WHEEL: &str = "ziglang==0.17.1";
-/// The wheel's folders: what all machines share, and `asm` of x86.
-const WHEEL_FOLDERS: [&str; 2] = ["include/any-linux-any", "include/x86-linux-any"];
+/// The directories in the wheel: headers common to all architectures, and `asm` of x86.
+const WHEEL_DIRECTORIES: [&str; 2] = ["include/any-linux-any", "include/x86-linux-any"];
 
-/// `struct proc_input` and `PROC_EVENT_NONZERO_EXIT` came with this version.
+/// The first version with `struct proc_input` and `PROC_EVENT_NONZERO_EXIT`.
 const OLDEST: Version = Version { major: 6, minor: 6 };
 
-/// The version of a kernel, as far as its headers differ.
+/// The version of a kernel's headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Version {
     major: u32,
@@ -24,7 +24,7 @@ pub(crate) struct Version {
 }
 
 impl Version {
-    /// Reads `LINUX_VERSION_CODE` out of the text of `linux/version.h`.
+    /// Parses `LINUX_VERSION_CODE` in the text of `linux/version.h`.
     fn parse(version_h: &str) -> Option<Self> {
         let code = version_h.lines().find_map(|line| {
             let mut words = line.split_whitespace();
@@ -42,7 +42,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// Headers that are new enough: what to search, in order, and the kernel they are of.
+/// Sufficiently new headers: the search path in order, and the kernel version.
 #[derive(Debug)]
 pub(crate) struct Headers {
     pub(crate) include_dirs: Vec<PathBuf>,
@@ -50,17 +50,18 @@ pub(crate) struct Headers {
 }
 
 impl Headers {
-    /// Takes the headers in `dir`, else those fetched into the target folder.
+    /// Uses the headers in `dir`, or fetches headers into the target directory.
     pub(crate) fn locate(dir: Option<&Path>, metadata: &Metadata) -> Result<Self> {
         if let Some(dir) = dir {
             return Self::open(dir);
         }
         let dir = metadata.target_dir()?.join("uapi-headers");
-        pypi::fetch(WHEEL, &WHEEL_FOLDERS, &dir)?;
+        pypi::fetch(WHEEL, &WHEEL_DIRECTORIES, &dir)?;
         Self::open(&dir)
     }
 
-    /// Accepts `make headers_install` output, `/usr/include` of x86 Linux, and the wheel's folders.
+    /// Accepts the output of `make headers_install`, `/usr/include` of x86 Linux, and the wheel's
+    /// directories.
     fn open(dir: &Path) -> Result<Self> {
         let include_dirs: Vec<PathBuf> =
             ["x86-linux-any", "any-linux-any", "x86_64-linux-gnu", "include", ""]
@@ -75,7 +76,7 @@ impl Headers {
                 .find_map(|dir| fs::read_to_string(dir.join(name)).ok())
                 .with_context(|| {
                     format!(
-                        "no {name} under {}: give --headers a folder that `make headers_install` \
+                        "no {name} under {}: give --headers a directory that `make headers_install` \
                          filled, or leave it out to have headers fetched",
                         dir.display()
                     )
@@ -86,7 +87,7 @@ impl Headers {
         if version < OLDEST || !read("linux/cn_proc.h")?.contains("struct proc_input") {
             bail!(
                 "the headers in {} are Linux {version}'s, and `struct proc_input` needs {OLDEST} or \
-                 newer: give --headers a newer folder, or leave it out to have headers fetched",
+                 newer: give --headers a newer directory, or leave it out to have headers fetched",
                 dir.display()
             );
         }

@@ -1,4 +1,4 @@
-//! Fetches the libclang that reads the headers.
+//! Fetches the libclang that parses the headers.
 
 use std::path::PathBuf;
 
@@ -6,13 +6,13 @@ use anyhow::Result;
 
 use crate::{pypi, workspace::Metadata};
 
-/// Names the folder of another libclang, and is how bindgen finds the one fetched here.
+/// The variable in which bindgen finds libclang. It can name another libclang than the fetched one.
 pub(crate) const VARIABLE: &str = "LIBCLANG_PATH";
 
-/// Pinned, so that the same headers give the same bindings on every machine.
+/// The version is pinned, so that the same headers yield the same bindings on every machine.
 const WHEEL: &str = "libclang==18.1.1";
 
-/// The folder with the pinned libclang, fetched on first use.
+/// The directory with the pinned libclang, fetched on first use.
 pub(crate) fn fetch(metadata: &Metadata) -> Result<PathBuf> {
     let dir = metadata.target_dir()?.join("libclang");
     pypi::fetch(WHEEL, &["clang/native"], &dir)?;

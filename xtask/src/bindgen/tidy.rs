@@ -9,17 +9,18 @@ use syn::{Attribute, Expr, Fields, File, Item, Type, parse_quote};
 
 use super::generate::BPF_CONSTANTS;
 
-/// bindgen's stand-in for a C flexible array; an empty array does the same without `unsafe`.
+/// bindgen's replacement for a C flexible array; an empty array serves the same purpose without
+/// `unsafe`.
 const FLEXIBLE_ARRAY: &str = "__IncompleteArrayField";
-/// bindgen's names for nameless enums, numbered in the order of the headers.
+/// bindgen's names for anonymous enums, numbered in the order of the headers.
 const NAMELESS: &str = "_bindgen_ty_";
-/// Holds a pointer: its layout checks are true on 64-bit machines only.
+/// Contains a pointer, so its layout checks hold on 64-bit machines only.
 const HOLDS_POINTER: &str = "sock_fprog";
-/// Have fields with `__attribute__((aligned(8)))`, which bindgen leaves out because it changes
-/// nothing on x86-64. On 32-bit x86 it does.
+/// Contain fields with `__attribute__((aligned(8)))`. bindgen omits the attribute because it has no
+/// effect on x86-64, but it has one on 32-bit x86.
 const ALIGNED_TO_8: [&str; 3] = ["proc_event", "bpf_attr_map_create", "bpf_attr_prog_load"];
 
-/// Edits the Rust in `source`; the result still wants rustfmt.
+/// Edits the Rust in `source`. The result is not formatted.
 pub(crate) fn tidy(source: &str) -> Result<String> {
     let mut file: File = syn::parse_str(source).context("bindgen wrote no Rust")?;
     file.items.retain(|item| !defines_flexible_array(item) && !is_unused_bpf(item));
@@ -55,11 +56,11 @@ fn defines_flexible_array(item: &Item) -> bool {
     }
 }
 
-/// Whether this is one of the constants of bpf.h that nobody asked for.
+/// Whether this is a constant of bpf.h that is not in use.
 fn is_unused_bpf(item: &Item) -> bool {
     let Item::Const(item) = item else { return false };
     let name = item.ident.to_string();
-    // The counts of names in enums, which are the only others, mean something to the kernel alone.
+    // The remaining enum constants are counts for the kernel's own use.
     name.contains("BPF_") && !BPF_CONSTANTS.contains(&name.as_str())
 }
 
@@ -71,7 +72,7 @@ fn replace_flexible_arrays(fields: &mut Fields) {
     }
 }
 
-/// Gives constants of nameless enums the integer type that the name stood for.
+/// Gives constants of anonymous enums the integer type that the enum's name stood for.
 fn inline_nameless(items: &mut Vec<Item>) {
     let mut types = HashMap::new();
     items.retain(|item| match item {
@@ -90,7 +91,7 @@ fn inline_nameless(items: &mut Vec<Item>) {
     }
 }
 
-/// The machines on which a block of layout checks is true, unless that is all of them.
+/// The machines on which a block of layout checks holds; `None` for all machines.
 fn condition(checks: &Expr) -> Option<Attribute> {
     let first_check = format!("\"Size of {HOLDS_POINTER}\"");
     let text = checks.to_token_stream().to_string();
@@ -142,7 +143,7 @@ const _: () = { ["Size of sock_filter"][0]; };"#;
 
     #[test]
     fn unsafe_that_is_left_is_an_error() {
-        // In pieces, so that a search for such code finds none here.
+        // Split, so that a search for this keyword does not match here.
         assert!(tidy(&["pub", "unsafe", "fn f() {}"].join(" ")).is_err());
         assert!(tidy("pub fn f() {}").is_ok());
     }

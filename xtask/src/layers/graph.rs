@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::imports::Import;
 use super::modules::Module;
 
-/// Names of files, from the root of the workspace, and the files that each imports from.
+/// The files, relative to the root of the workspace, with the files that each imports from.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     files: BTreeMap<String, BTreeSet<String>>,
@@ -49,7 +49,7 @@ impl Graph {
         self.files.entry(own.clone()).or_default();
         for import in &module.imports {
             let Some((target, is_below)) = crates.resolve(place, import) else { continue };
-            // A module that passes its children's items on does not use them.
+            // A module that re-exports items of its children does not use them.
             if name(target) != own && !(import.is_reexport && is_below) {
                 self.files.entry(own.clone()).or_default().insert(name(target));
             }
@@ -65,12 +65,12 @@ impl Graph {
         self.files.keys().map(String::as_str)
     }
 
-    /// Pairs of files, of which the first imports from the second.
+    /// Pairs of files; the first imports from the second.
     pub(super) fn imports(&self) -> impl Iterator<Item = (&str, &str)> {
         self.files.iter().flat_map(|(from, to)| to.iter().map(|to| (from.as_str(), to.as_str())))
     }
 
-    /// The largest groups of files in which each reaches each other by imports.
+    /// The largest groups of files that reach each other by imports.
     pub(super) fn circles(&self) -> Vec<Vec<String>> {
         let reach: BTreeMap<&str, BTreeSet<&str>> =
             self.files().map(|file| (file, self.reached_from(file))).collect();
@@ -84,7 +84,7 @@ impl Graph {
         circles.into_iter().collect()
     }
 
-    /// The files that are reached from one by at least one import.
+    /// The files reachable from a file by at least one import.
     fn reached_from(&self, file: &str) -> BTreeSet<&str> {
         let mut reached = BTreeSet::new();
         let mut open: Vec<&str> = vec![file];
@@ -110,8 +110,8 @@ impl<'a> Crates<'a> {
         &self.all[self.own]
     }
 
-    /// The file in which the item of an import is defined, and whether that is below the module
-    /// `place`; `None` for items of other crates than these.
+    /// The file that defines the imported item, and whether it is below the module `place`; `None`
+    /// for items of crates outside of this workspace.
     fn resolve(&self, place: &[String], import: &Import) -> Option<(&'a Path, bool)> {
         let (root, path) = self.absolute(place, &import.path)?;
         let (module, at) = locate(root, &path, 0)?;
@@ -129,8 +129,7 @@ impl<'a> Crates<'a> {
     }
 }
 
-/// Follows a path down the modules, and through `use` where it leaves them. Gives the module that
-/// defines the item.
+/// Follows a path through modules and `use` declarations; returns the module that defines the item.
 fn locate<'a>(
     root: &'a Module,
     path: &[String],
@@ -146,7 +145,7 @@ fn locate<'a>(
         let place = &path[..index];
         let next = passed_on.and_then(|import| from_root(root, place, &import.path));
         return match next {
-            // Some crates pass on what they have passed on.
+            // A re-export can lead to another re-export.
             Some(next) if depth < 8 => {
                 locate(root, &[&next, &path[index + 1..]].concat(), depth + 1)
             }
@@ -156,8 +155,8 @@ fn locate<'a>(
     Some((module, path.to_vec()))
 }
 
-/// A path of the module `place`, from the root of the crate; `None` if it is of another crate, or of a
-/// name that the module has from elsewhere.
+/// A path in the module `place`, from the root of the crate; `None` if it belongs to another crate,
+/// or to a name defined elsewhere.
 fn from_root(root: &Module, place: &[String], path: &[String]) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {

@@ -1,4 +1,4 @@
-//! What runs in the machine: test binaries that need nothing beside them.
+//! The contents of the machine: test binaries that need no other files.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -15,16 +15,16 @@ use crate::workspace::cargo;
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// The test target that is the first process of the machine.
+/// The test target that is the machine's init process.
 const INIT: &str = "vm_init";
 
-/// The test targets that ask the kernel for something.
+/// The test targets that use the kernel's connector or filters.
 const TESTS: [&str; 3] = ["live_*", "filter_kernel", "no_alloc"];
 
-/// Where the kernel looks for its first process, and what that expects.
+/// The path at which the kernel expects the init process, and the directories that init expects.
 const INIT_PATH: &str = "init";
 const PLAN: &str = "plan";
-const TEST_FOLDER: &str = "tests";
+const TEST_DIRECTORY: &str = "tests";
 const MOUNT_POINTS: [&str; 4] = ["proc", "sys", "dev", "tmp"];
 
 /// The binaries by the name of their test target.
@@ -45,17 +45,17 @@ pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
     Ok(binaries)
 }
 
-/// Has cargo link statically, in a target folder of their own: with other flags in the common one,
-/// everything there would be built again.
+/// Links statically, in a separate target directory: in the common one, the different flags would
+/// cause a full rebuild.
 fn build_static(mut build: Command, target_dir: &Path) -> Result<BTreeMap<String, PathBuf>> {
     build
         .args(["--quiet", "--message-format=json", "--target", TARGET])
         .arg("--target-dir")
         .arg(target_dir)
         .env("RUSTFLAGS", "-C target-feature=+crt-static")
-        // The emulator executes about a tenth of what the machine could.
+        // The emulator runs at about a tenth of the machine's speed.
         .env("CARGO_PROFILE_DEV_OPT_LEVEL", "1")
-        // Everything is in the memory of the machine.
+        // All files are in the machine's memory.
         .env("CARGO_PROFILE_DEV_STRIP", "symbols")
         .env("CARGO_PROFILE_DEV_DEBUG", "0")
         .env("CARGO_INCREMENTAL", "0");
@@ -65,7 +65,7 @@ fn build_static(mut build: Command, target_dir: &Path) -> Result<BTreeMap<String
     executables(&command::read(&mut build)?)
 }
 
-/// The executables of targets in what cargo says of a build.
+/// The executables in cargo's messages of a build.
 fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
     let mut executables = BTreeMap::new();
     for line in messages.lines() {
@@ -85,7 +85,7 @@ impl Binaries {
         self.0.keys().map(String::as_str).filter(|&name| name != INIT)
     }
 
-    /// Builds an example of the fuzz targets and puts it beside the tests.
+    /// Builds an example of the fuzz targets, and adds it to the tests.
     pub(super) fn add_example(&mut self, name: &str, target_dir: &Path) -> Result<()> {
         let mut build = cargo();
         build.args(["build", "--manifest-path=fuzz/Cargo.toml", "--example", name]);
@@ -103,15 +103,19 @@ impl Binaries {
         let file =
             File::create(path).with_context(|| format!("cannot write {}", path.display()))?;
         let mut archive = Archive::new(BufWriter::new(file));
-        for folder in MOUNT_POINTS.into_iter().chain([TEST_FOLDER]) {
-            archive.folder(folder)?;
+        for directory in MOUNT_POINTS.into_iter().chain([TEST_DIRECTORY]) {
+            archive.directory(directory)?;
         }
         archive.file(PLAN, false, plan.as_bytes())?;
         archive.file(INIT_PATH, true, &fs::read(self.path(INIT)?)?)?;
-        // One may be the argument of another, with its folder.
+        // A test binary can be an argument of another, with its directory.
         let words: Vec<&str> = plan.split([' ', '\n', '/']).collect();
         for name in self.tests().filter(|name| words.contains(name)) {
-            archive.file(&format!("{TEST_FOLDER}/{name}"), true, &fs::read(self.path(name)?)?)?;
+            archive.file(
+                &format!("{TEST_DIRECTORY}/{name}"),
+                true,
+                &fs::read(self.path(name)?)?,
+            )?;
         }
         Ok(archive.finish()?)
     }

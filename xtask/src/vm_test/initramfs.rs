@@ -1,12 +1,12 @@
-//! Writes the archive that a kernel unpacks as its first file system: cpio in the "newc" format of
-//! the kernel's `Documentation/driver-api/early-userspace/buffer-format.rst`.
+//! Writes the initramfs archive: cpio in the "newc" format of the kernel's
+//! `Documentation/driver-api/early-userspace/buffer-format.rst`.
 
 use std::io::{self, Write};
 
 const DIRECTORY: u32 = 0o04_0000;
 const FILE: u32 = 0o10_0000;
 
-/// An archive on its way to `out`.
+/// An archive that is being written to `out`.
 #[derive(Debug)]
 pub(super) struct Archive<W> {
     out: W,
@@ -18,17 +18,17 @@ impl<W: Write> Archive<W> {
         Self { out, entries: 0 }
     }
 
-    /// A folder. Its parents must come before it.
-    pub(super) fn folder(&mut self, path: &str) -> io::Result<()> {
+    /// Adds a directory. Its parents must be added first.
+    pub(super) fn directory(&mut self, path: &str) -> io::Result<()> {
         self.entry(path, DIRECTORY | 0o755, &[])
     }
 
-    /// A file that all may read, and execute where `executable`.
+    /// Adds a file that is readable by all, and executable by all if `executable`.
     pub(super) fn file(&mut self, path: &str, executable: bool, content: &[u8]) -> io::Result<()> {
         self.entry(path, FILE | if executable { 0o755 } else { 0o644 }, content)
     }
 
-    /// Ends the archive.
+    /// Completes the archive.
     pub(super) fn finish(mut self) -> io::Result<()> {
         self.entry("TRAILER!!!", 0, &[])?;
         self.out.flush()
@@ -38,15 +38,15 @@ impl<W: Write> Archive<W> {
         self.entries += 1;
         let length = |bytes: usize| u32::try_from(bytes).map_err(io::Error::other);
         let (name_length, file_length) = (length(path.len() + 1)?, length(content.len())?);
-        // ino, mode, uid, gid, nlink, mtime, filesize, major, minor, rmajor, rminor, namesize, and a
-        // checksum that this format leaves 0.
+        // ino, mode, uid, gid, nlink, mtime, filesize, major, minor, rmajor, rminor, namesize, and
+        // a checksum, which is 0 in this format.
         let fields = [self.entries, mode, 0, 0, 1, 0, file_length, 0, 0, 0, 0, name_length, 0];
         let fields = fields.map(|field| format!("{field:08x}")).concat();
         self.padded(format!("070701{fields}{path}\0").as_bytes())?;
         self.padded(content)
     }
 
-    /// Writes `bytes`, and zeros up to a multiple of four.
+    /// Writes `bytes`, padded with zeros to a multiple of four.
     fn padded(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.write_all(bytes)?;
         self.out.write_all(&[0; 3][..bytes.len().next_multiple_of(4) - bytes.len()])
@@ -61,12 +61,12 @@ mod tests {
     fn an_archive_is_laid_out_as_the_kernel_reads_it() {
         let mut bytes = Vec::new();
         let mut archive = Archive::new(&mut bytes);
-        archive.folder("bin").expect("memory");
+        archive.directory("bin").expect("memory");
         archive.file("bin/tool", true, b"hello").expect("memory");
         archive.finish().expect("memory");
 
-        // Headers are 110 bytes; name and content each end at a multiple of 4.
-        let folder = concat!(
+        // A header has 110 bytes; name and contents are each padded to a multiple of 4.
+        let directory = concat!(
             "070701",
             "00000001",
             "000041ed",
@@ -118,7 +118,7 @@ mod tests {
             "00000000",
             "TRAILER!!!\0\0\0\0"
         );
-        assert_eq!(String::from_utf8_lossy(&bytes), [folder, tool, trailer].concat());
+        assert_eq!(String::from_utf8_lossy(&bytes), [directory, tool, trailer].concat());
         assert_eq!(bytes.len() % 4, 0);
     }
 }

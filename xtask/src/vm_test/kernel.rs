@@ -1,4 +1,4 @@
-//! Gets a kernel out of Debian's packages.
+//! Extracts kernels from Debian packages.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use anyhow::{Context, Result, ensure};
 
 use crate::command;
 
-/// A kernel that can be booted.
+/// A bootable kernel.
 #[derive(Debug)]
 pub(super) struct Kernel {
     /// Its release, such as `6.1.0-1-cloud-amd64`.
@@ -19,27 +19,28 @@ pub(super) struct Kernel {
 const PACKAGE: &str = "linux-image-";
 const FLAVOUR: &str = "-cloud-amd64";
 
-/// The newest kernel of a series that the package lists know, kept in `folder`; without lists, the
-/// newest one there.
-pub(super) fn fetch(series: &str, folder: &Path) -> Result<Kernel> {
-    fs::create_dir_all(folder).with_context(|| format!("cannot create {}", folder.display()))?;
+/// The newest kernel of a series in the package lists, stored in `directory`. Without lists, the
+/// newest one already stored.
+pub(super) fn fetch(series: &str, directory: &Path) -> Result<Kernel> {
+    fs::create_dir_all(directory)
+        .with_context(|| format!("cannot create {}", directory.display()))?;
     let known = command::read(Command::new("apt-cache").args(["--names-only", "search", PACKAGE]));
     let name = newest(series, known.iter().flat_map(|list| list.lines()))
-        .or_else(|| newest(series, cached(folder).iter().map(String::as_str)));
+        .or_else(|| newest(series, cached(directory).iter().map(String::as_str)));
     let name = name.with_context(|| {
         format!(
             "apt knows no {PACKAGE}{series}.*{FLAVOUR}: run apt-get update (Debian 12 has it among \
              its security updates)"
         )
     })?;
-    let image = folder.join(format!("{PACKAGE}{name}"));
+    let image = directory.join(format!("{PACKAGE}{name}"));
     if !image.is_file() {
-        download(&name, folder, &image)?;
+        download(&name, directory, &image)?;
     }
     Ok(Kernel { name, image })
 }
 
-/// The newest release of a series among lines that begin with the name of a package.
+/// The newest release of a series in lines that begin with the name of a package.
 fn newest<'a>(series: &str, packages: impl Iterator<Item = &'a str>) -> Option<String> {
     let start = format!("{series}.");
     packages
@@ -49,27 +50,27 @@ fn newest<'a>(series: &str, packages: impl Iterator<Item = &'a str>) -> Option<S
         .map(str::to_owned)
 }
 
-/// The numbers of a release, which order releases as one reads them: 6.12.9 before 6.12.10.
+/// The integers of a release, which order releases by version: 6.12.9 before 6.12.10.
 fn numbers(name: &str) -> Vec<u64> {
     name.split(|letter: char| !letter.is_ascii_digit()).filter_map(|run| run.parse().ok()).collect()
 }
 
-fn cached(folder: &Path) -> Vec<String> {
-    fs::read_dir(folder)
+fn cached(directory: &Path) -> Vec<String> {
+    fs::read_dir(directory)
         .into_iter()
         .flatten()
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
         .collect()
 }
 
-/// Downloads the package of a kernel and keeps nothing of it but the kernel.
-fn download(name: &str, folder: &Path, image: &Path) -> Result<()> {
-    let scratch = folder.join("download");
+/// Downloads the package of a kernel, and keeps only the kernel.
+fn download(name: &str, directory: &Path, image: &Path) -> Result<()> {
+    let scratch = directory.join("download");
     if scratch.exists() {
         fs::remove_dir_all(&scratch)?;
     }
     fs::create_dir_all(&scratch)?;
-    // As the user that runs this: apt's own may have no access to the folder.
+    // Run as the current user: apt's own user may not have access to the directory.
     let mut download = Command::new("apt-get");
     download.args(["-o", "APT::Sandbox::User=", "--quiet", "download"]).current_dir(&scratch);
     command::run(download.arg(format!("{PACKAGE}{name}")))
@@ -81,7 +82,7 @@ fn download(name: &str, folder: &Path, image: &Path) -> Result<()> {
     command::run(
         Command::new("dpkg-deb").arg("-x").arg(scratch.join(&packages[0])).arg(&unpacked),
     )?;
-    // Renamed last, so that an interrupted run leaves no half a kernel.
+    // Renamed last, so that an interrupted run leaves no incomplete kernel.
     fs::rename(unpacked.join(format!("boot/vmlinuz-{name}")), image)
         .with_context(|| format!("{} holds no kernel", packages[0]))?;
     fs::remove_dir_all(&scratch).context("cannot clean up")

@@ -1,4 +1,4 @@
-//! Boots a machine, shows what it prints, and waits for its verdict.
+//! Boots a machine, prints its console, and waits for its result.
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
@@ -11,26 +11,26 @@ use anyhow::{Context, Result};
 
 pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 
-/// How the first process of the machine begins the lines that are its own.
+/// The prefix of the lines that the init process prints.
 const MARK: &str = "vm-test: ";
 
-/// The console is what this program reads. A panic restarts the machine, which ends the emulator.
-/// The limit lets those without privilege have the receive buffer that the tests ask for.
+/// This program reads the console. A panic reboots the machine, which ends the emulator. The limit
+/// permits unprivileged processes the receive buffer that the tests request.
 const PARAMETERS: &str = "console=ttyS0 quiet panic=-1 sysctl.net.core.rmem_max=134217728";
 
-/// What became of a machine.
+/// The result of a boot.
 #[derive(Debug)]
 pub(super) struct Boot {
-    /// How long it took to the first process.
+    /// The time until the init process started.
     pub(super) booted: Option<Duration>,
     pub(super) all: Duration,
-    /// `Ok` if the machine said that everything passed.
+    /// `Ok` if the machine reported that all tests passed.
     pub(super) verdict: Result<String, String>,
     /// All lines of its console.
     pub(super) console: Vec<String>,
 }
 
-/// Boots a kernel with a file system and waits until the machine is off.
+/// Boots a kernel with a file system, and waits until the machine is off.
 pub(super) fn boot(
     kernel: &Path,
     initramfs: &Path,
@@ -78,7 +78,7 @@ pub(super) fn boot(
 }
 
 impl Boot {
-    /// Takes note of what the first process says.
+    /// Evaluates a line of the init process.
     fn note(&mut self, said: &str, after: Duration) {
         if said.starts_with("booted ") {
             self.booted = Some(after);
@@ -90,19 +90,19 @@ impl Boot {
     }
 }
 
-/// What the first process says, if it is its line. Something that a test left on the line may be
-/// in front of it.
+/// The text of a line that the init process printed. Output of a test may precede it on the same
+/// line.
 fn said(line: &str) -> Option<&str> {
     line.split_once(MARK).map(|(_, said)| said)
 }
 
 fn qemu(kernel: &Path, initramfs: &Path, parameter: &str) -> Command {
     let mut qemu = Command::new(PROGRAM);
-    // Without `rdrand`, nothing happens in the machine that a kernel would take for random, and who
-    // asks it for random numbers waits for ever.
+    // Without `rdrand`, the machine has no source of entropy, and programs that request random
+    // numbers block forever.
     qemu.args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "512"])
         .args(["-nic", "none", "-no-reboot"])
-        // Not `-nographic`, which has the firmware clear the terminal first.
+        // Not `-nographic`, with which the firmware clears the terminal first.
         .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
         .arg("-kernel")
         .arg(kernel)
@@ -114,12 +114,12 @@ fn qemu(kernel: &Path, initramfs: &Path, parameter: &str) -> Command {
     qemu
 }
 
-/// A running emulator, which ends with its handle.
+/// A running emulator, killed on drop.
 struct Machine(Child);
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // It has ended, unless it took too long.
+        // It has already ended, unless it timed out.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -1,4 +1,4 @@
-//! `cargo xtask seeds`: what fuzzing starts from, recorded on the kernels of `vm-test`.
+//! `cargo xtask seeds`: records the seeds of the fuzz targets on the kernels of `vm-test`.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,31 +16,30 @@ pub(crate) struct Args {
     /// The series of the kernel
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
-    /// Where to write the datagrams, in place of fuzz/seeds/datagrams
-    #[arg(long, value_name = "FOLDER")]
+    /// Directory for the datagrams, instead of fuzz/seeds/datagrams
+    #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
-    /// Seconds after which a machine is given up
+    /// Seconds until a machine is stopped
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
 }
 
-/// The example of `fuzz/` that records, and what it records: the test that has events of every kind
-/// made.
+/// The example of `fuzz/` that records, and the test that causes events of every kind.
 const RECORDER: &str = "record_seeds";
 const PLAN: &str = "root record_seeds --print /tests/live_actions\n";
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     need_qemu()?;
-    let folder = Metadata::load()?.target_dir()?.join("vm");
+    let directory = Metadata::load()?.target_dir()?.join("vm");
     let out = args.out.clone().unwrap_or_else(|| workspace::root().join("fuzz/seeds/datagrams"));
     fs::create_dir_all(&out).with_context(|| format!("cannot create {}", out.display()))?;
-    let mut binaries = guest::build(&folder.join("build"))?;
-    binaries.add_example(RECORDER, &folder.join("build"))?;
-    let initramfs = folder.join("initramfs.cpio");
+    let mut binaries = guest::build(&directory.join("build"))?;
+    binaries.add_example(RECORDER, &directory.join("build"))?;
+    let initramfs = directory.join("initramfs.cpio");
     binaries.write_initramfs(PLAN, &initramfs)?;
 
     for series in args.kernel.series() {
-        let kernel = kernel::fetch(series.name, &folder)?;
+        let kernel = kernel::fetch(series.name, &directory)?;
         let timeout = Duration::from_secs(args.timeout);
         let boot = qemu::boot(&kernel.image, &initramfs, "", timeout)?;
         boot.verdict.map_err(|verdict| anyhow!("{}: {verdict}", kernel.name))?;
@@ -60,17 +59,17 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// The sorts that a folder has of a kernel.
-fn sorts(folder: &Path, suffix: &str) -> Result<Vec<String>> {
+/// The sorts of datagrams of a kernel in a directory.
+fn sorts(directory: &Path, suffix: &str) -> Result<Vec<String>> {
     let mut sorts = Vec::new();
-    for entry in fs::read_dir(folder)? {
+    for entry in fs::read_dir(directory)? {
         let name = entry?.file_name().into_string().unwrap_or_default();
         sorts.extend(name.strip_suffix(suffix).map(str::to_owned));
     }
     Ok(sorts)
 }
 
-/// The datagrams on a console, by their sort.
+/// The datagrams on a console, by sort.
 fn seeds(console: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
     let lines = console.iter().filter_map(|line| line.split_once("seed: "));
     lines
@@ -78,7 +77,7 @@ fn seeds(console: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
         .collect()
 }
 
-/// A sort, and the datagram in hexadecimal digits, which has to be as long as it says.
+/// A sort, and a datagram in hexadecimal digits, whose length must match its header.
 fn parse(seed: &str) -> Option<(String, Vec<u8>)> {
     let (sort, hex) = seed.split_once(' ')?;
     let is_name = !sort.is_empty() && sort.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');

@@ -1,14 +1,14 @@
-//! Who listens, in the benches: this crate over its transports, and the released 0.3.0.
+//! The listeners of the benches: this crate over its transports, and the released 0.3.0.
 
 use std::time::Duration;
 
 use proc_connector::{Event, Payload, ProcConnector, Received, Transport};
 use proc_connector_peer::{ProcConnector as Peer, ProcEvent as PeerEvent};
 
-/// Who listens.
+/// A listener.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
-    Nobody,
+    Absent,
     Batches { transport: Transport, coalesce: Duration, context: bool },
     Peer,
 }
@@ -29,7 +29,7 @@ pub(crate) const RING_WITH_CONTEXT: Listener = Listener::Batches {
 impl Listener {
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::Nobody => "nobody listens",
+            Self::Absent => "no listener",
             Self::Peer => "0.3.0",
             Self::Batches { context: true, .. } => "ring with context",
             Self::Batches { transport: Transport::Ring, coalesce, .. }
@@ -42,10 +42,10 @@ impl Listener {
         }
     }
 
-    /// Opens it, with a buffer for so many events, or the default; `None` for nobody.
+    /// Opens it, with a buffer for this number of events or the default; `None` for no listener.
     pub(crate) fn open(self, events: Option<usize>) -> Option<Open> {
         match self {
-            Self::Nobody => None,
+            Self::Absent => None,
             Self::Peer => Some(Open::Peer(Peer::new().expect("0.3.0 opens"), Box::new([0; 4096]))),
             Self::Batches { transport, coalesce, context } => {
                 let mut builder = ProcConnector::builder().transport(transport).context(context);
@@ -67,19 +67,19 @@ pub(crate) enum Open {
     Peer(Peer, Box<[u8; 4096]>),
 }
 
-/// What a receive brought, as far as benches look at it.
+/// The result of a receive.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Taken {
     pub(crate) events: u64,
-    /// Of all fields, so that none goes unread.
+    /// The sum of all fields, so that every field is read.
     pub(crate) sum: u64,
-    /// Of events that were counted; 0.3.0 does not say how many.
+    /// The number of lost events, if reported; 0.3.0 does not report it.
     pub(crate) lost: u64,
 }
 
 impl Open {
-    /// Receives once: a batch, or an event. Zero events when the time is over; without a timeout
-    /// it never is.
+    /// Receives once: a batch, or an event. Returns zero events after a timeout; without one it
+    /// waits indefinitely.
     pub(crate) fn receive(
         &mut self,
         timeout: Option<Duration>,
@@ -119,7 +119,7 @@ impl Open {
     }
 }
 
-/// A fork, by the process it is in and the time it happened.
+/// A fork, with its process and its time stamp.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) fork_in: u32,
@@ -146,7 +146,7 @@ impl Seen {
     }
 }
 
-/// Every field of an event.
+/// The sum of all fields of an event.
 fn sum(event: &Event<'_>) -> u64 {
     let ids = match event.payload() {
         Payload::Fork(e) => e.parent_pid() ^ e.parent_tgid() ^ e.child_pid() ^ e.child_tgid(),

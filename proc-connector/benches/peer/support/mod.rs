@@ -1,4 +1,4 @@
-//! What the live benches share: processes that make events, CPU time, medians.
+//! Shared by the live benches: processes that cause events, CPU time, medians.
 
 #![allow(dead_code, reason = "every bench includes this file and uses a part of it")]
 
@@ -10,11 +10,11 @@ use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// What a forker is to do: a number of forks, or a number of milliseconds.
+/// The task of a forker: a number of forks, or a number of milliseconds.
 const FORKS: &str = "PROC_CONNECTOR_BENCH_FORKS";
 const MILLIS: &str = "PROC_CONNECTOR_BENCH_MILLIS";
 
-/// Forks, if this process was started for that. To be called first in `main`.
+/// Forks, if this process was started for that purpose. Must be called first in `main`.
 pub(crate) fn fork_if_asked() -> bool {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let (forks, time) = match (number(FORKS), number(MILLIS)) {
@@ -22,14 +22,14 @@ pub(crate) fn fork_if_asked() -> bool {
         (None, Some(millis)) => (u64::MAX, Duration::from_millis(millis)),
         (None, None) => return false,
     };
-    // All forkers start when they are told to, which takes the starting out of the time.
+    // All forkers start on request, so that the measured time excludes their creation.
     println!("ready");
     std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
     let start = Instant::now();
     let mut made = 0;
     while made < forks && start.elapsed() < time {
-        // To the kernel a thread is a fork and an exit like any other, and the cheapest to make:
-        // this is what makes the most events.
+        // The kernel reports a thread like any fork and exit. Threads are the fastest to create, so
+        // they cause the most events.
         std::thread::spawn(|| {}).join().expect("a thread that ends");
         made += 1;
     }
@@ -37,16 +37,16 @@ pub(crate) fn fork_if_asked() -> bool {
     true
 }
 
-/// Processes that do nothing but make threads that do nothing.
+/// Processes that only create threads, which exit immediately.
 pub(crate) struct Forkers(Vec<(Child, BufReader<std::process::ChildStdout>)>);
 
 impl Forkers {
-    /// `count` forkers that fork for that long.
+    /// `count` forkers that fork for this time.
     pub(crate) fn for_time(count: usize, time: Duration) -> Self {
         Self::start(count, MILLIS, &time.as_millis().to_string())
     }
 
-    /// One forker that forks that often: two events each.
+    /// One forker that forks this often; each fork causes two events.
     pub(crate) fn for_forks(forks: u64) -> Self {
         Self::start(1, FORKS, &forks.to_string())
     }
@@ -66,7 +66,7 @@ impl Forkers {
         Self((0..count).map(start).collect())
     }
 
-    /// Lets them run to their end, and says how many forks they made.
+    /// Runs all forkers to their end; returns the number of forks.
     pub(crate) fn run(mut self) -> u64 {
         for (child, _) in &mut self.0 {
             child.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");
@@ -82,12 +82,12 @@ impl Forkers {
     }
 }
 
-/// CPU time that the calling thread has used.
+/// The CPU time of the calling thread.
 pub(crate) fn thread_time() -> Duration {
     duration(clock_gettime(ClockId::ThreadCPUTime))
 }
 
-/// The clock of the kernel's time stamps.
+/// `CLOCK_MONOTONIC`, the clock of the kernel's time stamps.
 pub(crate) fn monotonic() -> Duration {
     duration(clock_gettime(ClockId::Monotonic))
 }
@@ -96,21 +96,21 @@ fn duration(time: rustix::time::Timespec) -> Duration {
     time.try_into().expect("a time after the clock's start")
 }
 
-/// The middle of the values.
+/// The median of the values.
 pub(crate) fn median(values: &[f64]) -> f64 {
     let mut sorted = values.to_vec();
     sorted.sort_by(f64::total_cmp);
     sorted.get(sorted.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
-/// The least and the greatest, for the eye.
+/// The smallest and the largest value, as text.
 pub(crate) fn spread(values: &[f64]) -> String {
     let least = values.iter().copied().fold(f64::INFINITY, f64::min);
     let greatest = values.iter().copied().fold(f64::NEG_INFINITY, f64::max);
     format!("{least:.0} to {greatest:.0}")
 }
 
-/// A table in Markdown, its columns aligned for the eye.
+/// A Markdown table with aligned columns.
 pub(crate) struct Table(Vec<Vec<String>>);
 
 impl Table {

@@ -1,0 +1,57 @@
+//! The definition of the command line.
+
+use std::ffi::OsString;
+
+use clap::{Parser, Subcommand};
+
+use super::commands::{doctor, record, replay, stats, trace, watch};
+use super::exit_status;
+use super::shown::{self, shown};
+
+/// Watch, record and replay the process events that the Linux kernel reports.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 100, after_long_help = shown::RULE)]
+pub(super) struct Args {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Show events as they happen, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
+    Watch(watch::Args),
+    /// Record events to a capture file, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
+    Record(record::Args),
+    /// Show the events of a capture file, recorded on this or another machine.
+    #[command(after_help = exit_status::help(exit_status::REPLAY))]
+    Replay(replay::Args),
+    /// Run a command and show the tree of its processes, with run times and exit statuses.
+    #[command(after_help = exit_status::help(exit_status::TRACE))]
+    Trace(trace::Args),
+    /// Show event rates by kind, program and user, until Ctrl-C.
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
+    Stats(stats::Args),
+    /// Check whether this machine delivers process events, and suggest fixes.
+    #[command(after_help = exit_status::help(exit_status::DOCTOR))]
+    Doctor(doctor::Args),
+}
+
+/// The definition of the command line, for its man pages and completions.
+#[cfg(test)]
+#[allow(dead_code, reason = "the test `cli_dist` includes this module and calls it")]
+pub(crate) fn definition() -> clap::Command {
+    <Args as clap::CommandFactory>::command()
+}
+
+/// Parses the command line. An error repeats parts of it, so it comes from parsing the escaped words.
+pub(super) fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
+    let error = match Args::try_parse_from(words) {
+        Ok(args) => return Ok(args),
+        Err(error) => error,
+    };
+    let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
+    // Escaping makes only invalid UTF-8 valid, and the error about that repeats nothing.
+    Err(Args::try_parse_from(shown).err().unwrap_or(error))
+}

@@ -1,0 +1,9 @@
+//! The commands, a file each. A command reads its options, assembles a pipeline and runs it.
+
+pub(super) mod doctor;
+mod not_started;
+pub(super) mod record;
+pub(super) mod replay;
+pub(super) mod stats;
+pub(super) mod trace;
+pub(super) mod watch;

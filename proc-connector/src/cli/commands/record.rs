@@ -1,0 +1,71 @@
+//! `record`: writes events to a capture file.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use proc_connector::capture::{Origin, Writer};
+
+use crate::cli::failure::Failure;
+use crate::cli::options::events::EventOptions;
+use crate::cli::options::listen::ListenOptions;
+use crate::cli::output::capture::Capture;
+use crate::cli::output_file;
+use crate::cli::pipeline::flow::Direct;
+use crate::cli::pipeline::{connect, receive};
+use crate::cli::standard;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write the capture (pcapng) to this file; `-` is standard output. A new file is
+    /// readable only by its owner; an existing file keeps its mode.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+
+    /// Leave the host name out of the file.
+    #[arg(long)]
+    anonymous: bool,
+
+    #[command(flatten)]
+    choice: EventOptions,
+
+    #[command(flatten)]
+    listen: ListenOptions,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if standard::is_dash(&args.file) {
+        let output = standard::output()?;
+        if output.is_terminal() {
+            return Err(Failure::BinaryToTerminal);
+        }
+        return record(args, || Ok(output));
+    }
+    let in_file = |error| Failure::File { path: args.file.clone(), error };
+    // Opening a pipe waits for its reader. A signal still ends the program here.
+    let place = output_file::find(&args.file).map_err(in_file)?;
+    let recorded = record(args, || place.open().map_err(in_file));
+    recorded.map_err(|failure| match failure {
+        Failure::Output(error) => in_file(error),
+        failure => failure,
+    })
+}
+
+fn record<W: Write>(
+    args: &Args,
+    output: impl FnOnce() -> Result<W, Failure>,
+) -> Result<(), Failure> {
+    // First, so that an existing file keeps its contents if recording is not possible.
+    let mut events = connect::open(&args.listen, &args.choice.filter()?, false)?;
+    args.choice.check_processes()?;
+    let mut origin = Origin::this_machine();
+    if args.anonymous {
+        origin.host = None;
+    }
+    origin.filter = Some(args.choice.to_string()).filter(|filter| !filter.is_empty());
+    let sink = Capture(Writer::with_origin(output()?, &origin)?);
+    let mut flow = Direct::new(sink, args.choice.count());
+    let summary = receive::listen(&mut events, args.listen.duration, &mut flow)?;
+    flow.sink.0.finish()?;
+    summary.report();
+    Ok(())
+}

@@ -1,0 +1,225 @@
+//! `replay`: shows the events of a recording.
+
+use std::cell::RefCell;
+use std::fs::File;
+use std::io::{self, BufWriter, IsTerminal, Read};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use nix::sys::stat::{SFlag, fstat};
+use proc_connector::capture::Reader;
+
+use crate::cli::failure::Failure;
+use crate::cli::host::zone;
+use crate::cli::options::events::EventOptions;
+use crate::cli::options::format::FormatOptions;
+use crate::cli::options::processes::ProcessOptions;
+use crate::cli::options::target::target;
+use crate::cli::output::human::Human;
+use crate::cli::output::json::Json;
+use crate::cli::output::picture::{Files, OnFailure, Target};
+use crate::cli::output::sink::Sink;
+use crate::cli::pipeline::choose::{Chooser, DrawnChooser, ProcessChooser};
+use crate::cli::pipeline::flow::{Direct, Identified};
+use crate::cli::pipeline::follow::Follower;
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::recording::{self, Outcome};
+use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
+use crate::cli::shown::{complain, on_stdout, report, shown};
+use crate::cli::standard;
+
+/// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the processes
+/// of the build. Its tests cause events of every kind: they start threads with names, a session of
+/// another user and a traced child, fail and crash.
+const DEMO: &[u8] = include_bytes!("../../../demo/build.pcapng");
+
+/// Larger files get a progress bar.
+const LONG: u64 = 10_000_000;
+
+#[derive(Debug, clap::Args)]
+#[command(group(clap::ArgGroup::new("source").required(true)))]
+pub(crate) struct Args {
+    /// Read this file: a capture from `record`, another capture of netlink packets (pcapng or pcap),
+    /// or bare netlink messages; `-` is standard input. Unreadable packets are reported and skipped.
+    #[arg(value_name = "FILE", group = "source")]
+    file: Option<PathBuf>,
+
+    /// Replay the recording built into this program: a small build, with a crash.
+    #[arg(long, group = "source")]
+    demo: bool,
+
+    #[command(flatten)]
+    format: FormatOptions,
+
+    /// Write to this file instead: a timeline of the processes (.svg), trace events for Perfetto
+    /// (.json), or the events as with --json (.jsonl). May be given more than once. --tree, --comm,
+    /// --user and --cgroup select the processes.
+    #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
+    output: Vec<Target>,
+
+    #[command(flatten)]
+    choice: EventOptions,
+
+    #[command(flatten)]
+    processes: ProcessOptions,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let waiting = Rc::new(Waiting::default());
+    let Some(file) = &args.file else {
+        return show(args, "demo", DEMO, &waiting)
+            .and_then(report_outcome)
+            .map_err(|failure| failure.in_file(Path::new("the demo")));
+    };
+    let (name, is_file, outcome) = if standard::is_dash(file) {
+        let input = standard::input()?;
+        let is_file = fstat(&input).is_ok_and(|input| is_regular(input.st_mode));
+        let input =
+            WaitingInput::new(input, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let title = "standard input";
+        (Path::new(title), is_file, show(args, title, input, &waiting))
+    } else {
+        let unreadable = |error| Failure::File { path: file.clone(), error };
+        // Opening a pipe waits for its writer. A signal still ends the program here.
+        let opened = File::open(file).map_err(unreadable)?;
+        let metadata = opened.metadata().map_err(unreadable)?;
+        if metadata.is_dir() {
+            return Err(unreadable(io::ErrorKind::IsADirectory.into()));
+        }
+        let is_file = metadata.is_file();
+        let title = shown(file.as_os_str().as_encoded_bytes());
+        let bar = progress(&opened);
+        let input =
+            WaitingInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let outcome = match bar {
+            Some(bar) => {
+                let outcome = show(args, &title, bar.wrap_read(input), &waiting);
+                // The summary needs the line of the bar.
+                bar.finish_and_clear();
+                outcome
+            }
+            None => show(args, &title, input, &waiting),
+        };
+        (file.as_path(), is_file, outcome)
+    };
+    outcome.and_then(report_outcome).map_err(|failure| failure.in_file(name))?;
+    if is_file && waiting.is_cut_short() {
+        // The signal kept a file from being read to its end. A stream has no other end.
+        waiting.end_by_signal();
+    }
+    Ok(())
+}
+
+fn is_regular(mode: u32) -> bool {
+    SFlag::from_bits_truncate(mode) & SFlag::S_IFMT == SFlag::S_IFREG
+}
+
+fn show<'a>(
+    args: &'a Args,
+    title: &str,
+    input: impl Read,
+    waiting: &Waiting<'a>,
+) -> Result<Outcome, Failure> {
+    let Args { format, output, choice, processes, .. } = args;
+    // First, so that existing files keep their contents if the recording cannot be read.
+    let reader = match Reader::new(input) {
+        Err(error) if waiting.explains(&error) => return Ok(Outcome::default()),
+        reader => reader?,
+    };
+    if !output.is_empty() {
+        return draw(args, title, reader, waiting);
+    }
+    let stdout = standard::output()?;
+    if format.json && !format.who && !processes.select() {
+        let sink = Json::new(BufWriter::new(waiting.timed(stdout)));
+        let flow = shared(Direct::new(sink, choice.count()));
+        return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
+    }
+    let processes = ProcessChooser::recorded(processes)?;
+    if format.json {
+        let chooser = Chooser::new(choice.filter()?, processes);
+        let sink = BufWriter::new(waiting.timed(stdout));
+        identified(args, title, reader, chooser, Json::with_parts(sink, true, format.who), waiting)
+    } else {
+        let chooser = Chooser::new(choice.filter_for_columns()?, processes);
+        let sink = on_stdout(waiting.timed(stdout));
+        let sink = Human::new(sink, format.page(), zone::local());
+        identified(args, title, reader, chooser, sink, waiting)
+    }
+}
+
+/// Shows the events whose process is identified.
+fn identified<'a>(
+    args: &Args,
+    title: &str,
+    reader: Reader<impl Read>,
+    chooser: Chooser<'a>,
+    sink: impl Sink + 'a,
+    waiting: &Waiting<'a>,
+) -> Result<Outcome, Failure> {
+    let identify = Identify::recorded();
+    let flow = shared(Identified::new(identify, chooser, sink, args.choice.count()));
+    recording::read(reader, title, &flow, waiting)
+}
+
+/// Draws the processes to files.
+fn draw<'a>(
+    args: &'a Args,
+    title: &str,
+    reader: Reader<impl Read>,
+    waiting: &Waiting<'a>,
+) -> Result<Outcome, Failure> {
+    let processes = ProcessChooser::recorded(&args.processes)?;
+    let chooser = Chooser::new(args.choice.filter()?, processes);
+    let mut files = Files::open(&args.output, OnFailure::Stop)?;
+    files.begin()?;
+    let chooser = DrawnChooser { chooser, follower: Follower::for_recording() };
+    let flow = Identified::new(Identify::recorded(), chooser, files, args.choice.count());
+    let flow = shared(flow);
+    let outcome = recording::read(reader, title, &flow, waiting)?;
+    if let Some(Identified { choose, sink: files, .. }) =
+        Rc::into_inner(flow).map(RefCell::into_inner)
+    {
+        files.finish(&choose.follower.into_forest(), title)?;
+    }
+    Ok(outcome)
+}
+
+fn shared<S>(stage: S) -> Rc<RefCell<S>> {
+    Rc::new(RefCell::new(stage))
+}
+
+/// Reports the summary, and what could not be read.
+fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
+    let Outcome { summary, skipped, unread, damage } = outcome;
+    summary.report();
+    let has_unread = unread.packets > 0;
+    match damage {
+        None if has_unread => return Err(Failure::Unread { file: PathBuf::new(), unread }),
+        None => {}
+        Some(error) => {
+            if has_unread {
+                complain(unread);
+            }
+            return Err(error.into());
+        }
+    }
+    if summary.events == 0 && skipped > 0 {
+        report(format_args!(
+            "skipped {skipped} packets of other protocols: nlmon interfaces, which other programs \
+             capture from, do not carry process events",
+        ));
+    }
+    Ok(())
+}
+
+/// A progress bar for a long file, on a terminal that shows no events.
+fn progress(file: &File) -> Option<ProgressBar> {
+    let len = file.metadata().ok()?.len();
+    if len <= LONG || !io::stderr().is_terminal() || io::stdout().is_terminal() {
+        return None;
+    }
+    let style = "{bar:40} {binary_bytes}/{binary_total_bytes}, {eta} left";
+    Some(ProgressBar::new(len).with_style(ProgressStyle::with_template(style).ok()?))
+}

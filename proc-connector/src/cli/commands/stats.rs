@@ -1,0 +1,176 @@
+//! `stats`: counts events, and reports the counts of each interval.
+
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant, SystemTime};
+
+use jiff::tz::TimeZone;
+use proc_connector::{Filter, Received};
+
+use crate::cli::failure::Failure;
+use crate::cli::host::zone;
+use crate::cli::options::listen::ListenOptions;
+use crate::cli::output::statistics::block;
+use crate::cli::output::statistics::report::Report;
+use crate::cli::output::statistics::screen::Screen;
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::stage::Stage;
+use crate::cli::pipeline::tally::Tally;
+use crate::cli::pipeline::{connect, receive};
+use crate::cli::shown::json;
+use crate::cli::{standard, values};
+
+/// How many ended processes the table keeps, and how long: only late events need them.
+const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write one JSON object per interval, one per line.
+    #[arg(long)]
+    json: bool,
+
+    /// Set the length of an interval, such as 1s or 500ms.
+    #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "1s")]
+    interval: Duration,
+
+    /// Stop after this many intervals.
+    #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
+    count: Option<u64>,
+
+    /// List at most this many names and users.
+    #[arg(long, value_name = "N", value_parser = values::limit, default_value_t = 10)]
+    top: usize,
+
+    #[command(flatten)]
+    listen: ListenOptions,
+}
+
+fn parse_interval(text: &str) -> Result<Duration, String> {
+    let interval = values::duration(text)?;
+    if interval < Duration::from_millis(10) {
+        return Err("an interval must be 10ms or longer".to_owned());
+    }
+    Ok(interval)
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    // The table of processes needs all events. It has the names of short-lived processes from their
+    // contexts only.
+    let mut events = connect::open(&args.listen, &Filter::default(), true)?;
+    let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
+    let mut counting = Counting::new(args, identify, Output::new(args)?);
+    receive::listen(&mut events, args.listen.duration, &mut counting)?.report();
+    Ok(())
+}
+
+/// The stage that counts, and writes a report at the end of each interval.
+struct Counting<'a> {
+    args: &'a Args,
+    identify: Identify,
+    output: Output,
+    tally: Tally,
+    /// The start of the interval, and its end.
+    since: Instant,
+    next: Option<Instant>,
+    /// The events of all reports.
+    total: u64,
+    reports: u64,
+}
+
+impl<'a> Counting<'a> {
+    fn new(args: &'a Args, identify: Identify, output: Output) -> Self {
+        let since = Instant::now();
+        let next = since.checked_add(args.interval);
+        let tally = Tally::default();
+        Self { args, identify, output, tally, since, next, total: 0, reports: 0 }
+    }
+
+    /// Reports the interval up to `now`, and begins another.
+    fn report(&mut self, now: Instant) -> Result<(), Failure> {
+        let Self { args, identify, output, tally, .. } = self;
+        let time = now.saturating_duration_since(self.since);
+        let processes = identify.table().len();
+        let user_name = |uid| identify.user_name(uid).map(str::to_owned);
+        output.show(&tally.report(time, SystemTime::now(), processes, args.top, user_name))?;
+        self.total += self.tally.events();
+        self.reports += 1;
+        self.tally = Tally::default();
+        self.since = now;
+        Ok(())
+    }
+}
+
+impl Stage for Counting<'_> {
+    fn take(&mut self, received: &Received<'_>, _: Option<SystemTime>) -> Result<bool, Failure> {
+        self.identify.apply(received);
+        self.tally.take(received, self.identify.table());
+        Ok(true)
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        let next = self.next.map(|next| next.saturating_duration_since(Instant::now()));
+        next.into_iter().chain(self.identify.rescan_in()).min()
+    }
+
+    fn after_batch(&mut self, now: Instant) -> Result<bool, Failure> {
+        self.identify.rescan_if_due();
+        if self.next.is_some_and(|next| next <= now) {
+            self.report(now)?;
+            // Intervals end at multiples of their length; those that have passed are left out.
+            while let Some(passed) = self.next.filter(|next| *next <= now) {
+                self.next = passed.checked_add(self.args.interval);
+            }
+        }
+        Ok(self.args.count != Some(self.reports))
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.report(Instant::now())
+    }
+
+    fn shown(&self) -> u64 {
+        self.total
+    }
+}
+
+/// Where reports go.
+enum Output {
+    Json(io::Stdout),
+    Plain(&'static TimeZone),
+    Live(Screen),
+}
+
+impl Output {
+    fn new(args: &Args) -> Result<Self, Failure> {
+        drop(standard::output()?);
+        // A dumb terminal cannot move the cursor back.
+        let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        Ok(if args.json {
+            Self::Json(io::stdout())
+        } else if io::stdout().is_terminal() && !is_dumb {
+            Self::Live(Screen::new(zone::local()))
+        } else {
+            Self::Plain(zone::local())
+        })
+    }
+
+    fn show(&mut self, report: &Report) -> Result<(), Failure> {
+        match self {
+            Self::Json(output) => {
+                let mut line = Vec::new();
+                json::line(&mut line, report)?;
+                output.write_all(&line)?;
+                output.flush()?;
+            }
+            Self::Plain(zone) => {
+                let mut output = standard::text_output()?;
+                for line in block::lines(report, zone, block::PLAIN_WIDTH, usize::MAX) {
+                    output.line(format_args!("{line}"))?;
+                }
+                output.line(format_args!(""))?;
+                output.flush()?;
+            }
+            Self::Live(screen) => screen.draw(report)?,
+        }
+        Ok(())
+    }
+}

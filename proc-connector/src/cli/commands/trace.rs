@@ -1,0 +1,190 @@
+//! `trace`: runs a command, and shows the tree of its processes.
+
+use std::ffi::OsString;
+use std::io;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{self, Command, ExitCode};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use proc_connector::program::{TracedChild, start_traced};
+use proc_connector::{EventMask, ExitStatus, Filter, ProcConnector, Shutdown, WallClock};
+
+use super::not_started;
+use crate::cli::failure::Failure;
+use crate::cli::options::listen::ReceiveOptions;
+use crate::cli::options::target::target;
+use crate::cli::output::columns::short_time;
+use crate::cli::output::picture::{Files, Forest, Look, OnFailure, Program, Target, write_tree};
+use crate::cli::pipeline::flow::Identified;
+use crate::cli::pipeline::follow::{Child, Follower};
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::stage::{Choose, Stage};
+use crate::cli::pipeline::{connect, receive};
+use crate::cli::shown::{complain, shown, stderr, word};
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Write to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
+    /// of these processes as with `watch --json` (.jsonl). May be given more than once.
+    #[arg(short, long, value_name = "FILE", value_parser = target())]
+    output: Vec<Target>,
+
+    /// Do not print the tree.
+    #[arg(short, long)]
+    quiet: bool,
+
+    /// Print one line per process, and do not cut lines.
+    #[arg(long)]
+    full: bool,
+
+    #[command(flatten)]
+    receive: ReceiveOptions,
+
+    /// Run this command, with these arguments.
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_hint = clap::ValueHint::CommandWithArguments)]
+    command: Vec<OsString>,
+}
+
+/// How late the last events of the command may come: the kernel reports an exit after the parent
+/// could wait for it (`do_exit` in kernel/exit.c).
+const LATE: Duration = Duration::from_millis(500);
+/// The same for its descendants, some of which may keep running.
+const LATE_OTHERS: Duration = Duration::from_millis(20);
+
+/// The width of the tree if standard error is not a terminal.
+const NO_TERMINAL: usize = 120;
+
+type Trace = Identified<Follower, Files>;
+
+pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
+    let mut events = open(args)?;
+    let mut files = Files::open(&args.output, OnFailure::Continue)?;
+    // After the connector, and before the command starts.
+    let identify = Identify::live()?;
+    let start_ns = WallClock::now_ns();
+    let running = start(&args.command, &events.shutdown_handle())?;
+    let begun = files.begin();
+    let title = title(&args.command);
+    let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
+    let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
+    let mut trace = Trace::new(identify, Follower::for_child(&child), files, u64::MAX);
+    let received = begun.and_then(|()| receive::receive(&mut events, None, &mut trace));
+    // Even after a failure: only this process can wait for the command.
+    let status = running.wait().map_err(Failure::Waiting)?;
+    let end_ns = WallClock::now_ns();
+    let received = received.and_then(|_| receive_late(&mut events, &mut trace, end_ns));
+    let Trace { choose: mut follower, sink: files, .. } = trace;
+    follower.child_ended(child, end_ns, wait_status(status));
+    let forest = follower.into_forest();
+    report(args, &forest);
+    let drawn = files.finish(&forest, &title);
+    let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
+    let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
+    match received.and(drawn) {
+        Err(failure) if !failure.is_closed_pipe() => {
+            // The caller needs the status of the command, unless that hides the failure.
+            complain(failure);
+            Ok(if code == 0 { ExitCode::FAILURE } else { code.into() })
+        }
+        _ => Ok(code.into()),
+    }
+}
+
+/// Starts the command with this program's standard streams. Its end shuts the connector down.
+fn start(words: &[OsString], ended: &Shutdown) -> Result<TracedChild, Failure> {
+    let started = match words {
+        [] => Err(io::ErrorKind::InvalidInput.into()),
+        [name, arguments @ ..] => start_traced(Command::new(name).args(arguments), ended),
+    };
+    started.map_err(|error| {
+        let name = words.first().map(OsString::as_os_str).unwrap_or_default();
+        let error = not_started::reason(name, error);
+        Failure::Command { name: shown(name.as_encoded_bytes()), error }
+    })
+}
+
+fn wait_status(status: process::ExitStatus) -> ExitStatus {
+    ExitStatus::from_raw(u32::from_ne_bytes(status.into_raw().to_ne_bytes()))
+}
+
+/// Opens a connector for the events that a tree is made of, or for all events if a file gets them.
+fn open(args: &Args) -> Result<ProcConnector, Failure> {
+    let filter = if args.output.iter().any(Target::is_lines) {
+        Filter::default()
+    } else {
+        Filter::new(EventMask::FORK | EventMask::EXEC | EventMask::EXIT | EventMask::COMM)
+    };
+    connect::open_for_trace(&args.receive, filter)
+}
+
+/// Receives the events that are queued at the end of the command, and those that come late.
+fn receive_late(
+    events: &mut ProcConnector,
+    trace: &mut Trace,
+    ended_ns: u64,
+) -> Result<(), Failure> {
+    let ended = Instant::now();
+    loop {
+        let (count, _) = receive::take(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
+        trace.finish()?;
+        let late = match trace.choose.ended() {
+            (true, true) => Duration::ZERO,
+            (true, false) => LATE_OTHERS,
+            (false, _) => LATE,
+        };
+        // On a busy machine the queue may never be empty, or hold much that is old.
+        let passed = match count {
+            0 => ended.elapsed(),
+            _ => Duration::from_nanos(trace.choose.now_ns().saturating_sub(ended_ns)),
+        };
+        if passed >= late && (count == 0 || passed > Duration::ZERO) {
+            break;
+        }
+        if count == 0 {
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+    if let Some(changes) = trace.identify.rescan_if_needed() {
+        trace.choose.follow(changes, None);
+    }
+    Ok(())
+}
+
+/// The command as a title.
+fn title(command: &[OsString]) -> String {
+    let words: Vec<String> = command.iter().map(|part| word(part.as_encoded_bytes())).collect();
+    words.join(" ")
+}
+
+/// The name of the command's file.
+fn name(command: &[OsString]) -> Option<String> {
+    let file = Path::new(command.first()?).file_name()?;
+    Some(shown(file.as_encoded_bytes()))
+}
+
+/// Writes the tree and its totals to standard error: the command has standard output.
+fn report(args: &Args, forest: &Forest) {
+    let mut output = stderr();
+    let totals = forest.totals();
+    let mut write = || -> io::Result<()> {
+        if !args.quiet {
+            let terminal = terminal_size::terminal_size_of(io::stderr());
+            let width = terminal.map_or(NO_TERMINAL, |(width, _)| width.0.into());
+            let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
+            write_tree(forest, look, &mut output)?;
+            let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
+            output.line(format_args!("{totals}, {length}"))?;
+        }
+        if !forest.losses.is_empty() {
+            let lost = "proc-connector: events were lost, so processes and exits may be missing \
+                        from the tree; try a larger --buffer";
+            output.line(format_args!("{lost}"))?;
+        }
+        Ok(())
+    };
+    // The terminal may be gone, which does not make the trace fail.
+    let _ = write();
+}

@@ -1,0 +1,117 @@
+//! `watch`: shows events as they happen.
+
+use std::io::{self, BufWriter, IsTerminal};
+
+use proc_connector::{Error, Filter, ProcConnector};
+
+use crate::cli::failure::Failure;
+use crate::cli::host::zone;
+use crate::cli::options::events::EventOptions;
+use crate::cli::options::format::FormatOptions;
+use crate::cli::options::listen::ListenOptions;
+use crate::cli::options::processes::ProcessOptions;
+use crate::cli::output::human::Human;
+use crate::cli::output::json::Json;
+use crate::cli::output::sink::Sink;
+use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
+use crate::cli::pipeline::flow::{Direct, Identified};
+use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::{connect, receive};
+use crate::cli::shown::{complain, on_stdout};
+use crate::cli::standard;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(flatten)]
+    format: FormatOptions,
+
+    /// Add `task` to each object: the task that caused the event, and the arguments of an exec, as
+    /// recorded in the kernel (requires --json and the ring transport).
+    #[arg(long, requires = "json")]
+    context: bool,
+
+    #[command(flatten)]
+    choice: EventOptions,
+
+    #[command(flatten)]
+    processes: ProcessOptions,
+
+    #[command(flatten)]
+    listen: ListenOptions,
+}
+
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let Args { format, context, choice, processes, listen } = args;
+    let stdout = standard::output()?;
+    // First, so that a wrong choice is refused on every machine.
+    let filter = if format.json { choice.filter() } else { choice.filter_for_columns() }?;
+    if format.json && !format.who && !processes.select() {
+        let mut events = open(args, &filter, *context)?;
+        let sink = Json::new(BufWriter::new(stdout));
+        let mut flow = Direct::new(sink, choice.count());
+        receive::listen(&mut events, listen.duration, &mut flow)?.report();
+        return Ok(());
+    }
+    let uids = processes.uids()?;
+    // The table of processes needs all events; the program filters them.
+    let mut events = open(args, &Filter::default(), true)?;
+    let identify = Identify::live()?;
+    processes.check()?;
+    let chooser = ProcessChooser::live(processes, uids, identify.table());
+    if chooser.matches_none_of(identify.table()) {
+        report_waiting();
+    }
+    let chooser = Chooser::new(filter, chooser);
+    if format.json {
+        let sink = Json::with_parts(BufWriter::new(stdout), *context, format.who);
+        show(args, &mut events, identify, chooser, sink)
+    } else {
+        let sink = Human::new(on_stdout(stdout), format.page(), zone::local());
+        show(args, &mut events, identify, chooser, sink)
+    }
+}
+
+fn show(
+    args: &Args,
+    events: &mut ProcConnector,
+    identify: Identify,
+    chooser: Chooser<'_>,
+    sink: impl Sink,
+) -> Result<(), Failure> {
+    let mut flow = Identified::new(identify, chooser, sink, args.choice.count());
+    receive::listen(events, args.listen.duration, &mut flow)?.report();
+    Ok(())
+}
+
+/// Opens a connector, and checks what the options request of it.
+fn open(args: &Args, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
+    let events = connect::open(&args.listen, filter, context).map_err(suggest_replay)?;
+    if let (true, Some(reason)) = (args.context, events.stats().no_ring) {
+        complain(format_args!(
+            "no event has a `task`, which requires the ring transport: {reason}"
+        ));
+    }
+    args.choice.check_processes()?;
+    Ok(events)
+}
+
+/// Reports on a terminal that no process matches yet, since silence would look like a mistake. In a
+/// log it would look like an error.
+fn report_waiting() {
+    if io::stderr().is_terminal() {
+        complain("waiting: no process matches yet");
+    }
+}
+
+/// Suggests a recording on a machine that does not deliver events to this user.
+fn suggest_replay(failure: Failure) -> Failure {
+    match failure {
+        Failure::Connector(
+            error @ (Error::PermissionDenied
+            | Error::NotInitialNamespace { .. }
+            | Error::ConnectorUnavailable
+            | Error::NotAcknowledged),
+        ) => Failure::NothingToWatch(error),
+        other => other,
+    }
+}

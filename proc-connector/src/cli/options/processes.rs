@@ -1,0 +1,66 @@
+//! Options that select events by their process.
+
+use glob::Pattern;
+
+use crate::cli::failure::Failure;
+use crate::cli::host::present;
+use crate::cli::values::{self, Root, User};
+
+/// Selects the events of some processes.
+#[derive(Debug, Default, clap::Args)]
+pub(crate) struct ProcessOptions {
+    /// Select only this process and its descendants, or all processes of this name and their
+    /// descendants. For live events, a process given by id must exist, and a later process with the
+    /// same id does not match; a process given by name may start later.
+    #[arg(long, value_name = "PID|NAME", value_parser = values::root, allow_negative_numbers = true)]
+    pub(crate) tree: Vec<Root>,
+
+    /// Select only processes whose name matches this pattern, such as make or 'python*'. It is
+    /// compared with the name of the first thread (which the kernel cuts to 15 bytes), and with the
+    /// names of the program and of the script it runs, taken from the arguments.
+    #[arg(long, value_name = "GLOB", value_parser = values::name_pattern)]
+    pub(crate) comm: Vec<Pattern>,
+
+    /// Select only processes of this user, given by name or id. A name is looked up once, at the
+    /// start; a recording requires an id.
+    #[arg(long, value_name = "USER", value_parser = values::user, allow_negative_numbers = true)]
+    #[arg(value_hint = clap::ValueHint::Username)]
+    pub(crate) user: Vec<User>,
+
+    /// Select only processes in this cgroup or below it (a path or a glob), or in the container whose
+    /// id starts with this text.
+    #[arg(long, value_name = "PATH|GLOB|ID", value_parser = values::cgroup)]
+    pub(crate) cgroup: Vec<Pattern>,
+}
+
+impl ProcessOptions {
+    /// Whether any of these options is given.
+    pub(crate) fn select(&self) -> bool {
+        let Self { tree, comm, user, cgroup } = self;
+        !(tree.is_empty() && comm.is_empty() && user.is_empty() && cgroup.is_empty())
+    }
+
+    /// The ids of the selected users on this machine. A lookup may take a while, so it comes before
+    /// the connector is opened.
+    pub(crate) fn uids(&self) -> Result<Vec<u32>, Failure> {
+        Ok(self.user.iter().map(present::user).collect::<Result<_, _>>()?)
+    }
+
+    /// The ids of the selected users of a recording.
+    ///
+    /// Fails for a user given by name.
+    pub(crate) fn recorded_uids(&self) -> Result<Vec<u32>, Failure> {
+        Ok(self.user.iter().map(present::recorded_user).collect::<Result<_, _>>()?)
+    }
+
+    /// Refuses processes and cgroups that do not exist. Those selected by name may appear later.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        for root in &self.tree {
+            if let Root::Pid(pid) = root {
+                present::process(*pid)?;
+            }
+        }
+        self.cgroup.iter().try_for_each(|cgroup| present::cgroup(cgroup.as_str()))?;
+        Ok(())
+    }
+}

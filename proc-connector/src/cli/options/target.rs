@@ -1,0 +1,10 @@
+//! The option for output files.
+
+use clap::builder::{PathBufValueParser, TypedValueParser};
+
+use crate::cli::output::picture::Target;
+
+/// Reads the name of an output file, whose end selects the format.
+pub(crate) fn target() -> impl TypedValueParser<Value = Target> {
+    PathBufValueParser::new().try_map(Target::from_path)
+}

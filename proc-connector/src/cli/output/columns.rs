@@ -1,0 +1,96 @@
+//! Text in terminal columns.
+
+use std::io::{self, IsTerminal};
+
+use unicode_width::UnicodeWidthStr;
+
+/// Joins the letters of one emoji.
+const JOINER: char = '\u{200d}';
+
+/// The width of the terminal on standard output, if it is a terminal.
+pub(super) fn terminal_width() -> Option<usize> {
+    if !io::stdout().is_terminal() {
+        return None;
+    }
+    terminal_size::terminal_size().map(|(width, _)| width.0.into())
+}
+
+/// Text padded with spaces to a column of `width`.
+pub(super) fn padded(text: &str, width: usize) -> String {
+    let spaces = width.saturating_sub(text.width());
+    format!("{text}{:spaces$}", "")
+}
+
+/// Text cut to a width, if given, with an ellipsis for the omitted part.
+pub(super) fn fitted(text: &str, width: Option<usize>) -> String {
+    let Some(width) = width.filter(|&width| width < text.width()) else { return text.to_owned() };
+    let Some(left) = width.checked_sub(1) else { return String::new() };
+    // The width of joined letters, such as an emoji, is not the sum of their widths.
+    let ends = text.char_indices().map(|(start, letter)| start + letter.len_utf8());
+    let end = ends.take_while(|&end| text[..end].width() <= left).last().unwrap_or(0);
+    // A joiner at the end would combine with the ellipsis.
+    format!("{}…", text[..end].trim_end_matches(JOINER))
+}
+
+/// A duration in nanoseconds, formatted with two or three digits.
+pub(crate) fn short_time(ns: u64) -> String {
+    let units = [(1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s")];
+    let (unit, name) = units.into_iter().rfind(|&(unit, _)| ns >= unit).unwrap_or((1, "ns"));
+    let (whole, tenths) = (ns / unit, ns % unit * 10 / unit);
+    if name == "s" && whole >= 60 {
+        let (hours, minutes, seconds) = (whole / 3_600, whole / 60 % 60, whole % 60);
+        return match hours {
+            0 => format!("{minutes}m{seconds:02}s"),
+            _ => format!("{hours}h{minutes:02}m"),
+        };
+    }
+    if whole < 10 && unit > 1 {
+        format!("{whole}.{tenths} {name}")
+    } else {
+        format!("{whole} {name}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wide_text_is_cut_with_an_ellipsis() {
+        assert_eq!(fitted("abcdef", Some(6)), "abcdef");
+        assert_eq!(fitted("abcdef", Some(5)), "abcd…");
+        assert_eq!(fitted("abcdef", None), "abcdef");
+        // Two columns each.
+        assert_eq!(fitted("漢字漢字", Some(6)), "漢字…");
+        // A letter and its accent; then a family of three and a flag, each two columns wide.
+        assert_eq!(fitted("e\u{301}e\u{301}e\u{301}", Some(2)), "e\u{301}…");
+        let family = "👩\u{200d}👩\u{200d}👧";
+        assert_eq!(fitted(&format!("{family}abc"), Some(4)), format!("{family}a…"));
+        assert_eq!(fitted("🇫🇷🇫🇷", Some(3)), "🇫🇷…");
+        assert_eq!(fitted("abc", Some(1)), "…");
+        assert_eq!(fitted("abc", Some(0)), "");
+    }
+
+    #[test]
+    fn columns_are_as_wide_as_they_look() {
+        assert_eq!(padded("漢字", 6), "漢字  ");
+        assert_eq!(padded("too long", 3), "too long");
+    }
+
+    #[test]
+    fn times_are_short() {
+        let cases = [
+            (0, "0 ns"),
+            (999, "999 ns"),
+            (1_500, "1.5 µs"),
+            (12_345_678, "12 ms"),
+            (9_990_000_000, "9.9 s"),
+            (59_000_000_000, "59 s"),
+            (61_000_000_000, "1m01s"),
+            (7_265_000_000_000, "2h01m"),
+        ];
+        for (ns, text) in cases {
+            assert_eq!(short_time(ns), text);
+        }
+    }
+}

@@ -1,0 +1,198 @@
+//! Output files: events as JSON lines, and charts of processes.
+
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use super::forest::Forest;
+use crate::cli::failure::Failure;
+use crate::cli::output::json::Json;
+use crate::cli::output::sink::{Item, Sink};
+use crate::cli::output_file::{self, NewFile, Place};
+
+/// A file to write, and its format.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    path: PathBuf,
+    format: Format,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Format {
+    Svg,
+    Chrome,
+    Lines,
+}
+
+impl Target {
+    /// Takes the format from the end of the name.
+    pub(crate) fn from_path(path: PathBuf) -> Result<Self, String> {
+        let format = match path.extension().and_then(OsStr::to_str) {
+            Some("svg") => Format::Svg,
+            Some("json") => Format::Chrome,
+            Some("jsonl") => Format::Lines,
+            _ => {
+                return Err(
+                    "the file name must end in .svg (a timeline), .json (trace events for \
+                            Perfetto) or .jsonl (events, as with `watch --json`)"
+                        .into(),
+                );
+            }
+        };
+        Ok(Self { path, format })
+    }
+
+    /// Whether the file has events, not processes.
+    pub(crate) fn is_lines(&self) -> bool {
+        self.format == Format::Lines
+    }
+}
+
+/// The open files.
+#[derive(Debug)]
+pub(crate) struct Files {
+    lines: Vec<Lines>,
+    charts: Vec<(Target, Place)>,
+    on_failure: OnFailure,
+    /// The first failure. The other files are still written.
+    failure: Option<Failure>,
+}
+
+/// What happens when an event cannot be written to one of the files.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnFailure {
+    /// Writing it fails.
+    Stop,
+    /// The other files are written, and [`Files::finish`] reports the failure.
+    Continue,
+}
+
+/// A file of events, which is written event by event.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    output: Json<BufWriter<File>>,
+    /// An existing file, which [`Files::begin`] empties.
+    old: Option<File>,
+    /// A new file, which is removed unless [`Files::begin`] is called.
+    new: Option<NewFile>,
+}
+
+impl Files {
+    /// Opens all files, so that a file that cannot be written is known early. Files of events keep
+    /// their contents until [`begin`](Self::begin), and charts until [`finish`](Self::finish).
+    pub(crate) fn open(targets: &[Target], on_failure: OnFailure) -> Result<Self, Failure> {
+        let mut files = Self { lines: Vec::new(), charts: Vec::new(), on_failure, failure: None };
+        for target in targets {
+            files.add(target).map_err(|error| failure(&target.path, error))?;
+        }
+        Ok(files)
+    }
+
+    fn add(&mut self, target: &Target) -> io::Result<()> {
+        let place = output_file::find(&target.path)?;
+        if !target.is_lines() {
+            if let Place::New(new) = &place {
+                new.try_out()?;
+            }
+            self.charts.push((target.clone(), place));
+            return Ok(());
+        }
+        let (file, old, new) = match place {
+            Place::New(new) => (new.create()?, None, Some(new)),
+            Place::Existing(file) => (file.try_clone()?, Some(file), None),
+        };
+        let output = Json::new(BufWriter::new(file));
+        self.lines.push(Lines { path: target.path.clone(), output, old, new });
+        Ok(())
+    }
+
+    /// Empties the files of events. From now on they are kept, even after a failure.
+    pub(crate) fn begin(&mut self) -> Result<(), Failure> {
+        for Lines { path, old, new, .. } in &mut self.lines {
+            if let Some(old) = old.take() {
+                output_file::empty(&old).map_err(|error| failure(path, error))?;
+            }
+            *new = None;
+        }
+        Ok(())
+    }
+
+    /// Writes to each file of events. A file that fails is left out from then on.
+    fn write_each(&mut self, mut write: impl FnMut(&mut Json<BufWriter<File>>) -> io::Result<()>) {
+        let Self { lines, failure: first, .. } = self;
+        lines.retain_mut(|lines| match write(&mut lines.output) {
+            Ok(()) => true,
+            Err(error) => {
+                first.get_or_insert_with(|| failure(&lines.path, error));
+                false
+            }
+        });
+    }
+
+    /// Returns the first failure if it has to end the run.
+    fn check(&mut self) -> Result<(), Failure> {
+        match self.on_failure {
+            OnFailure::Stop => self.failure.take().map_or(Ok(()), Err),
+            OnFailure::Continue => Ok(()),
+        }
+    }
+
+    /// Draws the charts, and writes out the files of events. Returns the first failure.
+    pub(crate) fn finish(mut self, forest: &Forest, title: &str) -> Result<(), Failure> {
+        self.write_each(Json::flush_lines);
+        for (Target { path, format }, place) in self.charts.drain(..) {
+            let drawn = match place {
+                Place::New(new) => new.write(|file| draw(format, forest, title, file)),
+                Place::Existing(file) => redraw(format, forest, title, file),
+            };
+            if let Err(error) = drawn {
+                self.failure.get_or_insert_with(|| failure(&path, error));
+            }
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+impl Sink for Files {
+    fn write(&mut self, item: &Item<'_>) -> Result<(), Failure> {
+        self.write_each(|output| output.line(item));
+        self.check()
+    }
+
+    fn flush(&mut self) -> Result<(), Failure> {
+        self.write_each(Json::flush_lines);
+        self.check()
+    }
+}
+
+impl Drop for Lines {
+    fn drop(&mut self) {
+        if let Some(new) = &self.new {
+            let _ = new.remove();
+        }
+    }
+}
+
+/// Replaces the contents of a file by a chart, once that is complete.
+fn redraw(format: Format, forest: &Forest, title: &str, mut file: File) -> io::Result<()> {
+    let mut chart = Vec::new();
+    draw(format, forest, title, &mut chart)?;
+    output_file::empty(&file)?;
+    file.write_all(&chart)
+}
+
+fn draw(format: Format, forest: &Forest, title: &str, output: impl Write) -> io::Result<()> {
+    let mut output = BufWriter::new(output);
+    match format {
+        Format::Svg => super::svg::write(forest, title, &mut output)?,
+        Format::Chrome => super::chrome::write(forest, title, &mut output)?,
+        Format::Lines => {}
+    }
+    output.flush()
+}
+
+fn failure(path: &Path, error: io::Error) -> Failure {
+    Failure::File { path: path.to_owned(), error }
+}

@@ -1,0 +1,17 @@
+//! Charts and trees of processes: creators and children, run times, and ends.
+
+mod chrome;
+mod files;
+mod fold;
+pub(crate) mod forest;
+mod lanes;
+mod svg;
+mod ticks;
+mod tree;
+
+pub(crate) use files::{Files, OnFailure, Target};
+pub(crate) use forest::{Forest, Program};
+pub(crate) use tree::{Look, write as write_tree};
+
+#[cfg(test)]
+mod samples;

@@ -1,0 +1,78 @@
+//! The tooltips of a process and of a group of processes.
+
+use std::collections::HashMap;
+use std::fmt::Write;
+
+use super::super::forest::{Forest, Life};
+use crate::cli::output::columns::{fitted, short_time};
+
+/// The tooltip of one process, with one fact per line and commands cut to `width` columns.
+pub(super) fn process(forest: &Forest, index: usize, width: usize) -> String {
+    let life = &forest.lives[index];
+    let mut text = fitted(&life.command(), Some(width));
+    let _ = write!(text, "\npid {}", life.tgid);
+    if let Some(creator) = life.creator.map(|creator| &forest.lives[creator]) {
+        let _ = write!(text, ", child of {} {}", creator.tgid, fitted(&creator.name(), Some(40)));
+    }
+    let since = |ns: u64| short_time(ns.saturating_sub(forest.begin_ns));
+    let start = life.start_ns.map_or("before the chart".to_owned(), since);
+    let end = life.end_ns.map_or("after the chart".to_owned(), since);
+    let at_least = if life.start_ns.and(life.end_ns).is_none() { "at least " } else { "" };
+    let duration = short_time(forest.duration(index));
+    let _ = write!(text, "\nfrom {start} to {end}: {at_least}{duration}");
+    let _ = write!(text, "\n{}", life.outcome());
+    if life.threads > 0 {
+        let s = if life.threads == 1 { "" } else { "s" };
+        let _ = write!(text, "\n{} more thread{s}", life.threads);
+    }
+    text + &programs(forest, life, width)
+}
+
+/// The programs of a process that executed several.
+fn programs(forest: &Forest, life: &Life, width: usize) -> String {
+    let mut text = String::new();
+    if life.programs.len() < 2 {
+        return text;
+    }
+    for program in life.programs.iter().rev().take(8).rev() {
+        let name = program.command.as_deref().or(program.name.as_deref()).unwrap_or("?");
+        let at = program.at_ns.map(|at| short_time(at.saturating_sub(forest.begin_ns)));
+        let at = at.map_or("earlier".to_owned(), |at| format!("at {at}"));
+        let _ = write!(text, "\n{at}: {}", fitted(name, Some(width.min(200))));
+    }
+    text
+}
+
+/// The tooltip of several processes: their names, numbers and failures.
+pub(super) fn group(forest: &Forest, members: &[usize]) -> String {
+    let lives = || members.iter().map(|&member| &forest.lives[member]);
+    let mut text = format!("{} processes", members.len());
+    let failed = lives().filter(|life| life.failed()).count();
+    if failed > 0 {
+        let _ = write!(text, ", {failed} failed");
+    }
+    let names = names(forest, members);
+    for (name, count) in names.iter().take(5) {
+        let _ = write!(text, "\n{count} × {}", fitted(name, Some(60)));
+    }
+    if names.len() > 5 {
+        let _ = write!(text, "\nand {} other names", names.len() - 5);
+    }
+    let times = || members.iter().map(|&member| forest.duration(member));
+    let (least, most) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
+    let _ = write!(text, "\neach {} to {}", short_time(least), short_time(most));
+    text
+}
+
+/// The names of these processes and their numbers, the most frequent first.
+pub(super) fn names(forest: &Forest, members: &[usize]) -> Vec<(String, usize)> {
+    let mut counts: HashMap<_, usize> = HashMap::new();
+    for &member in members {
+        *counts.entry(forest.lives[member].name()).or_default() += 1;
+    }
+    let mut names: Vec<(String, usize)> =
+        counts.into_iter().map(|(name, count)| (name.into_owned(), count)).collect();
+    // Then by name, so that the same processes always give the same chart.
+    names.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
+    names
+}

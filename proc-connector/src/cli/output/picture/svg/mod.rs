@@ -1,0 +1,300 @@
+//! The timeline of processes as an SVG chart, with a bar from the start to the end of each process.
+
+mod about;
+mod colors;
+mod label;
+mod lane_size;
+mod marks;
+mod xml;
+
+use std::io::{self, Write};
+
+use colors::Colors;
+use label::{Label, Space};
+use lane_size::{HEAD, LaneSize};
+use marks::{Mark, Scale, marks};
+use xml::Xml;
+
+use crate::cli::output::columns::{fitted, short_time};
+
+use super::forest::Forest;
+use super::lanes::Lanes;
+use super::ticks::ticks;
+
+/// In pixels, like all lengths here.
+const WIDTH: f64 = 1280.0;
+const MARGIN: f64 = 20.0;
+const FOOT: f64 = 24.0;
+/// The width of a letter of a monospaced font, relative to the font size. Most fonts have 0.6.
+const LETTER: f64 = 0.61;
+/// The letters of all tooltips together, and the least and the most letters of one.
+const TOOLTIPS: usize = 2_000_000;
+const TOOLTIP: (usize, usize) = (200, 4_000);
+
+/// Draws the chart under a title.
+pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io::Result<()> {
+    let lanes = Lanes::new(forest);
+    let scale = Scale {
+        begin_ns: forest.begin_ns,
+        length_ns: forest.end_ns.saturating_sub(forest.begin_ns),
+        left: MARGIN,
+        width: WIDTH - 2.0 * MARGIN,
+    };
+    let marks = marks(forest, &lanes, scale);
+    let drawn: usize = marks.iter().map(Vec::len).sum();
+    let tooltip = (TOOLTIPS / drawn.max(1)).clamp(TOOLTIP.0, TOOLTIP.1);
+    let (colors, lane) = (Colors::new(forest), LaneSize::new(marks.len()));
+    let mut chart = Chart { forest, scale, colors, tooltip, lane, output };
+    chart.head(title, lanes.left_out())?;
+    chart.axis()?;
+    for (number, marks) in marks.iter().enumerate() {
+        chart.lane(number, marks)?;
+    }
+    chart.losses()?;
+    writeln!(chart.output, "</svg>")
+}
+
+struct Chart<'a, W> {
+    forest: &'a Forest,
+    scale: Scale,
+    colors: Colors<'a>,
+    /// The most letters of a command in a tooltip.
+    tooltip: usize,
+    lane: LaneSize,
+    output: &'a mut W,
+}
+
+const STYLE: &str = "\
+text{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2328;white-space:pre}\
+.t{font-size:15px;font-weight:bold}.s{font-size:11px;fill:#57606a}\
+.g{stroke:#d8dee4;stroke-width:1}.a{font-size:10px;fill:#57606a}\
+.c0{fill:#9ecae9}.c1{fill:#a8d8a3}.c2{fill:#f3cd8f}.c3{fill:#cbb7e6}.c4{fill:#98dace}\
+.c5{fill:#dcd283}.c6{fill:#bac6dc}.c7{fill:#e6bcd8}.c8{fill:#c3de93}.c9{fill:#d3bd9f}\
+.f{fill:#f58f86;stroke:#b3261e;stroke-width:1}.m{fill:#b9c0c8}\
+.w{fill:#fff;fill-opacity:.6}.e{stroke:#fff;stroke-width:1.5}.x{fill:#b3261e}\
+.l{stroke:#b3261e;stroke-width:1.5;stroke-dasharray:4 3}.lt{font-size:10px;fill:#b3261e}";
+
+impl<W: Write> Chart<'_, W> {
+    fn head(&mut self, title: &str, left_out: usize) -> io::Result<()> {
+        let (height, font) = (self.lane.bottom() + FOOT, self.lane.font);
+        writeln!(
+            self.output,
+            "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
+             viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n<title>{}</title>\n\
+             <style>{STYLE}.b{{font-size:{font}px}}</style>\n\
+             <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>",
+            Xml(title),
+        )?;
+        let title = fitted(title, Some(130));
+        writeln!(self.output, "<text class=\"t\" x=\"{MARGIN}\" y=\"26\">{}</text>", Xml(&title))?;
+        let totals = self.forest.totals();
+        let length = short_time(self.scale.length_ns);
+        let numbers = match left_out {
+            0 => format!("{totals}, {length}"),
+            left_out => format!("{totals}, {length}; {left_out} not drawn for lack of space"),
+        };
+        writeln!(self.output, "<text class=\"s\" x=\"{MARGIN}\" y=\"44\">{numbers}</text>")?;
+        self.legend()
+    }
+
+    /// The legend of all shapes.
+    fn legend(&mut self) -> io::Result<()> {
+        let (y, height) = (54.0, 11.0);
+        let mut x = MARGIN;
+        let swatch = |x: f64, class: &str, width: f64| {
+            format!(
+                "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
+            )
+        };
+        let middle = y + height / 2.0;
+        let entries = [
+            (swatch(0.0, "c0", 24.0), "process, coloured by program"),
+            (
+                swatch(0.0, "c0", 24.0)
+                    + &swatch(0.0, "w", 10.0)
+                    + &format!("<path class=\"e\" d=\"M10 {y}v{height}\"/>"),
+                "pale before its first exec",
+            ),
+            (swatch(0.5, "f", 23.0), "failed"),
+            (
+                swatch(0.0, "c0", 18.0) + &arrow(18.0, middle, "c0", height / 2.0),
+                "continues outside the chart",
+            ),
+            (
+                swatch(0.0, "m", 24.0) + &swatch(8.0, "x", 1.0),
+                "many short processes, a line for each failure",
+            ),
+            (format!("<path class=\"l\" d=\"M12 {y}v{height}\"/>"), "events lost"),
+        ];
+        for (shapes, text) in entries {
+            writeln!(
+                self.output,
+                "<g transform=\"translate({x:.1} 0)\">{shapes}\
+                 <text class=\"a\" x=\"29\" y=\"{:.1}\">{text}</text></g>",
+                y + 9.0,
+            )?;
+            #[expect(clippy::cast_precision_loss, reason = "a few letters")]
+            let letters = text.len() as f64;
+            x += 29.0 + letters * 10.0 * LETTER + 18.0;
+        }
+        Ok(())
+    }
+
+    fn axis(&mut self) -> io::Result<()> {
+        let (top, bottom) = (HEAD, self.lane.bottom());
+        for (at, text) in ticks(self.scale.length_ns, 10) {
+            let x = self.scale.x(self.forest.begin_ns.saturating_add(at));
+            write!(self.output, "<path class=\"g\" d=\"M{x:.1} {top}V{bottom}\"/>")?;
+            // The last label must stay inside the chart.
+            #[expect(clippy::cast_precision_loss, reason = "a few letters")]
+            let half = text.chars().count() as f64 * 10.0 * LETTER / 2.0;
+            let x = x.clamp(half + 2.0, WIDTH - half - 2.0);
+            for y in [top - 5.0, bottom + 14.0] {
+                write!(
+                    self.output,
+                    "<text class=\"a\" text-anchor=\"middle\" x=\"{x:.1}\" y=\"{y}\">{text}</text>"
+                )?;
+            }
+            writeln!(self.output)?;
+        }
+        Ok(())
+    }
+
+    fn lane(&mut self, number: usize, marks: &[Mark]) -> io::Result<()> {
+        let y = self.lane.top(number);
+        let mut free = MARGIN;
+        for (index, mark) in marks.iter().enumerate() {
+            let next = marks.get(index + 1).map_or(self.scale.right(), |next| next.x);
+            free = match mark.members[..] {
+                [one] => self.bar(one, mark, y, free, next)?,
+                _ => self.bundle(mark, y, free, next)?,
+            };
+        }
+        Ok(())
+    }
+
+    /// Draws one process, and returns where the lane is free again.
+    fn bar(&mut self, index: usize, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
+        let life = &self.forest.lives[index];
+        let class = if life.failed() { "f" } else { self.colors.class(life) };
+        let tooltip = about::process(self.forest, index, self.tooltip);
+        let (height, middle) = (self.lane.bar, y + self.lane.bar / 2.0);
+        write!(self.output, "<g><title>{}</title>", Xml(&tooltip))?;
+        self.rect(class, mark.x, y, mark.width)?;
+        if mark.width > 2.0 {
+            // Until its first exec, a process runs the program of its creator.
+            let first = life.programs.first().map(|program| program.at_ns);
+            let first = first.map_or(Some(self.forest.end(index)), |at| at);
+            let own = first.map_or(mark.x, |at| self.scale.x(at)).min(mark.x + mark.width);
+            if own - mark.x > 0.5 && life.start_ns.is_some() {
+                self.rect("w", mark.x, y, own - mark.x)?;
+            }
+            let mut last = mark.x;
+            for at in life.programs.iter().filter_map(|program| program.at_ns) {
+                let x = self.scale.x(at);
+                // Lines that are closer together than they are wide cannot be distinguished.
+                if x - last > 1.5 && mark.x + mark.width - x > 1.5 {
+                    last = x;
+                    write!(self.output, "<path class=\"e\" d=\"M{x:.2} {y}v{height}\"/>")?;
+                }
+            }
+        }
+        if life.runs() {
+            let shape = arrow(mark.x + mark.width, middle, class, height / 2.0);
+            self.output.write_all(shape.as_bytes())?;
+        }
+        if life.start_ns.is_none() {
+            let shape = arrow(mark.x, middle, class, -height / 2.0);
+            self.output.write_all(shape.as_bytes())?;
+        }
+        let sign = if life.failed() { "✗ " } else { "" };
+        let brief = if life.program().is_some() { life.brief() } else { life.name_or_pid() };
+        let texts = [brief, life.name_or_pid()].map(|text| format!("{sign}{text}"));
+        let free = self.label(mark, y, (from, to), [&texts[0], &texts[1]])?;
+        writeln!(self.output, "</g>")?;
+        Ok(free)
+    }
+
+    /// Draws several processes that are too short to see.
+    fn bundle(&mut self, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
+        let names = about::names(self.forest, &mark.members);
+        let first = &self.forest.lives[mark.members[0]];
+        let class = if names.len() == 1 { self.colors.class(first) } else { "m" };
+        let tooltip = about::group(self.forest, &mark.members);
+        write!(self.output, "<g><title>{}</title>", Xml(&tooltip))?;
+        self.rect(class, mark.x, y, mark.width)?;
+        let mut last = f64::NEG_INFINITY;
+        for &member in mark.members.iter().filter(|&&member| self.forest.lives[member].failed()) {
+            let x = self.scale.x(self.forest.end(member)).min(mark.x + mark.width - 1.0);
+            if x - last >= 2.0 {
+                self.rect("x", x.max(mark.x), y, 1.0)?;
+                last = x;
+            }
+        }
+        let count = format!("{} ×", mark.members.len());
+        let long = format!("{count} {}", names.first().map_or("", |(name, _)| name));
+        let long = if names.len() == 1 { &long } else { &count };
+        let free = self.label(mark, y, (from, to), [long, &count])?;
+        writeln!(self.output, "</g>")?;
+        Ok(free)
+    }
+
+    fn label(
+        &mut self,
+        mark: &Mark,
+        y: f64,
+        free: (f64, f64),
+        texts: [&str; 2],
+    ) -> io::Result<f64> {
+        let end = mark.x + mark.width;
+        let letter = self.lane.font * LETTER;
+        let space = Space { letter, x: mark.x, width: mark.width, from: free.0, to: free.1 };
+        let Some(Label { x, from_right, text }) = space.label(texts[0], texts[1]) else {
+            return Ok(end);
+        };
+        let y = y + self.lane.bar / 2.0 + self.lane.font * 0.36;
+        let anchor = if from_right { " text-anchor=\"end\"" } else { "" };
+        let xml = Xml(&text);
+        write!(self.output, "<text class=\"b\"{anchor} x=\"{x:.1}\" y=\"{y:.1}\">{xml}</text>")?;
+        Ok(if from_right || x < end { end } else { end + space.taken(&text) })
+    }
+
+    fn rect(&mut self, class: &str, x: f64, y: f64, width: f64) -> io::Result<()> {
+        let height = self.lane.bar;
+        // A gap to the next bar.
+        let width = if width > 4.0 { width - 0.5 } else { width };
+        write!(
+            self.output,
+            "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{height}\"/>"
+        )
+    }
+
+    fn losses(&mut self) -> io::Result<()> {
+        let (top, bottom) = (HEAD, self.lane.bottom());
+        let mut last = f64::NEG_INFINITY;
+        for loss in &self.forest.losses {
+            let x = self.scale.x(loss.at_ns);
+            let count = loss.count.map_or("some".to_owned(), |count| count.to_string());
+            if x - last < 1.0 {
+                continue;
+            }
+            last = x;
+            writeln!(
+                self.output,
+                "<g><title>{count} events lost here</title><path class=\"l\" d=\"M{x:.1} {top}V{bottom}\"/></g>"
+            )?;
+        }
+        Ok(())
+    }
+}
+
+/// An arrowhead: the process continues in its direction.
+fn arrow(x: f64, middle: f64, class: &str, half: f64) -> String {
+    let (tip, top, bottom) = (x + half * 0.9, middle - half.abs(), middle + half.abs());
+    format!(
+        "<path class=\"{class}\" d=\"M{x:.1} {top:.1}L{tip:.1} {middle:.1}L{x:.1} {bottom:.1}z\"/>"
+    )
+}
+
+#[cfg(test)]
+mod tests;

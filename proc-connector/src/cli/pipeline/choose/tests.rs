@@ -1,0 +1,159 @@
+//! The choice by trees, with events made by hand.
+
+use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::{Filter, Received};
+
+use super::{Choose, Chooser, ProcessChooser, values};
+use crate::cli::options::processes::ProcessOptions;
+use crate::cli::pipeline::identify::Identify;
+
+const MS: u64 = 1_000_000;
+
+/// Events, and the choice of some of their processes.
+struct Story<'a> {
+    identify: Identify,
+    chooser: Chooser<'a>,
+    now_ns: u64,
+}
+
+fn options(tree: &[&str]) -> ProcessOptions {
+    let roots = tree.iter().map(|root| values::root(root).expect("an id or a name"));
+    ProcessOptions { tree: roots.collect(), ..ProcessOptions::default() }
+}
+
+impl<'a> Story<'a> {
+    fn new(options: &'a ProcessOptions) -> Self {
+        let processes = ProcessChooser::recorded(options).expect("ids of users");
+        let chooser = Chooser::new(Filter::default(), processes);
+        Self { identify: Identify::recorded(), chooser, now_ns: 1_000_000_000 }
+    }
+
+    /// Identifies an event of that time. Returns whether it is chosen.
+    fn event_at(&mut self, timestamp_ns: u64, data: EventData<'_>) -> bool {
+        let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
+        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+        let len = record.encode_native(&mut datagram).expect("capacity");
+        match Notifications::new(&datagram[..len]).next() {
+            Some(Ok(Notification::Event(event))) => {
+                let received = Received::Event(event);
+                let subject = self.identify.apply(&received);
+                self.chooser.follow(self.identify.changes(), Some(&received));
+                self.chooser.chooses(&received, self.identify.process(subject))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn event(&mut self, data: EventData<'_>) -> bool {
+        self.now_ns += MS;
+        self.event_at(self.now_ns, data)
+    }
+
+    fn fork(&mut self, parent: u32, child: u32) -> bool {
+        self.event(fork(parent, child))
+    }
+
+    fn exit(&mut self, tgid: u32) -> bool {
+        self.event(exit(tgid))
+    }
+
+    fn exec(&mut self, tgid: u32) -> bool {
+        self.event(EventData::Exec { process_pid: tgid, process_tgid: tgid })
+    }
+
+    fn rename(&mut self, tgid: u32, name: &[u8]) -> bool {
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name);
+        self.event(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm })
+    }
+
+    /// Enough other processes start and end that the table forgets those that ended before.
+    fn others_come_and_go(&mut self) {
+        for _ in 0..5_000 {
+            assert!(!self.fork(9, 9_000));
+            assert!(!self.exit(9_000));
+        }
+    }
+}
+
+fn fork(parent: u32, child: u32) -> EventData<'static> {
+    EventData::Fork { parent_pid: parent, parent_tgid: parent, child_pid: child, child_tgid: child }
+}
+
+fn exit(tgid: u32) -> EventData<'static> {
+    EventData::Exit {
+        process_pid: tgid,
+        process_tgid: tgid,
+        exit_code: 0,
+        exit_signal: 17,
+        parent_pid: 1,
+        parent_tgid: 1,
+    }
+}
+
+#[test]
+fn a_descendant_is_in_the_tree_after_its_ancestors_are_forgotten() {
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
+    assert!(story.exec(100));
+    assert!(story.fork(100, 101) && story.fork(101, 102));
+    assert!(story.exit(101) && story.exit(100));
+    story.others_come_and_go();
+    assert!(story.exec(102) && story.fork(102, 103) && story.exit(102));
+    story.others_come_and_go();
+    assert!(story.exec(103) && story.exit(103));
+}
+
+#[test]
+fn a_process_that_gets_the_id_of_a_member_is_not_in_the_tree() {
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
+    assert!(story.exec(100) && story.fork(100, 101));
+    assert!(story.exit(101) && story.exit(100));
+    assert!(!story.fork(9, 100) && !story.exec(100) && !story.fork(100, 102) && !story.exec(102));
+    assert!(!story.fork(9, 101) && !story.exit(101) && !story.exit(100));
+}
+
+#[test]
+fn a_root_may_start_later() {
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
+    assert!(!story.exec(9) && story.fork(9, 100) && story.exec(100) && story.exit(100));
+    assert!(!story.fork(9, 100));
+}
+
+#[test]
+fn every_process_of_a_name_is_a_root() {
+    let options = options(&["make"]);
+    let mut story = Story::new(&options);
+    story.rename(100, b"make");
+    // It becomes a root with its next program, as do the processes that it creates under this name.
+    assert!(story.fork(100, 101) && story.fork(101, 102) && story.exit(101));
+    assert!(!story.exec(9) && story.exec(102));
+}
+
+#[test]
+fn a_fork_that_is_received_after_its_parents_exit_is_in_the_tree() {
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
+    assert!(story.exec(100));
+    let before = story.now_ns + MS / 2;
+    assert!(story.exit(100));
+    assert!(story.event_at(before, fork(100, 101)));
+    assert!(story.exec(101));
+    // A new process that has the root's id is not in the tree, and not the parent.
+    assert!(!story.fork(9, 100));
+    assert!(story.event_at(before + 1, fork(100, 103)));
+    assert!(!story.fork(100, 104));
+}
+
+#[test]
+fn the_memory_of_a_tree_is_bounded_by_its_live_members() {
+    let options = options(&["100"]);
+    let mut story = Story::new(&options);
+    assert!(story.exec(100));
+    for child in 0..10_000 {
+        assert!(story.fork(100, 1_000 + child) && story.exit(1_000 + child));
+        assert!(story.chooser.processes.trees.len() <= 4_100, "{child}");
+    }
+}

@@ -1,0 +1,74 @@
+//! Opening a connector as the options say.
+
+use std::fs;
+use std::time::Duration;
+
+use proc_connector::program::end_on_signals;
+use proc_connector::{Builder, Filter, ProcConnector, WallClock};
+use sd_notify::NotifyState;
+
+use crate::cli::cause::Cause;
+use crate::cli::failure::Failure;
+use crate::cli::options::listen::{ListenOptions, ReceiveOptions};
+use crate::cli::shown::complain;
+
+/// Opens a connector that signals shut down, and reports to the service manager that it listens.
+/// `context` requests what the kernel can record about tasks.
+pub(crate) fn open(
+    options: &ListenOptions,
+    filter: &Filter,
+    context: bool,
+) -> Result<ProcConnector, Failure> {
+    let mut builder = ProcConnector::builder().filter(filter.clone()).context(context);
+    if let Some(time) = options.coalesce {
+        builder = builder.coalesce(time);
+    }
+    let events = open_with(&options.receive, builder)?;
+    end_on_signals(&events.shutdown_handle()).map_err(Failure::Signals)?;
+    if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
+        let error = Cause(&error);
+        complain(format_args!("cannot report to the service manager: {error}"));
+    }
+    Ok(events)
+}
+
+/// Opens a connector for the processes of a command, which signals do not end: the command decides
+/// what a signal does.
+pub(crate) fn open_for_trace(
+    options: &ReceiveOptions,
+    filter: Filter,
+) -> Result<ProcConnector, Failure> {
+    // Without a context, the arguments of a process must be read from `/proc` before it ends.
+    let socket_coalesce = Duration::ZERO;
+    let builder = ProcConnector::builder().filter(filter).context(true);
+    open_with(options, builder.socket_coalesce(socket_coalesce))
+}
+
+fn open_with(options: &ReceiveOptions, mut builder: Builder) -> Result<ProcConnector, Failure> {
+    WallClock::try_new().map_err(Failure::Clock)?;
+    if let Some(events) = options.buffer {
+        builder = builder.receive_buffer_events(events);
+    }
+    let events = builder.transport(options.transport.into()).open()?;
+    report_granted(options.buffer, &events);
+    Ok(events)
+}
+
+/// Reports a buffer that holds fewer events than requested.
+fn report_granted(requested: Option<usize>, events: &ProcConnector) {
+    let stats = events.stats();
+    let holds = stats.receive_buffer_events;
+    let Some(requested) = requested.filter(|&requested| holds < requested) else { return };
+    let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").unwrap_or_default();
+    let limit = limit.trim();
+    // The kernel doubles the requested size, and the limit applies to the requested one.
+    let is_limited = limit.parse().is_ok_and(|limit: usize| stats.receive_buffer <= 2 * limit);
+    let reason = if is_limited {
+        format!("net.core.rmem_max is {limit}; raise it, or grant CAP_NET_ADMIN")
+    } else {
+        "a socket buffer cannot be larger".to_owned()
+    };
+    complain(format_args!(
+        "the receive buffer holds {holds} events, not the requested {requested}: {reason}"
+    ));
+}

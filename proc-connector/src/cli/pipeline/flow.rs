@@ -1,0 +1,120 @@
+//! From a source to a format.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use proc_connector::Received;
+
+use super::identify::Identify;
+use super::stage::{Choose, Stage};
+use crate::cli::failure::Failure;
+use crate::cli::output::sink::{Item, Sink};
+
+/// Counts the events that were shown, up to a number that is enough.
+#[derive(Debug)]
+struct Count {
+    shown: u64,
+    wanted: u64,
+}
+
+impl Count {
+    fn new(wanted: u64) -> Self {
+        Self { shown: 0, wanted }
+    }
+
+    fn add(&mut self, received: &Received<'_>) {
+        self.shown += u64::from(matches!(received, Received::Event(_)));
+    }
+
+    fn wants_more(&self) -> bool {
+        self.shown < self.wanted
+    }
+}
+
+/// Events that the source has filtered: none has to be identified, and all go to the output.
+#[derive(Debug)]
+pub(crate) struct Direct<S> {
+    pub(crate) sink: S,
+    count: Count,
+}
+
+impl<S: Sink> Direct<S> {
+    /// Wants no more after this many events were shown.
+    pub(crate) fn new(sink: S, wanted: u64) -> Self {
+        Self { sink, count: Count::new(wanted) }
+    }
+}
+
+impl<S: Sink> Stage for Direct<S> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
+        self.sink.write(&Item { received, time, process: None, user: None })?;
+        self.count.add(received);
+        Ok(self.count.wants_more())
+    }
+
+    fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
+        self.sink.flush()?;
+        Ok(self.count.wants_more())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.sink.flush()
+    }
+
+    fn shown(&self) -> u64 {
+        self.count.shown
+    }
+}
+
+/// All events: each is identified, and those that are chosen go to the output.
+#[derive(Debug)]
+pub(crate) struct Identified<C, S> {
+    pub(crate) identify: Identify,
+    pub(crate) choose: C,
+    pub(crate) sink: S,
+    count: Count,
+}
+
+impl<C: Choose, S: Sink> Identified<C, S> {
+    /// Wants no more after this many events were shown.
+    pub(crate) fn new(identify: Identify, choose: C, sink: S, wanted: u64) -> Self {
+        Self { identify, choose, sink, count: Count::new(wanted) }
+    }
+}
+
+impl<C: Choose, S: Sink> Stage for Identified<C, S> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
+        let Self { identify, choose, sink, count } = self;
+        let subject = identify.apply(received);
+        choose.follow(identify.changes(), Some(received));
+        if choose.chooses(received, identify.process(subject)) {
+            let (process, user) = if sink.shows_users() {
+                identify.process_and_user(subject)
+            } else {
+                (identify.process(subject), None)
+            };
+            sink.write(&Item { received, time, process, user })?;
+            count.add(received);
+        }
+        Ok(count.wants_more())
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.identify.rescan_in()
+    }
+
+    fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
+        if let Some(changes) = self.identify.rescan_if_due() {
+            self.choose.follow(changes, None);
+        }
+        self.sink.flush()?;
+        Ok(self.count.wants_more())
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.sink.flush()
+    }
+
+    fn shown(&self) -> u64 {
+        self.count.shown
+    }
+}

@@ -1,0 +1,163 @@
+//! From events to lives: the processes that a timeline or a tree shows.
+
+use std::collections::HashSet;
+
+use proc_connector::process::{Changes, Process};
+use proc_connector::{ExitStatus, Received};
+
+use super::lives::{Lives, Scope};
+use super::stage::Choose;
+use crate::cli::output::picture::forest::{Forest, Life, Loss, Program};
+
+/// Collects the lives of processes from the stream.
+#[derive(Debug)]
+pub(crate) struct Follower {
+    scope: Scope,
+    lives: Lives,
+    /// Whether the last event was about a process in the scope.
+    is_in_scope: bool,
+    /// The time of the first event, of the last event in the scope, and of the last event.
+    first_ns: Option<u64>,
+    last_ns: u64,
+    now_ns: u64,
+}
+
+/// A child process, as its parent knows it.
+#[derive(Debug)]
+pub(crate) struct Child {
+    pub(crate) tgid: u32,
+    pub(crate) parent: u32,
+    /// A time shortly before it was made.
+    pub(crate) start_ns: u64,
+    /// The program that it executes.
+    pub(crate) program: Program,
+}
+
+impl Follower {
+    /// Follows all processes of a recording.
+    pub(crate) fn for_recording() -> Self {
+        Self::new(Scope::All)
+    }
+
+    /// Follows a child of a process, and its descendants. The child must have been made after the
+    /// table of processes, and none of its events received yet.
+    pub(crate) fn for_child(child: &Child) -> Self {
+        let &Child { tgid, parent, start_ns, .. } = child;
+        let mut follower = Self::new(Scope::Tree { root: tgid, parent });
+        follower.lives.by_tgid.insert(tgid, 0);
+        follower.lives.all.push(Life { tgid, start_ns: Some(start_ns), ..Life::default() });
+        follower
+    }
+
+    fn new(scope: Scope) -> Self {
+        let lives = Lives::default();
+        Self { scope, lives, is_in_scope: false, first_ns: None, last_ns: 0, now_ns: 0 }
+    }
+
+    /// Draws the processes that the last event was about.
+    pub(crate) fn want(&mut self) {
+        let Lives { touched, wanted, .. } = &mut self.lives;
+        wanted.extend(touched.iter());
+    }
+
+    /// The time of the last event, of any process.
+    pub(crate) fn now_ns(&self) -> u64 {
+        self.now_ns
+    }
+
+    /// Whether the first process has ended, and whether all have.
+    pub(crate) fn ended(&self) -> (bool, bool) {
+        let lives = &self.lives.all;
+        (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
+    }
+
+    /// Adds what the parent knows about the followed child and no event has reported: its status, and
+    /// that it had ended at `end_ns`.
+    pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
+        let Some(first) = self.lives.all.first_mut() else { return };
+        first.end_ns = first.end_ns.or(Some(end_ns));
+        first.status = first.status.or(Some(status));
+        match first.programs.first_mut() {
+            Some(program) if program.command.is_some() => {}
+            Some(program) => *program = Program { at_ns: program.at_ns, ..child.program },
+            None => first.programs.push(child.program),
+        }
+    }
+
+    /// The lives that were collected.
+    pub(crate) fn into_forest(self) -> Forest {
+        let Lives { all: mut lives, losses, wanted, .. } = self.lives;
+        // A process without a known start or end is drawn from the first or to the last event.
+        let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
+        if let Scope::All = self.scope {
+            lives = reduced(lives, &wanted);
+            if lives.iter().all(|life| life.start_ns.is_some()) {
+                first_ns = None;
+            }
+            let goes_on = lives.iter().any(Life::runs);
+            last_ns = if goes_on { self.now_ns } else { 0 };
+        } else {
+            first_ns = None;
+        }
+        let starts = lives.iter().filter_map(|life| life.start_ns);
+        let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
+        let ends = lives.iter().filter_map(|life| life.end_ns);
+        let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);
+        Forest { lives, losses, begin_ns, end_ns }
+    }
+}
+
+impl Choose for Follower {
+    fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>) {
+        let mut at_ns = None;
+        match received {
+            Some(Received::Event(event)) => {
+                at_ns = Some(event.timestamp_ns());
+                // Events of different CPUs may be a little out of order.
+                self.now_ns = self.now_ns.max(event.timestamp_ns());
+                self.first_ns.get_or_insert(event.timestamp_ns());
+            }
+            Some(Received::Lost(lost)) => {
+                self.lives.losses.push(Loss { at_ns: self.now_ns, count: lost.count });
+            }
+            None => {}
+        }
+        self.lives.touched.clear();
+        self.is_in_scope = false;
+        for change in changes {
+            self.is_in_scope |= self.lives.change(self.scope, &change, at_ns);
+        }
+        if self.is_in_scope && at_ns.is_some() {
+            self.last_ns = self.now_ns;
+        }
+    }
+
+    fn chooses(&mut self, received: &Received<'_>, _: Option<&Process>) -> bool {
+        self.is_in_scope || matches!(received, Received::Lost(_))
+    }
+}
+
+/// Leaves out the processes that are not wanted, and those about which nothing is known except that
+/// they made one other process.
+fn reduced(lives: Vec<Life>, wanted: &HashSet<usize>) -> Vec<Life> {
+    let mut children = vec![0; lives.len()];
+    for (index, life) in lives.iter().enumerate() {
+        if let Some(creator) = life.creator.filter(|_| wanted.contains(&index)) {
+            children[creator] += 1;
+        }
+    }
+    let mut places: Vec<Option<usize>> = Vec::with_capacity(lives.len());
+    let mut kept: Vec<Life> = Vec::with_capacity(lives.len());
+    for (index, (mut life, children)) in lives.into_iter().zip(children).enumerate() {
+        // A process whose creator is left out becomes a child of the creator's creator.
+        life.creator = life.creator.and_then(|creator| places[creator]);
+        let unseen = life.start_ns.is_none() && life.end_ns.is_none() && life.programs.is_empty();
+        if wanted.contains(&index) || (unseen && life.creator.is_none() && children > 1) {
+            places.push(Some(kept.len()));
+            kept.push(life);
+        } else {
+            places.push(life.creator);
+        }
+    }
+    kept
+}

@@ -1,0 +1,131 @@
+//! Identifying: the table of processes, and the names of their users.
+
+use std::borrow::Cow;
+use std::io;
+use std::time::Duration;
+
+use proc_connector::Received;
+use proc_connector::process::{Changes, Process, ProcessTable};
+
+use crate::cli::failure::Failure;
+use crate::cli::host::users::Users;
+use crate::cli::shown::complain;
+
+/// The processes of this machine or of a recording.
+#[derive(Debug)]
+pub(crate) struct Identify {
+    table: ProcessTable,
+    /// `None` for a recording: this machine does not know its users.
+    users: Option<Users>,
+}
+
+/// The process that an event is about, to be found in the table until the next event.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Subject {
+    tgid: u32,
+    /// Set if the event changed the process, which may have ended by that.
+    serial: Option<u64>,
+}
+
+impl Identify {
+    /// The processes of this machine. Call it after the connector was opened: then every later change
+    /// is received. Without a usable `/proc` it warns, and processes are known from events only.
+    pub(crate) fn live() -> Result<Self, Failure> {
+        let table = match ProcessTable::new() {
+            Err(error) if is_permanent(error.kind()) => {
+                complain(format_args!(
+                    "warning: processes are known only from their events: {error}"
+                ));
+                ProcessTable::without_proc()
+            }
+            table => table.map_err(Failure::Proc)?,
+        };
+        Ok(Self { table, users: Some(Users::default()) })
+    }
+
+    /// The processes of a recording, which are known from its events only.
+    pub(crate) fn recorded() -> Self {
+        Self { table: ProcessTable::without_proc(), users: None }
+    }
+
+    /// Keeps at most `number` ended processes, for `time` after their end.
+    pub(crate) fn keep_ended(self, number: usize, time: Duration) -> Self {
+        Self { table: self.table.keep_ended(number, time), ..self }
+    }
+
+    pub(crate) fn table(&self) -> &ProcessTable {
+        &self.table
+    }
+
+    /// Applies an event or a loss to the table. Returns the process that it is about.
+    pub(crate) fn apply(&mut self, received: &Received<'_>) -> Subject {
+        let ids = match received {
+            Received::Event(event) => event.process(),
+            Received::Lost(_) => None,
+        };
+        let tgid = ids.map_or(0, |ids| ids.tgid);
+        let changed = self.table.apply(received).filter(|change| change.process.tgid() == tgid);
+        Subject { tgid, serial: changed.last().map(|change| change.process.serial()) }
+    }
+
+    /// What the last event, loss or look at `/proc` has changed.
+    pub(crate) fn changes(&self) -> Changes<'_> {
+        self.table.changes()
+    }
+
+    pub(crate) fn process(&self, subject: Subject) -> Option<&Process> {
+        find(&self.table, subject)
+    }
+
+    /// The process, and the name of its effective user, or the user's id while the name is unknown.
+    pub(crate) fn process_and_user(
+        &mut self,
+        subject: Subject,
+    ) -> (Option<&Process>, Option<Cow<'_, str>>) {
+        let Self { table, users } = self;
+        let process = find(table, subject);
+        let uid = process.and_then(Process::uid).map(|ids| ids.effective);
+        let user = uid.map(|uid| {
+            let name = users.as_mut().and_then(|users| users.name(uid));
+            name.map_or_else(|| Cow::Owned(uid.to_string()), Cow::Borrowed)
+        });
+        (process, user)
+    }
+
+    /// The name of a user of this machine.
+    pub(crate) fn user_name(&mut self, uid: u32) -> Option<&str> {
+        self.users.as_mut()?.name(uid)
+    }
+
+    /// How long to wait for events before calling [`rescan_if_due`](Self::rescan_if_due).
+    pub(crate) fn rescan_in(&self) -> Option<Duration> {
+        self.table.rescan_in()
+    }
+
+    /// Reads `/proc` if a loss made that necessary and the time has come. Returns the changes; `None`
+    /// if `/proc` cannot be listed now, which the table retries later.
+    pub(crate) fn rescan_if_due(&mut self) -> Option<Changes<'_>> {
+        self.table.rescan_if_due().ok()
+    }
+
+    /// Reads `/proc` now, if a loss made that necessary. Returns the changes.
+    pub(crate) fn rescan_if_needed(&mut self) -> Option<Changes<'_>> {
+        self.table.rescan_in()?;
+        self.table.rescan().ok()
+    }
+}
+
+fn find(table: &ProcessTable, Subject { tgid, serial }: Subject) -> Option<&Process> {
+    let is_subject = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
+    table.get(tgid).filter(is_subject).or_else(|| {
+        // A process that has ended cannot be found by its id.
+        let mut changed = table.changes().map(|change| change.process);
+        changed.find(|process| Some(process.serial()) == serial)
+    })
+}
+
+/// Whether retrying is of no use, as it would be after files were closed or memory was freed.
+fn is_permanent(kind: io::ErrorKind) -> bool {
+    use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
+    matches!(kind, NotFound | PermissionDenied | Unsupported)
+}

@@ -1,0 +1,174 @@
+//! The lives of the processes in a scope, collected from the changes of the table.
+
+use std::collections::{HashMap, HashSet};
+
+use proc_connector::process::{Change, ChangeKind, Process};
+
+use crate::cli::output::names::{first_argument, program_name, typed_command_line};
+use crate::cli::output::picture::forest::{Life, Loss, Program};
+use crate::cli::shown::shown;
+
+/// The processes to follow.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Scope {
+    All,
+    /// The child `root` of `parent`, and its descendants.
+    Tree {
+        root: u32,
+        parent: u32,
+    },
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Lives {
+    pub(super) all: Vec<Life>,
+    pub(super) losses: Vec<Loss>,
+    /// The place of each process, by its serial.
+    places: HashMap<u64, usize>,
+    /// The places of processes that are only known as the parent of another, by their ids.
+    parents: HashMap<u32, usize>,
+    /// The place of the last process that had an id.
+    pub(super) by_tgid: HashMap<u32, usize>,
+    /// Whether an event of the root of a tree was received.
+    has_root: bool,
+    /// The processes that the last event was about.
+    pub(super) touched: Vec<usize>,
+    /// The processes to draw, of a recording.
+    pub(super) wanted: HashSet<usize>,
+}
+
+impl Lives {
+    /// Takes note of a change, made by an event at `at_ns` or found in `/proc`. Returns whether the
+    /// process is in the scope.
+    pub(super) fn change(&mut self, scope: Scope, change: &Change<'_>, at_ns: Option<u64>) -> bool {
+        let Change { kind, process, .. } = *change;
+        let Some(place) = self.place(scope, process, kind) else { return false };
+        self.touched.push(place);
+        let life = &mut self.all[place];
+        match kind {
+            // A process that was taken to have ended may appear again.
+            ChangeKind::Started | ChangeKind::Appeared => {
+                (life.end_ns, life.status) = (process.end_ns(), process.exit_status());
+            }
+            ChangeKind::Executed => life.programs.push(program(process, at_ns)),
+            ChangeKind::Renamed => life.rename(process),
+            // The event of its exec was lost.
+            ChangeKind::Corrected => life.correct(process),
+            ChangeKind::Ended | ChangeKind::Vanished => {
+                life.end_ns = process.end_ns();
+                life.status = process.exit_status();
+            }
+            ChangeKind::ThreadStarted(_) => life.threads = life.threads.saturating_add(1),
+            _ => {}
+        }
+        true
+    }
+
+    /// The place of a process in `all`, if it is in the scope.
+    fn place(&mut self, scope: Scope, process: &Process, kind: ChangeKind) -> Option<usize> {
+        if let Some(&place) = self.places.get(&process.serial()) {
+            return Some(place);
+        }
+        let known = process.creator().and_then(|creator| self.places.get(&creator).copied());
+        let creator = match scope {
+            _ if known.is_some() => known,
+            Scope::All => {
+                if let Some(place) = self.parents.remove(&process.tgid()) {
+                    if kind != ChangeKind::Started {
+                        self.places.insert(process.serial(), place);
+                        return Some(place);
+                    }
+                    // The id belongs to a new process now.
+                    self.all[place].end_ns = process.start_ns();
+                }
+                self.parent(process)
+            }
+            Scope::Tree { .. } if !matches!(kind, ChangeKind::Started | ChangeKind::Appeared) => {
+                return None;
+            }
+            Scope::Tree { root, parent } => {
+                let is_root = process.tgid() == root && process.parent() == Some(parent);
+                if is_root && !std::mem::replace(&mut self.has_root, true) {
+                    self.places.insert(process.serial(), 0);
+                    self.all[0].inherited = name(process);
+                    if kind == ChangeKind::Started {
+                        self.all[0].start_ns = process.start_ns();
+                    }
+                    return Some(0);
+                }
+                if process.creator().is_some() {
+                    return None;
+                }
+                // After a loss, the fork may be missing, but the parent is known.
+                let parent = *self.by_tgid.get(&process.parent()?)?;
+                if !self.all[parent].runs() {
+                    return None;
+                }
+                Some(parent)
+            }
+        };
+        Some(self.add(process, creator))
+    }
+
+    /// The place of the parent of a process whose creator is not in the table. A recording may have
+    /// no event of such a parent.
+    fn parent(&mut self, process: &Process) -> Option<usize> {
+        let tgid = process.parent()?;
+        let next = self.all.len();
+        let place = *self.parents.entry(tgid).or_insert(next);
+        if place == next {
+            self.all.push(Life { tgid, ..Life::default() });
+        }
+        Some(place)
+    }
+
+    fn add(&mut self, process: &Process, creator: Option<usize>) -> usize {
+        let place = self.all.len();
+        self.places.insert(process.serial(), place);
+        self.by_tgid.insert(process.tgid(), place);
+        self.all.push(Life {
+            creator,
+            tgid: process.tgid(),
+            inherited: name(process),
+            start_ns: process.start_ns(),
+            ..Life::default()
+        });
+        place
+    }
+}
+
+impl Life {
+    fn rename(&mut self, process: &Process) {
+        match self.programs.last_mut() {
+            // The program's name is more useful than one that a thread gives itself.
+            Some(Program { command: Some(_), .. }) => {}
+            Some(program) => program.name = name(process),
+            None => self.inherited = name(process),
+        }
+    }
+
+    fn correct(&mut self, process: &Process) {
+        let now = program(process, None);
+        let is_other = |last: &Program| now.command.is_some() && last.command != now.command;
+        if self.programs.last().is_some_and(is_other) {
+            self.programs.push(now);
+        }
+    }
+}
+
+/// The program that a process runs now.
+fn program(process: &Process, at_ns: Option<u64>) -> Program {
+    Program { at_ns, name: name(process), command: typed_command_line(process) }
+}
+
+/// The name of a process's program, in full if the kernel has cut it.
+fn name(process: &Process) -> Option<String> {
+    let first = first_argument(process);
+    let file = first.map(|path| path.rsplit(|&byte| byte == b'/').next().unwrap_or(path));
+    let name = match (program_name(process), file) {
+        // The first argument of a script is its interpreter.
+        (Some(comm), Some(file)) if !file.starts_with(comm) => comm,
+        (comm, file) => file.or(comm)?,
+    };
+    Some(shown(name)).filter(|name| !name.is_empty())
+}

@@ -1,0 +1,123 @@
+//! Receiving: the loop that passes live events on.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use proc_connector::{Error, ProcConnector, Received, WallClock};
+
+use super::stage::Stage;
+use super::summary::Summary;
+use crate::cli::failure::Failure;
+use crate::cli::host::privileges;
+
+/// Why receiving ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The stage has enough.
+    Enough,
+    /// The deadline has passed, or the connector was shut down: by a signal, or because the traced
+    /// command has ended.
+    Stopped,
+}
+
+/// Gives up privileges and passes events on for `duration`, until a signal, or until the stage has
+/// enough.
+pub(crate) fn listen(
+    events: &mut ProcConnector,
+    duration: Option<Duration>,
+    stage: &mut impl Stage,
+) -> Result<Summary, Failure> {
+    privileges::give_up();
+    let started = Instant::now();
+    let deadline = duration.and_then(|duration| started.checked_add(duration));
+    if receive(events, deadline, stage)? == End::Stopped {
+        receive_rest(events, stage)?;
+        stage.finish()?;
+    }
+    Ok(Summary { events: stage.shown(), lost: events.stats().lost, time: started.elapsed() })
+}
+
+/// Passes events on, until something ends that.
+pub(crate) fn receive(
+    events: &mut ProcConnector,
+    deadline: Option<Instant>,
+    stage: &mut impl Stage,
+) -> Result<End, Failure> {
+    let mut now = Instant::now();
+    loop {
+        let left = deadline.map(|deadline| deadline.saturating_duration_since(now));
+        if left == Some(Duration::ZERO) {
+            return Ok(End::Stopped);
+        }
+        let batch = match left.into_iter().chain(stage.due_in()).min() {
+            Some(time) => events.recv_batch_timeout(time),
+            None => events.recv_batch(),
+        };
+        let batch = match batch {
+            Err(Error::Shutdown) => return Ok(End::Stopped),
+            batch => batch?,
+        };
+        let (_, wants_more) = take(batch, stage)?;
+        now = Instant::now();
+        // An interval of `stats` that ends at the deadline is not reported twice.
+        let is_over = deadline.is_some_and(|deadline| deadline <= now);
+        if wants_more && is_over {
+            return Ok(End::Stopped);
+        }
+        if !(stage.after_batch(now)? && wants_more) {
+            return Ok(End::Enough);
+        }
+    }
+}
+
+/// Passes a batch on. Returns the number of events and losses, and whether the stage wants more.
+pub(crate) fn take<'a>(
+    batch: impl Iterator<Item = Received<'a>>,
+    stage: &mut impl Stage,
+) -> Result<(usize, bool), Failure> {
+    let clock = WallClock::new();
+    let mut count = 0;
+    for received in batch {
+        count += 1;
+        if !stage.take(&received, Some(time_of_day(&received, &clock)))? {
+            return Ok((count, false));
+        }
+    }
+    Ok((count, true))
+}
+
+/// Passes on the events that are queued and happened before this call. Afterwards, the connector does
+/// not wait for events any more.
+fn receive_rest(events: &mut ProcConnector, stage: &mut impl Stage) -> Result<(), Failure> {
+    let now = WallClock::now_ns();
+    let clock = WallClock::new();
+    events.set_nonblocking()?;
+    loop {
+        let batch = match events.recv_batch() {
+            Err(Error::WouldBlock) => return Ok(()),
+            batch => batch?,
+        };
+        let (mut has_earlier, mut has_later) = (false, false);
+        for received in batch {
+            if matches!(&received, Received::Event(event) if event.timestamp_ns() > now) {
+                has_later = true;
+                continue;
+            }
+            has_earlier = true;
+            if !stage.take(&received, Some(time_of_day(&received, &clock)))? {
+                return Ok(());
+            }
+        }
+        // On a busy machine the queue may never be empty. An empty batch, such as one of
+        // acknowledgements to other listeners, does not show what follows.
+        if has_later && !has_earlier {
+            return Ok(());
+        }
+    }
+}
+
+fn time_of_day(received: &Received<'_>, clock: &WallClock) -> SystemTime {
+    match received {
+        Received::Event(event) => clock.time(event.timestamp_ns()),
+        Received::Lost(_) => SystemTime::now(),
+    }
+}

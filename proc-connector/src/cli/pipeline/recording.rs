@@ -1,0 +1,77 @@
+//! Reading a recording: the loop that passes its events on.
+
+use std::cell::RefCell;
+use std::io::Read;
+use std::rc::Rc;
+use std::time::Instant;
+
+use proc_connector::Received;
+use proc_connector::capture::{self, Reader};
+use proc_connector::program::Chain;
+
+use super::stage::Stage;
+use super::summary::Summary;
+use super::waiting_input::Waiting;
+use crate::cli::failure::{Failure, Unread};
+use crate::cli::shown::complain;
+
+/// How reading a recording went.
+#[derive(Debug, Default)]
+pub(crate) struct Outcome {
+    pub(crate) summary: Summary,
+    /// Packets of other protocols.
+    pub(crate) skipped: u64,
+    pub(crate) unread: Unread,
+    /// The damage at which reading ended.
+    pub(crate) damage: Option<capture::Error>,
+}
+
+/// Passes the events of a recording on, to its end or until the stage has enough.
+pub(crate) fn read<'a, S: Stage + 'a>(
+    mut reader: Reader<impl Read>,
+    title: &str,
+    stage: &Rc<RefCell<S>>,
+    waiting: &Waiting<'a>,
+) -> Result<Outcome, Failure> {
+    let started = Instant::now();
+    let mut outcome = Outcome::default();
+    waiting.flush_before(Some(Rc::clone(stage) as Rc<RefCell<dyn Stage + 'a>>));
+    loop {
+        let recorded = match reader.next() {
+            Ok(Some(recorded)) => recorded,
+            Ok(None) => break,
+            Err(error) if error.is_of_one_packet() => {
+                // The first is reported and the others are counted: every packet may be one.
+                if outcome.unread.packets == 0 {
+                    let error = Chain(&error);
+                    complain(format_args!("{title}: {error}; skipping this packet"));
+                }
+                outcome.unread.packets += 1;
+                continue;
+            }
+            Err(error) if waiting.explains(&error) => break,
+            Err(error) => {
+                outcome.damage = Some(error);
+                break;
+            }
+        };
+        if let Received::Lost(lost) = &recorded.received {
+            let Summary { lost: sum, .. } = &mut outcome.summary;
+            *sum = sum.saturating_add(lost.count.unwrap_or_default());
+        }
+        if !stage.borrow_mut().take(&recorded.received, recorded.time)? {
+            break;
+        }
+    }
+    waiting.flush_before(None);
+    if let Some(failure) = waiting.failure() {
+        return Err(failure);
+    }
+    // Events before the damage are shown.
+    stage.borrow_mut().finish()?;
+    outcome.summary.events = stage.borrow().shown();
+    outcome.summary.time = started.elapsed();
+    outcome.unread.cut = reader.cut();
+    outcome.skipped = reader.skipped();
+    Ok(outcome)
+}

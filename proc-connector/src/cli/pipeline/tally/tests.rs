@@ -1,0 +1,161 @@
+//! Counting events made by hand.
+
+use std::time::{Duration, SystemTime};
+
+use proc_connector::Received;
+use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
+use proc_connector::process::ProcessTable;
+
+use super::Tally;
+use crate::cli::host::users::Users;
+use crate::cli::output::statistics::report::Report;
+
+const MS: u64 = 1_000_000;
+
+/// A tally and its table.
+struct Counting {
+    tally: Tally,
+    table: ProcessTable,
+}
+
+impl Counting {
+    fn new() -> Self {
+        let table = ProcessTable::without_proc().keep_ended(8, Duration::from_secs(1));
+        Self { tally: Tally::default(), table }
+    }
+
+    fn event(&mut self, timestamp_ns: u64, data: EventData<'_>) {
+        let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
+        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+        let len = record.encode_native(&mut datagram).expect("capacity");
+        match Notifications::new(&datagram[..len]).next() {
+            Some(Ok(Notification::Event(event))) => {
+                self.take(&Received::Event(event));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn take(&mut self, received: &Received<'_>) {
+        self.table.apply(received);
+        self.tally.take(received, &self.table);
+    }
+
+    fn name(&mut self, ns: u64, tgid: u32, name: &[u8]) {
+        let mut comm = [0; 16];
+        comm[..name.len()].copy_from_slice(name);
+        self.event(ns, EventData::Comm { process_pid: tgid, process_tgid: tgid, comm });
+    }
+
+    fn user(&mut self, ns: u64, tgid: u32, [ruid, euid]: [u32; 2]) {
+        self.event(ns, EventData::Uid { process_pid: tgid, process_tgid: tgid, ruid, euid });
+    }
+
+    fn fork(&mut self, ns: u64, parent: u32, child_pid: u32, child_tgid: u32) {
+        let (parent_pid, parent_tgid) = (parent, parent);
+        self.event(ns, EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid });
+    }
+
+    fn exit(&mut self, ns: u64, tgid: u32) {
+        let data = EventData::Exit {
+            process_pid: tgid,
+            process_tgid: tgid,
+            exit_code: 0,
+            exit_signal: 17,
+            parent_pid: 0,
+            parent_tgid: 0,
+        };
+        self.event(ns, data);
+    }
+
+    fn report(&self, top: usize) -> Report {
+        let (time, now) = (Duration::from_secs(2), SystemTime::UNIX_EPOCH);
+        let mut users = Users::default();
+        let name = |uid| users.name(uid).map(str::to_owned);
+        self.tally.report(time, now, self.table.len(), top, name)
+    }
+}
+
+fn names(report: &Report) -> Vec<(Option<&[u8]>, u64)> {
+    report.forks_by_name.iter().map(|row| (row.name.as_deref(), row.count)).collect()
+}
+
+#[test]
+fn forks_are_counted_for_their_makers() {
+    let mut counting = Counting::new();
+    counting.name(1, 100, b"make");
+    counting.name(2, 200, b"sh");
+    for child in 0..3 {
+        counting.fork(10 + u64::from(child), 100, 1000 + child, 1000 + child);
+    }
+    counting.fork(20, 200, 1100, 1100);
+    // The parent of a thread is the parent of its process.
+    counting.fork(21, 1, 201, 200);
+    // An unknown process.
+    counting.fork(22, 300, 1200, 1200);
+    let report = counting.report(10);
+    assert_eq!(names(&report), [(Some(&b"make"[..]), 3), (Some(b"sh"), 2), (None, 1)]);
+    assert_eq!(report.threads, 1);
+    // Only the first rows are listed.
+    assert_eq!(names(&counting.report(1)), [(Some(&b"make"[..]), 3)]);
+}
+
+#[test]
+fn counts_belong_to_the_effective_user() {
+    let mut counting = Counting::new();
+    counting.user(1, 100, [1000, 0xffff_fff0]);
+    counting.fork(2, 100, 101, 101);
+    // It has the user of its parent.
+    counting.event(3, EventData::Exec { process_pid: 101, process_tgid: 101 });
+    let report = counting.report(10);
+    for rows in [&report.forks_by_user, &report.execs_by_user] {
+        assert_eq!(rows.len(), 1);
+        assert_eq!((rows[0].uid, rows[0].count), (Some(0xffff_fff0), 1));
+        assert_eq!(rows[0].user, None);
+    }
+}
+
+#[test]
+fn a_process_that_lives_for_less_than_10_ms_is_short_lived() {
+    let mut counting = Counting::new();
+    for (child, lifetime_ns) in [(1, MS), (2, 10 * MS - 1), (3, 10 * MS), (4, 1000 * MS)] {
+        counting.fork(5, 100, child, child);
+        counting.exit(5 + lifetime_ns, child);
+    }
+    let report = counting.report(10);
+    assert_eq!((report.ended, report.short_lived), (4, 2));
+    assert_eq!(report.short_lived_share, Some(0.5));
+    // A process with an unknown start has an unknown lifetime.
+    counting.exit(6000 * MS, 700);
+    let report = counting.report(10);
+    assert_eq!((report.ended, report.short_lived_share), (5, Some(0.5)));
+    assert_eq!(Counting::new().report(10).short_lived_share, None);
+}
+
+#[test]
+fn each_kind_has_its_count_and_its_rate() {
+    let mut counting = Counting::new();
+    counting.name(1, 100, b"make");
+    for child in 1..=4 {
+        counting.fork(2, 100, child, child);
+    }
+    counting.exit(3, 1);
+    let report = counting.report(10);
+    assert_eq!(report.events, 6);
+    let counts: Vec<(&str, u64)> = report.counts.iter().filter(|(_, n)| *n > 0).collect();
+    assert_eq!(counts, [("fork", 4), ("exit", 1), ("comm", 1)]);
+    let fork = report.rate.iter().find(|(kind, _)| *kind == "fork").expect("a rate");
+    assert!((fork.1 - 2.0).abs() < 1e-9, "in two seconds: {fork:?}");
+}
+
+#[test]
+fn losses_of_an_unknown_number_are_counted() {
+    let mut counting = Counting::new();
+    for count in ["5", "null"] {
+        let lost = format!(r#"{{"event":"lost","count":{count},"cause":"overrun"}}"#);
+        let lost = serde_json::from_str(&lost).expect("a loss");
+        counting.take(&Received::Lost(lost));
+    }
+    let report = counting.report(10);
+    assert_eq!((report.lost, report.losses, report.events), (5, 2, 0));
+}

@@ -1,0 +1,93 @@
+//! The trees of processes that options select.
+
+use std::collections::{HashMap, VecDeque};
+
+use proc_connector::process::Process;
+
+use crate::cli::values;
+
+/// How many ended processes still count as members of a tree: their exits may be received late, and
+/// so may the forks of their children. The table keeps as many.
+const ENDED: usize = 4096;
+
+/// The trees, and the processes in them.
+#[derive(Debug)]
+pub(crate) struct Trees {
+    roots: Vec<Root>,
+    /// The members by their serials. A member that has ended has the number of its end.
+    members: HashMap<u64, Option<u64>>,
+    /// The serials of ended members and the numbers of their ends, the first end first.
+    ended: VecDeque<(u64, u64)>,
+    ends: u64,
+}
+
+/// The root of a tree.
+#[derive(Debug)]
+enum Root {
+    /// The process that has this id, or the first one to get it.
+    Id { tgid: u32, serial: Option<u64> },
+    /// All processes of this name.
+    Name(String),
+}
+
+impl Trees {
+    /// Trees from the processes of these ids and names.
+    pub(crate) fn new(roots: &[values::Root]) -> Self {
+        let root = |root: &values::Root| match root {
+            values::Root::Pid(tgid) => Root::Id { tgid: *tgid, serial: None },
+            values::Root::Name(name) => Root::Name(name.clone()),
+        };
+        let roots = roots.iter().map(root).collect();
+        Self { roots, members: HashMap::new(), ended: VecDeque::new(), ends: 0 }
+    }
+
+    /// Whether no tree is selected.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.roots.is_empty()
+    }
+
+    /// Whether a process is in a tree, or was until it ended.
+    pub(crate) fn contains(&self, process: &Process) -> bool {
+        self.members.contains_key(&process.serial())
+    }
+
+    /// Adds a process that has started, executed a program or appeared, if it belongs to a tree. It
+    /// stays in the tree even if the processes between it and the root end.
+    pub(crate) fn join(&mut self, process: &Process, has_name: impl Fn(&str) -> bool) {
+        let serial = process.serial();
+        let mut is_member =
+            process.creator().is_some_and(|serial| self.members.contains_key(&serial));
+        for root in &mut self.roots {
+            is_member |= match root {
+                Root::Id { tgid, serial: known } => {
+                    *tgid == process.tgid() && *known.get_or_insert(serial) == serial
+                }
+                Root::Name(name) => has_name(name),
+            };
+        }
+        if is_member || self.members.contains_key(&serial) {
+            self.members.insert(serial, None);
+        }
+    }
+
+    /// Takes note of the end of a process. It is forgotten after many others have ended.
+    pub(crate) fn leave(&mut self, process: &Process) {
+        let serial = process.serial();
+        let Some(member) = self.members.get_mut(&serial) else { return };
+        self.ends += 1;
+        *member = Some(self.ends);
+        self.ended.push_back((serial, self.ends));
+        if self.ended.len() > ENDED {
+            let Some((serial, end)) = self.ended.pop_front() else { return };
+            if self.members.get(&serial) == Some(&Some(end)) {
+                self.members.remove(&serial);
+            }
+        }
+    }
+
+    /// The number of members.
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.members.len()
+    }
+}
