@@ -15,47 +15,33 @@ pub(crate) type Instruction = [u8; 8];
 
 /// The kinds of maps in use.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum MapKind {
+pub(super) enum MapKind {
     /// A ring buffer of this size in bytes.
     Ring(u32),
     /// A mappable array with one element of this size in bytes.
     SharedWords(u32),
 }
 
-/// A BPF map.
-#[derive(Debug)]
-pub(crate) struct Map {
-    fd: OwnedFd,
-}
-
-impl Map {
-    pub(crate) fn new(kind: MapKind, name: &CStr) -> io::Result<Self> {
-        // SAFETY: the request consists of integers, for which zero is valid.
-        let mut request: uapi::bpf_attr_map_create = unsafe { MaybeUninit::zeroed().assume_init() };
-        request.map_name = object_name(name);
-        match kind {
-            MapKind::Ring(bytes) => {
-                request.map_type = uapi::BPF_MAP_TYPE_RINGBUF;
-                request.max_entries = bytes;
-            }
-            MapKind::SharedWords(bytes) => {
-                request.map_type = uapi::BPF_MAP_TYPE_ARRAY;
-                request.map_flags = uapi::BPF_F_MMAPABLE;
-                request.key_size = 4;
-                request.value_size = bytes;
-                request.max_entries = 1;
-            }
+/// Creates a BPF map.
+pub(super) fn create_map(kind: MapKind, name: &CStr) -> io::Result<OwnedFd> {
+    // SAFETY: the request consists of integers, for which zero is valid.
+    let mut request: uapi::bpf_attr_map_create = unsafe { MaybeUninit::zeroed().assume_init() };
+    request.map_name = object_name(name);
+    match kind {
+        MapKind::Ring(bytes) => {
+            request.map_type = uapi::BPF_MAP_TYPE_RINGBUF;
+            request.max_entries = bytes;
         }
-        // SAFETY: BPF_MAP_CREATE takes this request, which holds no pointers.
-        let fd = unsafe { bpf(uapi::BPF_MAP_CREATE, &request) }?;
-        Ok(Self { fd })
+        MapKind::SharedWords(bytes) => {
+            request.map_type = uapi::BPF_MAP_TYPE_ARRAY;
+            request.map_flags = uapi::BPF_F_MMAPABLE;
+            request.key_size = 4;
+            request.value_size = bytes;
+            request.max_entries = 1;
+        }
     }
-}
-
-impl From<Map> for OwnedFd {
-    fn from(map: Map) -> Self {
-        map.fd
-    }
+    // SAFETY: BPF_MAP_CREATE takes this request, which holds no pointers.
+    unsafe { bpf(uapi::BPF_MAP_CREATE, &request) }
 }
 
 /// A loaded socket filter.
@@ -65,8 +51,8 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    /// Loads a program. The kernel's verifier writes a NUL-terminated text to `log`, unless `log`
-    /// is empty.
+    /// Loads a program. Unless `log` is empty, the kernel's verifier writes a NUL-terminated text
+    /// to it.
     pub(crate) fn load(
         instructions: &[Instruction],
         name: &CStr,
@@ -129,7 +115,7 @@ fn address<T>(pointer: *const T) -> u64 {
     pointer.expose_provenance() as u64
 }
 
-/// A name for tools such as `bpftool` to show, cut to the length that the kernel takes.
+/// A name for tools such as `bpftool` to show, cut to the length that the kernel accepts.
 fn object_name(name: &CStr) -> [c_char; uapi::BPF_OBJ_NAME_LEN as usize] {
     let mut cut = [0; uapi::BPF_OBJ_NAME_LEN as usize];
     let max_len = cut.len() - 1;

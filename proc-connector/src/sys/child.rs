@@ -23,8 +23,8 @@ use super::started_with::{ignored_sigpipe, was_closed};
 #[derive(Debug)]
 pub struct TracedChild {
     child: Child,
-    /// The command's process id; zero before it starts and once it has been reaped, when the id may
-    /// belong to another process.
+    /// The command's process id. Zero before the command starts and from just before it is reaped:
+    /// the kernel may then give the id to another process.
     pid: Arc<AtomicI32>,
 }
 
@@ -33,9 +33,10 @@ impl TracedChild {
     /// that this process was started with. This process must have a single thread.
     ///
     /// While the command runs, SIGTERM and SIGHUP to this process are forwarded to the command.
-    /// SIGINT is ignored, because the terminal sends it to the command as well. When the command
-    /// ends, `ended` is raised; from one second later, these signals end this process, whose
-    /// remaining output may be blocked on a reader.
+    /// SIGINT is ignored, because the terminal sends it to the command as well.
+    ///
+    /// When the command ends, `ended` is raised. One second after that, the three signals take their
+    /// default action: this process may be blocked on the reader of its output.
     ///
     /// # Errors
     ///
@@ -83,7 +84,7 @@ impl TracedChild {
     }
 }
 
-/// The state that this process inherited and changes, to be restored in the command.
+/// Inherited state that this process changes and the command restores.
 #[derive(Clone, Copy)]
 struct Inherited {
     /// Which of [`CHANGED`] were ignored.
@@ -96,7 +97,7 @@ struct Inherited {
 const CHANGED: [c_int; 5] = [SIGINT, SIGTERM, SIGHUP, SIGCHLD, SIGPIPE];
 
 impl Inherited {
-    /// Must be called before this process installs handlers.
+    /// Records the state. Must be called before this process installs handlers.
     fn capture() -> Self {
         let ignored =
             |signal| if signal == SIGPIPE { ignored_sigpipe() } else { is_ignored(signal) };

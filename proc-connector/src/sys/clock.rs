@@ -1,5 +1,5 @@
-//! The clocks of this process's time namespace. Time stamps of events are in the initial one;
-//! [`time_namespace`](crate::live::host::time_namespace) converts between the two.
+//! The clocks of this process's time namespace. Time stamps of events refer to the initial time
+//! namespace; [`time_namespace`](crate::live::host::time_namespace) converts between the two.
 
 use std::time::Duration;
 

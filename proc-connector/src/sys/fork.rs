@@ -4,7 +4,7 @@ use std::io;
 
 use super::call::check;
 
-/// Runs `action` in a forked child, which then exits immediately, and waits for the child.
+/// Runs `action` in a forked child, and waits for the child to exit.
 pub(crate) fn run_in_child(action: impl FnOnce()) -> io::Result<()> {
     // SAFETY: the child has one thread, which runs only `action`. The C library keeps its allocator
     // usable in a forked child.

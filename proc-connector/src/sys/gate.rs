@@ -12,8 +12,8 @@ use std::time::Duration;
 use super::call::{check, timespec};
 use super::epoll::Epoll;
 
-/// A descriptor that becomes readable for the reason chosen by the last
-/// [`open_on_event`](Self::open_on_event) or [`open_after`](Self::open_after), and for a shutdown.
+/// A descriptor that becomes readable at a shutdown, and for the reason that the last call of
+/// [`open_on_event`](Self::open_on_event) or [`open_after`](Self::open_after) chose.
 ///
 /// A new gate is closed: only a shutdown makes it readable.
 #[derive(Debug)]

@@ -1,5 +1,5 @@
-//! Facts about this machine that need no `/proc`: the names in `uname`, which processes exist, and
-//! the type of a mounted file system.
+//! Facts about this machine from system calls: the names in `uname`, whether a process exists, and
+//! the type of a file system.
 
 use std::ffi::CStr;
 use std::io;
@@ -33,7 +33,7 @@ impl FileSystem {
     }
 }
 
-/// The names in use that `uname(2)` reports.
+/// Names that `uname(2)` reports.
 #[derive(Clone, Debug)]
 pub(crate) struct Uname {
     /// The machine's host name.

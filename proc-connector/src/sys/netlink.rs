@@ -14,7 +14,7 @@ pub(crate) struct NetlinkSocket {
     fd: OwnedFd,
 }
 
-/// Who sent a datagram, by the address that the kernel fills in. A sender cannot forge it.
+/// The sender of a datagram, from the address that the kernel fills in. A process cannot forge it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Sender {
     Kernel,
@@ -72,8 +72,8 @@ impl NetlinkSocket {
         Ok(Self { fd })
     }
 
-    /// Joins multicast groups. The kernel chooses the port: the customary port, the process id, is
-    /// free for only one socket of a process.
+    /// Joins multicast groups. The kernel chooses the port, because only one socket of a process can
+    /// have the customary port, the process id.
     pub(crate) fn bind(&self, groups: u32) -> io::Result<()> {
         let address = address(groups);
         // SAFETY: the pointer and the length describe a live sockaddr_nl.
@@ -169,7 +169,7 @@ impl NetlinkSocket {
     /// Sets the receive buffer to `bytes` of accounted memory. A process without `CAP_NET_ADMIN`
     /// gets at most twice `net.core.rmem_max`.
     pub(crate) fn set_receive_buffer(&self, bytes: usize) -> io::Result<()> {
-        // The kernel doubles the value it is given, to account for its overhead (net/core/sock.c).
+        // The kernel doubles the value, to account for its overhead (`net/core/sock.c`).
         let half = libc::c_int::try_from(bytes / 2).unwrap_or(libc::c_int::MAX);
         self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUFFORCE, half)
             .or_else(|_| self.set_option(libc::SOL_SOCKET, libc::SO_RCVBUF, half))
@@ -177,14 +177,14 @@ impl NetlinkSocket {
 
     /// The size of the receive buffer in bytes of accounted memory.
     pub(crate) fn receive_buffer(&self) -> io::Result<usize> {
-        let [bytes] = self.option::<libc::c_int, 1>(libc::SO_RCVBUF)?;
-        Ok(usize::try_from(bytes).unwrap_or_default())
+        let [bytes] = self.option(libc::SO_RCVBUF)?;
+        Ok(bytes as usize)
     }
 
     /// The socket's memory counters. An error before Linux 4.12.
     pub(crate) fn mem_info(&self) -> io::Result<MemInfo> {
         const COUNTERS: usize = uapi::SK_MEMINFO_DROPS as usize + 1;
-        let counters = self.option::<u32, COUNTERS>(libc::SO_MEMINFO)?;
+        let counters = self.option::<COUNTERS>(libc::SO_MEMINFO)?;
         Ok(MemInfo {
             rmem_alloc: counters[uapi::SK_MEMINFO_RMEM_ALLOC as usize],
             drops: counters[uapi::SK_MEMINFO_DROPS as usize],
@@ -217,9 +217,10 @@ impl NetlinkSocket {
         Ok(())
     }
 
-    fn option<T: Integer, const N: usize>(&self, option: libc::c_int) -> io::Result<[T; N]> {
-        let mut values = [T::ZERO; N];
-        let mut len = socklen_of::<[T; N]>();
+    /// An option of the socket that consists of `N` 32-bit numbers, none of them negative.
+    fn option<const N: usize>(&self, option: libc::c_int) -> io::Result<[u32; N]> {
+        let mut values = [0; N];
+        let mut len = socklen_of::<[u32; N]>();
         // SAFETY: the kernel writes at most `len` bytes to the array, for whose integers any bytes
         // are valid, and the new length to `len`.
         check(unsafe {
@@ -233,19 +234,6 @@ impl NetlinkSocket {
         })?;
         Ok(values)
     }
-}
-
-/// Integers for which any bytes are valid, so that the kernel may fill them.
-trait Integer: Copy {
-    const ZERO: Self;
-}
-
-impl Integer for u32 {
-    const ZERO: Self = 0;
-}
-
-impl Integer for libc::c_int {
-    const ZERO: Self = 0;
 }
 
 impl AsFd for NetlinkSocket {

@@ -1,5 +1,5 @@
-//! `/proc` and the directories of its processes, held open. Reads through the directory of a
-//! process are about that process or fail, even if its id is reused.
+//! `/proc` and the directories of its processes, held open. A read through the directory of a
+//! process concerns that process or fails, even if another process has its id by then.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -18,7 +18,7 @@ impl ProcDir {
         open(libc::AT_FDCWD, c"/proc", libc::O_PATH | libc::O_DIRECTORY).map(Self)
     }
 
-    /// Opens the directory of the process that has this id at present.
+    /// Opens the directory of the process that has this id now.
     #[cfg(feature = "process")]
     pub(crate) fn process(&self, tgid: u32) -> io::Result<Self> {
         self.directory(&std::ffi::CString::new(tgid.to_string())?)

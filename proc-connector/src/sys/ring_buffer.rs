@@ -5,7 +5,7 @@
 //! position has moved past it.
 //!
 //! The kernel maps a ring as three parts. Positions only grow and wrap at the word size; a byte's
-//! place in the data is its position modulo the size. The data is mapped twice in a row, so a
+//! place in the data is its position modulo the size. The data is mapped twice in a row, so that a
 //! record that crosses the end is contiguous:
 //!
 //! ```text
@@ -40,7 +40,7 @@ use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use proc_connector_sys as uapi;
 
-use super::bpf::{Map, MapKind};
+use super::bpf::{MapKind, create_map};
 use super::mapping::{Mapping, page_size};
 
 const HEADER_LEN: usize = uapi::BPF_RINGBUF_HDR_SZ as usize;
@@ -83,7 +83,7 @@ impl RingBuffer {
     pub(crate) fn new(size: usize, name: &CStr) -> io::Result<Self> {
         let too_large = |_| io::Error::from_raw_os_error(libc::E2BIG);
         let bytes = u32::try_from(size).map_err(too_large)?;
-        Self::from_fd(Map::new(MapKind::Ring(bytes), name)?.into(), size, 0)
+        Self::from_fd(create_map(MapKind::Ring(bytes), name)?, size, 0)
     }
 
     /// Maps a ring from a descriptor with a ring's layout. `consumer_pos` is a multiple of 8.
@@ -157,8 +157,8 @@ impl RingBuffer {
         RecordState::Record(record, next)
     }
 
-    /// Prefetches the records some 500 bytes ahead: other processors wrote them, and hold them in
-    /// their caches.
+    /// Prefetches the records about 500 bytes ahead, which are in the caches of the processors that
+    /// wrote them.
     fn prefetch_ahead(&self, start: usize) {
         #[cfg(target_arch = "x86_64")]
         {

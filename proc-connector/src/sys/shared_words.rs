@@ -5,7 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::AtomicU32;
 
-use super::bpf::{Map, MapKind};
+use super::bpf::{MapKind, create_map};
 use super::mapping::{Mapping, page_size};
 
 /// A BPF array with one element of `WORDS` 32-bit words.
@@ -20,7 +20,7 @@ impl<const WORDS: usize> SharedWords<WORDS> {
     pub(crate) fn new(name: &CStr) -> io::Result<Self> {
         const { assert!(WORDS * 4 <= 4096, "more than the smallest page") };
         let bytes = u32::try_from(WORDS * 4).map_err(|_| io::ErrorKind::InvalidInput)?;
-        Self::from_fd(Map::new(MapKind::SharedWords(bytes), name)?.into())
+        Self::from_fd(create_map(MapKind::SharedWords(bytes), name)?)
     }
 
     /// Maps the words from a descriptor whose first page starts with them.
@@ -29,7 +29,7 @@ impl<const WORDS: usize> SharedWords<WORDS> {
         Ok(Self { words, fd })
     }
 
-    /// The words. The kernel creates them as zeros.
+    /// The words, initially zero.
     pub(crate) fn words(&self) -> &[AtomicU32; WORDS] {
         // SAFETY: the mapping lives as long as `self`, and is a page that starts with these words.
         // BPF programs change them with aligned stores and atomic additions only.

@@ -1,4 +1,4 @@
-//! A socket used as a wake-up: what matters is whether its queue is empty, not what is queued.
+//! A socket used as a wake-up: only whether its queue is empty matters, not the contents.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
