@@ -9,9 +9,10 @@ use crate::stream::{LossCause, Lost, Received};
 /// An iterator over the events and losses of one receive, in the order of the stream.
 ///
 /// [`ProcConnector::recv_batch`](crate::ProcConnector::recv_batch) returns it. The batch borrows
-/// the connector's memory, and no event is copied to the heap: over the ring, an event is read
-/// where the kernel wrote it. Over the socket, the whole batch is received at once, or each event
-/// when the iterator reaches it if the program has obtained the connector's descriptor (`as_fd`).
+/// the connector's memory, and no event is copied to the heap. Over the ring, an event is read
+/// where the kernel wrote it. Over the socket, one system call receives the whole batch; if the
+/// program has obtained the connector's descriptor (`as_fd`), each event is received when the
+/// iterator reaches it instead.
 ///
 /// Items that are not read stay for the next receive.
 ///
@@ -73,7 +74,7 @@ impl<'a> Iterator for Batch<'a> {
                     self.counters.received(event.what());
                     return Some(Received::Event(event));
                 }
-                // An acknowledgement, to any listener, is not an event but uses a sequence number.
+                // An acknowledgement to any listener uses a sequence number.
                 Ok(Notification::Ack(ack)) => self.selection.observe_sequence(ack.cpu, ack.seq),
                 Ok(Notification::Control(Control::Overrun)) => {
                     return Some(self.lost(Lost { count: None, cause: LossCause::Overrun }));

@@ -8,12 +8,12 @@ use std::time::Duration;
 use proc_connector_core::Filter;
 use proc_connector_core::cn_msg::CN_IDX_PROC;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Namespace, Result};
 use crate::live::connector::ProcConnector;
 use crate::live::handshake;
 use crate::live::host::kernel::forgets_listeners;
 use crate::live::transport::{
-    ContextPlan, Intake, Notice, QUEUED_EVENT, Readiness, RingError, RingQueue, Selection,
+    ContextPlan, Intake, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue, Selection,
     bytes_per_event,
 };
 use crate::sys::{EventFd, NetlinkSocket};
@@ -46,24 +46,8 @@ pub struct Builder {
     argument_bytes: Option<usize>,
 }
 
-/// The size of the buffer in either unit.
-#[derive(Clone, Copy, Debug)]
-enum BufferSize {
-    Bytes(usize),
-    Events(usize),
-}
-
-impl BufferSize {
-    fn in_bytes(self, bytes_per_event: usize) -> usize {
-        match self {
-            Self::Bytes(bytes) => bytes,
-            Self::Events(events) => events.saturating_mul(bytes_per_event),
-        }
-    }
-}
-
 // The defaults.
-pub(crate) const RECEIVE_BUFFER: usize = 8 << 20;
+pub(super) const RECEIVE_BUFFER: usize = 8 << 20;
 const ARGUMENT_BYTES: usize = 256;
 const COALESCE: Duration = Duration::from_millis(1);
 
@@ -86,8 +70,8 @@ impl Builder {
     /// ring and 10,000 at a socket.
     ///
     /// A ring's size is rounded up to a power of two and to at least one page. A socket's size is
-    /// accounted memory, of which the kernel charges 832 bytes for an event; without
-    /// `CAP_NET_ADMIN` it is limited to twice `net.core.rmem_max`.
+    /// accounted memory, and the kernel charges 832 bytes for an event. Without `CAP_NET_ADMIN`, it
+    /// is limited to twice `net.core.rmem_max`.
     /// [`Stats::receive_buffer`](crate::Stats::receive_buffer) reports the size granted.
     pub fn receive_buffer(mut self, bytes: usize) -> Self {
         self.receive_buffer = Some(BufferSize::Bytes(bytes));
@@ -119,8 +103,8 @@ impl Builder {
     /// Sets another time than [`coalesce`](Self::coalesce) for the socket transport, also if
     /// [`Transport::Auto`] falls back to it.
     ///
-    /// The socket delivers no [`context`](Self::context). A program that needs the arguments of
-    /// short-lived processes must read `/proc` before they end.
+    /// Over the socket, events have no [`context`](Self::context). A program that reads the arguments
+    /// of short-lived processes from `/proc` instead needs a shorter time.
     pub fn socket_coalesce(mut self, time: Duration) -> Self {
         self.socket_coalesce = Some(time);
         self
@@ -129,9 +113,9 @@ impl Builder {
     /// Sets whether the kernel records the acting task with each event, and the arguments with each
     /// exec, for [`Event::context`](crate::Event::context). The default is false.
     ///
-    /// The record is made when the event happens, while `/proc` may no longer show the process when
-    /// its event is read. This requires the ring transport, whose records become longer; over the
-    /// socket, the context is always `None`.
+    /// The kernel makes the record when the event happens. By the time an event is read, `/proc` may
+    /// no longer show the process. The context requires the ring transport, and makes its records
+    /// longer; over the socket, the context is always `None`.
     pub fn context(mut self, context: bool) -> Self {
         self.context = context;
         self
@@ -151,8 +135,7 @@ impl Builder {
         self
     }
 
-    /// Opens a connector. It returns when the kernel has acknowledged that it sends events to this
-    /// connector.
+    /// Opens a connector, and returns when the kernel has acknowledged that it sends events to it.
     ///
     /// # Errors
     ///
@@ -180,14 +163,10 @@ impl Builder {
         Ok(connector)
     }
 
-    /// Opens a connector for [`ProcConnector::new`].
-    pub(crate) fn open_compatible(&self) -> Result<ProcConnector> {
-        self.open_socket(NoRing::Compatibility)
-    }
-
-    fn open_socket(&self, no_ring: NoRing) -> Result<ProcConnector> {
-        // Created first: after the kernel's acknowledgement nothing may fail before the connector
-        // exists, whose drop ends the subscription.
+    /// Opens a connector over the socket, because of `no_ring`.
+    pub(super) fn open_socket(&self, no_ring: NoRing) -> Result<ProcConnector> {
+        // Created before the subscription, because dropping the connector ends it: nothing may fail
+        // between the two.
         let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(socket_error)?;
         let bytes = self.buffer_bytes(QUEUED_EVENT);
@@ -200,7 +179,7 @@ impl Builder {
         for socket in [&ack_socket, &socket] {
             socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         }
-        let requests = handshake::listen(&socket, &ack_socket)?;
+        let listens = handshake::listen(&socket, &ack_socket)?;
         let overrun = handshake::skip_acks(&socket)?;
         let intake = Intake::socket(
             socket,
@@ -210,7 +189,7 @@ impl Builder {
             granted,
             overrun,
         );
-        Ok(ProcConnector::new_with(intake, Some(no_ring), shutdown, requests))
+        Ok(ProcConnector::from_parts(intake, Some(no_ring), shutdown, listens))
     }
 
     fn open_ring(&self) -> Result<ProcConnector> {
@@ -223,13 +202,13 @@ impl Builder {
         let context = self.context.then(|| ContextPlan::new(args_len));
         let bytes = self.buffer_bytes(bytes_per_event(context.as_ref()));
         let notice = Notice::new()?;
-        let readiness = Readiness::socket_and_notice(socket.as_fd(), &notice)?;
+        let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;
         let mut ring = RingQueue::new(socket.as_fd(), bytes, context, Arc::clone(&notice))?;
         ring.attach(&self.filter)?;
         ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(bind_error)?;
-        let requests = handshake::listen(&socket, &socket).map_err(|error| match error {
-            // The program may have refused the acknowledgement, in a format that it does not know.
+        let listens = handshake::listen(&socket, &socket).map_err(|error| match error {
+            // The program may have refused the acknowledgement because of an unknown format.
             Error::NotAcknowledged if ring.refused() > 0 => {
                 RingError::new(NoRing::Unanswered).into()
             }
@@ -238,9 +217,8 @@ impl Builder {
         ring.set_awaiting_ack(false);
         ring.start();
         let selection = Selection::filtered_by_ring(&self.filter);
-        let intake =
-            Intake::ring(socket, selection, self.coalesce_time(), (notice, readiness), ring);
-        Ok(ProcConnector::new_with(intake, None, shutdown, requests))
+        let intake = Intake::ring(socket, selection, self.coalesce_time(), notice, poll_fd, ring);
+        Ok(ProcConnector::from_parts(intake, None, shutdown, listens))
     }
 
     fn buffer_bytes(&self, bytes_per_event: usize) -> usize {
@@ -256,11 +234,27 @@ impl Builder {
     }
 }
 
+/// The size of the buffer in either unit.
+#[derive(Clone, Copy, Debug)]
+enum BufferSize {
+    Bytes(usize),
+    Events(usize),
+}
+
+impl BufferSize {
+    fn in_bytes(self, bytes_per_event: usize) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes,
+            Self::Events(events) => events.saturating_mul(bytes_per_event),
+        }
+    }
+}
+
 fn socket_error(error: io::Error) -> Error {
     match error.raw_os_error() {
-        // This network namespace has no kernel socket of this family, or the kernel lacks it.
+        // The kernel lacks the family, or has no socket of it in this network namespace.
         Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => match handshake::has_proc_events() {
-            Some(true) => Error::NotInitialNamespace { kind: crate::Namespace::Network },
+            Some(true) => Error::NotInitialNamespace { kind: Namespace::Network },
             _ => Error::ConnectorUnavailable,
         },
         Some(libc::EPERM | libc::EACCES) => Error::PermissionDenied,

@@ -1,8 +1,6 @@
 //! The connector: a subscription to process events, and receiving them in batches.
 
 use std::fmt;
-#[cfg(any(feature = "tokio", feature = "async-io"))]
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32};
@@ -16,12 +14,8 @@ use crate::live::builder::Builder;
 use crate::live::handshake;
 use crate::live::shutdown::Shutdown;
 use crate::live::stash::Stash;
-#[cfg(any(feature = "tokio", feature = "async-io"))]
-use crate::live::transport::Step;
 use crate::live::transport::{Deadline, Intake};
 use crate::stats::{Counters, Stats};
-#[cfg(any(feature = "tokio", feature = "async-io"))]
-use crate::sys::Gate;
 use crate::sys::{EventFd, exists};
 use crate::transport_kind::NoRing;
 
@@ -47,8 +41,8 @@ use crate::transport_kind::NoRing;
 /// ```
 ///
 /// [`recv`](Self::recv) and the other methods that take a buffer are those of 0.1.5, and can be
-/// called from several threads at once. Use only one of the two families on a connector: both read
-/// the same queue.
+/// called from several threads at once. On one connector, use either those or
+/// [`recv_batch`](Self::recv_batch), because both read the same queue.
 ///
 /// Dropping a connector ends the subscription, so that the kernel stops creating events for it.
 pub struct ProcConnector {
@@ -57,7 +51,7 @@ pub struct ProcConnector {
     pub(super) no_ring: Option<NoRing>,
     pub(super) stash: Stash,
     pub(super) counters: Counters,
-    shutdown: Arc<EventFd>,
+    pub(super) shutdown: Arc<EventFd>,
     pub(super) nonblocking: AtomicBool,
     /// How many LISTEN requests were not followed by an IGNORE request. Kernels before 6.6 count
     /// each.
@@ -78,7 +72,7 @@ impl ProcConnector {
     ///
     /// As [`Builder::open`].
     pub fn new() -> Result<Self> {
-        Self::builder().open_compatible()
+        Self::builder().open_socket(NoRing::Compatibility)
     }
 
     /// Returns the default options, to change them and open a connector.
@@ -86,11 +80,12 @@ impl ProcConnector {
         Builder::default()
     }
 
-    pub(crate) fn new_with(
+    /// `listens` is how many LISTEN requests the kernel has accepted.
+    pub(super) fn from_parts(
         intake: Intake,
         no_ring: Option<NoRing>,
         shutdown: EventFd,
-        requests: u32,
+        listens: u32,
     ) -> Self {
         let stash = Stash::new(Arc::clone(&intake.notice));
         Self {
@@ -100,7 +95,7 @@ impl ProcConnector {
             counters: Counters::default(),
             shutdown: Arc::new(shutdown),
             nonblocking: AtomicBool::new(false),
-            listens: AtomicU32::new(requests),
+            listens: AtomicU32::new(listens),
             owner: std::process::id(),
         }
     }
@@ -118,15 +113,14 @@ impl ProcConnector {
         totals
     }
 
-    /// Replaces the filter. Events from now on are delivered if they pass the new filter. Events
-    /// that are already queued passed the old one, and are still delivered.
+    /// Replaces the filter. It applies to events from now on; queued events, which passed the old
+    /// filter, are still delivered.
     ///
     /// # Errors
     ///
     /// [`Error::FilterRefused`] or [`Error::RingUnavailable`] if the kernel does not accept the new
-    /// filter. The old one then stays in place. Over the ring a filter requires a new BPF program,
-    /// so a process that dropped `CAP_BPF` after opening cannot replace it. Over the socket it
-    /// can.
+    /// filter; the old one then stays in place. Over the ring, a new filter requires `CAP_BPF`, which
+    /// the process may have dropped after opening, because the filter is part of a BPF program.
     pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
         self.intake.set_filter(filter)
     }
@@ -146,8 +140,8 @@ impl ProcConnector {
     /// records or a quarter of the ring, whichever is less.
     ///
     /// The batch borrows the connector's memory; after the first few batches nothing is allocated.
-    /// A batch may be empty, because acknowledgements to other listeners and forged datagrams end
-    /// the wait but are not delivered.
+    /// A batch may be empty: acknowledgements to other listeners and forged datagrams end the wait
+    /// but are not delivered.
     ///
     /// # Errors
     ///
@@ -178,32 +172,14 @@ impl ProcConnector {
     }
 
     /// The rest of the batch that was filled last.
-    pub(crate) fn batch(&mut self) -> Batch<'_> {
+    pub(super) fn batch(&mut self) -> Batch<'_> {
         let (items, selection) = self.intake.items();
         Batch::new(items, selection, &mut self.counters)
     }
 
-    /// Fills the batch, or returns how the caller must wait before the next call.
-    #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn step(&mut self) -> Result<Step> {
-        if self.has_leftovers() { Ok(Step::Filled) } else { self.intake.step() }
-    }
-
-    /// Counts a wake-up for which the caller waited.
-    #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn woken(&self) {
-        self.counters.woken();
-    }
-
-    /// The descriptor for an asynchronous reader to wait for.
-    #[cfg(any(feature = "tokio", feature = "async-io"))]
-    pub(crate) fn gate(&self) -> io::Result<Gate> {
-        Gate::new(self.intake.wakeup_fd(), self.shutdown.as_fd())
-    }
-
-    /// Whether the batch holds something that was received before. Moves a stashed datagram to the
-    /// batch.
-    fn has_leftovers(&mut self) -> bool {
+    /// Makes data that earlier receives left unread, in the last batch or in the stash, the next
+    /// batch. Returns false if nothing is left.
+    pub(super) fn resume_batch(&mut self) -> bool {
         let Self { intake, stash, .. } = self;
         if intake.has_leftovers() {
             return true;
@@ -213,18 +189,17 @@ impl ProcConnector {
         true
     }
 
-    /// Fills the batch unless it holds something already. Returns false if nothing arrives before
+    /// Fills the next batch, first with data left unread. Returns false if nothing arrives before
     /// the deadline.
     fn fill(&mut self, deadline: Deadline) -> Result<bool> {
-        if self.has_leftovers() {
+        if self.resume_batch() {
             return Ok(true);
         }
-        // Without a handle the wait does not have to watch for a shutdown: `&mut self` rules out
-        // that one is created meanwhile.
-        let has_handles = Arc::get_mut(&mut self.shutdown).is_none();
         if !matches!(deadline, Deadline::Now) && self.shutdown.is_raised() {
             return Err(Error::Shutdown);
         }
+        // Without a handle, no shutdown can happen during the wait: `&mut self` prevents creating one.
+        let has_handles = Arc::get_mut(&mut self.shutdown).is_none();
         let shutdown = has_handles.then_some(&*self.shutdown);
         self.intake.fill(deadline, shutdown, &self.counters)
     }
@@ -232,8 +207,8 @@ impl ProcConnector {
 
 impl Drop for ProcConnector {
     fn drop(&mut self) {
-        // A child of `fork` shares the socket, and its IGNORE request would end its parent's
-        // subscription.
+        // A child of `fork` shares the socket: its IGNORE request would end the subscription of the
+        // parent, if that still runs.
         if std::process::id() == self.owner || !exists(self.owner) {
             handshake::ignore(&self.intake.socket, *self.listens.get_mut());
         }

@@ -34,7 +34,7 @@ pub struct Shutdown {
 }
 
 impl Shutdown {
-    /// Ends the receives. From now on [`recv_batch`](crate::ProcConnector::recv_batch) fails with
+    /// Ends all receives. From now on [`recv_batch`](crate::ProcConnector::recv_batch) fails with
     /// [`Error::Shutdown`](crate::Error::Shutdown). Queued events can still be received with
     /// `recv_batch_timeout(Duration::ZERO)`.
     ///

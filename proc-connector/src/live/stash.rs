@@ -1,4 +1,4 @@
-//! Datagrams, or the rest of one, that a shared receive put back.
+//! Datagrams that a shared receive put back, whole or in part.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,28 +20,24 @@ impl Stash {
         Self { datagrams: Mutex::default(), filled: AtomicBool::new(false), notice }
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        !self.filled.load(Ordering::Acquire)
-    }
-
     /// Takes the first datagram if `fits` returns true for its length. Otherwise leaves it and
     /// returns the length as an error.
     pub(crate) fn pop(&self, fits: impl Fn(usize) -> bool) -> Option<Result<Box<[u8]>, usize>> {
-        if self.is_empty() {
+        if !self.filled.load(Ordering::Acquire) {
             return None;
         }
-        self.with(|datagrams| {
+        self.change(|datagrams| {
             let len = datagrams.front()?.len();
             if fits(len) { datagrams.pop_front().map(Ok) } else { Some(Err(len)) }
         })
     }
 
-    /// Puts a datagram, or the rest of one, at the front.
+    /// Puts a datagram, or the rest of a datagram, at the front.
     pub(crate) fn push_front(&self, datagram: &[u8]) {
-        self.with(|datagrams| datagrams.push_front(datagram.into()));
+        self.change(|datagrams| datagrams.push_front(datagram.into()));
     }
 
-    fn with<T>(&self, change: impl FnOnce(&mut VecDeque<Box<[u8]>>) -> T) -> T {
+    fn change<T>(&self, change: impl FnOnce(&mut VecDeque<Box<[u8]>>) -> T) -> T {
         let mut datagrams = self.datagrams.lock().unwrap_or_else(PoisonError::into_inner);
         let result = change(&mut datagrams);
         let filled = !datagrams.is_empty();

@@ -1,4 +1,4 @@
-//! Waiting on async-io.
+//! Waiting with async-io.
 
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
@@ -8,7 +8,7 @@ use async_io::Async;
 use super::{Readiness, sealed::Sealed};
 use crate::error::Result;
 
-/// Waits on the reactor of async-io.
+/// Waits with the reactor of async-io.
 #[derive(Debug)]
 pub struct AsyncIo {
     fd: Async<OwnedFd>,
@@ -16,7 +16,7 @@ pub struct AsyncIo {
 
 impl AsyncIo {
     pub(super) fn new(fd: OwnedFd) -> Result<Self> {
-        // Nobody ever reads it.
+        // Without setting O_NONBLOCK: the descriptor is only polled, never read.
         Ok(Self { fd: Async::new_nonblocking(fd)? })
     }
 }

@@ -1,4 +1,4 @@
-//! Receiving without blocking a thread: one adapter, for the runtimes with a feature.
+//! Receiving in asynchronous code: one adapter for all runtimes.
 
 #[cfg(feature = "async-io")]
 mod async_io;
@@ -22,15 +22,15 @@ use crate::live::transport::Step;
 use crate::owned::OwnedReceived;
 use crate::sys::{Gate, OpenReason};
 
-/// A connector whose receives are awaited, on the runtime `R`.
+/// A connector for asynchronous code on the runtime `R`.
 ///
-/// Made by [`ProcConnector::into_tokio`] or [`ProcConnector::into_async_io`]. Read it with
-/// [`recv_batch`](Self::recv_batch), or as a [`Stream`] of [`OwnedReceived`]. Both are cancel-safe:
-/// what a dropped future or a dropped batch left behind comes with the next.
+/// [`ProcConnector::into_tokio`] and [`ProcConnector::into_async_io`] create it. It delivers batches
+/// ([`recv_batch`](Self::recv_batch)), and is a [`Stream`] of [`OwnedReceived`]. Both are
+/// cancel-safe: items that a dropped future or batch did not deliver are in the next.
 ///
-/// Dropping it, or the future, ends a wait, and so does a [`Shutdown`](crate::Shutdown) handle. While
-/// events keep coming it rests between batches for [`Builder::coalesce`](crate::Builder::coalesce)
-/// as the receives that block do, and leaves the runtime to its other tasks meanwhile.
+/// A [`Shutdown`](crate::Shutdown) handle ends a wait. While events keep arriving, the reader sleeps
+/// between batches for the time set by [`Builder::coalesce`](crate::Builder::coalesce), as in
+/// blocking receives. Other tasks of the runtime run meanwhile.
 ///
 #[cfg_attr(
     feature = "tokio",
@@ -57,13 +57,13 @@ pub struct AsyncConnector<R> {
     connector: ProcConnector,
     gate: Gate,
     readiness: R,
-    /// The gate has to open before anything else.
+    /// Whether the next poll must wait for the gate to open.
     waiting: bool,
 }
 
 /// How a runtime waits for a descriptor.
 pub trait Readiness: sealed::Sealed {
-    /// Gives `attempt` a try whenever the descriptor may be readable, until it says true.
+    /// Calls `attempt` each time the descriptor may be readable, until it returns true.
     #[doc(hidden)]
     fn poll_until(
         &mut self,
@@ -77,24 +77,24 @@ mod sealed {
 }
 
 impl<R: Readiness> AsyncConnector<R> {
-    /// Waits for something to arrive, then takes all there is, as
+    /// Waits until an event arrives, then returns all events that have arrived, as
     /// [`ProcConnector::recv_batch`] does.
     ///
     /// # Errors
     ///
-    /// [`Error::Shutdown`] once a [`Shutdown`](crate::Shutdown) handle was used, [`Error::Os`] for
-    /// what the system says.
+    /// - [`Error::Shutdown`] after a [`Shutdown`](crate::Shutdown) handle was used.
+    /// - [`Error::Os`] for any other error of the system.
     pub async fn recv_batch(&mut self) -> Result<Batch<'_>> {
         std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
         Ok(self.connector.batch())
     }
 
-    /// The connector inside.
+    /// The underlying connector.
     pub fn get_ref(&self) -> &ProcConnector {
         &self.connector
     }
 
-    /// The connector inside, for [`set_filter`](ProcConnector::set_filter).
+    /// The underlying connector, for [`set_filter`](ProcConnector::set_filter).
     pub fn get_mut(&mut self) -> &mut ProcConnector {
         &mut self.connector
     }
@@ -110,12 +110,15 @@ impl<R: Readiness> AsyncConnector<R> {
                 }))?;
                 match reason {
                     Some(OpenReason::Shutdown) => return Poll::Ready(Err(Error::Shutdown)),
-                    Some(OpenReason::Event) => connector.woken(),
+                    Some(OpenReason::Event) => connector.counters.woken(),
                     Some(OpenReason::NapOver) | None => {}
                 }
                 *waiting = false;
             }
-            match connector.step()? {
+            if connector.resume_batch() {
+                return Poll::Ready(Ok(()));
+            }
+            match connector.intake.step()? {
                 Step::Filled => return Poll::Ready(Ok(())),
                 Step::Nap(time) => gate.open_after(time)?,
                 Step::Wait => gate.open_on_event()?,
@@ -125,10 +128,10 @@ impl<R: Readiness> AsyncConnector<R> {
     }
 }
 
-/// Owned events, and losses where they happened, as [`recv_batch`](Self::recv_batch) delivers them.
+/// Yields owned events and losses, in the order of the stream.
 ///
-/// The stream ends when a [`Shutdown`](crate::Shutdown) handle is used. An error of the system does
-/// not end it: the next poll tries again.
+/// The stream ends when a [`Shutdown`](crate::Shutdown) handle is used. It continues after an error
+/// of the system: the next poll tries again.
 impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
     type Item = Result<OwnedReceived>;
 
@@ -138,7 +141,7 @@ impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
                 Err(Error::Shutdown) => return Poll::Ready(None),
                 filled => filled?,
             }
-            // A batch of acknowledgements or refused datagrams has no item.
+            // A batch of only acknowledgements or refused datagrams has no items.
             if let Some(received) = self.connector.batch().next() {
                 return Poll::Ready(Some(Ok(received.into())));
             }
@@ -147,8 +150,7 @@ impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
 }
 
 impl ProcConnector {
-    /// Hands the connector to the tokio runtime that this is called in, which must have I/O
-    /// enabled.
+    /// Registers the connector with the tokio runtime of the caller, which must have I/O enabled.
     ///
     /// # Errors
     ///
@@ -156,13 +158,13 @@ impl ProcConnector {
     ///
     /// # Panics
     ///
-    /// As tokio does, outside of a runtime with I/O enabled.
+    /// If the caller is not in a tokio runtime with I/O enabled.
     #[cfg(feature = "tokio")]
     pub fn into_tokio(self) -> Result<AsyncConnector<Tokio>> {
         self.into_async(Tokio::new)
     }
 
-    /// Hands the connector to the reactor of `async-io`, which works with any executor.
+    /// Registers the connector with the reactor of `async-io`, which works with any executor.
     ///
     /// # Errors
     ///
@@ -173,8 +175,8 @@ impl ProcConnector {
     }
 
     fn into_async<R>(self, register: fn(OwnedFd) -> Result<R>) -> Result<AsyncConnector<R>> {
-        let gate = self.gate()?;
-        // A duplicate, so that nothing of the connector is in the runtime's hands.
+        let gate = Gate::new(self.intake.wakeup_fd(), self.shutdown.as_fd())?;
+        // A duplicate, because the runtime's wrapper must own the descriptor that it registers.
         let readiness = register(gate.as_fd().try_clone_to_owned()?)?;
         Ok(AsyncConnector { connector: self, gate, readiness, waiting: false })
     }

@@ -1,4 +1,4 @@
-//! Waiting on tokio.
+//! Waiting with tokio.
 
 use std::os::fd::OwnedFd;
 use std::task::{Context, Poll, ready};
@@ -9,7 +9,7 @@ use tokio::io::unix::AsyncFd;
 use super::{Readiness, sealed::Sealed};
 use crate::error::Result;
 
-/// Waits on tokio's reactor.
+/// Waits with tokio's reactor.
 #[derive(Debug)]
 pub struct Tokio {
     fd: AsyncFd<OwnedFd>,
@@ -19,8 +19,8 @@ impl Tokio {
     pub(super) fn new(fd: OwnedFd) -> Result<Self> {
         #[allow(
             deprecated,
-            reason = "newer versions want to be told that the descriptor is owned, \
-            in an unsafe call; an OwnedFd is"
+            reason = "its replacement is unsafe, because it cannot check that the descriptor stays \
+            open; an OwnedFd does"
         )]
         let fd = AsyncFd::with_interest(fd, Interest::READABLE)?;
         Ok(Self { fd })

@@ -12,10 +12,10 @@ use super::item::Item;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 use super::moderation::{self, Step};
 use super::moderation::{EventQueue as _, Moderator};
-use super::readiness::{Notice, Readiness};
+use super::readiness::{Notice, PollFd};
 use super::ring::{Popped, Records, RingQueue};
 use super::selection::Selection;
-use super::socket::{Datagrams, QUEUED_EVENT, SocketQueue};
+use super::socket::{Datagrams, SocketQueue};
 use super::wait::Deadline;
 use crate::error::Result;
 use crate::stats::Counters;
@@ -31,7 +31,7 @@ pub(crate) struct Intake {
     pub(crate) socket: NetlinkSocket,
     pub(crate) selection: Selection,
     pub(crate) notice: Arc<Notice>,
-    readiness: Readiness,
+    poll_fd: PollFd,
     queue: Backend,
     moderator: Moderator,
 }
@@ -63,8 +63,8 @@ impl<'a> Iterator for Items<'a> {
 }
 
 impl Intake {
-    /// A listening socket with a receive buffer of `receive_buffer` bytes. `overrun` says whether
-    /// the socket has already dropped events.
+    /// A listening socket with a receive buffer of `receive_buffer` bytes. `overrun` is whether the
+    /// socket has already dropped events.
     pub(crate) fn socket(
         socket: NetlinkSocket,
         selection: Selection,
@@ -74,8 +74,8 @@ impl Intake {
         overrun: bool,
     ) -> Self {
         let queue = Backend::Socket(SocketQueue::new(receive_buffer, overrun));
-        let (readiness, moderator) = (Readiness::socket_only(), Moderator::new(coalesce));
-        Self { socket, selection, notice, readiness, queue, moderator }
+        let (poll_fd, moderator) = (PollFd::socket_only(), Moderator::new(coalesce));
+        Self { socket, selection, notice, poll_fd, queue, moderator }
     }
 
     /// A listening socket whose events are written to a ring.
@@ -83,11 +83,12 @@ impl Intake {
         socket: NetlinkSocket,
         selection: Selection,
         coalesce: Duration,
-        (notice, readiness): (Arc<Notice>, Readiness),
+        notice: Arc<Notice>,
+        poll_fd: PollFd,
         queue: RingQueue,
     ) -> Self {
         let (queue, moderator) = (Backend::Ring(Mutex::new(queue)), Moderator::new(coalesce));
-        Self { socket, selection, notice, readiness, queue, moderator }
+        Self { socket, selection, notice, poll_fd, queue, moderator }
     }
 
     /// The descriptor that becomes readable with the wake-up that the reader requested.
@@ -97,7 +98,7 @@ impl Intake {
 
     /// The descriptor for callers to poll, readable while anything is unread.
     pub(crate) fn readable_fd(&self) -> BorrowedFd<'_> {
-        self.readiness.expose(&self.socket)
+        self.poll_fd.expose(&self.socket)
     }
 
     pub(crate) fn transport(&self) -> Transport {
@@ -118,7 +119,7 @@ impl Intake {
     /// How many events the buffer holds.
     pub(crate) fn buffer_events(&self) -> usize {
         match &self.queue {
-            Backend::Socket(queue) => queue.receive_buffer() / QUEUED_EVENT,
+            Backend::Socket(queue) => queue.capacity(),
             Backend::Ring(queue) => lock(queue).capacity(),
         }
     }
@@ -154,8 +155,7 @@ impl Intake {
         })
     }
 
-    /// Whether a part of the last batch was received but not read, and must be read before the
-    /// next.
+    /// Whether a part of the last batch is unread, and must be read before a new batch.
     pub(crate) fn has_leftovers(&self) -> bool {
         match &self.queue {
             Backend::Socket(queue) => queue.has_leftovers(),
@@ -180,7 +180,7 @@ impl Intake {
         shutdown: Option<&EventFd>,
         counters: &Counters,
     ) -> Result<bool> {
-        let polled = self.readiness.is_exposed();
+        let polled = self.poll_fd.is_exposed();
         match &mut self.queue {
             Backend::Socket(queue) => self.moderator.fill(
                 &mut queue.with_socket(&self.socket, polled),
@@ -199,11 +199,11 @@ impl Intake {
         }
     }
 
-    /// Takes a new batch, or returns how the caller must wait before the next call. A nap is short
-    /// enough that the queue cannot overflow during it.
+    /// Takes a new batch, or returns how the caller must wait before the next call. A nap is too
+    /// short for the queue to overflow.
     #[cfg(any(feature = "tokio", feature = "async-io"))]
     pub(crate) fn step(&mut self) -> Result<Step> {
-        let polled = self.readiness.is_exposed();
+        let polled = self.poll_fd.is_exposed();
         let (step, capacity) = match &mut self.queue {
             Backend::Socket(queue) => {
                 let mut queue = queue.with_socket(&self.socket, polled);
@@ -235,7 +235,7 @@ impl Intake {
         let mut queue = lock(queue);
         let popped = queue.pop(buf)?;
         if !matches!(popped, Popped::Nothing) {
-            if self.readiness.is_exposed() {
+            if self.poll_fd.is_exposed() {
                 queue.announce_next();
             }
             self.moderator.record_shared_receive();
@@ -251,8 +251,8 @@ impl Intake {
         }
     }
 
-    /// Waits, for a shared receive that found the queue empty, until a retry may succeed. Returns
-    /// false if the deadline has passed and the queue is still empty; the next event then makes the
+    /// Makes a shared receive that found the queue empty wait until a retry may succeed. Returns
+    /// false if the deadline has passed and the queue is still empty. The next event then makes the
     /// descriptor readable.
     ///
     /// # Errors

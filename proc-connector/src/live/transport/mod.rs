@@ -1,4 +1,4 @@
-//! The transports, by which events get from the kernel to this process.
+//! The transports, which carry events from the kernel to this process.
 //!
 //! | file | contents |
 //! |---|---|
@@ -23,7 +23,7 @@ pub(crate) use self::intake::{Intake, Items};
 pub(crate) use self::item::Item;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::moderation::Step;
-pub(crate) use self::readiness::{Notice, Readiness, Unread};
+pub(crate) use self::readiness::{Notice, PollFd, Unread};
 pub(crate) use self::ring::{ContextPlan, Popped, RingError, RingQueue, bytes_per_event};
 #[cfg(any(test, fuzzing))]
 pub use self::ring::{FakeRing, Seen};

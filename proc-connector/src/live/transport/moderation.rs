@@ -88,7 +88,7 @@ impl Moderator {
                 return Ok(Step::Filled);
             }
             if naps {
-                // The last batch had left nothing after all.
+                // The last batch left no events.
                 return Ok(Step::Nap(self.coalesce));
             }
             if queue.arm() {
@@ -128,8 +128,8 @@ impl Moderator {
         self.busy.store(true, Relaxed);
     }
 
-    /// Naps, for a shared receive that found the queue empty, if events have arrived since the last
-    /// nap. Returns whether it did. `capacity` returns the queue's capacity.
+    /// Makes a shared receive that found the queue empty nap, if events have arrived since the last
+    /// nap. Returns whether it napped. `capacity` returns the queue's capacity.
     pub(super) fn nap_shared(
         &self,
         capacity: impl FnOnce() -> usize,
@@ -166,8 +166,8 @@ fn nap(
     Ok(false)
 }
 
-/// How long a reader may sleep without checking the queue. No machine fills half of the queue in
-/// this time, at one event a microsecond. At least 50 µs.
+/// How long a reader may sleep without checking the queue. At an event per microsecond, more than
+/// any machine causes, half of the queue is filled in this time. At least 50 µs.
 pub(super) fn slice(capacity: usize) -> Duration {
     let events = u64::try_from(capacity).unwrap_or(u64::MAX);
     Duration::from_micros(events / 2).max(Duration::from_micros(50))
@@ -277,9 +277,9 @@ mod tests {
             (&[][..], &[wait, wait][..]),
             (&[All], &[filled, nap, wait]),
             (&[All, All], &[filled, nap, filled, nap, wait]),
-            // The batch left more: no nap before that is taken.
+            // The batch left events unread, which are taken without a nap.
             (&[Part, Part, All], &[filled, filled, filled, nap, wait]),
-            // It seemed to leave more, as after a receive of a single datagram, but did not.
+            // The batch may have left events unread, but has not, as after a single datagram.
             (&[Part], &[filled, nap, wait]),
             (&[Part, Nothing, All], &[filled, nap, filled, nap, wait]),
             (&[Nothing, Part, Nothing, Nothing], &[wait, filled, nap, wait]),

@@ -3,9 +3,9 @@
 //! Invariant: the descriptor is readable while anything is unread.
 //!
 //! On the socket transport the descriptor is the socket, and the kernel maintains the invariant for
-//! its queue. On the ring transport, events are unread in places that the socket does not report,
-//! so the descriptor is an `epoll` over the socket and a [`Notice`]: an `eventfd` that is raised
-//! while the ring or the stash holds unread events. Either one makes the descriptor readable.
+//! its queue. On the ring transport, the socket does not report all unread events, so the descriptor
+//! is an `epoll` over the socket and a [`Notice`]: an `eventfd` that is raised while the ring or the
+//! stash holds unread events. Either of them makes the descriptor readable.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sys::{Epoll, EventFd};
 
-/// A place where events can be unread that the socket does not report, as a bit.
+/// A place whose unread events the socket does not report. The value is a bit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unread {
     Ring = 1,
@@ -22,7 +22,7 @@ pub(crate) enum Unread {
     Stash = 2,
 }
 
-/// An `eventfd` that is readable while some place holds unread events.
+/// An `eventfd` that is readable while any [`Unread`] place holds events.
 #[derive(Debug)]
 pub(crate) struct Notice {
     event: EventFd,
@@ -41,7 +41,7 @@ impl Notice {
 
     /// Sets whether a place holds unread events. Calls for the same place must not be concurrent.
     ///
-    /// The usual call changes nothing, and costs a relaxed load.
+    /// Most calls change nothing, and cost a relaxed load.
     #[inline]
     pub(crate) fn set(&self, place: Unread, unread: bool) {
         let is_set = self.places.load(Relaxed) & place as u8 != 0;
@@ -71,16 +71,16 @@ impl AsFd for Notice {
     }
 }
 
-/// The descriptor that callers poll, and whether any caller has it.
+/// The descriptor that callers poll.
 #[derive(Debug)]
-pub(crate) struct Readiness {
-    /// The `epoll` over socket and notice. `None` if the socket suffices.
+pub(crate) struct PollFd {
+    /// The `epoll` over the socket and the notice. `None` if the socket suffices.
     epoll: Option<Epoll>,
     /// Whether a caller has obtained the descriptor.
     exposed: AtomicBool,
 }
 
-impl Readiness {
+impl PollFd {
     /// The socket itself is the descriptor.
     pub(crate) fn socket_only() -> Self {
         Self { epoll: None, exposed: AtomicBool::new(false) }

@@ -30,7 +30,7 @@ pub(crate) const QUEUED_EVENT: usize = 832;
 #[derive(Debug)]
 pub(super) struct SocketQueue {
     receive_buffer: usize,
-    /// The datagrams of a batch that are received singly, one after the other.
+    /// The datagrams of a batch that are received singly.
     buffer: Vec<u8>,
     /// The datagrams received with one `recvmmsg`. `None` before the first.
     batch: Option<RecvBatch>,
@@ -38,8 +38,8 @@ pub(super) struct SocketQueue {
 }
 
 impl SocketQueue {
-    /// The queue of a socket with a receive buffer of `receive_buffer` bytes. `overrun` says
-    /// whether the socket has already dropped events.
+    /// The queue of a socket with a receive buffer of `receive_buffer` bytes. `overrun` is whether
+    /// the socket has already dropped events.
     pub(super) fn new(receive_buffer: usize, overrun: bool) -> Self {
         let reading = Reading::new(overrun);
         Self { receive_buffer, buffer: Vec::new(), batch: None, reading }
@@ -47,6 +47,11 @@ impl SocketQueue {
 
     pub(super) fn receive_buffer(&self) -> usize {
         self.receive_buffer
+    }
+
+    /// How many events the queue holds.
+    pub(super) fn capacity(&self) -> usize {
+        self.receive_buffer / QUEUED_EVENT
     }
 
     /// Whether something that was received is unread.
@@ -61,7 +66,8 @@ impl SocketQueue {
     pub(super) fn load(&mut self, datagram: &[u8]) {
         let len = datagram.len().min(MAX_LEN);
         self.allocated_buffer()[..len].copy_from_slice(&datagram[..len]);
-        let (sender, is_oversized) = (Sender::Kernel, len < datagram.len());
+        let is_oversized = len < datagram.len();
+        let sender = Sender::Kernel;
         self.reading.partial = Some(PartialDatagram { unread: 0..len, sender, is_oversized });
         self.reading.singles_left = 0;
     }
@@ -105,8 +111,8 @@ impl SocketQueue {
 
     /// Receives many datagrams with one `recvmmsg`. Returns false if the queue is empty.
     ///
-    /// After an overrun it takes only as many datagrams as surely do not empty the queue, because
-    /// the loss belongs after the datagram that does.
+    /// After an overrun it takes fewer datagrams than the queue holds, if possible: the loss belongs
+    /// after the datagram that empties the queue.
     fn receive_batch(&mut self, socket: &NetlinkSocket) -> io::Result<bool> {
         let Self { batch, reading, .. } = self;
         let batch = batch.get_or_insert_with(|| RecvBatch::new(BATCH));
@@ -143,7 +149,7 @@ impl SocketQueue {
         }
     }
 
-    /// Receives the first datagram of a batch. Returns false if there is none.
+    /// Receives the first datagram of a batch. Returns false if none is queued.
     fn receive_first(&mut self, socket: &NetlinkSocket, mode: RecvMode) -> io::Result<bool> {
         self.allocated_buffer();
         let Self { buffer, reading, .. } = self;
@@ -179,7 +185,7 @@ impl EventQueue for SocketReader<'_> {
         }
         self.queue.reading.singles_left = 0;
         // After a wait the queue usually holds a single event, which a plain receive delivers
-        // sooner. And a datagram that was peeked at must be taken off the queue first.
+        // sooner. A datagram that was peeked at must be taken off the queue first.
         let follows_wait = self.queue.reading.queue == QueueState::FoundEmpty;
         if follows_wait || self.queue.reading.peeked {
             let found = self.queue.receive_first(self.socket, RecvMode::NonBlocking)?;
@@ -197,14 +203,15 @@ impl EventQueue for SocketReader<'_> {
         true
     }
 
-    /// A blocking receive, which saves the system call of a poll before it.
+    /// Waits in a blocking receive, which saves the system call of a poll.
     fn wait_directly(&mut self) -> io::Result<bool> {
         if self.queue.reading.polled {
             return Ok(false);
         }
         self.queue.reading.singles_left = 0;
         let found = self.queue.receive_first(self.socket, RecvMode::Blocking)?;
-        // Nothing is found, without a wait, if the program put the descriptor in non-blocking mode.
+        // If the program has put the descriptor in non-blocking mode, the receive does not wait and
+        // finds nothing.
         Ok(found || self.queue.reading.congestion.is_some())
     }
 
@@ -213,7 +220,7 @@ impl EventQueue for SocketReader<'_> {
     }
 
     fn capacity(&self) -> usize {
-        self.queue.receive_buffer / QUEUED_EVENT
+        self.queue.capacity()
     }
 
     fn is_over_quarter_full(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Finding the place of a loss in the stream of a socket that has overrun.
+//! Finding the position of a loss in the stream after an overrun of the socket.
 //!
 //! The kernel drops every event from an overrun until the queue is empty (`NETLINK_S_CONGESTED` in
 //! `af_netlink.c`). So the loss belongs after the datagram that empties the queue. Meanwhile the
@@ -18,12 +18,12 @@ const QUEUED_EVENT_MAX: u32 = 4096;
 pub(super) struct Congestion {
     /// The counters at the last check.
     before: Option<MemInfo>,
-    /// How many more datagrams can be received without emptying the queue, and so without a check.
+    /// How many more datagrams can be received before the next check: they cannot empty the queue.
     unchecked: usize,
 }
 
 impl Congestion {
-    /// Returns whether the datagram received last has emptied the queue. To be called after each.
+    /// Whether the last receive has emptied the queue. Must be called after each receive.
     pub(super) fn is_over(&mut self, socket: &NetlinkSocket) -> bool {
         if self.unchecked > 0 {
             self.unchecked -= 1;
@@ -39,8 +39,7 @@ impl Congestion {
     }
 }
 
-/// How many datagrams can be received from a queue that does not grow before it is empty: a lower
-/// bound, and at least 1.
+/// A lower bound for how many receives empty the queue, at least 1.
 pub(super) fn received_without_emptying(info: MemInfo) -> usize {
     (info.rmem_alloc / QUEUED_EVENT_MAX).max(1) as usize
 }

@@ -1,8 +1,8 @@
 //! Iterating over a batch of datagrams, message by message.
 //!
-//! A batch consists of an unread part of the previous batch, the datagrams of a `recvmmsg`, a loss
-//! that follows them, and datagrams received singly, in this order. Each of these is empty in most
-//! batches.
+//! A batch consists of the unread part of the previous batch, the datagrams of a `recvmmsg`, a loss
+//! that follows them, and datagrams received singly, in this order. Most batches have only one of
+//! these parts.
 
 use std::ops::Range;
 
@@ -13,8 +13,8 @@ use crate::live::transport::item::Item;
 use crate::stream::{LossCause, Lost};
 use crate::sys::{NetlinkSocket, RecvBatch, RecvMode, Sender};
 
-/// Iterates over a batch. A datagram that is received singly is received when the previous one was
-/// read.
+/// Iterates over a batch. Each datagram that is received singly is received only after the previous
+/// one has been read.
 #[derive(Debug)]
 pub(crate) struct Datagrams<'a> {
     socket: &'a NetlinkSocket,
@@ -118,8 +118,8 @@ impl<'a> Datagrams<'a> {
     }
 
     /// Keeps the part of the current datagram after its first `read` bytes for the next batch, in
-    /// case the caller drops this one now. The descriptor does not report that part as unread: no
-    /// kernel sends several messages in one datagram.
+    /// case the caller drops this batch now. The descriptor callers poll does not report that part
+    /// as unread, which is acceptable because no kernel sends several messages in one datagram.
     #[cold]
     fn keep_rest(&mut self, read: usize) {
         let unread = self.range.start + read..self.range.end;
@@ -133,9 +133,11 @@ impl<'a> Datagrams<'a> {
             self.reading.next_offset = if self.rest_is_kept { unread.start } else { 0 };
             return;
         }
-        let (sender, is_oversized) = (Sender::Kernel, false);
-        self.reading.partial =
-            self.rest_is_kept.then_some(PartialDatagram { unread, sender, is_oversized });
+        self.reading.partial = self.rest_is_kept.then_some(PartialDatagram {
+            unread,
+            sender: Sender::Kernel,
+            is_oversized: false,
+        });
     }
 }
 

@@ -1,4 +1,4 @@
-//! How far a socket's queue was read, and receiving a single datagram from it.
+//! The reader's progress in a socket's queue, and receiving a single datagram from it.
 
 use std::io;
 use std::ops::Range;
@@ -10,7 +10,7 @@ use crate::sys::{Datagram, NetlinkSocket, RecvMode, SLOT_LEN, Sender};
 /// The most bytes kept of a datagram.
 pub(super) const MAX_LEN: usize = SLOT_LEN;
 
-/// How far the queue was read.
+/// The reader's progress in the queue.
 #[derive(Debug)]
 pub(super) struct Reading {
     pub(super) losses: LossMeter,
@@ -18,7 +18,7 @@ pub(super) struct Reading {
     pub(super) congestion: Option<Congestion>,
     /// A loss that happened after everything received so far.
     pub(super) pending_loss: Option<Lost>,
-    /// A datagram in the buffer that was not read, or not to its end.
+    /// A datagram in the buffer that has not been read to its end.
     pub(super) partial: Option<PartialDatagram>,
     /// The index of the next datagram of the `recvmmsg` batch.
     pub(super) next: usize,
@@ -29,17 +29,17 @@ pub(super) struct Reading {
     pub(super) queue: QueueState,
     /// Why a batch ended early. The next receive reports it.
     pub(super) deferred_error: Option<io::Error>,
-    /// Whether the caller polls the socket. What is unread must then stay in the socket's queue.
+    /// Whether the caller polls the socket. Unread datagrams must then stay in the socket's queue.
     pub(super) polled: bool,
     /// Whether the last datagram was peeked at, and is still in the queue.
     pub(super) peeked: bool,
 }
 
-/// What the last receive shows about the queue.
+/// The state of the queue after the last receive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum QueueState {
     MayHaveMore,
-    /// The last receive took everything.
+    /// The last receive took all datagrams.
     Emptied,
     /// The last receive found nothing, so the next one follows a wait.
     FoundEmpty,
@@ -64,7 +64,7 @@ impl PartialDatagram {
 }
 
 impl Reading {
-    /// The state before the first receive. `overrun` says whether the socket has already dropped
+    /// The state before the first receive. `overrun` is whether the socket has already dropped
     /// events.
     pub(super) fn new(overrun: bool) -> Self {
         Self {
@@ -91,9 +91,9 @@ impl Reading {
         mode: RecvMode,
     ) -> io::Result<Option<Datagram>> {
         loop {
-            // For a caller that polls, a datagram that may precede a loss is peeked at first, and
-            // taken by the next receive. Until then it keeps the socket readable: nothing else
-            // would report the loss to the caller.
+            // If the caller polls, a datagram that may precede a loss is only peeked at, and taken
+            // by the next receive. Until then it keeps the socket readable, so that the caller
+            // returns for the loss.
             let peeks = self.polled && self.congestion.is_some() && !self.peeked;
             let mode = if peeks { RecvMode::Peek } else { mode };
             match socket.recv(slot, mode) {
