@@ -1,4 +1,4 @@
-//! The owned form of an event.
+//! The owned event of 0.1.5.
 
 use std::fmt;
 
@@ -6,16 +6,17 @@ use proc_connector_core::{ByteOrder, Event, ExitStatus, Payload};
 
 /// A process event, owned.
 ///
-/// `pid` is the thread id and `tgid` the process id, as in the kernel. What this shape has no room
-/// for (CPU, sequence number, parents of exits) is on [`Event`].
+/// `pid` is the thread id and `tgid` the process id, as in the kernel. `timestamp_ns` counts
+/// nanoseconds of `CLOCK_MONOTONIC`. The CPU, the sequence number and the parents of exits are only in
+/// [`Event`] and [`OwnedEvent`](crate::OwnedEvent).
 ///
-/// `timestamp_ns` counts nanoseconds of `CLOCK_MONOTONIC`.
+/// With the feature `serde`, an event is a map: the key `event` is the variant in lower case, and the
+/// other keys are the names of the fields. `comm` is text, the name up to its NUL, with U+FFFD for
+/// bytes that are not UTF-8. If the text does not represent all bytes, `raw_comm` has the 16 bytes. An
+/// [`Event`] is serialized with the same keys and additional ones.
 ///
-/// With the feature `serde`, it is a map with the key `event`, the variant in lower case, and the
-/// names of the fields. `comm` is a text: the name up to its NUL, with U+FFFD for bytes that are not
-/// UTF-8. If the text leaves something out, `raw_comm` has all 16 bytes. An [`Event`] is written with
-/// the same keys, and with more. Reading ignores unknown keys, so it accepts a written `Event` and the
-/// lines of `proc-connector watch --json`. Formats that do not name their fields cannot be read back.
+/// Deserialization ignores unknown keys, so it accepts a serialized `Event` and the lines of
+/// `proc-connector watch --json`. It requires a format that names the fields.
 ///
 /// ```
 /// use proc_connector::ProcEvent;
@@ -39,12 +40,14 @@ pub enum ProcEvent {
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,
     },
-    /// A process or thread was made; a thread where `child_pid` and `child_tgid` differ.
+    /// A process was created, or a thread if `child_pid` and `child_tgid` differ.
+    ///
+    /// The parent of a new thread is the parent of its process, not the thread that created it.
     #[doc(alias = "PROC_EVENT_FORK")]
     Fork {
         /// Thread id of the parent.
         parent_pid: u32,
-        /// Process id of the parent; for a new thread, of its process's parent.
+        /// Process id of the parent.
         parent_tgid: u32,
         /// Thread id of the child.
         child_pid: u32,
@@ -53,7 +56,7 @@ pub enum ProcEvent {
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,
     },
-    /// A thread ended; a process ends with its last.
+    /// A thread ended. A process ends with its last thread.
     #[doc(alias = "PROC_EVENT_EXIT")]
     Exit {
         /// Thread id.
@@ -62,8 +65,8 @@ pub enum ProcEvent {
         tgid: u32,
         /// Wait status: see [`ProcEvent::exit_status`].
         exit_code: u32,
-        /// Signal sent to the parent, not the cause of death; `u32::MAX` for a thread that is not
-        /// its process's first, of which no parent is informed.
+        /// Signal that the parent receives, not the cause of death. `u32::MAX` for threads other than
+        /// the first of a process, whose end is not reported to a parent.
         exit_signal: u32,
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,
@@ -106,12 +109,12 @@ pub enum ProcEvent {
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,
     },
-    /// A tracer attached, or detached where the tracer is 0.
+    /// A tracer attached, or detached if the ids of the tracer are 0.
     #[doc(alias = "PROC_EVENT_PTRACE")]
     Ptrace {
-        /// Thread id of the traced.
+        /// Thread id of the traced thread.
         pid: u32,
-        /// Process id of the traced.
+        /// Process id of the traced thread.
         tgid: u32,
         /// Thread id of the tracer.
         tracer_pid: u32,
@@ -127,13 +130,13 @@ pub enum ProcEvent {
         pid: u32,
         /// Process id.
         tgid: u32,
-        /// The new name, normally ended by a NUL, of no particular encoding.
+        /// The new name in any encoding, normally terminated by a NUL.
         #[cfg_attr(feature = "serde", serde(flatten, with = "crate::serde_forms::comm"))]
         comm: [u8; 16],
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,
     },
-    /// A process is about to dump core, or would if its limits allowed it.
+    /// A process is about to dump core. Its limits may still prevent the dump.
     #[doc(alias = "PROC_EVENT_COREDUMP")]
     Coredump {
         /// Thread id.
@@ -143,7 +146,7 @@ pub enum ProcEvent {
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,
     },
-    /// A kind this version does not know.
+    /// An event of a kind that this version does not know.
     Unknown {
         /// The kernel's `what`.
         what: u32,
@@ -153,7 +156,7 @@ pub enum ProcEvent {
 }
 
 impl ProcEvent {
-    /// How it ended, for an exit.
+    /// How the thread ended, for an exit. `None` for other events.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         match *self {
             Self::Exit { exit_code, .. } => Some(ExitStatus::from_raw(exit_code)),
@@ -218,7 +221,7 @@ impl<O: ByteOrder> From<Event<'_, O>> for ProcEvent {
             Payload::Coredump(dump) => {
                 Self::Coredump { pid: dump.process_pid(), tgid: dump.process_tgid(), timestamp_ns }
             }
-            // The core may learn kinds before this shape has a variant for them.
+            // Unknown kinds, and kinds that only the parser knows.
             _ => Self::Unknown { what: event.what(), raw_data: event.data().to_vec() },
         }
     }

@@ -33,13 +33,13 @@
 //! | [`Filter`], [`EventMask`] | select events inside the kernel |
 //! | [`Received`], [`Lost`] | an item of the stream: an event or a loss |
 //! | [`Event`], [`Payload`], [`Context`] | a borrowed event, its fields by kind, and the task that caused it |
-//! | [`ProcEvent`] | an owned event |
+//! | [`OwnedEvent`], [`ProcEvent`] | an owned event: with everything of the borrowed event, or as in 0.1.5 |
 //! | [`ExitStatus`] | how a process ended |
 //! | [`Transport`] | how events reach the reader: through shared memory or a socket |
 //! | [`Stats`] | totals, buffer size, the transport in use |
 //! | [`Shutdown`] | ends a blocked receive |
 //! | [`WallClock`] | converts time stamps to the time of day |
-//! | [`diagnose`], [`Error`] | why listening does not work, and what to do |
+//! | [`diagnose`], [`Error`] | why listening fails, and the remedy |
 //!
 //! # Features
 //!
@@ -51,7 +51,7 @@
 //! | `async-io` | `ProcConnector::into_async_io` |
 //! | `process` | the module `process`: a table of all processes, updated by events |
 //! | `capture` | the module `capture`: writes and reads files of events |
-//! | `serde` | serialization of [`ProcEvent`], [`Lost`], [`EventMask`] and [`ExitStatus`]; [`Event`] and [`Diagnosis`] are only written |
+//! | `serde` | serialization of [`ProcEvent`], [`Lost`], [`EventMask`] and [`ExitStatus`]; [`Event`], [`OwnedEvent`] and [`Diagnosis`] can be serialized only |
 //! | `cli` | the program `proc-connector` |
 //!
 //! # Guide
@@ -126,13 +126,13 @@ pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};
 pub use transport_kind::{NoRing, Transport};
 
-/// The parser that this crate uses: the crate `proc-connector-core`, for offline use.
+/// The crate `proc-connector-core`, which parses events on any system.
 pub use proc_connector_core as parser;
 
-// cargo-fuzz sets the cfg: no build that is used has this.
+// Only in tests and under cargo-fuzz, which sets `fuzzing`.
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 #[doc(hidden)]
 pub mod fuzzing {
-    //! What fuzz targets need of the inside.
+    //! Internals for fuzz targets.
     pub use crate::live::{FakeRing, Seen};
 }

@@ -1,4 +1,4 @@
-//! The owned forms of an event and of what a stream delivers.
+//! Owned forms of events and of the items of a stream.
 
 use std::fmt;
 
@@ -10,14 +10,14 @@ use proc_connector_core::{Context, Event, EventMask, Payload, ProcessIds};
 use crate::event::ProcEvent;
 use crate::stream::{Lost, Received};
 
-/// A whole event, owned: everything that [`Event`] has, its context included.
+/// An owned event with everything that [`Event`] has, its context included.
 ///
 /// It is `Send`, `Sync` and `'static`, so it can be stored, sent through a channel and used on
 /// another thread. [`as_event`](Self::as_event) returns the borrowed view. [`ProcEvent`] is smaller
 /// and lacks the CPU, the sequence number, the parents of exits and the context.
 ///
-/// The bytes of the event are copied. A copy allocates only if the event has arguments in its
-/// context or a union larger than that of any known kind, and then once.
+/// A copy of an event allocates memory only if the context has arguments, or the union is larger than
+/// that of any known kind.
 ///
 /// ```
 /// use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
@@ -56,18 +56,8 @@ pub struct OwnedEvent {
     tail: Tail,
 }
 
-/// The union `event_data`, and the context behind it.
-#[derive(Clone)]
-enum Tail {
-    Inline { data_len: u8, len: u8, bytes: [u8; INLINE] },
-    Heap { data_len: usize, bytes: Box<[u8]> },
-}
-
-/// Enough for the union of every known kind and a context without arguments.
-const INLINE: usize = EVENT_DATA_LEN + HEADER_LEN;
-
 impl OwnedEvent {
-    /// The event, borrowed.
+    /// The borrowed event.
     #[inline]
     pub fn as_event(&self) -> Event<'_> {
         let (data, context) = self.tail.parts();
@@ -92,13 +82,13 @@ impl OwnedEvent {
         self.as_event().cpu()
     }
 
-    /// The place of the event among those that its CPU sent, as [`Event::seq`].
+    /// The sequence number among the events of its CPU, as [`Event::seq`].
     #[inline]
     pub fn seq(&self) -> u32 {
         self.as_event().seq()
     }
 
-    /// When it happened, in nanoseconds of `CLOCK_MONOTONIC`, as [`Event::timestamp_ns`].
+    /// The time of the event in nanoseconds of `CLOCK_MONOTONIC`, as [`Event::timestamp_ns`].
     #[inline]
     pub fn timestamp_ns(&self) -> u64 {
         self.as_event().timestamp_ns()
@@ -122,7 +112,7 @@ impl OwnedEvent {
         self.as_event().process()
     }
 
-    /// The task that made the event, as [`Event::context`].
+    /// The task that caused the event, as [`Event::context`].
     #[inline]
     pub fn context(&self) -> Option<Context<'_>> {
         self.as_event().context()
@@ -153,7 +143,7 @@ impl From<OwnedEvent> for ProcEvent {
     }
 }
 
-/// Two events are equal if their headers, their unions and their contexts are, byte for byte.
+/// Two events are equal if their header fields, and the bytes of their unions and contexts, are equal.
 impl PartialEq for OwnedEvent {
     fn eq(&self, other: &Self) -> bool {
         let headers = |event: &Self| (event.what(), event.cpu(), event.seq(), event.timestamp_ns());
@@ -175,7 +165,7 @@ impl fmt::Debug for OwnedEvent {
     }
 }
 
-/// The same map as that of an [`Event`].
+/// Serializes the same map as [`Event`].
 #[cfg(feature = "serde")]
 impl serde::Serialize for OwnedEvent {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -183,36 +173,9 @@ impl serde::Serialize for OwnedEvent {
     }
 }
 
-impl Tail {
-    fn new(data: &[u8], context: &[u8]) -> Self {
-        let len = data.len() + context.len();
-        match (u8::try_from(data.len()), u8::try_from(len)) {
-            (Ok(data_len), Ok(len)) if usize::from(len) <= INLINE => {
-                let mut bytes = [0; INLINE];
-                let (first, rest) = bytes.split_at_mut(data.len());
-                first.copy_from_slice(data);
-                rest[..context.len()].copy_from_slice(context);
-                Self::Inline { data_len, len, bytes }
-            }
-            _ => Self::Heap { data_len: data.len(), bytes: [data, context].concat().into() },
-        }
-    }
-
-    /// The union and the context.
-    #[inline]
-    fn parts(&self) -> (&[u8], &[u8]) {
-        match self {
-            Self::Inline { data_len, len, bytes } => {
-                bytes[..usize::from(*len)].split_at(usize::from(*data_len))
-            }
-            Self::Heap { data_len, bytes } => bytes.split_at(*data_len),
-        }
-    }
-}
-
-/// One item of a stream, owned: an event, or a loss where it happened.
+/// An owned item of a stream: an event or a loss, as in [`Received`].
 ///
-/// The owned form of [`Received`], which channels can carry and the asynchronous streams deliver.
+/// It can be sent through a channel, and the asynchronous streams yield it.
 ///
 /// ```
 /// use proc_connector::{OwnedReceived, ProcEvent, Received};
@@ -239,12 +202,12 @@ impl Tail {
 pub enum OwnedReceived {
     /// An event.
     Event(OwnedEvent),
-    /// Here, between the events before and after, others were lost.
+    /// Events were lost between the previous and the next event.
     Lost(Lost),
 }
 
 impl OwnedReceived {
-    /// The item, borrowed.
+    /// The borrowed item.
     #[inline]
     pub fn as_received(&self) -> Received<'_> {
         match self {
@@ -260,6 +223,43 @@ impl From<Received<'_>> for OwnedReceived {
         match received {
             Received::Event(event) => Self::Event(event.into()),
             Received::Lost(lost) => Self::Lost(lost),
+        }
+    }
+}
+
+/// The bytes of the union `event_data`, followed by those of the context.
+#[derive(Clone)]
+enum Tail {
+    Inline { data_len: u8, len: u8, bytes: [u8; INLINE] },
+    Heap { data_len: usize, bytes: Box<[u8]> },
+}
+
+/// The length of the union of known kinds and a context without arguments.
+const INLINE: usize = EVENT_DATA_LEN + HEADER_LEN;
+
+impl Tail {
+    fn new(data: &[u8], context: &[u8]) -> Self {
+        let len = data.len() + context.len();
+        match (u8::try_from(data.len()), u8::try_from(len)) {
+            (Ok(data_len), Ok(len)) if usize::from(len) <= INLINE => {
+                let mut bytes = [0; INLINE];
+                let (first, rest) = bytes.split_at_mut(data.len());
+                first.copy_from_slice(data);
+                rest[..context.len()].copy_from_slice(context);
+                Self::Inline { data_len, len, bytes }
+            }
+            _ => Self::Heap { data_len: data.len(), bytes: [data, context].concat().into() },
+        }
+    }
+
+    /// The union and the context.
+    #[inline]
+    fn parts(&self) -> (&[u8], &[u8]) {
+        match self {
+            Self::Inline { data_len, len, bytes } => {
+                bytes[..usize::from(*len)].split_at(usize::from(*data_len))
+            }
+            Self::Heap { data_len, bytes } => bytes.split_at(*data_len),
         }
     }
 }

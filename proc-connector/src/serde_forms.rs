@@ -1,10 +1,10 @@
-//! How names of any bytes are represented as data.
+//! The serialized form of process names, which may contain any bytes.
 
 use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
-/// `ProcEvent::Comm::comm`: a text that is always there, and all bytes where it does not say them.
+/// `ProcEvent::Comm::comm`: always as text, and also as bytes if the text does not represent them.
 pub(crate) mod comm {
     use serde::de::{Deserializer, Error};
     use serde::ser::Serializer;
@@ -17,8 +17,8 @@ pub(crate) mod comm {
     ) -> Result<S::Ok, S::Error> {
         let name = comm.split(|&byte| byte == 0).next().unwrap_or_default();
         let name = String::from_utf8_lossy(name);
-        let says_all = padded(name.as_bytes()) == Some(*comm);
-        Comm { comm: name, raw_comm: (!says_all).then_some(*comm) }.serialize(serializer)
+        let is_exact = padded(name.as_bytes()) == Some(*comm);
+        Comm { comm: name, raw_comm: (!is_exact).then_some(*comm) }.serialize(serializer)
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -28,13 +28,13 @@ pub(crate) mod comm {
         if let Some(bytes) = raw_comm {
             return Ok(bytes);
         }
-        padded(readable(&comm).as_bytes())
+        padded(cut_if_inexact(&comm).as_bytes())
             .ok_or_else(|| D::Error::custom(format_args!("comm {comm:?} has more than 16 bytes")))
     }
 
-    /// What to read of a text. One in which bytes were replaced, by who wrote no `raw_comm`, may have
-    /// become longer than the bytes were, and is not exact anyway.
-    fn readable(text: &str) -> &str {
+    /// Cuts a text with replacement characters, which have 3 bytes each, to 16 bytes. Without `raw_comm`
+    /// the exact name is lost anyway.
+    fn cut_if_inexact(text: &str) -> &str {
         if !text.contains(char::REPLACEMENT_CHARACTER) {
             return text;
         }
@@ -42,6 +42,7 @@ pub(crate) mod comm {
         text.get(..most.unwrap_or_default()).unwrap_or(text)
     }
 
+    /// The name with NULs up to 16 bytes. `None` if it is longer.
     fn padded(name: &[u8]) -> Option<[u8; 16]> {
         let mut comm = [0; 16];
         comm.get_mut(..name.len())?.copy_from_slice(name);

@@ -11,7 +11,7 @@ use proc_connector_core::cn_msg::CN_IDX_PROC;
 use crate::error::{Error, Namespace, Result};
 use crate::live::connector::ProcConnector;
 use crate::live::handshake;
-use crate::live::host::kernel::forgets_listeners;
+use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::transport::{
     ContextPlan, Intake, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue, Selection,
     bytes_per_event,
@@ -253,7 +253,7 @@ impl BufferSize {
 fn socket_error(error: io::Error) -> Error {
     match error.raw_os_error() {
         // The kernel lacks the family, or has no socket of it in this network namespace.
-        Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => match handshake::has_proc_events() {
+        Some(libc::EPROTONOSUPPORT | libc::EAFNOSUPPORT) => match has_proc_events() {
             Some(true) => Error::NotInitialNamespace { kind: Namespace::Network },
             _ => Error::ConnectorUnavailable,
         },

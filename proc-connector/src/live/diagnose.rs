@@ -1,4 +1,4 @@
-//! Checks of whether and how well this process can receive process events.
+//! Checks whether, and how well, this process can receive process events.
 
 use std::fs;
 use std::os::fd::AsFd;
@@ -8,9 +8,10 @@ use proc_connector_core::Filter;
 
 use crate::diagnosis::{Diagnosis, Finding, Verdict, finding};
 use crate::error::{Chain, Error, Namespace};
+use crate::live::builder::RECEIVE_BUFFER;
 use crate::live::connector::ProcConnector;
-use crate::live::handshake;
-use crate::live::host::kernel::{Version, forgets_listeners};
+use crate::live::host::capabilities;
+use crate::live::host::kernel::{self, Version, forgets_listeners};
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
@@ -24,23 +25,23 @@ use crate::transport_kind::{NoRing, Transport};
 /// fails: a check that fails is a [`Finding`] with a remedy.
 pub fn diagnose() -> Diagnosis {
     let findings = vec![
-        kernel(),
-        proc_events(),
-        namespace_of(Namespace::Pid),
-        namespace_of(Namespace::User),
-        time_namespace(),
-        proc(),
-        privileges(),
-        listeners(),
-        filter(),
-        ring(),
+        check_kernel(),
+        check_connector(),
+        check_namespace(Namespace::Pid),
+        check_namespace(Namespace::User),
+        check_time_namespace(),
+        check_proc(),
+        check_privileges(),
+        check_listeners(),
+        check_filter(),
+        check_ring(),
     ];
     let mut diagnosis = Diagnosis { findings };
-    diagnosis.findings.extend(subscription());
+    diagnosis.findings.extend(check_subscription());
     diagnosis
 }
 
-fn kernel() -> Finding {
+fn check_kernel() -> Finding {
     let Some(version) = Version::running() else {
         return finding(
             "kernel",
@@ -63,21 +64,21 @@ fn kernel() -> Finding {
         return finding("kernel", Verdict::Limited, fact)
             .remedy("update the kernel to 4.12 or later");
     }
-    let needs =
-        if version < Version(6, 6, 0) { ", where listening requires CAP_NET_ADMIN" } else { "" };
-    finding("kernel", Verdict::Ok, format!("{name}{needs}"))
+    let required =
+        if kernel::requires_net_admin() { ", where listening requires CAP_NET_ADMIN" } else { "" };
+    finding("kernel", Verdict::Ok, format!("{name}{required}"))
 }
 
-/// What to do about a kernel without the connector.
+/// The remedy for a kernel without the connector.
 const OTHER_KERNEL: &str = "use a kernel with CONFIG_CONNECTOR=y and CONFIG_PROC_EVENTS=y";
 
-fn proc_events() -> Finding {
+fn check_connector() -> Finding {
     const CHECK: &str = "connector";
-    match handshake::has_proc_events() {
+    match kernel::has_proc_events() {
         Some(true) => finding(CHECK, Verdict::Ok, "the kernel has the process events connector"),
         Some(false) => finding(CHECK, Verdict::Fails, "/proc/net/connector has no cn_proc line")
             .remedy(OTHER_KERNEL),
-        // The check of the subscription decides.
+        // Without `/proc`, only the attempt to subscribe shows whether the connector exists.
         None if proc_mount::read_own(c"status").is_err() => {
             finding(CHECK, Verdict::Limited, "/proc/net/connector cannot be read")
                 .remedy("mount /proc")
@@ -89,7 +90,7 @@ fn proc_events() -> Finding {
     }
 }
 
-fn namespace_of(kind: Namespace) -> Finding {
+fn check_namespace(kind: Namespace) -> Finding {
     let check = match kind {
         Namespace::Pid => "pid namespace",
         Namespace::User => "user namespace",
@@ -106,7 +107,7 @@ fn namespace_of(kind: Namespace) -> Finding {
 }
 
 /// Checks whether time stamps of events can be compared with the clocks of this process.
-fn time_namespace() -> Finding {
+fn check_time_namespace() -> Finding {
     const CHECK: &str = "time namespace";
     match time_namespace::offsets() {
         Ok(_) if proc_mount::open().is_err() => finding(
@@ -130,7 +131,7 @@ fn time_namespace() -> Finding {
 }
 
 /// Checks whether `/proc` shows the processes that events are about.
-fn proc() -> Finding {
+fn check_proc() -> Finding {
     const CHECK: &str = "/proc";
     match proc_mount::open() {
         Ok(root) if proc_mount::hides_processes(&root) => {
@@ -140,45 +141,30 @@ fn proc() -> Finding {
             )
         }
         Ok(_) => finding(CHECK, Verdict::Ok, "shows the processes of this pid namespace"),
-        Err(unusable) => {
-            let finding = finding(CHECK, Verdict::Limited, unusable.to_string());
-            match unusable.remedy() {
-                Some(remedy) => finding.remedy(remedy),
-                None => finding,
-            }
+        Err(unusable) => Finding {
+            remedy: unusable.remedy().map(str::to_owned),
+            ..finding(CHECK, Verdict::Limited, unusable.to_string())
+        },
+    }
+}
+
+fn check_privileges() -> Finding {
+    const CHECK: &str = "privileges";
+    match capabilities::has_net_admin() {
+        None => finding(CHECK, Verdict::Limited, "cannot be read from /proc/self/status"),
+        Some(true) => finding(CHECK, Verdict::Ok, "CAP_NET_ADMIN"),
+        Some(false) if kernel::requires_net_admin() => {
+            finding(CHECK, Verdict::Fails, "no CAP_NET_ADMIN, which listening requires")
+                .remedy("run as root, or grant it with `setcap cap_net_admin+ep PROGRAM`")
+        }
+        Some(false) => {
+            finding(CHECK, Verdict::Limited, "no CAP_NET_ADMIN: the receive buffer is limited")
+                .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
         }
     }
 }
 
-/// The capability's bit (`include/uapi/linux/capability.h`).
-const CAP_NET_ADMIN: u32 = 12;
-
-fn privileges() -> Finding {
-    const CHECK: &str = "privileges";
-    let Some(capabilities) = capabilities() else {
-        return finding(CHECK, Verdict::Limited, "cannot be read from /proc/self/status");
-    };
-    let unprivileged_suffices =
-        Version::running().is_some_and(|version| version >= Version(6, 6, 0));
-    if capabilities & (1 << CAP_NET_ADMIN) != 0 {
-        finding(CHECK, Verdict::Ok, "CAP_NET_ADMIN")
-    } else if unprivileged_suffices {
-        finding(CHECK, Verdict::Limited, "no CAP_NET_ADMIN: the receive buffer is limited")
-            .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
-    } else {
-        finding(CHECK, Verdict::Fails, "no CAP_NET_ADMIN, which listening requires")
-            .remedy("run as root, or grant it with `setcap cap_net_admin+ep PROGRAM`")
-    }
-}
-
-/// The effective capabilities of this process, as a bit set.
-fn capabilities() -> Option<u64> {
-    let status = proc_mount::read_own(c"status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
-    u64::from_str_radix(line.trim(), 16).ok()
-}
-
-fn listeners() -> Finding {
+fn check_listeners() -> Finding {
     const CHECK: &str = "listeners";
     let Ok(sockets) = proc_mount::read_own_net(c"netlink") else {
         return finding(CHECK, Verdict::Limited, "cannot be read from /proc/net/netlink");
@@ -198,9 +184,9 @@ fn listeners() -> Finding {
     finding(CHECK, Verdict::Ok, fact)
 }
 
-/// The port in a line of `/proc/net/netlink` if the line is about a listener to process events. The
-/// first columns are an address, the family (11 for connectors), the port, and the groups in
-/// hexadecimal.
+/// The port of a listener to process events, from a line of `/proc/net/netlink`. `None` for other
+/// sockets. The first columns are an address, the family (11 for connectors), the port, and the groups
+/// in hexadecimal.
 fn listening_port(line: &str) -> Option<&str> {
     let mut columns = line.split_whitespace().skip(1);
     let (family, port, groups) = (columns.next()?, columns.next()?, columns.next()?);
@@ -209,7 +195,7 @@ fn listening_port(line: &str) -> Option<&str> {
         .then_some(port)
 }
 
-fn filter() -> Finding {
+fn check_filter() -> Finding {
     const CHECK: &str = "filter";
     let attempt = NetlinkSocket::new()
         .map_err(Error::from)
@@ -222,7 +208,7 @@ fn filter() -> Finding {
 }
 
 /// Creates a small ring, and checks which properties of the acting task its records can have.
-fn ring() -> Finding {
+fn check_ring() -> Finding {
     const CHECK: &str = "ring";
     let attempt = if forgets_listeners() {
         Err(RingError::new(NoRing::GoesDeaf).into())
@@ -236,20 +222,16 @@ fn ring() -> Finding {
     };
     match attempt {
         Ok(plan) => finding(CHECK, Verdict::Ok, format!("usable; {plan}")),
-        Err(Error::RingUnavailable { reason, .. }) => {
-            let finding =
-                finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()));
-            match reason.remedy() {
-                Some(remedy) => finding.remedy(remedy),
-                None => finding,
-            }
-        }
+        Err(Error::RingUnavailable { reason, .. }) => Finding {
+            remedy: reason.remedy().map(str::to_owned),
+            ..finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()))
+        },
         Err(error) => finding(CHECK, Verdict::Limited, format!("not usable: {}", Chain(&error))),
     }
 }
 
 /// Opens a connector over the socket, and checks the size of its buffer.
-fn subscription() -> Vec<Finding> {
+fn check_subscription() -> Vec<Finding> {
     const CHECK: &str = "subscription";
     let connector = match ProcConnector::builder().transport(Transport::Socket).open() {
         Ok(connector) => connector,
@@ -262,7 +244,7 @@ fn subscription() -> Vec<Finding> {
         "{granted} bytes, which hold {} events (net.core.rmem_max is {limit})",
         granted / QUEUED_EVENT
     );
-    let buffer = if granted < crate::live::builder::RECEIVE_BUFFER {
+    let buffer = if granted < RECEIVE_BUFFER {
         finding("receive buffer", Verdict::Limited, buffer)
             .remedy("raise net.core.rmem_max, or grant CAP_NET_ADMIN")
     } else {

@@ -1,4 +1,4 @@
-//! Subscribing to process events, and verifying that the kernel acknowledged it.
+//! Subscribing to process events, and verifying the kernel's acknowledgement.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::io;
@@ -7,19 +7,18 @@ use proc_connector_core::{Notification, Notifications, Request};
 use proc_connector_sys::sock_filter;
 
 use crate::error::{Error, Namespace, Result};
-use crate::live::host::kernel::forgets_listeners;
+use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::host::namespace;
-use crate::live::host::proc_mount;
 use crate::sys::{Datagram, NetlinkSocket, RecvMode, Sender, retry_on_interrupt};
 
-/// How many requests to send at most. An acknowledgement may be dropped if the queue overruns.
+/// The most requests to send. More than one is necessary if an overrun drops the acknowledgement.
 const ATTEMPTS: usize = 8;
 
-/// Creates an unbound socket that receives acknowledgements. A filter keeps out events, unless the
-/// kernel has the bug that makes filters unusable.
+/// Creates an unbound socket for acknowledgements. Its filter drops events, except on kernels where
+/// a bug makes filters unusable.
 ///
-/// The kernel sends an acknowledgement to every listener. Reading it from this socket instead of
-/// the subscribed one leaves that one's queue alone: its events stay where `poll` sees them.
+/// The kernel sends an acknowledgement to every listener. Reading it from a separate socket leaves the
+/// queue of the subscribed socket untouched, so that its events stay where `poll` reports them.
 pub(crate) fn ack_socket() -> Result<NetlinkSocket> {
     let socket = NetlinkSocket::new()?;
     if !forgets_listeners() {
@@ -53,7 +52,7 @@ pub(crate) fn listen(socket: &NetlinkSocket, ack_socket: &NetlinkSocket) -> Resu
 /// Takes acknowledgements off the front of the queue, so that the first receive does not wake for a
 /// batch without events. Returns whether the queue has overrun.
 pub(crate) fn skip_acks(socket: &NetlinkSocket) -> Result<bool> {
-    let mut buffer = [0; BUFFER];
+    let mut buffer = [0; BUFFER_LEN];
     let mut overrun = false;
     loop {
         let first = socket.recv(&mut buffer, RecvMode::Peek);
@@ -82,14 +81,19 @@ fn is_ack(datagram: &Datagram, buffer: &[u8]) -> bool {
 }
 
 /// A length in bytes that no acknowledgement exceeds.
-const BUFFER: usize = 1024;
+const BUFFER_LEN: usize = 1024;
 
 /// Sends an IGNORE request for each LISTEN request. Errors are not reported: the caller is cleaning
 /// up.
 pub(crate) fn ignore(socket: &NetlinkSocket, requests: u32) {
     for _ in 0..requests {
-        let _ = retry_on_interrupt(|| socket.send(&Request::ignore().encode()));
+        let _ = send(socket, &Request::ignore());
     }
+}
+
+/// Sends a request. A signal does not interrupt it.
+pub(crate) fn send(socket: &NetlinkSocket, request: &Request) -> io::Result<()> {
+    retry_on_interrupt(|| socket.send(&request.encode()))
 }
 
 fn request_until_acknowledged(
@@ -99,7 +103,7 @@ fn request_until_acknowledged(
 ) -> Result<()> {
     for _ in 0..ATTEMPTS {
         let request = Request::listen().with_ack(random());
-        retry_on_interrupt(|| socket.send(&request.encode())).map_err(send_error)?;
+        send(socket, &request).map_err(send_error)?;
         *requests += 1;
         match find_ack(ack_socket, &request)? {
             AckSearch::Found => return Ok(()),
@@ -120,7 +124,7 @@ enum AckSearch {
 
 /// Reads the queue up to the acknowledgement of `request`.
 fn find_ack(ack_socket: &NetlinkSocket, request: &Request) -> Result<AckSearch> {
-    let mut buffer = [0; BUFFER];
+    let mut buffer = [0; BUFFER_LEN];
     let mut at_end = AckSearch::Missing;
     loop {
         let datagram = match ack_socket.recv(&mut buffer, RecvMode::NonBlocking) {
@@ -189,13 +193,7 @@ fn missing_ack_error() -> Error {
     }
 }
 
-/// Whether `/proc/self/net/connector` lists `cn_proc`. `None` if it cannot be read.
-pub(crate) fn has_proc_events() -> Option<bool> {
-    let connectors = proc_mount::read_own_net(c"connector").ok()?;
-    Some(connectors.lines().any(|line| line.split_whitespace().next() == Some("cn_proc")))
-}
-
-/// A random number, to tell acknowledgements to this listener from others'.
+/// A random number that distinguishes acknowledgements to this listener from those to others.
 pub(crate) fn random() -> u32 {
     // The standard library seeds the hasher with random numbers of the system.
     let [a, b, c, d, ..] = RandomState::new().build_hasher().finish().to_ne_bytes();

@@ -9,7 +9,7 @@ use std::sync::Arc;
 pub use crate::error::Chain;
 pub use crate::sys::{EndRequest, TracedChild, was_closed};
 
-use super::host::kernel::Version;
+use super::host::kernel;
 use super::shutdown::Shutdown;
 
 /// Makes Ctrl-C, SIGTERM and SIGHUP end the receives of a connector, except for signals that this
@@ -22,7 +22,7 @@ pub fn end_on_signals(shutdown: &Shutdown) -> io::Result<()> {
     crate::sys::end_on_signals(&shutdown.event)
 }
 
-/// Starts a command. The receives that `ended` belongs to end when the command does.
+/// Starts a command, and uses `ended` to end the receives of a connector when the command ends.
 ///
 /// SIGTERM and SIGHUP to this process are forwarded to the command while it runs. This process must
 /// have a single thread.
@@ -34,9 +34,7 @@ pub fn start_traced(command: &mut Command, ended: &Shutdown) -> io::Result<Trace
     TracedChild::start(command, Arc::clone(&ended.event))
 }
 
-/// Whether a listener needs `CAP_NET_ADMIN` to stop listening. Before Linux 6.6 the kernel refuses
-/// an IGNORE request without it (`cn_proc_mcast_ctl` in `drivers/connector/cn_proc.c`), and
-/// continues to send events.
+/// Whether a listener requires `CAP_NET_ADMIN` to end its subscription, as before Linux 6.6.
 pub fn leaving_needs_net_admin() -> bool {
-    Version::running().is_none_or(|version| version < Version(6, 6, 0))
+    kernel::requires_net_admin()
 }

@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::event::ProcEvent;
 use crate::live::handshake;
 use crate::live::transport::{Deadline, Popped};
-use crate::sys::{RecvMode, Sender, retry_on_interrupt};
+use crate::sys::{RecvMode, Sender};
 use crate::transport_kind::NoRing;
 
 /// Subscribing, and receiving one event at a time into a caller's buffer, as in 0.1.5.
@@ -25,7 +25,7 @@ impl ProcConnector {
     /// [`Error::Os`] if the request could not be sent.
     pub fn subscribe(&self) -> Result<()> {
         let request = Request::listen().with_ack(handshake::random());
-        retry_on_interrupt(|| self.intake.socket.send(&request.encode()))?;
+        handshake::send(&self.intake.socket, &request)?;
         self.listens.fetch_add(1, Ordering::Relaxed);
         Ok(())
     }
@@ -39,7 +39,7 @@ impl ProcConnector {
         // Kernels before 6.6 keep one count for all listeners: an IGNORE without a LISTEN would end
         // another listener's subscription.
         for _ in 0..self.listens.swap(0, Ordering::Relaxed) {
-            retry_on_interrupt(|| self.intake.socket.send(&Request::ignore().encode()))?;
+            handshake::send(&self.intake.socket, &Request::ignore())?;
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
-//! The running kernel's version, word size and known bug.
+//! The running kernel: its version, word size, known bug and process events connector.
 
+use crate::live::host::proc_mount;
 use crate::sys::{hides_architecture, uname};
 
 /// A kernel version: major, minor and patch level.
@@ -32,6 +33,21 @@ impl Version {
 /// [`Version::forgets_listeners`] of the running kernel. False if its version is unknown.
 pub(crate) fn forgets_listeners() -> bool {
     Version::running().is_some_and(Version::forgets_listeners)
+}
+
+/// Whether the kernel requires `CAP_NET_ADMIN` of listeners, as before Linux 6.6. True if its version
+/// is unknown.
+///
+/// Without the capability such a kernel also refuses an IGNORE request, and continues to send events
+/// (`cn_proc_mcast_ctl` in `drivers/connector/cn_proc.c`).
+pub(crate) fn requires_net_admin() -> bool {
+    Version::running().is_none_or(|version| version < Version(6, 6, 0))
+}
+
+/// Whether `/proc/self/net/connector` lists `cn_proc`. `None` if it cannot be read.
+pub(crate) fn has_proc_events() -> Option<bool> {
+    let connectors = proc_mount::read_own_net(c"connector").ok()?;
+    Some(connectors.lines().any(|line| line.split_whitespace().next() == Some("cn_proc")))
 }
 
 /// Whether this is a 32-bit program on a 64-bit kernel. The positions of a ring have the size of

@@ -1,5 +1,7 @@
-//! Facts about this machine: its kernel, `/proc`, clocks and namespaces.
+//! Facts about this machine and this process: the kernel, `/proc`, capabilities, clocks and
+//! namespaces.
 
+pub(crate) mod capabilities;
 pub(crate) mod kernel;
 pub(crate) mod namespace;
 pub(crate) mod proc_mount;
@@ -7,6 +9,7 @@ pub(crate) mod time_namespace;
 
 use std::io;
 
+pub(crate) use self::time_namespace::monotonic_ns as clock_ns;
 #[cfg(feature = "capture")]
 use crate::sys::uname;
 
@@ -17,11 +20,6 @@ use crate::sys::uname;
 /// As [`time_namespace::offsets`].
 pub(crate) fn check_clock() -> io::Result<()> {
     time_namespace::offsets().map(drop)
-}
-
-/// The present time on the clock of the time stamps, in nanoseconds.
-pub(crate) fn clock_ns() -> u64 {
-    time_namespace::monotonic_ns()
 }
 
 /// The host name and the kernel's release. Each is `None` if unknown.

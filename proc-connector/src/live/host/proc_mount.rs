@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 
 use crate::sys::{FileSystem, ProcDir, exists};
 
-/// The upper limit of a file's length, in bytes. No file that is read here comes close.
+/// The upper limit of a file's length, in bytes. The files read here are much shorter.
 const MAX_FILE_LEN: u64 = 4 << 20;
 
 /// Why `/proc` cannot be used.
@@ -45,7 +45,8 @@ impl fmt::Display for Unusable {
 
 impl std::error::Error for Unusable {}
 
-/// An error of the system is passed on unchanged, so that callers can check its number.
+/// An error of the system without a remedy is passed on unchanged, so that callers can check its
+/// errno.
 #[cfg(feature = "process")]
 impl From<Unusable> for io::Error {
     fn from(unusable: Unusable) -> Self {
@@ -86,7 +87,7 @@ pub(crate) fn open() -> Result<ProcDir, Unusable> {
 /// the contents of `self/status`.
 ///
 /// The link must be this process's id. In an outer namespace the process may have the same id by
-/// chance, so `NSpid` must list no other: it has one id for each namespace from that of `/proc`
+/// chance, so `NSpid` must list only this id. It lists one id for each namespace from that of `/proc`
 /// inwards (since Linux 4.1).
 fn is_own(link: &[u8], status: &[u8], id: u32) -> bool {
     let id = id.to_string();

@@ -20,11 +20,11 @@ pub(crate) struct Offsets {
     pub(crate) boottime_ns: i64,
 }
 
-/// The offsets of this process's time namespace. They are read once per process.
+/// The offsets of this process's time namespace, which are read once.
 ///
 /// # Errors
 ///
-/// The process is not known to be in the initial time namespace, and its offsets cannot be read. A
+/// The process may be in another time namespace than the initial one, and its offsets cannot be read. A
 /// process without a usable `/proc` is assumed to be in the initial one.
 pub(crate) fn offsets() -> io::Result<Offsets> {
     // A child of fork(2) inherits this memory but may be in another namespace than its parent.
@@ -85,8 +85,8 @@ fn read() -> io::Result<Option<Offsets>> {
     offsets.map(Some).ok_or_else(|| unknown("/proc/self/timens_offsets has an unknown format"))
 }
 
-/// Parses lines of a clock, seconds and nanoseconds. Only seconds may be negative. The clock may be
-/// a name or a number: the kernel accepts both when the file is written.
+/// Parses lines that consist of a clock, seconds and nanoseconds. Only seconds may be negative. The
+/// clock is a name or a number, which the kernel accepts as well when the file is written.
 fn parse(text: &str) -> Option<Offsets> {
     let offset = |names: [&str; 2]| {
         let mut fields = text.lines().find_map(|line| {

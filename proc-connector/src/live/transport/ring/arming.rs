@@ -4,9 +4,9 @@
 //! loss makes the descriptor readable. A descriptor that has become readable stays so until the
 //! next call of [`arm`], whatever is read meanwhile.
 //!
-//! So no thread that polls the descriptor misses an event whose wake-up went to another thread's
-//! call of [`arm`]: that call returns false and leaves the descriptor readable, or returns true
-//! because the event has already been read.
+//! So a thread that polls the descriptor does not miss an event although another thread's call of
+//! [`arm`] consumed the wake-up: that call returns false and leaves the descriptor readable, or it
+//! returns true because the event has already been read.
 //!
 //! The descriptor is an `epoll` over the socket, which the program makes readable, and the notice,
 //! which the reader makes readable.

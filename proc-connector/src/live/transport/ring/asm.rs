@@ -1,7 +1,6 @@
-//! An assembler of eBPF instructions with labels.
+//! An assembler with labels for the eBPF instructions that the ring's program uses.
 //!
-//! It has the instructions that the ring's program uses. The kernel describes the instruction set
-//! in `Documentation/bpf/standardization/instruction-set.rst`.
+//! `Documentation/bpf/standardization/instruction-set.rst` describes the instruction set.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
 
@@ -42,6 +41,18 @@ impl From<i32> for Operand {
     fn from(number: i32) -> Self {
         Self::Imm(number)
     }
+}
+
+/// The bits of a number as an immediate operand.
+#[expect(clippy::cast_possible_wrap, reason = "the operand is read as bits")]
+pub(super) const fn imm(value: u32) -> i32 {
+    value as i32
+}
+
+/// A length as an immediate operand.
+#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
+pub(super) const fn len_imm(bytes: usize) -> i32 {
+    bytes as i32
 }
 
 /// The width of a load or store.
@@ -160,7 +171,7 @@ impl Assembler {
             Width::W32 => uapi::BPF_ALU,
             Width::W64 => uapi::BPF_ALU64,
         };
-        self.operate(class | alu.code(), to, 0, by.into());
+        self.operate(class | alu.code(), to, by.into());
     }
 
     /// Converts 32 bits between the host's byte order and big-endian.
@@ -185,7 +196,7 @@ impl Assembler {
     /// Adds `by` atomically to the 32-bit word at `base + offset`.
     pub(super) fn atomic_add(&mut self, base: Reg, offset: i16, by: Reg) {
         let code = uapi::BPF_STX | uapi::BPF_ATOMIC | uapi::BPF_W;
-        self.push(code, base, by, offset, uapi_imm(uapi::BPF_ADD));
+        self.push(code, base, by, offset, imm(uapi::BPF_ADD));
     }
 
     /// Loads the address of a map, for a helper's argument.
@@ -217,12 +228,12 @@ impl Assembler {
             Width::W64 => uapi::BPF_JMP,
         };
         self.jumps.push((self.code.len(), to));
-        self.operate(class | cond.code(), left, 0, right.into());
+        self.operate(class | cond.code(), left, right.into());
     }
 
     /// Calls a kernel helper, one of `BPF_FUNC_*` in `bpf.h`.
     pub(super) fn call(&mut self, helper: uapi::bpf_func_id) {
-        self.push(uapi::BPF_JMP | uapi::BPF_CALL, Reg::R0, Reg::R0, 0, uapi_imm(helper));
+        self.push(uapi::BPF_JMP | uapi::BPF_CALL, Reg::R0, Reg::R0, 0, imm(helper));
     }
 
     /// Ends the program. `R0` holds its result.
@@ -243,10 +254,10 @@ impl Assembler {
         Ok(self.code)
     }
 
-    fn operate(&mut self, code: u32, left: Reg, offset: i16, right: Operand) {
+    fn operate(&mut self, code: u32, left: Reg, right: Operand) {
         match right {
-            Operand::Reg(reg) => self.push(code | uapi::BPF_X, left, reg, offset, 0),
-            Operand::Imm(number) => self.push(code | uapi::BPF_K, left, Reg::R0, offset, number),
+            Operand::Reg(reg) => self.push(code | uapi::BPF_X, left, reg, 0, 0),
+            Operand::Imm(number) => self.push(code | uapi::BPF_K, left, Reg::R0, 0, number),
         }
     }
 
@@ -267,12 +278,6 @@ impl Assembler {
 #[expect(clippy::cast_possible_truncation, reason = "the values in use are 1 and 2")]
 const fn register_number(kind: u32) -> u8 {
     kind as u8
-}
-
-/// A kernel constant as an immediate operand.
-#[expect(clippy::cast_possible_wrap, reason = "the constants in use are small")]
-const fn uapi_imm(value: u32) -> i32 {
-    value as i32
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "opcodes have 8 bits")]

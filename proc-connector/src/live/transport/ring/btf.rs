@@ -6,17 +6,6 @@
 
 use std::fs;
 
-/// Offsets in bytes of the members that lead from a task to its arguments.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct ArgOffsets {
-    /// `mm` in `struct task_struct`.
-    pub(super) mm: u32,
-    /// `arg_start` in `struct mm_struct`.
-    pub(super) arg_start: u32,
-    /// `arg_end` in `struct mm_struct`.
-    pub(super) arg_end: u32,
-}
-
 /// Offsets in bytes of the members that identify a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct TaskOffsets {
@@ -29,11 +18,8 @@ pub(super) struct TaskOffsets {
 impl TaskOffsets {
     /// The offsets in the running kernel. `None` if it was built without type information.
     pub(super) fn of_running_kernel() -> Option<Self> {
-        Self::find(&fs::read(VMLINUX).ok()?)
-    }
-
-    fn find(bytes: &[u8]) -> Option<Self> {
-        let btf = Btf::parse(bytes)?;
+        let vmlinux = fs::read(VMLINUX).ok()?;
+        let btf = Btf::parse(&vmlinux)?;
         let task = btf.find_struct(b"task_struct")?;
         let pid_tgid = btf.member_offset(task, b"pid")?;
         (btf.member_offset(task, b"tgid")? == pid_tgid + 4)
@@ -41,16 +27,22 @@ impl TaskOffsets {
     }
 }
 
-const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
+/// Offsets in bytes of the members that lead from a task to its arguments.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ArgOffsets {
+    /// `mm` in `struct task_struct`.
+    pub(super) mm: u32,
+    /// `arg_start` in `struct mm_struct`.
+    pub(super) arg_start: u32,
+    /// `arg_end` in `struct mm_struct`.
+    pub(super) arg_end: u32,
+}
 
 impl ArgOffsets {
     /// The offsets in the running kernel. `None` if it was built without type information.
     pub(super) fn of_running_kernel() -> Option<Self> {
-        Self::find(&fs::read(VMLINUX).ok()?)
-    }
-
-    fn find(bytes: &[u8]) -> Option<Self> {
-        let btf = Btf::parse(bytes)?;
+        let vmlinux = fs::read(VMLINUX).ok()?;
+        let btf = Btf::parse(&vmlinux)?;
         let task = btf.find_struct(b"task_struct")?;
         let memory = btf.find_struct(b"mm_struct")?;
         Some(Self {
@@ -60,6 +52,8 @@ impl ArgOffsets {
         })
     }
 }
+
+const VMLINUX: &str = "/sys/kernel/btf/vmlinux";
 
 /// Parsed type information.
 struct Btf<'a> {
@@ -82,7 +76,7 @@ const MAGIC: u32 = 0xeb9f;
 const KIND_STRUCT: u32 = 4;
 const KIND_UNION: u32 = 5;
 
-/// How deeply nested an anonymous struct or union is still searched.
+/// The most levels of nested anonymous structs and unions to search.
 const MAX_DEPTH: u32 = 8;
 
 impl<'a> Btf<'a> {

@@ -7,13 +7,13 @@ use std::mem::offset_of;
 use proc_connector_core::context::{self, ContextHdr, Noted};
 use proc_connector_sys as uapi;
 
-use super::asm::{Alu, Assembler, Cond, Reg, Size, Width};
+use super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm, len_imm};
 use super::btf::ArgOffsets;
 use super::helpers::{self, TaskValue, read_kernel_u64};
-use super::layout::{RECORD_LEN, SCRATCH_1, SCRATCH_2, imm, len_imm, offset};
+use super::layout::{RECORD_LEN, SCRATCH_1, SCRATCH_2, offset};
 use Reg::{R0, R1, R2, R3, R10};
 
-/// Which properties of the acting task records have, and how the program reads each.
+/// Which properties of the acting task records contain, and how the program reads each.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ContextPlan {
     boot_ns: Option<TaskValue>,
@@ -31,8 +31,8 @@ pub(crate) struct ContextPlan {
 const MAX_ARGS_LEN: usize = 16 << 10;
 
 impl ContextPlan {
-    /// Detects which properties this kernel lets the program read. Without the privilege to load
-    /// BPF programs it finds none.
+    /// Detects which properties the program can read on this kernel: none without the privilege to
+    /// load BPF programs.
     pub(crate) fn new(args_len: usize) -> Self {
         let can_read_args = args_len > 0 && helpers::can_read_memory();
         Self {
@@ -53,7 +53,7 @@ impl ContextPlan {
         Self { pid_tgid, comm, ..self }
     }
 
-    /// The properties that records have.
+    /// The properties that records contain.
     pub(super) fn available(&self) -> Noted {
         let parts = [
             (Noted::BOOT_NS, self.boot_ns.is_some()),
@@ -112,8 +112,8 @@ impl ContextPlan {
     /// Emits code that copies the arguments of the current process from its memory. If a read
     /// fails, the record has no arguments.
     ///
-    /// The copy ends at `arg_end`, where the environment starts: a longer read could cross the top
-    /// of the stack, soon after the environment, and fail.
+    /// The copy ends at `arg_end`, where the environment starts. A longer read could cross the top of
+    /// the stack, which is soon after the environment, and fail.
     pub(super) fn fill_args(&self, asm: &mut Assembler, offsets: ArgOffsets, record: Reg) {
         let (done, cut, read) = (asm.label(), asm.label(), asm.label());
         asm.call(uapi::BPF_FUNC_get_current_task);
@@ -154,7 +154,7 @@ impl ContextPlan {
     }
 }
 
-/// A human-readable list of the properties that records have, and of those that they lack.
+/// Lists the properties that records contain, and those that they lack.
 impl fmt::Display for ContextPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let available = self.available();

@@ -1,5 +1,5 @@
-//! A ring without a kernel, for tests and fuzzing: the real reader over memory in which the test
-//! plays the kernel and the program. It may also write contents that no kernel writes.
+//! A ring without a kernel, for tests and fuzzing: the real reader over memory to which the test
+//! writes in place of the kernel and the program, including contents that no kernel writes.
 
 use std::io;
 use std::os::fd::AsFd;

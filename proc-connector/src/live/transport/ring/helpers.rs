@@ -1,29 +1,27 @@
 //! Detecting how a socket filter can read properties of the current task on this kernel.
 //!
 //! Which BPF helpers a socket filter may call depends on the kernel's version and on this process's
-//! privileges, so each helper is tried by loading a small program. If a helper is missing, as most
-//! are on Linux 6.1, but the program may read the kernel's memory, it reads the property from the
-//! `task_struct` instead.
+//! privileges, so each helper is tried by loading a small program. Most are missing on Linux 6.1. The
+//! ring's program then reads the property from the `task_struct`, if it may read kernel memory.
 
 use proc_connector_sys as uapi;
 
-use super::asm::{Alu, Assembler, Reg, Size, Width};
+use super::asm::{Alu, Assembler, Reg, Size, Width, imm};
 use super::btf::TaskOffsets;
-use super::identity::{LICENCE, NAME};
-use super::layout::{SCRATCH_1, imm};
-use crate::sys::Program;
+use super::layout::SCRATCH_1;
+use super::load::load;
 use Reg::{R0, R1, R2, R3, R10};
 
 /// How the program reads a property of the current task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TaskValue {
-    /// By a helper of its own.
+    /// By calling this helper.
     Helper(uapi::bpf_func_id),
     /// From kernel memory, at this offset in the `task_struct`.
     Memory(u32),
 }
 
-/// The thread's id in the lower half, and the process's in the upper.
+/// The id of the thread in the lower half, and the id of the process in the upper half.
 pub(super) fn pid_tgid() -> Option<TaskValue> {
     let helper = uapi::BPF_FUNC_get_current_pid_tgid;
     // `task_struct` has `pid` before `tgid`, so on little-endian machines one 64-bit load has `pid`
@@ -117,11 +115,12 @@ fn can_fill_memory(helpers: &[uapi::bpf_func_id]) -> bool {
     })
 }
 
-/// Whether the kernel loads a program with the instructions that `emit` adds. It is not attached.
+/// Whether the kernel loads a program with the instructions that `emit` adds. The program is not
+/// attached.
 fn verifier_accepts(emit: impl FnOnce(&mut Assembler)) -> bool {
     let mut asm = Assembler::default();
     emit(&mut asm);
     asm.mov(R0, 0);
     asm.exit();
-    asm.finish().is_ok_and(|code| Program::load(&code, NAME, LICENCE, &mut []).is_ok())
+    asm.finish().is_ok_and(|code| load(&code, &mut []).is_ok())
 }

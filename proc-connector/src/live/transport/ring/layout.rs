@@ -9,13 +9,13 @@
 //! ```
 //!
 //! The datagram is the whole netlink message as the kernel sent it. The second field is the value
-//! of [`Word::Lost`] when the record was written: a difference to the previous record is a loss
-//! between the two.
+//! of [`Word::Lost`] when the record was written: if it differs from that of the previous record,
+//! events between the two were lost.
 
 use proc_connector_core::EventRecord;
 
-/// The length in bytes of the datagrams that kernels since 4.18 send. The program refuses any
-/// other.
+/// The length in bytes of the datagrams that kernels since 4.18 send. The program refuses all
+/// others.
 pub(super) const DATAGRAM_LEN: usize = EventRecord::MAX_KERNEL_LEN;
 
 /// Offset in a record of the value of [`Word::Lost`], 32 bits.
@@ -56,20 +56,8 @@ impl Word {
     }
 }
 
-/// An offset as instructions hold it.
+/// An offset as an operand.
 #[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
 pub(super) const fn offset(bytes: usize) -> i16 {
     bytes as i16
-}
-
-/// A length as an immediate operand.
-#[expect(clippy::cast_possible_truncation, clippy::cast_possible_wrap, reason = "small")]
-pub(super) const fn len_imm(bytes: usize) -> i32 {
-    bytes as i32
-}
-
-/// The bits of a kernel constant as an immediate operand.
-#[expect(clippy::cast_possible_wrap, reason = "the operand is read as bits")]
-pub(super) const fn imm(value: u32) -> i32 {
-    value as i32
 }

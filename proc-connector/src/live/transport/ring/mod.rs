@@ -3,7 +3,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `queue` | the reader's side: the ring, its program and its shared words as one queue |
+//! | `queue` | the reader's side: the ring and the shared words as a queue |
 //! | `records` | iterating over records and the losses between them |
 //! | `arming` | the protocol by which a reader requests a wake-up |
 //! | `layout` | the layout of a record and of the shared words |
@@ -11,7 +11,9 @@
 //! | `translate` | a filter's classic BPF as part of the program |
 //! | `context` | the part of the program that records the acting task |
 //! | `helpers`, `btf` | which BPF helpers and kernel structs this kernel offers |
-//! | `asm` | the assembler of BPF instructions |
+//! | `asm`, `load` | assembling and loading BPF instructions |
+//! | `reason` | why the ring is unavailable |
+//! | `fake` | a ring without a kernel, for tests and fuzzing |
 
 mod arming;
 mod asm;
@@ -20,8 +22,8 @@ mod context;
 #[cfg(any(test, fuzzing))]
 mod fake;
 mod helpers;
-mod identity;
 mod layout;
+mod load;
 mod program;
 mod queue;
 mod reason;

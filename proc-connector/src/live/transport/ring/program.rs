@@ -1,12 +1,12 @@
 //! The BPF program that writes events to the ring.
 //!
-//! It is a socket filter: the kernel runs it, in the task that causes an event, where it would
-//! queue the datagram at the connector's socket. A result of 0 keeps the datagram out of the queue.
+//! It is a socket filter of the connector's socket. The kernel runs it for each datagram, in the task
+//! that causes the event, and queues the datagram at the socket unless the result is 0.
 //!
-//! 1. **Check.** The program refuses and counts a datagram that has not exactly the shape of an
-//!    event or an acknowledgement, and an event that reports an action of another process than the
-//!    one that runs the program.
-//! 2. **Filter.** The filter's translated program decides.
+//! 1. **Check.** The program refuses and counts datagrams that the kernel cannot have sent: those
+//!    without the exact form of an event or an acknowledgement, and events that only the process
+//!    named in them can cause if another process runs the program.
+//! 2. **Filter.** The translated filter decides whether to continue.
 //! 3. **Record.** The program reserves a record, fills it in and submits it. If the ring is full it
 //!    counts a loss instead.
 //! 4. **Wake.** If the reader has armed the ring, the program disarms it and returns a nonzero
@@ -16,11 +16,10 @@
 //! the same processor first (`bpf_ringbuf_notify`).
 //!
 //! The result in step 4 keeps the whole datagram although a single byte would wake the reader. The
-//! kernel gives the first listener the very buffer that it then copies for the others
-//! (`do_one_broadcast` in `af_netlink.c`), so whatever a filter cuts off is missing in their
-//! copies.
+//! kernel copies the datagram for the other listeners after the first listener's filter has cut it
+//! (`do_one_broadcast` in `af_netlink.c`), so their copies would be cut too.
 //!
-//! Step 3 must precede step 4, so that no wake-up is missed: `arming.rs` has the argument.
+//! Step 3 must precede step 4, so that no wake-up is missed: `arming.rs` explains why.
 
 use std::os::fd::BorrowedFd;
 
@@ -29,10 +28,10 @@ use proc_connector_core::{Filter, cn_msg, netlink};
 use proc_connector_sys as uapi;
 use uapi::sock_filter;
 
-use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width};
+use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, imm, len_imm};
 use super::context::ContextPlan;
 use super::helpers::TaskValue;
-use super::layout::{DATAGRAM, DATAGRAM_LEN, LOST, RECORD_LEN, Word, imm, len_imm, offset};
+use super::layout::{DATAGRAM, DATAGRAM_LEN, LOST, RECORD_LEN, Word, offset};
 use super::translate::translate;
 use crate::sys::Instruction;
 use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
@@ -45,7 +44,7 @@ pub(super) struct ProgramSpec<'a> {
     pub(super) filter: &'a Filter,
     /// How the program reads the ids of the task that runs it. `None` turns that check off.
     pub(super) pid_tgid: Option<TaskValue>,
-    /// What records say about the acting task.
+    /// Which properties of the acting task records contain.
     pub(super) context: Option<&'a ContextPlan>,
 }
 
@@ -56,7 +55,7 @@ const WHAT: i16 = 36;
 /// Offset of `process_tgid`, the second field of most kinds of events.
 const TGID: i16 = 56;
 
-/// Events that only the process that they are about can cause. The values are single bits.
+/// Events that only the process named in them can cause. Each is a single bit.
 const OWN_ACTIONS: u32 = uapi::PROC_EVENT_EXEC
     | uapi::PROC_EVENT_UID
     | uapi::PROC_EVENT_GID
@@ -159,7 +158,7 @@ impl ProgramSpec<'_> {
         asm.bind(checked);
     }
 
-    /// Jumps to `wanted` or `unwanted`, or falls through if the filter keeps everything.
+    /// Jumps to `wanted` or `unwanted`. Falls through if the filter keeps all events.
     fn apply_filter(&self, asm: &mut Assembler, labels: &Labels) -> Result<(), AssemblyError> {
         if self.filter.passes_everything() {
             return Ok(());
@@ -218,8 +217,8 @@ fn wake_reader(asm: &mut Assembler, labels: &Labels) {
     asm.mov(R8, -1);
 }
 
-/// Refuses an event that only the process named in it can cause if another process runs the
-/// program: the event is forged.
+/// Refuses one of [`OWN_ACTIONS`] if the process that runs the program is not the process named in
+/// the event, because it is forged.
 fn refuse_foreign_action(pid_tgid: TaskValue, asm: &mut Assembler, labels: &Labels) {
     let done = asm.label();
     let own_action = asm.label();

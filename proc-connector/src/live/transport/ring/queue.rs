@@ -12,8 +12,8 @@ use proc_connector_core::{Filter, Notification, Notifications};
 use super::arming::{self, ArmingSteps};
 use super::context::ContextPlan;
 use super::helpers::{self, TaskValue};
-use super::identity::{LICENCE, NAME};
 use super::layout::{RECORD_LEN, WORDS, Word};
+use super::load::load;
 use super::program::ProgramSpec;
 use super::reason::RingError;
 use super::records::{self, Cursor, Records};
@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::live::host::kernel;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::{Notice, Unread};
-use crate::sys::{Program, RecordState, RingBuffer, SharedWords, Wakeup, page_size};
+use crate::sys::{RecordState, RingBuffer, SharedWords, Wakeup, page_size};
 use crate::transport_kind::NoRing;
 
 /// A ring with its program's shared words and the reader's position.
@@ -31,9 +31,9 @@ pub(crate) struct RingQueue {
     pub(super) words: SharedWords<WORDS>,
     pub(super) cursor: Cursor,
     /// How the program reads the ids of the task that runs it, to detect forged events. `None` if
-    /// this kernel does not let it.
+    /// the kernel does not allow that.
     pub(super) pid_tgid: Option<TaskValue>,
-    /// What records say about the acting task.
+    /// Which properties of the acting task records contain.
     pub(super) context: Option<ContextPlan>,
     /// The socket that the program is attached to. The program wakes the reader by queuing a
     /// datagram there.
@@ -42,7 +42,7 @@ pub(crate) struct RingQueue {
     pub(super) notice: Arc<Notice>,
 }
 
-/// The space that an event without arguments takes in a ring, in bytes, with the kernel's header.
+/// The bytes that an event without arguments occupies in a ring, with the kernel's header.
 pub(crate) fn bytes_per_event(context: Option<&ContextPlan>) -> usize {
     let record = context.map_or(RECORD_LEN, |_| ContextPlan::record_len());
     (8 + record).next_multiple_of(8)
@@ -93,11 +93,10 @@ impl RingQueue {
             context: self.context.as_ref(),
         };
         let code = spec.assemble().map_err(RingError::from_assembly_error)?;
-        let load = |log: &mut [u8]| Program::load(&code, NAME, LICENCE, log);
-        let program = load(&mut []).or_else(|error| {
-            // Loads again only to get the verifier's log.
+        let program = load(&code, &mut []).or_else(|error| {
+            // Loads the program again for the verifier's log.
             let mut log = vec![0; 1 << 16];
-            load(&mut log).map_err(|_| RingError::from_load_error(&error, &log))
+            load(&code, &mut log).map_err(|_| RingError::from_load_error(&error, &log))
         })?;
         program.attach(self.wakeup.as_fd()).map_err(|error| RingError::from_map_error(&error))
     }
@@ -107,9 +106,8 @@ impl RingQueue {
         self.word(Word::AwaitingAck).store(if awaiting { u32::MAX } else { 0 }, SeqCst);
     }
 
-    /// Skips acknowledgements at the front, so that the first receive does not wake for a batch
-    /// without events, and then arms the ring, so that the descriptor's state is right before the
-    /// first receive.
+    /// Prepares the first receive. Skips acknowledgements at the front, so that it does not wake for a
+    /// batch without events, and arms the ring, so that the descriptor can be polled before it.
     pub(crate) fn start(&mut self) {
         let producer_pos = self.ring.producer_pos();
         while let RecordState::Record(record, next) =
@@ -129,11 +127,6 @@ impl RingQueue {
     /// The size of the ring in bytes.
     pub(crate) fn size(&self) -> usize {
         self.ring.size()
-    }
-
-    /// How many events without arguments the ring holds.
-    pub(crate) fn capacity(&self) -> usize {
-        self.size() / bytes_per_event(self.context.as_ref())
     }
 
     /// How many datagrams the program has refused because the kernel cannot have sent them, modulo
@@ -204,7 +197,7 @@ impl RingQueue {
         fence(SeqCst);
     }
 
-    /// Whether events were lost since the last reported count.
+    /// Whether events were lost since the last reported loss.
     fn has_unreported_losses(&self) -> bool {
         self.word(Word::Lost).load(Relaxed) != self.cursor.reported
     }
@@ -214,8 +207,8 @@ impl RingQueue {
     }
 }
 
-/// The ring's contents are invalid. Every further receive returns this error: a panic would end the
-/// process, and an empty result would make it wait forever.
+/// The error of every receive from now on. A panic would end the process, and an empty result would
+/// make it wait forever.
 #[cold]
 fn corrupt() -> Error {
     io::Error::new(io::ErrorKind::InvalidData, "the contents of the ring buffer are invalid").into()
@@ -240,6 +233,7 @@ impl EventQueue for RingQueue {
         self.wakeup.as_fd()
     }
 
+    /// How many events without arguments the ring holds.
     fn capacity(&self) -> usize {
         self.ring.size() / bytes_per_event(self.context.as_ref())
     }
@@ -265,7 +259,7 @@ impl ArmingSteps for RingQueue {
     fn has_unread(&self) -> bool {
         match self.ring.record_at(self.cursor.position, self.ring.producer_pos()) {
             RecordState::Record(..) | RecordState::Discarded(_) | RecordState::Corrupt => true,
-            // Its producer reads the armed word after it commits.
+            // The producer reads the armed word after it commits the record.
             RecordState::Busy => false,
             RecordState::Empty => self.has_unreported_losses(),
         }

@@ -19,7 +19,7 @@ impl RingError {
         Self { reason, log: String::new() }
     }
 
-    /// The kernel did not create a map or did not attach the program.
+    /// For a failure to create a map or attach the program.
     pub(super) fn from_map_error(error: &io::Error) -> Self {
         Self::new(match error.raw_os_error() {
             Some(libc::EPERM | libc::EACCES) => NoRing::Forbidden,
@@ -29,7 +29,7 @@ impl RingError {
         })
     }
 
-    /// The kernel did not load the program.
+    /// For a failure to load the program.
     pub(super) fn from_load_error(error: &io::Error, log: &[u8]) -> Self {
         let text = log.split(|&byte| byte == 0).next().unwrap_or_default();
         let log = String::from_utf8_lossy(text).trim().to_owned();
@@ -42,7 +42,7 @@ impl RingError {
         Self { reason, log }
     }
 
-    /// The program could not be assembled.
+    /// For a failure to assemble the program.
     pub(super) fn from_assembly_error(error: AssemblyError) -> Self {
         Self { reason: NoRing::Refused, log: format!("{error:?}") }
     }

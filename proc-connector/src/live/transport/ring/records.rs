@@ -67,8 +67,8 @@ pub(crate) struct Records<'a> {
 }
 
 impl Records<'_> {
-    /// How many events were lost after the last record, if any. `None` if a new record has arrived:
-    /// its own count reports the loss in the right place.
+    /// How many events were lost after the last record, if any. `None` if a new record has arrived,
+    /// whose count reports the loss in the right place.
     pub(super) fn losses_at_end(&mut self) -> Option<u32> {
         let lost = self.lost.load(Acquire);
         let is_last = self.ring.producer_pos() == self.cursor.position;
@@ -108,8 +108,8 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Splits a record into the datagram and the rest. A record shorter than a datagram, which the
-/// program never writes, counts as a truncated datagram.
+/// Splits a record into the datagram and the rest. A record shorter than a datagram, as the program
+/// never writes it, is treated as a truncated datagram.
 #[inline]
 pub(super) fn split(record: &[u8]) -> (&[u8], &[u8]) {
     record.split_at_checked(LOST).unwrap_or((record, &[]))

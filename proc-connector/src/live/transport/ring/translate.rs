@@ -1,12 +1,12 @@
 //! Translating a filter's classic BPF to eBPF, instruction by instruction.
 //!
-//! The core crate compiles filters to classic BPF, and its tests prove that program equal to
-//! `Filter::matches`. Translating the same program keeps the ring's filter equal as well.
+//! The core crate compiles filters to classic BPF, and its tests prove that the result agrees with
+//! `Filter::matches`. A translation of the same program agrees as well.
 
 use proc_connector_sys as uapi;
 use uapi::sock_filter;
 
-use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width};
+use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, imm};
 
 /// The accumulator and the index register of classic BPF.
 const A: Reg = Reg::R1;
@@ -49,7 +49,7 @@ pub(super) fn translate(
             }
             uapi::BPF_MISC if code == uapi::BPF_MISC | uapi::BPF_TAX => asm.mov(X, A),
             uapi::BPF_ALU if code == uapi::BPF_ALU | uapi::BPF_RSH | uapi::BPF_K => {
-                asm.alu(Width::W32, Alu::Rsh, A, operand(k));
+                asm.alu(Width::W32, Alu::Rsh, A, imm(k));
             }
             uapi::BPF_RET if code == uapi::BPF_RET | uapi::BPF_K => {
                 asm.jump(if k == 0 { drop } else { keep });
@@ -64,7 +64,7 @@ pub(super) fn translate(
                 };
                 let if_true = target(at, jt.into())?;
                 if code & uapi::BPF_X == 0 {
-                    asm.branch(Width::W32, cond, A, operand(k), if_true);
+                    asm.branch(Width::W32, cond, A, imm(k), if_true);
                 } else {
                     asm.branch(Width::W32, cond, A, X, if_true);
                 }
@@ -105,9 +105,3 @@ fn reachable(program: &[sock_filter]) -> Vec<bool> {
 /// The bits of an opcode that hold the instruction class and the operation (`bpf_common.h`).
 const CLASS: u32 = 0x07;
 const OPERATION: u32 = 0xf0;
-
-/// The operand of a 32-bit operation.
-#[expect(clippy::cast_possible_wrap, reason = "the operation uses the bits, not the sign")]
-const fn operand(k: u32) -> i32 {
-    k as i32
-}
