@@ -7,13 +7,13 @@ use proc_connector_core::{ByteOrder, Event, ExitStatus, Payload};
 /// A process event, owned.
 ///
 /// `pid` is the thread id and `tgid` the process id, as in the kernel. `timestamp_ns` counts
-/// nanoseconds of `CLOCK_MONOTONIC`. The CPU, the sequence number and the parents of exits are only in
-/// [`Event`] and [`OwnedEvent`](crate::OwnedEvent).
+/// nanoseconds of `CLOCK_MONOTONIC`. The CPU, the sequence number and the parents of exits are only
+/// in [`Event`] and [`OwnedEvent`](crate::OwnedEvent).
 ///
-/// With the feature `serde`, an event is a map: the key `event` is the variant in lower case, and the
-/// other keys are the names of the fields. `comm` is text, the name up to its NUL, with U+FFFD for
-/// bytes that are not UTF-8. If the text does not represent all bytes, `raw_comm` has the 16 bytes. An
-/// [`Event`] is serialized with the same keys and additional ones.
+/// With the feature `serde`, an event is a map: the key `event` is the variant in lower case, and
+/// the other keys are the names of the fields. `comm` is text, the name up to its NUL, with U+FFFD
+/// for bytes that are not UTF-8. If the text does not represent all bytes, `raw_comm` has the 16
+/// bytes. An [`Event`] is serialized with the same keys and additional ones.
 ///
 /// Deserialization ignores unknown keys, so it accepts a serialized `Event` and the lines of
 /// `proc-connector watch --json`. It requires a format that names the fields.
@@ -65,8 +65,8 @@ pub enum ProcEvent {
         tgid: u32,
         /// Wait status: see [`ProcEvent::exit_status`].
         exit_code: u32,
-        /// Signal that the parent receives, not the cause of death. `u32::MAX` for threads other than
-        /// the first of a process, whose end is not reported to a parent.
+        /// Signal that the parent receives, not the cause of death. `u32::MAX` for threads other
+        /// than the first of a process, whose end is not reported to a parent.
         exit_signal: u32,
         /// When, in nanoseconds of `CLOCK_MONOTONIC`.
         timestamp_ns: u64,

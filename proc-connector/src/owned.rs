@@ -16,8 +16,8 @@ use crate::stream::{Lost, Received};
 /// another thread. [`as_event`](Self::as_event) returns the borrowed view. [`ProcEvent`] is smaller
 /// and lacks the CPU, the sequence number, the parents of exits and the context.
 ///
-/// A copy of an event allocates memory only if the context has arguments, or the union is larger than
-/// that of any known kind.
+/// A copy of an event allocates memory only if the context has arguments, or the union is larger
+/// than that of any known kind.
 ///
 /// ```
 /// use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
@@ -143,7 +143,8 @@ impl From<OwnedEvent> for ProcEvent {
     }
 }
 
-/// Two events are equal if their header fields, and the bytes of their unions and contexts, are equal.
+/// Two events are equal if their header fields, and the bytes of their unions and contexts, are
+/// equal.
 impl PartialEq for OwnedEvent {
     fn eq(&self, other: &Self) -> bool {
         let headers = |event: &Self| (event.what(), event.cpu(), event.seq(), event.timestamp_ns());

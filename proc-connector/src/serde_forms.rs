@@ -32,8 +32,8 @@ pub(crate) mod comm {
             .ok_or_else(|| D::Error::custom(format_args!("comm {comm:?} has more than 16 bytes")))
     }
 
-    /// Cuts a text with replacement characters, which have 3 bytes each, to 16 bytes. Without `raw_comm`
-    /// the exact name is lost anyway.
+    /// Cuts a text with replacement characters, which have 3 bytes each, to 16 bytes. Without
+    /// `raw_comm` the exact name is lost anyway.
     fn cut_if_inexact(text: &str) -> &str {
         if !text.contains(char::REPLACEMENT_CHARACTER) {
             return text;

@@ -103,8 +103,8 @@ impl Builder {
     /// Sets another time than [`coalesce`](Self::coalesce) for the socket transport, also if
     /// [`Transport::Auto`] falls back to it.
     ///
-    /// Over the socket, events have no [`context`](Self::context). A program that reads the arguments
-    /// of short-lived processes from `/proc` instead needs a shorter time.
+    /// Over the socket, events have no [`context`](Self::context). A program that reads the
+    /// arguments of short-lived processes from `/proc` instead needs a shorter time.
     pub fn socket_coalesce(mut self, time: Duration) -> Self {
         self.socket_coalesce = Some(time);
         self
@@ -113,9 +113,9 @@ impl Builder {
     /// Sets whether the kernel records the acting task with each event, and the arguments with each
     /// exec, for [`Event::context`](crate::Event::context). The default is false.
     ///
-    /// The kernel makes the record when the event happens. By the time an event is read, `/proc` may
-    /// no longer show the process. The context requires the ring transport, and makes its records
-    /// longer; over the socket, the context is always `None`.
+    /// The kernel makes the record when the event happens. By the time an event is read, `/proc`
+    /// may no longer show the process. The context requires the ring transport, and makes its
+    /// records longer; over the socket, the context is always `None`.
     pub fn context(mut self, context: bool) -> Self {
         self.context = context;
         self

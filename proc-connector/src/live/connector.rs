@@ -119,8 +119,9 @@ impl ProcConnector {
     /// # Errors
     ///
     /// [`Error::FilterRefused`] or [`Error::RingUnavailable`] if the kernel does not accept the new
-    /// filter; the old one then stays in place. Over the ring, a new filter requires `CAP_BPF`, which
-    /// the process may have dropped after opening, because the filter is part of a BPF program.
+    /// filter; the old one then stays in place. Over the ring, a new filter requires `CAP_BPF`,
+    /// which the process may have dropped after opening, because the filter is part of a BPF
+    /// program.
     pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
         self.intake.set_filter(filter)
     }
@@ -198,7 +199,8 @@ impl ProcConnector {
         if !matches!(deadline, Deadline::Now) && self.shutdown.is_raised() {
             return Err(Error::Shutdown);
         }
-        // Without a handle, no shutdown can happen during the wait: `&mut self` prevents creating one.
+        // Without a handle, no shutdown can happen during the wait: `&mut self` prevents creating
+        // one.
         let has_handles = Arc::get_mut(&mut self.shutdown).is_none();
         let shutdown = has_handles.then_some(&*self.shutdown);
         self.intake.fill(deadline, shutdown, &self.counters)

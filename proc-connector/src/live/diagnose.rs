@@ -185,8 +185,8 @@ fn check_listeners() -> Finding {
 }
 
 /// The port of a listener to process events, from a line of `/proc/net/netlink`. `None` for other
-/// sockets. The first columns are an address, the family (11 for connectors), the port, and the groups
-/// in hexadecimal.
+/// sockets. The first columns are an address, the family (11 for connectors), the port, and the
+/// groups in hexadecimal.
 fn listening_port(line: &str) -> Option<&str> {
     let mut columns = line.split_whitespace().skip(1);
     let (family, port, groups) = (columns.next()?, columns.next()?, columns.next()?);

@@ -17,8 +17,8 @@ const ATTEMPTS: usize = 8;
 /// Creates an unbound socket for acknowledgements. Its filter drops events, except on kernels where
 /// a bug makes filters unusable.
 ///
-/// The kernel sends an acknowledgement to every listener. Reading it from a separate socket leaves the
-/// queue of the subscribed socket untouched, so that its events stay where `poll` reports them.
+/// The kernel sends an acknowledgement to every listener. Reading it from a separate socket leaves
+/// the queue of the subscribed socket untouched, so that its events stay where `poll` reports them.
 pub(crate) fn ack_socket() -> Result<NetlinkSocket> {
     let socket = NetlinkSocket::new()?;
     if !forgets_listeners() {

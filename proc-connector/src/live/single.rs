@@ -88,8 +88,8 @@ impl ProcConnector {
     /// - [`Error::WouldBlock`] if the connector is non-blocking and nothing has arrived.
     /// - [`Error::Os`] for any other error of the system.
     pub fn recv_raw(&self, buf: &mut [u8]) -> Result<usize> {
-        // A connector of `new` waits in the receive itself: as with 0.1.5, a caller may have set the
-        // socket's timeout (`SO_RCVTIMEO`).
+        // A connector of `new` waits in the receive itself: as with 0.1.5, a caller may have set
+        // the socket's timeout (`SO_RCVTIMEO`).
         if self.no_ring != Some(NoRing::Compatibility) {
             let nonblocking = self.nonblocking.load(Ordering::Relaxed);
             let deadline = if nonblocking { Deadline::Now } else { Deadline::Never };

@@ -35,8 +35,8 @@ impl TracedChild {
     /// While the command runs, SIGTERM and SIGHUP to this process are forwarded to the command.
     /// SIGINT is ignored, because the terminal sends it to the command as well.
     ///
-    /// When the command ends, `ended` is raised. One second after that, the three signals take their
-    /// default action: this process may be blocked on the reader of its output.
+    /// When the command ends, `ended` is raised. One second after that, the three signals take
+    /// their default action: this process may be blocked on the reader of its output.
     ///
     /// # Errors
     ///

@@ -14,8 +14,8 @@ use super::event_fd::EventFd;
 use super::signals;
 
 /// A request that follows the first by more than this time ends the process immediately: an orderly
-/// end writes queued output, and may block on its reader. Earlier requests are ignored, because some
-/// programs send one request as two signals.
+/// end writes queued output, and may block on its reader. Earlier requests are ignored, because
+/// some programs send one request as two signals.
 pub(super) const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Raises `event` at SIGINT, SIGTERM and SIGHUP, except for signals that this process inherited as

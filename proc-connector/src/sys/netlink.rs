@@ -72,8 +72,8 @@ impl NetlinkSocket {
         Ok(Self { fd })
     }
 
-    /// Joins multicast groups. The kernel chooses the port, because only one socket of a process can
-    /// have the customary port, the process id.
+    /// Joins multicast groups. The kernel chooses the port, because only one socket of a process
+    /// can have the customary port, the process id.
     pub(crate) fn bind(&self, groups: u32) -> io::Result<()> {
         let address = address(groups);
         // SAFETY: the pointer and the length describe a live sockaddr_nl.

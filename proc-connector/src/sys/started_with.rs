@@ -13,8 +13,8 @@ static SIGPIPE_IGNORED: AtomicBool = AtomicBool::new(false);
 /// Which of the descriptors 0, 1 and 2 were closed.
 static CLOSED: [AtomicBool; 3] = [const { AtomicBool::new(false) }; 3];
 
-// The C runtime calls the functions in this section before `main`, in which Rust's runtime makes its
-// changes.
+// The C runtime calls the functions in this section before `main`, in which Rust's runtime makes
+// its changes.
 // SAFETY: the section holds pointers to functions that return nothing and may ignore their
 // arguments, which `record_state` is.
 #[used]

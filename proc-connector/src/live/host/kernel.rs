@@ -35,11 +35,11 @@ pub(crate) fn forgets_listeners() -> bool {
     Version::running().is_some_and(Version::forgets_listeners)
 }
 
-/// Whether the kernel requires `CAP_NET_ADMIN` of listeners, as before Linux 6.6. True if its version
-/// is unknown.
+/// Whether the kernel requires `CAP_NET_ADMIN` of listeners, as before Linux 6.6. True if its
+/// version is unknown.
 ///
-/// Without the capability such a kernel also refuses an IGNORE request, and continues to send events
-/// (`cn_proc_mcast_ctl` in `drivers/connector/cn_proc.c`).
+/// Without the capability such a kernel also refuses an IGNORE request, and continues to send
+/// events (`cn_proc_mcast_ctl` in `drivers/connector/cn_proc.c`).
 pub(crate) fn requires_net_admin() -> bool {
     Version::running().is_none_or(|version| version < Version(6, 6, 0))
 }

@@ -87,8 +87,8 @@ pub(crate) fn open() -> Result<ProcDir, Unusable> {
 /// the contents of `self/status`.
 ///
 /// The link must be this process's id. In an outer namespace the process may have the same id by
-/// chance, so `NSpid` must list only this id. It lists one id for each namespace from that of `/proc`
-/// inwards (since Linux 4.1).
+/// chance, so `NSpid` must list only this id. It lists one id for each namespace from that of
+/// `/proc` inwards (since Linux 4.1).
 fn is_own(link: &[u8], status: &[u8], id: u32) -> bool {
     let id = id.to_string();
     let mut lines = status.split(|&byte| byte == b'\n');

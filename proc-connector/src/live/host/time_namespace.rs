@@ -24,8 +24,8 @@ pub(crate) struct Offsets {
 ///
 /// # Errors
 ///
-/// The process may be in another time namespace than the initial one, and its offsets cannot be read. A
-/// process without a usable `/proc` is assumed to be in the initial one.
+/// The process may be in another time namespace than the initial one, and its offsets cannot be
+/// read. A process without a usable `/proc` is assumed to be in the initial one.
 pub(crate) fn offsets() -> io::Result<Offsets> {
     // A child of fork(2) inherits this memory but may be in another namespace than its parent.
     static KNOWN: OnceLock<(u32, Offsets)> = OnceLock::new();

@@ -24,13 +24,13 @@ use crate::sys::{Gate, OpenReason};
 
 /// A connector for asynchronous code on the runtime `R`.
 ///
-/// [`ProcConnector::into_tokio`] and [`ProcConnector::into_async_io`] create it. It delivers batches
-/// ([`recv_batch`](Self::recv_batch)), and is a [`Stream`] of [`OwnedReceived`]. Both are
+/// [`ProcConnector::into_tokio`] and [`ProcConnector::into_async_io`] create it. It delivers
+/// batches ([`recv_batch`](Self::recv_batch)), and is a [`Stream`] of [`OwnedReceived`]. Both are
 /// cancel-safe: items that a dropped future or batch did not deliver are in the next.
 ///
-/// A [`Shutdown`](crate::Shutdown) handle ends a wait. While events keep arriving, the reader sleeps
-/// between batches for the time set by [`Builder::coalesce`](crate::Builder::coalesce), as in
-/// blocking receives. Other tasks of the runtime run meanwhile.
+/// A [`Shutdown`](crate::Shutdown) handle ends a wait. While events keep arriving, the reader
+/// sleeps between batches for the time set by [`Builder::coalesce`](crate::Builder::coalesce), as
+/// in blocking receives. Other tasks of the runtime run meanwhile.
 ///
 #[cfg_attr(
     feature = "tokio",

@@ -3,9 +3,9 @@
 //! Invariant: the descriptor is readable while anything is unread.
 //!
 //! On the socket transport the descriptor is the socket, and the kernel maintains the invariant for
-//! its queue. On the ring transport, the socket does not report all unread events, so the descriptor
-//! is an `epoll` over the socket and a [`Notice`]: an `eventfd` that is raised while the ring or the
-//! stash holds unread events. Either of them makes the descriptor readable.
+//! its queue. On the ring transport, the socket does not report all unread events, so the
+//! descriptor is an `epoll` over the socket and a [`Notice`]: an `eventfd` that is raised while the
+//! ring or the stash holds unread events. Either of them makes the descriptor readable.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};

@@ -52,8 +52,8 @@ impl Selection {
     pub(crate) fn apply(&mut self, filter: &Filter, socket: &NetlinkSocket) -> Result<()> {
         let everything = filter.passes_everything();
         if forgets_listeners() {
-            // An overrun then fails with ENOBUFS instead of ESRCH, which this kernel takes to mean that
-            // no process listens.
+            // An overrun then fails with ENOBUFS instead of ESRCH, which this kernel takes to mean
+            // that no process listens.
             socket.report_overruns_to_senders()?;
             self.user_space_filter = (!everything).then(|| Box::new(filter.clone()));
         } else if self.attached || !everything {

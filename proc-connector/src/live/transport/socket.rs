@@ -111,8 +111,8 @@ impl SocketQueue {
 
     /// Receives many datagrams with one `recvmmsg`. Returns false if the queue is empty.
     ///
-    /// After an overrun it takes fewer datagrams than the queue holds, if possible: the loss belongs
-    /// after the datagram that empties the queue.
+    /// After an overrun it takes fewer datagrams than the queue holds, if possible: the loss
+    /// belongs after the datagram that empties the queue.
     fn receive_batch(&mut self, socket: &NetlinkSocket) -> io::Result<bool> {
         let Self { batch, reading, .. } = self;
         let batch = batch.get_or_insert_with(|| RecvBatch::new(BATCH));

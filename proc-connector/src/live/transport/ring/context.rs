@@ -112,8 +112,8 @@ impl ContextPlan {
     /// Emits code that copies the arguments of the current process from its memory. If a read
     /// fails, the record has no arguments.
     ///
-    /// The copy ends at `arg_end`, where the environment starts. A longer read could cross the top of
-    /// the stack, which is soon after the environment, and fail.
+    /// The copy ends at `arg_end`, where the environment starts. A longer read could cross the top
+    /// of the stack, which is soon after the environment, and fail.
     pub(super) fn fill_args(&self, asm: &mut Assembler, offsets: ArgOffsets, record: Reg) {
         let (done, cut, read) = (asm.label(), asm.label(), asm.label());
         asm.call(uapi::BPF_FUNC_get_current_task);

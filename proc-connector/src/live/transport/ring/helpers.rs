@@ -1,8 +1,8 @@
 //! Detecting how a socket filter can read properties of the current task on this kernel.
 //!
 //! Which BPF helpers a socket filter may call depends on the kernel's version and on this process's
-//! privileges, so each helper is tried by loading a small program. Most are missing on Linux 6.1. The
-//! ring's program then reads the property from the `task_struct`, if it may read kernel memory.
+//! privileges, so each helper is tried by loading a small program. Most are missing on Linux 6.1.
+//! The ring's program then reads the property from the `task_struct`, if it may read kernel memory.
 
 use proc_connector_sys as uapi;
 

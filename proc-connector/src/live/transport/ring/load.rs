@@ -12,7 +12,8 @@ const NAME: &CStr = c"proc_connector";
 /// licence may call GPL-only helpers (`license_is_gpl_compatible` in `include/linux/license.h`).
 const LICENCE: &CStr = c"Dual MIT/GPL";
 
-/// Loads a program. Unless `log` is empty, the kernel's verifier writes a NUL-terminated text to it.
+/// Loads a program. The kernel's verifier writes a NUL-terminated text to `log`, unless that is
+/// empty.
 pub(super) fn load(code: &[Instruction], log: &mut [u8]) -> io::Result<Program> {
     Program::load(code, NAME, LICENCE, log)
 }

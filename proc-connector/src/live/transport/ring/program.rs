@@ -1,7 +1,7 @@
 //! The BPF program that writes events to the ring.
 //!
-//! It is a socket filter of the connector's socket. The kernel runs it for each datagram, in the task
-//! that causes the event, and queues the datagram at the socket unless the result is 0.
+//! It is a socket filter of the connector's socket. The kernel runs it for each datagram, in the
+//! task that causes the event, and queues the datagram at the socket unless the result is 0.
 //!
 //! 1. **Check.** The program refuses and counts datagrams that the kernel cannot have sent: those
 //!    without the exact form of an event or an acknowledgement, and events that only the process

@@ -106,7 +106,7 @@ impl RingQueue {
         self.word(Word::AwaitingAck).store(if awaiting { u32::MAX } else { 0 }, SeqCst);
     }
 
-    /// Prepares the first receive. Skips acknowledgements at the front, so that it does not wake for a
+    /// Prepares the first receive: skips acknowledgements at the front, which would wake it for a
     /// batch without events, and arms the ring, so that the descriptor can be polled before it.
     pub(crate) fn start(&mut self) {
         let producer_pos = self.ring.producer_pos();
