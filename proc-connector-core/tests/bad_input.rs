@@ -166,7 +166,7 @@ fn a_netlink_payload_too_short_for_its_layers_affects_that_message_only() {
         let broken = Order::Native.message(common::NLMSG_DONE, &whole[16..16 + payload_len]);
         let expected = match payload_len {
             ..20 => truncated(Layer::CnMsg, 16, 20, payload_len),
-            // Its header is complete and announces 40 bytes of payload.
+            // The header is complete and declares 40 bytes of payload.
             _ => truncated(Layer::CnMsg, 16, 60, payload_len),
         };
         let bytes = followed(broken);
@@ -286,7 +286,7 @@ fn an_event_that_no_datagram_can_express_is_refused() {
         let mut small = vec![0xff; actual];
         let expected = Err(EncodeError::BufferTooSmall { needed: 57, actual });
         assert_eq!(unknown(NEW_KIND, b"12345").encode_native(&mut small), expected);
-        assert_eq!(small, vec![0xff; actual], "nothing is written by halves");
+        assert_eq!(small, vec![0xff; actual], "nothing is written");
     }
     let mut small = [0; 75];
     let expected = Err(EncodeError::BufferTooSmall { needed: 76, actual: 75 });
