@@ -6,8 +6,8 @@ use anyhow::{Context, Result};
 use clap::ValueEnum;
 
 use crate::{
-    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, migration, no_std, package,
-    targets, vm_test,
+    api, big_endian, bindgen, clippy, deny, dist, docs, fmt, fuzz, layers, migration, no_std,
+    package, targets, vm_test,
 };
 
 /// Run every check except the tests with this machine's kernel
@@ -28,6 +28,7 @@ pub(crate) struct Args {
 #[derive(ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 enum Step {
     Fmt,
+    Layers,
     Clippy,
     Docs,
     Api,
@@ -78,6 +79,7 @@ impl Step {
     fn run(self, args: &Args) -> Result<()> {
         match self {
             Self::Fmt => fmt::run(),
+            Self::Layers => layers::run(&layers::Args::default()),
             Self::Clippy => clippy::run(),
             Self::Docs => docs::run(),
             Self::Api => api::run(&api::Args::check()),

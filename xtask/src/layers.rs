@@ -54,3 +54,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Args, run};
+
+    #[test]
+    fn imports_of_this_workspace_go_down_only() {
+        run(&Args::default()).expect("no circle and no import against the order");
+    }
+}

@@ -4,15 +4,17 @@
 mod edit;
 mod guide;
 mod published;
+mod results;
 mod scratch;
 mod tokens;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use anyhow::{Result, ensure};
 
 use self::guide::Guide;
 use self::published::Declared;
+use self::results::{Outcome, Results};
 use self::scratch::Scratch;
 
 /// Apply the migration guide to the examples and tests of older versions, and run them
@@ -25,16 +27,6 @@ pub(crate) struct Args {
 
 /// The versions that the guide describes.
 const VERSIONS: [&str; 2] = ["0.1.5", "0.3.0"];
-
-/// Results by the name of a test or an example.
-type Results = BTreeMap<String, Outcome>;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Outcome {
-    Passed,
-    Failed,
-    Ignored,
-}
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let guide = Guide::read()?;

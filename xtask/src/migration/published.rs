@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::Results;
+use super::results::Results;
 use anyhow::{Context, Result};
 use syn::{Attribute, Fields, ImplItem, Item, Meta, UseTree, Visibility};
 

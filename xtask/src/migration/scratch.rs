@@ -10,7 +10,8 @@ use serde_json::Value;
 use super::edit::Edit;
 use super::guide::Guide;
 use super::published::{self, Declared, Published};
-use super::{Outcome, Results, tokens};
+use super::results::{Outcome, Results};
+use super::tokens;
 use crate::command;
 use crate::workspace::{self, Metadata, cargo};
 

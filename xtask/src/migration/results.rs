@@ -1,0 +1,14 @@
+//! Results of tests and examples.
+
+use std::collections::BTreeMap;
+
+/// Results by the name of a test or an example.
+pub(super) type Results = BTreeMap<String, Outcome>;
+
+/// How a test or an example ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Passed,
+    Failed,
+    Ignored,
+}
