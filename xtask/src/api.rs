@@ -1,4 +1,5 @@
-//! `cargo xtask api`: the public API of each crate, as a committed list that is reviewed like code.
+//! `cargo xtask api`: lists the public API of each crate in a committed file, so that changes of the
+//! API are reviewed like code.
 
 mod examples;
 mod foreign;
@@ -68,10 +69,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Makes rustdoc of nightly describe a library as JSON; returns the path.
+/// Runs nightly's rustdoc with JSON output on a library, and returns the path of the JSON.
 fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
     let mut features = metadata.features(package)?;
-    // The program adds nothing to the library, and the helpers of tests are not public.
+    // The feature `cli` adds no public items, and the helpers of tests are not part of the API.
     features.retain(|feature| {
         !["cli", "default"].contains(&feature.as_str()) && !feature.starts_with("testing")
     });
@@ -86,7 +87,7 @@ fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
         .arg(&target)
         .args(["--", "-Z", "unstable-options", "--output-format", "json", "--cap-lints", "allow"])
         .current_dir(workspace::root());
-    // These variables were set for this program by its cargo, and belong to another toolchain.
+    // The cargo that runs this program has set these variables for its own toolchain.
     for variable in env::vars_os().map(|(name, _)| name) {
         if variable.to_str().is_some_and(|name| name == "CARGO" || name.starts_with("RUSTUP_TOOL"))
         {
@@ -105,19 +106,19 @@ fn items(json: &Path) -> Result<Vec<String>> {
         .build()
         .with_context(|| {
             format!(
-                "cannot read {}: `public-api` in xtask/Cargo.toml may have to be updated for this \
-                 nightly, or nightly for it ({} or later)",
+                "cannot read {}: update `public-api` in xtask/Cargo.toml to match this nightly, \
+                 or update nightly to {} or later",
                 json.display(),
                 public_api::MINIMUM_NIGHTLY_RUST_VERSION
             )
         })?;
     let items = api.items().map(ToString::to_string);
-    // The chapters of the guide are modules for rustdoc alone.
+    // The chapters of the guide are modules only in rustdoc.
     let is_chapter = |item: &str| item.starts_with("pub mod proc_connector::guide");
     Ok(items.filter(|item| !is_derived_noise(item) && !is_chapter(item)).collect())
 }
 
-/// Hidden items of derives, which are not used directly.
+/// Whether this is a hidden item of a derive, which programs do not use directly.
 fn is_derived_noise(item: &str) -> bool {
     const NAMES: [&str; 3] = [
         "::only_derive_is_allowed_to_implement_this_trait",

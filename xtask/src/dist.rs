@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: writes the files that a package contains besides the program to
-//! `target/dist/`.
+//! `cargo xtask dist`: writes shell completions and man pages to `target/dist/`, and builds the Debian
+//! package.
 
 use std::fs;
 use std::path::Path;
@@ -41,7 +41,7 @@ fn write(directory: &Path) -> Result<()> {
     for shell in ["bash", "zsh", "fish"] {
         ensure!(
             command::available(shell, &["--version"]),
-            "{shell} is missing, whose completions are tested: apt-get install bash zsh fish"
+            "{shell} is missing, which the test of completions needs: apt-get install bash zsh fish"
         );
     }
     let mut test = cargo();
@@ -53,7 +53,9 @@ fn write(directory: &Path) -> Result<()> {
 /// The names of the non-empty files in a directory.
 fn list(directory: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(directory).with_context(|| format!("no {}", directory.display()))? {
+    for entry in
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?
+    {
         let entry = entry?;
         if entry.metadata()?.len() > 0 {
             names.push(entry.file_name().to_string_lossy().into_owned());

@@ -12,13 +12,13 @@ use anyhow::{Result, bail};
 use self::graph::Graph;
 use crate::workspace;
 
-/// Count the imports between source files, and check that they go down only
+/// Count the imports between source files, and check that they follow the order of the layers
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
     /// Print every import
     #[arg(long)]
     list: bool,
-    /// Count in another checkout, without checking the order of layers there
+    /// Count the imports of another checkout, without checking their order
     #[arg(long, value_name = "DIRECTORY")]
     of: Option<PathBuf>,
 }
@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let forbidden = circles.iter().filter(|circle| !order::is_allowed(circle)).count();
     if forbidden > 0 || !upward.is_empty() {
         bail!(
-            "imports have to go down the list in xtask/src/layers/order.rs: move what both files \
-             need to a file below them"
+            "imports must go down the list in xtask/src/layers/order.rs: move the items that both \
+             files need to a file below them"
         );
     }
     Ok(())

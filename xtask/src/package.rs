@@ -1,4 +1,4 @@
-//! `cargo xtask package`: every crate builds, and tests itself, from what would be published of it.
+//! `cargo xtask package`: builds and tests every crate from the package that would be published.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,8 @@ const QUICK: [&str; 2] = ["proc-connector-sys", "proc-connector-core"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let target = Metadata::load()?.target_dir()?;
-    // A directory that no run had before: cargo unpacks the packages to its home, by the directory
-    // and the version, and reuses what an earlier run unpacked there.
+    // A new directory for each run: cargo unpacks the packages to its home directory, under names
+    // made of this directory and the version, and reuses those of earlier runs.
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let scratch = target.join(format!("package-{}-{time}", process::id()));
     let tested = package(&scratch, args.allow_dirty)
@@ -58,7 +58,7 @@ fn unpack(packages: &Path, workspace: &Path) -> Result<PathBuf> {
     for entry in fs::read_dir(packages)? {
         let archive = entry?.path();
         if archive.extension().is_some_and(|extension| extension == "crate") {
-            // `-m`: with the times in the archive, cargo would reuse what it built of older ones.
+            // `-m`: with the times in the archive, cargo would reuse the results of older builds.
             let mut tar = Command::new("tar");
             command::run(tar.arg("-xzmf").arg(&archive).arg("-C").arg(workspace))?;
             let name = archive.file_stem().and_then(|name| name.to_str());
@@ -66,7 +66,7 @@ fn unpack(packages: &Path, workspace: &Path) -> Result<PathBuf> {
         }
     }
     fs::write(workspace.join("Cargo.toml"), manifest(&names)?)?;
-    // The versions of dependencies that the workspace is tested with.
+    // The workspace is tested with these versions of dependencies.
     fs::copy(workspace::root().join("Cargo.lock"), workspace.join("Cargo.lock"))?;
     Ok(workspace.to_owned())
 }
@@ -87,7 +87,7 @@ fn test(packages: &Path, target: &Path, everything: bool) -> Result<()> {
     let run = |arguments: &[&str]| {
         let mut cargo = cargo();
         cargo.current_dir(packages).args(arguments).args(["--quiet", "--all-features"]);
-        // The dependencies are built there already.
+        // This directory already contains the dependencies.
         command::run(cargo.env("CARGO_TARGET_DIR", target))
     };
     if everything {

@@ -14,8 +14,8 @@ pub(crate) fn root() -> &'static Path {
     manifest_dir.parent().unwrap_or(manifest_dir)
 }
 
-/// The manifest of the benches that depend on a released crate of this one's name. They are a
-/// workspace of their own, because in one lock file the name `proc-connector` would be ambiguous.
+/// The manifest of the benches that depend on the released `proc-connector`. They are a workspace of
+/// their own, because the name would be ambiguous in one lock file.
 pub(crate) const PEER_BENCHES: &str = "proc-connector/benches/peer/Cargo.toml";
 
 /// A `cargo` command that starts at the workspace root, with the cargo that runs this program.
@@ -36,7 +36,7 @@ impl Metadata {
             "--no-deps",
             "--quiet",
         ]))?;
-        Ok(Self(serde_json::from_str(&json).context("cargo metadata wrote no JSON")?))
+        Ok(Self(serde_json::from_str(&json).context("the output of cargo metadata is not JSON")?))
     }
 
     /// The target directory, as configured by the environment or a configuration file.

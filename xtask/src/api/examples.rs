@@ -1,4 +1,4 @@
-//! The main types have an example in their documentation.
+//! Checks that the documentation of each main type has an example.
 
 use std::fs;
 use std::path::Path;
@@ -6,7 +6,7 @@ use std::path::Path;
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The types that users meet first, by the crate that defines them.
+/// The main types, by the crate that defines them.
 const MAIN: &[(&str, &[&str])] = &[
     (
         "proc-connector-core",
@@ -63,13 +63,13 @@ pub(super) fn check(package: &str, json: &Path) -> Result<()> {
         main.iter().copied().filter(|name| !index.values().any(|it| is_shown(it, name))).collect();
     ensure!(
         without.is_empty(),
-        "main types of {package} that have no example in their documentation: {}",
+        "main types of {package} without an example in their documentation: {}",
         without.join(", ")
     );
     Ok(())
 }
 
-/// Whether this is the type of that name, and its documentation has a block of code.
+/// Whether `item` is the type `name`, and its documentation has a block of code.
 fn is_shown(item: &Value, name: &str) -> bool {
     let is_type = ["struct", "enum"].iter().any(|kind| item["inner"].get(kind).is_some());
     let docs = item["docs"].as_str().unwrap_or_default();

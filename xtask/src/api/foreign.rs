@@ -1,11 +1,11 @@
-//! Types of other crates in a public API: a new version of such a crate is a breaking change of ours, so
-//! each is there on purpose.
+//! Checks for types of other crates in a public API. A breaking change of their crate is a breaking
+//! change of ours, so each of them is allowed explicitly.
 
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 
-/// The crates whose types appear in our APIs, or the types alone.
+/// The crates, modules and types that may appear in each API.
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "proc-connector-core",
@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "bitflags",
             "serde_core",
             "zerocopy::byteorder",
-            // What the wire structs derive.
+            // Derived by the wire structs.
             "zerocopy::FromBytes",
             "zerocopy::FromZeros",
             "zerocopy::Immutable",
@@ -38,10 +38,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The language's own.
+/// The crates of the standard library.
 const LANGUAGE: [&str; 3] = ["core", "alloc", "std"];
 
-/// Fails if an item of `package` names a type of a crate that is not on the list.
+/// Fails if an item of `package` names a type of another crate that is not on the list.
 pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     let allowed = ALLOWED.iter().find(|(name, _)| *name == package).map_or(&[][..], |(_, it)| it);
     let mut text = String::new();
@@ -54,7 +54,8 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
         return Ok(());
     }
     bail!(
-        "the public API of {package} has types of other crates (xtask/src/api/foreign.rs):\n{text}"
+        "the public API of {package} has types of other crates: hide them, or allow them in \
+         xtask/src/api/foreign.rs:\n{text}"
     )
 }
 
@@ -70,7 +71,7 @@ pub(super) fn paths(item: &str) -> impl Iterator<Item = &str> {
     let is_of_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
     item.split(move |letter| !is_of_path(letter))
         .map(|path| path.trim_end_matches(':'))
-        // `::next` behind a type in angle brackets, `Self::Item`, and a lone name are no crate's.
+        // `::next` after a type in angle brackets, `Self::Item` and single names start with no crate.
         .filter(|path| path.contains("::") && path.starts_with(|first: char| first.is_lowercase()))
 }
 

@@ -1,4 +1,4 @@
-//! Every type in a signature has a path that users can write.
+//! Checks that every type in a signature has a public path.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,11 +12,12 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     let mut text = String::new();
     for item in items.iter().filter(|item| !item.starts_with("pub mod ")) {
         for path in super::foreign::paths(item).filter(|path| path.starts_with(&root)) {
-            // A trait that only this crate can implement is sealed by one without a public path.
+            // A sealed trait has a supertrait without a public path, so that only this crate can
+            // implement it.
             if path.contains("::sealed::") {
                 continue;
             }
-            // A field, a variant or a method is behind the path of its type.
+            // The path of a field, a variant or a method starts with that of its type.
             let mut ends = path.match_indices("::").map(|(end, _)| end).chain([path.len()]);
             if !ends.any(|end| declared.contains(&path[..end])) {
                 let _ = writeln!(text, "{path} in: {item}");
@@ -26,11 +27,11 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     if text.is_empty() {
         return Ok(());
     }
-    bail!("types in the public API of {package} that have no public path:\n{text}")
+    bail!("types in the public API of {package} without a public path: re-export them:\n{text}")
 }
 
-/// The path of the type, function, constant or re-export that an item declares. A module makes nothing
-/// reachable.
+/// The path of the type, function, constant or re-export that an item declares; `None` for a module,
+/// which makes no type reachable.
 fn declared(item: &str) -> Option<&str> {
     let (_, declaration) = item.split_once("pub ")?;
     let path = declaration.split(' ').find(|word| word.contains("::"))?;

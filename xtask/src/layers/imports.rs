@@ -6,15 +6,15 @@ use syn::{Attribute, Item, ItemMod, ItemUse, Meta, Path, UseTree, Visibility};
 /// One path of a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Import {
-    /// As it is written, from `crate`, `super`, `self` or the name of a crate or a module.
+    /// The path as written: it starts with `crate`, `super`, `self` or the name of a crate or a module.
     pub(super) path: Vec<String>,
-    /// The name it gets in the module, if it is of a `use`.
+    /// The name that a `use` gives it in the module; `None` for paths in other items.
     pub(super) name: Option<String>,
-    /// Whether other modules get it from here.
+    /// Whether the `use` re-exports it to other modules.
     pub(super) is_reexport: bool,
 }
 
-/// The paths in items, without inner modules and what only tests have.
+/// The paths in items, without those in inner modules and in items for tests only.
 pub(super) fn of_items(items: &[Item]) -> Vec<Import> {
     let mut found = Finder::default();
     for item in items {
@@ -35,7 +35,7 @@ impl<'ast> Visit<'ast> for Finder {
         }
     }
 
-    /// Inner modules are read on their own.
+    /// Skips inner modules, which are read separately.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
@@ -71,7 +71,7 @@ fn attributes(item: &Item) -> Option<&[Attribute]> {
     })
 }
 
-/// Whether an item is compiled for tests or fuzzing alone.
+/// Whether an item is compiled only for tests or fuzzing.
 pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     attributes.iter().filter(|attribute| attribute.path().is_ident("cfg")).any(|attribute| {
         let Meta::List(list) = &attribute.meta else { return false };
@@ -85,7 +85,7 @@ pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Calls `found` with each path of a `use` and the name that it gets.
+/// Calls `found` with each path of a `use`, and the name that the `use` gives it.
 fn leaves(tree: &UseTree, before: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, String)) {
     match tree {
         UseTree::Path(path) => {

@@ -1,4 +1,4 @@
-//! The modules of a crate, and what each imports, without those that only tests have.
+//! The modules of a crate and their imports, without modules for tests only.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::imports::{self, Import, is_for_tests};
 /// A module and its children.
 #[derive(Debug)]
 pub(super) struct Module {
-    /// The file that has it.
+    /// The file that contains the module.
     pub(super) file: PathBuf,
     pub(super) children: BTreeMap<String, Module>,
     pub(super) imports: Vec<Import>,
@@ -25,7 +25,7 @@ impl Module {
         read(file, directory)
     }
 
-    /// The module of a path from the root, if there is one.
+    /// The module at a path from the root; `None` if it does not exist.
     pub(super) fn descendant(&self, path: &[String]) -> Option<&Self> {
         path.iter().try_fold(self, |module, name| module.children.get(name))
     }

@@ -27,7 +27,8 @@ const LAYERS: [&str; 20] = [
     "sys/",
 ];
 
-/// The only files that may import each other: a connector is made by its builder, and names it.
+/// The only files that may import each other: the builder creates the connector, and
+/// `ProcConnector::builder` returns the builder.
 const PAIR: [&str; 2] =
     ["proc-connector/src/live/builder.rs", "proc-connector/src/live/connector.rs"];
 
@@ -35,7 +36,7 @@ pub(super) fn is_allowed(circle: &[String]) -> bool {
     circle == PAIR
 }
 
-/// The imports that go up.
+/// The imports against the order, from a lower layer to a higher one.
 pub(super) fn upward(graph: &Graph) -> Vec<(&str, &str)> {
     let goes_up = |&(from, to): &(&str, &str)| match (layer(from), layer(to)) {
         (Some(from), Some(to)) => to < from,

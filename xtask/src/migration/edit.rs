@@ -8,7 +8,7 @@ use super::tokens::{Kind, Token, tokens};
 /// A replacement to make in programs that use an older version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Edit {
-    /// A pattern of tokens, in which `$name` stands for any expression, and what replaces it.
+    /// A pattern of tokens and its replacement. In both, `$name` stands for any expression.
     Rewrite { before: String, after: String },
     /// Fields of a variant of `ProcEvent`, in literals and in patterns.
     DropFields { variant: String, fields: Vec<String> },
@@ -55,7 +55,7 @@ fn rewrite(
         if at >= 3 && texts(at - 3..at).eq(["proc_connector", ":", ":"]) {
             start = tokens[at - 3].start;
         } else if at >= 1 && matches!(tokens[at - 1].text, ":" | ".") && !is_typed(tokens, at) {
-            // Something of the same name in another module, or a method.
+            // An item of the same name in another module, or a method.
             return None;
         }
     }
@@ -67,19 +67,19 @@ fn rewrite(
     Some((start..end, text))
 }
 
-/// Whether the colon before a token is one of a type or of a field, and not a path's.
+/// Whether the colon before a token belongs to a type or a field, not to a path.
 fn is_typed(tokens: &[Token<'_>], at: usize) -> bool {
     tokens[at - 1].text == ":" && (at < 2 || tokens[at - 2].text != ":")
 }
 
 fn in_use_item(tokens: &[Token<'_>], at: usize) -> bool {
     let statement = tokens[..at].iter().rposition(|token| token.text == ";" || token.closes());
-    // An attribute or a block may come before a `use` too, but nothing closes inside of its braces.
+    // The item starts after the last semicolon or closing bracket before the token.
     let first = statement.map_or(0, |end| end + 1);
     tokens[first..at].iter().any(|token| token.text == "use")
 }
 
-/// How many tokens match `pattern`, and what its names stand for.
+/// The number of tokens that match `pattern`, and the expressions that its names stand for.
 fn matches<'a>(
     source: &'a str,
     tokens: &[Token<'_>],
@@ -116,7 +116,8 @@ fn matches<'a>(
     Some((at, captures))
 }
 
-/// Where `fields` are in the braces of `ProcEvent::variant`, if that is what starts at a token.
+/// The places of `fields` in the braces of a `ProcEvent::variant` that starts at token `at`; none if
+/// another expression starts there.
 fn drop_fields(
     source: &str,
     tokens: &[Token<'_>],

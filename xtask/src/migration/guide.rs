@@ -22,7 +22,7 @@ pub(super) struct Guide {
     pub(super) edits: Vec<Edit>,
     /// Tests and examples of older versions that fail after the edits.
     pub(super) failures: BTreeSet<String>,
-    /// Every word in its code.
+    /// Every word in the guide's code.
     names: BTreeSet<String>,
     text: String,
 }
@@ -30,7 +30,8 @@ pub(super) struct Guide {
 impl Guide {
     pub(super) fn read() -> Result<Self> {
         let path = workspace::root().join(PATH);
-        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         let guide = Self::parse(&text)?;
         ensure!(!guide.edits.is_empty(), "{PATH} has no table of edits");
         Ok(guide)
@@ -75,14 +76,14 @@ impl Guide {
         Ok(())
     }
 
-    /// Those of `names` that the guide does not mention.
+    /// The elements of `names` that the guide does not mention.
     pub(super) fn missing<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
         let names = names.into_iter().map(String::as_str);
         names.filter(|name| !self.names.contains(*name)).collect()
     }
 
     /// Whether `sentence` is in the guide, on one line or several.
-    pub(super) fn says(&self, sentence: &str) -> bool {
+    pub(super) fn contains(&self, sentence: &str) -> bool {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ").contains(sentence)
     }
 

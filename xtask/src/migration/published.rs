@@ -41,7 +41,7 @@ impl Published {
         let root = self.parse("lib")?;
         declared.examples.extend(examples("lib", &docs(&root.attrs)));
         for item in &root.items {
-            // The crate root has private modules and exports of them, and nothing else.
+            // The crate root contains only private modules and exports of their items.
             if let Item::Use(item) = item
                 && let UseTree::Path(path) = &item.tree
             {
@@ -56,7 +56,7 @@ impl Published {
         }
         if let Ok(readme) = fs::read_to_string(self.directory.join("README.md")) {
             for example in examples("README", &readme) {
-                // Blocks without a language are not Rust; the others run until they are stopped.
+                // Blocks without a language are not Rust. The others never end, so they only compile.
                 if !example.attributes.is_empty() {
                     declared.examples.push(Example { attributes: "no_run".to_owned(), ..example });
                 }
@@ -67,7 +67,8 @@ impl Published {
 
     fn parse(&self, module: &str) -> Result<syn::File> {
         let path = self.directory.join("src").join(module).with_extension("rs");
-        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))
     }
 }
@@ -79,7 +80,7 @@ impl Declared {
         results.clone().into_iter().partition(|(name, _)| is_example(name))
     }
 
-    /// Adds an item, if its name is among those exported.
+    /// Adds an item if its name is exported.
     fn add(&mut self, item: &Item, exported: Option<&[String]>) {
         let is_exported = |name: &String| exported.is_none_or(|exported| exported.contains(name));
         let (name, visibility, attributes) = match item {
@@ -128,7 +129,7 @@ impl Declared {
     }
 }
 
-/// The names that a `pub use` exports of a module; `None` for all.
+/// The names that a `pub use` exports from a module; `None` for all names.
 fn exported(tree: &UseTree) -> Option<Vec<String>> {
     match tree {
         UseTree::Name(name) => Some(vec![name.ident.to_string()]),
@@ -177,7 +178,7 @@ fn examples(of: &str, text: &str) -> Vec<Example> {
     examples
 }
 
-/// The files of a directory with Rust source; none if it is missing.
+/// The Rust source files of a directory; none if the directory is missing.
 pub(super) fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(directory) else { return Ok(Vec::new()) };
     let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;

@@ -51,7 +51,7 @@ impl Scratch {
         for version in &scratch.versions {
             scratch.write_package(&alias(version), &(ours.concat() + DEPENDENCIES))?;
         }
-        // The dependencies' versions that the workspace is tested with.
+        // The workspace is tested with these versions of dependencies.
         fs::copy(workspace::root().join("Cargo.lock"), scratch.root.join("Cargo.lock"))?;
         Ok(scratch)
     }
@@ -59,7 +59,7 @@ impl Scratch {
     fn write_package(&self, name: &str, dependencies: &str) -> Result<()> {
         let package =
             format!("[package]\nname = \"{name}\"\nedition = \"2024\"\npublish = false\n");
-        // The edits leave imports without a use, and parentheses that some places do not need.
+        // The edits leave unused imports and unnecessary parentheses.
         let lints = "[lints.rust]\nunused_imports = \"allow\"\nunused_parens = \"allow\"\n";
         let manifest = format!("{package}\n{lints}\n[dependencies]\n{dependencies}");
         self.write(&format!("{name}/Cargo.toml"), &manifest)?;
@@ -75,12 +75,12 @@ impl Scratch {
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut cargo = cargo();
         cargo.current_dir(&self.root).args(arguments).arg("--quiet");
-        // Most dependencies are built there already.
+        // This directory already contains most dependencies.
         cargo.env("CARGO_TARGET_DIR", &self.target);
         cargo
     }
 
-    /// The older versions, which cargo fetches.
+    /// The sources of the older versions, which cargo fetches.
     pub(super) fn published(&self) -> Result<Vec<Published>> {
         let json = command::read(&mut self.cargo(&["metadata", "--format-version=1"]))?;
         let metadata: Value = serde_json::from_str(&json)?;
@@ -168,7 +168,7 @@ impl Scratch {
         if live {
             test.arg("--include-ignored");
         }
-        // Some of the tests fail, so cargo does too.
+        // Some tests are expected to fail, and cargo then fails too.
         let output = test.stderr(Stdio::null()).output().context("cannot start cargo")?;
         let output = String::from_utf8_lossy(&output.stdout);
         let results: Results = output.lines().filter_map(result).collect();
@@ -180,7 +180,7 @@ impl Scratch {
         Ok(results)
     }
 
-    /// The names of the tests in a package: a test that did not run must be noticed.
+    /// The names of the tests in a package, to detect tests that did not run.
     fn expected_names(&self, package: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for path in published::sources(&self.root.join(package).join("tests"))? {

@@ -1,4 +1,4 @@
-//! The tokens of Rust source, with their places in the text: as much as search and replace needs.
+//! The tokens of Rust source and their positions, for search and replace.
 
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The kind and the length of what `rest` starts with; no kind for spaces and comments.
+/// The kind and the length of the first token of `rest`; no kind for spaces and comments.
 fn first(rest: &str) -> (Option<Kind>, usize) {
     let Some(first) = rest.chars().next() else { return (None, 0) };
     let word = |rest: &str| rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
@@ -55,7 +55,7 @@ fn first(rest: &str) -> (Option<Kind>, usize) {
         _ if rest.starts_with("//") => (None, rest.find('\n').unwrap_or(rest.len())),
         _ if rest.starts_with("/*") => (None, rest.find("*/").map_or(rest.len(), |end| end + 2)),
         '"' => (Some(Kind::Literal), quoted(rest, '"')),
-        // A lifetime, unless a quote ends it.
+        // A lifetime: a character literal would have a second quote.
         '\'' if rest[1..].starts_with(is_word)
             && rest[1..].chars().nth(1).is_none_or(|c| c != '\'') =>
         {
