@@ -98,7 +98,7 @@ fn errors_keep_their_fields_as_data() {
 fn with_event(data: EventData<'_>, take: impl FnOnce(&Event<'_>)) {
     let record = EventRecord { seq: 41, cpu: 3, timestamp_ns: 5, data };
     let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
-    let len = record.encode_native(&mut datagram).unwrap();
+    let len = record.encode_native(&mut datagram).expect("JSON");
     let read = Notifications::new(&datagram[..len]).next();
     let Some(Ok(Notification::Event(event))) = read else { panic!("{read:?}") };
     take(&event);

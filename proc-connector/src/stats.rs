@@ -28,8 +28,9 @@ pub struct Stats {
     /// [`Lost::count`](crate::Lost::count).
     pub lost: u64,
     /// The number of events missing from the kernel's sequence numbers, which count the events of
-    /// each CPU. This is independent of `lost`. `None` unless all events were received with
-    /// [`recv_batch`](crate::ProcConnector::recv_batch) on a connector that never had a filter.
+    /// each CPU. This is independent of `lost`. Counted by
+    /// [`recv_batch`](crate::ProcConnector::recv_batch) on a connector that never had a filter;
+    /// `None` on others.
     pub missing: Option<u64>,
     /// The number of datagrams rejected because a process sent them, not the kernel.
     ///

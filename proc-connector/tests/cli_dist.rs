@@ -131,8 +131,8 @@ fn completes(shell: &str, arguments: &[&str]) {
     }
 }
 
-/// What is said of statuses, and of which commands.
-const SAID: [(&str, &[&str]); 6] = [
+/// The documented statuses, and the commands that document them.
+const DOCUMENTED: [(&str, &[&str]); 6] = [
     ("watch", &["0", "1", "2"]),
     ("record", &["0", "1", "2"]),
     ("replay", &["0", "1", "2"]),
@@ -142,7 +142,7 @@ const SAID: [(&str, &[&str]); 6] = [
 ];
 
 fn help_and_man_pages_have_each_commands_own() {
-    for (command, statuses) in SAID {
+    for (command, statuses) in DOCUMENTED {
         for option in ["-h", "--help"] {
             let output = run(&[command, option]);
             assert_eq!(output.status.code(), Some(0));

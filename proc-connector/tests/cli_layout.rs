@@ -53,7 +53,7 @@ fn a_command_takes_at_most_a_third_of_the_line() {
         skip("the arguments of a process that ends at once are noted in the ring");
     }
     let long = format!("#{}", long_command());
-    let acting = Acting::start(&long);
+    let processes = ShortLivedProcesses::start(&long);
     for columns in widths() {
         let common = ["watch", "--duration", "20s", "--transport", transport_name()];
         let options = ["--comm", "#*", "--events", "exec,exit", "--count", "4"];
@@ -70,16 +70,16 @@ fn a_command_takes_at_most_a_third_of_the_line() {
             assert!(3 * (command + 1) >= width, "{columns}: {line}");
         }
     }
-    drop(acting);
+    drop(processes);
 }
 
 /// Creates short-lived processes with a given name.
-struct Acting {
+struct ShortLivedProcesses {
     is_over: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Acting {
+impl ShortLivedProcesses {
     /// More processes than any test needs, in case the program misses one.
     const MANY: usize = 20_000;
 
@@ -96,7 +96,7 @@ impl Acting {
     }
 }
 
-impl Drop for Acting {
+impl Drop for ShortLivedProcesses {
     fn drop(&mut self) {
         self.is_over.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -107,11 +107,11 @@ impl Drop for Acting {
 
 fn lines_fit_a_terminal_that_changes_its_size() {
     let name = "#".repeat(300);
-    let acting = Acting::start(&name);
+    let processes = ShortLivedProcesses::start(&name);
     let common = ["watch", "--duration", "20s", "--transport", transport_name(), "--count", "600"];
     let (status, shown) = terminal::run_resized(&mut program(&common), 120, Some(60));
     assert!(status.success(), "{shown}");
-    drop(acting);
+    drop(processes);
     let headings: Vec<&str> = shown.lines().filter(|line| line.ends_with("COMMAND")).collect();
     assert_eq!(headings.len(), 2, "{shown}");
     let after = shown.lines().skip_while(|line| *line != headings[1]);

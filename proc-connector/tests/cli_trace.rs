@@ -85,10 +85,10 @@ fn make_orphan() {
     let middle = command("leave_an_orphan").stdout(Stdio::piped()).spawn();
     let mut middle = middle.expect("a child");
     println!("middle {}", middle.id());
-    let mut said = String::new();
+    let mut printed = String::new();
     // The pipe ends when the last writer has closed it.
-    middle.stdout.take().expect("a pipe").read_to_string(&mut said).expect("text");
-    print!("{said}");
+    middle.stdout.take().expect("a pipe").read_to_string(&mut printed).expect("text");
+    print!("{printed}");
     middle.wait().expect("an exit status");
 }
 
@@ -200,7 +200,7 @@ fn text(bytes: &[u8]) -> &str {
 }
 
 /// The names and process ids that a role printed.
-fn said(output: &[u8]) -> BTreeMap<&str, u32> {
+fn printed_ids(output: &[u8]) -> BTreeMap<&str, u32> {
     text(output)
         .lines()
         .map(|line| line.split_once(' ').expect("a name and a number"))
@@ -261,9 +261,9 @@ fn standard_streams_belong_to_the_command() {
 fn the_tree_contains_every_process_once() {
     let output = run(&[], "family");
     assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
-    let (tree, said) = (text(&output.stderr), said(&output.stdout));
-    let [own, killed, child, failing] = ["own", "die_by_9", "have_a_failing_child", "failing"]
-        .map(|name| line_of(tree, said[name]));
+    let (tree, ids) = (text(&output.stderr), printed_ids(&output.stdout));
+    let [own, killed, child, failing] =
+        ["own", "die_by_9", "have_a_failing_child", "failing"].map(|name| line_of(tree, ids[name]));
     assert!(own.contains("✗ exit 7 "), "{tree}");
     assert!(killed.contains("✗ SIGKILL "), "{tree}");
     assert!(child.contains("  exit 0 "), "{tree}");
@@ -279,9 +279,9 @@ fn the_tree_contains_every_process_once() {
 fn orphans_are_below_their_creators() {
     let output = run(&[], "make_orphan");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let (tree, said) = (text(&output.stderr), said(&output.stdout));
+    let (tree, ids) = (text(&output.stderr), printed_ids(&output.stdout));
     let [middle, orphan, failing] =
-        ["middle", "orphan", "failing"].map(|name| line_of(tree, said[name]));
+        ["middle", "orphan", "failing"].map(|name| line_of(tree, ids[name]));
     assert!(0 < depth(middle) && depth(middle) < depth(orphan), "{tree}");
     assert!(depth(orphan) < depth(failing), "{tree}");
     assert!(failing.contains("✗ exit 3 "), "{tree}");
@@ -295,8 +295,8 @@ fn processes_that_continue_are_shown() {
     // The end of its input ends the command.
     drop(stdin);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let (tree, said) = (text(&output.stderr), said(&output.stdout));
-    assert!(line_of(tree, said["left"]).contains(" running "), "{tree}");
+    let (tree, ids) = (text(&output.stderr), printed_ids(&output.stdout));
+    assert!(line_of(tree, ids["left"]).contains(" running "), "{tree}");
     assert!(tree.contains("2 processes, 0 failed, 1 still running"), "{tree}");
 }
 
@@ -342,13 +342,13 @@ fn sigterm_is_passed_to_the_command() {
 
 fn ignored_signals_stay_ignored() {
     let own = run(&["--quiet"], "report_whether_sighup_is_ignored");
-    assert_eq!(said(&own.stdout)["ignored"], is_sighup_ignored());
+    assert_eq!(printed_ids(&own.stdout)["ignored"], is_sighup_ignored());
     let traced = trace(&["--quiet"], "report_whether_sighup_is_ignored");
     let words = std::iter::once(traced.get_program()).chain(traced.get_args());
     let mut nohup = Command::new("nohup");
     nohup.args(words).envs(traced.get_envs().filter_map(|(key, value)| Some((key, value?))));
     match nohup.stdin(Stdio::null()).output() {
-        Ok(output) => assert_eq!(said(&output.stdout)["ignored"], 1, "{output:?}"),
+        Ok(output) => assert_eq!(printed_ids(&output.stdout)["ignored"], 1, "{output:?}"),
         Err(error) => common::skip(&format!("needs nohup: {error}")),
     }
 }
@@ -360,8 +360,8 @@ fn a_file_is_written_without_a_tree() {
     let output = run(&options, "family");
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(text(&output.stderr), "");
-    let said = said(&output.stdout);
-    let pids: Vec<u32> = said.values().copied().collect();
+    let ids = printed_ids(&output.stdout);
+    let pids: Vec<u32> = ids.values().copied().collect();
     let [svg, trace, lines] = names.map(|name| fs::read_to_string(name).expect("a file"));
     roxmltree::Document::parse(&svg).expect("XML");
     let trace: Value = serde_json::from_str(&trace).expect("JSON");
@@ -424,7 +424,7 @@ fn a_loss_is_reported() {
     let svg = fs::read_to_string(&file).expect("a file");
     assert!(svg.contains(" events lost here</title>"));
     // The child started while events were lost. On a busy machine, its exit may be lost too.
-    let child = line_of(errors, said(&output.stdout)["child"]);
+    let child = line_of(errors, printed_ids(&output.stdout)["child"]);
     assert!(child.contains("  exit 0 ") || child.contains(" unknown "), "{errors}");
     assert!(depth(child) > 0, "{errors}");
 }

@@ -186,7 +186,7 @@ fn enormous_values_are_handled() {
     let long = ["9223372036854775807s", "2562047788015215h", "200000000000h"];
     for time in long {
         // Each command ends by its count.
-        let busy = Busy::start();
+        let load = ShortLivedProcesses::start();
         for option in ["--duration", "--coalesce"] {
             let arguments = [
                 &["watch", "--json", "--count", "3", "--transport", transport_name()][..],
@@ -196,7 +196,7 @@ fn enormous_values_are_handled() {
             let output = run(&arguments);
             assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", text(&output.stderr));
         }
-        drop(busy);
+        drop(load);
     }
     let huge = ["18446744073709551615", "1000000000000"];
     for buffer in huge {
@@ -209,9 +209,9 @@ fn enormous_values_are_handled() {
 }
 
 /// Creates short-lived processes.
-struct Busy(Child);
+struct ShortLivedProcesses(Child);
 
-impl Busy {
+impl ShortLivedProcesses {
     fn start() -> Self {
         // The loop is finite, in case the test does not end it.
         let script = "i=0; while [ $i -lt 20000 ]; do /bin/true; i=$((i+1)); done";
@@ -219,7 +219,7 @@ impl Busy {
     }
 }
 
-impl Drop for Busy {
+impl Drop for ShortLivedProcesses {
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

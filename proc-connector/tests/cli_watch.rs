@@ -58,20 +58,20 @@ fn makes_a_thread() {
 }
 
 /// Plays a role repeatedly, so that one instance starts after the program began to listen.
-struct Again {
+struct RepeatedRole {
     is_over: Arc<AtomicBool>,
     pids: Arc<Mutex<Vec<u32>>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Again {
-    fn and_again(mut deed: impl FnMut() -> u32 + Send + 'static) -> Self {
+impl RepeatedRole {
+    fn repeat(mut create: impl FnMut() -> u32 + Send + 'static) -> Self {
         let (is_over, pids) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::default()));
-        let (over, made): (_, Arc<Mutex<Vec<u32>>>) = (Arc::clone(&is_over), Arc::clone(&pids));
+        let (over, created): (_, Arc<Mutex<Vec<u32>>>) = (Arc::clone(&is_over), Arc::clone(&pids));
         let thread = std::thread::spawn(move || {
             while !over.load(Relaxed) {
-                let pid = deed();
-                made.lock().expect("no test panicked").push(pid);
+                let pid = create();
+                created.lock().expect("no test panicked").push(pid);
                 std::thread::sleep(Duration::from_millis(20));
             }
         });
@@ -79,8 +79,8 @@ impl Again {
     }
 
     /// Plays a role under a name.
-    fn of(role: &'static str, change: impl Fn(&mut Command) + Send + 'static) -> Self {
-        Self::and_again(move || {
+    fn start(role: &'static str, change: impl Fn(&mut Command) + Send + 'static) -> Self {
+        Self::repeat(move || {
             let mut command = command(role);
             change(&mut command);
             let mut child = command.spawn().expect("a child");
@@ -90,19 +90,19 @@ impl Again {
     }
 
     /// Requests children of a helper repeatedly.
-    fn below(mut root: HelperProcess) -> Self {
-        Self::and_again(move || {
+    fn start_children_of(mut root: HelperProcess) -> Self {
+        Self::repeat(move || {
             root.resume();
             root.read_number()
         })
     }
 
-    fn made(&self, pid: u32) -> bool {
+    fn created(&self, pid: u32) -> bool {
         self.pids.lock().expect("no test panicked").contains(&pid)
     }
 }
 
-impl Drop for Again {
+impl Drop for RepeatedRole {
     fn drop(&mut self) {
         self.is_over.store(true, Relaxed);
         if let Some(thread) = self.thread.take() {
@@ -118,7 +118,7 @@ struct Watch {
 }
 
 impl Watch {
-    fn of(arguments: &[&str]) -> Self {
+    fn start(arguments: &[&str]) -> Self {
         let transport = match transport() {
             Transport::Ring => "ring",
             _ => "socket",
@@ -164,8 +164,8 @@ fn columns(line: &str) -> Option<(&str, u32, &str)> {
 }
 
 /// Whether a line is the exit of one of the created processes.
-fn is_exit_of(again: &Again) -> impl Fn(&str) -> bool {
-    |line| matches!(columns(line), Some(("exit", pid, _)) if again.made(pid))
+fn is_exit_of(repeated: &RepeatedRole) -> impl Fn(&str) -> bool {
+    |line| matches!(columns(line), Some(("exit", pid, _)) if repeated.created(pid))
 }
 
 /// The end of the first line with an exit.
@@ -193,14 +193,14 @@ fn invalid_choices_are_rejected() {
 }
 
 fn a_line_has_the_user_the_command_and_the_lifetime() {
-    let again = Again::of("exits_3", |command| {
+    let repeated = RepeatedRole::start("exits_3", |command| {
         command.arg0("a helper").arg("with words");
     });
     let user = nix::unistd::User::from_uid(nix::unistd::getuid()).expect("users").expect("a user");
-    let is_exit = is_exit_of(&again);
+    let is_exit = is_exit_of(&repeated);
     // A process that ended before the scan of `/proc` is mostly unknown.
     let is_it = |line: &str| is_exit(line) && line.contains(&user.name);
-    let lines = Watch::of(&["--failed", "--comm", "a helper"]).until(is_it);
+    let lines = Watch::start(&["--failed", "--comm", "a helper"]).until(is_it);
     let exit = exit_among(&lines);
     let words: Vec<&str> = exit.split_whitespace().collect();
     // The name fits into its column.
@@ -214,14 +214,14 @@ fn a_line_has_the_user_the_command_and_the_lifetime() {
 fn a_tree_is_a_process_and_its_descendants() {
     let root = HelperProcess::start("has_children");
     let tree = root.pid().to_string();
-    let again = Again::below(root);
-    let elsewhere = Again::of("exits_3", |_| {});
-    let lines = Watch::of(&["--tree", &tree]).until(is_exit_of(&again));
+    let repeated = RepeatedRole::start_children_of(root);
+    let elsewhere = RepeatedRole::start("exits_3", |_| {});
+    let lines = Watch::start(&["--tree", &tree]).until(is_exit_of(&repeated));
     let pids: Vec<(&str, u32)> =
         lines.iter().filter_map(|line| columns(line)).map(|(kind, pid, _)| (kind, pid)).collect();
-    assert!(pids.iter().all(|&(_, pid)| !elsewhere.made(pid)), "{lines:#?}");
+    assert!(pids.iter().all(|&(_, pid)| !elsewhere.created(pid)), "{lines:#?}");
     // Besides the last child, the child of a child was shown.
-    let below = |(kind, pid): &&(&str, u32)| *kind == "exit" && !again.made(*pid);
+    let below = |(kind, pid): &&(&str, u32)| *kind == "exit" && !repeated.created(*pid);
     assert!(pids.iter().any(|pid| below(&pid)), "{lines:#?}");
 }
 
@@ -231,11 +231,11 @@ fn a_tree_can_be_named() {
         // the event.
         return;
     }
-    let again = Again::below(HelperProcess::start("has_children"));
-    let lines = Watch::of(&["--tree", "between"]).until(is_exit_of(&again));
+    let repeated = RepeatedRole::start_children_of(HelperProcess::start("has_children"));
+    let lines = Watch::start(&["--tree", "between"]).until(is_exit_of(&repeated));
     let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
     let (kind, pid, _) = columns(first).expect("columns");
-    assert_eq!((kind, again.made(pid)), ("exec", true), "{first}");
+    assert_eq!((kind, repeated.created(pid)), ("exec", true), "{first}");
     assert!(last.ends_with("between"), "{last}");
     assert!(lines.iter().any(|line| line.ends_with("/some/where/below a word")), "{lines:#?}");
 }
@@ -244,15 +244,15 @@ fn names_can_contain_patterns() {
     if transport() == Transport::Socket {
         return;
     }
-    let again = Again::below(HelperProcess::start("has_children"));
-    let elsewhere = Again::of("exits_3", |_| {});
+    let repeated = RepeatedRole::start_children_of(HelperProcess::start("has_children"));
+    let elsewhere = RepeatedRole::start("exits_3", |_| {});
     let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
-    let lines = Watch::of(&["--comm", "b[ef]low"]).until(shown);
+    let lines = Watch::start(&["--comm", "b[ef]low"]).until(shown);
     for line in &lines {
         let (_, pid, rest) = columns(line).expect("columns");
-        assert!(rest.ends_with("below a word") && !elsewhere.made(pid), "{line}");
+        assert!(rest.ends_with("below a word") && !elsewhere.created(pid), "{line}");
     }
-    drop(again);
+    drop(repeated);
 }
 
 /// A user that exists on every system.
@@ -260,43 +260,43 @@ const NOBODY: u32 = 65_534;
 
 fn users_have_names_and_ids() {
     require_capability(CAP_SETUID, "CAP_SETUID");
-    let again = Again::of("exits_3", |command| {
+    let repeated = RepeatedRole::start("exits_3", |command| {
         command.uid(NOBODY);
     });
-    let elsewhere = Again::of("exits_3", |_| {});
+    let elsewhere = RepeatedRole::start("exits_3", |_| {});
     let name = nix::unistd::User::from_uid(NOBODY.into()).expect("users");
     for user in [Some(NOBODY.to_string()), name.map(|user| user.name)].into_iter().flatten() {
-        let lines = Watch::of(&["--user", &user]).until(is_exit_of(&again));
+        let lines = Watch::start(&["--user", &user]).until(is_exit_of(&repeated));
         let pids = lines.iter().filter_map(|line| columns(line)).map(|(_, pid, _)| pid);
-        assert!(pids.into_iter().all(|pid| !elsewhere.made(pid)), "{lines:#?}");
+        assert!(pids.into_iter().all(|pid| !elsewhere.created(pid)), "{lines:#?}");
     }
 }
 
 fn a_cgroup_includes_those_below_it() {
     let cgroups = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let Some(own) = cgroups.lines().find_map(|line| line.strip_prefix("0::")) else { return };
-    let again = Again::of("exits_3", |_| {});
+    let repeated = RepeatedRole::start("exits_3", |_| {});
     for cgroup in [own, "/", "/*"] {
-        let lines = Watch::of(&["--cgroup", cgroup]).until(is_exit_of(&again));
+        let lines = Watch::start(&["--cgroup", cgroup]).until(is_exit_of(&repeated));
         assert!(!lines.is_empty());
     }
-    let mut nobody = Watch::of(&["--cgroup", "/no/such", "--duration", "1s"]);
+    let mut nobody = Watch::start(&["--cgroup", "/no/such", "--duration", "1s"]);
     assert!(nobody.lines.next().is_none());
     nobody.child.wait().expect("an exit status");
 }
 
 fn threads_are_shown_on_request() {
-    let again = Again::of("makes_a_thread", |_| {});
+    let repeated = RepeatedRole::start("makes_a_thread", |_| {});
     let is_thread = |line: &String| line.contains("thread of ");
-    let without = Watch::of(&["--comm", "cli_watch*"]).until(is_exit_of(&again));
+    let without = Watch::start(&["--comm", "cli_watch*"]).until(is_exit_of(&repeated));
     assert!(!without.iter().any(is_thread), "{without:#?}");
-    let with = Watch::of(&["--threads", "--comm", "cli_watch*"]).until(is_exit_of(&again));
+    let with = Watch::start(&["--threads", "--comm", "cli_watch*"]).until(is_exit_of(&repeated));
     let threads = with.iter().filter(|line| is_thread(line)).count();
     assert!(threads >= 2, "{with:#?}");
 }
 
 fn json_identifies_the_process_of_an_event() {
-    let again = Again::of("exits_3", |command| {
+    let repeated = RepeatedRole::start("exits_3", |command| {
         command.arg0("a helper").arg("with words");
     });
     let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
@@ -305,9 +305,9 @@ fn json_identifies_the_process_of_an_event() {
         let line = parse(line);
         // A process that ended before the scan of `/proc` is mostly unknown.
         let is_known = line["process"]["euid"].is_u64();
-        line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| again.made(pid))
+        line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| repeated.created(pid))
     };
-    let lines = Watch::of(&["--json", "--who", "--events", "exec,exit"]).until(is_it);
+    let lines = Watch::start(&["--json", "--who", "--events", "exec,exit"]).until(is_it);
     let exit = parse(lines.last().expect("a line"));
     let process = &exit["process"];
     assert_eq!(process["tgid"], exit["tgid"]);

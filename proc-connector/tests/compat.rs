@@ -22,7 +22,7 @@ fn exec_bytes(pid: u32) -> Vec<u8> {
 }
 
 /// A result in a comparable and readable form.
-fn told(result: Result<Option<ProcEvent>>) -> String {
+fn summary(result: Result<Option<ProcEvent>>) -> String {
     match result {
         Ok(Some(event)) => event.to_string(),
         Ok(None) => "nothing".into(),
@@ -32,7 +32,7 @@ fn told(result: Result<Option<ProcEvent>>) -> String {
 
 /// All items of an iterator over the buffer, limited in case it does not end.
 fn walk(buffer: &[u8], len: usize) -> Vec<String> {
-    NetlinkMessageIter::new(buffer, len).take(buffer.len() + 2).map(told).collect()
+    NetlinkMessageIter::new(buffer, len).take(buffer.len() + 2).map(summary).collect()
 }
 
 #[test]
@@ -48,10 +48,10 @@ fn all_three_functions_parse_a_message_alike() {
 fn only_the_given_length_is_parsed() {
     let mut bytes = exec_bytes(7);
     bytes.resize(4096, 0xff);
-    assert_eq!(told(parse_netlink_message(&bytes, EVENT_LEN)), exec(7).to_string());
+    assert_eq!(summary(parse_netlink_message(&bytes, EVENT_LEN)), exec(7).to_string());
     assert_eq!(walk(&bytes, EVENT_LEN), [exec(7).to_string()]);
     for len in 0..EVENT_LEN {
-        assert_eq!(told(parse_netlink_message(&bytes, len)), "Truncated", "{len}");
+        assert_eq!(summary(parse_netlink_message(&bytes, len)), "Truncated", "{len}");
         // Empty input ends the iteration without an error.
         assert_eq!(walk(&bytes, len), vec!["Truncated"; usize::from(len > 0)], "{len}");
     }
@@ -60,15 +60,15 @@ fn only_the_given_length_is_parsed() {
 #[test]
 fn a_length_beyond_the_buffer_is_reported_once() {
     for (bytes, len) in [(vec![], 1), (exec_bytes(7), EVENT_LEN + 1), (exec_bytes(7), usize::MAX)] {
-        assert_eq!(told(parse_netlink_message(&bytes, len)), "Truncated");
+        assert_eq!(summary(parse_netlink_message(&bytes, len)), "Truncated");
         assert_eq!(walk(&bytes, len), ["Truncated"]);
     }
 }
 
 #[test]
 fn empty_input_contains_no_event() {
-    assert_eq!(told(parse_netlink_message(&[], 0)), "Truncated");
-    assert_eq!(told(parse_cn_msg(&[]).map(Some)), "Truncated");
+    assert_eq!(summary(parse_netlink_message(&[], 0)), "Truncated");
+    assert_eq!(summary(parse_cn_msg(&[]).map(Some)), "Truncated");
     assert!(walk(&[], 0).is_empty());
 }
 
@@ -84,7 +84,7 @@ fn no_message_of_a_buffer_is_thrown_away() {
         format!("EXIT pid=8 tgid=8 code=768 signal=17 ts={TIMESTAMP_NS}"),
     ];
     assert_eq!(walk(&buffer, buffer.len()), expected);
-    assert_eq!(told(parse_netlink_message(&buffer, buffer.len())), expected[0]);
+    assert_eq!(summary(parse_netlink_message(&buffer, buffer.len())), expected[0]);
 }
 
 /// The payload of an `NLMSG_ERROR`: the error, and the header of the failed request.
@@ -110,7 +110,7 @@ fn other_messages_are_none_or_an_error() {
         (message(NLMSG_DONE, &cn_msg(1, 9, &proc_event(EXEC, &[0; 24]))), "UnexpectedConnector"),
     ];
     for (bytes, expected) in &cases {
-        assert_eq!(told(parse_netlink_message(bytes, bytes.len())), *expected, "{bytes:?}");
+        assert_eq!(summary(parse_netlink_message(bytes, bytes.len())), *expected, "{bytes:?}");
         // An error affects only its own message: the next one is read.
         let mut buffer = bytes.clone();
         buffer.resize(bytes.len().next_multiple_of(4), 0);

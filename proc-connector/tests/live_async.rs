@@ -38,7 +38,7 @@ fn on_tokio<T>(test: impl Future<Output = T>) -> T {
 
 fn a_stream_reports_each_exit_once() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
-        let mut exits = Exits::of(threads(300));
+        let mut exits = Exits::new(threads(300));
         while exits.are_missing() {
             let received = events.next().await.expect("a stream without an end");
             if let Some(pid) = exited(received.expect("an item").as_received()) {
@@ -61,7 +61,7 @@ fn cancelled_receives_and_dropped_batches_lose_nothing() {
                 seen.extend(batch.expect("a batch").filter_map(exited).take(1));
             }
         }
-        let mut exits = Exits::of(load.join().expect("a list of threads"));
+        let mut exits = Exits::new(load.join().expect("a list of threads"));
         for pid in seen {
             exits.count(pid);
         }
@@ -85,7 +85,7 @@ fn a_loss_is_reported_and_the_stream_continues() {
             }
         }
         assert_eq!(events.get_ref().stats().lost, missing);
-        let mut exits = Exits::of(threads(1));
+        let mut exits = Exits::new(threads(1));
         while exits.are_missing() {
             let received = events.next().await.expect("a stream without an end").expect("an item");
             let OwnedReceived::Event(event) = received else { continue };
@@ -117,7 +117,7 @@ fn a_handle_ends_an_awaited_receive() {
 
 fn a_rest_period_outlasts_events_but_not_a_shutdown() {
     async fn test<R: Readiness + Unpin>(events: &mut AsyncConnector<R>) {
-        let mut exits = Exits::of(threads(1));
+        let mut exits = Exits::new(threads(1));
         while exits.are_missing() {
             events.recv_batch().await.expect("a batch").filter_map(exited).for_each(|pid| {
                 exits.count(pid);
@@ -152,7 +152,7 @@ fn exited(received: Received<'_>) -> Option<u32> {
 struct Exits(HashMap<u32, usize>);
 
 impl Exits {
-    fn of(threads: Vec<u32>) -> Self {
+    fn new(threads: Vec<u32>) -> Self {
         Self(threads.into_iter().map(|thread| (thread, 0)).collect())
     }
 

@@ -100,7 +100,7 @@ fn each_filter_passes_the_selected_events() {
     assert!(helper.wait().success());
     assert_eq!(family.len(), 5, "this process, the helper and its three children");
 
-    let sent = all.of(&family);
+    let sent = all.events_of(&family);
     for kind in [FORK, EXEC, SID, COMM, COREDUMP, EXIT] {
         assert!(sent.iter().any(|observed| observed.event.what == kind), "no event {kind:#x}");
     }
@@ -113,12 +113,12 @@ fn each_filter_passes_the_selected_events() {
             _ => Share::Some,
         };
         assert_eq!(of_all, *share, "{choice:?}");
-        while listener.of(&family).len() < wanted.len() {
+        while listener.events_of(&family).len() < wanted.len() {
             let Some(left) = deadline.left() else { panic!("{choice:?}: {:?}", listener.observed) };
             listener.listen(left);
         }
         while listener.listen(Duration::ZERO) {}
-        assert_eq!(listener.of(&family), wanted, "{choice:?}");
+        assert_eq!(listener.events_of(&family), wanted, "{choice:?}");
     }
 }
 
@@ -201,7 +201,7 @@ impl Listener {
     }
 
     /// The events of these processes, sorted by CPU, each in order.
-    fn of(&self, processes: &BTreeSet<u32>) -> Vec<Observed> {
+    fn events_of(&self, processes: &BTreeSet<u32>) -> Vec<Observed> {
         let mut observed = self.observed.clone();
         observed.retain(|observed| processes.contains(&observed.task().1));
         observed.sort_by_key(|observed| observed.cpu);

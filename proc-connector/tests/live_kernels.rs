@@ -69,7 +69,7 @@ fn a_kernel_without_the_connector_is_reported() {
     }
     for role in ["opens", "opens_as_unprivileged_user"] {
         if role == "opens" || may_change_ids() {
-            Outcome::of(role).assert_is(
+            Outcome::run(role).assert_is(
                 "ConnectorUnavailable",
                 "this kernel has no process events connector",
                 "CONFIG_PROC_EVENTS=y",
@@ -80,7 +80,7 @@ fn a_kernel_without_the_connector_is_reported() {
 
 fn a_network_namespace_is_reported() {
     if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        Outcome::of("opens_in_a_network_namespace").assert_is(
+        Outcome::run("opens_in_a_network_namespace").assert_is(
             NETWORK,
             "not sent to this network namespace",
             "--network=host",
@@ -90,7 +90,7 @@ fn a_network_namespace_is_reported() {
 
 fn a_pid_namespace_is_reported() {
     if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        Outcome::of("opens_in_a_pid_namespace").assert_is(
+        Outcome::run("opens_in_a_pid_namespace").assert_is(
             PID,
             "not sent to this pid namespace",
             "--pid=host",
@@ -103,7 +103,7 @@ fn a_user_namespace_is_reported() {
         return;
     }
     for role in ["opens_in_a_user_namespace", "opens_as_unprivileged_user_in_a_user_namespace"] {
-        let outcome = Outcome::of(role);
+        let outcome = Outcome::run(role);
         if !outcome.is_forbidden() {
             outcome.assert_is(USER, "not sent to this user namespace", "--userns=host");
         }
@@ -114,7 +114,7 @@ fn a_rootless_container_gets_an_error_about_its_first_namespace() {
     if !has_connector() {
         return;
     }
-    let outcome = Outcome::of("opens_in_a_rootless_container");
+    let outcome = Outcome::run("opens_in_a_rootless_container");
     if !outcome.is_forbidden() {
         outcome.assert_is(NETWORK, "not sent to this network namespace", "--network=host");
     }
@@ -122,13 +122,13 @@ fn a_rootless_container_gets_an_error_about_its_first_namespace() {
 
 fn an_unprivileged_user_can_listen_if_the_kernel_permits_it() {
     if has_connector() && may_change_ids() {
-        assert_unprivileged(&Outcome::of("opens_as_unprivileged_user"));
+        assert_unprivileged(&Outcome::run("opens_as_unprivileged_user"));
     }
 }
 
 fn root_without_capabilities_is_unprivileged() {
     if has_connector() && has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to go without it") {
-        assert_unprivileged(&Outcome::of("opens_as_root_without_privilege"));
+        assert_unprivileged(&Outcome::run("opens_as_root_without_privilege"));
     }
 }
 
@@ -146,7 +146,7 @@ fn cap_net_admin_is_sufficient_and_grants_the_buffer() {
         && has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, to keep nothing else")
         && may_change_ids()
     {
-        Outcome::of("opens_with_one_privilege").assert_works(wanted_buffer());
+        Outcome::run("opens_with_one_privilege").assert_works(wanted_buffer());
     }
 }
 
@@ -158,7 +158,7 @@ fn the_ring_is_used_where_it_works() {
             && has_capability(CAP_BPF, "CAP_BPF")
     };
     if has_connector() && privileged() {
-        let outcome = Outcome::of("opens_by_each_transport");
+        let outcome = Outcome::run("opens_by_each_transport");
         assert_eq!(outcome.0, ["Ring None", "Ring None", "Socket Some(NotWanted)"]);
     }
 }
@@ -167,7 +167,7 @@ fn without_bpf_the_socket_is_used_and_the_reason_is_reported() {
     if !has_connector() || !may_change_ids() {
         return;
     }
-    let outcome = Outcome::of("opens_by_each_transport_as_unprivileged_user");
+    let outcome = Outcome::run("opens_by_each_transport_as_unprivileged_user");
     let [auto, ring, socket] = outcome.0.as_slice() else { panic!("{outcome:?}") };
     for part in ["the ring cannot be used", "requires CAP_BPF", "setcap cap_bpf"] {
         assert!(ring.contains(part), "{ring}");
@@ -234,7 +234,7 @@ struct Outcome(Vec<String>);
 const FORBIDDEN: &str = "forbidden";
 
 impl Outcome {
-    fn of(role: &str) -> Self {
+    fn run(role: &str) -> Self {
         let output = helper_process::command(role).output().expect("this binary can be started");
         let said = String::from_utf8(output.stdout).expect("text");
         let complaint = String::from_utf8_lossy(&output.stderr);

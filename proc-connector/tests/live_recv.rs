@@ -127,11 +127,11 @@ fn a_small_buffer_is_rejected_without_losing_events() {
 /// Records the next datagram.
 fn record(connector: &ProcConnector, buffer: &mut [u8], recorder: &mut Recorder) {
     let len = connector.recv_raw_timeout(buffer, LONG).expect("a datagram").expect("one in time");
-    recorder.delivered.extend(got(&buffer[..len]));
+    recorder.delivered.extend(event_of(&buffer[..len]));
 }
 
 /// The event of a datagram; `None` for an acknowledgement.
-fn got(datagram: &[u8]) -> Option<Delivered> {
+fn event_of(datagram: &[u8]) -> Option<Delivered> {
     let notification = Notifications::new(datagram).next().expect("a message");
     match notification.expect("the kernel's bytes") {
         Notification::Event(event) => Some(Received::Event(event).into()),
@@ -219,7 +219,7 @@ fn a_signal_interrupts_without_losing_events() {
         let mut buffer = [0; EVENT_LEN];
         while interrupted < 50 && deadline.left().is_some() {
             match connector.recv_raw_timeout(&mut buffer, LONG) {
-                Ok(Some(len)) => recorder.delivered.extend(got(&buffer[..len])),
+                Ok(Some(len)) => recorder.delivered.extend(event_of(&buffer[..len])),
                 Err(Error::Interrupted) => interrupted += 1,
                 other => panic!("{other:?}"),
             }
@@ -252,7 +252,7 @@ fn an_overrun_is_reported_and_counted() {
             while !recorder.has_exit_of(mark) {
                 assert!(deadline.left().is_some(), "the machine is too busy");
                 match connector.recv_raw_timeout(&mut buffer, Duration::from_millis(10)) {
-                    Ok(Some(len)) => recorder.delivered.extend(got(&buffer[..len])),
+                    Ok(Some(len)) => recorder.delivered.extend(event_of(&buffer[..len])),
                     Ok(None) => mark = load::thread_on(cpu),
                     Err(Error::Overrun) => {
                         overruns += 1;
@@ -294,7 +294,7 @@ fn threads_can_share_a_connector() {
                         .lock()
                         .expect("a thread without a panic")
                         .delivered
-                        .extend(got(&buffer[..len]));
+                        .extend(event_of(&buffer[..len]));
                 }
             });
         }

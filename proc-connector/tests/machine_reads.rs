@@ -76,13 +76,13 @@ fn exists(tgid: u32) -> bool {
 }
 
 /// A table, its processes, and one that ends on request.
-struct Known {
+struct KnownProcesses {
     table: ProcessTable,
     before: BTreeSet<u32>,
     ending: HelperProcess,
 }
 
-impl Known {
+impl KnownProcesses {
     fn start() -> Self {
         let mut ending = HelperProcess::start("pauses");
         ending.read_number();
@@ -124,7 +124,7 @@ fn scan_as_unprivileged_user(hidepid: &str) {
     own_mounts();
     umount2("/proc", MntFlags::MNT_DETACH).expect("private mounts");
     mount_over("/proc", "proc", hidepid);
-    let known = Known::start();
+    let known = KnownProcesses::start();
     assert_eq!(found().0, Verdict::Ok, "a privileged process sees all");
     become_unprivileged_user();
     assert!(fs::read("/proc/1/stat").is_err());
@@ -146,7 +146,7 @@ fn scans_unreadable_processes() {
 }
 
 fn runs_out_of_files() {
-    let known = Known::start();
+    let known = KnownProcesses::start();
     let before = known.before.clone();
     let mut table = known.table;
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
@@ -175,10 +175,10 @@ fn runs_out_of_files() {
 
 fn scans_after_proc_was_covered() {
     own_mounts();
-    let known = Known::start();
+    let known = KnownProcesses::start();
     mount_over("/proc", "tmpfs", "");
     // Only the process's own directory belongs to the file system that was covered.
-    let Known { mut table, before, mut ending } = known;
+    let KnownProcesses { mut table, before, mut ending } = known;
     ending.resume();
     let ended = ending.pid();
     assert!(ending.wait().success());

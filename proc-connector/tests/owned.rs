@@ -103,8 +103,8 @@ fn contexts() -> Vec<Vec<u8>> {
     ]
 }
 
-/// Datagrams of every kind: with the whole union, one that is short, one that is long, and of a CPU
-/// and with a number that differ from zero.
+/// Datagrams of every kind: with a complete union, a short one, and a long one; also with a CPU and
+/// a sequence number that differ from zero.
 fn datagrams() -> Vec<Vec<u8>> {
     let words = [11, 12, 13, 14, 15, 16];
     let mut all: Vec<Vec<u8>> = KINDS
@@ -153,7 +153,7 @@ fn an_event_sent_to_another_thread_has_all_views_of_the_borrowed_one() {
         assert_eq!((event.cpu(), event.seq()), (3, 41));
         expected.push(Some(Views::borrowed(&event)));
         sender.send(Received::Event(event).into()).expect("the thread receives");
-        // Nothing of the buffers is used after this.
+        // The owned event must not refer to the buffers.
         drop((datagram, context));
     }
     drop(sender);
@@ -221,6 +221,7 @@ fn as_data_it_has_the_form_of_the_borrowed_one() {
         let event = parsed(&datagram);
         let owned = serde_json::to_value(OwnedEvent::from(event)).expect("JSON");
         assert_eq!(owned, serde_json::to_value(event).expect("JSON"));
+        assert_eq!(owned, serde_json::to_value(event).expect("JSON"));
         let read: ProcEvent = serde_json::from_value(owned.clone()).expect("an event");
         assert_eq!(read, ProcEvent::from(event));
         let received = OwnedReceived::from(Received::Event(event));
@@ -255,7 +256,7 @@ proptest! {
             prop_assert_eq!(Views::owned(&owned), Views::borrowed(&event));
             prop_assert_eq!(&OwnedEvent::from(owned.as_event()), &owned);
         } else {
-            // Only a union that is too short for its kind is refused.
+            // Only a union that is too short for its kind is rejected.
             prop_assert!(KINDS.contains(&what) && union.len() < 24);
         }
     }

@@ -282,7 +282,7 @@ fn every_error_of_0_1_5_exists_and_has_a_message() {
         let text = error.to_string();
         assert!(old(&error).is_some_and(|start| text.starts_with(start)), "{text}");
         assert_eq!(error.source().is_some(), matches!(error, Error::Os(_)));
-        // A report that prints the sources too says each thing once.
+        // An error must not repeat its source: reports print both.
         let repeats = |source: &dyn StdError| text.contains(&source.to_string());
         assert!(!error.source().is_some_and(repeats), "{text}");
     }

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             fs::read_to_string(&path).with_context(|| format!("cannot read {CRATE}/{BINDINGS}"))?;
         check(&checked_in, &bindings)?;
         check_untracked()?;
-        println!("{CRATE}/{BINDINGS} matches the headers of Linux {}", headers.version);
+        println!("{CRATE}/{BINDINGS} matches Linux {}", headers.version);
     } else {
         fs::write(&path, bindings).with_context(|| format!("cannot write {}", path.display()))?;
         println!("wrote {CRATE}/{BINDINGS} from Linux {}", headers.version);

@@ -41,7 +41,7 @@ fn write(directory: &Path) -> Result<()> {
     for shell in ["bash", "zsh", "fish"] {
         ensure!(
             command::available(shell, &["--version"]),
-            "{shell} is missing, which the test of completions needs: apt-get install bash zsh fish"
+            "{shell} is missing; its completions are tested: apt-get install bash zsh fish"
         );
     }
     let mut test = cargo();

@@ -12,7 +12,7 @@ use anyhow::{Result, bail};
 use self::graph::Graph;
 use crate::workspace;
 
-/// Count the imports between source files, and check that they follow the order of the layers
+/// Count the imports between source files, and check their direction
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
     /// Print every import

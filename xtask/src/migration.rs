@@ -1,5 +1,5 @@
-//! `cargo xtask migration`: applies the migration guide to the examples and tests of the versions it
-//! describes. Their code is fetched with cargo and is never part of this repository.
+//! `cargo xtask migration`: applies the migration guide to the examples and tests of older
+//! versions. Cargo fetches their code, which is not part of this repository.
 
 mod edit;
 mod guide;
@@ -69,7 +69,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Fails unless the guide states the number of tests that pass.
+/// Fails unless the guide contains the number of passing tests.
 fn ensure_counted(
     guide: &Guide,
     version: &str,
@@ -77,7 +77,7 @@ fn ensure_counted(
     results: &Results,
 ) -> Result<()> {
     let (_, tests) = declared.split(results);
-    // Ignored tests count as passed: `--live` runs them.
+    // Tests that do not run here count as passing.
     let passing = tests.len() - names(&tests, Outcome::Failed).len();
     let sentence = format!("{passing} of the {} tests of {version} pass", tests.len());
     ensure!(

@@ -1,4 +1,4 @@
-//! `cargo xtask package`: builds and tests every crate from the package that would be published.
+//! `cargo xtask package`: builds and tests every crate from its package.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -26,8 +26,8 @@ const QUICK: [&str; 2] = ["proc-connector-sys", "proc-connector-core"];
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let target = Metadata::load()?.target_dir()?;
-    // A new directory for each run: cargo unpacks the packages to its home directory, under names
-    // made of this directory and the version, and reuses those of earlier runs.
+    // A new directory for each run: cargo unpacks packages to its home by directory and version,
+    // and reuses what an earlier run unpacked there.
     let time = SystemTime::now().duration_since(UNIX_EPOCH)?.as_nanos();
     let scratch = target.join(format!("package-{}-{time}", process::id()));
     let tested = package(&scratch, args.allow_dirty)
@@ -50,15 +50,15 @@ fn package(scratch: &Path, allow_dirty: bool) -> Result<()> {
     command::run(&mut package)
 }
 
-/// Unpacks the packages into a workspace of their own. Their directories have the version in their
-/// names, so a path that leaves one package does not lead into another by accident.
+/// Unpacks the packages into a separate workspace. The directories contain the version in their
+/// names, so a path out of one package cannot lead into another.
 fn unpack(packages: &Path, workspace: &Path) -> Result<PathBuf> {
     fs::create_dir_all(workspace)?;
     let mut names = Vec::new();
     for entry in fs::read_dir(packages)? {
         let archive = entry?.path();
         if archive.extension().is_some_and(|extension| extension == "crate") {
-            // `-m`: with the times in the archive, cargo would reuse the results of older builds.
+            // `-m`: with the times in the archive, cargo would reuse results of older packages.
             let mut tar = Command::new("tar");
             command::run(tar.arg("-xzmf").arg(&archive).arg("-C").arg(workspace))?;
             let name = archive.file_stem().and_then(|name| name.to_str());
@@ -66,7 +66,7 @@ fn unpack(packages: &Path, workspace: &Path) -> Result<PathBuf> {
         }
     }
     fs::write(workspace.join("Cargo.toml"), manifest(&names)?)?;
-    // The workspace is tested with these versions of dependencies.
+    // Uses the dependencies' versions that the workspace is tested with.
     fs::copy(workspace::root().join("Cargo.lock"), workspace.join("Cargo.lock"))?;
     Ok(workspace.to_owned())
 }
@@ -87,7 +87,7 @@ fn test(packages: &Path, target: &Path, everything: bool) -> Result<()> {
     let run = |arguments: &[&str]| {
         let mut cargo = cargo();
         cargo.current_dir(packages).args(arguments).args(["--quiet", "--all-features"]);
-        // This directory already contains the dependencies.
+        // The dependencies are already built there.
         command::run(cargo.env("CARGO_TARGET_DIR", target))
     };
     if everything {

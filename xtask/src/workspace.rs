@@ -14,8 +14,8 @@ pub(crate) fn root() -> &'static Path {
     manifest_dir.parent().unwrap_or(manifest_dir)
 }
 
-/// The manifest of the benches that depend on the released `proc-connector`. They are a workspace of
-/// their own, because the name would be ambiguous in one lock file.
+/// The manifest of the benches that depend on a released version of this crate. They are a separate
+/// workspace: in a common lock file, the name `proc-connector` would be ambiguous.
 pub(crate) const PEER_BENCHES: &str = "proc-connector/benches/peer/Cargo.toml";
 
 /// A `cargo` command that starts at the workspace root, with the cargo that runs this program.

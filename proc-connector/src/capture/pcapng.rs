@@ -164,7 +164,7 @@ impl PcapNg {
 }
 
 impl Interface {
-    /// Reads an enhanced packet, or an obsolete one, whose fields differ only in the first.
+    /// Reads an enhanced packet, or an obsolete one, which differs only in its first field.
     #[inline]
     fn enhanced(&mut self, link: Link, block: Block, bytes: &[u8]) -> Packet {
         let order = block.order;

@@ -378,7 +378,7 @@ impl ProcessTable {
         }
     }
 
-    /// Adds a process of which only the id is known.
+    /// Adds a process with only its id known.
     fn add_unknown(&mut self, tgid: u32) {
         let process = Process::unknown(self.population.serial(), tgid);
         let key = self.population.insert(process);

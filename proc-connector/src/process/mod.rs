@@ -28,7 +28,8 @@
 //!
 //! # Origin of the values
 //!
-//! Events report which process forked, executed a program or exited. Further values have two origins:
+//! Events report which process forked, executed a program or exited. Further values have two
+//! origins:
 //!
 //! - the kernel records them at the event, if the connector uses the ring transport with
 //!   [`context`](crate::Builder::context);
@@ -43,14 +44,14 @@
 //!
 //! # Required events
 //!
-//! The table needs all forks, execs and exits; with a filter that excludes any of them it becomes wrong.
-//! Without [`processes_only`](crate::Filter::processes_only), it also tracks threads, and recognises that a
-//! process continues after its first thread exited.
+//! The table needs all forks, execs and exits; with a filter that excludes any of them it becomes
+//! wrong. Without [`processes_only`](crate::Filter::processes_only), it also tracks threads, and
+//! recognises that a process continues after its first thread exited.
 //!
 //! # Losses
 //!
-//! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more losses
-//! arrive, and reports which processes [appeared](ChangeKind::Appeared) and
+//! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more
+//! losses arrive, and reports which processes [appeared](ChangeKind::Appeared) and
 //! [vanished](ChangeKind::Vanished). A receive loop should wait no longer than
 //! [`rescan_in`](ProcessTable::rescan_in):
 //!
@@ -75,10 +76,10 @@
 //! read stays in the table, because it may be hidden (`hidepid`). A scan fails without changing the
 //! table if this process has too many open files.
 //!
-//! [`ProcessTable::new`] rejects the `/proc` of another pid namespace, where the same ids denote other
-//! processes, and a `/proc` of another file system type. A table made
-//! [without `/proc`](ProcessTable::without_proc) uses events only. The table reads only the
-//! directories of processes, so `subset=pid` (systemd: `ProcSubset=pid`) is sufficient.
+//! [`ProcessTable::new`] rejects the `/proc` of another pid namespace, where the same ids denote
+//! other processes, and a `/proc` of another file system type. A table made [without
+//! `/proc`](ProcessTable::without_proc) uses events only. The table reads only the directories of
+//! processes, so `subset=pid` (systemd: `ProcSubset=pid`) is sufficient.
 //!
 //! In a time namespace, all times are those of the initial time namespace, as in events: see
 //! [`WallClock`](crate::WallClock).

@@ -287,7 +287,7 @@ impl Process {
 
 /// Construction and updates.
 impl Process {
-    /// A process of which only the id is known.
+    /// A process with only its id known.
     pub(super) fn unknown(serial: u64, tgid: u32) -> Self {
         Self {
             serial,

@@ -72,7 +72,7 @@ impl ProcessTable {
         for tgid in listed.iter().copied().chain(others) {
             match source.read(tgid, Fields::all()) {
                 Ok(snapshot) => {
-                    seen.push((tgid, Some(snapshot).filter(|snapshot| snapshot.is_alive)))
+                    seen.push((tgid, Some(snapshot).filter(|snapshot| snapshot.is_alive)));
                 }
                 Err(ReadError::Gone) => seen.push((tgid, None)),
                 Err(ReadError::Unreadable) => {}

@@ -205,8 +205,8 @@ impl ProcessTable {
         Ok(self.changes())
     }
 
-    /// Returns the changes of the last call once more. This allows looking at the table while
-    /// holding a process that has just ended.
+    /// The changes of the last call once more. Unlike the result of that call, this permits access
+    /// to the table at the same time.
     pub fn changes(&self) -> Changes<'_> {
         Changes::new(&self.changes, &self.population)
     }

@@ -1,9 +1,9 @@
 //! One descriptor for an asynchronous reader to wait for: an `epoll` over the event queue, a
 //! `timerfd` and a shutdown request.
 //!
-//! An asynchronous reader waits either for the next event or for the end of a nap, never for both,
-//! while a shutdown ends both waits. Registering one descriptor with the runtime and switching what
-//! makes it readable is cheaper than registering and deregistering two.
+//! An asynchronous reader waits either for the next event or for the end of a nap, and a shutdown
+//! ends both waits. The runtime watches one descriptor all the time; the reader switches what makes
+//! that descriptor readable.
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};

@@ -14,17 +14,20 @@
 //! read and write  | read-only       | read-only              | read-only              |
 //! ```
 //!
-//! Records start at multiples of 8 bytes:
+//! Records start at multiples of 8 bytes, with a `struct bpf_ringbuf_hdr`:
 //!
 //! ```text
 //! byte 0           4           8                       8 + length
 //!      +-----------+-----------+-----------------------+-----------+
-//!      | length    | kernel's  | record                | padding   |  next header
-//!      | and flags |           | (length bytes)        | to 8      |  ...
+//!      | len       | pg_off    | record                | padding   |  next header
+//!      |           |           | (length bytes)        | to 8      |  ...
 //!      +-----------+-----------+-----------------------+-----------+
-//!        bit 31: busy (a producer is still writing)
-//!        bit 30: discarded (skip the record)
+//!        bit 31: busy, a producer is still writing the record
+//!        bit 30: discarded, the reader skips the record
+//!        others: the record's length in bytes
 //! ```
+//!
+//! `pg_off` is for the kernel's own use.
 //!
 //! Headers and positions are checked before use although only the kernel writes them: an impossible
 //! value yields [`RecordState::Corrupt`] and never a read outside the ring or of bytes that a

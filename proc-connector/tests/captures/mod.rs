@@ -312,7 +312,7 @@ pub(crate) fn with_options(order: Order, block: &[u8], options: &[u8]) -> Vec<u8
     self::block(order, order.u32(block, 0), &body)
 }
 
-/// An error and its sources, each of which adds something.
+/// An error and its sources. No error may repeat the text of its source.
 pub(crate) fn chain(error: &dyn std::error::Error) -> String {
     let text = error.to_string();
     match error.source() {

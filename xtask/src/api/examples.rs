@@ -1,4 +1,4 @@
-//! Checks that the documentation of each main type has an example.
+//! Checks that the documentation of the main types contains an example.
 
 use std::fs;
 use std::path::Path;
@@ -69,7 +69,7 @@ pub(super) fn check(package: &str, json: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Whether `item` is the type `name`, and its documentation has a block of code.
+/// Whether this is the type with this name, and its documentation contains a block of code.
 fn is_shown(item: &Value, name: &str) -> bool {
     let is_type = ["struct", "enum"].iter().any(|kind| item["inner"].get(kind).is_some());
     let docs = item["docs"].as_str().unwrap_or_default();

@@ -1,11 +1,11 @@
-//! Checks for types of other crates in a public API. A breaking change of their crate is a breaking
-//! change of ours, so each of them is allowed explicitly.
+//! Types of other crates in a public API. A new major version of such a crate is a breaking change
+//! of ours, so the list of these types is explicit.
 
 use std::fmt::Write as _;
 
 use anyhow::{Result, bail};
 
-/// The crates, modules and types that may appear in each API.
+/// The crates whose types may appear in our APIs, or single types.
 const ALLOWED: &[(&str, &[&str])] = &[
     (
         "proc-connector-core",
@@ -15,7 +15,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "bitflags",
             "serde_core",
             "zerocopy::byteorder",
-            // Derived by the wire structs.
+            // The traits that wire structs derive.
             "zerocopy::FromBytes",
             "zerocopy::FromZeros",
             "zerocopy::Immutable",
@@ -38,7 +38,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The crates of the standard library.
+/// The crates of the language.
 const LANGUAGE: [&str; 3] = ["core", "alloc", "std"];
 
 /// Fails if an item of `package` names a type of another crate that is not on the list.
@@ -71,7 +71,8 @@ pub(super) fn paths(item: &str) -> impl Iterator<Item = &str> {
     let is_of_path = |letter: char| letter.is_alphanumeric() || letter == '_' || letter == ':';
     item.split(move |letter| !is_of_path(letter))
         .map(|path| path.trim_end_matches(':'))
-        // `::next` after a type in angle brackets, `Self::Item` and single names start with no crate.
+        // `::next` after a type in angle brackets, `Self::Item` and a single name do not start with
+        // a crate.
         .filter(|path| path.contains("::") && path.starts_with(|first: char| first.is_lowercase()))
 }
 

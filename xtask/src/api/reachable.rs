@@ -1,4 +1,4 @@
-//! Checks that every type in a signature has a public path.
+//! Checks that users can name every type in a signature.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -12,12 +12,11 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     let mut text = String::new();
     for item in items.iter().filter(|item| !item.starts_with("pub mod ")) {
         for path in super::foreign::paths(item).filter(|path| path.starts_with(&root)) {
-            // A sealed trait has a supertrait without a public path, so that only this crate can
-            // implement it.
+            // A sealed trait requires a trait without a public path.
             if path.contains("::sealed::") {
                 continue;
             }
-            // The path of a field, a variant or a method starts with that of its type.
+            // The path of a field, a variant or a method starts with the path of its type.
             let mut ends = path.match_indices("::").map(|(end, _)| end).chain([path.len()]);
             if !ends.any(|end| declared.contains(&path[..end])) {
                 let _ = writeln!(text, "{path} in: {item}");
@@ -30,8 +29,8 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     bail!("types in the public API of {package} without a public path: re-export them:\n{text}")
 }
 
-/// The path of the type, function, constant or re-export that an item declares; `None` for a module,
-/// which makes no type reachable.
+/// The path of the declared type, function, constant or re-export. A module does not make its items
+/// reachable.
 fn declared(item: &str) -> Option<&str> {
     let (_, declaration) = item.split_once("pub ")?;
     let path = declaration.split(' ').find(|word| word.contains("::"))?;

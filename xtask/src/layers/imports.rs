@@ -1,20 +1,21 @@
-//! The paths that the items of a module name.
+//! The paths used by the items of a module.
 
 use syn::visit::{self, Visit};
 use syn::{Attribute, Item, ItemMod, ItemUse, Meta, Path, UseTree, Visibility};
 
-/// One path of a module.
+/// A path used in a module.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Import {
-    /// The path as written: it starts with `crate`, `super`, `self` or the name of a crate or a module.
+    /// The path as written, starting with `crate`, `super`, `self`, or the name of a crate or a
+    /// module.
     pub(super) path: Vec<String>,
-    /// The name that a `use` gives it in the module; `None` for paths in other items.
+    /// The name in the module, for a path in a `use`.
     pub(super) name: Option<String>,
-    /// Whether the `use` re-exports it to other modules.
+    /// Whether the module re-exports it.
     pub(super) is_reexport: bool,
 }
 
-/// The paths in items, without those in inner modules and in items for tests only.
+/// The paths in items, without inner modules and test code.
 pub(super) fn of_items(items: &[Item]) -> Vec<Import> {
     let mut found = Finder::default();
     for item in items {
@@ -35,7 +36,7 @@ impl<'ast> Visit<'ast> for Finder {
         }
     }
 
-    /// Skips inner modules, which are read separately.
+    /// Inner modules are read separately.
     fn visit_item_mod(&mut self, _: &'ast ItemMod) {}
 
     fn visit_item_use(&mut self, item: &'ast ItemUse) {
@@ -85,7 +86,7 @@ pub(super) fn is_for_tests(attributes: &[Attribute]) -> bool {
     })
 }
 
-/// Calls `found` with each path of a `use`, and the name that the `use` gives it.
+/// Calls `found` with each path of a `use` and its name in the module.
 fn leaves(tree: &UseTree, before: &mut Vec<String>, found: &mut impl FnMut(Vec<String>, String)) {
     match tree {
         UseTree::Path(path) => {
@@ -113,7 +114,7 @@ fn leaf(
     found: &mut impl FnMut(Vec<String>, String),
 ) {
     let mut path = before.to_owned();
-    // `a::{self, b}` is `a`.
+    // `a::{self, b}` imports `a`.
     if last != "self" {
         path.push(last);
     }

@@ -1,4 +1,4 @@
-//! The modules of a crate and their imports, without modules for tests only.
+//! The modules of a crate and their imports, without test code.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -12,7 +12,7 @@ use super::imports::{self, Import, is_for_tests};
 /// A module and its children.
 #[derive(Debug)]
 pub(super) struct Module {
-    /// The file that contains the module.
+    /// The file that contains it.
     pub(super) file: PathBuf,
     pub(super) children: BTreeMap<String, Module>,
     pub(super) imports: Vec<Import>,

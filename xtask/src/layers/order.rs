@@ -1,11 +1,17 @@
-//! The order of the layers, from the top down.
+//! The order of the layers, from top to bottom.
 
 use super::graph::Graph;
 
 /// Directories and files of `proc-connector/src`. A file belongs to the longest entry that its path
 /// starts with, and imports from entries further down or from its own.
-const LAYERS: [&str; 20] = [
+const LAYERS: [&str; 26] = [
     "main.rs",
+    "cli/mod.rs",
+    "cli/command_line.rs",
+    "cli/commands/",
+    "cli/pipeline/",
+    "cli/options/",
+    "cli/output/",
     "cli/",
     "lib.rs",
     "process/",
@@ -27,8 +33,8 @@ const LAYERS: [&str; 20] = [
     "sys/",
 ];
 
-/// The only files that may import each other: the builder creates the connector, and
-/// `ProcConnector::builder` returns the builder.
+/// The only files that may import each other: a builder opens a connector, which has a function
+/// that returns a builder.
 const PAIR: [&str; 2] =
     ["proc-connector/src/live/builder.rs", "proc-connector/src/live/connector.rs"];
 
@@ -36,7 +42,7 @@ pub(super) fn is_allowed(circle: &[String]) -> bool {
     circle == PAIR
 }
 
-/// The imports against the order, from a lower layer to a higher one.
+/// The imports against the order.
 pub(super) fn upward(graph: &Graph) -> Vec<(&str, &str)> {
     let goes_up = |&(from, to): &(&str, &str)| match (layer(from), layer(to)) {
         (Some(from), Some(to)) => to < from,
@@ -45,7 +51,7 @@ pub(super) fn upward(graph: &Graph) -> Vec<(&str, &str)> {
     graph.imports().filter(goes_up).collect()
 }
 
-/// The place of a file in the list; `None` for files of other crates.
+/// The position of a file in the list; `None` for files of other crates.
 fn layer(file: &str) -> Option<usize> {
     let file = file.strip_prefix("proc-connector/src/")?;
     let matches = LAYERS.iter().enumerate().filter(|(_, entry)| file.starts_with(**entry));
@@ -59,6 +65,8 @@ mod tests {
     #[test]
     fn the_longest_entry_decides() {
         let place = |file: &str| layer(&format!("proc-connector/src/{file}")).expect("a place");
+        assert!(place("cli/commands/watch.rs") < place("cli/pipeline/flow.rs"));
+        assert!(place("cli/output/json.rs") < place("cli/shown/json.rs"));
         assert!(place("process/table.rs") < place("capture/reader.rs"));
         assert!(place("live/diagnose.rs") < place("live/connector.rs"));
         assert!(place("live/connector.rs") < place("live/transport/socket.rs"));

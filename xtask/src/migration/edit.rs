@@ -5,10 +5,10 @@ use std::ops::Range;
 
 use super::tokens::{Kind, Token, tokens};
 
-/// A replacement to make in programs that use an older version.
+/// A replacement in programs that use an older version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Edit {
-    /// A pattern of tokens and its replacement. In both, `$name` stands for any expression.
+    /// A pattern of tokens, in which `$name` stands for any expression, and its replacement.
     Rewrite { before: String, after: String },
     /// Fields of a variant of `ProcEvent`, in literals and in patterns.
     DropFields { variant: String, fields: Vec<String> },
@@ -55,7 +55,7 @@ fn rewrite(
         if at >= 3 && texts(at - 3..at).eq(["proc_connector", ":", ":"]) {
             start = tokens[at - 3].start;
         } else if at >= 1 && matches!(tokens[at - 1].text, ":" | ".") && !is_typed(tokens, at) {
-            // An item of the same name in another module, or a method.
+            // Another item of the same name, or a method.
             return None;
         }
     }
@@ -74,12 +74,13 @@ fn is_typed(tokens: &[Token<'_>], at: usize) -> bool {
 
 fn in_use_item(tokens: &[Token<'_>], at: usize) -> bool {
     let statement = tokens[..at].iter().rposition(|token| token.text == ";" || token.closes());
-    // The item starts after the last semicolon or closing bracket before the token.
+    // An attribute or a block may precede a `use`, but the braces of a `use` contain no closing
+    // brace.
     let first = statement.map_or(0, |end| end + 1);
     tokens[first..at].iter().any(|token| token.text == "use")
 }
 
-/// The number of tokens that match `pattern`, and the expressions that its names stand for.
+/// The number of tokens that match `pattern`, and the values of its names.
 fn matches<'a>(
     source: &'a str,
     tokens: &[Token<'_>],
@@ -116,8 +117,7 @@ fn matches<'a>(
     Some((at, captures))
 }
 
-/// The places of `fields` in the braces of a `ProcEvent::variant` that starts at token `at`; none if
-/// another expression starts there.
+/// The positions of `fields` in the braces of `ProcEvent::variant`, if that starts at the token.
 fn drop_fields(
     source: &str,
     tokens: &[Token<'_>],

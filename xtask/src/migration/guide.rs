@@ -1,4 +1,4 @@
-//! The tables of the migration guide, read as the edits that they describe.
+//! Reads the tables of the migration guide as edits.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -11,7 +11,7 @@ use crate::workspace;
 
 const PATH: &str = "proc-connector/docs/migration.md";
 
-/// The headers of the tables that are read.
+/// The headers of the tables with edits.
 const REWRITES: [&str; 3] = ["before", "after", "why"];
 const FIELDS: [&str; 3] = ["variants", "fields to remove", "where they are now"];
 const FAILURES: [&str; 2] = ["test or example", "why it cannot pass"];
@@ -76,18 +76,18 @@ impl Guide {
         Ok(())
     }
 
-    /// The elements of `names` that the guide does not mention.
+    /// The names that the guide does not mention.
     pub(super) fn missing<'a>(&self, names: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
         let names = names.into_iter().map(String::as_str);
         names.filter(|name| !self.names.contains(*name)).collect()
     }
 
-    /// Whether `sentence` is in the guide, on one line or several.
-    pub(super) fn contains(&self, sentence: &str) -> bool {
+    /// Whether the guide contains `sentence`, on one or several lines.
+    pub(super) fn says(&self, sentence: &str) -> bool {
         self.text.split_whitespace().collect::<Vec<_>>().join(" ").contains(sentence)
     }
 
-    /// `source` with every edit made.
+    /// Applies every edit to `source`.
     pub(super) fn edited(&self, source: &str) -> String {
         self.edits.iter().fold(source.to_owned(), |source, edit| edit.apply(&source))
     }

@@ -17,7 +17,7 @@ pub(super) struct Published {
 /// The declarations in the sources of a version.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
-    /// Everything a program can name: constants, functions, methods, variants, fields.
+    /// All names that a program can use: constants, functions, methods, variants, fields.
     pub(super) names: Vec<String>,
     /// The constants among them.
     pub(super) constants: Vec<String>,
@@ -28,7 +28,7 @@ pub(super) struct Declared {
 /// A block of code in the documentation.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Example {
-    /// The item that it belongs to, and its number there.
+    /// The documented item, and the number of the example there.
     pub(super) name: String,
     /// `no_run` and others.
     pub(super) attributes: String,
@@ -41,7 +41,7 @@ impl Published {
         let root = self.parse("lib")?;
         declared.examples.extend(examples("lib", &docs(&root.attrs)));
         for item in &root.items {
-            // The crate root contains only private modules and exports of their items.
+            // The crate root consists of private modules and re-exports of their items.
             if let Item::Use(item) = item
                 && let UseTree::Path(path) = &item.tree
             {
@@ -56,7 +56,8 @@ impl Published {
         }
         if let Ok(readme) = fs::read_to_string(self.directory.join("README.md")) {
             for example in examples("README", &readme) {
-                // Blocks without a language are not Rust. The others never end, so they only compile.
+                // In the README, blocks without a language are not Rust; the others run until they
+                // are stopped.
                 if !example.attributes.is_empty() {
                     declared.examples.push(Example { attributes: "no_run".to_owned(), ..example });
                 }
@@ -129,7 +130,7 @@ impl Declared {
     }
 }
 
-/// The names that a `pub use` exports from a module; `None` for all names.
+/// The names that a `pub use` exports from a module; `None` for all.
 fn exported(tree: &UseTree) -> Option<Vec<String>> {
     match tree {
         UseTree::Name(name) => Some(vec![name.ident.to_string()]),
@@ -178,7 +179,7 @@ fn examples(of: &str, text: &str) -> Vec<Example> {
     examples
 }
 
-/// The Rust source files of a directory; none if the directory is missing.
+/// The Rust files of a directory; none if it does not exist.
 pub(super) fn sources(directory: &Path) -> Result<Vec<PathBuf>> {
     let Ok(entries) = fs::read_dir(directory) else { return Ok(Vec::new()) };
     let paths = entries.map(|entry| Ok(entry?.path())).collect::<Result<Vec<_>>>()?;

@@ -21,14 +21,14 @@ pub(super) struct Scratch {
     versions: Vec<String>,
 }
 
-/// The package that depends on the older versions themselves.
+/// The package that depends on the older versions.
 const CONSTANTS: &str = "constants";
 
 /// Further dependencies of the older versions' tests.
 const DEPENDENCIES: &str = "libc = \"0.2\"\nproptest = { version = \"1\", default-features = false, features = [\"std\"] }\n";
 
 impl Scratch {
-    /// Writes the manifests, and packages without content.
+    /// Writes the manifests, and packages without code.
     pub(super) fn new(versions: &[&str]) -> Result<Self> {
         let target = Metadata::load()?.target_dir()?;
         let root = target.join("migration");
@@ -51,7 +51,7 @@ impl Scratch {
         for version in &scratch.versions {
             scratch.write_package(&alias(version), &(ours.concat() + DEPENDENCIES))?;
         }
-        // The workspace is tested with these versions of dependencies.
+        // Uses the dependencies' versions that the workspace is tested with.
         fs::copy(workspace::root().join("Cargo.lock"), scratch.root.join("Cargo.lock"))?;
         Ok(scratch)
     }
@@ -75,7 +75,7 @@ impl Scratch {
     fn cargo(&self, arguments: &[&str]) -> Command {
         let mut cargo = cargo();
         cargo.current_dir(&self.root).args(arguments).arg("--quiet");
-        // This directory already contains most dependencies.
+        // Most dependencies are already built there.
         cargo.env("CARGO_TARGET_DIR", &self.target);
         cargo
     }
@@ -98,7 +98,7 @@ impl Scratch {
         self.versions.iter().map(find).collect()
     }
 
-    /// Writes the examples and tests of a version, with the edits made.
+    /// Writes the examples and tests of a version, with all edits applied.
     pub(super) fn write_programs(
         &self,
         published: &Published,
@@ -168,7 +168,7 @@ impl Scratch {
         if live {
             test.arg("--include-ignored");
         }
-        // Some tests are expected to fail, and cargo then fails too.
+        // Some tests fail, so cargo fails too.
         let output = test.stderr(Stdio::null()).output().context("cannot start cargo")?;
         let output = String::from_utf8_lossy(&output.stdout);
         let results: Results = output.lines().filter_map(result).collect();
@@ -207,7 +207,7 @@ fn result(line: &str) -> Option<(String, Outcome)> {
         _ if outcome.starts_with("ignored") => Outcome::Ignored,
         _ => return None,
     };
-    // Of documentation: `src/lib.rs - NAME (line 3)`, `src/lib.rs - NAME (line 3) - compile`.
+    // Documentation tests: `src/lib.rs - NAME (line 3)`, `src/lib.rs - NAME (line 3) - compile`.
     let name = name.split_once(" - ").map_or(name, |(_, item)| item);
     let name = name.split(" (line ").next().unwrap_or(name);
     Some((name.to_owned(), outcome))

@@ -1,4 +1,4 @@
-//! The tokens of Rust source and their positions, for search and replace.
+//! The tokens of Rust source with their positions, sufficient for search and replace.
 
 use std::ops::Range;
 
@@ -47,7 +47,7 @@ pub(super) fn tokens(source: &str) -> Vec<Token<'_>> {
     tokens
 }
 
-/// The kind and the length of the first token of `rest`; no kind for spaces and comments.
+/// The kind and the length of the first token in `rest`; no kind for spaces and comments.
 fn first(rest: &str) -> (Option<Kind>, usize) {
     let Some(first) = rest.chars().next() else { return (None, 0) };
     let word = |rest: &str| rest.find(|c: char| !is_word(c)).unwrap_or(rest.len());
@@ -83,7 +83,7 @@ fn is_word(c: char) -> bool {
     c.is_alphanumeric() || c == '_'
 }
 
-/// The length of a literal between quotes, both included.
+/// The length of a literal including its quotes.
 fn quoted(rest: &str, quote: char) -> usize {
     let mut escaped = false;
     for (at, c) in rest.char_indices().skip(1) {

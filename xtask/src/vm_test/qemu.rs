@@ -149,6 +149,6 @@ mod tests {
             (true, false)
         );
         assert_eq!(verdict(&["vm-test: 1 of 3 runs failed"]), (false, false));
-        assert_eq!(verdict(&["left there vm-test: all 3 runs passed"]), (false, true));
+        assert_eq!(verdict(&["left over vm-test: all 3 runs passed"]), (false, true));
     }
 }

@@ -105,7 +105,7 @@ mod tests {
         let console = [
             "test an_exit_has_its_code ... ok",
             "seed: ack 0500000007",
-            "left there seed: fork-thread 06000000a0ff",
+            "left over seed: fork-thread 06000000a0ff",
             "vm-test: all 1 runs passed",
         ];
         let found = seeds(&console.map(str::to_owned)).expect("whole lines");

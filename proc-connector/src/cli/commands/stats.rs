@@ -102,7 +102,7 @@ impl<'a> Counting<'a> {
 impl Stage for Counting<'_> {
     fn take(&mut self, received: &Received<'_>, _: Option<SystemTime>) -> Result<bool, Failure> {
         self.identify.apply(received);
-        self.tally.take(received, self.identify.table());
+        self.tally.count(received, self.identify.table());
         Ok(true)
     }
 

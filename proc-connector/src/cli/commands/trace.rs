@@ -128,7 +128,7 @@ fn receive_late(
 ) -> Result<(), Failure> {
     let ended = Instant::now();
     loop {
-        let (count, _) = receive::take(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
+        let (count, _) = receive::pass_batch(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
         trace.finish()?;
         let late = match trace.choose.ended() {
             (true, true) => Duration::ZERO,

@@ -83,11 +83,11 @@ struct Line<'a, T> {
 }
 
 /// The value of `raw_KEY`: all bytes, if they are not UTF-8, so that the text under `KEY` has U+FFFD.
-fn raw(bytes: &[u8]) -> Option<&[u8]> {
+fn raw_bytes(bytes: &[u8]) -> Option<&[u8]> {
     std::str::from_utf8(bytes).is_err().then_some(bytes)
 }
 
-fn text(bytes: &[u8]) -> Cow<'_, str> {
+fn lossy_text(bytes: &[u8]) -> Cow<'_, str> {
     String::from_utf8_lossy(bytes)
 }
 
@@ -98,9 +98,9 @@ fn path_bytes(path: &Path) -> &[u8] {
 /// Arguments as text, and all of them as bytes if any is not UTF-8.
 type Texts<'a> = (Vec<Cow<'a, str>>, Option<Vec<&'a [u8]>>);
 
-fn texts(args: Args<'_>) -> Texts<'_> {
-    let is_text = args.iter().all(|arg| raw(arg).is_none());
-    (args.iter().map(text).collect(), (!is_text).then(|| args.iter().collect()))
+fn lossy_texts(args: Args<'_>) -> Texts<'_> {
+    let is_text = args.iter().all(|arg| raw_bytes(arg).is_none());
+    (args.iter().map(lossy_text).collect(), (!is_text).then(|| args.iter().collect()))
 }
 
 /// The process that an event is about, in its state after the event. What is unknown is null.
@@ -139,27 +139,27 @@ struct ProcessKeys<'a> {
 impl<'a> ProcessKeys<'a> {
     fn new(process: &'a Process, user: Option<&'a str>) -> Self {
         let comm = process.comm();
-        let (args, raw_args) = process.args().map(texts).unzip();
+        let (args, raw_args) = process.args().map(lossy_texts).unzip();
         let (exe, cgroup) = (process.exe().map(path_bytes), process.cgroup().map(path_bytes));
         let (uid, gid) = (process.uid(), process.gid());
         Self {
             tgid: process.tgid(),
             parent: process.parent(),
-            comm: comm.map(text),
-            raw_comm: comm.and_then(raw),
+            comm: comm.map(lossy_text),
+            raw_comm: comm.and_then(raw_bytes),
             args,
             raw_args: raw_args.flatten(),
             args_cut: process.args().map(|args| args.is_cut()),
-            exe: exe.map(text),
-            raw_exe: exe.and_then(raw),
+            exe: exe.map(lossy_text),
+            raw_exe: exe.and_then(raw_bytes),
             ruid: uid.map(|uid| uid.real),
             euid: uid.map(|uid| uid.effective),
             user,
             rgid: gid.map(|gid| gid.real),
             egid: gid.map(|gid| gid.effective),
             session: process.session(),
-            cgroup: cgroup.map(text),
-            raw_cgroup: cgroup.and_then(raw),
+            cgroup: cgroup.map(lossy_text),
+            raw_cgroup: cgroup.and_then(raw_bytes),
             container: process.container(),
             threads: process.threads(),
             start_ns: process.start_ns(),
@@ -193,14 +193,14 @@ struct TaskKeys<'a> {
 impl<'a> TaskKeys<'a> {
     fn new(context: &Context<'a>) -> Self {
         let comm = context.comm();
-        let (args, raw_args) = context.args().map(texts).unzip();
+        let (args, raw_args) = context.args().map(lossy_texts).unzip();
         Self {
             pid: context.pid(),
             tgid: context.tgid(),
             ruid: context.uid(),
             rgid: context.gid(),
-            comm: comm.map(text),
-            raw_comm: comm.and_then(raw),
+            comm: comm.map(lossy_text),
+            raw_comm: comm.and_then(raw_bytes),
             cgroup_id: context.cgroup_id(),
             boot_ns: context.boot_ns(),
             args,

@@ -8,7 +8,7 @@ use proc_connector::process::Process;
 
 use crate::cli::failure::Failure;
 
-/// An event or a loss, with what is known about it.
+/// An event or a loss, and all data that a format can show with it.
 #[derive(Debug)]
 pub(crate) struct Item<'a> {
     pub(crate) received: &'a Received<'a>,

@@ -56,7 +56,7 @@ pub(crate) fn receive(
             Err(Error::Shutdown) => return Ok(End::Stopped),
             batch => batch?,
         };
-        let (_, wants_more) = take(batch, stage)?;
+        let (_, wants_more) = pass_batch(batch, stage)?;
         now = Instant::now();
         // An interval of `stats` that ends at the deadline is not reported twice.
         let is_over = deadline.is_some_and(|deadline| deadline <= now);
@@ -70,7 +70,7 @@ pub(crate) fn receive(
 }
 
 /// Passes a batch on. Returns the number of events and losses, and whether the stage wants more.
-pub(crate) fn take<'a>(
+pub(crate) fn pass_batch<'a>(
     batch: impl Iterator<Item = Received<'a>>,
     stage: &mut impl Stage,
 ) -> Result<(usize, bool), Failure> {

@@ -18,10 +18,10 @@ pub(crate) trait Stage {
         None
     }
 
-    /// Does what is due at `now`, after a batch or a wait. Returns whether it wants more.
+    /// Does the work that is due at `now`, after a batch or a wait. Returns whether it wants more.
     fn after_batch(&mut self, now: Instant) -> Result<bool, Failure>;
 
-    /// Writes out what is left, after the last event.
+    /// Writes out the rest, after the last event.
     fn finish(&mut self) -> Result<(), Failure>;
 
     /// The number of events that were shown.

@@ -45,7 +45,7 @@ struct Actors {
 
 impl Tally {
     /// Counts an event or a loss that was just applied to the table.
-    pub(crate) fn take(&mut self, received: &Received<'_>, table: &ProcessTable) {
+    pub(crate) fn count(&mut self, received: &Received<'_>, table: &ProcessTable) {
         for change in table.changes() {
             if change.kind == ChangeKind::Ended {
                 self.ended(change.process);
@@ -115,7 +115,7 @@ impl Tally {
                 let user = uid.and_then(&mut user_name);
                 ByUser { uid, user, count }
             };
-            first(&actors.by_user, top).into_iter().map(row).collect()
+            highest(&actors.by_user, top).into_iter().map(row).collect()
         };
         Report {
             time: Timestamp::try_from(now).unwrap_or_default(),
@@ -155,7 +155,7 @@ impl Actors {
 }
 
 /// The rows with the highest counts; among equals, in the order of their keys.
-fn first<K: Copy + Eq + Hash + Ord>(counts: &HashMap<K, u64>, top: usize) -> Vec<(K, u64)> {
+fn highest<K: Copy + Eq + Hash + Ord>(counts: &HashMap<K, u64>, top: usize) -> Vec<(K, u64)> {
     let mut rows: Vec<(K, u64)> = counts.iter().map(|(&key, &count)| (key, count)).collect();
     rows.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
     rows.truncate(top);
@@ -168,7 +168,7 @@ fn by_name(actors: &Actors, top: usize) -> Vec<ByName> {
         name[..len].to_vec()
     };
     let row = |(name, count): (Option<Name>, u64)| ByName { name: name.map(bytes), count };
-    first(&actors.by_name, top).into_iter().map(row).collect()
+    highest(&actors.by_name, top).into_iter().map(row).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]

@@ -166,8 +166,8 @@ fn nap(
     Ok(false)
 }
 
-/// How long a reader may sleep without checking the queue: too short for even a fast machine to
-/// fill half of the queue, at one event a microsecond.
+/// How long a reader may sleep without checking the queue. No machine fills half of the queue in
+/// this time, at one event a microsecond. At least 50 µs.
 pub(super) fn slice(capacity: usize) -> Duration {
     let events = u64::try_from(capacity).unwrap_or(u64::MAX);
     Duration::from_micros(events / 2).max(Duration::from_micros(50))

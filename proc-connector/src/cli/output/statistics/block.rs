@@ -63,7 +63,7 @@ pub(crate) fn lines(report: &Report, zone: &TimeZone, width: usize, height: usiz
 
 fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
     let zoned = report.time.to_zoned(zone.clone());
-    let per_second = |count| number(rate(count, report.interval));
+    let per_second = |count| format_rate(rate(count, report.interval));
     let lost = match (report.losses, report.lost) {
         (0, _) => "none lost".to_owned(),
         (_, 0) => "some LOST".to_owned(),
@@ -79,7 +79,7 @@ fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
     let mut lines = vec![Line::new(first, style, width)];
     let mut kinds = String::new();
     for (kind, rate) in report.rate.iter().filter(|(_, rate)| *rate > 0.0) {
-        let mut item = format!("{kind} {}/s", number(rate));
+        let mut item = format!("{kind} {}/s", format_rate(rate));
         if kind == "fork" && report.threads > 0 {
             let _ = write!(item, " (threads {})", per_second(report.threads));
         }
@@ -110,7 +110,7 @@ struct List {
 }
 
 fn lists(report: &Report) -> [List; 4] {
-    let per_second = |count| number(rate(count, report.interval));
+    let per_second = |count| format_rate(rate(count, report.interval));
     let names = |rows: &[ByName]| {
         let name = |name: &Option<Vec<u8>>| name.as_deref().map_or("?".to_owned(), shown);
         rows.iter().map(|row| (per_second(row.count), name(&row.name))).collect()
@@ -158,7 +158,7 @@ fn side_by_side(lists: &[List], rows: usize, width: usize, list_width: usize) ->
 }
 
 /// A rate with as many digits as are useful.
-fn number(rate: f64) -> String {
+fn format_rate(rate: f64) -> String {
     if rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
 

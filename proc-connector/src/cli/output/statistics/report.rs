@@ -12,7 +12,7 @@ pub(crate) struct Report {
     /// Its length in seconds.
     pub(crate) interval: f64,
     pub(crate) events: u64,
-    /// Lost events, as far as the kernel reports their number.
+    /// The number of lost events that the kernel has reported.
     pub(crate) lost: u64,
     /// The number of losses.
     pub(crate) losses: u64,

@@ -38,7 +38,7 @@ impl Counting {
 
     fn take(&mut self, received: &Received<'_>) {
         self.table.apply(received);
-        self.tally.take(received, &self.table);
+        self.tally.count(received, &self.table);
     }
 
     fn name(&mut self, ns: u64, tgid: u32, name: &[u8]) {
