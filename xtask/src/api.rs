@@ -1,5 +1,4 @@
-//! `cargo xtask api`: lists the public API of each crate in a committed file, so that changes of the
-//! API are reviewed like code.
+//! `cargo xtask api`: the public API of each crate, as a committed list that is reviewed like code.
 
 mod examples;
 mod foreign;
@@ -69,10 +68,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// Runs nightly's rustdoc with JSON output on a library, and returns the path of the JSON.
+/// Makes rustdoc of nightly describe a library as JSON; returns the path.
 fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
     let mut features = metadata.features(package)?;
-    // The feature `cli` adds no public items, and the helpers of tests are not part of the API.
+    // The program adds nothing to the library, and the helpers of tests are not public.
     features.retain(|feature| {
         !["cli", "default"].contains(&feature.as_str()) && !feature.starts_with("testing")
     });
@@ -87,7 +86,7 @@ fn documented(package: &str, metadata: &Metadata) -> Result<PathBuf> {
         .arg(&target)
         .args(["--", "-Z", "unstable-options", "--output-format", "json", "--cap-lints", "allow"])
         .current_dir(workspace::root());
-    // The cargo that runs this program has set these variables for its own toolchain.
+    // These variables were set for this program by its cargo, and belong to another toolchain.
     for variable in env::vars_os().map(|(name, _)| name) {
         if variable.to_str().is_some_and(|name| name == "CARGO" || name.starts_with("RUSTUP_TOOL"))
         {
@@ -106,19 +105,19 @@ fn items(json: &Path) -> Result<Vec<String>> {
         .build()
         .with_context(|| {
             format!(
-                "cannot read {}: update `public-api` in xtask/Cargo.toml to match this nightly, \
-                 or update nightly to {} or later",
+                "cannot read {}: `public-api` in xtask/Cargo.toml may have to be updated for this \
+                 nightly, or nightly for it ({} or later)",
                 json.display(),
                 public_api::MINIMUM_NIGHTLY_RUST_VERSION
             )
         })?;
     let items = api.items().map(ToString::to_string);
-    // The chapters of the guide are modules only in rustdoc.
+    // The chapters of the guide are modules for rustdoc alone.
     let is_chapter = |item: &str| item.starts_with("pub mod proc_connector::guide");
     Ok(items.filter(|item| !is_derived_noise(item) && !is_chapter(item)).collect())
 }
 
-/// Whether this is a hidden item of a derive, which programs do not use directly.
+/// Hidden items of derives, which are not used directly.
 fn is_derived_noise(item: &str) -> bool {
     const NAMES: [&str; 3] = [
         "::only_derive_is_allowed_to_implement_this_trait",

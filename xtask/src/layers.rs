@@ -18,7 +18,7 @@ pub(crate) struct Args {
     /// Print every import
     #[arg(long)]
     list: bool,
-    /// Count the imports of another checkout, without checking their order
+    /// Count in another checkout, without checking the order of layers there
     #[arg(long, value_name = "DIRECTORY")]
     of: Option<PathBuf>,
 }
@@ -48,8 +48,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let forbidden = circles.iter().filter(|circle| !order::is_allowed(circle)).count();
     if forbidden > 0 || !upward.is_empty() {
         bail!(
-            "imports must go down the list in xtask/src/layers/order.rs: move the items that both \
-             files need to a file below them"
+            "imports have to go down the list in xtask/src/layers/order.rs: move what both files \
+             need to a file below them"
         );
     }
     Ok(())

@@ -63,7 +63,7 @@ pub(super) fn check(package: &str, json: &Path) -> Result<()> {
         main.iter().copied().filter(|name| !index.values().any(|it| is_shown(it, name))).collect();
     ensure!(
         without.is_empty(),
-        "main types of {package} without an example in their documentation: {}",
+        "main types of {package} that have no example in their documentation: {}",
         without.join(", ")
     );
     Ok(())

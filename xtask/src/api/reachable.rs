@@ -26,7 +26,7 @@ pub(super) fn check(package: &str, items: &[String]) -> Result<()> {
     if text.is_empty() {
         return Ok(());
     }
-    bail!("types in the public API of {package} without a public path: re-export them:\n{text}")
+    bail!("types in the public API of {package} that have no public path:\n{text}")
 }
 
 /// The path of the declared type, function, constant or re-export. A module does not make its items

@@ -8,7 +8,7 @@ use anyhow::Result;
 use super::imports::Import;
 use super::modules::Module;
 
-/// The files, by their paths from the root of the workspace, and the files that each imports from.
+/// The files, relative to the root of the workspace, with the files that each imports from.
 #[derive(Debug, Default)]
 pub(super) struct Graph {
     files: BTreeMap<String, BTreeSet<String>>,
@@ -70,7 +70,7 @@ impl Graph {
         self.files.iter().flat_map(|(from, to)| to.iter().map(|to| (from.as_str(), to.as_str())))
     }
 
-    /// The groups of files that reach each other by imports, each as large as possible.
+    /// The largest groups of files that reach each other by imports.
     pub(super) fn circles(&self) -> Vec<Vec<String>> {
         let reach: BTreeMap<&str, BTreeSet<&str>> =
             self.files().map(|file| (file, self.reached_from(file))).collect();

@@ -30,8 +30,7 @@ pub(super) struct Guide {
 impl Guide {
     pub(super) fn read() -> Result<Self> {
         let path = workspace::root().join(PATH);
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         let guide = Self::parse(&text)?;
         ensure!(!guide.edits.is_empty(), "{PATH} has no table of edits");
         Ok(guide)

@@ -68,8 +68,7 @@ impl Published {
 
     fn parse(&self, module: &str) -> Result<syn::File> {
         let path = self.directory.join("src").join(module).with_extension("rs");
-        let text =
-            fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+        let text = fs::read_to_string(&path).with_context(|| format!("no {}", path.display()))?;
         syn::parse_file(&text).with_context(|| format!("cannot parse {}", path.display()))
     }
 }

@@ -80,7 +80,7 @@ impl Scratch {
         cargo
     }
 
-    /// The sources of the older versions, which cargo fetches.
+    /// The older versions, which cargo fetches.
     pub(super) fn published(&self) -> Result<Vec<Published>> {
         let json = command::read(&mut self.cargo(&["metadata", "--format-version=1"]))?;
         let metadata: Value = serde_json::from_str(&json)?;
@@ -180,7 +180,7 @@ impl Scratch {
         Ok(results)
     }
 
-    /// The names of the tests in a package, to detect tests that did not run.
+    /// The names of the tests in a package: a test that did not run must be noticed.
     fn expected_names(&self, package: &str) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for path in published::sources(&self.root.join(package).join("tests"))? {

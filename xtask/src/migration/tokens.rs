@@ -55,7 +55,7 @@ fn first(rest: &str) -> (Option<Kind>, usize) {
         _ if rest.starts_with("//") => (None, rest.find('\n').unwrap_or(rest.len())),
         _ if rest.starts_with("/*") => (None, rest.find("*/").map_or(rest.len(), |end| end + 2)),
         '"' => (Some(Kind::Literal), quoted(rest, '"')),
-        // A lifetime: a character literal would have a second quote.
+        // A lifetime, unless a quote ends it.
         '\'' if rest[1..].starts_with(is_word)
             && rest[1..].chars().nth(1).is_none_or(|c| c != '\'') =>
         {
