@@ -269,16 +269,16 @@ fn an_event_that_no_datagram_can_express_is_refused() {
         timestamp_ns: 0,
         data: EventData::Unknown { what, data },
     };
-    let mut room = vec![0; 1 << 17];
+    let mut buffer = vec![0; 1 << 17];
 
     // cn_msg.len has 16 bits and includes the 16 bytes before the union.
     let (longest, longer) = (vec![0; 65535 - 16], vec![0; 65535 - 15]);
-    assert_eq!(unknown(NEW_KIND, &longest).encode_native(&mut room), Ok(36 + 65535));
-    let too_long = unknown(NEW_KIND, &longer).encode_native(&mut room);
+    assert_eq!(unknown(NEW_KIND, &longest).encode_native(&mut buffer), Ok(36 + 65535));
+    let too_long = unknown(NEW_KIND, &longer).encode_native(&mut buffer);
     assert_eq!(too_long, Err(EncodeError::DataTooLong { max: 65519, actual: 65520 }));
 
     for what in EVENTS.map(|(what, _)| what).into_iter().chain([NONE]) {
-        let named = unknown(what, b"").encode_native(&mut room);
+        let named = unknown(what, b"").encode_native(&mut buffer);
         assert_eq!(named, Err(EncodeError::KnownKind { what }));
     }
 
