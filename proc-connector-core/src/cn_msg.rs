@@ -1,4 +1,4 @@
-//! Connector messages: `struct cn_msg` of `connector.h`, which identifies the connector of a payload.
+//! Connector messages: `struct cn_msg` of `connector.h`, and its payload.
 
 use core::mem::{offset_of, size_of};
 
@@ -90,7 +90,7 @@ impl<O: ByteOrder> CnMsgHdr<O> {
         }
     }
 
-    /// The bytes of the header and the payload that its `len` announces.
+    /// The length of the header and its payload, in bytes.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "the header has 20 bytes")]
     pub(crate) fn message_len(&self) -> u32 {

@@ -10,7 +10,7 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 /// The header of a context. The arguments follow it.
 ///
-/// The ring transport of `proc-connector` writes it; it is no part of the public API.
+/// The ring transport of `proc-connector` writes it. It is not part of the public API.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -70,7 +70,7 @@ bitflags::bitflags! {
 /// | uid, gid, sid, comm | the thread that made the change |
 /// | ptrace | the tracer |
 ///
-/// A part is `None` if the kernel gives a socket's program no access to it. Ids are those of the
+/// A part is `None` if the kernel does not let the program of a socket read it. Ids are those of the
 /// initial namespaces.
 ///
 /// ```
@@ -89,11 +89,11 @@ bitflags::bitflags! {
 /// # };
 /// # let bytes = [header.as_bytes(), arguments].concat();
 ///
-/// // Thread 8 of process 7 executes `ls -l`. The user was not noted.
+/// // Thread 8 of process 7 executed `ls -l`. The user was not recorded.
 /// let context = Context::parse(&bytes).expect("the header is complete");
 /// assert_eq!((context.tgid(), context.pid(), context.uid()), (Some(7), Some(8), None));
 /// assert_eq!(context.comm(), Some(&b"ls"[..]));
-/// let args = context.args().expect("the arguments were noted");
+/// let args = context.args().expect("the arguments were recorded");
 /// assert!(args.iter().eq([&b"ls"[..], b"-l"]));
 /// ```
 #[derive(Clone, Copy, Debug)]
@@ -155,7 +155,7 @@ impl<'a> Context<'a> {
         self.noted(Noted::COMM, comm)
     }
 
-    /// Arguments of an exec; `None` for other kinds, or if the program could not read them.
+    /// Arguments of an exec; `None` for other kinds, or if the BPF program could not read them.
     pub fn args(&self) -> Option<Args<'a>> {
         let is_cut = self.has(Noted::ARGS_CUT);
         let bytes = self.bytes.get(HEADER_LEN..).unwrap_or_default();

@@ -1,4 +1,5 @@
-//! Events as plain values, written as the kernel would: for tests, replay and fuzzing.
+//! Events as plain values, and their datagrams as the kernel writes them, for tests, replay and
+//! fuzzing.
 
 use core::mem::size_of;
 
@@ -44,7 +45,7 @@ pub struct EventRecord<'a> {
 
 /// The fields of an event as plain values, under the kernel's names.
 ///
-/// They are those of the views in [`proc_event`]. A parent of 0 is unknown.
+/// The views in [`proc_event`] describe each field. A parent id of 0 means that the parent is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 #[allow(missing_docs)]
@@ -79,7 +80,7 @@ pub enum EventData<'a> {
 }
 
 impl EventRecord<'_> {
-    /// Bytes of the datagram of every named kind.
+    /// The length of the datagram of a named kind, in bytes.
     pub const MAX_KERNEL_LEN: usize = Headers::<NativeEndian>::LEN + EVENT_DATA_LEN;
 
     /// Writes the datagram in the host's byte order and returns its length in bytes.
@@ -99,8 +100,8 @@ impl EventRecord<'_> {
     /// # Errors
     ///
     /// [`EncodeError::BufferTooSmall`] if `buffer` cannot hold the datagram, and
-    /// [`EncodeError::DataTooLong`] or [`EncodeError::KnownKind`] for an unknown kind that no
-    /// datagram can express.
+    /// [`EncodeError::DataTooLong`] or [`EncodeError::KnownKind`] for an [`EventData::Unknown`] that
+    /// no datagram can express.
     pub fn encode<O: ByteOrder>(&self, buffer: &mut [u8]) -> Result<usize, EncodeError> {
         let words = |values: &[u32]| words::<O>(values);
         match self.data {
@@ -184,7 +185,7 @@ impl Ack {
     }
 }
 
-/// A record has no byte order, so an event can be written in another one.
+/// Copies the values of an event, for example to write it in another byte order.
 impl<'a, O: ByteOrder> From<Event<'a, O>> for EventRecord<'a> {
     fn from(event: Event<'a, O>) -> Self {
         let data = match event.payload() {
@@ -244,7 +245,7 @@ impl<'a, O: ByteOrder> From<Event<'a, O>> for EventRecord<'a> {
     }
 }
 
-/// The value of `cn_msg.len` for an event with this union.
+/// The value of `cn_msg.len` for an event whose union is `data`.
 fn payload_len(data: &[u8]) -> Result<u16, EncodeError> {
     let max = usize::from(u16::MAX) - proc_event::HEADER_LEN;
     let too_long = EncodeError::DataTooLong { max, actual: data.len() };

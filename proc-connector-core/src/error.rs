@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// The layer of the wire format that an error or an offset belongs to.
+/// A layer of the wire format, to which an error and its offset belong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "snake_case"))]
@@ -69,7 +69,7 @@ pub enum ParseError {
         /// Bytes available.
         actual: usize,
     },
-    /// A length field is less than the length of the header that contains it.
+    /// A length field contains less than the length of its own header.
     #[error(
         "invalid length of {layer} at byte {offset}: {actual} bytes, shorter than its header of {needed}"
     )]
@@ -134,7 +134,8 @@ impl ParseError {
         }
     }
 
-    /// The same error with an offset in a buffer in which the input starts at byte `base`.
+    /// The same error for input that starts at byte `base` of a buffer: the offset counts from the
+    /// start of the buffer.
     #[must_use]
     pub(crate) const fn shifted(mut self, base: usize) -> Self {
         match &mut self {
@@ -168,8 +169,8 @@ pub enum EncodeError {
         /// The length of the data, in bytes.
         actual: usize,
     },
-    /// The `what` of an unknown kind is that of a named kind, or 0, that of an acknowledgement. The
-    /// datagram would be read back as that kind.
+    /// [`EventData::Unknown`](crate::EventData::Unknown) has the `what` of a named kind, or 0, which
+    /// stands for an acknowledgement. A parser would read the datagram as that.
     #[error("event kind {what:#x} is known: encode it as its own variant of EventData")]
     KnownKind {
         /// The kind.

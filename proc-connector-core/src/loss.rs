@@ -2,9 +2,9 @@
 
 /// Counts the missing sequence numbers of one CPU.
 ///
-/// The kernel counts every event and acknowledgement that a CPU sends, before any filter, and
-/// delivers those of one CPU in order. A missing number is a loss if the stream is unfiltered and the
-/// numbers of acknowledgements are observed too. Losses before the first observed number are unknown.
+/// The kernel numbers the events and acknowledgements that a CPU sends, before any filter, and
+/// delivers them in order. A missing number is a loss if the stream is unfiltered and the numbers of
+/// acknowledgements are observed too. Losses before the first observed number are unknown.
 ///
 /// ```
 /// use proc_connector_core::CpuSequence;

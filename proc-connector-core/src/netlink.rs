@@ -1,8 +1,8 @@
 //! Netlink messages: iteration over a buffer, one `struct nlmsghdr` after the other.
 //!
 //! The kernel sends one event per datagram, but a buffer may hold several messages. Each message
-//! starts at a multiple of four bytes and carries a type. Process events have the type
-//! [`NLMSG_DONE`], which does not end a series here.
+//! starts at a multiple of four bytes and has a type. The type of process events is [`NLMSG_DONE`],
+//! which other protocols use for the end of a multi-part message.
 
 use core::marker::PhantomData;
 use core::mem::{offset_of, size_of};
@@ -13,11 +13,11 @@ use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::error::{Layer, ParseError};
 
-/// Message type: no operation; the message is to be skipped.
+/// Message type: no operation. Readers skip the message.
 pub const NLMSG_NOOP: u16 = message_type(sys::NLMSG_NOOP);
 /// Message type: a `struct nlmsgerr`.
 pub const NLMSG_ERROR: u16 = message_type(sys::NLMSG_ERROR);
-/// Message type: a connector message if it has a payload, else the end of a series.
+/// Message type: a connector message, or without a payload the end of a multi-part message.
 pub const NLMSG_DONE: u16 = message_type(sys::NLMSG_DONE);
 /// Message type: the sender lost data.
 pub const NLMSG_OVERRUN: u16 = message_type(sys::NLMSG_OVERRUN);
@@ -153,7 +153,9 @@ impl<'a, O: ByteOrder> Message<'a, O> {
     }
 }
 
-/// The kind of a netlink message, by its type. Exhaustive: every other type is data.
+/// The kind of a netlink message, by its type.
+///
+/// The enum is exhaustive, because every type without a variant is [`Data`](Self::Data).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[allow(clippy::exhaustive_enums)]
 pub enum Kind<'a> {
@@ -213,7 +215,7 @@ impl<'a, O: ByteOrder> Messages<'a, O> {
         self.offset
     }
 
-    /// Consumes a `T` as the whole next message if `read` accepts it.
+    /// Consumes the next message as a `T` if `read` accepts it.
     #[inline]
     pub(crate) fn take_whole<T, R>(&mut self, read: impl FnOnce(&'a T) -> Option<R>) -> Option<R>
     where
@@ -252,7 +254,7 @@ impl<'a, O: ByteOrder + 'a> Iterator for Messages<'a, O> {
                 actual: bytes.len(),
             }));
         };
-        // A length beyond usize exceeds any buffer, and so does the maximum.
+        // A length that exceeds usize also exceeds the buffer, as the maximum does.
         let len = usize::try_from(header.nlmsg_len.get()).unwrap_or(usize::MAX);
         let Some(payload_len) = len.checked_sub(HEADER_LEN) else {
             return Some(self.stop(ParseError::InvalidLength {

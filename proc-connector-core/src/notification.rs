@@ -1,4 +1,4 @@
-//! All layers in one: the events and acknowledgements of a buffer.
+//! All layers at once: the events and acknowledgements of a buffer.
 
 use zerocopy::byteorder::{ByteOrder, NativeEndian};
 
@@ -7,7 +7,7 @@ use crate::error::ParseError;
 use crate::netlink::{self, Kind, Message, Messages};
 use crate::proc_event::{Ack, Delivery, Event, KernelDatagram};
 
-/// One message of a process events socket.
+/// A message that a listener receives: an event, an acknowledgement or a control message.
 ///
 /// ```
 /// use proc_connector_core::{Control, Notification};
@@ -52,7 +52,7 @@ pub enum Control {
 /// An error inside a message affects that message only. After an error that hides the start of the
 /// next message, the iterator ends.
 ///
-/// Code that is generic over the byte order bounds it as `O: ByteOrder + 'static`.
+/// Code that is generic over the byte order needs the bound `O: ByteOrder + 'static`.
 ///
 /// ```
 /// use proc_connector_core::{Ack, NativeEndian, Notification, Notifications};

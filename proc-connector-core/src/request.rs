@@ -20,7 +20,7 @@ pub enum McastOp {
     /// Start sending events.
     #[doc(alias = "PROC_CN_MCAST_LISTEN")]
     Listen,
-    /// Stop sending events. The kernel does not acknowledge it.
+    /// Stop sending events. The kernel does not acknowledge this request.
     #[doc(alias = "PROC_CN_MCAST_IGNORE")]
     Ignore,
 }
@@ -44,8 +44,8 @@ pub struct Request {
     pub op: McastOp,
     /// The requested kinds, in the 8-byte form.
     pub mask: Option<EventMask>,
-    /// `cn_msg.ack`. The acknowledgement carries this number plus one. Nothing else distinguishes it
-    /// from those of other listeners, so the number should be random.
+    /// `cn_msg.ack`. The acknowledgement has this number plus one. Only this number distinguishes it
+    /// from the acknowledgements to other listeners, so it should be random.
     pub ack: u32,
 }
 
@@ -96,8 +96,10 @@ impl Request {
     ///
     /// # Errors
     ///
-    /// [`ParseError::RequestLength`] if the payload has neither 4 nor 8 bytes, which the kernel
-    /// silently ignores, and [`ParseError::UnknownOperation`], which it answers with `EINVAL`.
+    /// - [`ParseError::RequestLength`] if the payload has neither 4 nor 8 bytes. The kernel ignores
+    ///   that request.
+    /// - [`ParseError::UnknownOperation`] if the operation is neither LISTEN nor IGNORE. The kernel
+    ///   answers with `EINVAL`.
     pub fn parse<O: ByteOrder>(message: &CnMsg<'_, O>) -> Result<Self, ParseError> {
         let offset = cn_msg::HEADER_LEN;
         let payload = message.payload();

@@ -1,4 +1,4 @@
-//! Events as data: a map under the kernel's names, written without an allocation.
+//! Serialization of events: a map whose keys are the kernel's names, written without an allocation.
 
 use core::fmt::{self, Write};
 
@@ -8,8 +8,8 @@ use zerocopy::byteorder::ByteOrder;
 use crate::proc_event::{Comm, Event, Payload};
 
 /// The keys are `event`, the kind in lower case, then the fields of the kind, then `timestamp_ns`, `cpu`
-/// and `seq`. An exit also has its status as `code`, `signal` and `core_dumped`. A name that `comm`
-/// cannot express has all of its bytes under `raw_comm`.
+/// and `seq`. An exit also has its decoded status: `code`, `signal` and `core_dumped`. If a name is
+/// not UTF-8, or has bytes after its NUL, `raw_comm` has all 16 bytes.
 impl<O: ByteOrder> Serialize for Event<'_, O> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -95,7 +95,7 @@ fn comm<M: SerializeMap, O: ByteOrder>(map: &mut M, comm: &Comm<O>) -> Result<()
     if is_complete { Ok(()) } else { map.serialize_entry("raw_comm", all) }
 }
 
-/// Bytes as text, with U+FFFD for what is not UTF-8.
+/// Bytes as text, with U+FFFD in place of invalid UTF-8.
 struct Text<'a>(&'a [u8]);
 
 impl Serialize for Text<'_> {

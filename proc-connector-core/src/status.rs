@@ -77,7 +77,7 @@ impl fmt::Display for ExitStatus {
     }
 }
 
-/// The name of a signal, by the numbers of all architectures except Alpha, MIPS, PA-RISC and SPARC.
+/// The name of a signal, by its number on all architectures except Alpha, MIPS, PA-RISC and SPARC.
 /// Real-time signals have no name.
 ///
 /// ```

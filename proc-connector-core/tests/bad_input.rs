@@ -166,7 +166,7 @@ fn a_netlink_payload_too_short_for_its_layers_affects_that_message_only() {
         let broken = Order::Native.message(common::NLMSG_DONE, &whole[16..16 + payload_len]);
         let expected = match payload_len {
             ..20 => truncated(Layer::CnMsg, 16, 20, payload_len),
-            // Its header is complete and announces 40 bytes of payload.
+            // The header is complete and declares 40 bytes of payload.
             _ => truncated(Layer::CnMsg, 16, 60, payload_len),
         };
         let bytes = followed(broken);
@@ -269,16 +269,16 @@ fn an_event_that_no_datagram_can_express_is_refused() {
         timestamp_ns: 0,
         data: EventData::Unknown { what, data },
     };
-    let mut room = vec![0; 1 << 17];
+    let mut buffer = vec![0; 1 << 17];
 
     // cn_msg.len has 16 bits and includes the 16 bytes before the union.
     let (longest, longer) = (vec![0; 65535 - 16], vec![0; 65535 - 15]);
-    assert_eq!(unknown(NEW_KIND, &longest).encode_native(&mut room), Ok(36 + 65535));
-    let too_long = unknown(NEW_KIND, &longer).encode_native(&mut room);
+    assert_eq!(unknown(NEW_KIND, &longest).encode_native(&mut buffer), Ok(36 + 65535));
+    let too_long = unknown(NEW_KIND, &longer).encode_native(&mut buffer);
     assert_eq!(too_long, Err(EncodeError::DataTooLong { max: 65519, actual: 65520 }));
 
     for what in EVENTS.map(|(what, _)| what).into_iter().chain([NONE]) {
-        let named = unknown(what, b"").encode_native(&mut room);
+        let named = unknown(what, b"").encode_native(&mut buffer);
         assert_eq!(named, Err(EncodeError::KnownKind { what }));
     }
 
@@ -286,7 +286,7 @@ fn an_event_that_no_datagram_can_express_is_refused() {
         let mut small = vec![0xff; actual];
         let expected = Err(EncodeError::BufferTooSmall { needed: 57, actual });
         assert_eq!(unknown(NEW_KIND, b"12345").encode_native(&mut small), expected);
-        assert_eq!(small, vec![0xff; actual], "nothing is written by halves");
+        assert_eq!(small, vec![0xff; actual], "nothing is written");
     }
     let mut small = [0; 75];
     let expected = Err(EncodeError::BufferTooSmall { needed: 76, actual: 75 });

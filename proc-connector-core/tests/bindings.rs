@@ -7,7 +7,7 @@ use std::path::Path;
 use common::{EXIT, FORK, HEAD, Order};
 use proc_connector_core::{Notification, Notifications, Payload};
 
-/// Constants that are no event's `what`, with the reason.
+/// Constants that are not the `what` of an event, with the reason.
 const NOT_AN_EVENT: [(&str, &str); 3] = [
     ("PROC_EVENT_NONE", "an acknowledgement"),
     ("PROC_EVENT_NONZERO_EXIT", "a bit of requests only"),

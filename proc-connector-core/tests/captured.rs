@@ -26,7 +26,7 @@ const KINDS: [(&str, u32); 10] = [
 ];
 
 #[test]
-fn each_datagram_is_read_as_its_name_says() {
+fn each_datagram_is_read_as_its_name_describes() {
     let seeds = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../fuzz/seeds/datagrams"));
     if !seeds.exists() {
         eprintln!("skipped: only the repository contains fuzz/seeds");

@@ -259,8 +259,8 @@ fn comm_is_bytes_up_to_a_nul_or_all_sixteen() {
 }
 
 #[test]
-fn parents_are_none_where_the_kernel_did_not_say() {
-    // Exit and coredump ended before their parents until Linux 4.18, threads exit with zeros.
+fn parents_that_the_kernel_did_not_send_are_none() {
+    // Before Linux 4.18, exits and core dumps had no parents. Exits of threads have zeros.
     let cases: [(u32, &[u32], bool, _); 8] = [
         (EXIT, &[7, 7, 768, 17, 5, 6], true, (Some(5), Some(6))),
         (EXIT, &[7, 7, 768, 17, 5, 6], false, (Some(5), Some(6))),
@@ -292,7 +292,7 @@ fn parents_are_none_where_the_kernel_did_not_say() {
 }
 
 #[test]
-fn an_acknowledgement_is_told_from_an_event_in_every_byte_order() {
+fn an_acknowledgement_is_distinguished_from_an_event_in_every_byte_order() {
     acknowledgements::<NativeEndian>(Order::Native);
     acknowledgements::<LittleEndian>(Order::Little);
     acknowledgements::<BigEndian>(Order::Big);
@@ -378,7 +378,7 @@ fn several<O: ByteOrder>(order: Order) {
 }
 
 #[test]
-fn the_type_of_a_message_decides_whatever_its_payload_looks_like() {
+fn the_type_of_a_message_decides_regardless_of_its_payload() {
     let exec = event(EXEC, &[7, 7]);
     let Ok(as_event) = walk::<NativeEndian>(&exec)[0] else { panic!("an event") };
     let cases = [
@@ -426,7 +426,7 @@ fn messages_start_at_multiples_of_four_and_the_last_needs_no_padding() {
         let exec = of(EventData::Exec { process_pid: 7, process_tgid: 7 });
         assert_eq!(found, [unknown, exec, unknown], "{odd} bytes of data");
 
-        // Padding behind the last message is no message.
+        // Padding after the last message is not a message.
         let mut padded = bytes.clone();
         padded.resize(bytes.len().next_multiple_of(4), 0);
         assert_eq!(walk::<NativeEndian>(&padded), found);
@@ -441,7 +441,7 @@ fn a_buffer_may_start_at_any_address() {
     for start in 0..8 {
         let mut larger = vec![0xff; start];
         larger.extend_from_slice(&bytes);
-        assert_eq!(walk::<NativeEndian>(&larger[start..]), expected, "{start} bytes in");
+        assert_eq!(walk::<NativeEndian>(&larger[start..]), expected, "at offset {start}");
     }
 }
 

@@ -63,7 +63,7 @@ fn recorded_datagrams_are_written_as_the_kernel_sent_them() {
     for file in fs::read_dir(seeds).expect("a directory") {
         let path = file.expect("an entry").path();
         let name = path.file_name().and_then(|name| name.to_str()).expect("a name");
-        // Acknowledgements are no events, and a walk reads several messages one by one.
+        // Only files with a single event are compared.
         if name.starts_with("ack") || name == "several" {
             continue;
         }

@@ -109,7 +109,7 @@ fn each_option_selects_the_documented_events() {
 
 #[test]
 fn a_set_holds_1024_ids_and_refuses_one_more() {
-    // Ids of three bytes, and of four.
+    // Ids of up to three bytes, and of four.
     for distance in [4093, 4_194_301] {
         let most: Vec<u32> = (0..1024).map(|n| n * distance).collect();
         for set in [TgidRule::Only, TgidRule::Except] {
@@ -154,7 +154,8 @@ fn ids_of_processes_are_never_compared_as_negative_numbers() {
         let comparisons = compile(filter).into_iter().filter(|i| [0x15, 0x35].contains(&i.code));
         comparisons.filter(|i| i.k >= 1 << 31).count()
     };
-    // PID_MAX_LIMIT is 2^22. Of the numbers, some kinds are negative as a program loads them.
+    // Valid ids are less than PID_MAX_LIMIT (2^22). Every program compares kinds, and some of them are
+    // negative as it loads them.
     let ids: Vec<u32> = (0..1024).map(|n| n * 4093).collect();
     let set = Filter::default().only_tgids(&ids).expect("as many as fit");
     assert_eq!(negative(&set), negative(&Filter::default()));

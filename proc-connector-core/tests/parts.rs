@@ -1,4 +1,4 @@
-//! An event is the sum of its parts: its headers and its union.
+//! An event consists of its headers and its union, and can be made from them.
 
 use proc_connector_core::{
     Event, EventData, EventRecord, NativeEndian, Notification, Notifications, Payload,

@@ -94,14 +94,14 @@ fn errors_keep_their_fields_as_data() {
     }
 }
 
-/// Encodes an event and gives it to `take`.
-fn with_event(data: EventData<'_>, take: impl FnOnce(&Event<'_>)) {
+/// Encodes an event, and runs `test` on it.
+fn with_event(data: EventData<'_>, test: impl FnOnce(&Event<'_>)) {
     let record = EventRecord { seq: 41, cpu: 3, timestamp_ns: 5, data };
     let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
-    let len = record.encode_native(&mut datagram).expect("JSON");
+    let len = record.encode_native(&mut datagram).expect("a datagram");
     let read = Notifications::new(&datagram[..len]).next();
     let Some(Ok(Notification::Event(event))) = read else { panic!("{read:?}") };
-    take(&event);
+    test(&event);
 }
 
 #[test]

@@ -118,11 +118,11 @@ fn each_kind_has_the_kernels_bit_and_a_name() {
         assert_eq!(mask.bits(), bit, "{name}");
         assert_eq!(mask.to_string(), name);
         assert_eq!(name.parse(), Ok(mask));
-        assert_eq!(name.to_uppercase().parse(), Ok(mask), "letter case is not looked at");
+        assert_eq!(name.to_uppercase().parse(), Ok(mask), "letter case is ignored");
     }
     let all = NAMED.iter().fold(0, |bits, (_, bit, _)| bits | bit);
     assert_eq!(EventMask::ALL.bits(), all, "PROC_EVENT_ALL of cn_proc.h");
-    assert_eq!(EventMask::EVENTS.bits(), all & !NONZERO_EXIT, "no event has the filter's bit");
+    assert_eq!(EventMask::EVENTS.bits(), all & !NONZERO_EXIT, "no event has the bit for requests");
 }
 
 #[test]

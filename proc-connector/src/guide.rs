@@ -67,6 +67,7 @@ macro_rules! references {
 [`LossCause`]: crate::LossCause
 [`Lost`]: crate::Lost
 [`Lost::count`]: crate::Lost::count
+[`OwnedEvent`]: crate::OwnedEvent
 [`ProcConnector`]: crate::ProcConnector
 [`ProcConnector::builder`]: crate::ProcConnector::builder
 [`ProcConnector::new`]: crate::ProcConnector::new

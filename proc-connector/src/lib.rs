@@ -33,11 +33,12 @@
 //! | [`Filter`], [`EventMask`] | select events inside the kernel |
 //! | [`Received`], [`Lost`] | an item of the stream: an event or a loss |
 //! | [`Event`], [`Payload`], [`Context`] | a borrowed event, its fields by kind, and the task that caused it |
-//! | [`OwnedEvent`], [`ProcEvent`] | an owned event: with everything of the borrowed event, or as in 0.1.5 |
+//! | [`OwnedEvent`] | the same event, owned: for channels, and from asynchronous streams |
+//! | [`ProcEvent`] | an owned event in the form of version 0.1.5, without CPU, sequence number and context |
 //! | [`ExitStatus`] | how a process ended |
 //! | [`Transport`] | how events reach the reader: through shared memory or a socket |
 //! | [`Stats`] | totals, buffer size, the transport in use |
-//! | [`Shutdown`] | ends a blocked receive |
+//! | [`Shutdown`] | ends a blocked receive from another thread |
 //! | [`WallClock`] | converts time stamps to the time of day |
 //! | [`diagnose`], [`Error`] | why listening fails, and the remedy |
 //!
@@ -51,16 +52,16 @@
 //! | `async-io` | `ProcConnector::into_async_io` |
 //! | `process` | the module `process`: a table of all processes, updated by events |
 //! | `capture` | the module `capture`: writes and reads files of events |
-//! | `serde` | serialization of [`ProcEvent`], [`Lost`], [`EventMask`] and [`ExitStatus`]; [`Event`], [`OwnedEvent`] and [`Diagnosis`] can be serialized only |
+//! | `serde` | serialization of events, [`Lost`], [`EventMask`], [`ExitStatus`] and [`Diagnosis`] |
 //! | `cli` | the program `proc-connector` |
 //!
 //! # Guide
 //!
-//! The [guide] explains the rest:
-//! [events](guide::events), [receiving](guide::receiving), [transports](guide::transports),
-//! [losses](guide::losses), [containers and permissions](guide::containers),
-//! [processes](guide::processes), [captures](guide::captures),
-//! [the program](guide::commands), [performance](guide::performance) and [limits](guide::limits).
+//! The [guide] has chapters on [events](guide::events), [receiving](guide::receiving),
+//! [transports](guide::transports), [losses](guide::losses), [containers and
+//! permissions](guide::containers), [processes](guide::processes), [captures](guide::captures),
+//! [the program](guide::commands), [its JSON](guide::json), [performance](guide::performance),
+//! [limits](guide::limits) and the [migration](guide::migration) from versions 0.1 and 0.3.
 
 #![deny(unsafe_code)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
@@ -129,10 +130,10 @@ pub use transport_kind::{NoRing, Transport};
 /// The crate `proc-connector-core`, which parses events on any system.
 pub use proc_connector_core as parser;
 
-// Only in tests and under cargo-fuzz, which sets `fuzzing`.
+// Only cargo-fuzz sets the cfg `fuzzing`.
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 #[doc(hidden)]
 pub mod fuzzing {
-    //! Internals for fuzz targets.
+    //! Internals for the fuzz targets.
     pub use crate::live::{FakeRing, Seen};
 }

@@ -73,5 +73,7 @@ fn median_ns(criterion: &Path, name: &str) -> Result<f64> {
     let text =
         fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     let estimates: Value = serde_json::from_str(&text)?;
-    estimates["median"]["point_estimate"].as_f64().with_context(|| format!("no median of {name}"))
+    estimates["median"]["point_estimate"]
+        .as_f64()
+        .with_context(|| format!("{} has no median of {name}", path.display()))
 }

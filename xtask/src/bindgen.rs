@@ -29,7 +29,7 @@ pub(crate) struct Args {
     /// Write nothing; fail if the committed bindings differ
     #[arg(long)]
     check: bool,
-    /// UAPI headers of Linux 6.6 or newer for x86; by default, headers are fetched once
+    /// Read the UAPI headers in this directory: Linux 6.6 or newer, x86 (default: fetch headers once)
     #[arg(long, value_name = "DIR")]
     headers: Option<PathBuf>,
 }
@@ -110,8 +110,8 @@ fn check(checked_in: &str, generated: &str) -> Result<()> {
         return Ok(());
     };
     bail!(
-        "{CRATE}/{BINDINGS} is not what the headers give:\n{difference}\n\
-         `cargo xtask bindgen` writes it anew; changes by hand belong into its generator in xtask"
+        "{CRATE}/{BINDINGS} does not match the headers:\n{difference}\n\
+         run `cargo xtask bindgen`; make manual changes in xtask/src/bindgen instead"
     )
 }
 
@@ -123,6 +123,10 @@ fn check_untracked() -> Result<()> {
             .current_dir(workspace::root()),
     )?;
     let untracked: Vec<_> = status.lines().filter_map(|line| line.strip_prefix("?? ")).collect();
-    ensure!(untracked.is_empty(), "untracked: {} (git add, or delete)", untracked.join(", "));
+    ensure!(
+        untracked.is_empty(),
+        "untracked files: {}: add them to git, or delete them",
+        untracked.join(", ")
+    );
     Ok(())
 }

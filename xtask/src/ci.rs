@@ -19,7 +19,7 @@ pub(crate) struct Args {
     /// Skip these steps
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "only")]
     skip: Vec<Step>,
-    /// Seconds for each fuzz target
+    /// Run each fuzz target for this many seconds
     #[arg(long, default_value_t = 20)]
     fuzz_seconds: u32,
 }
@@ -91,7 +91,7 @@ impl Step {
             Self::Vm => vm_test::run(&vm_test::Args::all()),
             Self::Fuzz => fuzz::run(&fuzz::Args { seconds: args.fuzz_seconds }),
             Self::Deny => deny::run(),
-            // CI uses a clean checkout; on a developer's machine, uncommitted changes are normal.
+            // In CI the checkout is clean. Elsewhere, uncommitted changes are normal.
             Self::Package => package::run(&package::Args {
                 allow_dirty: std::env::var_os("CI").is_none(),
                 test: false,
@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn steps_run_in_their_own_order_whatever_the_order_asked_for() {
+    fn steps_run_in_their_own_order_regardless_of_the_order_of_the_arguments() {
         assert_eq!(selected(&[], &[]), Step::value_variants());
         assert_eq!(selected(&[Step::Deny, Step::Fmt], &[]), [Step::Fmt, Step::Deny]);
         assert!(!selected(&[], &[Step::Fuzz]).contains(&Step::Fuzz));

@@ -26,7 +26,7 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     if !output.status.success() {
         bail!("`{line}` failed: {}", output.status);
     }
-    String::from_utf8(output.stdout).with_context(|| format!("`{line}` wrote no UTF-8"))
+    String::from_utf8(output.stdout).with_context(|| format!("the output of `{line}` is not UTF-8"))
 }
 
 /// Whether `program` exists and succeeds with `args`.
@@ -49,7 +49,7 @@ fn display(command: &Command) -> String {
     let words = std::iter::once(program.file_name().unwrap_or(program.as_os_str()))
         .chain(command.get_args())
         .map(|word| word.to_string_lossy().trim().replace('\n', " "))
-        // A program passed as an argument is of no use in a log.
+        // Long arguments are programs, which would fill the log.
         .map(|word| if word.len() > 200 { "…".to_owned() } else { word });
     variables.chain(words).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! Runs cargo for targets for which the default toolchain may have no standard library.
+//! Runs cargo for targets whose standard library the default toolchain may lack.
 
 use std::path::Path;
 use std::process::Command;
@@ -27,8 +27,7 @@ pub(crate) fn cargo_for(subcommand: &str, target: &str, build_std: &str) -> Resu
     );
     command
         .arg(format!("-Zbuild-std={build_std}"))
-        // Without backtraces: their parsers of debug information take a third of the build time of
-        // std.
+        // Without backtraces, whose parsers of debug information need a third of std's build time.
         .arg("-Zbuild-std-features=panic-unwind")
         .env("RUSTC", DEBIAN_RUSTC)
         .env("RUSTDOC", DEBIAN_RUSTDOC)

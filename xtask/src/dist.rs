@@ -1,5 +1,5 @@
-//! `cargo xtask dist`: writes the files that a package contains besides the program to
-//! `target/dist/`.
+//! `cargo xtask dist`: writes shell completions and man pages to `target/dist/`, and builds the Debian
+//! package.
 
 use std::fs;
 use std::path::Path;
@@ -53,7 +53,9 @@ fn write(directory: &Path) -> Result<()> {
 /// The names of the non-empty files in a directory.
 fn list(directory: &Path) -> Result<Vec<String>> {
     let mut names = Vec::new();
-    for entry in fs::read_dir(directory).with_context(|| format!("no {}", directory.display()))? {
+    for entry in
+        fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?
+    {
         let entry = entry?;
         if entry.metadata()?.len() > 0 {
             names.push(entry.file_name().to_string_lossy().into_owned());

@@ -11,7 +11,7 @@ use crate::workspace;
 /// Run every fuzz target
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Seconds for each target
+    /// Run each target for this many seconds
     #[arg(long, default_value_t = 10)]
     pub(crate) seconds: u32,
 }
@@ -29,7 +29,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let directory = workspace::root().join("fuzz");
     let seeds = directory.join("seeds");
     let targets = command::read(cargo_fuzz().arg("list"))?;
-    ensure!(!targets.trim().is_empty(), "cargo fuzz list names no target");
+    ensure!(!targets.trim().is_empty(), "`cargo fuzz list` lists no target");
     for target in targets.split_whitespace() {
         let corpus = directory.join("corpus").join(target);
         fs::create_dir_all(&corpus)?;
@@ -37,7 +37,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         let mut fuzz = cargo_fuzz();
         // libFuzzer writes its findings to the first directory, and only reads the others.
         fuzz.args(["run", target]).arg(corpus);
-        // All targets start from the datagrams, and a target may have seeds of its own.
+        // All targets start from the datagrams, and from their own seeds if these exist.
         fuzz.args(["datagrams", target].map(|name| seeds.join(name)).iter().filter(|s| s.is_dir()));
         let time = format!("-max_total_time={}", args.seconds);
         let words = format!("-dict={}", directory.join("proc_events.dict").display());

@@ -40,12 +40,12 @@ pub(crate) fn fetch(requirement: &str, directories: &[&str], destination: &Path)
     fs::create_dir_all(&scratch).with_context(|| format!("cannot create {}", scratch.display()))?;
     let pip = ["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:"];
     command::run(Command::new("python3").args(pip).arg("--dest").arg(&scratch).arg(requirement))
-        .context("pip cannot fetch it (Debian: apt-get install python3-pip)")?;
+        .context("pip cannot fetch the wheel; if pip is missing: apt-get install python3-pip")?;
     let Some(wheel) = fs::read_dir(&scratch)?.next().transpose()? else {
         bail!("pip downloaded nothing for {requirement}");
     };
 
-    // Unpacked elsewhere and renamed, so that an interrupted run leaves no incomplete directory.
+    // Unpacked to another directory and renamed, so that an interrupted run leaves none incomplete.
     let unpacked = scratch.join("unpacked");
     let python = ["-c", UNPACK];
     let mut unpack = Command::new("python3");

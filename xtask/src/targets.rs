@@ -5,7 +5,7 @@ use anyhow::Result;
 
 use crate::{command, cross};
 
-/// A target without an operating system, one without file descriptors, and one with.
+/// Targets without an operating system, without file descriptors, and with file descriptors.
 const NOT_LINUX: [&str; 3] =
     ["wasm32-unknown-unknown", "x86_64-pc-windows-msvc", "aarch64-apple-darwin"];
 

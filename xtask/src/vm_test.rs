@@ -20,10 +20,10 @@ use qemu::Boot;
 /// Run the live tests on Debian's kernels under QEMU
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The series of the kernel
+    /// Test only this series of kernels
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
-    /// Seconds until a machine is stopped
+    /// Stop a machine after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
 }
@@ -58,8 +58,7 @@ impl Choice {
 #[derive(Clone, Copy, Debug)]
 struct Series {
     name: &'static str,
-    /// Whether unprivileged processes may listen (since 6.6); before, this requires
-    /// `CAP_NET_ADMIN`.
+    /// Whether unprivileged processes may listen, as since 6.6.
     open_to_all: bool,
 }
 
@@ -189,7 +188,7 @@ mod tests {
     const TESTS: [&str; 2] = ["live_kernels", "live_recv"];
 
     #[test]
-    fn everyone_runs_what_the_kernel_lets_them() {
+    fn each_user_runs_the_tests_that_the_kernel_permits() {
         let old = plan(V6_1, Variant::Whole, TESTS.into_iter());
         assert_eq!(old, "root live_kernels\nnobody live_kernels\nroot live_recv\n");
         let new = plan(V6_12, Variant::Whole, TESTS.into_iter());

@@ -36,7 +36,7 @@ impl Metadata {
             "--no-deps",
             "--quiet",
         ]))?;
-        Ok(Self(serde_json::from_str(&json).context("cargo metadata wrote no JSON")?))
+        Ok(Self(serde_json::from_str(&json).context("the output of cargo metadata is not JSON")?))
     }
 
     /// The target directory, as configured by the environment or a configuration file.

@@ -125,7 +125,7 @@ impl Subject {
         let (tgid, is_thread, is_success) = match event.payload() {
             // A new process is an event of its parent.
             Payload::Fork(fork) if process.is_leader() => (fork.parent_tgid(), false, false),
-            // These concern the whole process, independent of the thread.
+            // These concern the whole process, whichever thread caused them.
             Payload::Exec(_) | Payload::Coredump(_) => (process.tgid, false, false),
             Payload::Exit(exit) => (process.tgid, !process.is_leader(), exit.exit_code() == 0),
             _ => (process.tgid, !process.is_leader(), false),
@@ -149,7 +149,7 @@ impl Tgids {
 #[error("too many process ids for a filter: {given}, at most {max} allowed", max = Filter::MAX_TGIDS)]
 #[non_exhaustive]
 pub struct TooManyTgids {
-    /// Number of different ids, at least: counting stops at the first id over the maximum.
+    /// The number of different ids, at least: counting stops at the first id over the maximum.
     pub given: usize,
 }
 

@@ -1,9 +1,8 @@
 //! A filter as a classic BPF program, for `SO_ATTACH_FILTER`.
 //!
-//! The program reads a datagram from its netlink header on and returns the number of bytes to keep:
-//! all or none. Acknowledgements always pass, because a listener waits for its own. A load beyond the
-//! end of the datagram ends the program and drops the datagram. The kernel sends no datagram that
-//! short.
+//! The program reads a datagram, netlink header included, and returns the number of bytes to keep:
+//! all or none. Acknowledgements always pass, because each listener waits for its own. A load beyond
+//! the end of a datagram would drop the datagram, but the kernel sends none that short.
 
 use core::mem::offset_of;
 
@@ -185,8 +184,8 @@ impl Assembler<'_> {
     /// Ends the program with `found` if the set contains the accumulator, else with `missing`.
     ///
     /// The kernel converts a comparison with a negative number to two instructions
-    /// (`bpf_convert_filter` in `net/core/filter.c`). On a little-endian host, the byte-swapped form
-    /// of every other id would be negative. Its lowest byte is zero for all valid ids
+    /// (`bpf_convert_filter` in `net/core/filter.c`). On a little-endian host, half of all ids would
+    /// be negative in their byte-swapped form. The lowest byte of that form is zero for every valid id
     /// (`PID_MAX_LIMIT`), so it is shifted out if it is zero for all ids of the set.
     fn search(&mut self, set: &TgidSet, found: u32, missing: u32) {
         let ids = set.as_slice();
@@ -222,7 +221,7 @@ impl Assembler<'_> {
     fn near(&self, label: Label) -> u8 {
         match label {
             Label::Next => 0,
-            // Wrong only in the first pass, whose distances are not used.
+            // Distances are wrong in the first pass only, which does not use them.
             label => {
                 let distance = self.labels[label as usize].wrapping_sub(self.len + 1);
                 u8::try_from(distance).unwrap_or(u8::MAX)
@@ -245,7 +244,7 @@ impl Assembler<'_> {
 /// bytes (`net.core.optmem_max`) for its program and the program that replaces it.
 const LEAF_LEN: u8 = 128;
 
-/// Number of instructions of a search among a number of ids.
+/// The number of instructions of a search among `ids` ids.
 const fn search_len(ids: usize) -> usize {
     if ids <= LEAF_LEN as usize {
         ids + 2
@@ -257,7 +256,7 @@ const fn search_len(ids: usize) -> usize {
 /// An operand of an instruction: an offset or a distance.
 #[expect(
     clippy::cast_possible_truncation,
-    reason = "only unused distances, of the first pass, wrap"
+    reason = "only distances of the first pass wrap, which are unused"
 )]
 const fn operand(value: usize) -> u32 {
     value as u32

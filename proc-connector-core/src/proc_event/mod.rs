@@ -202,10 +202,10 @@ impl<'a, O: ByteOrder> Event<'a, O> {
         self.header.cpu()
     }
 
-    /// The sequence number of the event among all that its CPU sent.
+    /// The sequence number of the event on the CPU that sent it.
     ///
-    /// Each CPU has a counter, which includes acknowledgements, counts before any filter and wraps
-    /// at 2^32. On an unfiltered subscription a gap is a loss. Events of one CPU arrive in this
+    /// Each CPU counts its events and acknowledgements before any filter, and wraps at 2^32. On an
+    /// unfiltered subscription a gap is a loss. Events of one CPU arrive in this
     /// order. Events of several CPUs may arrive slightly out of the order of their timestamps.
     #[inline]
     pub fn seq(&self) -> u32 {
@@ -265,6 +265,6 @@ pub struct Ack {
     pub err: u32,
     /// The CPU that sent the acknowledgement.
     pub cpu: u32,
-    /// The sequence number of that CPU, as in [`Event::seq`].
+    /// The sequence number on that CPU, as in [`Event::seq`].
     pub seq: u32,
 }

@@ -80,7 +80,8 @@ pub enum Payload<'a, O: ByteOrder = NativeEndian> {
 }
 
 impl<'a, O: ByteOrder> Payload<'a, O> {
-    /// Reads the member of the union for the kind `what`. The error is the number of bytes it needs.
+    /// Reads the member of the union for the kind `what`. The error is the length that the member
+    /// needs, in bytes.
     #[inline]
     pub(crate) fn parse(what: u32, data: &'a [u8]) -> Result<Self, usize> {
         Ok(match what {

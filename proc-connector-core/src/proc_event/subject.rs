@@ -4,8 +4,8 @@ use zerocopy::byteorder::ByteOrder;
 
 use super::{Event, Payload};
 
-/// The process that an event is about, and the thread of it, by the ids of the initial pid
-/// namespace. [`Event::process`] returns it.
+/// The process and the thread that an event is about, by their ids in the initial pid namespace.
+/// [`Event::process`] returns them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[allow(clippy::exhaustive_structs)]
 pub struct ProcessIds {
@@ -16,7 +16,7 @@ pub struct ProcessIds {
 }
 
 impl ProcessIds {
-    /// Whether the thread is the leader of its process, and not one that the process started later.
+    /// Whether the thread is the leader of its process, which has the id of the process.
     #[inline]
     pub const fn is_leader(self) -> bool {
         self.pid == self.tgid
@@ -32,9 +32,9 @@ impl<O: ByteOrder> Event<'_, O> {
     /// | ptrace | the traced process |
     /// | any other | the process that acted: it called exec, changed an id or a name, or ended |
     ///
-    /// The parent of a fork, the tracer of a ptrace and the parent of an exit are in the
-    /// [payload](Self::payload). [`Filter`](crate::Filter) differs for forks: it counts a new process
-    /// as an event of its parent.
+    /// The [payload](Self::payload) has the parent of a fork or an exit, and the tracer of a ptrace.
+    /// A [`Filter`](crate::Filter) differs for forks: to it, the fork of a new process is an event of
+    /// the parent.
     ///
     /// ```
     /// use proc_connector_core::{EventData, EventRecord, Notification, Notifications, ProcessIds};

@@ -281,13 +281,13 @@ impl<O: ByteOrder> Exit<'_, O> {
     }
 }
 
-/// The id of a parent. The kernel zero-fills what it does not send, and no task has the id 0.
+/// The id of a parent; `None` for 0, with which the kernel fills fields that it does not send.
 #[inline]
 fn known<O: ByteOrder>(parent: Option<&Parent<O>>, id: fn(&Parent<O>) -> u32) -> Option<u32> {
     parent.map(id).filter(|&id| id != 0)
 }
 
-// Sizes and offsets must equal those of the kernel's structs, all of which start the union.
+// Sizes and offsets must equal those of the kernel's structs.
 const _: () = {
     assert!(size_of::<sys::proc_event_data>() == EVENT_DATA_LEN);
     assert!(size_of::<Fork>() == size_of::<sys::fork_proc_event>());

@@ -1,4 +1,4 @@
-//! Models of filters and events, and the expected result, computed from the numbers alone: without
+//! Models of filters and events. They compute the expected result from the numbers alone, without
 //! this crate's views and programs.
 
 use alloc::vec::Vec;

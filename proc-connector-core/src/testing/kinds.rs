@@ -1,5 +1,5 @@
-//! `enum proc_cn_event` of `cn_proc.h`, written down a second time: tests of the bindings must not
-//! take the numbers from the bindings.
+//! A second copy of `enum proc_cn_event` of `cn_proc.h`, which does not depend on the bindings and
+//! can therefore test them.
 
 pub const NONE: u32 = 0;
 pub const FORK: u32 = 0x0000_0001;
@@ -15,7 +15,7 @@ pub const EXIT: u32 = 0x8000_0000;
 /// A bit that no kernel has used so far.
 pub const NEW_KIND: u32 = 0x0000_0400;
 
-/// Each named kind of event, and the least bytes of `event_data` it needs.
+/// Each named kind of event, and the bytes of `event_data` that it needs at least.
 pub const EVENTS: [(u32, usize); 9] = [
     (FORK, 16),
     (EXEC, 8),

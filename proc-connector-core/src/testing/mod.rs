@@ -1,6 +1,6 @@
 //! Builders of datagrams for the tests, benches and fuzz targets of every crate of this repository.
 //!
-//! The feature `testing` enables this module. It is no part of the public API and may change in any
+//! The feature `testing` enables this module. It is not part of the public API and may change in any
 //! release.
 //!
 //! [`wire`] lays out bytes by hand at the offsets of the kernel's headers, and [`kinds`] repeats the

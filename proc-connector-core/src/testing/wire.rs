@@ -9,7 +9,7 @@ pub const NLMSG_ERROR: u16 = 2;
 pub const NLMSG_DONE: u16 = 3;
 pub const NLMSG_OVERRUN: u16 = 4;
 
-/// Where the fields are in the datagram of an event, in bytes.
+/// The offsets of the fields in the datagram of an event, in bytes.
 pub mod offset {
     pub const NLMSG_LEN: usize = 0;
     pub const NLMSG_TYPE: usize = 4;
@@ -57,7 +57,7 @@ pub enum Order {
 }
 
 impl Order {
-    /// The datagram of an event, or of an acknowledgement where `what` is 0.
+    /// The datagram of an event, or of an acknowledgement if `what` is 0.
     pub fn datagram(self, head: Head, what: u32, data: &[u8]) -> Vec<u8> {
         let event = self.proc_event(head, what, data);
         let mut bytes = self.message(NLMSG_DONE, &self.cn_msg(1, 1, &event));

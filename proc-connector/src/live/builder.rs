@@ -268,3 +268,17 @@ fn bind_error(error: io::Error) -> Error {
         _ => error.into(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{Builder, Duration};
+
+    #[test]
+    fn the_socket_has_the_common_time_unless_it_has_its_own() {
+        let [common, own] = [7, 0].map(Duration::from_millis);
+        let builder = Builder::default().coalesce(common);
+        assert_eq!(builder.socket_coalesce_time(), common);
+        let builder = builder.socket_coalesce(own);
+        assert_eq!((builder.coalesce_time(), builder.socket_coalesce_time()), (common, own));
+    }
+}

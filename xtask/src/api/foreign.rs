@@ -1,4 +1,4 @@
-//! Types of other crates in a public API. A new major version of such a crate is a breaking change
+//! Types of other crates in a public API. A new major version of their crate is a breaking change
 //! of ours, so the list of these types is explicit.
 
 use std::fmt::Write as _;

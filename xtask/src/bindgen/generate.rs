@@ -24,7 +24,7 @@ const TYPES: [&str; 17] = [
     // linux/filter.h
     "sock_filter",
     "sock_fprog",
-    // linux/bpf.h: the two members of union bpf_attr in use, which are anonymous there.
+    // linux/bpf.h: two anonymous members of union bpf_attr.
     "bpf_attr__bindgen_ty_1",
     "bpf_attr__bindgen_ty_4",
     "bpf_cmd",
@@ -33,7 +33,7 @@ const TYPES: [&str; 17] = [
     "bpf_prog_type",
 ];
 
-/// The constants in use of `bpf.h`, `filter.h` and `bpf_common.h`, which define hundreds.
+/// The constants of `bpf.h`, `filter.h` and `bpf_common.h` that the crates use, out of hundreds.
 pub(super) const BPF_CONSTANTS: [&str; 87] = [
     "BPF_LD",
     "BPF_LDX",

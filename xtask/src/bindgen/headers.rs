@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 
 use crate::{pypi, workspace::Metadata};
 
-/// Contains the UAPI headers of Linux 7.2. The same wheel serves all machines.
+/// A wheel for all machines that contains the UAPI headers of Linux 7.2.
 const WHEEL: &str = "ziglang==0.17.1";
 /// The directories in the wheel: headers common to all architectures, and `asm` of x86.
 const WHEEL_DIRECTORIES: [&str; 2] = ["include/any-linux-any", "include/x86-linux-any"];
@@ -76,8 +76,8 @@ impl Headers {
                 .find_map(|dir| fs::read_to_string(dir.join(name)).ok())
                 .with_context(|| {
                     format!(
-                        "no {name} under {}: give --headers a directory that `make headers_install` \
-                         filled, or leave it out to have headers fetched",
+                        "no {name} in {}: give --headers the output of `make headers_install`, or omit it \
+                         to fetch headers",
                         dir.display()
                     )
                 })
@@ -86,8 +86,8 @@ impl Headers {
             .context("linux/version.h does not define LINUX_VERSION_CODE")?;
         if version < OLDEST || !read("linux/cn_proc.h")?.contains("struct proc_input") {
             bail!(
-                "the headers in {} are Linux {version}'s, and `struct proc_input` needs {OLDEST} or \
-                 newer: give --headers a newer directory, or leave it out to have headers fetched",
+                "the headers in {} are those of Linux {version}, but `struct proc_input` needs {OLDEST} \
+                 or newer: give --headers newer ones, or omit it to fetch headers",
                 dir.display()
             );
         }

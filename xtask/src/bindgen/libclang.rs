@@ -6,7 +6,8 @@ use anyhow::Result;
 
 use crate::{pypi, workspace::Metadata};
 
-/// The variable in which bindgen finds libclang. It can name another libclang than the fetched one.
+/// The environment variable with the path of libclang for bindgen. Set it to use another libclang
+/// than the fetched one.
 pub(crate) const VARIABLE: &str = "LIBCLANG_PATH";
 
 /// The version is pinned, so that the same headers yield the same bindings on every machine.

@@ -14,15 +14,15 @@ use super::generate::BPF_CONSTANTS;
 const FLEXIBLE_ARRAY: &str = "__IncompleteArrayField";
 /// bindgen's names for anonymous enums, numbered in the order of the headers.
 const NAMELESS: &str = "_bindgen_ty_";
-/// Contains a pointer, so its layout checks hold on 64-bit machines only.
+/// A struct that contains a pointer, so its layout checks hold on 64-bit machines only.
 const HOLDS_POINTER: &str = "sock_fprog";
-/// Contain fields with `__attribute__((aligned(8)))`. bindgen omits the attribute because it has no
-/// effect on x86-64, but it has one on 32-bit x86.
+/// Structs with fields of `__attribute__((aligned(8)))`. bindgen omits the attribute, which has no
+/// effect on x86-64, but has one on 32-bit x86.
 const ALIGNED_TO_8: [&str; 3] = ["proc_event", "bpf_attr_map_create", "bpf_attr_prog_load"];
 
 /// Edits the Rust in `source`. The result is not formatted.
 pub(crate) fn tidy(source: &str) -> Result<String> {
-    let mut file: File = syn::parse_str(source).context("bindgen wrote no Rust")?;
+    let mut file: File = syn::parse_str(source).context("the output of bindgen is not Rust")?;
     file.items.retain(|item| !defines_flexible_array(item) && !is_unused_bpf(item));
     inline_nameless(&mut file.items);
     for item in &mut file.items {
@@ -72,7 +72,7 @@ fn replace_flexible_arrays(fields: &mut Fields) {
     }
 }
 
-/// Gives constants of anonymous enums the integer type that the enum's name stood for.
+/// Replaces the type of constants of anonymous enums, an alias, by its integer type.
 fn inline_nameless(items: &mut Vec<Item>) {
     let mut types = HashMap::new();
     items.retain(|item| match item {

@@ -69,7 +69,8 @@ fn build_static(mut build: Command, target_dir: &Path) -> Result<BTreeMap<String
 fn executables(messages: &str) -> Result<BTreeMap<String, PathBuf>> {
     let mut executables = BTreeMap::new();
     for line in messages.lines() {
-        let message: Value = serde_json::from_str(line).context("cargo wrote no JSON")?;
+        let message: Value =
+            serde_json::from_str(line).context("the output of cargo is not JSON")?;
         if let (Some(name), Some(path)) =
             (message["target"]["name"].as_str(), message["executable"].as_str())
         {

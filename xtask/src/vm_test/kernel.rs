@@ -19,8 +19,8 @@ pub(super) struct Kernel {
 const PACKAGE: &str = "linux-image-";
 const FLAVOUR: &str = "-cloud-amd64";
 
-/// The newest kernel of a series in the package lists, stored in `directory`. Without lists, the
-/// newest one already stored.
+/// The newest kernel of a series in the package lists, which is stored in `directory`. If the lists
+/// are missing, the newest stored kernel.
 pub(super) fn fetch(series: &str, directory: &Path) -> Result<Kernel> {
     fs::create_dir_all(directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
@@ -29,8 +29,8 @@ pub(super) fn fetch(series: &str, directory: &Path) -> Result<Kernel> {
         .or_else(|| newest(series, cached(directory).iter().map(String::as_str)));
     let name = name.with_context(|| {
         format!(
-            "apt knows no {PACKAGE}{series}.*{FLAVOUR}: run apt-get update (Debian 12 has it among \
-             its security updates)"
+            "apt does not list {PACKAGE}{series}.*{FLAVOUR}: run apt-get update (in Debian 12, it \
+             is among the security updates)"
         )
     })?;
     let image = directory.join(format!("{PACKAGE}{name}"));
@@ -70,11 +70,11 @@ fn download(name: &str, directory: &Path, image: &Path) -> Result<()> {
         fs::remove_dir_all(&scratch)?;
     }
     fs::create_dir_all(&scratch)?;
-    // Run as the current user: apt's own user may not have access to the directory.
+    // Runs as the current user, because apt's own user may lack access to the directory.
     let mut download = Command::new("apt-get");
     download.args(["-o", "APT::Sandbox::User=", "--quiet", "download"]).current_dir(&scratch);
     command::run(download.arg(format!("{PACKAGE}{name}")))
-        .context("apt cannot fetch it; if its lists are old: apt-get update")?;
+        .context("apt cannot fetch the kernel; if the package lists are old: apt-get update")?;
     let packages = cached(&scratch);
     ensure!(packages.len() == 1, "apt downloaded {packages:?} for one package");
 
@@ -84,7 +84,7 @@ fn download(name: &str, directory: &Path, image: &Path) -> Result<()> {
     )?;
     // Renamed last, so that an interrupted run leaves no incomplete kernel.
     fs::rename(unpacked.join(format!("boot/vmlinuz-{name}")), image)
-        .with_context(|| format!("{} holds no kernel", packages[0]))?;
+        .with_context(|| format!("{} contains no kernel", packages[0]))?;
     fs::remove_dir_all(&scratch).context("cannot clean up")
 }
 

@@ -14,8 +14,8 @@ pub(super) const PROGRAM: &str = "qemu-system-x86_64";
 /// The prefix of the lines that the init process prints.
 const MARK: &str = "vm-test: ";
 
-/// This program reads the console. A panic reboots the machine, which ends the emulator. The limit
-/// permits unprivileged processes the receive buffer that the tests request.
+/// The console is the emulator's standard output. A panic reboots the machine, which ends the
+/// emulator. The limit allows unprivileged tests a large receive buffer.
 const PARAMETERS: &str = "console=ttyS0 quiet panic=-1 sysctl.net.core.rmem_max=134217728";
 
 /// The result of a boot.
@@ -119,7 +119,7 @@ struct Machine(Child);
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        // It has already ended, unless it timed out.
+        // The emulator has already ended, unless it timed out.
         let _ = self.0.kill();
         let _ = self.0.wait();
     }

@@ -13,13 +13,13 @@ use crate::workspace::{self, Metadata};
 /// Record the seeds of the fuzz targets on Debian's kernels under QEMU
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// The series of the kernel
+    /// Record only on this series of kernels
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
-    /// Directory for the datagrams, instead of fuzz/seeds/datagrams
+    /// Write the datagrams to this directory instead of fuzz/seeds/datagrams
     #[arg(long, value_name = "DIRECTORY")]
     out: Option<PathBuf>,
-    /// Seconds until a machine is stopped
+    /// Stop a machine after this many seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 300)]
     timeout: u64,
 }
@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         }
         println!("{}: {} datagrams", kernel.name, seeds.len());
         for sort in sorts(&out, &suffix)?.iter().filter(|sort| !seeds.contains_key(*sort)) {
-            println!("{sort}{suffix} did not come this time and is as it was");
+            println!("{sort}{suffix} was not recorded and is unchanged");
         }
     }
     Ok(())
@@ -73,7 +73,9 @@ fn sorts(directory: &Path, suffix: &str) -> Result<Vec<String>> {
 fn seeds(console: &[String]) -> Result<BTreeMap<String, Vec<u8>>> {
     let lines = console.iter().filter_map(|line| line.split_once("seed: "));
     lines
-        .map(|(_, seed)| parse(seed).with_context(|| format!("the console broke a line: {seed}")))
+        .map(|(_, seed)| {
+            parse(seed).with_context(|| format!("a line of the console is incomplete: {seed}"))
+        })
         .collect()
 }
 

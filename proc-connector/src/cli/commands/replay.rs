@@ -142,7 +142,7 @@ fn show<'a>(
         let sink = BufWriter::new(waiting.timed(stdout));
         identified(args, title, reader, chooser, Json::with_parts(sink, true, format.who), waiting)
     } else {
-        let chooser = Chooser::new(choice.filter_for_columns()?, processes);
+        let chooser = Chooser::new(format.restrict(choice.filter()?), processes);
         let sink = on_stdout(waiting.timed(stdout));
         let sink = Human::new(sink, format.page(), zone::local());
         identified(args, title, reader, chooser, sink, waiting)

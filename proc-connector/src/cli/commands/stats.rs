@@ -78,10 +78,8 @@ struct Counting<'a> {
 
 impl<'a> Counting<'a> {
     fn new(args: &'a Args, identify: Identify, output: Output) -> Self {
-        let since = Instant::now();
-        let next = since.checked_add(args.interval);
-        let tally = Tally::default();
-        Self { args, identify, output, tally, since, next, total: 0, reports: 0 }
+        let (tally, since) = (Tally::default(), Instant::now());
+        Self { args, identify, output, tally, since, next: None, total: 0, reports: 0 }
     }
 
     /// Reports the interval up to `now`, and begins another.
@@ -100,6 +98,11 @@ impl<'a> Counting<'a> {
 }
 
 impl Stage for Counting<'_> {
+    fn start(&mut self, now: Instant) {
+        self.since = now;
+        self.next = now.checked_add(self.args.interval);
+    }
+
     fn take(&mut self, received: &Received<'_>, _: Option<SystemTime>) -> Result<bool, Failure> {
         self.identify.apply(received);
         self.tally.count(received, self.identify.table());

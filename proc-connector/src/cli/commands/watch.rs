@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, processes, listen } = args;
     let stdout = standard::output()?;
     // First, so that a wrong choice is refused on every machine.
-    let filter = if format.json { choice.filter() } else { choice.filter_for_columns() }?;
+    let filter = format.restrict(choice.filter()?);
     if format.json && !format.who && !processes.select() {
         let mut events = open(args, &filter, *context)?;
         let sink = Json::new(BufWriter::new(stdout));

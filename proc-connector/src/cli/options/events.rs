@@ -15,12 +15,8 @@ pub(crate) struct EventOptions {
     events: Vec<EventMask>,
 
     /// Leave out every thread except the first of each process.
-    #[arg(long, conflicts_with = "threads")]
-    processes: bool,
-
-    /// Include threads, which the output in columns leaves out by default.
     #[arg(long)]
-    threads: bool,
+    processes: bool,
 
     /// Leave out successful exits.
     #[arg(long)]
@@ -53,12 +49,6 @@ impl EventOptions {
             filter = filter.only_tgids(&self.pid)?;
         }
         Ok(filter)
-    }
-
-    /// The filter for output in columns, which leaves out threads by default.
-    pub(crate) fn filter_for_columns(&self) -> Result<Filter, TooManyTgids> {
-        let filter = self.filter()?;
-        Ok(if self.threads { filter } else { filter.processes_only() })
     }
 
     fn events(&self) -> EventMask {

@@ -1,5 +1,7 @@
 //! Options for the form in which events are shown.
 
+use proc_connector::Filter;
+
 use crate::cli::output::page::Page;
 
 #[derive(Debug, clap::Args)]
@@ -17,12 +19,21 @@ pub(crate) struct FormatOptions {
     #[arg(long, requires = "json")]
     pub(crate) who: bool,
 
+    /// Include threads, which the output in columns leaves out by default. JSON always includes them.
+    #[arg(long, conflicts_with = "processes")]
+    threads: bool,
+
     /// Do not cut lines to the width of the terminal.
     #[arg(long, short)]
     wide: bool,
 }
 
 impl FormatOptions {
+    /// Removes threads from a filter if the output leaves them out.
+    pub(crate) fn restrict(&self, filter: Filter) -> Filter {
+        if self.json || self.threads { filter } else { filter.processes_only() }
+    }
+
     /// The page that the lines have to fit.
     pub(crate) fn page(&self) -> Page {
         Page::stdout(self.wide)

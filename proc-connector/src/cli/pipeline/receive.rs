@@ -28,6 +28,7 @@ pub(crate) fn listen(
 ) -> Result<Summary, Failure> {
     privileges::give_up();
     let started = Instant::now();
+    stage.start(started);
     let deadline = duration.and_then(|duration| started.checked_add(duration));
     if receive(events, deadline, stage)? == End::Stopped {
         receive_rest(events, stage)?;

@@ -9,6 +9,9 @@ use crate::cli::failure::Failure;
 
 /// Takes events from a source, live or recorded.
 pub(crate) trait Stage {
+    /// Begins at `now`, before the first event.
+    fn start(&mut self, _now: Instant) {}
+
     /// Takes an event or a loss, with its time of day if that is known. Returns whether it wants more.
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure>;
 
