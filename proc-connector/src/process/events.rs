@@ -12,12 +12,12 @@ use super::snapshot::{Arguments, Fields, Ids, Image, Snapshot};
 use super::table::ProcessTable;
 use super::time::{Start, existed};
 
-/// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds:
-/// other CPUs send them.
+/// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
+/// They are sent by other CPUs.
 const LATE_NS: u64 = 1_000_000_000;
 
 impl ProcessTable {
-    pub(super) fn event(&mut self, event: &Event<'_>) {
+    pub(super) fn apply_event(&mut self, event: &Event<'_>) {
         let ns = event.timestamp_ns();
         self.population.forget_old(ns);
         match event.payload() {
@@ -80,21 +80,21 @@ impl ProcessTable {
             predecessor_exit_pending = self.end_predecessor(tgid, ns);
         }
         let live = self.population.live.get(&parent);
-        let is_later = live.is_some_and(|live| live.start.is_after(ns));
-        let has_ended = (is_later || live.is_none()) && self.ended_after(parent, ns).is_some();
+        let is_id_reused = live.is_some_and(|live| live.start.is_after(ns));
+        let has_ended = (is_id_reused || live.is_none()) && self.ended_after(parent, ns).is_some();
         if live.is_none() && !has_ended {
             self.read_alive(parent, ns);
         }
-        let serial = self.population.serial();
-        let maker = if has_ended || is_later {
+        let serial = self.population.allocate_serial();
+        let creator = if has_ended || is_id_reused {
             self.ended_after(parent, ns)
         } else {
             self.population.live.get(&parent)
         };
-        let mut process = match maker {
+        let mut process = match creator {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
             // The process that has this id now is not the parent.
-            None if is_later => Process::unknown(serial, tgid),
+            None if is_id_reused => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
         process.start = Start::forked(ns, boottime_offset_ns);
@@ -130,13 +130,13 @@ impl ProcessTable {
         }
     }
 
-    /// The process that had this id at `ns` and is known to have ended. Its exit was sent by
-    /// another CPU, so it can be received before earlier events of the same process.
+    /// The ended process that had this id at `ns`. Its exit can be received before earlier events of
+    /// the same process, because different CPUs send them.
     fn ended_after(&self, tgid: u32, ns: u64) -> Option<&Process> {
-        let existed = |process: &&Process| {
+        let was_alive = |process: &&Process| {
             process.end.is_some_and(|end| ns <= end.ns) && !process.start.is_after(ns)
         };
-        self.population.ended_with_id(tgid).find(existed)
+        self.population.ended_with_id(tgid).find(was_alive)
     }
 
     /// Ends the process whose id now belongs to a new process: its last exit is late, because the
@@ -145,8 +145,8 @@ impl ProcessTable {
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(&tgid) else { return false };
         let status = process.threads.first.err();
-        // If this process is only here because an exit was attributed to the wrong process, the
-        // error must not spread to the next one.
+        // The exit of this process may have been attributed to its predecessor. Then none is pending,
+        // and the next exit belongs to another process.
         let is_late =
             status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
@@ -266,7 +266,7 @@ impl ProcessTable {
         if status.into_raw() != 0 || ns.saturating_sub(process.exec_ns) > LATE_NS {
             return false;
         }
-        // Whether the threads at the exec are known: not if `/proc` was only read after it.
+        // If `/proc` was first read after the exec, the threads before it are unknown.
         let are_known = process.seen_ns < process.exec_ns;
         let snapshot = if are_known && !process.threads.expects_exit_of_replaced_first() {
             return false;
@@ -275,8 +275,7 @@ impl ProcessTable {
         };
         let lives = snapshot.is_some_and(|snapshot| snapshot.first.is_ok());
         if are_known && !lives {
-            // This is likely but not certain, and an ended process must not stay in the table
-            // forever.
+            // If this was the exit of the process after all, the scan removes it.
             self.schedule_rescan();
         }
         if let Some(process) = self.population.live.get_mut(&tgid) {
@@ -285,8 +284,8 @@ impl ProcessTable {
         are_known || lives
     }
 
-    /// Whether an exit belongs to a process that is known to have ended, but with an unknown
-    /// status.
+    /// Adds the status to an ended process whose status is unknown. Returns whether the exit belongs
+    /// to one.
     fn record_late_exit(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
         let is_pending = match self.pending_exits.entry(tgid) {
             Entry::Occupied(mut count) => {
@@ -356,8 +355,8 @@ impl ProcessTable {
 
 /// Reading `/proc`.
 impl ProcessTable {
-    /// Ensures that the table contains a process that was active at `ns`, at least with its id,
-    /// unless the process is known to have ended.
+    /// Adds a process that was active at `ns` if it is missing. If `/proc` does not show it, only its
+    /// id is known. A process that a later scan did not find has ended, and is not added.
     fn ensure_known(&mut self, tgid: u32, ns: u64) {
         if ns <= self.scanned_ns {
             return;
@@ -380,7 +379,7 @@ impl ProcessTable {
 
     /// Adds a process with only its id known.
     fn add_unknown(&mut self, tgid: u32) {
-        let process = Process::unknown(self.population.serial(), tgid);
+        let process = Process::unknown(self.population.allocate_serial(), tgid);
         let key = self.population.insert(process);
         self.push(ChangeKind::Appeared, key);
     }
@@ -403,13 +402,13 @@ impl ProcessTable {
         let Some(snapshot) = self.read_again(tgid, fields) else { return };
         let Some(process) = self.population.live.get_mut(&tgid) else { return };
         process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
-        let mut is_later = process.session.is_none() || process.uid.is_none();
+        let mut sets_inherited = process.session.is_none() || process.uid.is_none();
         process.session = process.session.or(Some(snapshot.session));
         process.uid = process.uid.or(snapshot.uid);
         process.gid = process.gid.or(snapshot.gid);
         if process.comm.is_none() && !snapshot.comm.is_empty() {
             process.comm = Some(Name::new(&snapshot.comm));
-            is_later = true;
+            sets_inherited = true;
         }
         if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
             if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
@@ -425,11 +424,11 @@ impl ProcessTable {
             }
             (Some(read), None) => {
                 process.image = Some(Arc::new(read));
-                is_later = true;
+                sets_inherited = true;
             }
             _ => {}
         }
-        if is_later {
+        if sets_inherited {
             process.read_ns = snapshot.seen_ns;
         }
     }

@@ -155,8 +155,7 @@ impl Threads {
     }
 
     /// Whether an exit with the id of the first thread can belong to a thread that an exec
-    /// replaced: if another thread did the exec, no exit with that thread's old id is ever
-    /// reported.
+    /// replaced. The thread that did the exec took over this id, and its old id never exits.
     pub(super) fn expects_exit_of_replaced_first(&self) -> bool {
         !self.leaving.is_empty()
     }
@@ -221,7 +220,7 @@ impl Process {
     /// The path of the executable, as the kernel reports it: with ` (deleted)` appended if the file
     /// was removed or replaced before the path was read.
     pub fn exe(&self) -> Option<&Path> {
-        self.image.as_ref()?.exe()
+        self.image.as_ref()?.exe.as_deref()
     }
 }
 
