@@ -5,12 +5,14 @@ mod common;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::process::{Child, ExitCode, Output};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::helper_process::run_to_end;
+use common::program::{program, run, text};
 use common::scratch::ScratchFile;
-use common::{named, transport};
+use common::{named, transport, transport_name};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
@@ -45,20 +47,6 @@ fn pause_forever() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program(arguments).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
 /// A running `watch` that listens.
 struct Watch {
     child: Child,
@@ -67,12 +55,8 @@ struct Watch {
 
 impl Watch {
     fn start(arguments: &[&str]) -> Self {
-        let transport = match transport() {
-            Transport::Ring => "ring",
-            _ => "socket",
-        };
         // The duration limits a test that fails.
-        let common = ["watch", "--duration", "60s", "--transport", transport];
+        let common = ["watch", "--duration", "60s", "--transport", transport_name()];
         let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
         let stdout = child.stdout.take().expect("a pipe");
         Self { child, lines: BufReader::new(stdout).lines() }
@@ -82,7 +66,7 @@ impl Watch {
     fn line_of_exit_3(&mut self, is_it: impl Fn(&str, u32) -> bool) -> String {
         let failing = std::thread::spawn(|| {
             // The program may not listen yet; extra children are harmless.
-            (0..200).map(|_| end_with_3()).collect::<Vec<u32>>()
+            (0..200).map(|_| run_to_end("exit_3")).collect::<Vec<u32>>()
         });
         let mut lines = Vec::new();
         while !failing.is_finished() {
@@ -109,14 +93,6 @@ impl Watch {
         let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
         (rest, self.child.wait_with_output().expect("an exit status"))
     }
-}
-
-/// Runs a child that exits with 3; returns its process id.
-fn end_with_3() -> u32 {
-    let mut helper =
-        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
-    helper.wait().expect("an exit status");
-    helper.id()
 }
 
 fn bad_usage_exits_with_2_and_suggests_valid_values() {
@@ -229,7 +205,7 @@ fn a_failed_exit_is_described_in_words() {
 fn only_the_selected_events_are_shown() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
-            end_with_3();
+            run_to_end("exit_3");
         }
     });
     let output = run(&["watch", "--json", "--events", "exec", "--count", "20"]);
@@ -257,14 +233,14 @@ fn events_before_the_interrupt_are_shown() {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !heard.load(Relaxed) {
-                end_with_3();
+                run_to_end("exit_3");
             }
         });
         watch.lines.next().expect("a line").expect("text");
         heard.store(true, Relaxed);
     });
     // The program now collects events for up to two seconds.
-    let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
+    let ended: Vec<u32> = (0..20).map(|_| run_to_end("exit_3")).collect();
     let (rest, output) = watch.end(Signal::SIGINT);
     assert_eq!(output.status.code(), Some(0));
     let execs = |pid: &u32| {
@@ -283,7 +259,7 @@ fn a_service_manager_is_notified_when_it_listens() {
     let mut told = [0; 100];
     let len = manager.recv(&mut told).expect("a notification");
     assert_eq!(text(&told[..len]).trim_end(), "READY=1");
-    let ended: Vec<u32> = (0..5).map(|_| end_with_3()).collect();
+    let ended: Vec<u32> = (0..5).map(|_| run_to_end("exit_3")).collect();
     kill(Pid::from_raw(child.id().try_into().expect("a pid")), Signal::SIGINT)
         .expect("a running process");
     let output = child.wait_with_output().expect("an exit status");
@@ -327,7 +303,7 @@ fn a_closed_pipe_ends_quietly() {
     let mut status = None;
     for _ in 0..5_000 {
         // The program notices the closed pipe when it writes.
-        end_with_3();
+        run_to_end("exit_3");
         status = child.try_wait().expect("its state");
         if status.is_some() {
             break;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use common::failure::assert_fails;
 use common::listening::listening;
-use common::program::{program, run, text, transport_name};
+use common::program::{program, run, text};
 use common::scratch::Scratch;
-use common::{CAP_SETUID, Deadline, named, require_capability, terminal};
+use common::{CAP_SETUID, Deadline, NOBODY, named, require_capability, terminal, transport_name};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -81,9 +81,6 @@ fn a_thread_is_not_a_process() {
     drop(wait.0);
     thread.join().expect("an exit status");
 }
-
-/// A user that exists on every system.
-const NOBODY: u32 = 65_534;
 
 fn a_choice_without_a_match_is_reported_on_a_terminal() {
     const SAID: &str = "waiting: no process matches yet";

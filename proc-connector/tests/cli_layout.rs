@@ -11,10 +11,10 @@ use std::thread::JoinHandle;
 
 use captures::{CONNECTOR, Order, Packet, cooked, pcapng};
 use common::helper_process::command;
-use common::program::{program, transport_name};
+use common::program::program;
 use common::scratch::ScratchFile;
 use common::wire::{COMM, EXEC, EXIT, NLMSG_DONE, cn_msg, event, message, proc_event};
-use common::{named, skip, terminal, transport};
+use common::{named, skip, terminal, transport, transport_name};
 use proc_connector::Transport;
 use unicode_width::UnicodeWidthStr;
 

@@ -8,11 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use captures::DEMO;
-use common::program::{PROGRAM, Running, Status, program, run, started_by, text, transport_name};
+use common::program::{PROGRAM, Running, Status, program, run, started_by, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::{
     CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, has_capability, kernel_is_at_least, named,
-    require_capability,
+    require_capability, transport_name,
 };
 use nix::sys::signal::Signal;
 

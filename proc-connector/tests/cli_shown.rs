@@ -2,8 +2,6 @@
 //! terminal.
 
 mod common;
-#[path = "common/live_output.rs"]
-mod live_output;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,9 +10,9 @@ use std::process::ExitCode;
 
 use common::hostile::{HOSTILE, assert_seen};
 use common::named;
+use common::program::{run, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::wire::{self, COMM};
-use live_output::{run, text};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -9,10 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use common::helper_process::command;
-use common::program::{
-    PROGRAM, Running, Status, program, started_by, started_by_shell, text, transport_name,
-};
-use common::{Deadline, named};
+use common::program::{PROGRAM, Running, Status, program, started_by, started_by_shell, text};
+use common::{Deadline, named, transport_name};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 

@@ -8,8 +8,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
 use common::failure::assert_fails;
-use common::program::{program, run, text, transport_name};
-use common::{CAP_SETUID, kernel_is_at_least, named, require_capability, skip, transport};
+use common::program::{program, run, text};
+use common::{
+    CAP_SETUID, NOBODY, kernel_is_at_least, named, require_capability, skip, transport,
+    transport_name,
+};
 use proc_connector::Transport;
 use serde_json::Value;
 
@@ -148,9 +151,6 @@ fn a_recording_contains_no_user_names() {
     let output = run(&["replay", "--demo", "--json", "--user", "65534"]);
     assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
 }
-
-/// A user that exists on every system.
-const NOBODY: u32 = 65_534;
 
 fn a_reduced_buffer_is_reported() {
     require_capability(CAP_SETUID, "CAP_SETUID");

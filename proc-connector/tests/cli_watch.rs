@@ -4,14 +4,15 @@ mod common;
 
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
-use common::{CAP_SETUID, load, named, require_capability, transport};
+use common::program::program;
+use common::{CAP_SETUID, NOBODY, load, named, require_capability, transport, transport_name};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
@@ -119,18 +120,8 @@ struct Watch {
 
 impl Watch {
     fn start(arguments: &[&str]) -> Self {
-        let transport = match transport() {
-            Transport::Ring => "ring",
-            _ => "socket",
-        };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
-            .args(["watch", "--duration", "60s", "--transport", transport])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
+        let common = ["watch", "--duration", "60s", "--transport", transport_name()];
+        let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         Self { child, lines }
     }
@@ -254,9 +245,6 @@ fn names_can_contain_patterns() {
     }
     drop(repeated);
 }
-
-/// A user that exists on every system.
-const NOBODY: u32 = 65_534;
 
 fn users_have_names_and_ids() {
     require_capability(CAP_SETUID, "CAP_SETUID");

@@ -1,8 +1,6 @@
 //! JSON preserves all bytes: valid text as text, and other bytes under a second key.
 
 mod common;
-#[path = "common/live_output.rs"]
-mod live_output;
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -12,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use common::helper_process::{HelperProcess, command, pause, with_role};
+use common::live_output::{LiveOutput, transport_option, watch};
+use common::program::{program, run};
 use common::scratch::Scratch;
 use common::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, named, require_capability, transport};
-use live_output::{LiveOutput, program, run, transport_option, watch};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use proc_connector::Transport;
 use serde_json::{Map, Value, json};

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use common::recorder::Recorder;
 use common::{
-    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, has_capability, helper_process,
-    kernel_is_at_least, load, named,
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, Deadline, NOBODY, has_capability,
+    helper_process, kernel_is_at_least, load, named,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -50,11 +50,6 @@ fn main() -> ExitCode {
     ];
     common::main_with(&roles, &tests, &[])
 }
-
-const CAP_SYS_ADMIN: u32 = 21;
-
-/// An id that neither users nor groups use.
-const NOBODY: u32 = 65534;
 
 const NETWORK: &str = "NotInitialNamespace { kind: Network }";
 const PID: &str = "NotInitialNamespace { kind: Pid }";

@@ -1,4 +1,4 @@
-//! Shared by the live tests: the main function, helper processes, and observation of their events.
+//! Shared by the tests: the main function, helper processes, the program, and observed events.
 
 #![allow(dead_code, reason = "every test binary includes this directory and uses a part of it")]
 
@@ -7,6 +7,8 @@ pub(crate) mod failure;
 pub(crate) mod helper_process;
 pub(crate) mod hostile;
 pub(crate) mod listening;
+#[cfg(feature = "cli")]
+pub(crate) mod live_output;
 pub(crate) mod load;
 pub(crate) mod namespaces;
 #[cfg(feature = "cli")]
@@ -97,6 +99,15 @@ pub(crate) fn transport() -> Transport {
     TRANSPORT.get()
 }
 
+/// The value of the program's option `--transport` for this test.
+pub(crate) fn transport_name() -> &'static str {
+    match transport() {
+        Transport::Ring => "ring",
+        Transport::Socket => "socket",
+        _ => "auto",
+    }
+}
+
 /// A builder with this test's transport.
 pub(crate) fn builder() -> Builder {
     ProcConnector::builder().transport(transport())
@@ -145,6 +156,9 @@ pub(crate) fn require_capability(capability: u32, name: &str) {
         skip(&format!("needs {name}"));
     }
 }
+
+/// The id of the user and of the group `nobody`, which every system has.
+pub(crate) const NOBODY: u32 = 65_534;
 
 pub(crate) const CAP_SETGID: u32 = 6;
 pub(crate) const CAP_SETUID: u32 = 7;
