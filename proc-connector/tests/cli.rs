@@ -256,9 +256,9 @@ fn a_service_manager_is_notified_when_it_listens() {
     manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
     let mut command = program(&["watch", "--json", "--events", "exec", "--duration", "60s"]);
     let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
-    let mut told = [0; 100];
-    let len = manager.recv(&mut told).expect("a notification");
-    assert_eq!(text(&told[..len]).trim_end(), "READY=1");
+    let mut notification = [0; 100];
+    let len = manager.recv(&mut notification).expect("a notification");
+    assert_eq!(text(&notification[..len]).trim_end(), "READY=1");
     let ended: Vec<u32> = (0..5).map(|_| run_to_end("exit_3")).collect();
     kill(Pid::from_raw(child.id().try_into().expect("a pid")), Signal::SIGINT)
         .expect("a running process");

@@ -52,10 +52,10 @@ fn choosing_a_missing_process_is_an_error() {
         (&["--json", "--user", "no\x1b[2Jsuch"], "no\\u{1b}[2Jsuch"),
         (&["--cgroup", "/no/such.slice"], "the cgroup /no/such.slice does not exist"),
     ];
-    for (options, says) in cases {
+    for (options, message) in cases {
         let arguments = watch(options);
         let output = run(&arguments);
-        let errors = assert_fails(&arguments, &output, 1, says);
+        let errors = assert_fails(&arguments, &output, 1, message);
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
     // An existing file is unchanged if nothing can be recorded.
@@ -67,16 +67,16 @@ fn choosing_a_missing_process_is_an_error() {
 }
 
 fn a_thread_is_not_a_process() {
-    let (told, wait) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let (ids, wait) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let thread = std::thread::spawn(move || {
-        told.0.send(nix::unistd::gettid()).expect("a listener");
+        ids.0.send(nix::unistd::gettid()).expect("a listener");
         let _ = wait.1.recv();
     });
-    let (id, process) = (told.1.recv().expect("an id").to_string(), std::process::id());
-    let says = format!("{id} is a thread of process {process}: use {process}");
+    let (id, process) = (ids.1.recv().expect("an id").to_string(), std::process::id());
+    let message = format!("{id} is a thread of process {process}: use {process}");
     for option in ["--pid", "--tree"] {
         let arguments = watch(&[option, &id]);
-        assert_fails(&arguments, &run(&arguments), 1, &says);
+        assert_fails(&arguments, &run(&arguments), 1, &message);
     }
     drop(wait.0);
     thread.join().expect("an exit status");

@@ -268,9 +268,9 @@ fn a_cgroup_includes_those_below_it() {
         let lines = Watch::start(&["--cgroup", cgroup]).until(is_exit_of(&repeated));
         assert!(!lines.is_empty());
     }
-    let mut nobody = Watch::start(&["--cgroup", "/no/such", "--duration", "1s"]);
-    assert!(nobody.lines.next().is_none());
-    nobody.child.wait().expect("an exit status");
+    let mut empty = Watch::start(&["--cgroup", "/no/such", "--duration", "1s"]);
+    assert!(empty.lines.next().is_none());
+    empty.child.wait().expect("an exit status");
 }
 
 fn threads_are_shown_on_request() {

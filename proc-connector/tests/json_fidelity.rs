@@ -157,8 +157,8 @@ fn truncated_arguments_have_a_flag() {
         assert!(long.starts_with(kept) && (kept.len() < long.len()) == is_cut, "{len}");
         if transport() == Transport::Ring {
             assert_eq!(line["task"]["args_cut"], true);
-            let noted = args_of(&line["task"]).expect("arguments");
-            assert_eq!(noted.iter().map(|arg| arg.len() + 1).sum::<usize>(), 256 + 1, "{len}");
+            let recorded = args_of(&line["task"]).expect("arguments");
+            assert_eq!(recorded.iter().map(|arg| arg.len() + 1).sum::<usize>(), 256 + 1, "{len}");
         }
     }
 }

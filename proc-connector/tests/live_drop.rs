@@ -83,7 +83,7 @@ fn a_panic_stops_the_events() {
     });
 }
 
-/// More descriptors than a connector has.
+/// Exceeds the number of descriptors of a connector.
 const DESCRIPTORS: u64 = 16;
 
 fn a_failed_open_stops_the_events() {
@@ -99,7 +99,7 @@ fn a_failed_open_stops_the_events() {
             setrlimit(Resource::RLIMIT_NOFILE, next + limit, hard).expect("a lower limit");
             opened += u64::from(builder().open().is_ok());
         }
-        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the previous limit");
         assert!((1..DESCRIPTORS).contains(&opened), "{opened} of {DESCRIPTORS} were opened");
         usize::try_from(opened).expect("a few")
     });
@@ -146,9 +146,9 @@ fn events_have_stopped(listener: &RawSocket, observed: &mut Vec<Stamp>) -> bool 
     (0..10).any(|_| {
         observed.extend(listener.drain());
         load::threads(1);
-        let news = listener.drain();
-        let silent = news.is_empty();
-        observed.extend(news);
+        let new = listener.drain();
+        let silent = new.is_empty();
+        observed.extend(new);
         silent
     })
 }

@@ -13,9 +13,7 @@ use std::time::Duration;
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::raw::{RawSocket, Stamp, Witnessed};
-use common::recorder::{
-    Delivered, Recorder, catch_up, receive_events_before_acknowledgements,
-};
+use common::recorder::{Delivered, Recorder, catch_up, receive_events_before_acknowledgements};
 use common::{
     CAP_NET_ADMIN, Deadline, builder, large_buffer, load, named, open_live, require_capability,
     skip, transport,
@@ -408,7 +406,7 @@ fn without_descriptors<T>(act: impl FnOnce() -> T) -> T {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard).expect("a lower limit");
     let result = act();
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the previous limit");
     result
 }
 

@@ -64,7 +64,7 @@ fn a_kernel_without_the_connector_is_reported() {
     }
     for role in ["opens", "opens_as_unprivileged_user"] {
         if role == "opens" || may_change_ids() {
-            Outcome::run(role).assert_is(
+            Outcome::run(role).assert_fails(
                 "ConnectorUnavailable",
                 "this kernel has no process events connector",
                 "CONFIG_PROC_EVENTS=y",
@@ -75,7 +75,7 @@ fn a_kernel_without_the_connector_is_reported() {
 
 fn a_network_namespace_is_reported() {
     if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        Outcome::run("opens_in_a_network_namespace").assert_is(
+        Outcome::run("opens_in_a_network_namespace").assert_fails(
             NETWORK,
             "not sent to this network namespace",
             "--network=host",
@@ -85,7 +85,7 @@ fn a_network_namespace_is_reported() {
 
 fn a_pid_namespace_is_reported() {
     if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        Outcome::run("opens_in_a_pid_namespace").assert_is(
+        Outcome::run("opens_in_a_pid_namespace").assert_fails(
             PID,
             "not sent to this pid namespace",
             "--pid=host",
@@ -100,7 +100,7 @@ fn a_user_namespace_is_reported() {
     for role in ["opens_in_a_user_namespace", "opens_as_unprivileged_user_in_a_user_namespace"] {
         let outcome = Outcome::run(role);
         if !outcome.is_forbidden() {
-            outcome.assert_is(USER, "not sent to this user namespace", "--userns=host");
+            outcome.assert_fails(USER, "not sent to this user namespace", "--userns=host");
         }
     }
 }
@@ -111,7 +111,7 @@ fn a_rootless_container_gets_an_error_about_its_first_namespace() {
     }
     let outcome = Outcome::run("opens_in_a_rootless_container");
     if !outcome.is_forbidden() {
-        outcome.assert_is(NETWORK, "not sent to this network namespace", "--network=host");
+        outcome.assert_fails(NETWORK, "not sent to this network namespace", "--network=host");
     }
 }
 
@@ -132,7 +132,11 @@ fn assert_unprivileged(outcome: &Outcome) {
     if can_unprivileged_listen() {
         outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
     } else {
-        outcome.assert_is("PermissionDenied", "requires CAP_NET_ADMIN", "setcap cap_net_admin+ep");
+        outcome.assert_fails(
+            "PermissionDenied",
+            "requires CAP_NET_ADMIN",
+            "setcap cap_net_admin+ep",
+        );
     }
 }
 
@@ -231,10 +235,10 @@ const FORBIDDEN: &str = "forbidden";
 impl Outcome {
     fn run(role: &str) -> Self {
         let output = helper_process::command(role).output().expect("this binary can be started");
-        let said = String::from_utf8(output.stdout).expect("text");
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{role}: {}, {said}{complaint}", output.status);
-        Self(said.lines().map(str::to_owned).collect())
+        let printed = String::from_utf8(output.stdout).expect("text");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{role}: {}, {printed}{errors}", output.status);
+        Self(printed.lines().map(str::to_owned).collect())
     }
 
     fn is_forbidden(&self) -> bool {
@@ -247,7 +251,7 @@ impl Outcome {
 
     /// Asserts that opening failed with an error that contains a cause and a remedy.
     #[track_caller]
-    fn assert_is(&self, error: &str, cause: &str, remedy: &str) {
+    fn assert_fails(&self, error: &str, cause: &str, remedy: &str) {
         let [kind, text, verdict] = self.0.as_slice() else { panic!("{self:?}") };
         assert_eq!(kind, error);
         assert!(text.contains(cause), "{text}");
@@ -280,7 +284,7 @@ fn opens() {
             diagnose()
         }
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             error.diagnosis().expect("a diagnosis")
         }
     };
@@ -288,7 +292,7 @@ fn opens() {
     println!("{verdict}");
 }
 
-fn tell(error: &Error) {
+fn print_error(error: &Error) {
     println!("{error:?}\n{error}");
 }
 
@@ -323,7 +327,7 @@ fn opens_in_a_pid_namespace() {
     }
 }
 
-/// With all capabilities in that namespace.
+/// A role: has all capabilities in the user namespace.
 fn opens_in_a_user_namespace() {
     if enter(CloneFlags::CLONE_NEWUSER) {
         opens();
@@ -376,7 +380,7 @@ fn opens_as_root_without_privilege() {
     opens();
 }
 
-/// The privileges that `setcap cap_net_admin+ep` grants.
+/// A role: has the privileges that `setcap cap_net_admin+ep` grants.
 fn opens_with_one_privilege() {
     set_keep_capabilities(true).expect("a flag of this process");
     become_unprivileged_user();

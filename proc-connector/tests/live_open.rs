@@ -92,13 +92,12 @@ fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
                 witnessed.add(&witness.drain());
                 let builder = builder().receive_buffer_events(20_000);
                 let mut connector = builder.open().expect("a live connector");
-                let news = witness.drain();
-                witnessed.add(&news);
+                let new = witness.drain();
+                witnessed.add(&new);
                 let mut recorder = Recorder::default();
                 recorder.record(&mut connector, Duration::ZERO);
-                // If there is only one acknowledgement in this period, it belongs to this
-                // connector.
-                let mut acks = news.iter().filter(|stamp| stamp.what == 0);
+                // A single acknowledgement in this period belongs to this connector.
+                let mut acks = new.iter().filter(|stamp| stamp.what == 0);
                 let (Some(ack), None) = (acks.next(), acks.next()) else { continue };
                 // The events of one CPU arrive in order.
                 if recorder.stamps().any(|stamp| stamp.cpu == ack.cpu && ack.is_after(stamp)) {

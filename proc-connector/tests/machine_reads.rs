@@ -156,7 +156,7 @@ fn runs_out_of_files() {
             let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
             gone.map(|change| change.process.tgid()).collect()
         });
-        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit from before");
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the previous limit");
         match gone {
             Ok(gone) => assert!(gone.into_iter().all(|tgid| !exists(tgid)), "at {limit}"),
             Err(error) => {
