@@ -49,7 +49,7 @@ fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
             demo.push((block.end, events));
         }
     }
-    // In the other two formats, every byte soon repeats its meaning, so a few packets suffice.
+    // Every packet of the other two formats has the same structure, so a few suffice.
     let few = 24;
     let pcap = pcap(Order::Big, true, NETLINK, &packets()[..few]);
     let pcap_parts = parts(&pcap, 24, 16 + 92);

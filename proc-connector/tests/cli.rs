@@ -1,4 +1,4 @@
-//! The program, run as by users.
+//! The program as users run it: its output, its exit status, and signals.
 
 mod common;
 

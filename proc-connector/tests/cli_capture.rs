@@ -1,4 +1,4 @@
-//! `record` and `replay`, run as by users.
+//! `record` and `replay`: their output, their filters, and damaged input.
 
 mod captures;
 mod common;

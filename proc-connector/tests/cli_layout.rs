@@ -1,4 +1,4 @@
-//! Lines on a terminal: the command takes a third of each line, however narrow the terminal is.
+//! Lines on a terminal: the command takes at most a third of a line of any width.
 
 mod captures;
 mod common;

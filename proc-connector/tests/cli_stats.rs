@@ -1,4 +1,4 @@
-//! `stats`, run as by users, compared with what the test did.
+//! `stats`, compared with the events that the tests cause.
 
 mod common;
 

@@ -1,4 +1,4 @@
-//! `trace`, run as by users.
+//! `trace`: the tree of processes, the exit status, and signals for the command.
 
 mod common;
 

@@ -66,7 +66,7 @@ fn is_ahead() {
     checked_by_child("reports_correct_times");
 }
 
-/// Turned back to the start of the machine or shortly after it, the earliest possible time.
+/// Sets the clocks back: `CLOCK_BOOTTIME` to about zero, the earliest possible time.
 fn is_behind() {
     let uptime = fs::read_to_string("/proc/uptime").expect("/proc is mounted");
     let uptime: i64 = uptime.split('.').next().expect("seconds").parse().expect("a number");
