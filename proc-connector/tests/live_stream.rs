@@ -211,11 +211,11 @@ fn a_handle_ends_a_blocked_receive() {
         for timeout in [None, Some(Duration::MAX)] {
             sender.send(()).expect("an open channel");
             let ended = loop {
-                let received = match timeout {
+                let batch = match timeout {
                     None => connector.recv_batch(),
                     Some(timeout) => connector.recv_batch_timeout(timeout),
                 };
-                match received {
+                match batch {
                     Ok(batch) => drop(batch.count()),
                     Err(error) => break error,
                 }

@@ -163,7 +163,7 @@ impl PcapNg {
     /// Skips a packet: it is damaged, or does not belong to netlink.
     fn skip_packet(&mut self, block: Block, damage: Option<Damage>) -> Packet {
         self.streamed = Some(StreamedBlock::skipped(block));
-        let fault = damage.map(|damage| damaged_packet(block, damage));
+        let fault = damage.map(|damage| Box::new(damaged_packet(block, damage)));
         Packet { is_unrelated: fault.is_none(), fault, ..Packet::default() }
     }
 }
@@ -180,7 +180,8 @@ impl Interface {
         let (_, rest) = bytes.split_at(ENHANCED_DATA.min(bytes.len()));
         let len = usize::try_from(captured).unwrap_or(usize::MAX);
         let Some(data) = rest.get(..len) else {
-            packet.fault = Some(damaged_packet(block, Damage::CapturedLength(captured)));
+            let damage = Damage::CapturedLength(captured);
+            packet.fault = Some(Box::new(damaged_packet(block, damage)));
             return packet;
         };
         packet.is_cut = captured < original;
@@ -236,9 +237,8 @@ fn known_drop_count(count: u16) -> Option<u64> {
     Some(count).filter(|&count| count != u16::MAX).map(u64::from)
 }
 
-fn damaged_packet(block: Block, damage: Damage) -> Box<Error> {
-    let (part, offset) = (Part::Packet, block.offset);
-    Box::new(Error::Damaged { part, offset, reason: Reason(damage) })
+fn damaged_packet(block: Block, damage: Damage) -> Error {
+    Error::Damaged { part: Part::Packet, offset: block.offset, reason: Reason(damage) }
 }
 
 /// Reads the fields before the options into the window.

@@ -8,9 +8,9 @@ use proc_connector_core::{Event, ExitStatus, Payload, proc_event};
 use super::change::ChangeKind;
 use super::population::Key;
 use super::process::{End, Name, Process};
-use super::snapshot::{Arguments, Fields, Ids, Image, Snapshot};
+use super::snapshot::{Arguments, Fields, Ids, Image};
 use super::table::ProcessTable;
-use super::time::{Start, existed};
+use super::time::Start;
 
 /// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
 /// They are sent by other CPUs.
@@ -73,7 +73,7 @@ impl ProcessTable {
                 return;
             }
             if ns <= known.seen_ns {
-                // `/proc` was read before this fork was received.
+                // `/proc` was read after the fork, but before the event was received.
                 known.start.refine_by_fork(ns, boottime_offset_ns);
                 return;
             }
@@ -125,8 +125,7 @@ impl ProcessTable {
             self.fill_in(tgid, fields, cgroup_id);
         }
         if has_ended {
-            let snapshot = self.read_again(tgid, Fields::empty());
-            self.population.move_to_parent(tgid, snapshot.and_then(|snapshot| snapshot.parent));
+            self.update_parent(tgid);
         }
     }
 
@@ -271,7 +270,7 @@ impl ProcessTable {
         let snapshot = if are_known && !process.threads.expects_exit_of_replaced_first() {
             return false;
         } else {
-            self.read_again(tgid, Fields::empty())
+            self.read_known(tgid, Fields::empty())
         };
         let lives = snapshot.is_some_and(|snapshot| snapshot.first.is_ok());
         if are_known && !lives {
@@ -311,7 +310,7 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let snapshot = self.read(tgid, ns, Fields::all());
+        let snapshot = self.read_at(tgid, ns, Fields::all());
         let is_over = exit.process_pid() == tgid
             && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
         match snapshot {
@@ -337,8 +336,7 @@ impl ProcessTable {
         }
         let orphans: Vec<u32> = self.population.children(tgid).collect();
         for orphan in orphans {
-            let snapshot = self.read_again(orphan, Fields::empty());
-            self.population.move_to_parent(orphan, snapshot.and_then(|snapshot| snapshot.parent));
+            self.update_parent(orphan);
         }
     }
 
@@ -349,87 +347,6 @@ impl ProcessTable {
         if !process.start.is_after(ns) && process.seen_ns < ns {
             change(process);
             self.push(kind, Key::Live(tgid));
-        }
-    }
-}
-
-/// Reading `/proc`.
-impl ProcessTable {
-    /// Adds a process that was active at `ns` if it is missing. If `/proc` does not show it, only its
-    /// id is known. A process that a later scan did not find has ended, and is not added.
-    fn ensure_known(&mut self, tgid: u32, ns: u64) {
-        if ns <= self.scanned_ns {
-            return;
-        }
-        if !self.population.live.contains_key(&tgid) && !self.read_alive(tgid, ns) {
-            self.add_unknown(tgid);
-        }
-    }
-
-    /// Adds a process that `/proc` shows to be alive, and returns whether it did.
-    fn read_alive(&mut self, tgid: u32, ns: u64) -> bool {
-        match self.read(tgid, ns, Fields::all()) {
-            Some(snapshot) if snapshot.is_alive => {
-                self.appeared(tgid, snapshot);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Adds a process with only its id known.
-    fn add_unknown(&mut self, tgid: u32) {
-        let process = Process::unknown(self.population.allocate_serial(), tgid);
-        let key = self.population.insert(process);
-        self.push(ChangeKind::Appeared, key);
-    }
-
-    /// Reads a process that existed at `ns`.
-    fn read(&self, tgid: u32, ns: u64, fields: Fields) -> Option<Snapshot> {
-        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
-        existed(snapshot.start_ticks, ns, snapshot.boottime_offset_ns).then_some(snapshot)
-    }
-
-    /// Reads a process of the table.
-    fn read_again(&self, tgid: u32, fields: Fields) -> Option<Snapshot> {
-        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
-        self.population.live.get(&tgid)?.start.can_be(snapshot.start_ticks).then_some(snapshot)
-    }
-
-    /// Fills in what `/proc` shows of a process that was just created or has just executed a
-    /// program. `cgroup_id` is the id recorded at the event, if any.
-    fn fill_in(&mut self, tgid: u32, fields: Fields, cgroup_id: Option<u64>) {
-        let Some(snapshot) = self.read_again(tgid, fields) else { return };
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
-        process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
-        let mut sets_inherited = process.session.is_none() || process.uid.is_none();
-        process.session = process.session.or(Some(snapshot.session));
-        process.uid = process.uid.or(snapshot.uid);
-        process.gid = process.gid.or(snapshot.gid);
-        if process.comm.is_none() && !snapshot.comm.is_empty() {
-            process.comm = Some(Name::new(&snapshot.comm));
-            sets_inherited = true;
-        }
-        if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
-            if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
-                process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
-            }
-        }
-        // The arguments recorded at the event are correct. `/proc` adds details only if it shows
-        // the same exec: the process may have executed another program in the meantime.
-        let recorded = process.image.as_ref().and_then(|image| image.args.as_ref());
-        match (snapshot.image, recorded) {
-            (Some(read), Some(recorded)) if read.continues(recorded) => {
-                process.image = Some(Arc::new(read));
-            }
-            (Some(read), None) => {
-                process.image = Some(Arc::new(read));
-                sets_inherited = true;
-            }
-            _ => {}
-        }
-        if sets_inherited {
-            process.read_ns = snapshot.seen_ns;
         }
     }
 }

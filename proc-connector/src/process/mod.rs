@@ -93,12 +93,14 @@ mod population;
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
+mod reading;
 mod rescan;
 mod scan;
 mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod time;
 
 pub use self::change::{Change, ChangeKind, Changes};
