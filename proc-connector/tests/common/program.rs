@@ -51,6 +51,12 @@ pub(crate) fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
     (replay, stdin)
 }
 
+/// Starts a `watch` over the transport of this test. The duration limits a test that fails.
+pub(crate) fn start_watch(arguments: &[&str]) -> Running {
+    let common = ["watch", "--duration", "60s", "--transport", super::transport_name()];
+    Running::start(&mut program(&[&common, arguments].concat()))
+}
+
 /// The program's output, which is always text.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
@@ -91,6 +97,12 @@ impl Running {
     pub(crate) fn end(mut self) -> (Vec<String>, Output) {
         let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
         (rest, self.child.wait_with_output().expect("an exit status"))
+    }
+
+    /// Sends a signal that ends the program. Returns the remaining lines and the output.
+    pub(crate) fn end_by(self, signal: Signal) -> (Vec<String>, Output) {
+        self.send(signal);
+        self.end()
     }
 
     /// Waits until the program was executed and its status satisfies a condition, for example that
