@@ -35,7 +35,7 @@ fn nap() {
     std::thread::sleep(std::time::Duration::from_millis(50));
 }
 
-/// Creates fifty processes on request, of which ten live for some time.
+/// Creates fifty processes on request. Ten of them live for some time.
 fn fork_50_and_nap_10() {
     fs::write("/proc/self/comm", NAME).expect("one's own name");
     print_number(0);

@@ -125,7 +125,7 @@ fn a_nonblocking_connector_would_block() {
             drain_nonblocking(&mut connector, &mut recorder);
         }
         recorder.assert_has(&threads);
-        // With a timeout, the batch is empty and there is no wait.
+        // With a timeout, a receive does not wait and returns an empty batch.
         while connector.recv_batch_timeout(Duration::MAX).expect("a batch").count() > 0 {
             assert!(deadline.left().is_some(), "the machine is too busy");
         }

@@ -189,7 +189,7 @@ fn watched() -> (bool, String, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program runs");
-    // Creates processes until the program has printed enough, however long it takes to listen.
+    // Creates processes until the program has printed enough: when it starts to listen is unknown.
     while child.try_wait().expect("a child").is_none() {
         let Ok(mut ended) = Command::new("/bin/true").spawn() else { break };
         ended.wait().expect("a child");

@@ -1,4 +1,4 @@
-//! The threads of a process, of which the first represents the process.
+//! The threads of a process. The first thread has the id of the process.
 
 use std::collections::BTreeSet;
 

@@ -43,12 +43,11 @@ pub(crate) fn main(roles: &[Named], tests: &[Named]) -> ExitCode {
     main_with(roles, &[], tests)
 }
 
-/// The same with tests that run on any machine, in addition to the live tests, each of which runs
-/// over every transport.
+/// The same with the tests `everywhere`, which run once on any machine. Each live test runs over every
+/// transport.
 ///
-/// If the connector is unavailable, live tests are ignored and the reason is printed, unless
-/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes this a failure. The ring may be unavailable if the process
-/// lacks a privilege.
+/// If the connector is unavailable, live tests are ignored and the reason is printed. With
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` they fail instead, unless only the privilege for the ring is missing.
 pub(crate) fn main_with(roles: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
     if let Some(code) = helper_process::play(roles) {
         return code;
@@ -94,7 +93,7 @@ thread_local! {
     static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Auto) };
 }
 
-/// The transport of this test; known only to the test's thread.
+/// The transport of this test. Only the thread of the test knows it.
 pub(crate) fn transport() -> Transport {
     TRANSPORT.get()
 }
@@ -179,7 +178,7 @@ impl Deadline {
         Self(Instant::now() + Duration::from_secs(60))
     }
 
-    /// The remaining time, or `None` when it is over.
+    /// The remaining time; `None` after the deadline.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.checked_duration_since(Instant::now())
     }
