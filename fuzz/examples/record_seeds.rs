@@ -1,12 +1,12 @@
-//! Records the seeds: the first datagram of each kind that the kernel sends while a command runs, as
-//! received and in variants.
+//! Records the seeds: the first datagram of each kind that the kernel sends while a command runs,
+//! as received and in variants.
 //!
 //! From `fuzz/`, as root:
 //!
 //!     cargo run --example record_seeds -- cargo test --manifest-path ../Cargo.toml --test live_actions
 //!
-//! With `--print` before the command, it prints the received datagrams as lines `seed: NAME HEX` and
-//! writes no files. `cargo xtask seeds` reads these lines from a virtual machine.
+//! With `--print` before the command, it prints the received datagrams as lines `seed: NAME HEX`
+//! and writes no files. `cargo xtask seeds` reads these lines from a virtual machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;

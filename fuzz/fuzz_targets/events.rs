@@ -1,5 +1,5 @@
-//! Events: reading any bytes ends, and can resume at the offset of any message. An event is read back
-//! unchanged after it was written in either byte order, or as received.
+//! Events: reading any bytes ends, and can resume at the offset of any message. An event is read
+//! back unchanged after it was written in either byte order, or as received.
 
 #![no_main]
 

@@ -76,8 +76,8 @@ fn read_is_written<O: ByteOrder>(bytes: &[u8]) {
     assert_eq!(again[28..32], bytes[12..16], "the ack");
 }
 
-/// A request with another payload is parsed as in the kernel: the payload must have 4 or 8 bytes, and
-/// start with the operation 1 or 2.
+/// A request with another payload is parsed as in the kernel: the payload must have 4 or 8 bytes,
+/// and start with the operation 1 or 2.
 fn other_payload(described: &Input) {
     let datagram = Request::listen().with_mask(EventMask::empty()).encode_order::<LittleEndian>();
     let len = described.len % 16;

@@ -1,6 +1,6 @@
-//! The reader of a ring, over memory that this target fills. If it fills the memory as a kernel does,
-//! each committed record is delivered once and in order, and all losses are reported. For any memory,
-//! the reader returns the same as a naive reader, and ends.
+//! The reader of a ring, over memory that this target fills. If it fills the memory as a kernel
+//! does, each committed record is delivered once and in order, and all losses are reported. For any
+//! memory, the reader returns the same as a naive reader, and ends.
 
 #![no_main]
 
@@ -60,8 +60,8 @@ enum Step {
     Pop,
     Arm,
 
-    /// Steps that no kernel makes: write a word at this distance from the next record, set a position at
-    /// this distance from it, and set any count.
+    /// Steps that no kernel makes: write a word at this distance from the next record, set a
+    /// position at this distance from it, and set any count.
     Scribble(i16, u32),
     Position(i32),
     Count(u32),
@@ -207,8 +207,8 @@ impl Harness {
         }
     }
 
-    /// Like `__bpf_ringbuf_reserve`: reserves a record, or counts a loss if the ring is full. Returns
-    /// the index of the record.
+    /// Like `__bpf_ringbuf_reserve`: reserves a record, or counts a loss if the ring is full.
+    /// Returns the index of the record.
     fn reserve(&mut self, content: Content) -> Option<usize> {
         let len = content.bytes(0).len();
         let position = self.written;

@@ -1,5 +1,5 @@
-//! An independent decoder: it reads each field at its offset in the structs of the bindings, and shares
-//! no code with the parser.
+//! An independent decoder: it reads each field at its offset in the structs of the bindings, and
+//! shares no code with the parser.
 
 use std::mem::offset_of;
 

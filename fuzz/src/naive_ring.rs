@@ -1,4 +1,5 @@
-//! A naive ring and its reader: a vector of bytes, positions that never wrap, and copies of all data.
+//! A naive ring and its reader: a vector of bytes, positions that never wrap, and copies of all
+//! data.
 
 /// Length of the longest batch, in bytes.
 const BATCH: u64 = 128 << 10;

@@ -1,5 +1,5 @@
-//! The process table: CPU time per event without `/proc`, CPU time per exec with `/proc`, memory per
-//! process, and the proportion of execs with known arguments.
+//! The process table: CPU time per event without `/proc`, CPU time per exec with `/proc`, memory
+//! per process, and the proportion of execs with known arguments.
 //!
 //! `cargo bench --bench process --features process`
 

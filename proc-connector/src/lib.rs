@@ -96,8 +96,8 @@ mod transport_kind;
 )]
 mod unsupported;
 
-// The only choice between Linux and other systems: modules outside `live` that need the system, such
-// as `clock` and `capture::origin`, reach it through `crate::platform`.
+// The only choice between Linux and other systems: modules outside `live` that need the system,
+// such as `clock` and `capture::origin`, reach it through `crate::platform`.
 #[cfg(target_os = "linux")]
 use live as platform;
 #[cfg(not(target_os = "linux"))]

@@ -26,9 +26,9 @@ pub enum Transport {
     /// [`Stats::no_ring`](crate::Stats::no_ring) contains the reason.
     #[default]
     Auto,
-    /// Shared memory. A BPF program of this crate writes events to it, in the context of the task that
-    /// causes the event. Receiving costs little CPU time, and the same memory holds ten times as many
-    /// events as the socket.
+    /// Shared memory. A BPF program of this crate writes events to it, in the context of the task
+    /// that causes the event. Receiving costs little CPU time, and the same memory holds ten times
+    /// as many events as the socket.
     ///
     /// Requires Linux 5.8 and `CAP_BPF`. The program rejects messages without the exact form of an
     /// event, but cannot determine their sender: a process with `CAP_NET_ADMIN` can forge events.

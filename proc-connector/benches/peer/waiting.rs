@@ -1,5 +1,5 @@
-//! The maximum time that an event is unread, for every way to wait. Events arrive about every 50 us:
-//! as often as a reader goes to sleep and wakes up, so that lost wake-ups become visible.
+//! The maximum time that an event is unread, for every way to wait. Events arrive about every 50
+//! us: as often as a reader goes to sleep and wakes up, so that lost wake-ups become visible.
 //!
 //! `cargo bench --bench waiting` in this directory; needs the connector and `CAP_BPF`. Takes a
 //! minute; `PROC_CONNECTOR_BENCH_SECONDS` sets the seconds for each of the twelve rows.
@@ -121,8 +121,8 @@ fn four_threads(connector: ProcConnector, run: &Run) {
     });
 }
 
-/// Waits until the descriptor is readable, at most for a time that counts as a lost wake-up, so that
-/// the bench always ends.
+/// Waits until the descriptor is readable, at most for a time that counts as a lost wake-up, so
+/// that the bench always ends.
 fn wait(connector: &ProcConnector) {
     let mut fds = [PollFd::new(connector.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::from(5_000u16)).expect("a poll");

@@ -62,7 +62,8 @@ pub(super) fn detect_packet_order(messages: &[u8]) -> Order {
     }
 }
 
-/// The order of a stream of messages that begins with `start`; `None` if neither order is plausible.
+/// The order of a stream of messages that begins with `start`; `None` if neither order is
+/// plausible.
 pub(super) fn detect_stream_order(start: &[u8]) -> Option<Order> {
     // A payload of the connector has at most 64 KiB, and follows the header directly.
     let most = HEADER_LEN + usize::from(u16::MAX);

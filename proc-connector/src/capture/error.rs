@@ -84,7 +84,9 @@ pub enum Error {
     },
     /// A message of the connector is not a valid event, or was captured only in part. Reading can
     /// continue with the next packet.
-    #[error("the netlink messages at byte {offset} are damaged (offsets count from there)")]
+    #[error(
+        "the netlink messages at byte {offset} are damaged (the next offset is relative to that byte)"
+    )]
     Message {
         /// The offset of the packet's first message.
         offset: u64,

@@ -46,9 +46,9 @@
 //! 16-byte header of that link type, which contains the netlink protocol, and a datagram as the
 //! kernel sends it, in the byte order of the recording machine. Packet time stamps are the time of
 //! day of the event in nanoseconds; the event's own time stamp, which counts from the machine's
-//! start, is in the datagram. The next packet after a loss contains the number of lost events in its
-//! option `epb_dropcount`. If no packet follows, the number is the increase of `isb_ifdrop` in the
-//! next interface statistics block. A comment contains the cause.
+//! start, is in the datagram. The next packet after a loss contains the number of lost events in
+//! its option `epb_dropcount`. If no packet follows, the number is the increase of `isb_ifdrop` in
+//! the next interface statistics block. A comment contains the cause.
 //!
 //! # Other programs' files
 //!

@@ -107,7 +107,8 @@ impl PcapNg {
         Ok(())
     }
 
-    /// Completes the streamed block. Returns a packet without messages if the block reported a loss.
+    /// Completes the streamed block. Returns a packet without messages if the block reported a
+    /// loss.
     fn finish_block(&mut self) -> Option<Packet> {
         match self.streamed.take()?.into_contents() {
             Contents::Nothing => None,
@@ -125,7 +126,8 @@ impl PcapNg {
         self.interfaces.get_mut(usize::try_from(id).ok()?)
     }
 
-    /// Reads the block of a packet. Only a packet that can belong to netlink is read into the window.
+    /// Reads the block of a packet. Only a packet that can belong to netlink is read into the
+    /// window.
     #[inline]
     fn read_packet<R: Read>(
         &mut self,

@@ -208,8 +208,8 @@ impl<W: Write> Writer<W> {
     }
 }
 
-/// Writes everything recorded so far, without the totals. [`finish`](Self::finish) writes the totals
-/// and reports errors.
+/// Writes everything recorded so far, without the totals. [`finish`](Self::finish) writes the
+/// totals and reports errors.
 impl<W: Write> Drop for Writer<W> {
     fn drop(&mut self) {
         // The panic may come from the output.

@@ -129,8 +129,8 @@ impl ProcessTable {
         }
     }
 
-    /// The ended process that had this id at `ns`. Its exit can be received before earlier events of
-    /// the same process, because different CPUs send them.
+    /// The ended process that had this id at `ns`. Its exit can be received before earlier events
+    /// of the same process, because different CPUs send them.
     fn ended_after(&self, tgid: u32, ns: u64) -> Option<&Process> {
         let was_alive = |process: &&Process| {
             process.end.is_some_and(|end| ns <= end.ns) && !process.start.is_after(ns)
@@ -144,8 +144,8 @@ impl ProcessTable {
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(&tgid) else { return false };
         let status = process.threads.first.err();
-        // The exit of this process may have been attributed to its predecessor. Then none is pending,
-        // and the next exit belongs to another process.
+        // The exit of this process may have been attributed to its predecessor. Then none is
+        // pending, and the next exit belongs to another process.
         let is_late =
             status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
@@ -283,8 +283,8 @@ impl ProcessTable {
         are_known || lives
     }
 
-    /// Adds the status to an ended process whose status is unknown. Returns whether the exit belongs
-    /// to one.
+    /// Adds the status to an ended process whose status is unknown. Returns whether the exit
+    /// belongs to one.
     fn record_late_exit(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
         let is_pending = match self.pending_exits.entry(tgid) {
             Entry::Occupied(mut count) => {

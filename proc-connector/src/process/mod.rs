@@ -73,8 +73,8 @@
 //! # Restricted `/proc`
 //!
 //! A scan removes a process only if it has certainly ended. A process that cannot be read stays in
-//! the table, because it may be hidden (`hidepid`). If this process has too many open files, the scan
-//! fails and leaves the table unchanged.
+//! the table, because it may be hidden (`hidepid`). If this process has too many open files, the
+//! scan fails and leaves the table unchanged.
 //!
 //! [`ProcessTable::new`] rejects the `/proc` of another pid namespace, where the same ids denote
 //! other processes, and a `/proc` of another file system type. A table made [without

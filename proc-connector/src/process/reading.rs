@@ -10,8 +10,8 @@ use super::table::ProcessTable;
 use super::time::existed;
 
 impl ProcessTable {
-    /// Adds a process that was active at `ns` if it is missing. If `/proc` does not show it, only its
-    /// id is known. A process that a later scan did not find has ended, and is not added.
+    /// Adds a process that was active at `ns` if it is missing. If `/proc` does not show it, only
+    /// its id is known. A process that a later scan did not find has ended, and is not added.
     pub(super) fn ensure_known(&mut self, tgid: u32, ns: u64) {
         if ns <= self.scanned_ns {
             return;

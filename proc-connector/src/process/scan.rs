@@ -58,8 +58,8 @@ impl ProcessTable {
     }
 
     /// Reads the listed processes, and those of the table that are not listed: `hidepid` hides
-    /// processes of other users from the list. The result contains `None` for an ended process, and no
-    /// entry for an unreadable one. All reads precede any change, so that a failed scan changes
+    /// processes of other users from the list. The result contains `None` for an ended process, and
+    /// no entry for an unreadable one. All reads precede any change, so that a failed scan changes
     /// nothing.
     fn read_all_processes(
         &self,

@@ -87,8 +87,8 @@ pub(super) struct Snapshot {
 pub(super) struct Cgroup {
     /// From the root of its hierarchy, or of this process's cgroup namespace.
     pub(super) path: PathBuf,
-    /// Whether all processes with the same cgroup id have this path: only the hierarchy of version 2
-    /// determines it.
+    /// Whether all processes with the same cgroup id have this path: only the hierarchy of version
+    /// 2 determines it.
     pub(super) id_determines_path: bool,
 }
 
@@ -98,8 +98,8 @@ pub(super) struct Cgroup {
 pub(super) enum ReadError {
     /// No process has this id.
     Gone,
-    /// The process exists, but reading it is not permitted or failed for a reason that concerns only
-    /// this process.
+    /// The process exists, but reading it is not permitted or failed for a reason that concerns
+    /// only this process.
     Unreadable,
     /// No process can be read at the moment, for example because too many files are open.
     Failed(io::Error),

@@ -45,8 +45,8 @@ pub struct ProcessTable {
     /// Reads what events do not contain; `None`: the table never reads `/proc`.
     pub(super) source: Option<Box<dyn SnapshotSource>>,
     pub(super) rescan: Rescan,
-    /// `CLOCK_MONOTONIC` at the last scan of `/proc`. A process that the scan did not find had ended by
-    /// then.
+    /// `CLOCK_MONOTONIC` at the last scan of `/proc`. A process that the scan did not find had
+    /// ended by then.
     pub(super) scanned_ns: u64,
     /// By process id, the number of processes whose id was reused before their exit was reported.
     /// The next exits with that id belong to them.

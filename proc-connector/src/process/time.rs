@@ -1,6 +1,6 @@
-//! The creation time of a process by two clocks. Events have nanoseconds of `CLOCK_MONOTONIC`, which
-//! stops while the machine is suspended. `/proc` has hundredths of a second of `CLOCK_BOOTTIME`,
-//! which continues.
+//! The creation time of a process by two clocks. Events have nanoseconds of `CLOCK_MONOTONIC`,
+//! which stops while the machine is suspended. `/proc` has hundredths of a second of
+//! `CLOCK_BOOTTIME`, which continues.
 
 /// The unit of the times in `/proc/PID/stat`, in nanoseconds: the kernel's `USER_HZ` is 100 on
 /// every architecture that Rust supports.
@@ -41,8 +41,8 @@ impl Start {
     }
 
     /// Whether the process that `/proc` shows with this id, started at `ticks`, can be this one. An
-    /// earlier process with the id has ended, so only a later one can be confused with it, if all ids
-    /// are reused within one tick.
+    /// earlier process with the id has ended, so only a later one can be confused with it, if all
+    /// ids are reused within one tick.
     pub(super) fn can_be(self, ticks: u64) -> bool {
         match (self.ticks, self.forked) {
             (Some((known, _)), _) => known == ticks,

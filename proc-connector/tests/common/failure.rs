@@ -4,8 +4,8 @@ use std::process::Output;
 
 use super::program::text;
 
-/// Asserts the exit status, a part of the error text, and that standard output is empty. Returns the
-/// error text.
+/// Asserts the exit status, a part of the error text, and that standard output is empty. Returns
+/// the error text.
 pub(crate) fn assert_fails<'a>(
     arguments: &[&str],
     output: &'a Output,

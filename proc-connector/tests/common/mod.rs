@@ -43,11 +43,12 @@ pub(crate) fn main(roles: &[Named], tests: &[Named]) -> ExitCode {
     main_with(roles, &[], tests)
 }
 
-/// The same with the tests `everywhere`, which run once on any machine. Each live test runs over every
-/// transport.
+/// The same with the tests `everywhere`, which run once on any machine. Each live test runs over
+/// every transport.
 ///
 /// If the connector is unavailable, live tests are ignored and the reason is printed. With
-/// `PROC_CONNECTOR_REQUIRE_LIVE=1` they fail instead, unless only the privilege for the ring is missing.
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` they fail instead, unless only the privilege for the ring is
+/// missing.
 pub(crate) fn main_with(roles: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
     if let Some(code) = helper_process::play(roles) {
         return code;

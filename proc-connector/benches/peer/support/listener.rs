@@ -42,8 +42,8 @@ impl Listener {
         }
     }
 
-    /// Opens the listener, with a buffer for this number of events or of the default size. `None` if it
-    /// is absent.
+    /// Opens the listener, with a buffer for this number of events or of the default size. `None`
+    /// if it is absent.
     pub(crate) fn open(self, events: Option<usize>) -> Option<Open> {
         match self {
             Self::Absent => None,

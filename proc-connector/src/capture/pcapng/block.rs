@@ -110,8 +110,8 @@ impl Block {
     }
 }
 
-/// A block that is read in pieces, so that a long block needs no more memory than a short one. After
-/// a failed read, reading continues at the next piece.
+/// A block that is read in pieces, so that a long block needs no more memory than a short one.
+/// After a failed read, reading continues at the next piece.
 #[derive(Debug)]
 pub(super) struct StreamedBlock {
     block: Block,

@@ -19,8 +19,8 @@ use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::sys::{ProcDir, exists};
 
-/// Exceeds the size of `stat`, of the path of an executable, and of `status` up to its ids. The last
-/// byte detects arguments longer than [`ARGUMENTS_MAX`].
+/// Exceeds the size of `stat`, of the path of an executable, and of `status` up to its ids. The
+/// last byte detects arguments longer than [`ARGUMENTS_MAX`].
 const BUFFER_LEN: usize = ARGUMENTS_MAX + 1;
 
 /// How many bytes of the arguments are kept.
