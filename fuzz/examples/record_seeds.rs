@@ -1,12 +1,12 @@
-//! Records the seeds: the first datagram of each sort that the kernel sends while a command runs, as
-//! received and in variants.
+//! Records the seeds: the first datagram of each kind that the kernel sends while a command runs,
+//! as received and in variants.
 //!
 //! From `fuzz/`, as root:
 //!
 //!     cargo run --example record_seeds -- cargo test --manifest-path ../Cargo.toml --test live_actions
 //!
-//! With `--print` before the command, it prints the received datagrams as lines `seed: NAME HEX` and
-//! writes no files. `cargo xtask seeds` reads these lines from a virtual machine.
+//! With `--print` before the command, it prints the received datagrams as lines `seed: NAME HEX`
+//! and writes no files. `cargo xtask seeds` reads these lines from a virtual machine.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -29,15 +29,15 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
     // The kernel answers with an acknowledgement, which is also recorded.
     connector.subscribe()?;
     let mut child = Command::new(program).args(words).spawn()?;
-    let mut sorts: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
+    let mut seeds: BTreeMap<&str, Vec<u8>> = BTreeMap::new();
     let mut buffer = [0; 4096];
     loop {
         let ended = child.try_wait()?.is_some();
         let wait = Duration::from_millis(if ended { 0 } else { 50 });
         match connector.recv_raw_timeout(&mut buffer, wait)? {
             Some(len) => {
-                if let Some(sort) = sort(&buffer[..len]) {
-                    sorts.entry(sort).or_insert_with(|| buffer[..len].to_vec());
+                if let Some(name) = seed_name(&buffer[..len]) {
+                    seeds.entry(name).or_insert_with(|| buffer[..len].to_vec());
                 }
             }
             None if ended => break,
@@ -45,28 +45,28 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         }
     }
     if print {
-        for (sort, datagram) in &sorts {
+        for (name, datagram) in &seeds {
             let hex: String = datagram.iter().map(|byte| format!("{byte:02x}")).collect();
-            println!("seed: {sort} {hex}");
+            println!("seed: {name} {hex}");
         }
         return Ok(ExitCode::SUCCESS);
     }
-    for (sort, datagram) in &sorts {
-        write(sort, datagram)?;
-        write(&format!("{sort}-big"), &swapped(datagram)?)?;
+    for (name, datagram) in &seeds {
+        write(name, datagram)?;
+        write(&format!("{name}-big"), &swapped(datagram)?)?;
     }
-    // Before 4.18 these two had no parents.
-    for (sort, union) in [("exit", 16), ("coredump", 8)] {
-        let datagram = sorts.get(sort).ok_or("received no exit or no core dump")?;
-        write(&format!("{sort}-short"), &shortened(datagram, union))?;
+    // Before Linux 4.18, these two kinds had no parents.
+    for (name, union) in [("exit", 16), ("coredump", 8)] {
+        let datagram = seeds.get(name).ok_or("received no exit or no core dump")?;
+        write(&format!("{name}-short"), &shortened(datagram, union))?;
     }
-    write("several", &sorts.values().flatten().copied().collect::<Vec<_>>())?;
-    println!("{} sorts: {}", sorts.len(), sorts.into_keys().collect::<Vec<_>>().join(", "));
+    write("several", &seeds.values().flatten().copied().collect::<Vec<_>>())?;
+    println!("{} seeds: {}", seeds.len(), seeds.into_keys().collect::<Vec<_>>().join(", "));
     Ok(ExitCode::SUCCESS)
 }
 
-/// The sort of a datagram: its kind, and distinctions within it.
-fn sort(datagram: &[u8]) -> Option<&'static str> {
+/// The name of the seed for a datagram: its kind, with distinctions such as threads.
+fn seed_name(datagram: &[u8]) -> Option<&'static str> {
     let event = match Notifications::new(datagram).next()?.ok()? {
         Notification::Event(event) => event,
         Notification::Ack(_) => return Some("ack"),

@@ -1,5 +1,5 @@
-//! Events: reading any bytes ends; an event can be written in either byte order, or as received, and
-//! is read back unchanged; and reading resumes at any offset.
+//! Events: reading any bytes ends, and can resume at the offset of any message. An event is read
+//! back unchanged after it was written in either byte order, or as received.
 
 #![no_main]
 

@@ -1,5 +1,5 @@
-//! The two forms of a filter on any bytes: the program decides on a datagram as the predicate decides
-//! on its event, even if the datagram is long, unusual or damaged.
+//! The two forms of a filter agree: the program decides on any datagram as the predicate decides on
+//! its event, even if the datagram is long, unusual or damaged.
 
 #![no_main]
 

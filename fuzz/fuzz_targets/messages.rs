@@ -20,7 +20,7 @@ fn walk<O: ByteOrder>(bytes: &[u8], number: fn([u8; 4]) -> u32) {
     for message in messages.by_ref() {
         assert!(start < bytes.len(), "a message starts after the end of the buffer");
         let Ok(message) = message else {
-            assert!(!is_whole(&bytes[start..], number), "a complete message was refused");
+            assert!(!is_whole(&bytes[start..], number), "a complete message was rejected");
             start = bytes.len();
             continue;
         };

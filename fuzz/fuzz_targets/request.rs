@@ -1,5 +1,5 @@
-//! Connector messages and requests: any bytes are read or refused, and every request, its answer and
-//! the text of its mask are read back as written.
+//! Connector messages and requests: any bytes are parsed or rejected. Every request, its
+//! acknowledgement and the text of its mask are read back as written.
 
 #![no_main]
 
@@ -11,7 +11,7 @@ use proc_connector_core::{
     Notifications, ParseError, Request,
 };
 
-/// A request, and the errno of the answer.
+/// A request, and the errno of its acknowledgement.
 #[derive(Arbitrary, Debug)]
 struct Input {
     listen: bool,
@@ -32,14 +32,14 @@ fuzz_target!(|input: &[u8]| {
     if let Ok(text) = std::str::from_utf8(input) {
         mask_round_trips_as_text(text.parse().ok());
     }
-    let Ok(asked) = Input::arbitrary_take_rest(Unstructured::new(input)) else { return };
-    let op = if asked.listen { McastOp::Listen } else { McastOp::Ignore };
-    let mask = asked.mask.map(EventMask::from_bits_retain);
+    let Ok(described) = Input::arbitrary_take_rest(Unstructured::new(input)) else { return };
+    let op = if described.listen { McastOp::Listen } else { McastOp::Ignore };
+    let mask = described.mask.map(EventMask::from_bits_retain);
     mask_round_trips_as_text(mask);
-    let request = Request { op, mask, ack: asked.ack };
-    written_is_read::<LittleEndian>(&request, asked.err);
-    written_is_read::<BigEndian>(&request, asked.err);
-    other_payload(&asked);
+    let request = Request { op, mask, ack: described.ack };
+    written_is_read::<LittleEndian>(&request, described.err);
+    written_is_read::<BigEndian>(&request, described.err);
+    other_payload(&described);
 });
 
 fn mask_round_trips_as_text(mask: Option<EventMask>) {
@@ -76,24 +76,24 @@ fn read_is_written<O: ByteOrder>(bytes: &[u8]) {
     assert_eq!(again[28..32], bytes[12..16], "the ack");
 }
 
-/// A request with another payload is read as the kernel reads it: 4 or 8 bytes that start with 1 or 2,
-/// else refused.
-fn other_payload(asked: &Input) {
+/// A request with another payload is parsed as in the kernel: the payload must have 4 or 8 bytes,
+/// and start with the operation 1 or 2.
+fn other_payload(described: &Input) {
     let datagram = Request::listen().with_mask(EventMask::empty()).encode_order::<LittleEndian>();
-    let len = asked.len % 16;
+    let len = described.len % 16;
     let mut bytes = datagram[16..36].to_vec();
     bytes[16] = len;
-    bytes.extend_from_slice(&[asked.op, 0, 0, 0]);
-    bytes.extend_from_slice(&asked.mask.unwrap_or_default().to_le_bytes());
+    bytes.extend_from_slice(&[described.op, 0, 0, 0]);
+    bytes.extend_from_slice(&described.mask.unwrap_or_default().to_le_bytes());
     bytes.resize(20 + 16, 0);
     let message = CnMsg::<LittleEndian>::parse(&bytes).expect("a whole connector message");
     let read = Request::parse(&message);
-    match (len, asked.op) {
+    match (len, described.op) {
         (4 | 8, 1 | 2) => {
             let request = read.expect("a request");
-            let mask = (len == 8).then(|| asked.mask.unwrap_or_default());
+            let mask = (len == 8).then(|| described.mask.unwrap_or_default());
             assert_eq!(request.mask.map(|mask| mask.bits()), mask);
-            assert_eq!(request.op == McastOp::Listen, asked.op == 1);
+            assert_eq!(request.op == McastOp::Listen, described.op == 1);
         }
         (4 | 8, op) => {
             assert_eq!(read, Err(ParseError::UnknownOperation { offset: 20, op: op.into() }));

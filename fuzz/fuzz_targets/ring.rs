@@ -1,6 +1,6 @@
-//! The reader of a ring, over memory that this target fills. If it fills the memory as a kernel does,
-//! each committed record is delivered once and in order, and all losses are reported. For any memory,
-//! the reader returns the same as a naive reader, and ends.
+//! The reader of a ring, over memory that this target fills. If it fills the memory as a kernel
+//! does, each committed record is delivered once and in order, and all losses are reported. For any
+//! memory, the reader returns the same as a naive reader, and ends.
 
 #![no_main]
 
@@ -16,7 +16,7 @@ use proc_connector_fuzz::shape::Kind;
 struct Input {
     size: Size,
     start: Start,
-    /// Whether to include steps that no kernel makes.
+    /// Whether to perform steps that no kernel makes.
     wild: bool,
     steps: Vec<Step>,
 }
@@ -52,7 +52,7 @@ enum Step {
     /// Wake the reader, if it waits for that.
     Wake,
     Lose(u16),
-    /// As many losses as a reader has that sleeps for a day.
+    /// As many losses as occur while a reader sleeps for a day.
     LoseMany(u32),
 
     Take,
@@ -60,8 +60,8 @@ enum Step {
     Pop,
     Arm,
 
-    /// Steps that no kernel makes: write a word at this distance from the next record, set a position at
-    /// this distance from it, and set any count.
+    /// Steps that no kernel makes: write a word at this distance from the next record, set a
+    /// position at this distance from it, and set any count.
     Scribble(i16, u32),
     Position(i32),
     Count(u32),
@@ -110,12 +110,12 @@ fuzz_target!(|input: Input| {
         Size::Double => 8192,
         Size::Large => 512 << 10,
     };
-    let mut line = Line::new(size, start & !7);
+    let mut harness = Harness::new(size, start & !7);
     for step in &input.steps {
-        line.step(step, input.wild);
-        line.compare();
+        harness.step(step, input.wild);
+        harness.compare();
     }
-    line.drain(!input.wild);
+    harness.drain(!input.wild);
 });
 
 /// A reserved record.
@@ -133,7 +133,7 @@ enum State {
 }
 
 /// Both rings, and a model of the kernel that writes to them.
-struct Line {
+struct Harness {
     fake: FakeRing,
     naive: Ring,
     written: usize,
@@ -144,7 +144,7 @@ struct Line {
     reported: u32,
 }
 
-impl Line {
+impl Harness {
     fn new(size: usize, start: usize) -> Self {
         Self {
             fake: FakeRing::new(size, start).expect("memory"),
@@ -164,25 +164,25 @@ impl Line {
                 let busy = |reserved: &Reserved| matches!(reserved.state, State::Busy);
                 let busy: Vec<usize> =
                     (0..self.reserved.len()).filter(|&n| busy(&self.reserved[n])).collect();
-                if let Some(&one) = busy.get(usize::from(*which) % busy.len().max(1)) {
-                    self.commit(one, *discarded);
+                if let Some(&index) = busy.get(usize::from(*which) % busy.len().max(1)) {
+                    self.commit(index, *discarded);
                 }
             }
             Step::Write(content, times) => {
                 for _ in 0..=*times % 64 {
-                    let Some(one) = self.reserve(content.clone()) else { break };
-                    self.commit(one, false);
+                    let Some(index) = self.reserve(content.clone()) else { break };
+                    self.commit(index, false);
                 }
             }
             Step::Wake => {
                 if self.fake.disarm() {
-                    if let Some(one) = self.reserve(Content::Bytes(vec![0; 8])) {
-                        self.commit(one, true);
+                    if let Some(index) = self.reserve(Content::Bytes(vec![0; 8])) {
+                        self.commit(index, true);
                     }
                 }
             }
             Step::Lose(count) => self.lose((*count).into()),
-            // No program is interrupted for that long.
+            // A writer with a reserved record is never interrupted for that long.
             Step::LoseMany(count) if !self.is_any_busy() => self.lose(*count),
             Step::LoseMany(_) => {}
             Step::Take => drop(self.take()),
@@ -207,7 +207,8 @@ impl Line {
         }
     }
 
-    /// As `__bpf_ringbuf_reserve`: space for a record, or a loss if the ring is full.
+    /// Like `__bpf_ringbuf_reserve`: reserves a record, or counts a loss if the ring is full.
+    /// Returns the index of the record.
     fn reserve(&mut self, content: Content) -> Option<usize> {
         let len = content.bytes(0).len();
         let position = self.written;
@@ -224,9 +225,9 @@ impl Line {
         Some(self.reserved.len() - 1)
     }
 
-    /// As `bpf_ringbuf_commit`.
-    fn commit(&mut self, one: usize, discarded: bool) {
-        let Reserved { position, content, state } = &mut self.reserved[one];
+    /// Like `bpf_ringbuf_commit`.
+    fn commit(&mut self, index: usize, discarded: bool) {
+        let Reserved { position, content, state } = &mut self.reserved[index];
         let (position, bytes) = (*position, content.bytes(self.lost));
         let discard = if discarded { 1 << 30 } else { 0 };
         *state = match discarded {
@@ -324,7 +325,7 @@ impl Line {
             State::Discarded => Some(None),
             State::Committed(datagram) => Some(Some(datagram)),
         });
-        // An empty record contains no message. Without other records it is delivered as an empty one.
+        // An empty record contains no message. `pop` delivers it as an empty datagram.
         let is_any = |datagram: &&Vec<u8>| !datagram.is_empty();
         assert!(committed.flatten().filter(is_any).eq(self.received.iter().filter(is_any)));
         assert!(self.is_any_busy() || self.reported == self.lost);

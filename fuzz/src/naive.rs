@@ -1,5 +1,5 @@
-//! An independent decoder: it reads field by field at the offsets of the structs of the bindings,
-//! without the parser that it checks.
+//! An independent decoder: it reads each field at its offset in the structs of the bindings, and
+//! shares no code with the parser.
 
 use std::mem::offset_of;
 
@@ -18,6 +18,7 @@ pub struct Head {
     pub timestamp_ns: u64,
 }
 
+/// The fields of the union, or a message without an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Body {
     /// The fields of the struct of the kind. A parent of 0 is unknown.
@@ -151,7 +152,7 @@ fn connector_message(message: &[u8], order: Order) -> Read {
     Some((head, body))
 }
 
-/// Offsets of the fields of a kind, and of those that kernels before 4.18 did not send.
+/// Offsets of the fields of a kind: those that every kernel sends, and those added in Linux 4.18.
 fn fields(what: u32) -> Option<(&'static [usize], &'static [usize])> {
     Some(match what {
         sys::PROC_EVENT_FORK => (

@@ -1,4 +1,5 @@
-//! A naive ring and its reader: a vector of bytes, positions that never wrap, and copies of all data.
+//! A naive ring and its reader: a vector of bytes, positions that never wrap, and copies of all
+//! data.
 
 /// Length of the longest batch, in bytes.
 const BATCH: u64 = 128 << 10;
@@ -7,7 +8,7 @@ const BATCH: u64 = 128 << 10;
 const DATAGRAM: usize = 76;
 const CONTEXT: usize = DATAGRAM + 4;
 
-/// The next bytes are not those of a kernel.
+/// No kernel writes the next bytes.
 #[derive(Debug)]
 pub struct Corrupt;
 
@@ -34,16 +35,19 @@ pub struct Ring {
     data: Vec<u8>,
     /// The first position of the kernel.
     start: usize,
-    /// The words that the kernel writes.
+    /// The position up to which the kernel has written.
     written: usize,
+    /// The kernel's count of losses.
     lost: u32,
     /// The value of `written` at the last check of the reader.
     seen: usize,
-    /// Bytes that were read and released, from the start.
+    /// The number of bytes read.
     read: u64,
+    /// The number of bytes released to the kernel.
     released: u64,
-    /// The end of the batch.
+    /// The value of `read` at which the batch ends.
     limit: u64,
+    /// The count of losses that were reported.
     reported: u32,
 }
 
@@ -172,7 +176,7 @@ impl Ring {
     }
 
     fn next(&self, written: usize) -> Next {
-        // If a position was overtaken, the wrapped difference is large.
+        // If one position has overtaken the other, the wrapped difference is large.
         let filled = written.wrapping_sub(self.published());
         if filled > self.data.len() {
             return Next::Corrupt;
@@ -209,14 +213,14 @@ impl Ring {
         self.start.wrapping_add(position as usize)
     }
 
-    /// The count of losses in a record may be older than that of an earlier record.
+    /// The loss that a record reports. Its count may be older than that of an earlier record.
     fn lost_before(&mut self, record: &[u8]) -> Option<u32> {
         let lost = record.get(DATAGRAM..CONTEXT)?.try_into().map(u32::from_ne_bytes).ok()?;
         let is_new = lost.wrapping_sub(self.reported).cast_signed() > 0;
         is_new.then(|| self.report(lost))
     }
 
-    /// The count of the program is always the newest.
+    /// The loss after the last record, by the kernel's count, which is never older than a record's.
     fn lost_behind(&mut self) -> Option<u32> {
         let is_last = self.written == self.position();
         (is_last && self.reported != self.lost).then(|| self.report(self.lost))

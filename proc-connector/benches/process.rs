@@ -1,5 +1,5 @@
-//! The process table: CPU time per event without `/proc`, CPU time per exec with it, memory per
-//! process, and for how many execs it knows the arguments.
+//! The process table: CPU time per event without `/proc`, CPU time per exec with `/proc`, memory
+//! per process, and the proportion of execs with known arguments.
 //!
 //! `cargo bench --bench process --features process`
 
@@ -30,16 +30,16 @@ fn datagrams(events: impl Iterator<Item = EventData<'static>>, start_ns: u64) ->
     for (data, timestamp_ns) in events.zip(start_ns..) {
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
-        let len = record.encode_native(&mut datagram).expect("room");
+        let len = record.encode_native(&mut datagram).expect("a buffer of the maximum length");
         bytes.extend(&datagram[..len]);
     }
     bytes
 }
 
-fn apply(table: &mut ProcessTable, datagrams: &[u8], noted: &[u8]) {
+fn apply(table: &mut ProcessTable, datagrams: &[u8], context: &[u8]) {
     for notification in Notifications::new(datagrams) {
         let Ok(Notification::Event(event)) = notification else { panic!("an event") };
-        let event = event.with_context(noted);
+        let event = event.with_context(context);
         for change in table.apply(&Received::Event(event)) {
             black_box(change.process);
         }
@@ -69,7 +69,7 @@ fn live_processes(number: u32) -> impl Iterator<Item = EventData<'static>> {
 fn events(c: &mut Criterion) {
     let mut table = ProcessTable::without_proc();
     apply(&mut table, &datagrams(live_processes(LIVE), 1), &[]);
-    // Each has a child that creates a thread, executes a program, and ends.
+    // Each live process has a child that creates a thread, executes a program, and ends.
     let events = (2..LIVE + 2).flat_map(|parent| {
         let child = parent + 1_000_000;
         let exec = EventData::Exec { process_pid: child, process_tgid: child };
@@ -100,9 +100,9 @@ fn execs(c: &mut Criterion) {
     };
     let mut group = c.benchmark_group("table");
     let args: String = std::env::args().flat_map(|arg| [arg, "\0".to_owned()]).collect();
-    for (name, noted) in [("", vec![]), (" and context", recorded_context(&args, own_cgroup()))] {
+    for (name, context) in [("", vec![]), (" and context", recorded_context(&args, own_cgroup()))] {
         group.bench_function(format!("exec, with /proc{name}"), |b| {
-            b.iter_batched(exec, |exec| apply(&mut table, &exec, &noted), BatchSize::SmallInput);
+            b.iter_batched(exec, |exec| apply(&mut table, &exec, &context), BatchSize::SmallInput);
         });
     }
     let process = table.get(own).expect("this process");
@@ -130,8 +130,8 @@ fn memory(_: &mut Criterion) {
     for (number, notification) in Notifications::new(&execs).enumerate() {
         let Ok(Notification::Event(event)) = notification else { panic!("an event") };
         let args = format!("/usr/lib/a/program\0--number={number:08}\0--and\0{:40}\0", "more");
-        let noted = recorded_context(&args, 1);
-        table.apply(&Received::Event(event.with_context(&noted)));
+        let context = recorded_context(&args, 1);
+        table.apply(&Received::Event(event.with_context(&context)));
     }
     assert_eq!(table.len(), MANY as usize);
     assert!(table.iter().all(|process| process.args().is_some()));
@@ -200,7 +200,7 @@ fn recorded_context(args: &str, cgroup_id: u64) -> Vec<u8> {
 fn own_cgroup() -> u64 {
     let cgroup = std::fs::read_to_string("/proc/self/cgroup").expect("/proc is mounted");
     let path = cgroup.lines().find_map(|line| line.strip_prefix("0::")).unwrap_or("/");
-    std::fs::metadata(format!("/sys/fs/cgroup{path}")).map_or(0, |folder| folder.ino())
+    std::fs::metadata(format!("/sys/fs/cgroup{path}")).map_or(0, |directory| directory.ino())
 }
 
 /// The resident memory of this process, in bytes.

@@ -7,7 +7,7 @@ use proc_connector::{OwnedReceived, ProcConnector, ProcEvent, Result};
 
 fn main() -> Result<()> {
     future::block_on(async {
-        let mut events = ProcConnector::new()?.into_async_io()?;
+        let mut events = ProcConnector::builder().open()?.into_async_io()?;
         while let Some(received) = events.next().await {
             match received? {
                 OwnedReceived::Event(event) => println!("{}", ProcEvent::from(event)),

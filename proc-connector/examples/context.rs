@@ -1,4 +1,4 @@
-//! Prints each exec: process id, user id and arguments, as the kernel noted them at the event.
+//! Prints each exec: process id, user id and arguments, as the kernel recorded them at the event.
 //!
 //! `cargo run --example context`; requires `CAP_BPF`, `CAP_NET_ADMIN` and `CAP_PERFMON`.
 

@@ -1,4 +1,4 @@
-//! Prints every event, received in an event loop of the program itself, with mio.
+//! Prints every event, received in the program's own event loop with mio.
 //!
 //! `cargo run --example mio`
 
@@ -21,12 +21,12 @@ fn main() -> Result<()> {
                 return Err(error.into());
             }
         }
-        // mio reports only changes, so the loop must receive until nothing is left.
+        // mio reports only changes of readiness, so receive until nothing is queued.
         while drain(&mut connector)? > 0 {}
     }
 }
 
-/// Prints what has arrived without waiting, and returns how much it was.
+/// Prints the queued items without waiting, and returns their number.
 fn drain(connector: &mut ProcConnector) -> Result<usize> {
     let batch = connector.recv_batch_timeout(Duration::ZERO)?;
     Ok(batch

@@ -1,4 +1,4 @@
-//! Prints every event on tokio, and the number of events once a second.
+//! Prints every event, and the number of events once a second, on tokio.
 //!
 //! `cargo run --example tokio --features tokio`
 

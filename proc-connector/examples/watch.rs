@@ -18,7 +18,7 @@ fn main() -> Result<()> {
                 }
             };
             match event.payload() {
-                Payload::Fork(e) => println!("{} made {}", e.parent_tgid(), e.child_tgid()),
+                Payload::Fork(e) => println!("{} created {}", e.parent_tgid(), e.child_tgid()),
                 Payload::Exec(e) => println!("{} runs a new program", e.process_tgid()),
                 Payload::Exit(e) => println!("{} ended: {}", e.process_tgid(), e.status()),
                 _ => {}

@@ -7,15 +7,15 @@ use crate::platform;
 
 /// Converts the `timestamp_ns` of events to the time of day.
 ///
-/// The clocks are compared once, at construction. The time of day can be set, and time stamps do
-/// not advance while the machine is suspended. A long-running program should therefore create a new
-/// value regularly, for example for each batch; this reads two clocks.
+/// The clocks are compared once, at construction. They drift apart when the time of day is set and
+/// while the machine is suspended. A long-running program should therefore create a new value
+/// regularly, for example for each batch. Creating one reads two clocks.
 ///
 /// The kernel uses the clock of the initial time namespace. In another time namespace, the offset
 /// is read from `/proc/self/timens_offsets`, once per process; [`try_new`](Self::try_new) reports a
 /// failure.
 ///
-/// On systems other than Linux, which lack this clock, time stamps are assumed to count from 1970.
+/// Other systems than Linux lack this clock. There, time stamps are assumed to count from 1970.
 ///
 /// ```no_run
 /// use proc_connector::{ProcConnector, Received, WallClock};
@@ -54,7 +54,7 @@ impl WallClock {
         Ok(Self::new())
     }
 
-    /// The current time of the clock used for time stamps, in nanoseconds.
+    /// The current time by the clock of time stamps, in nanoseconds.
     pub fn now_ns() -> u64 {
         platform::clock_ns()
     }

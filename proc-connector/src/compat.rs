@@ -52,14 +52,10 @@ pub fn parse_cn_msg(buf: &[u8]) -> Result<ProcEvent> {
 /// ```
 /// use proc_connector::NetlinkMessageIter;
 ///
-/// # use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
+/// # use proc_connector::parser::{EventData, EventRecord};
 /// # let data = EventData::Exec { process_pid: 7, process_tgid: 7 };
 /// # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
 /// # EventRecord { seq: 41, cpu: 1, timestamp_ns: 1_000, data }.encode_native(&mut datagram)?;
-/// # let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
-/// #     panic!("the datagram has an event")
-/// # };
-/// # let _ = event;
 /// let messages = NetlinkMessageIter::new(&datagram, datagram.len());
 /// let events: Vec<_> = messages.filter_map(|message| message.transpose()).collect();
 /// assert_eq!(events[0].as_ref().map(ToString::to_string).ok().as_deref(), Some("EXEC pid=7 tgid=7 ts=1000"));

@@ -19,7 +19,7 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Diagnosis {
-    /// One finding per check. A check comes after those that it depends on.
+    /// One finding per check. A check follows those that it depends on.
     pub findings: Vec<Finding>,
 }
 

@@ -25,7 +25,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A system call failed, with an errno that has no variant here. The kind
+    /// A system call failed with an errno for which no variant exists. The kind
     /// [`InvalidData`](io::ErrorKind::InvalidData) means that the ring contains data that the
     /// kernel never writes.
     #[error("system call error")]
@@ -65,7 +65,7 @@ pub enum Error {
     #[error("operation would block")]
     WouldBlock,
 
-    /// A message of another connector than that of process events.
+    /// A message of a connector other than that of process events.
     #[error("unexpected connector index (expected CN_IDX_PROC)")]
     UnexpectedConnector,
 
@@ -102,7 +102,7 @@ pub enum Error {
     #[error("the kernel refused the filter")]
     FilterRefused(#[source] io::Error),
 
-    /// The kernel rejected a part of the ring that was requested or is in use.
+    /// The ring was requested but is not available, or the kernel rejected a change to it.
     #[error("the ring cannot be used: {reason}{}", indented(log))]
     RingUnavailable {
         /// The reason.
@@ -133,7 +133,7 @@ pub enum Error {
     clippy::exhaustive_structs,
     dead_code,
     unreachable_pub,
-    reason = "the program uses it, and diagnoses on Linux do"
+    reason = "used by the program and by diagnoses"
 )]
 pub struct Chain<'a>(pub &'a dyn std::error::Error);
 
@@ -149,7 +149,7 @@ impl fmt::Display for Chain<'_> {
     }
 }
 
-/// A log on separate, indented lines after a message.
+/// Formats a log as indented lines that follow a message.
 fn indented(log: &str) -> String {
     log.lines().flat_map(|line| ["\n    ", line]).collect()
 }

@@ -97,7 +97,8 @@ mod transport_kind;
 )]
 mod unsupported;
 
-// The only place that chooses between Linux and other systems.
+// The only choice between Linux and other systems: modules outside `live` that need the system,
+// such as `clock` and `capture::origin`, reach it through `crate::platform`.
 #[cfg(target_os = "linux")]
 use live as platform;
 #[cfg(not(target_os = "linux"))]

@@ -32,7 +32,7 @@ pub struct Stats {
     /// [`recv_batch`](crate::ProcConnector::recv_batch) on a connector that never had a filter;
     /// `None` on others.
     pub missing: Option<u64>,
-    /// The number of datagrams rejected because a process sent them, not the kernel.
+    /// The number of datagrams rejected because their sender was not the kernel.
     ///
     /// With the ring transport, this includes truncated events: the filter of another listener can
     /// truncate a datagram for all listeners after it. With the socket transport, each of these is
@@ -70,8 +70,8 @@ const KINDS: usize = u32::BITS as usize;
 
 /// The counters that receiving updates.
 ///
-/// They are atomic for receives that share the connector. Receives with exclusive access pass
-/// `&mut`, and avoid atomic operations.
+/// They are atomic because several threads can receive from one connector. A receive with exclusive
+/// access needs no atomic operations.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     pub(crate) lost: AtomicU64,
@@ -96,12 +96,11 @@ impl Counters {
         }
     }
 
-    /// Counts a wake-up.
     pub(crate) fn woken(&self) {
         self.wake_ups.fetch_add(1, Relaxed);
     }
 
-    /// The counters; all other fields have their defaults.
+    /// The counted totals. The other fields have their defaults.
     pub(crate) fn totals(&self) -> Stats {
         let kinds: [u64; KINDS] = std::array::from_fn(|bit| self.kinds[bit].load(Relaxed));
         Stats {

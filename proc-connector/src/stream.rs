@@ -81,11 +81,11 @@ pub enum LossCause {
     Oversized,
     /// The kernel sent a datagram that could not be parsed.
     Malformed(ParseError),
-    /// A capture file contains the loss, but none of these causes.
+    /// Unknown: the loss was read from a capture that does not contain its cause.
     Recorded,
 }
 
-/// `17 events: the receive buffer was full`, for messages.
+/// Formats a loss as `17 events: the receive buffer was full`.
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.count {
@@ -102,7 +102,7 @@ impl fmt::Display for LossCause {
             Self::Overrun => f.write_str("the receive buffer was full"),
             Self::Oversized => f.write_str("a datagram was larger than any known event"),
             Self::Malformed(error) => error.fmt(f),
-            Self::Recorded => f.write_str("the capture does not say why"),
+            Self::Recorded => f.write_str("the capture does not contain the cause"),
         }
     }
 }

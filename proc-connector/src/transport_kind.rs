@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::io;
 
-/// How events are transferred from the kernel to this process.
+/// How the kernel passes events to this process.
 ///
 /// ```no_run
 /// use proc_connector::{Error, ProcConnector, Transport};
@@ -26,9 +26,9 @@ pub enum Transport {
     /// [`Stats::no_ring`](crate::Stats::no_ring) contains the reason.
     #[default]
     Auto,
-    /// Shared memory. A small BPF program of this crate writes events to it, in the context of the
-    /// task that causes the event. Receiving costs little CPU time, and the same memory holds ten
-    /// times as many events.
+    /// Shared memory. A BPF program of this crate writes events to it, in the context of the task
+    /// that causes the event. Receiving costs little CPU time, and the same memory holds ten times
+    /// as many events as the socket.
     ///
     /// Requires Linux 5.8 and `CAP_BPF`. The program rejects messages without the exact form of an
     /// event, but cannot determine their sender: a process with `CAP_NET_ADMIN` can forge events.
@@ -71,7 +71,7 @@ pub enum NoRing {
     Refused,
     /// The kernel stops sending events to all listeners if no socket queues an event.
     GoesDeaf,
-    /// The kernel's acknowledgement did not arrive through the program.
+    /// The program rejected the kernel's acknowledgement, whose layout is unknown.
     Unanswered,
     /// The requested buffer exceeds the maximum size of a ring, or the available memory.
     TooLarge,
@@ -87,7 +87,7 @@ impl NoRing {
             Self::Compatibility => "`ProcConnector::new` uses the socket, as in 0.1.5",
             Self::WordSize => "a 32-bit program cannot read the ring of a 64-bit kernel",
             Self::Forbidden => "this process may not use bpf(2), which requires CAP_BPF",
-            Self::Unsupported => "the kernel has no BPF ring buffers, which came with Linux 5.8",
+            Self::Unsupported => "the kernel has no BPF ring buffers, which require Linux 5.8",
             Self::Refused => "the kernel's verifier refused the program",
             Self::GoesDeaf => "this kernel stops sending events once no socket queues one",
             Self::Unanswered => "the kernel's datagrams have an unknown layout",

@@ -17,7 +17,7 @@ use crate::stats::Stats;
 use crate::stream::Received;
 use crate::transport_kind::Transport;
 
-/// Options for a connector. It cannot be opened on this system.
+/// Options for a connector, which cannot be opened on this system.
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing happens before `open`"]
 pub struct Builder(());
@@ -179,13 +179,13 @@ impl Error {
     }
 }
 
-/// Time stamps of another machine are not compared with a local clock, so this cannot fail.
+/// Cannot fail: no offset of a time namespace has to be read.
 #[allow(clippy::unnecessary_wraps, reason = "on Linux it can fail")]
 pub(crate) fn check_clock() -> io::Result<()> {
     Ok(())
 }
 
-/// The time since 1970 in nanoseconds: time stamps are assumed to count from there.
+/// The time since 1970 in nanoseconds, from which time stamps are assumed to count.
 pub(crate) fn clock_ns() -> u64 {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)

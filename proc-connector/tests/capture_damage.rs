@@ -5,6 +5,7 @@ mod captures;
 use std::io::{self, Read};
 
 use allocation_counter::measure;
+use captures::random::Random;
 use captures::{
     CONNECTOR, DEMO, NETLINK, Order, Packet, Plain, blocks, chain, cooked, demo_datagrams,
     demo_events, drain, pcap, pcapng, read_all, swap,
@@ -48,7 +49,7 @@ fn captures() -> Vec<(&'static str, Vec<u8>, Parts)> {
             demo.push((block.end, events));
         }
     }
-    // In the other two formats, every byte soon repeats its meaning, so a few packets suffice.
+    // Every packet of the other two formats has the same structure, so a few suffice.
     let few = 24;
     let pcap = pcap(Order::Big, true, NETLINK, &packets()[..few]);
     let pcap_parts = parts(&pcap, 24, 16 + 92);
@@ -110,32 +111,20 @@ fn count(file: &[u8], expected: &[Plain]) -> (usize, Option<Error>) {
     }
 }
 
-/// Reproducible pseudo-random numbers (xorshift, by Marsaglia).
-struct Numbers(u64);
-
-impl Numbers {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).expect("less than a usize")
-    }
-}
-
 #[test]
 fn a_corruption_does_not_affect_earlier_events() {
-    let mut numbers = Numbers(0x5eed);
+    let mut random = Random(0x5eed);
     let mut failed = 0;
     for (format, file, parts) in captures() {
         let whole = read_all(&file).0;
         for _ in 0..1_000 {
             let mut damaged = file.clone();
             // Changes up to eight bytes at one position; the first always changes.
-            let at = numbers.below(file.len());
-            damaged[at] ^= 1 << numbers.below(8);
+            let at = random.below(file.len());
+            damaged[at] ^= 1 << random.below(8);
             let most = (file.len() - at).min(8);
-            for byte in &mut damaged[at + 1..at + 1 + numbers.below(most)] {
-                *byte = numbers.below(256).try_into().expect("a byte");
+            for byte in &mut damaged[at + 1..at + 1 + random.below(most)] {
+                *byte = random.below(256).try_into().expect("a byte");
             }
             let (got, error) = read_all(&damaged);
             let &(start, events) = parts.iter().rfind(|(from, _)| *from <= at).expect("0");
@@ -160,12 +149,12 @@ fn corruptions_in_the_other_byte_order_are_handled() {
         .map(|(time, data)| (*time, cooked(CONNECTOR, &swap(Order::Little, data))))
         .collect();
     let file = pcapng(Order::Big, &swapped);
-    let mut numbers = Numbers(0xb19_e4d);
+    let mut random = Random(0xb19_e4d);
     for _ in 0..1_000 {
         let mut damaged = file.clone();
         for _ in 0..4 {
-            let at = numbers.below(file.len());
-            damaged[at] = numbers.below(256).try_into().expect("a byte");
+            let at = random.below(file.len());
+            damaged[at] = random.below(256).try_into().expect("a byte");
         }
         let Ok(mut reader) = Reader::new(&damaged[..]) else { continue };
         // Reading continues after recoverable errors, and always ends.

@@ -1,8 +1,8 @@
 //! Captures of other programs: the reader accepts all files that tshark accepts, and skips
 //! irrelevant contents.
 //!
-//! The files of `files_that_tshark_accepts_are_accepted` were compared with tshark 4.0.17, which
-//! reads the same packets at the same times, except those of [`STRICTER`], where it fails.
+//! tshark 4.0.17 reads the same packets and times from the files of
+//! `files_that_tshark_accepts_are_accepted`, except for those in [`STRICTER`], which it rejects.
 
 mod captures;
 

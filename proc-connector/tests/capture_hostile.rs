@@ -7,6 +7,7 @@ use std::io::{self, Read};
 
 use allocation_counter::measure;
 use captures::Number::{U16, U32, U64};
+use captures::random::Random;
 use captures::{
     Delivered, EXEC, NETLINK, Order, block, enhanced, interface, option, packet, read_all, section,
 };
@@ -141,26 +142,9 @@ fn a_failed_read_within_a_skipped_block_continues_there() {
     }
 }
 
-/// Reproducible pseudo-random numbers (xorshift, by Marsaglia).
-struct Numbers(u64);
-
-impl Numbers {
-    fn next(&mut self) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0
-    }
-
-    fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    fn byte(&mut self) -> u8 {
-        self.next().to_le_bytes()[3]
-    }
-
-    fn bytes(&mut self, most: u64) -> Vec<u8> {
+/// Arbitrary parts of a capture.
+impl Random {
+    fn bytes(&mut self, most: usize) -> Vec<u8> {
         (0..self.below(most)).map(|_| self.byte()).collect()
     }
 
@@ -168,7 +152,7 @@ impl Numbers {
     fn word(&mut self) -> u32 {
         const EDGES: [u32; 8] = [0, 1, 0x7fff_ffff, 0x8000_0000, u32::MAX, u32::MAX - 3, 92, 76];
         match self.below(3) {
-            0 => EDGES[usize::try_from(self.below(8)).expect("less than eight")],
+            0 => EDGES[self.below(8)],
             1 => u32::from(self.byte()) % 8,
             _ => u32::try_from(self.next() >> 32).expect("half of it"),
         }
@@ -177,7 +161,7 @@ impl Numbers {
     /// A block whose form is approximately valid.
     fn block(&mut self, order: Order) -> Vec<u8> {
         let kinds = [1, 1, 2, 3, 4, 5, 5, 6, 6, 6, 6, 9, 10, 0xbad, 0x0a0d_0d0a, 0x7777];
-        let kind = kinds[usize::try_from(self.below(16)).expect("less than sixteen")];
+        let kind = kinds[self.below(16)];
         let mut body = match kind {
             1 => order.numbers(&[U16(NETLINK), U16(0), U32(self.word())]),
             2 => order.numbers(&[U16(0), U16(0xfffe), U32(self.word()), U32(self.word())]),
@@ -189,21 +173,21 @@ impl Numbers {
         if matches!(kind, 2 | 3 | 6) {
             let what = 1 << self.below(32);
             let data = packet(what, &[self.word(), self.word(), self.word(), self.word()]);
-            let cut = usize::try_from(92 - self.below(4) * self.below(40).min(30)).expect("a few");
+            let cut = 92 - self.below(4) * self.below(40).min(30);
             let lengths = order.numbers(&[U32(u32::try_from(cut).expect("a few")), U32(92)]);
             body.extend(if kind == 3 { &lengths[4..] } else { &lengths[..] });
             body.extend(&data[..cut]);
             body.resize(body.len().next_multiple_of(4), 0);
         }
         for _ in 0..self.below(4) {
-            let len = [0, 1, 4, 8, 11][usize::try_from(self.below(5)).expect("a few")];
+            let len = [0, 1, 4, 8, 11][self.below(5)];
             let value: Vec<u8> = (0..len).map(|_| self.byte() | 0xf0).collect();
             body.extend(option(order, u16::from(self.byte()) % 16, &value));
         }
         body.extend(self.bytes(6));
         let mut block = block(order, kind, &body);
         if self.below(8) == 0 {
-            let at = usize::try_from(self.below(block.len() as u64)).expect("a place");
+            let at = self.below(block.len());
             block[at] = self.byte();
         }
         block
@@ -212,13 +196,13 @@ impl Numbers {
 
 #[test]
 fn blocks_with_arbitrary_contents_are_handled() {
-    let mut numbers = Numbers(0x0bad_5eed);
+    let mut random = Random(0x0bad_5eed);
     let (mut events, mut losses) = (0, 0);
     for round in 0..3_000 {
         let order = Order::ALL[round % 2];
-        let mut file = [section(order), interface(order, NETLINK, Some(numbers.byte()))].concat();
-        for _ in 0..numbers.below(12) {
-            file.extend(numbers.block(order));
+        let mut file = [section(order), interface(order, NETLINK, Some(random.byte()))].concat();
+        for _ in 0..random.below(12) {
+            file.extend(random.block(order));
         }
         let Ok(mut reader) = Reader::new(&file[..]) else { continue };
         #[cfg(feature = "process")]
@@ -254,12 +238,12 @@ fn the_result_does_not_depend_on_the_size_of_reads() {
             self.0.read(&mut buffer[..len])
         }
     }
-    let mut numbers = Numbers(0x7121_c71e);
+    let mut random = Random(0x7121_c71e);
     for round in 0..300 {
         let order = Order::ALL[round % 2];
         let mut file = [section(order), interface(order, NETLINK, None)].concat();
         for _ in 0..8 {
-            file.extend(numbers.block(order));
+            file.extend(random.block(order));
         }
         let all = |(got, error): (Vec<Delivered>, Option<proc_connector::capture::Error>)| {
             (got, error.map(|error| error.to_string()))

@@ -183,10 +183,10 @@ fn the_file_layout_matches_the_specification() {
     assert_eq!(packet[28..44], header.concat());
     let time = u64::from(order.u32(packet, 12)) << 32 | u64::from(order.u32(packet, 16));
     assert_eq!(time, demo_datagrams()[1].0);
-    let told = options(order, &packet[120..]);
+    let loss_options = options(order, &packet[120..]);
     let count = order.numbers(&[captures::Number::U64(17)]);
-    assert_eq!(told[0], (4, count), "epb_dropcount");
-    assert_eq!(told[1], (1, b"17 events lost: the receive buffer was full".to_vec()));
+    assert_eq!(loss_options[0], (4, count), "epb_dropcount");
+    assert_eq!(loss_options[1], (1, b"17 events lost: the receive buffer was full".to_vec()));
     // The totals: all received events, and the lost ones.
     let statistics = blocks[8];
     let time = u64::from(order.u32(statistics, 12)) << 32 | u64::from(order.u32(statistics, 16));
@@ -260,13 +260,13 @@ fn an_output_error_is_reported_and_nothing_is_written_twice() {
     struct Full(Vec<u8>, Option<usize>);
     impl Write for &mut Full {
         fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-            let room = self.1.unwrap_or(usize::MAX);
-            if room == 0 {
+            let left = self.1.unwrap_or(usize::MAX);
+            if left == 0 {
                 self.1 = None;
                 return Err(io::ErrorKind::StorageFull.into());
             }
-            let len = buffer.len().min(room);
-            self.1 = self.1.map(|room| room - len);
+            let len = buffer.len().min(left);
+            self.1 = self.1.map(|left| left - len);
             self.0.extend(&buffer[..len]);
             Ok(len)
         }
@@ -277,7 +277,7 @@ fn an_output_error_is_reported_and_nothing_is_written_twice() {
     let mut output = Full(Vec::new(), Some(1000));
     let mut writer = Writer::new(&mut output).expect("an output that accepts the header");
     each(DEMO, |received, time| writer.write(received, time).expect("it is kept for now"));
-    let error = writer.flush().expect_err("no more room");
+    let error = writer.flush().expect_err("an output that failed");
     assert_eq!(error.kind(), io::ErrorKind::StorageFull);
     drop(writer);
     assert_eq!(output.0.len(), 1000);

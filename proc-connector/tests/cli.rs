@@ -1,14 +1,16 @@
-//! The program, run as by users.
+//! The program as users run it: its output, its exit status, and signals.
 
 mod common;
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
+use common::helper_process::run_to_end;
+use common::program::{Running, program, run, start_watch, text};
 use common::scratch::ScratchFile;
 use common::{named, transport};
 use nix::sys::signal::{Signal, kill};
@@ -45,78 +47,24 @@ fn pause_forever() {
     let _ = std::io::stdin().read(&mut [0]);
 }
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program(arguments).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
-/// A running `watch` that listens.
-struct Watch {
-    child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
-}
-
-impl Watch {
-    fn start(arguments: &[&str]) -> Self {
-        let transport = match transport() {
-            Transport::Ring => "ring",
-            _ => "socket",
-        };
-        // The duration limits a test that fails.
-        let common = ["watch", "--duration", "60s", "--transport", transport];
-        let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
-        let stdout = child.stdout.take().expect("a pipe");
-        Self { child, lines: BufReader::new(stdout).lines() }
+/// Starts children that exit with 3 until a line about one of them matches.
+fn line_of_exit_3(watch: &mut Running, is_wanted: impl Fn(&str, u32) -> bool) -> String {
+    let failing = std::thread::spawn(|| {
+        // The program may not listen yet; extra children are harmless.
+        (0..200).map(|_| run_to_end("exit_3")).collect::<Vec<u32>>()
+    });
+    let mut lines = Vec::new();
+    while !failing.is_finished() {
+        lines.push(watch.line());
     }
-
-    /// Starts children that exit with 3 until a line about one of them matches.
-    fn line_of_exit_3(&mut self, is_it: impl Fn(&str, u32) -> bool) -> String {
-        let failing = std::thread::spawn(|| {
-            // The program may not listen yet; extra children are harmless.
-            (0..200).map(|_| end_with_3()).collect::<Vec<u32>>()
-        });
-        let mut lines = Vec::new();
-        while !failing.is_finished() {
-            lines.push(self.lines.next().expect("a line").expect("text"));
+    let failed = failing.join().expect("a list");
+    loop {
+        let found = lines.iter().find(|line| failed.iter().any(|&pid| is_wanted(line, pid)));
+        if let Some(line) = found {
+            return line.clone();
         }
-        let failed = failing.join().expect("a list");
-        loop {
-            let found =
-                lines.iter().find(|line| failed.iter().any(|&pid| is_it(line.as_str(), pid)));
-            if let Some(line) = found {
-                return line.clone();
-            }
-            lines = vec![self.lines.next().expect("a line").expect("text")];
-        }
+        lines = vec![watch.line()];
     }
-
-    fn pid(&self) -> Pid {
-        Pid::from_raw(self.child.id().try_into().expect("a pid"))
-    }
-
-    /// Ends the program by a signal; returns the remaining lines and the output.
-    fn end(mut self, signal: Signal) -> (Vec<String>, Output) {
-        kill(self.pid(), signal).expect("a child that runs");
-        let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
-        (rest, self.child.wait_with_output().expect("an exit status"))
-    }
-}
-
-/// Runs a child that exits with 3; returns its process id.
-fn end_with_3() -> u32 {
-    let mut helper =
-        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
-    helper.wait().expect("an exit status");
-    helper.id()
 }
 
 fn bad_usage_exits_with_2_and_suggests_valid_values() {
@@ -153,8 +101,8 @@ fn doctor_reports_each_check_in_both_formats() {
 }
 
 fn json_has_the_documented_keys() {
-    let mut watch = Watch::start(&["--json", "--events", "exit"]);
-    let line = watch.line_of_exit_3(|line, pid| {
+    let mut watch = start_watch(&["--json", "--events", "exit"]);
+    let line = line_of_exit_3(&mut watch, |line, pid| {
         let event: Value = serde_json::from_str(line).expect("JSON");
         event["event"] == "exit" && event["pid"] == pid
     });
@@ -162,7 +110,7 @@ fn json_has_the_documented_keys() {
     let mut keys: Vec<&str> =
         event.as_object().expect("an object").keys().map(String::as_str).collect();
     keys.sort_unstable();
-    let promised = [
+    let documented = [
         "code",
         "core_dumped",
         "cpu",
@@ -178,26 +126,26 @@ fn json_has_the_documented_keys() {
         "time",
         "timestamp_ns",
     ];
-    assert_eq!(keys, promised);
+    assert_eq!(keys, documented);
     assert_eq!(event["exit_code"], 768);
     assert_eq!(event["code"], 3);
     assert_eq!(event["signal"], Value::Null);
     assert_eq!(event["core_dumped"], false);
     assert_eq!(event["parent_tgid"], std::process::id());
     assert!(event["time"].as_str().expect("text").starts_with("20"), "{event}");
-    watch.end(Signal::SIGTERM);
+    watch.end_by(Signal::SIGTERM);
 }
 
 fn the_process_is_described_on_request() {
-    let mut watch = Watch::start(&["--json", "--context", "--events", "exec,exit"]);
-    let line = watch.line_of_exit_3(|line, pid| {
+    let mut watch = start_watch(&["--json", "--context", "--events", "exec,exit"]);
+    let line = line_of_exit_3(&mut watch, |line, pid| {
         let event: Value = serde_json::from_str(line).expect("JSON");
         event["event"] == "exec" && event["tgid"] == pid
     });
     let event: Value = serde_json::from_str(&line).expect("JSON");
     if transport() == Transport::Socket {
         assert_eq!(event.get("task"), None);
-        let (_, output) = watch.end(Signal::SIGTERM);
+        let (_, output) = watch.end_by(Signal::SIGTERM);
         let errors = text(&output.stderr);
         assert!(errors.starts_with("proc-connector: no event has a `task`"), "{errors}");
         return;
@@ -216,20 +164,22 @@ fn the_process_is_described_on_request() {
         assert_eq!(args[0], own.to_str().expect("text"));
         assert_eq!(task["args_cut"], false);
     }
-    let (_, output) = watch.end(Signal::SIGTERM);
+    let (_, output) = watch.end_by(Signal::SIGTERM);
     assert!(!text(&output.stderr).contains("task"), "{}", text(&output.stderr));
 }
 
 fn a_failed_exit_is_described_in_words() {
-    let mut watch = Watch::start(&["--failed"]);
-    watch.line_of_exit_3(|line, pid| line.contains("exit 3") && line.contains(&pid.to_string()));
-    watch.end(Signal::SIGTERM);
+    let mut watch = start_watch(&["--failed"]);
+    line_of_exit_3(&mut watch, |line, pid| {
+        line.contains("exit 3") && line.contains(&pid.to_string())
+    });
+    watch.end_by(Signal::SIGTERM);
 }
 
 fn only_the_selected_events_are_shown() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
-            end_with_3();
+            run_to_end("exit_3");
         }
     });
     let output = run(&["watch", "--json", "--events", "exec", "--count", "20"]);
@@ -243,29 +193,29 @@ fn only_the_selected_events_are_shown() {
 
 fn ctrl_c_ends_with_a_summary() {
     for signal in [Signal::SIGINT, Signal::SIGTERM] {
-        let mut watch = Watch::start(&["--json"]);
-        watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
-        let (_, output) = watch.end(signal);
+        let mut watch = start_watch(&["--json"]);
+        line_of_exit_3(&mut watch, |line, pid| line.contains(&format!(r#""pid":{pid},"#)));
+        let (_, output) = watch.end_by(signal);
         assert_eq!(output.status.code(), Some(0), "{signal}");
         assert!(text(&output.stderr).contains("events/s"), "{}", text(&output.stderr));
     }
 }
 
 fn events_before_the_interrupt_are_shown() {
-    let mut watch = Watch::start(&["--json", "--events", "exec", "--coalesce", "2s"]);
-    let heard = AtomicBool::new(false);
+    let mut watch = start_watch(&["--json", "--events", "exec", "--coalesce", "2s"]);
+    let is_shown = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            while !heard.load(Relaxed) {
-                end_with_3();
+            while !is_shown.load(Relaxed) {
+                run_to_end("exit_3");
             }
         });
-        watch.lines.next().expect("a line").expect("text");
-        heard.store(true, Relaxed);
+        watch.line();
+        is_shown.store(true, Relaxed);
     });
     // The program now collects events for up to two seconds.
-    let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
-    let (rest, output) = watch.end(Signal::SIGINT);
+    let ended: Vec<u32> = (0..20).map(|_| run_to_end("exit_3")).collect();
+    let (rest, output) = watch.end_by(Signal::SIGINT);
     assert_eq!(output.status.code(), Some(0));
     let execs = |pid: &u32| {
         let pid = format!(r#""tgid":{pid},"#);
@@ -280,10 +230,10 @@ fn a_service_manager_is_notified_when_it_listens() {
     manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
     let mut command = program(&["watch", "--json", "--events", "exec", "--duration", "60s"]);
     let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
-    let mut told = [0; 100];
-    let len = manager.recv(&mut told).expect("a notification");
-    assert_eq!(text(&told[..len]).trim_end(), "READY=1");
-    let ended: Vec<u32> = (0..5).map(|_| end_with_3()).collect();
+    let mut notification = [0; 100];
+    let len = manager.recv(&mut notification).expect("a notification");
+    assert_eq!(text(&notification[..len]).trim_end(), "READY=1");
+    let ended: Vec<u32> = (0..5).map(|_| run_to_end("exit_3")).collect();
     kill(Pid::from_raw(child.id().try_into().expect("a pid")), Signal::SIGINT)
         .expect("a running process");
     let output = child.wait_with_output().expect("an exit status");
@@ -327,7 +277,7 @@ fn a_closed_pipe_ends_quietly() {
     let mut status = None;
     for _ in 0..5_000 {
         // The program notices the closed pipe when it writes.
-        end_with_3();
+        run_to_end("exit_3");
         status = child.try_wait().expect("its state");
         if status.is_some() {
             break;
@@ -343,8 +293,8 @@ fn a_closed_pipe_ends_quietly() {
 
 fn a_loss_is_a_line_among_the_events() {
     // The size of the ring is the next power of two in bytes, which holds 186 events.
-    let mut watch = Watch::start(&["--json", "--buffer", "100"]);
-    watch.line_of_exit_3(|line, pid| line.contains(&format!(r#""pid":{pid},"#)));
+    let mut watch = start_watch(&["--json", "--buffer", "100"]);
+    line_of_exit_3(&mut watch, |line, pid| line.contains(&format!(r#""pid":{pid},"#)));
     let pid = watch.pid();
     kill(pid, Signal::SIGSTOP).expect("a child that runs");
     common::load::threads(1000);
@@ -355,5 +305,5 @@ fn a_loss_is_a_line_among_the_events() {
     // Each thread causes two events; up to two hundred were queued. Other processes add to both.
     let count = lost["count"].as_u64().expect("a count");
     assert!(count >= 1_700, "{lost}");
-    watch.end(Signal::SIGINT);
+    watch.end_by(Signal::SIGINT);
 }

@@ -1,4 +1,4 @@
-//! `record` and `replay`, run as by users.
+//! `record` and `replay`: their output, their filters, and damaged input.
 
 mod captures;
 mod common;
@@ -13,6 +13,8 @@ use captures::{
     CONNECTOR, DEMO, NETLINK, Order, Plain, blocks, cooked, demo_datagrams, demo_events, pcap,
     pcapng, swap,
 };
+use common::helper_process::run_to_end;
+use common::program::{PROGRAM, program, run, text};
 use common::scratch::ScratchFile;
 use common::wire::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
 use common::{Deadline, named};
@@ -53,22 +55,11 @@ fn exit_3() {
 fn watch_in_a_network_namespace() {
     match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) => {
-            let error = Command::new(env!("CARGO_BIN_EXE_proc-connector")).arg("watch").exec();
+            let error = Command::new(PROGRAM).arg("watch").exec();
             panic!("{error}")
         }
         Err(error) => println!("cannot: {error}"),
     }
-}
-
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    command.args(arguments).env("TZ", "UTC");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-fn run(arguments: &[&str]) -> Output {
-    program(arguments).output().expect("the program runs")
 }
 
 /// Runs the program with this input.
@@ -81,10 +72,6 @@ fn feed(arguments: &[&str], input: &[u8]) -> Output {
     // The program may close its input early.
     let _ = feeder.join().expect("a thread without a panic");
     output
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 fn json_lines(bytes: &[u8]) -> Vec<Value> {
@@ -395,10 +382,7 @@ impl Recorder {
         let (deadline, mut marks) = (Deadline::new(), Vec::new());
         loop {
             assert!(deadline.left().is_some(), "nothing is recorded");
-            let mut child =
-                common::helper_process::command("exit_3").spawn().expect("it can be started");
-            child.wait().expect("an exit status");
-            marks.push(child.id());
+            marks.push(run_to_end("exit_3"));
             let is_mark = |line: &&Value| {
                 line["event"] == "exit" && marks.iter().any(|&mark| line["pid"] == mark)
             };
@@ -431,7 +415,7 @@ fn a_filtered_replay_equals_a_filtered_recording() {
     let first = [first, filtered.mark()].into_iter().map(|mark| time(&mark)).max();
     common::load::threads(50);
     for _ in 0..20 {
-        common::helper_process::command("exit_3").status().expect("an exit status");
+        run_to_end("exit_3");
     }
     let last = [all.mark(), filtered.mark()].iter().map(time).min();
     let path = all.file.path().to_owned();
@@ -463,7 +447,7 @@ fn time(line: &Value) -> u64 {
 fn a_recording_to_a_closed_pipe_ends() {
     let load = std::thread::spawn(|| {
         for _ in 0..100 {
-            common::helper_process::command("exit_3").status().expect("an exit status");
+            run_to_end("exit_3");
         }
     });
     let output = run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"]);

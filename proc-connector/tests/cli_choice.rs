@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use common::failure::assert_fails;
 use common::listening::listening;
-use common::program::{program, run, text, transport_name};
+use common::program::{program, run, text};
 use common::scratch::Scratch;
-use common::{CAP_SETUID, Deadline, named, require_capability, terminal};
+use common::{CAP_SETUID, Deadline, NOBODY, named, require_capability, terminal, transport_name};
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -52,10 +52,10 @@ fn choosing_a_missing_process_is_an_error() {
         (&["--json", "--user", "no\x1b[2Jsuch"], "no\\u{1b}[2Jsuch"),
         (&["--cgroup", "/no/such.slice"], "the cgroup /no/such.slice does not exist"),
     ];
-    for (options, says) in cases {
+    for (options, message) in cases {
         let arguments = watch(options);
         let output = run(&arguments);
-        let errors = assert_fails(&arguments, &output, 1, says);
+        let errors = assert_fails(&arguments, &output, 1, message);
         assert_eq!(errors.lines().count(), 1, "{errors}");
     }
     // An existing file is unchanged if nothing can be recorded.
@@ -67,23 +67,20 @@ fn choosing_a_missing_process_is_an_error() {
 }
 
 fn a_thread_is_not_a_process() {
-    let (told, wait) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
+    let (ids, wait) = (std::sync::mpsc::channel(), std::sync::mpsc::channel::<()>());
     let thread = std::thread::spawn(move || {
-        told.0.send(nix::unistd::gettid()).expect("a listener");
+        ids.0.send(nix::unistd::gettid()).expect("a listener");
         let _ = wait.1.recv();
     });
-    let (id, process) = (told.1.recv().expect("an id").to_string(), std::process::id());
-    let says = format!("{id} is a thread of process {process}: use {process}");
+    let (id, process) = (ids.1.recv().expect("an id").to_string(), std::process::id());
+    let message = format!("{id} is a thread of process {process}: use {process}");
     for option in ["--pid", "--tree"] {
         let arguments = watch(&[option, &id]);
-        assert_fails(&arguments, &run(&arguments), 1, &says);
+        assert_fails(&arguments, &run(&arguments), 1, &message);
     }
     drop(wait.0);
     thread.join().expect("an exit status");
 }
-
-/// A user that exists on every system.
-const NOBODY: u32 = 65_534;
 
 fn a_choice_without_a_match_is_reported_on_a_terminal() {
     const SAID: &str = "waiting: no process matches yet";

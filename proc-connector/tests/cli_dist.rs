@@ -23,7 +23,7 @@ fn main() -> ExitCode {
         bash_completes,
         zsh_completes,
         fish_completes,
-        help_and_man_pages_have_each_commands_own,
+        help_and_man_pages_document_the_same_statuses,
     ];
     // Removed at the end.
     let scratch = Scratch::new("dist");
@@ -141,25 +141,25 @@ const DOCUMENTED: [(&str, &[&str]); 6] = [
     ("doctor", &["0", "1", "2"]),
 ];
 
-fn help_and_man_pages_have_each_commands_own() {
+fn help_and_man_pages_document_the_same_statuses() {
     for (command, statuses) in DOCUMENTED {
         for option in ["-h", "--help"] {
             let output = run(&[command, option]);
             assert_eq!(output.status.code(), Some(0));
             let help = text(&output.stdout).split_once("Exit status:\n").expect("statuses").1;
-            let said: Vec<&str> =
+            let documented: Vec<&str> =
                 help.lines().filter_map(|line| line.split_whitespace().next()).collect();
-            assert_eq!(said, statuses, "{command}");
+            assert_eq!(documented, statuses, "{command}");
         }
         let page = fs::read_to_string(written().join(format!("man/proc-connector-{command}.1")));
         let page = page.expect("a man page");
         let (before, section) = page.split_once("\n.SH \"EXIT STATUS\"\n").expect("a section");
-        assert!(!before.contains("Exit status"), "{command} has them twice");
+        assert!(!before.contains("Exit status"), "{command} documents its statuses twice");
         let section = section.split("\n.SH").next().unwrap_or_default();
-        let said: Vec<&str> = section
+        let documented: Vec<&str> = section
             .lines()
             .filter_map(|line| line.strip_prefix("\\fB")?.strip_suffix("\\fR"))
             .collect();
-        assert_eq!(said, statuses, "{command}");
+        assert_eq!(documented, statuses, "{command}");
     }
 }

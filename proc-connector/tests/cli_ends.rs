@@ -11,9 +11,9 @@ use std::time::Duration;
 
 use captures::DEMO;
 use captures::demo::{packets, until_event};
-use common::named;
-use common::program::{REPLAY_JSON as JSON, Running, program, replay, text, transport_name};
+use common::program::{REPLAY_JSON as JSON, Running, program, replay, text};
 use common::scratch::{Scratch, ScratchFile};
+use common::{named, transport_name};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};

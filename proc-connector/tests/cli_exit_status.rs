@@ -8,9 +8,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::ExitCode;
 
 use common::listening::listening;
-use common::named;
-use common::program::{program, run, text, transport_name};
+use common::program::{program, run, text};
 use common::scratch::ScratchFile;
+use common::{named, transport_name};
 use serde_json::Value;
 
 fn main() -> ExitCode {

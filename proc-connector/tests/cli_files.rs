@@ -6,9 +6,9 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::ExitCode;
 
-use common::program::{run, started_by_shell, text, transport_name};
+use common::program::{run, started_by_shell, text};
 use common::scratch::Scratch;
-use common::{named, require_capability};
+use common::{named, require_capability, transport_name};
 use nix::sys::stat::Mode;
 use nix::unistd::{Uid, mkfifo};
 

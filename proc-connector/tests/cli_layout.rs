@@ -1,4 +1,4 @@
-//! Lines on a terminal: the command takes a third of each line, however narrow the terminal is.
+//! Lines on a terminal: the command takes at most a third of a line of any width.
 
 mod captures;
 mod common;
@@ -11,17 +11,17 @@ use std::thread::JoinHandle;
 
 use captures::{CONNECTOR, Order, Packet, cooked, pcapng};
 use common::helper_process::command;
-use common::program::{program, transport_name};
+use common::program::program;
 use common::scratch::ScratchFile;
 use common::wire::{COMM, EXEC, EXIT, NLMSG_DONE, cn_msg, event, message, proc_event};
-use common::{named, skip, terminal, transport};
+use common::{named, skip, terminal, transport, transport_name};
 use proc_connector::Transport;
 use unicode_width::UnicodeWidthStr;
 
 fn main() -> ExitCode {
     let everywhere = named![
         wide_letters_take_two_columns,
-        headings_are_for_terminals,
+        headings_are_printed_on_terminals_only,
         wide_lines_are_complete_without_a_terminal,
     ];
     let live = named![
@@ -50,7 +50,7 @@ fn widths() -> impl Iterator<Item = u16> {
 
 fn a_command_takes_at_most_a_third_of_the_line() {
     if transport() != Transport::Ring {
-        skip("the arguments of a process that ends at once are noted in the ring");
+        skip("only the ring records the arguments of a short-lived process");
     }
     let long = format!("#{}", long_command());
     let processes = ShortLivedProcesses::start(&long);
@@ -157,7 +157,7 @@ fn wide_letters_take_two_columns() {
     }
 }
 
-fn headings_are_for_terminals() {
+fn headings_are_printed_on_terminals_only() {
     let headings = |shown: &str| {
         let words: Vec<String> = shown
             .lines()

@@ -8,11 +8,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use captures::DEMO;
-use common::program::{PROGRAM, Running, Status, program, run, started_by, text, transport_name};
+use common::program::{PROGRAM, Running, Status, program, run, started_by, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::{
     CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, has_capability, kernel_is_at_least, named,
-    require_capability,
+    require_capability, transport_name,
 };
 use nix::sys::signal::Signal;
 
@@ -34,7 +34,7 @@ fn end() {}
 fn every_command_reports_a_low_descriptor_limit() {
     let scratch = Scratch::new("descriptors");
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
-    let (capture, picture) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
+    let (capture, chart) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
     let commands: [&[&str]; 10] = [
         &["watch", "--duration", "50ms"],
         &["watch", "--duration", "50ms", "--json", "--who"],
@@ -42,16 +42,16 @@ fn every_command_reports_a_low_descriptor_limit() {
         &["watch", "--duration", "50ms", "--transport", "socket"],
         &["stats", "--duration", "50ms"],
         &["record", "--duration", "50ms", &capture],
-        &["trace", "-o", &picture, "--", "true"],
+        &["trace", "-o", &chart, "--", "true"],
         &["replay", demo.path()],
-        &["replay", "--demo", "-o", &picture],
+        &["replay", "--demo", "-o", &chart],
         &["doctor"],
     ];
     for arguments in commands {
         let unlimited = run(arguments).status.code();
         let mut refused = 0;
         for limit in (4..=40).rev().step_by(3) {
-            let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
+            let _ = (fs::remove_file(&capture), fs::remove_file(&chart));
             let starter = format!("--nofile={limit}");
             let mut command = started_by(&["prlimit", &starter], arguments);
             let output = command.output().expect("a running process");
@@ -70,7 +70,7 @@ fn every_command_reports_a_low_descriptor_limit() {
             {
                 assert!(errors.contains(part), "{arguments:?} with {limit}: {errors}");
             }
-            for left in [&capture, &picture] {
+            for left in [&capture, &chart] {
                 assert!(fs::metadata(left).is_err(), "{left} with {limit}");
             }
         }
@@ -86,7 +86,7 @@ fn as_unprivileged_user(processes: u32, arguments: &[&str]) -> (Scratch, Command
         common::skip("before Linux 6.6, listening requires a privilege");
     }
     // A copy of the program in a directory that every user can search.
-    let scratch = Scratch::new(&format!("nobody-{processes}"));
+    let scratch = Scratch::new(&format!("unprivileged-{processes}"));
     let copy = scratch.file("proc-connector");
     fs::copy(PROGRAM, &copy).expect("a writable directory");
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755)).expect("one's own file");

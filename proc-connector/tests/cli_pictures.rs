@@ -5,10 +5,11 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::ExitCode;
 
 use captures::{DEMO, demo_events};
 use common::named;
+use common::program::{run, text};
 use common::scratch::Scratch;
 use common::wire::{EXEC, EXIT, FORK};
 use serde_json::Value;
@@ -26,28 +27,19 @@ fn main() -> ExitCode {
     common::main_with(&[], &everywhere, &[])
 }
 
-fn program(arguments: &[&str]) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    program.args(arguments).stdin(Stdio::null()).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
-
 fn a_file_of_another_kind_is_bad_usage() {
     for arguments in
         [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "picture"]]
     {
-        let output = program(arguments);
+        let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         for name in [".svg", ".json", ".jsonl"] {
             assert!(text(&output.stderr).contains(name), "{}", text(&output.stderr));
         }
     }
-    assert_eq!(program(&["trace"]).status.code(), Some(2));
+    assert_eq!(run(&["trace"]).status.code(), Some(2));
     let both = ["replay", "--demo", "--json", "-o", "x.svg"];
-    assert_eq!(program(&both).status.code(), Some(2));
+    assert_eq!(run(&both).status.code(), Some(2));
 }
 
 /// The processes of the demo with their wait statuses, from its bytes.
@@ -64,7 +56,7 @@ fn demo_processes() -> BTreeMap<u32, u32> {
 fn a_recording_can_be_drawn_as_a_timeline() {
     let scratch = Scratch::new("timeline");
     let file = scratch.file("demo.svg");
-    let output = program(&["replay", "--demo", "-o", &file]);
+    let output = run(&["replay", "--demo", "-o", &file]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(output.stdout.is_empty());
     assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
@@ -92,7 +84,7 @@ fn a_recording_can_be_written_as_trace_events() {
     fs::write(&file, "x".repeat(100_000)).expect("a writable directory");
     let recording = scratch.file("demo.pcapng");
     fs::write(&recording, DEMO).expect("a writable directory");
-    assert_eq!(program(&["replay", &recording, "-o", &file]).status.code(), Some(0));
+    assert_eq!(run(&["replay", &recording, "-o", &file]).status.code(), Some(0));
     let trace: Value = serde_json::from_slice(&fs::read(&file).expect("a file")).expect("JSON");
     let events = trace["traceEvents"].as_array().expect("a list");
     let found: BTreeMap<u32, u32> = events
@@ -122,8 +114,8 @@ fn a_recording_can_be_written_as_trace_events() {
 fn a_recording_can_be_folded_into_lines() {
     let scratch = Scratch::new("lines");
     let file = scratch.file("demo.jsonl");
-    assert_eq!(program(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
-    let lines = program(&["replay", "--demo", "--json"]);
+    assert_eq!(run(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
+    let lines = run(&["replay", "--demo", "--json"]);
     assert_eq!(fs::read(&file).expect("a file"), lines.stdout);
     assert_eq!(text(&lines.stdout).lines().count(), 74);
 }
@@ -145,7 +137,7 @@ fn a_tree_of_a_recording_is_drawn_alone() {
     let root = 14_759;
     let tree = root.to_string();
     let options = ["replay", "--demo", "--tree", &tree, "-o", &files[0], "-o", &files[1]];
-    assert_eq!(program(&options).status.code(), Some(0));
+    assert_eq!(run(&options).status.code(), Some(0));
     let [trace, lines] = files.map(|file| fs::read_to_string(file).expect("a file"));
     let trace: Value = serde_json::from_str(&trace).expect("JSON");
     let processes: Vec<&Value> = trace["traceEvents"]
@@ -161,12 +153,12 @@ fn a_tree_of_a_recording_is_drawn_alone() {
     // The chart covers only their lifetimes.
     let first = processes.iter().filter_map(|event| event["ts"].as_f64()).reduce(f64::min);
     assert_eq!(first, Some(0.0));
-    let same = program(&["replay", "--demo", "--tree", &tree, "--json"]);
+    let same = run(&["replay", "--demo", "--tree", &tree, "--json"]);
     assert_eq!(lines, text(&same.stdout));
 }
 
 fn a_file_that_cannot_be_written_is_named() {
-    let output = program(&["replay", "--demo", "-o", "/nowhere/x.svg"]);
+    let output = run(&["replay", "--demo", "-o", "/nowhere/x.svg"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
 }
@@ -176,7 +168,7 @@ fn a_failed_read_leaves_the_file_unchanged() {
     let [file, empty] = ["old.svg", "empty.pcapng"].map(|name| scratch.file(name));
     fs::write(&file, "old").expect("a writable directory");
     fs::write(&empty, "").expect("a writable directory");
-    let output = program(&["replay", &empty, "-o", &file]);
+    let output = run(&["replay", &empty, "-o", &file]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("empty"), "{}", text(&output.stderr));
     assert_eq!(fs::read_to_string(&file).expect("a file"), "old");

@@ -13,11 +13,10 @@ use std::time::Duration;
 
 use captures::DEMO;
 use captures::demo::until_event;
-use common::named;
-use common::program::{
-    REPLAY_JSON as JSON, Running, program, read_all, replay, text, transport_name,
-};
+use common::helper_process::run_to_end;
+use common::program::{REPLAY_JSON as JSON, Running, program, read_all, replay, text};
 use common::scratch::Scratch;
+use common::{named, transport_name};
 use nix::fcntl::OFlag;
 use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
@@ -149,7 +148,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
             }
             assert!(deadline.left().is_some(), "{arguments:?}");
             // The program notices the closed pipe when it writes.
-            end_with_3();
+            run_to_end("exit_3");
         };
         let errors = read_all(child.stderr.as_mut().expect("a pipe"));
         assert_eq!((status.code(), &*errors), (Some(0), ""), "{arguments:?}");
@@ -168,14 +167,6 @@ fn pipeline(choice: &[&str]) -> (Running, Child) {
     (Running::start(&mut replay), recorder)
 }
 
-/// Runs a child that exits with 3; returns its process id.
-fn end_with_3() -> u32 {
-    let mut helper =
-        common::helper_process::command("exit_3").spawn().expect("this binary can be started");
-    helper.wait().expect("an exit status");
-    helper.id()
-}
-
 fn exit_of(line: &str, pid: u32) -> bool {
     line.contains(r#""event":"exit""#) && line.contains(&format!(r#""tgid":{pid},"#))
 }
@@ -186,7 +177,7 @@ fn wait_for_an_exit(replay: &mut Running) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !is_shown.load(Relaxed) {
-                end_with_3();
+                run_to_end("exit_3");
                 std::thread::sleep(Duration::from_millis(50));
             }
         });
@@ -207,7 +198,7 @@ fn events_pass_a_running_pipeline() {
 fn ctrl_c_for_a_pipeline_loses_nothing() {
     let (mut replay, mut recorder) = pipeline(&["--events", "exit", "--processes"]);
     wait_for_an_exit(&mut replay);
-    let ended: Vec<u32> = (0..20).map(|_| end_with_3()).collect();
+    let ended: Vec<u32> = (0..20).map(|_| run_to_end("exit_3")).collect();
     interrupt(&recorder);
     let (rest, output) = replay.end();
     assert_eq!(recorder.wait().expect("an exit status").code(), Some(0));

@@ -2,8 +2,6 @@
 //! terminal.
 
 mod common;
-#[path = "common/live_output.rs"]
-mod live_output;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -12,9 +10,9 @@ use std::process::ExitCode;
 
 use common::hostile::{HOSTILE, assert_seen};
 use common::named;
+use common::program::{run, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::wire::{self, COMM};
-use live_output::{run, text};
 
 fn main() -> ExitCode {
     let everywhere = named![
@@ -58,8 +56,8 @@ fn names_in_a_timeline_are_escaped() {
         let svg = fs::read_to_string(svg).expect("UTF-8");
         assert_seen(&svg);
         let document = roxmltree::Document::parse(&svg).expect("well-formed XML");
-        let told = document.descendants().filter_map(|node| node.text());
-        assert!(told.into_iter().any(|told| told.contains(shown)), "{shown} in {svg}");
+        let texts = document.descendants().filter_map(|node| node.text());
+        assert!(texts.into_iter().any(|text| text.contains(shown)), "{shown} in {svg}");
         let json = fs::read_to_string(json).expect("UTF-8");
         assert_seen(&json);
         let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");

@@ -2,8 +2,6 @@
 //! they neither control nor deceive a terminal.
 
 mod common;
-#[path = "common/live_output.rs"]
-mod live_output;
 
 use std::ffi::{CStr, CString, OsStr};
 use std::fs;
@@ -14,9 +12,10 @@ use std::sync::mpsc;
 
 use common::helper_process::{command, pause, with_role};
 use common::hostile::{HOSTILE, assert_seen};
+use common::live_output::{LiveOutput, transport_option, watch};
+use common::program::{piped, program, text};
 use common::scratch::Scratch;
 use common::{CAP_SETUID, CAP_SYS_ADMIN, Deadline, named, require_capability, transport};
-use live_output::{LiveOutput, piped, program, text, transport_option, watch};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::unistd::execv;

@@ -9,10 +9,8 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use common::helper_process::command;
-use common::program::{
-    PROGRAM, Running, Status, program, started_by, started_by_shell, text, transport_name,
-};
-use common::{Deadline, named};
+use common::program::{PROGRAM, Running, Status, program, started_by, started_by_shell, text};
+use common::{Deadline, named, transport_name};
 use nix::pty::openpty;
 use nix::sys::signal::Signal;
 
@@ -23,7 +21,7 @@ fn main() -> ExitCode {
         the_screen_leaves_ignored_signals_ignored,
         a_background_job_of_a_shell_survives_ctrl_c,
         only_the_user_lookup_has_a_second_thread,
-        other_signals_are_left_alone,
+        other_signals_keep_their_actions,
         a_stopped_listener_continues,
         a_trace_works_with_sigchld_ignored,
         a_trace_works_with_sigchld_blocked,
@@ -160,7 +158,7 @@ fn thread_names(pid: u32) -> Vec<String> {
     names.map(|name| name.trim_end().to_owned()).collect()
 }
 
-fn other_signals_are_left_alone() {
+fn other_signals_keep_their_actions() {
     for arguments in listening() {
         let running = Running::start(&mut program(&arguments));
         let status = running.wait_until(|status| status.handles(Signal::SIGTERM));
@@ -192,7 +190,7 @@ fn trace(starter: &[&str], traced: &[&str]) -> Command {
     started_by(starter, &[&options[..], traced].concat())
 }
 
-/// The signal settings of a traced command whose caller was started like this.
+/// The signal settings of a traced command whose caller was started by `starter`.
 fn of_traced(starter: &[&str]) -> Status {
     let output = trace(starter, &["cat", "/proc/self/status"]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));

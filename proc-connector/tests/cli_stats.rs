@@ -1,17 +1,17 @@
-//! `stats`, run as by users, compared with what the test did.
+//! `stats`, compared with the events that the tests cause.
 
 mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read, Write};
-use std::process::{Child, ChildStdout, Command, ExitCode, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, ExitCode, Output};
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
-use common::{named, transport};
+use common::program::program;
+use common::{named, transport_name};
 use nix::pty::{Winsize, openpty};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use proc_connector::Transport;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -35,7 +35,7 @@ fn nap() {
     std::thread::sleep(std::time::Duration::from_millis(50));
 }
 
-/// Creates fifty processes on request, of which ten live for some time.
+/// Creates fifty processes on request. Ten of them live for some time.
 fn fork_50_and_nap_10() {
     fs::write("/proc/self/comm", NAME).expect("one's own name");
     print_number(0);
@@ -54,16 +54,9 @@ fn fork_50() {
     assert!(helper.wait().success());
 }
 
-fn program(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    let transport = match transport() {
-        Transport::Ring => "ring",
-        _ => "socket",
-    };
-    // The duration limits a test that fails.
-    command.args(["stats", "--duration", "60s", "--transport", transport]).args(arguments);
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+/// `stats` over the transport of this test. The duration limits a test that fails.
+fn stats(arguments: &[&str]) -> Command {
+    program(&[&["stats", "--duration", "60s", "--transport", transport_name()], arguments].concat())
 }
 
 /// A running `stats --json`, and its reports so far.
@@ -77,7 +70,7 @@ impl Stats {
     /// Starts the program, and waits until it listens.
     fn start(arguments: &[&str]) -> Self {
         let common = ["--json", "--interval", "100ms", "--top", "1000"];
-        let mut child = program(&[&common, arguments].concat()).spawn().expect("the program runs");
+        let mut child = stats(&[&common, arguments].concat()).spawn().expect("the program runs");
         let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
         let mut stats = Self { child, lines, reports: Vec::new() };
         stats.read();
@@ -122,7 +115,7 @@ fn listed(reports: &[Value], list: &str, key: &str, value: &Value) -> u64 {
 fn bad_usage_exits_with_2() {
     for arguments in [["--interval", "0"], ["--interval", "1ms"], ["--count", "0"], ["--top", "-1"]]
     {
-        let output = program(&arguments).output().expect("the program runs");
+        let output = stats(&arguments).output().expect("the program runs");
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
         assert!(output.stdout.is_empty());
     }
@@ -196,7 +189,7 @@ fn a_terminal_display_is_redrawn_in_place() {
     let size = Winsize { ws_row: 12, ws_col: 60, ws_xpixel: 0, ws_ypixel: 0 };
     let terminal = openpty(Some(&size), None).expect("a terminal");
     for has_color in [true, false] {
-        let mut stats = program(&["--interval", "100ms", "--count", "3"]);
+        let mut stats = stats(&["--interval", "100ms", "--count", "3"]);
         stats.env("TERM", "xterm").env_remove("NO_COLOR").env_remove("CLICOLOR");
         if !has_color {
             stats.env("NO_COLOR", "1");
@@ -227,7 +220,7 @@ fn a_terminal_display_is_redrawn_in_place() {
 
 fn blocks_are_plain_without_a_terminal() {
     let output =
-        program(&["--interval", "100ms", "--count", "2"]).output().expect("a running process");
+        stats(&["--interval", "100ms", "--count", "2"]).output().expect("a running process");
     assert!(output.status.success());
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(!text.contains('\x1b'), "{text}");

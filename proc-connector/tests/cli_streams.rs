@@ -6,9 +6,9 @@ mod common;
 use std::process::ExitCode;
 
 use captures::DEMO;
-use common::named;
-use common::program::{run, started_by_shell, text, transport_name};
+use common::program::{run, started_by_shell, text};
 use common::scratch::{Scratch, ScratchFile};
+use common::{named, transport_name};
 
 fn main() -> ExitCode {
     let everywhere = named![

@@ -1,4 +1,4 @@
-//! `trace`, run as by users.
+//! `trace`: the tree of processes, the exit status, and signals for the command.
 
 mod common;
 
@@ -9,8 +9,9 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode, Output, Stdio};
 
 use common::helper_process::command;
+use common::program::{program, run, text};
 use common::scratch::Scratch;
-use common::{named, transport};
+use common::{named, transport, transport_name};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, getppid, setsid};
 use proc_connector::Transport;
@@ -171,32 +172,18 @@ fn pause() {
 
 /// The program, tracing a role.
 fn trace(options: &[&str], role: &str) -> Command {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    let transport = match transport() {
-        Transport::Ring => "ring",
-        _ => "socket",
-    };
-    program.args(["trace", "--transport", transport]).args(options).arg("--");
+    let arguments = [&["trace", "--transport", transport_name()], options, &["--"]].concat();
+    let mut program = program(&arguments);
     let traced = command(role);
     program.arg(traced.get_program());
     for (key, value) in traced.get_envs() {
         program.env(key, value.expect("a value"));
     }
-    program.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     program
 }
 
-fn run(options: &[&str], role: &str) -> Output {
+fn run_traced(options: &[&str], role: &str) -> Output {
     trace(options, role).output().expect("the program runs")
-}
-
-fn program(arguments: &[&str]) -> Output {
-    let mut program = Command::new(env!("CARGO_BIN_EXE_proc-connector"));
-    program.args(arguments).stdin(Stdio::null()).output().expect("the program runs")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
 }
 
 /// The names and process ids that a role printed.
@@ -227,7 +214,7 @@ fn the_exit_status_is_that_of_the_command() {
     for (role, status, end) in
         [("exit_0", 0, "  exit 0 "), ("exit_3", 3, "✗ exit 3 "), ("die_by_9", 137, "✗ SIGKILL ")]
     {
-        let output = run(&[], role);
+        let output = run_traced(&[], role);
         assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
         let tree = text(&output.stderr);
         assert!(tree.lines().nth(1).expect("a line").contains(end), "{tree}");
@@ -242,7 +229,7 @@ fn a_command_that_cannot_run_exits_with_the_status_of_a_shell() {
     let plain = scratch.file("plain");
     fs::write(&plain, "no program").expect("a writable directory");
     for (name, status) in [("no-such-program-anywhere", 127), (&*plain, 126)] {
-        let output = program(&["trace", "--", name]);
+        let output = run(&["trace", "--", name]);
         assert_eq!(output.status.code(), Some(status), "{}", text(&output.stderr));
         let error = format!("proc-connector: cannot run {name}: ");
         assert!(text(&output.stderr).starts_with(&error), "{}", text(&output.stderr));
@@ -259,7 +246,7 @@ fn standard_streams_belong_to_the_command() {
 }
 
 fn the_tree_contains_every_process_once() {
-    let output = run(&[], "family");
+    let output = run_traced(&[], "family");
     assert_eq!(output.status.code(), Some(7), "{}", text(&output.stderr));
     let (tree, ids) = (text(&output.stderr), printed_ids(&output.stdout));
     let [own, killed, child, failing] =
@@ -277,7 +264,7 @@ fn the_tree_contains_every_process_once() {
 }
 
 fn orphans_are_below_their_creators() {
-    let output = run(&[], "make_orphan");
+    let output = run_traced(&[], "make_orphan");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let (tree, ids) = (text(&output.stderr), printed_ids(&output.stdout));
     let [middle, orphan, failing] =
@@ -341,7 +328,7 @@ fn sigterm_is_passed_to_the_command() {
 }
 
 fn ignored_signals_stay_ignored() {
-    let own = run(&["--quiet"], "report_whether_sighup_is_ignored");
+    let own = run_traced(&["--quiet"], "report_whether_sighup_is_ignored");
     assert_eq!(printed_ids(&own.stdout)["ignored"], is_sighup_ignored());
     let traced = trace(&["--quiet"], "report_whether_sighup_is_ignored");
     let words = std::iter::once(traced.get_program()).chain(traced.get_args());
@@ -357,7 +344,7 @@ fn a_file_is_written_without_a_tree() {
     let scratch = Scratch::new("files");
     let names = ["x.svg", "x.json", "x.jsonl"].map(|name| scratch.file(name));
     let options = ["--quiet", "-o", &names[0], "-o", &names[1], "-o", &names[2]];
-    let output = run(&options, "family");
+    let output = run_traced(&options, "family");
     assert_eq!(output.status.code(), Some(7));
     assert_eq!(text(&output.stderr), "");
     let ids = printed_ids(&output.stdout);
@@ -394,7 +381,7 @@ fn a_file_is_written_without_a_tree() {
 }
 
 fn repeated_children_are_one_line() {
-    let output = run(&[], "loop_of_20");
+    let output = run_traced(&[], "loop_of_20");
     let tree = text(&output.stderr);
     assert!(tree.contains("\n21 processes, 0 failed, "), "{tree}");
     if transport() == Transport::Ring {
@@ -404,14 +391,14 @@ fn repeated_children_are_one_line() {
         // The name of a process that ended before it could be read may be incomplete or missing.
         assert!(tree.lines().count() < 3 + 3 * 4, "{tree}");
     }
-    let output = run(&["--full"], "loop_of_20");
+    let output = run_traced(&["--full"], "loop_of_20");
     assert_eq!(text(&output.stderr).lines().count(), 23, "{}", text(&output.stderr));
 }
 
 fn a_loss_is_reported() {
     let scratch = Scratch::new("loss");
     let file = scratch.file("x.svg");
-    let output = run(&["--buffer", "100", "-o", &file], "overrun_the_tracer");
+    let output = run_traced(&["--buffer", "100", "-o", &file], "overrun_the_tracer");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let errors = text(&output.stderr);
     assert!(errors.contains("processes and exits may be missing"), "{errors}");
@@ -433,10 +420,10 @@ fn a_failed_start_leaves_the_file_unchanged() {
     let scratch = Scratch::new("stays");
     let file = scratch.file("x.svg");
     fs::write(&file, "old").expect("a writable directory");
-    let output = program(&["trace", "-o", &file, "--", "no-such-program-anywhere"]);
+    let output = run(&["trace", "-o", &file, "--", "no-such-program-anywhere"]);
     assert_eq!(output.status.code(), Some(127));
     assert_eq!(fs::read_to_string(&file).expect("a file"), "old");
-    let output = program(&["trace", "-o", "/nowhere/x.svg", "--", "true"]);
+    let output = run(&["trace", "-o", "/nowhere/x.svg", "--", "true"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
 }

@@ -6,9 +6,9 @@ use std::fs::{self};
 use std::os::unix::fs::symlink;
 use std::process::ExitCode;
 
-use common::program::{PROGRAM, Running, program, run, text, transport_name};
+use common::program::{PROGRAM, Running, program, run, text};
 use common::scratch::Scratch;
-use common::{named, require_capability};
+use common::{named, require_capability, transport_name};
 use nix::sched::{CloneFlags, unshare};
 
 fn main() -> ExitCode {

@@ -8,8 +8,11 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
 use common::failure::assert_fails;
-use common::program::{program, run, text, transport_name};
-use common::{CAP_SETUID, kernel_is_at_least, named, require_capability, skip, transport};
+use common::program::{program, run, text};
+use common::{
+    CAP_SETUID, NOBODY, kernel_is_at_least, named, require_capability, skip, transport,
+    transport_name,
+};
 use proc_connector::Transport;
 use serde_json::Value;
 
@@ -69,13 +72,13 @@ fn an_invalid_value_is_rejected_with_the_valid_ones() {
         (&["--transport", "pigeon"], "socket"),
         (&["--threads", "--processes"], "--processes"),
     ];
-    for (options, says) in cases {
+    for (options, message) in cases {
         let arguments = [&["watch"], *options].concat();
         let output = run(&arguments);
-        let errors = assert_fails(&arguments, &output, 2, says);
+        let errors = assert_fails(&arguments, &output, 2, message);
         assert!(errors.lines().count() < 8 && errors.starts_with("error: "), "{errors}");
     }
-    for (arguments, says) in [
+    for (arguments, message) in [
         (&["stats", "--interval", "9ms"][..], "10ms or longer"),
         (&["stats", "--count", "0"], "1 or more"),
         (&["stats", "--top=-1"], "negative"),
@@ -84,12 +87,12 @@ fn an_invalid_value_is_rejected_with_the_valid_ones() {
         (&["replay", "--demo", "--pid", "0"], "1 to 4194303"),
         (&["replay", "--demo", "--count", "0"], "1 or more"),
     ] {
-        assert_fails(arguments, &run(arguments), 2, says);
+        assert_fails(arguments, &run(arguments), 2, message);
     }
 }
 
 fn unknown_kinds_of_events_get_a_suggestion() {
-    for (kinds, says) in [
+    for (kinds, message) in [
         ("exce", "'exec'"),
         ("fork,exti", "'exit'"),
         ("core_dump", "'coredump'"),
@@ -104,7 +107,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
             &["record", "--events", kinds, "-"],
             &["replay", "--events", kinds, "-"],
         ] {
-            assert_fails(arguments, &run(arguments), 2, says);
+            assert_fails(arguments, &run(arguments), 2, message);
         }
     }
     for kinds in ["exec,exit", "EXEC,Exit", "exec, exit", "exit,exec,exit"] {
@@ -149,9 +152,6 @@ fn a_recording_contains_no_user_names() {
     assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
 }
 
-/// A user that exists on every system.
-const NOBODY: u32 = 65_534;
-
 fn a_reduced_buffer_is_reported() {
     require_capability(CAP_SETUID, "CAP_SETUID");
     if transport() != Transport::Socket || !kernel_is_at_least(6, 6) {
@@ -160,7 +160,7 @@ fn a_reduced_buffer_is_reported() {
     let limit = fs::read_to_string("/proc/sys/net/core/rmem_max").expect("/proc is mounted");
     // The kernel grants twice the limit; an event takes 832 bytes.
     let holds = 2 * limit.trim().parse::<u64>().expect("a number") / 832;
-    let says = format!(
+    let message = format!(
         "proc-connector: the receive buffer holds {holds} events, not the requested 100000000: \
          net.core.rmem_max is {}",
         limit.trim(),
@@ -175,7 +175,7 @@ fn a_reduced_buffer_is_reported() {
             program(arguments).uid(NOBODY).gid(NOBODY).output().expect("a running process");
         let errors = text(&output.stderr);
         assert_eq!(output.status.code(), Some(0), "{arguments:?}: {errors}");
-        assert_eq!(errors.matches(&says).count(), 1, "{arguments:?}: {errors}");
+        assert_eq!(errors.matches(&message).count(), 1, "{arguments:?}: {errors}");
     }
     let granted = ["watch", "--json", "--duration", "50ms", "--buffer", "100"];
     let output = program(&granted).uid(NOBODY).gid(NOBODY).output().expect("a running process");

@@ -3,18 +3,17 @@
 mod common;
 
 use std::cell::Cell;
-use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, ChildStdout, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
-use common::{CAP_SETUID, load, named, require_capability, transport};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use common::program::{run, start_watch, text};
+use common::{CAP_SETUID, NOBODY, load, named, require_capability, transport};
+use nix::sys::signal::Signal;
 use proc_connector::Transport;
 use serde_json::Value;
 
@@ -112,48 +111,20 @@ impl Drop for RepeatedRole {
     }
 }
 
-/// A running `watch` that listens.
-struct Watch {
-    child: Child,
-    lines: std::io::Lines<BufReader<ChildStdout>>,
-}
-
-impl Watch {
-    fn start(arguments: &[&str]) -> Self {
-        let transport = match transport() {
-            Transport::Ring => "ring",
-            _ => "socket",
+/// Runs a `watch` until a line matches. Returns all lines up to this one.
+fn watch_until(arguments: &[&str], is_last: impl Fn(&str) -> bool) -> Vec<String> {
+    let mut watch = start_watch(arguments);
+    let mut lines: Vec<String> = Vec::new();
+    while !lines.last().is_some_and(|line| is_last(line)) {
+        let Some(line) = watch.lines.next() else {
+            let (_, output) = watch.end();
+            panic!("it ended: {}, after {lines:#?}", text(&output.stderr));
         };
-        let mut child = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
-            .args(["watch", "--duration", "60s", "--transport", transport])
-            .args(arguments)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .expect("the program runs");
-        let lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
-        Self { child, lines }
+        lines.push(line.expect("text"));
     }
-
-    /// The lines up to the last one of interest.
-    fn until(mut self, last: impl Fn(&str) -> bool) -> Vec<String> {
-        let mut lines: Vec<String> = Vec::new();
-        while !lines.last().is_some_and(|line| last(line)) {
-            let Some(line) = self.lines.next() else {
-                let mut errors = String::new();
-                let mut stderr = self.child.stderr.take().expect("a pipe");
-                stderr.read_to_string(&mut errors).expect("text");
-                panic!("it ended: {errors}, after {lines:#?}");
-            };
-            lines.push(line.expect("text"));
-        }
-        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
-        kill(pid, Signal::SIGINT).expect("a child that runs");
-        self.lines.for_each(drop);
-        assert!(self.child.wait().expect("an exit status").success());
-        lines
-    }
+    let (_, output) = watch.end_by(Signal::SIGINT);
+    assert!(output.status.success());
+    lines
 }
 
 /// The kind, the process, and the rest of a line.
@@ -169,7 +140,7 @@ fn is_exit_of(repeated: &RepeatedRole) -> impl Fn(&str) -> bool {
     |line| matches!(columns(line), Some(("exit", pid, _)) if repeated.created(pid))
 }
 
-/// The end of the first line with an exit.
+/// The details in the last line, which shows an exit.
 fn exit_among(lines: &[String]) -> &str {
     let last = lines.last().expect("a line");
     columns(last).expect("an exit").2
@@ -185,10 +156,7 @@ fn invalid_choices_are_rejected() {
         &["watch", "--who"],
         &["watch", "--threads", "--processes"],
     ] {
-        let output = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
-            .args(arguments)
-            .output()
-            .expect("the program runs");
+        let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
     }
 }
@@ -201,7 +169,7 @@ fn a_line_has_the_user_the_command_and_the_lifetime() {
     let is_exit = is_exit_of(&repeated);
     // A process that ended before the scan of `/proc` is mostly unknown.
     let is_it = |line: &str| is_exit(line) && line.contains(&user.name);
-    let lines = Watch::start(&["--failed", "--comm", "a helper"]).until(is_it);
+    let lines = watch_until(&["--failed", "--comm", "a helper"], is_it);
     let exit = exit_among(&lines);
     let words: Vec<&str> = exit.split_whitespace().collect();
     // The name fits into its column.
@@ -217,7 +185,7 @@ fn a_tree_is_a_process_and_its_descendants() {
     let tree = root.pid().to_string();
     let repeated = RepeatedRole::start_children_of(root);
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
-    let lines = Watch::start(&["--tree", &tree]).until(is_exit_of(&repeated));
+    let lines = watch_until(&["--tree", &tree], is_exit_of(&repeated));
     let pids: Vec<(&str, u32)> =
         lines.iter().filter_map(|line| columns(line)).map(|(kind, pid, _)| (kind, pid)).collect();
     assert!(pids.iter().all(|&(_, pid)| !elsewhere.created(pid)), "{lines:#?}");
@@ -233,7 +201,7 @@ fn a_tree_can_be_named() {
         return;
     }
     let repeated = RepeatedRole::start_children_of(HelperProcess::start("has_children"));
-    let lines = Watch::start(&["--tree", "between"]).until(is_exit_of(&repeated));
+    let lines = watch_until(&["--tree", "between"], is_exit_of(&repeated));
     let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
     let (kind, pid, _) = columns(first).expect("columns");
     assert_eq!((kind, repeated.created(pid)), ("exec", true), "{first}");
@@ -248,16 +216,13 @@ fn names_can_contain_patterns() {
     let repeated = RepeatedRole::start_children_of(HelperProcess::start("has_children"));
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
     let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
-    let lines = Watch::start(&["--comm", "b[ef]low"]).until(shown);
+    let lines = watch_until(&["--comm", "b[ef]low"], shown);
     for line in &lines {
         let (_, pid, rest) = columns(line).expect("columns");
         assert!(rest.ends_with("below a word") && !elsewhere.created(pid), "{line}");
     }
     drop(repeated);
 }
-
-/// A user that exists on every system.
-const NOBODY: u32 = 65_534;
 
 fn users_have_names_and_ids() {
     require_capability(CAP_SETUID, "CAP_SETUID");
@@ -267,7 +232,7 @@ fn users_have_names_and_ids() {
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
     let name = nix::unistd::User::from_uid(NOBODY.into()).expect("users");
     for user in [Some(NOBODY.to_string()), name.map(|user| user.name)].into_iter().flatten() {
-        let lines = Watch::start(&["--user", &user]).until(is_exit_of(&repeated));
+        let lines = watch_until(&["--user", &user], is_exit_of(&repeated));
         let pids = lines.iter().filter_map(|line| columns(line)).map(|(_, pid, _)| pid);
         assert!(pids.into_iter().all(|pid| !elsewhere.created(pid)), "{lines:#?}");
     }
@@ -278,22 +243,22 @@ fn a_cgroup_includes_those_below_it() {
     let Some(own) = cgroups.lines().find_map(|line| line.strip_prefix("0::")) else { return };
     let repeated = RepeatedRole::start("exits_3", |_| {});
     for cgroup in [own, "/", "/*"] {
-        let lines = Watch::start(&["--cgroup", cgroup]).until(is_exit_of(&repeated));
+        let lines = watch_until(&["--cgroup", cgroup], is_exit_of(&repeated));
         assert!(!lines.is_empty());
     }
-    let mut nobody = Watch::start(&["--cgroup", "/no/such", "--duration", "1s"]);
-    assert!(nobody.lines.next().is_none());
-    nobody.child.wait().expect("an exit status");
+    let mut empty = start_watch(&["--cgroup", "/no/such", "--duration", "1s"]);
+    assert!(empty.lines.next().is_none());
+    empty.child.wait().expect("an exit status");
 }
 
 fn threads_are_shown_on_request() {
     let repeated = RepeatedRole::start("makes_a_thread", |_| {});
     let is_thread = |line: &String| line.contains("thread of ");
-    let without = Watch::start(&["--comm", "cli_watch*"]).until(is_exit_of(&repeated));
+    let without = watch_until(&["--comm", "cli_watch*"], is_exit_of(&repeated));
     assert!(!without.iter().any(is_thread), "{without:#?}");
     // The exit of a thread may be reported after the exit of its process.
     let (started, ended) = (Cell::new(false), Cell::new(false));
-    Watch::start(&["--threads", "--comm", "cli_watch*"]).until(|line| {
+    watch_until(&["--threads", "--comm", "cli_watch*"], |line| {
         let is_thread = line.contains("thread of ");
         started.set(started.get() || is_thread && line.contains("  fork "));
         ended.set(ended.get() || is_thread && line.contains("  exit "));
@@ -313,7 +278,7 @@ fn json_identifies_the_process_of_an_event() {
         let is_known = line["process"]["euid"].is_u64();
         line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| repeated.created(pid))
     };
-    let lines = Watch::start(&["--json", "--who", "--events", "exec,exit"]).until(is_it);
+    let lines = watch_until(&["--json", "--who", "--events", "exec,exit"], is_it);
     let exit = parse(lines.last().expect("a line"));
     let process = &exit["process"];
     assert_eq!(process["tgid"], exit["tgid"]);

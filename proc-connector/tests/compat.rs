@@ -73,7 +73,7 @@ fn empty_input_contains_no_event() {
 }
 
 #[test]
-fn no_message_of_a_buffer_is_thrown_away() {
+fn every_message_of_a_buffer_is_returned() {
     let odd = message(NLMSG_DONE, &cn_msg(1, 1, &proc_event(NEW_KIND, &[1, 2, 3])));
     assert_ne!(odd.len() % 4, 0);
     let exit = event(EXIT, &[8, 8, 768, 17, 1, 1]);

@@ -73,7 +73,7 @@ fn full(ids: impl Iterator<Item = u32>) -> FilterModel {
 }
 
 #[test]
-fn the_kernel_takes_a_filter_of_1024_ids() {
+fn the_kernel_accepts_a_filter_of_1024_ids() {
     let exec = |tgid| RawEvent { what: EXEC, words: [tgid, tgid, 0, 0, 0, 0] };
     // Ids of three bytes, and of four.
     for distance in [4093, 4_194_301] {
@@ -91,16 +91,16 @@ sockopt_impl!(
 
 #[test]
 fn two_filters_of_1024_ids_fit_into_a_socket_of_old_kernels() {
-    // The default of `net.core.optmem_max` before Linux 6.7. A filter that replaces another needs
-    // memory in addition to it.
+    // The default of `net.core.optmem_max` before Linux 6.7. While a filter replaces another, both
+    // occupy memory.
     const OPTMEM_MAX: u32 = 20_480;
     const SK_MEMINFO_OPTMEM: usize = 6;
     // Consecutive ids, and ids that are negative numbers to the kernel on little-endian hosts.
     for ids in [full(1..), full((0..).map(|n| n / 128 * 256 + 128 + n % 128))] {
         let (_, receiver) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("two sockets");
         attach(&receiver, &ids);
-        let taken = getsockopt(&receiver, MemInfo).expect("a socket option")[SK_MEMINFO_OPTMEM];
-        assert!(taken > 1024 * 8, "{taken} bytes cannot hold so many instructions");
-        assert!(2 * taken < OPTMEM_MAX, "{taken} bytes");
+        let used = getsockopt(&receiver, MemInfo).expect("a socket option")[SK_MEMINFO_OPTMEM];
+        assert!(used > 1024 * 8, "{used} bytes cannot hold so many instructions");
+        assert!(2 * used < OPTMEM_MAX, "{used} bytes");
     }
 }

@@ -1,7 +1,6 @@
-//! A glob import of the crate leaves the names of the language as they are: that it compiles is the
-//! test.
+//! A glob import of the crate does not shadow names of the language. This file only has to compile.
 
-#![allow(unused_imports, clippy::wildcard_imports, reason = "the glob import is what is tested")]
+#![allow(unused_imports, clippy::wildcard_imports, reason = "the glob import is tested")]
 
 use proc_connector::*;
 
@@ -15,7 +14,7 @@ fn names_of_the_language_are_not_shadowed() {
     assert_eq!(fits(core::mem::size_of::<parser::EventMask>()).ok(), Some(4));
 }
 
-/// The struct of each payload has a name here.
+/// The struct of each payload can be named.
 const _: fn(Payload<'_>) = |payload| match payload {
     Payload::Fork(view) => {
         let _: &Fork = view;

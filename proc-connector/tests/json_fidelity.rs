@@ -1,8 +1,6 @@
 //! JSON preserves all bytes: valid text as text, and other bytes under a second key.
 
 mod common;
-#[path = "common/live_output.rs"]
-mod live_output;
 
 use std::ffi::{CString, OsStr};
 use std::fs;
@@ -12,9 +10,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use common::helper_process::{HelperProcess, command, pause, with_role};
+use common::live_output::{LiveOutput, transport_option, watch};
+use common::program::{program, run};
 use common::scratch::Scratch;
 use common::{CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, named, require_capability, transport};
-use live_output::{LiveOutput, program, run, transport_option, watch};
 use nix::unistd::{Gid, Uid, setresgid, setresuid};
 use proc_connector::Transport;
 use serde_json::{Map, Value, json};
@@ -158,8 +157,8 @@ fn truncated_arguments_have_a_flag() {
         assert!(long.starts_with(kept) && (kept.len() < long.len()) == is_cut, "{len}");
         if transport() == Transport::Ring {
             assert_eq!(line["task"]["args_cut"], true);
-            let noted = args_of(&line["task"]).expect("arguments");
-            assert_eq!(noted.iter().map(|arg| arg.len() + 1).sum::<usize>(), 256 + 1, "{len}");
+            let recorded = args_of(&line["task"]).expect("arguments");
+            assert_eq!(recorded.iter().map(|arg| arg.len() + 1).sum::<usize>(), 256 + 1, "{len}");
         }
     }
 }

@@ -1,15 +1,13 @@
 //! JSON of a recording: both writers of events agree with each other and with the recorded bytes.
 
 mod common;
-#[path = "common/live_output.rs"]
-mod live_output;
 
 use std::process::ExitCode;
 
 use common::named;
+use common::program::{run, text};
 use common::scratch::ScratchFile;
 use common::wire::{self, COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, PTRACE, SID, UID};
-use live_output::{run, text};
 use proc_connector::{ProcEvent, parse_netlink_message};
 use serde_json::{Map, Value, json};
 

@@ -59,8 +59,8 @@ fn main() -> ExitCode {
 const SIGCHLD: u32 = Signal::SIGCHLD as u32;
 /// `exit_signal` of a thread: no signal.
 const NO_SIGNAL: u32 = u32::MAX;
-/// The parent of a process whose parent is gone.
-const NOBODY: Task = (0, 0);
+/// The parent of a thread, and the tracer after tracing ended.
+const NO_TASK: Task = (0, 0);
 
 /// The events of starting a helper.
 fn started(helper: &HelperProcess) -> Vec<Seen> {
@@ -78,7 +78,7 @@ fn raw(status: ExitStatus) -> u32 {
 
 /// Starts a helper that needs no interaction, and compares all of its events with those that
 /// `between` returns, plus those of its start and end.
-fn expect(role: &str, between: impl FnOnce(Task) -> Vec<Seen>) -> ExitStatus {
+fn assert_events(role: &str, between: impl FnOnce(Task) -> Vec<Seen>) -> ExitStatus {
     let mut watch = Watch::start();
     let helper = HelperProcess::start(role);
     let (mut expected, task) = (started(&helper), helper.task());
@@ -95,7 +95,7 @@ fn pid(helper: &HelperProcess) -> Pid {
 }
 
 fn an_exit_has_its_code() {
-    let status = expect("exits_3", |_| vec![]);
+    let status = assert_events("exits_3", |_| vec![]);
     assert_eq!((status.code(), raw(status)), (Some(3), 768));
 }
 
@@ -126,14 +126,15 @@ fn a_fork_names_the_thread_that_forked() {
         let (thread, of) = this_task();
         assert_eq!(of, process);
         assert_ne!(thread, process);
-        expect("exits_3", |_| vec![]);
+        assert_events("exits_3", |_| vec![]);
     });
     forker.join().expect("the forker's own assertions hold");
 }
 
 fn a_crash_without_a_core_is_a_core_dump_and_an_exit() {
     let parent = this_task();
-    let status = expect("crashes_without_a_core", |task| vec![Seen::Coredump { task, parent }]);
+    let status =
+        assert_events("crashes_without_a_core", |task| vec![Seen::Coredump { task, parent }]);
     assert_eq!((status.signal(), status.core_dumped()), (Some(11), false));
 }
 
@@ -196,7 +197,7 @@ fn a_thread_is_a_fork_by_the_parent_of_its_process() {
     let seen = watch.until_exit(helper.pid());
     expected.extend([
         Seen::Fork { parent: this_task(), child: thread },
-        Seen::Exit { task: thread, status: 0, signal: NO_SIGNAL, parent: NOBODY },
+        Seen::Exit { task: thread, status: 0, signal: NO_SIGNAL, parent: NO_TASK },
         ended(task, helper.wait()),
     ]);
     assert_eq!(seen, expected);
@@ -209,7 +210,7 @@ fn starts_a_thread() {
 
 fn a_change_of_user_ids_is_reported() {
     require_capability(CAP_SETUID, "CAP_SETUID");
-    expect("changes_user_ids", |task| {
+    assert_events("changes_user_ids", |task| {
         let [(a, b), (c, d)] = IDS;
         vec![Seen::Uid { task, ruid: a, euid: b }, Seen::Uid { task, ruid: c, euid: d }]
     });
@@ -232,7 +233,7 @@ fn changes_user_ids() {
 
 fn a_change_of_group_ids_is_reported() {
     require_capability(CAP_SETGID, "CAP_SETGID");
-    expect("changes_group_ids", |task| {
+    assert_events("changes_group_ids", |task| {
         let [(a, b), (c, d)] = IDS;
         vec![Seen::Gid { task, rgid: a, egid: b }, Seen::Gid { task, rgid: c, egid: d }]
     });
@@ -250,7 +251,7 @@ fn changes_group_ids() {
 }
 
 fn a_new_session_is_reported() {
-    expect("starts_a_session", |task| vec![Seen::Sid(task)]);
+    assert_events("starts_a_session", |task| vec![Seen::Sid(task)]);
 }
 
 fn starts_a_session() {
@@ -299,22 +300,22 @@ fn a_new_name_is_reported_whichever_thread_wrote_it() {
 fn renames_itself() {
     for name in NAMES {
         let c_name = std::ffi::CString::new(name).expect("no NUL inside");
-        nix::sys::prctl::set_name(&c_name).expect("any name will do");
+        nix::sys::prctl::set_name(&c_name).expect("any name is valid");
         print_number(0);
         pause();
-        fs::write("/proc/self/comm", name).expect("one's own name may be written");
+        fs::write("/proc/self/comm", name).expect("a process may write its own name");
         print_number(0);
         pause();
     }
 }
 
 fn renames_its_other_thread() {
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {
-        tell.send(this_task().0).expect("an open channel");
+        sender.send(this_task().0).expect("an open channel");
         thread::park();
     });
-    let thread = told.recv().expect("a thread id");
+    let thread = receiver.recv().expect("a thread id");
     fs::write(format!("/proc/self/task/{thread}/comm"), NAMES[1]).expect("one process");
     print_number(thread);
     pause();
@@ -340,7 +341,7 @@ fn exec_changes_the_name_without_a_comm_event() {
 }
 
 fn executes_under_another_name() {
-    fs::write("/proc/self/comm", NAMES[1]).expect("one's own name may be written");
+    fs::write("/proc/self/comm", NAMES[1]).expect("a process may write its own name");
     print_number(0);
     pause();
     exec_role("waits")
@@ -366,7 +367,7 @@ fn attaching_and_detaching_report_the_tracer() {
         ));
         ptrace::detach(pid, None).expect("it is stopped");
         expected.push(Seen::Ptrace { task, tracer: this_task() });
-        expected.push(Seen::Ptrace { task, tracer: NOBODY });
+        expected.push(Seen::Ptrace { task, tracer: NO_TASK });
     }
     let mut helper = helper;
     helper.resume();
@@ -376,7 +377,7 @@ fn attaching_and_detaching_report_the_tracer() {
 }
 
 fn traceme_is_not_reported() {
-    expect("asks_to_be_traced", |_| vec![]);
+    assert_events("asks_to_be_traced", |_| vec![]);
 }
 
 fn asks_to_be_traced() {

@@ -6,6 +6,7 @@ mod common;
 use std::process::ExitCode;
 
 use captures::{Plain, at, drain};
+use common::helper_process::run_to_end;
 use common::{Deadline, load, named};
 use proc_connector::capture::{Reader, Writer};
 use proc_connector::{EventMask, Filter, ProcConnector, Received};
@@ -64,14 +65,6 @@ fn between(file: &[u8], filter: Filter, marks: [u32; 2]) -> Vec<Plain> {
     events
 }
 
-/// Runs a child to its end; returns its process id.
-fn child(role: &str) -> u32 {
-    let mut child =
-        common::helper_process::command(role).spawn().expect("this binary can be started");
-    child.wait().expect("an exit status");
-    child.id()
-}
-
 fn every_filter_selects_the_same_events_live_and_in_a_replay() {
     let filters = vec![
         Filter::default(),
@@ -87,13 +80,13 @@ fn every_filter_selects_the_same_events_live_and_in_a_replay() {
         builder.open().expect("a live connector")
     };
     let mut filtered: Vec<ProcConnector> = filters.iter().map(open).collect();
-    let first = child("exit_3");
+    let first = run_to_end("exit_3");
     for _ in 0..5 {
         load::threads(10);
-        child("exit_0");
-        child("exit_3");
+        run_to_end("exit_0");
+        run_to_end("exit_3");
     }
-    let marks = [first, child("exit_3")];
+    let marks = [first, run_to_end("exit_3")];
     let whole = record(&mut all, marks);
     for (filter, connector) in filters.into_iter().zip(&mut filtered) {
         let live = between(&record(connector, marks), Filter::default(), marks);

@@ -37,7 +37,8 @@ fn changes() {
     pause();
 }
 
-fn noting(args: usize) -> ProcConnector {
+/// Records the context of all events, with at most this many bytes of arguments.
+fn with_context(args: usize) -> ProcConnector {
     let all = builder().receive_buffer_events(160_000).context(true).argument_bytes(args);
     all.open().expect("a live connector")
 }
@@ -66,7 +67,7 @@ fn arguments_of(
 
 /// Skips the test if events have no context.
 fn require_context() {
-    let mut connector = noting(256);
+    let mut connector = with_context(256);
     let thread = load::threads(1)[0];
     let deadline = Deadline::new();
     loop {
@@ -79,14 +80,14 @@ fn require_context() {
             }
             assert_eq!(event.context().is_some(), transport() == Transport::Ring);
             if event.context().is_none() {
-                skip("events of a socket have nothing noted");
+                skip("events of the socket have no context");
             }
             return;
         }
     }
 }
 
-/// Whether this kernel can provide arguments: then a single failure is an error.
+/// Whether any arguments were recorded. Panics if this kernel can provide arguments but did not.
 fn has_arguments(found: &BTreeMap<u32, Option<(Vec<u8>, bool)>>) -> bool {
     let any = found.values().any(Option::is_some);
     let types = Path::new("/sys/kernel/btf/vmlinux").exists();
@@ -96,7 +97,7 @@ fn has_arguments(found: &BTreeMap<u32, Option<(Vec<u8>, bool)>>) -> bool {
 
 fn every_exec_has_its_own_arguments() {
     require_context();
-    let mut connector = noting(256);
+    let mut connector = with_context(256);
     connector.set_filter(&Filter::new(EventMask::EXEC)).expect("a filter");
     let mut expected = BTreeMap::new();
     let mut run = |mut command: Command, words: &[&str]| {
@@ -122,7 +123,7 @@ fn every_exec_has_its_own_arguments() {
     let processes: Vec<u32> = expected.keys().copied().collect();
     let found = arguments_of(&mut connector, &processes);
     if !has_arguments(&found) {
-        skip("this kernel does not let one find arguments");
+        skip("this kernel does not provide arguments");
     }
     assert_eq!(found, expected);
 }
@@ -131,30 +132,30 @@ fn long_arguments_are_truncated_and_marked() {
     require_context();
     let long = "a".repeat(300);
     for (limit, cut) in [(100, true), (308, true), (309, false), (4096, false)] {
-        let mut connector = noting(limit);
+        let mut connector = with_context(limit);
         let mut child =
             command("ends").arg0("a helper").arg(&long[..299]).spawn().expect("a program");
         child.wait().expect("a child");
         let found = arguments_of(&mut connector, &[child.id()]);
         if !has_arguments(&found) {
-            skip("this kernel does not let one find arguments");
+            skip("this kernel does not provide arguments");
         }
         let all = [b"a helper\0", &long.as_bytes()[..299], b"\0"].concat();
-        let noted = all[..limit.min(all.len())].to_vec();
-        assert_eq!(found[&child.id()], Some((noted, cut)), "{limit} bytes");
+        let recorded = all[..limit.min(all.len())].to_vec();
+        assert_eq!(found[&child.id()], Some((recorded, cut)), "{limit} bytes");
     }
 }
 
 /// Asserts that a recorded value, if any, equals the actual one.
-fn assert_recorded<T: PartialEq + std::fmt::Debug>(noted: Option<T>, actual: &T) {
-    if let Some(noted) = noted {
-        assert_eq!(noted, *actual);
+fn assert_recorded<T: PartialEq + std::fmt::Debug>(recorded: Option<T>, actual: &T) {
+    if let Some(recorded) = recorded {
+        assert_eq!(recorded, *actual);
     }
 }
 
 fn the_context_describes_the_acting_task() {
     require_context();
-    let mut connector = noting(0);
+    let mut connector = with_context(0);
     let mut helper = HelperProcess::start("changes");
     let process = helper.pid();
     let path = format!("/proc/{process}");

@@ -27,18 +27,17 @@ fn main() -> ExitCode {
         a_panic_stops_the_events,
         a_failed_open_stops_the_events,
     ];
-    // Before any of these tests has listened.
     let silent = RawSocket::try_bound()
         .is_some_and(|listener| events_have_stopped(&listener, &mut Vec::new()));
     SILENT_AT_FIRST.store(silent, Relaxed);
     common::main(&[], &tests)
 }
 
+/// Whether the kernel sent no events before these tests.
 static SILENT_AT_FIRST: AtomicBool = AtomicBool::new(false);
 
-/// Whether these tests are the only listeners that the machine ever had, and none was killed. This
-/// is the case in `cargo xtask vm-test`.
-fn skip_with_other_listeners() -> bool {
+/// Whether no other program has listened on this machine: it was booted by `cargo xtask vm-test`.
+fn is_test_machine() -> bool {
     Path::new("/plan").is_file()
 }
 
@@ -83,7 +82,7 @@ fn a_panic_stops_the_events() {
     });
 }
 
-/// More descriptors than a connector has.
+/// Exceeds the number of descriptors of a connector.
 const DESCRIPTORS: u64 = 16;
 
 fn a_failed_open_stops_the_events() {
@@ -99,7 +98,7 @@ fn a_failed_open_stops_the_events() {
             setrlimit(Resource::RLIMIT_NOFILE, next + limit, hard).expect("a lower limit");
             opened += u64::from(builder().open().is_ok());
         }
-        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the previous limit");
         assert!((1..DESCRIPTORS).contains(&opened), "{opened} of {DESCRIPTORS} were opened");
         usize::try_from(opened).expect("a few")
     });
@@ -113,7 +112,7 @@ fn assert_events_stop(mut leave: impl FnMut(ProcConnector) -> usize) {
         let listener = RawSocket::bound();
         if !events_have_stopped(&listener, &mut Vec::new()) {
             if RawSocket::count_bound() == 1 {
-                let left_here = SILENT_AT_FIRST.load(Relaxed) || skip_with_other_listeners();
+                let left_here = SILENT_AT_FIRST.load(Relaxed) || is_test_machine();
                 assert!(!left_here, "a connector has left the kernel sending events");
                 skip("a listener that was killed has left the kernel sending events");
             }
@@ -146,9 +145,9 @@ fn events_have_stopped(listener: &RawSocket, observed: &mut Vec<Stamp>) -> bool 
     (0..10).any(|_| {
         observed.extend(listener.drain());
         load::threads(1);
-        let news = listener.drain();
-        let silent = news.is_empty();
-        observed.extend(news);
+        let new = listener.drain();
+        let silent = new.is_empty();
+        observed.extend(new);
         silent
     })
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::raw::{RawSocket, Stamp, Witnessed};
-use common::recorder::{Delivered, Recorder, catch_up};
+use common::recorder::{Delivered, Recorder, catch_up, receive_events_before_acknowledgements};
 use common::{
     CAP_NET_ADMIN, Deadline, builder, large_buffer, load, named, open_live, require_capability,
     skip, transport,
@@ -233,37 +233,13 @@ fn is_any_running(processes: &BTreeSet<u32>, observed: &[Observed]) -> bool {
 }
 
 fn events_before_the_acknowledgement_are_filtered() {
-    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
-    let several_cpus = load::cpus().len() > 1;
-    // The witness makes the kernel send events from here on.
-    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Relaxed) {
-                load::threads(1);
-            }
-        });
-        let _stop = load::OnDrop(|| done.store(true, Relaxed));
-        let deadline = Deadline::new();
-        let (mut rounds, mut early) = (0, 0);
-        while rounds < 50 || (early < 3 && several_cpus) {
-            assert!(deadline.left().is_some(), "{early} early events in {rounds} rounds");
-            witnessed.add(&witness.drain());
-            let mut connector = open(&Filter::new(EventMask::EXIT));
-            let news = witness.drain();
-            witnessed.add(&news);
-            let mut recorder = Recorder::default();
-            record_up_to_an_exit(&mut recorder, &mut connector);
-            assert!(recorder.stamps().all(|stamp| stamp.what == EXIT));
-            assert_has_all_exits(&recorder, &witness, &mut witnessed);
-            // If there is only one acknowledgement in this period, it belongs to this connector.
-            let mut acks = news.iter().filter(|stamp| stamp.what == 0);
-            if let (Some(ack), None) = (acks.next(), acks.next()) {
-                early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
-            }
-            rounds += 1;
-        }
+    let open = || open(&Filter::new(EventMask::EXIT));
+    receive_events_before_acknowledgements(open, |connector, witness, witnessed| {
+        let mut recorder = Recorder::default();
+        record_up_to_an_exit(&mut recorder, connector);
+        assert!(recorder.stamps().all(|stamp| stamp.what == EXIT));
+        assert_has_all_exits(&recorder, witness, witnessed);
+        recorder
     });
 }
 
@@ -430,7 +406,7 @@ fn without_descriptors<T>(act: impl FnOnce() -> T) -> T {
     let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).expect("a limit");
     setrlimit(Resource::RLIMIT_NOFILE, 0, hard).expect("a lower limit");
     let result = act();
-    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit of before");
+    setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the previous limit");
     result
 }
 

@@ -21,13 +21,13 @@ fn main() -> ExitCode {
 }
 
 /// An id that the kernel never assigns: its ids are below 2^22.
-const NOBODY: u32 = 0x7fff_0001;
+const UNASSIGNED: u32 = 0x7fff_0001;
 
 /// Sends forged messages to the connector, by multicast and directly if possible. Returns the
 /// number of datagrams that must be rejected.
 fn forge(connector: &ProcConnector) -> u64 {
     let forger = RawSocket::bound();
-    let fake = event(EXEC, &[NOBODY, NOBODY]);
+    let fake = event(EXEC, &[UNASSIGNED, UNASSIGNED]);
     forger.send(&fake, 0, GROUP);
     let (port, group) = address(connector);
     let others = [
@@ -66,7 +66,7 @@ fn batches_reject_datagrams_of_processes() {
         let left = deadline.left().expect("the exit of a thread that has ended");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             if let Received::Event(event) = received {
-                assert_ne!(Seen::from(event).process(), NOBODY);
+                assert_ne!(Seen::from(event).process(), UNASSIGNED);
             }
             recorder.delivered.push(received.into());
         }
@@ -86,7 +86,7 @@ fn single_receives_reject_datagrams_of_processes() {
     loop {
         let left = deadline.left().expect("the exit of a thread that has ended");
         match connector.recv_timeout(&mut buffer, left).expect("no error") {
-            Some(ProcEvent::Exec { pid, .. }) => assert_ne!(pid, NOBODY),
+            Some(ProcEvent::Exec { pid, .. }) => assert_ne!(pid, UNASSIGNED),
             Some(ProcEvent::Exit { pid, .. }) if pid == thread => break,
             _ => {}
         }

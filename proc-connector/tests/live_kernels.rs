@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use common::recorder::Recorder;
 use common::{
-    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, Deadline, has_capability, helper_process,
-    kernel_is_at_least, load, named,
+    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, Deadline, NOBODY, has_capability,
+    helper_process, kernel_is_at_least, load, named,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -51,11 +51,6 @@ fn main() -> ExitCode {
     common::main_with(&roles, &tests, &[])
 }
 
-const CAP_SYS_ADMIN: u32 = 21;
-
-/// An id that neither users nor groups use.
-const NOBODY: u32 = 65534;
-
 const NETWORK: &str = "NotInitialNamespace { kind: Network }";
 const PID: &str = "NotInitialNamespace { kind: Pid }";
 const USER: &str = "NotInitialNamespace { kind: User }";
@@ -69,7 +64,7 @@ fn a_kernel_without_the_connector_is_reported() {
     }
     for role in ["opens", "opens_as_unprivileged_user"] {
         if role == "opens" || may_change_ids() {
-            Outcome::run(role).assert_is(
+            Outcome::run(role).assert_fails(
                 "ConnectorUnavailable",
                 "this kernel has no process events connector",
                 "CONFIG_PROC_EVENTS=y",
@@ -80,7 +75,7 @@ fn a_kernel_without_the_connector_is_reported() {
 
 fn a_network_namespace_is_reported() {
     if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        Outcome::run("opens_in_a_network_namespace").assert_is(
+        Outcome::run("opens_in_a_network_namespace").assert_fails(
             NETWORK,
             "not sent to this network namespace",
             "--network=host",
@@ -90,7 +85,7 @@ fn a_network_namespace_is_reported() {
 
 fn a_pid_namespace_is_reported() {
     if has_connector() && has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        Outcome::run("opens_in_a_pid_namespace").assert_is(
+        Outcome::run("opens_in_a_pid_namespace").assert_fails(
             PID,
             "not sent to this pid namespace",
             "--pid=host",
@@ -105,7 +100,7 @@ fn a_user_namespace_is_reported() {
     for role in ["opens_in_a_user_namespace", "opens_as_unprivileged_user_in_a_user_namespace"] {
         let outcome = Outcome::run(role);
         if !outcome.is_forbidden() {
-            outcome.assert_is(USER, "not sent to this user namespace", "--userns=host");
+            outcome.assert_fails(USER, "not sent to this user namespace", "--userns=host");
         }
     }
 }
@@ -116,7 +111,7 @@ fn a_rootless_container_gets_an_error_about_its_first_namespace() {
     }
     let outcome = Outcome::run("opens_in_a_rootless_container");
     if !outcome.is_forbidden() {
-        outcome.assert_is(NETWORK, "not sent to this network namespace", "--network=host");
+        outcome.assert_fails(NETWORK, "not sent to this network namespace", "--network=host");
     }
 }
 
@@ -137,7 +132,11 @@ fn assert_unprivileged(outcome: &Outcome) {
     if can_unprivileged_listen() {
         outcome.assert_works(wanted_buffer().min(2 * rmem_max()));
     } else {
-        outcome.assert_is("PermissionDenied", "requires CAP_NET_ADMIN", "setcap cap_net_admin+ep");
+        outcome.assert_fails(
+            "PermissionDenied",
+            "requires CAP_NET_ADMIN",
+            "setcap cap_net_admin+ep",
+        );
     }
 }
 
@@ -236,10 +235,10 @@ const FORBIDDEN: &str = "forbidden";
 impl Outcome {
     fn run(role: &str) -> Self {
         let output = helper_process::command(role).output().expect("this binary can be started");
-        let said = String::from_utf8(output.stdout).expect("text");
-        let complaint = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{role}: {}, {said}{complaint}", output.status);
-        Self(said.lines().map(str::to_owned).collect())
+        let printed = String::from_utf8(output.stdout).expect("text");
+        let errors = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{role}: {}, {printed}{errors}", output.status);
+        Self(printed.lines().map(str::to_owned).collect())
     }
 
     fn is_forbidden(&self) -> bool {
@@ -252,7 +251,7 @@ impl Outcome {
 
     /// Asserts that opening failed with an error that contains a cause and a remedy.
     #[track_caller]
-    fn assert_is(&self, error: &str, cause: &str, remedy: &str) {
+    fn assert_fails(&self, error: &str, cause: &str, remedy: &str) {
         let [kind, text, verdict] = self.0.as_slice() else { panic!("{self:?}") };
         assert_eq!(kind, error);
         assert!(text.contains(cause), "{text}");
@@ -285,7 +284,7 @@ fn opens() {
             diagnose()
         }
         Err(error) => {
-            tell(&error);
+            print_error(&error);
             error.diagnosis().expect("a diagnosis")
         }
     };
@@ -293,7 +292,7 @@ fn opens() {
     println!("{verdict}");
 }
 
-fn tell(error: &Error) {
+fn print_error(error: &Error) {
     println!("{error:?}\n{error}");
 }
 
@@ -328,7 +327,7 @@ fn opens_in_a_pid_namespace() {
     }
 }
 
-/// With all capabilities in that namespace.
+/// A role: has all capabilities in the user namespace.
 fn opens_in_a_user_namespace() {
     if enter(CloneFlags::CLONE_NEWUSER) {
         opens();
@@ -381,7 +380,7 @@ fn opens_as_root_without_privilege() {
     opens();
 }
 
-/// The privileges that `setcap cap_net_admin+ep` grants.
+/// A role: has the privileges that `setcap cap_net_admin+ep` grants.
 fn opens_with_one_privilege() {
     set_keep_capabilities(true).expect("a flag of this process");
     become_unprivileged_user();

@@ -132,10 +132,10 @@ fn losing(open: &dyn Fn() -> ProcConnector, load: impl Fn(&mut ProcConnector, &m
     };
     let received = recorder.stamps().filter(is_between).count() as u64;
     let missing = recorder.lost() - lost_before;
-    let (sent, told) = (events.len() as u64, received + missing);
+    let (sent, reported) = (events.len() as u64, received + missing);
     // The count may exceed the missing events only by lost acknowledgements of other listeners.
     assert!(
-        (sent..=sent + acks.len() as u64).contains(&told),
+        (sent..=sent + acks.len() as u64).contains(&reported),
         "{received} received and {missing} lost of {sent}, beside {} acknowledgements",
         acks.len()
     );

@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
-use common::recorder::Recorder;
+use common::recorder::{Recorder, receive_events_before_acknowledgements};
 use common::{CAP_NET_ADMIN, Deadline, builder, load, named, open_live, require_capability};
 use proc_connector::ProcConnector;
 
@@ -59,38 +59,11 @@ fn eight_connectors_open_at_the_same_time() {
 }
 
 fn events_before_the_acknowledgement_are_delivered() {
-    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
-    // The witness makes the kernel send events from here on.
-    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
-    let several_cpus = load::cpus().len() > 1;
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Relaxed) {
-                load::threads(1);
-            }
-        });
-        let _stop = load::OnDrop(|| done.store(true, Relaxed));
-        let deadline = Deadline::new();
-        let (mut rounds, mut early) = (0, 0);
-        while rounds < 50 || (early < 3 && several_cpus) {
-            assert!(deadline.left().is_some(), "{early} early events in {rounds} rounds");
-            witnessed.add(&witness.drain());
-            let mut connector = open_live();
-            let news = witness.drain();
-            witnessed.add(&news);
-            let mut recorder = Recorder::default();
-            recorder.mark(&mut connector);
-            recorder.assert_is_all_of(&witness, &mut witnessed);
-            // If there is only one acknowledgement in this period, it belongs to this connector.
-            let mut acks = news.iter().filter(|stamp| stamp.what == 0);
-            if let (Some(ack), None) = (acks.next(), acks.next()) {
-                early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
-            }
-            rounds += 1;
-        }
-        // With a single CPU, no other thread causes events at this time.
-        assert!(early > 0 || !several_cpus);
+    receive_events_before_acknowledgements(open_live, |connector, witness, witnessed| {
+        let mut recorder = Recorder::default();
+        recorder.mark(connector);
+        recorder.assert_is_all_of(witness, witnessed);
+        recorder
     });
 }
 
@@ -119,13 +92,12 @@ fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
                 witnessed.add(&witness.drain());
                 let builder = builder().receive_buffer_events(20_000);
                 let mut connector = builder.open().expect("a live connector");
-                let news = witness.drain();
-                witnessed.add(&news);
+                let new = witness.drain();
+                witnessed.add(&new);
                 let mut recorder = Recorder::default();
                 recorder.record(&mut connector, Duration::ZERO);
-                // If there is only one acknowledgement in this period, it belongs to this
-                // connector.
-                let mut acks = news.iter().filter(|stamp| stamp.what == 0);
+                // A single acknowledgement in this period belongs to this connector.
+                let mut acks = new.iter().filter(|stamp| stamp.what == 0);
                 let (Some(ack), None) = (acks.next(), acks.next()) else { continue };
                 // The events of one CPU arrive in order.
                 if recorder.stamps().any(|stamp| stamp.cpu == ack.cpu && ack.is_after(stamp)) {

@@ -54,7 +54,7 @@ fn pauses() {
     pause();
 }
 
-/// Ends while its child continues, until the test closes their common input.
+/// Ends, while its child continues until the test closes the input of both.
 fn leaves_an_orphan() {
     #[expect(clippy::zombie_processes, reason = "it is to be left behind")]
     let child = command("pauses").stdout(std::process::Stdio::null()).spawn().expect("a child");

@@ -125,7 +125,7 @@ fn a_nonblocking_connector_would_block() {
             drain_nonblocking(&mut connector, &mut recorder);
         }
         recorder.assert_has(&threads);
-        // With a timeout, the batch is empty and there is no wait.
+        // With a timeout, a receive does not wait and returns an empty batch.
         while connector.recv_batch_timeout(Duration::MAX).expect("a batch").count() > 0 {
             assert!(deadline.left().is_some(), "the machine is too busy");
         }
@@ -157,9 +157,9 @@ fn a_wait_without_timeout_ends_with_an_event() {
 fn the_first_event_arrives_immediately() {
     let this = Filter::default().only_tgids(&[std::process::id()]).expect("one id");
     let builder = builder().filter(this).coalesce(Duration::from_secs(3600));
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let later = thread::spawn(move || {
-        told.recv().expect("an open channel");
+        receiver.recv().expect("an open channel");
         thread::sleep(Duration::from_millis(50));
         load::threads(1)
     });
@@ -173,7 +173,7 @@ fn the_first_event_arrives_immediately() {
             break connector;
         }
     };
-    tell.send(()).expect("it waits");
+    sender.send(()).expect("it waits");
     let first = connector.recv_batch_timeout(Duration::from_secs(10)).expect("a batch");
     assert!(first.count() > 0);
     assert!(connector.stats().wake_ups > 0, "it slept though nothing had come");
@@ -206,31 +206,31 @@ fn a_handle_ends_a_blocked_receive() {
     // Since Linux 6.6, this connector now receives no events that could end its wait.
     connector.unsubscribe().expect("a request sent");
     let shutdown = connector.shutdown_handle();
-    let (tell, told) = mpsc::channel();
+    let (sender, receiver) = mpsc::channel();
     let reader = thread::spawn(move || {
         for timeout in [None, Some(Duration::MAX)] {
-            tell.send(()).expect("an open channel");
+            sender.send(()).expect("an open channel");
             let ended = loop {
-                let received = match timeout {
+                let batch = match timeout {
                     None => connector.recv_batch(),
                     Some(timeout) => connector.recv_batch_timeout(timeout),
                 };
-                match received {
+                match batch {
                     Ok(batch) => drop(batch.count()),
                     Err(error) => break error,
                 }
             };
             assert!(matches!(ended, Error::Shutdown), "{ended:?}");
         }
-        tell.send(()).expect("an open channel");
+        sender.send(()).expect("an open channel");
     });
-    told.recv().expect("it begins");
+    receiver.recv().expect("it begins");
     // The receive most likely waits by now. The shutdown must end it in either case, and each later
     // wait too.
     thread::sleep(Duration::from_millis(5));
     shutdown.clone().shutdown().expect("a write to the event descriptor");
     for _ in 0..2 {
-        let ended = told.recv_timeout(Duration::from_secs(10));
+        let ended = receiver.recv_timeout(Duration::from_secs(10));
         ended.expect("the shutdown ends the wait");
     }
     reader.join().expect("the reader's own assertions hold");

@@ -223,8 +223,8 @@ fn async_fd_with_one_receive_per_readiness_receives_all() {
     });
 }
 
-/// An edge-triggered caller that does not read everything sees, as with any socket, an edge for
-/// each event that arrives after its receive.
+/// An edge-triggered caller that does not read everything gets a new edge for each later event, as
+/// with any socket.
 fn async_fd_that_clears_readiness_after_each_event_receives_all() {
     let connector = open_live();
     connector.set_nonblocking().expect("a socket option");

@@ -120,7 +120,7 @@ fn id(digits: &str) -> String {
     digits.repeat(64 / digits.len())
 }
 
-/// The table's entry of a process in a cgroup of some hierarchies.
+/// The table's entry for a process after it was moved to `paths`: a cgroup, or none, by hierarchy.
 fn read_in(of: &str, paths: impl Fn(&str) -> Option<String>) -> Process {
     let mut made = TestCgroups::new();
     let hierarchies = hierarchies();

@@ -85,7 +85,7 @@ fn the_program_needs_only_processes_in_proc() {
 
 fn kernel_threads_run_no_program() {
     if fs::read_to_string("/proc/2/comm").ok().as_deref() != Some("kthreadd\n") {
-        skip("no kernel threads are to be seen");
+        skip("no kernel threads are visible");
     }
     let table = ProcessTable::new().expect("/proc is mounted");
     let thread = table.get(2).expect("a process");
@@ -189,7 +189,7 @@ fn watched() -> (bool, String, String) {
         .stderr(Stdio::piped())
         .spawn()
         .expect("the program runs");
-    // Creates processes until the program has printed enough, however long it takes to listen.
+    // Creates processes until the program has printed enough: when it starts to listen is unknown.
     while child.try_wait().expect("a child").is_none() {
         let Ok(mut ended) = Command::new("/bin/true").spawn() else { break };
         ended.wait().expect("a child");
@@ -200,18 +200,18 @@ fn watched() -> (bool, String, String) {
 }
 
 fn warned(of: &str) {
-    let (ended_well, events, said) = watched();
-    assert!(ended_well, "{said}");
+    let (ended_well, events, errors) = watched();
+    assert!(ended_well, "{errors}");
     assert!(events.lines().count() >= 20, "{events}");
-    let warning = said.lines().find(|line| line.contains("warning")).unwrap_or_default();
-    assert!(warning.contains(of), "{said}");
+    let warning = errors.lines().find(|line| line.contains("warning")).unwrap_or_default();
+    assert!(warning.contains(of), "{errors}");
     // One warning, and a command whose processes are still followed.
-    assert_eq!(said.lines().filter(|line| line.contains("warning")).count(), 1, "{said}");
+    assert_eq!(errors.lines().filter(|line| line.contains("warning")).count(), 1, "{errors}");
     let mut trace = listening(env!("CARGO_BIN_EXE_proc-connector"), "trace");
     let output = trace.args(["--", "/bin/true"]).output().expect("the program runs");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success() && said.contains("1 process, 0 failed"), "{said}");
-    assert!(said.contains(of), "{said}");
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && errors.contains("1 process, 0 failed"), "{errors}");
+    assert!(errors.contains(of), "{errors}");
 }
 
 fn runs_the_program_without_proc() {
@@ -232,8 +232,8 @@ fn runs_the_program_with_processes_only() {
     // Opened by this process as well, over the same transport.
     let opened = ProcConnector::builder().transport(test_transport()).open();
     assert!(opened.is_ok(), "{opened:?}");
-    let (ended_well, events, said) = watched();
-    assert!(ended_well && !said.contains("warning"), "{said}");
+    let (ended_well, events, errors) = watched();
+    assert!(ended_well && !errors.contains("warning"), "{errors}");
     // Over the socket, the process may have ended before it is read.
     assert!(test_transport() != Transport::Ring || events.contains("/bin/true"), "{events}");
 }

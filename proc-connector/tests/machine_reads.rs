@@ -9,8 +9,8 @@ use std::io;
 use std::process::ExitCode;
 
 use common::helper_process::{HelperProcess, pause, print_number};
-use common::named;
 use common::namespaces::{mount_over, own_mounts, require_namespaces, run_role};
+use common::{NOBODY, named};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, umount2};
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -112,7 +112,6 @@ impl KnownProcesses {
 }
 
 fn become_unprivileged_user() {
-    const NOBODY: u32 = 65_534;
     let (user, group) = (Uid::from_raw(NOBODY), Gid::from_raw(NOBODY));
     setgroups(&[]).expect("a privileged process");
     setresgid(group, group, group).expect("a privileged process");
@@ -157,7 +156,7 @@ fn runs_out_of_files() {
             let gone = changes.filter(|change| change.kind == ChangeKind::Vanished);
             gone.map(|change| change.process.tgid()).collect()
         });
-        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the limit from before");
+        setrlimit(Resource::RLIMIT_NOFILE, soft, hard).expect("the previous limit");
         match gone {
             Ok(gone) => assert!(gone.into_iter().all(|tgid| !exists(tgid)), "at {limit}"),
             Err(error) => {

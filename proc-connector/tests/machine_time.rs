@@ -66,7 +66,7 @@ fn is_ahead() {
     checked_by_child("reports_correct_times");
 }
 
-/// Turned back to the start of the machine or shortly after it, the earliest possible time.
+/// Sets the clocks back: `CLOCK_BOOTTIME` to about zero, the earliest possible time.
 fn is_behind() {
     let uptime = fs::read_to_string("/proc/uptime").expect("/proc is mounted");
     let uptime: i64 = uptime.split('.').next().expect("seconds").parse().expect("a number");
@@ -187,10 +187,10 @@ fn the_program_reports_correct_times() {
     // The tree contains the lifetime of each process.
     let output = listening(program, "trace").args(["--", "/bin/true"]).output();
     let output = output.expect("the program runs");
-    let said = String::from_utf8(output.stderr).expect("UTF-8");
-    assert!(output.status.success(), "{said}");
-    let (_, took) = said.rsplit_once("1 process, 0 failed, ").expect("a sum");
-    assert!([" ms", " s", " µs"].iter().any(|unit| took.trim_end().ends_with(unit)), "{said}");
+    let errors = String::from_utf8(output.stderr).expect("UTF-8");
+    assert!(output.status.success(), "{errors}");
+    let (_, total) = errors.rsplit_once("1 process, 0 failed, ").expect("a sum");
+    assert!([" ms", " s", " µs"].iter().any(|unit| total.trim_end().ends_with(unit)), "{errors}");
 }
 
 fn time_of(line: &str) -> SystemTime {

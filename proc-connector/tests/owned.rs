@@ -24,7 +24,7 @@ const _: () = {
     const fn owned<T: Send + Sync + Clone + Eq + std::fmt::Debug + 'static>() {}
     owned::<OwnedEvent>();
     owned::<OwnedReceived>();
-    // A channel moves two cache lines for each event.
+    // A channel moves two cache lines per event.
     assert!(size_of::<OwnedEvent>() <= 128);
 };
 
@@ -83,7 +83,7 @@ impl Views {
     }
 }
 
-/// A context with the parts `noted`, `args` and what a record has behind them.
+/// A context with the values `noted`, these arguments, and bytes behind them.
 fn context(noted: Noted, args: &[u8], behind: &[u8]) -> Vec<u8> {
     let args_len = u32::try_from(args.len()).expect("few arguments");
     let words = [noted.bits(), args_len].map(u32::to_ne_bytes).concat();
@@ -161,7 +161,7 @@ fn an_event_sent_to_another_thread_has_all_views_of_the_borrowed_one() {
 }
 
 #[test]
-fn a_union_and_a_context_of_other_bytes_make_other_events() {
+fn events_with_different_unions_or_contexts_differ() {
     let (exec, fork) = (event(EXEC, &[1, 2]), event(FORK, &[1, 2]));
     let [none, all, empty] =
         [vec![], context(Noted::all(), &[], &[]), context(Noted::empty(), &[], &[])];
@@ -184,7 +184,7 @@ fn a_union_and_a_context_of_other_bytes_make_other_events() {
 }
 
 #[test]
-fn what_a_record_has_behind_the_arguments_is_left_out() {
+fn bytes_behind_the_arguments_are_ignored() {
     let exec = event(EXEC, &[1, 2]);
     let [with, without] = [&b"left over"[..], &[]].map(|it| context(Noted::all(), b"true\0", it));
     let [with, without] =
@@ -193,10 +193,10 @@ fn what_a_record_has_behind_the_arguments_is_left_out() {
 }
 
 #[test]
-fn a_loss_is_owned_as_it_is() {
+fn an_owned_loss_equals_the_borrowed_one() {
     let bytes = [0; 3];
     let Some(Err(error)) = Notifications::new(&bytes).next() else {
-        panic!("no message is so short")
+        panic!("three bytes are not a message")
     };
     for cause in [LossCause::Overrun, LossCause::Malformed(error)] {
         let lost = Lost::new(Some(17), cause);
@@ -207,7 +207,7 @@ fn a_loss_is_owned_as_it_is() {
 }
 
 #[test]
-fn debug_shows_what_happened_to_whom() {
+fn debug_shows_the_head_and_the_payload() {
     let exec = event(EXEC, &[1, 2]);
     let text = format!("{:?}", OwnedEvent::from(parsed(&exec)));
     assert!(text.starts_with("OwnedEvent { seq: 0, cpu: 0, timestamp_ns: "), "{text}");
@@ -216,11 +216,10 @@ fn debug_shows_what_happened_to_whom() {
 
 #[cfg(feature = "serde")]
 #[test]
-fn as_data_it_has_the_form_of_the_borrowed_one() {
+fn an_owned_event_is_serialized_like_the_borrowed_one() {
     for datagram in datagrams() {
         let event = parsed(&datagram);
         let owned = serde_json::to_value(OwnedEvent::from(event)).expect("JSON");
-        assert_eq!(owned, serde_json::to_value(event).expect("JSON"));
         assert_eq!(owned, serde_json::to_value(event).expect("JSON"));
         let read: ProcEvent = serde_json::from_value(owned.clone()).expect("an event");
         assert_eq!(read, ProcEvent::from(event));
@@ -234,7 +233,7 @@ fn as_data_it_has_the_form_of_the_borrowed_one() {
 
 proptest! {
     #[test]
-    fn whatever_the_bytes_are_owning_them_changes_nothing(
+    fn an_owned_event_of_any_bytes_equals_the_borrowed_one(
         what in prop_oneof![prop::sample::select(&KINDS[..]), 1_u32..],
         header in prop::array::uniform16(any::<u8>()),
         union in prop::collection::vec(any::<u8>(), 0..300),

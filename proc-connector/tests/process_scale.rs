@@ -12,15 +12,17 @@ use proc_connector::parser::{Notification, Notifications};
 use proc_connector::process::ProcessTable;
 use wire::{EXEC, EXIT, FORK, event};
 
-/// For this many times the events ...
+/// The factor by which the number of events grows.
 const LARGER: u32 = 8;
-/// ... at most this many times the time: less than half of the ratio of a linear scan per event.
+
+/// The factor by which the time may grow. With a linear scan per event, it grows by the square of
+/// `LARGER`, more than twice as much.
 const LONGER: u32 = 26;
 
 /// The default number of ended processes that a table keeps.
 const KEPT: usize = 4_096;
 
-/// The events of which the shapes consist.
+/// An event of a shape.
 #[derive(Clone, Copy)]
 enum Step {
     /// A parent and its new process.
@@ -48,7 +50,7 @@ impl Step {
 
 type Shape = fn(u32) -> Vec<Step>;
 
-/// Each process creates the next; they end from the first to the last.
+/// Each process creates the next. They end in the same order.
 fn a_chain(n: u32) -> Vec<Step> {
     let forks = (1..n).map(|id| Step::Fork(id, id + 1));
     forks.chain((1..=n).map(Step::Exit)).collect()
@@ -82,7 +84,7 @@ fn threads_and_an_exec(n: u32) -> Vec<Step> {
 }
 
 /// Ids that are reused before their exits are reported.
-fn ids_given_away(n: u32) -> Vec<Step> {
+fn reused_ids(n: u32) -> Vec<Step> {
     let forks = (0..2 * n).map(move |id| Step::Fork(1, 2 + id % n));
     forks.chain((2..n).rev().map(Step::Exit)).collect()
 }
@@ -123,7 +125,7 @@ fn processing_time_is_linear_in_the_number_of_events() {
         ("a crowd", a_crowd),
         ("threads", threads),
         ("threads and an exec", threads_and_an_exec),
-        ("ids given away", ids_given_away),
+        ("ids given away", reused_ids),
     ];
     for (name, shape) in shapes {
         let few = 3_000;
@@ -136,20 +138,20 @@ fn processing_time_is_linear_in_the_number_of_events() {
     }
 }
 
-/// Events of unknown processes must not search the kept ended processes linearly.
+/// Events of unknown processes do not search the ended processes linearly.
 #[test]
 fn ended_processes_are_not_searched() {
     /// Exits of unknown processes, among as many ended processes as a table keeps.
     fn strangers(n: u32) -> Vec<Step> {
         (1..=n).map(Step::Exit).collect()
     }
-    /// Exits, each followed by an exec that proves the process alive, repeatedly.
-    fn revenants(n: u32) -> Vec<Step> {
+    /// Exits, each followed by an exec that revives the process, repeatedly.
+    fn revived(n: u32) -> Vec<Step> {
         let round = |_| (1..=4_000).flat_map(|id| [Step::Exit(id), Step::Exec(id)]);
         let last = (1..=4_000).map(Step::Exit);
         (0..n / 4_000).flat_map(round).chain(last).collect()
     }
-    for (name, shape) in [("strangers", strangers as Shape), ("revenants", revenants)] {
+    for (name, shape) in [("strangers", strangers as Shape), ("revived", revived)] {
         let (few, many) = (time(shape, 12_000, 16), time(shape, 12_000, KEPT));
         println!("{name}: {few:?}, {many:?}");
         assert!(many < few * 8, "{name}: {few:?}, and {many:?} with more that ended");

@@ -10,11 +10,12 @@ use std::time::Duration;
 
 use nix::sys::socket::{NetlinkAddr, recvfrom, setsockopt, sockopt};
 use support::listener::{Listener, Open, RING, RING_WITH_CONTEXT, SOCKET};
-use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
+use support::{Forkers, Table, fork_if_requested, median, spread, thread_time};
 
 const FORKS: u64 = 10_000;
-/// In a cycle of rounds, each listener takes each position before and after each other one equally
-/// often: the last socket frees the memory that all share, and caches favour the ones in between.
+/// In a cycle of rounds, each listener precedes and follows each other listener equally often. The
+/// order matters: all sockets share memory, which the last socket frees, and caches favour the
+/// sockets in between.
 const CYCLES: usize = 3;
 const ROUNDS: usize = LISTENERS.len() * (LISTENERS.len() - 1);
 const BUFFER: usize = 80_000;
@@ -24,7 +25,7 @@ const LISTENERS: [Listener; 5] = [SOCKET, SOCKET, RING, RING_WITH_CONTEXT, Liste
 const PEER: usize = LISTENERS.len() - 1;
 
 fn main() {
-    if fork_if_asked() {
+    if fork_if_requested() {
         return;
     }
     let mut figures: [Vec<f64>; LISTENERS.len()] = Default::default();
@@ -36,13 +37,13 @@ fn main() {
         Forkers::for_forks(FORKS).run();
         for place in 0..LISTENERS.len() {
             let step = round / LISTENERS.len() % (LISTENERS.len() - 1) + 1;
-            let who = (place * step + round) % LISTENERS.len();
+            let index = (place * step + round) % LISTENERS.len();
             let start = thread_time();
-            let events = if who == 0 { drain_bare(&open[0]) } else { drain(&mut open[who]) };
+            let events = if index == 0 { drain_bare(&open[0]) } else { drain(&mut open[index]) };
             let time = thread_time().saturating_sub(start).as_secs_f64() * 1e9;
             assert!(events >= 2 * FORKS, "{events} events");
             #[expect(clippy::cast_precision_loss, reason = "some 20,000")]
-            figures[who].push(time / events as f64);
+            figures[index].push(time / events as f64);
         }
     }
     let figures: [Vec<f64>; LISTENERS.len()] =
@@ -54,8 +55,8 @@ fn main() {
     let mut table =
         Table::new(["drain, 20,000 events", "ns/event", "least to most", "of bare", "0.3.0 costs"]);
     let (bare, peer) = (&figures[0], &figures[PEER]);
-    for (who, (listener, figures)) in LISTENERS.iter().zip(&figures).enumerate() {
-        let name = if who == 0 { "bare recvfrom, nothing read" } else { listener.name() };
+    for (index, (listener, figures)) in LISTENERS.iter().zip(&figures).enumerate() {
+        let name = if index == 0 { "bare recvfrom, nothing read" } else { listener.name() };
         table.row([
             name.to_owned(),
             format!("{:.1}", median(figures)),
@@ -95,7 +96,7 @@ fn drain(listener: &mut Open) -> u64 {
 }
 
 fn drain_bare(listener: &Open) -> u64 {
-    let Open::Batches(connector) = listener else { panic!("a socket of this crate's") };
+    let Open::Batches(connector) = listener else { panic!("a socket of this crate") };
     connector.set_nonblocking().expect("a socket");
     let socket = connector.as_raw_fd();
     let mut buffers = vec![[0u8; 80]; 256];

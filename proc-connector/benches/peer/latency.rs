@@ -9,7 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::listener::{Listener, Open, RING, RING_5_MS, SOCKET, Seen};
-use support::{Forkers, Table, fork_if_asked, monotonic};
+use support::{Forkers, Table, fork_if_requested, monotonic};
 
 const LISTENERS: [Listener; 4] = [SOCKET, RING, RING_5_MS, Listener::Peer];
 
@@ -17,7 +17,7 @@ const LISTENERS: [Listener; 4] = [SOCKET, RING, RING_5_MS, Listener::Peer];
 const TIMEOUT: Duration = Duration::from_millis(100);
 
 fn main() {
-    if fork_if_asked() {
+    if fork_if_requested() {
         return;
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
@@ -30,8 +30,8 @@ fn main() {
                 // The predecessor of a listener changes from round to round.
                 let step = 1 + 2 * (round % 2);
                 for turn in 0..LISTENERS.len() {
-                    let who = (round / 2 + turn * step) % LISTENERS.len();
-                    figures[who].extend(after_a_pause(LISTENERS[who], timeout));
+                    let index = (round / 2 + turn * step) % LISTENERS.len();
+                    figures[index].extend(after_a_pause(LISTENERS[index], timeout));
                 }
             }
         });
@@ -107,14 +107,14 @@ fn under_load(listener: Listener, figures: &mut Vec<f64>) {
     let mut open = listener.open(None).expect("a listener");
     let load = thread::spawn(|| forkers.run());
     while !load.is_finished() {
-        let mut last = None;
+        let mut delay = None;
         open.receive(Some(TIMEOUT), |seen| {
             // The first event of a batch waited longest, so only this one counts.
-            if seen.timestamp_ns != 0 && last.is_none() {
-                last = Some(age(seen.timestamp_ns));
+            if seen.timestamp_ns != 0 && delay.is_none() {
+                delay = Some(age(seen.timestamp_ns));
             }
         });
-        figures.extend(last);
+        figures.extend(delay);
     }
     load.join().expect("a load");
 }

@@ -10,14 +10,14 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use support::listener::{Listener, RING, RING_5_MS, RING_WITH_CONTEXT, SOCKET};
-use support::{Forkers, Table, fork_if_asked, median, spread, thread_time};
+use support::{Forkers, Table, fork_if_requested, median, spread, thread_time};
 
 /// The case without a listener comes first, the peer last.
 const LISTENERS: [Listener; 6] =
     [Listener::Absent, SOCKET, RING, RING_5_MS, RING_WITH_CONTEXT, Listener::Peer];
 
 fn main() {
-    if fork_if_asked() {
+    if fork_if_requested() {
         return;
     }
     let quick = std::env::args().any(|argument| argument == "--quick");
@@ -118,7 +118,7 @@ fn listen(listener: Listener, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Du
     let mut open = listener.open(None).expect("a listener");
     ready.store(true, Relaxed);
     let (start, mut events, mut sum) = (thread_time(), 0, 0);
-    let mut told = None;
+    let mut stopped = None;
     loop {
         let taken = open.receive(Some(CHECK_INTERVAL), |_| {});
         events += taken.events;
@@ -126,8 +126,8 @@ fn listen(listener: Listener, ready: &AtomicBool, stop: &AtomicBool) -> (u64, Du
         if !stop.load(Relaxed) {
             continue;
         }
-        let told = *told.get_or_insert_with(Instant::now);
-        if taken.events == 0 || told.elapsed() > 3 * CHECK_INTERVAL {
+        let stopped = *stopped.get_or_insert_with(Instant::now);
+        if taken.events == 0 || stopped.elapsed() > 3 * CHECK_INTERVAL {
             std::hint::black_box(sum);
             return (events, thread_time().saturating_sub(start));
         }

@@ -1,11 +1,10 @@
 //! The maximum time that an event is unread, for every way to wait. Events arrive about every 50
-//! us, the interval in which a reader goes to sleep and wakes up, and in which wake-ups can be
-//! lost.
+//! us: as often as a reader goes to sleep and wakes up, so that lost wake-ups become visible.
 //!
 //! `cargo bench --bench waiting` in this directory; needs the connector and `CAP_BPF`. Takes a
-//! minute, or for each of the twelve rows the number of seconds in `PROC_CONNECTOR_BENCH_SECONDS`.
+//! minute; `PROC_CONNECTOR_BENCH_SECONDS` sets the seconds for each of the twelve rows.
 
-#![allow(clippy::needless_pass_by_value, reason = "one way needs the connector for itself")]
+#![allow(clippy::needless_pass_by_value, reason = "one way to wait needs to own the connector")]
 
 mod support;
 
@@ -17,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use proc_connector::{Error, Payload, ProcConnector, ProcEvent, Received, Transport};
-use support::{Table, fork_if_asked, monotonic};
+use support::{Table, monotonic};
 use tokio::io::unix::AsyncFd;
 
 /// The interval between two threads; each thread causes two events.
@@ -27,15 +26,12 @@ const SPACING: Duration = Duration::from_micros(100);
 const TOO_LONG: Duration = Duration::from_secs(1);
 
 fn main() {
-    if fork_if_asked() {
-        return;
-    }
     let seconds = std::env::var("PROC_CONNECTOR_BENCH_SECONDS").ok();
     let seconds = seconds.and_then(|seconds| seconds.parse().ok()).unwrap_or(5);
     let ways: [(&str, Way); 6] = [
         ("recv by four threads", four_threads),
         ("recv to WouldBlock, poll", drain_and_poll),
-        ("recv_timeout(0) to None, poll", no_timeout_and_poll),
+        ("recv_timeout(0) to None, poll", zero_timeout_and_poll),
         ("one recv for each poll", one_for_each_poll),
         ("one of recv_batch for each poll", one_of_a_batch_for_each_poll),
         ("AsyncFd, one recv a readiness", async_fd),
@@ -125,8 +121,8 @@ fn four_threads(connector: ProcConnector, run: &Run) {
     });
 }
 
-/// Waits until the descriptor is readable. Gives up after a time that counts as a lost wake-up, so
-/// that the bench ends with broken code.
+/// Waits until the descriptor is readable, at most for a time that counts as a lost wake-up, so
+/// that the bench always ends.
 fn wait(connector: &ProcConnector) {
     let mut fds = [PollFd::new(connector.as_fd(), PollFlags::POLLIN)];
     poll(&mut fds, PollTimeout::from(5_000u16)).expect("a poll");
@@ -143,7 +139,7 @@ fn drain_and_poll(connector: ProcConnector, run: &Run) {
     }
 }
 
-fn no_timeout_and_poll(connector: ProcConnector, run: &Run) {
+fn zero_timeout_and_poll(connector: ProcConnector, run: &Run) {
     while !run.is_over() {
         match connector.recv_timeout(&mut [0; 128], Duration::ZERO).expect("no error") {
             Some(event) => run.note(&event),

@@ -2,11 +2,12 @@
 
 use std::io::Read;
 
+use proc_connector_core::netlink;
+
 use super::byte_order::Order;
 use super::error::{Error, Part};
 use super::input::{Input, MAX_LEN};
 use super::packet::Packet;
-use proc_connector_core::netlink;
 
 /// Consecutive netlink messages, each aligned to four bytes.
 #[derive(Debug)]

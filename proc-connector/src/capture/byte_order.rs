@@ -62,7 +62,8 @@ pub(super) fn detect_packet_order(messages: &[u8]) -> Order {
     }
 }
 
-/// The order of a stream of messages that begins with `start`; `None` if it is no such stream.
+/// The order of a stream of messages that begins with `start`; `None` if neither order is
+/// plausible.
 pub(super) fn detect_stream_order(start: &[u8]) -> Option<Order> {
     // A payload of the connector has at most 64 KiB, and follows the header directly.
     let most = HEADER_LEN + usize::from(u16::MAX);
@@ -70,7 +71,8 @@ pub(super) fn detect_stream_order(start: &[u8]) -> Option<Order> {
     orders.into_iter().find(|order| start.len() >= 6 && order.is_plausible(start, most))
 }
 
-/// Writes the datagram that this machine would have sent for an event in the other byte order.
+/// Encodes an event of the other byte order in this machine's order. Returns the length of the
+/// datagram in `buffer`.
 ///
 /// The payload of an unknown kind is copied unchanged, because its layout is unknown.
 pub(super) fn to_native(event: Event<'_, Foreign>, buffer: &mut Vec<u8>) -> usize {

@@ -5,7 +5,7 @@ use std::io;
 
 use proc_connector_core::ParseError;
 
-/// Why a capture cannot be read, or not to its end.
+/// Why a capture cannot be read to its end.
 ///
 /// Offsets count bytes from the start of the capture. Everything before the error was delivered.
 #[derive(Debug, thiserror::Error)]
@@ -55,9 +55,9 @@ pub enum Error {
         part: Part,
         /// The offset of its first byte.
         offset: u64,
-        /// The length it needs, in bytes.
+        /// The length of the part, in bytes.
         needed: usize,
-        /// The length available, in bytes.
+        /// The number of bytes available.
         actual: usize,
     },
     /// A part declares an impossible length.
@@ -84,11 +84,13 @@ pub enum Error {
     },
     /// A message of the connector is not a valid event, or was captured only in part. Reading can
     /// continue with the next packet.
-    #[error("the netlink messages at byte {offset} are damaged (offsets count from there)")]
+    #[error(
+        "the netlink messages at byte {offset} are damaged (the next offset is relative to that byte)"
+    )]
     Message {
         /// The offset of the packet's first message.
         offset: u64,
-        /// The parse error, whose own offset is relative to this one.
+        /// The parse error. Its offset is relative to this one.
         source: ParseError,
     },
 }
@@ -138,72 +140,40 @@ impl fmt::Display for Part {
 
 /// A description of the damage.
 #[derive(Debug)]
-pub struct Reason(Cause);
+pub struct Reason(pub(super) Damage);
 
 #[derive(Debug)]
-enum Cause {
-    UnknownInterface(u32),
+pub(super) enum Damage {
+    UnknownInterface { id: u32 },
     TooManyInterfaces,
-    NoSection,
-    Version(u16, u16),
-    TwoLengths(u32, u32),
+    UnknownMagic,
+    Version { major: u16, minor: u16 },
+    LengthsDiffer { start: u32, end: u32 },
     TooShort,
     NoPacket,
-    TooMuchCaptured(u32),
-}
-
-impl Reason {
-    pub(super) fn unknown_interface(id: u32) -> Self {
-        Self(Cause::UnknownInterface(id))
-    }
-
-    pub(super) fn too_many_interfaces() -> Self {
-        Self(Cause::TooManyInterfaces)
-    }
-
-    pub(super) fn no_section() -> Self {
-        Self(Cause::NoSection)
-    }
-
-    pub(super) fn version(major: u16, minor: u16) -> Self {
-        Self(Cause::Version(major, minor))
-    }
-
-    pub(super) fn two_lengths(first: u32, second: u32) -> Self {
-        Self(Cause::TwoLengths(first, second))
-    }
-
-    pub(super) fn too_short() -> Self {
-        Self(Cause::TooShort)
-    }
-
-    pub(super) fn no_packet() -> Self {
-        Self(Cause::NoPacket)
-    }
-
-    pub(super) fn too_much_captured(captured: u32) -> Self {
-        Self(Cause::TooMuchCaptured(captured))
-    }
+    CapturedLength(u32),
 }
 
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.0 {
-            Cause::UnknownInterface(id) => write!(f, "no block before it describes interface {id}"),
-            Cause::TooManyInterfaces => f.write_str("a section can have at most 65536 interfaces"),
-            Cause::NoSection => f.write_str("its byte-order magic is unknown"),
-            Cause::Version(major, minor) => {
+            Damage::UnknownInterface { id } => {
+                write!(f, "no earlier block describes interface {id}")
+            }
+            Damage::TooManyInterfaces => f.write_str("a section can have at most 65536 interfaces"),
+            Damage::UnknownMagic => f.write_str("its byte-order magic is unknown"),
+            Damage::Version { major, minor } => {
                 write!(
                     f,
                     "its section has version {major}.{minor}, and only version 1 is supported"
                 )
             }
-            Cause::TwoLengths(first, second) => {
-                write!(f, "its length is {first} bytes at its start and {second} at its end")
+            Damage::LengthsDiffer { start, end } => {
+                write!(f, "its length is {start} bytes at its start and {end} at its end")
             }
-            Cause::TooShort => f.write_str("it is too short for a block of its kind"),
-            Cause::NoPacket => f.write_str("the block is too short for a packet"),
-            Cause::TooMuchCaptured(captured) => {
+            Damage::TooShort => f.write_str("it is too short for a block of its kind"),
+            Damage::NoPacket => f.write_str("the block is too short for a packet"),
+            Damage::CapturedLength(captured) => {
                 write!(f, "its captured length of {captured} bytes exceeds the block")
             }
         }

@@ -75,9 +75,7 @@ impl Packets {
         };
         // A failed read may succeed later. After any other error, the start of the next packet is
         // unknown.
-        if let Err(
-            Error::Empty | Error::Truncated { .. } | Error::Length { .. } | Error::Damaged { .. },
-        ) = packet
+        if let Err(Error::Truncated { .. } | Error::Length { .. } | Error::Damaged { .. }) = packet
         {
             *self = Self::End(self.format());
         }

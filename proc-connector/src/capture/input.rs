@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use super::error::{Error, Part};
 
-/// The size of the window in bytes, unless a larger packet requires more.
+/// The size of the window in bytes. A larger packet enlarges it.
 const WINDOW: usize = 64 << 10;
 
 /// The largest supported block or record, in bytes: Wireshark's limit, far above any netlink
@@ -28,14 +28,14 @@ impl<R: Read> Input<R> {
         Self { source, buffer: vec![0; WINDOW], start: 0, end: 0, offset: 0 }
     }
 
-    /// Reads until `needed` bytes are available or the input ends; returns the available number.
+    /// Reads until `needed` bytes are available or the input ends. Returns the number available.
     #[inline]
     pub(super) fn fill(&mut self, needed: usize) -> Result<usize, Error> {
         let available = self.end - self.start;
         if available >= needed { Ok(available) } else { self.read(needed) }
     }
 
-    /// Ensures that the `needed` bytes of a part that starts here are available.
+    /// Reads a part of `needed` bytes into the window. Fails if the input ends within the part.
     #[inline]
     pub(super) fn require(&mut self, part: Part, needed: usize) -> Result<(), Error> {
         let actual = self.fill(needed)?;
@@ -85,7 +85,7 @@ impl<R: Read> Input<R> {
 }
 
 impl<R> Input<R> {
-    /// The number of consumed bytes.
+    /// The position of the window in the input.
     #[inline]
     pub(super) fn offset(&self) -> u64 {
         self.offset

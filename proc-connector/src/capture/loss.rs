@@ -13,7 +13,7 @@ pub(super) fn comment(lost: &Lost) -> String {
     }
 }
 
-/// The information in a comment that [`comment`] produced.
+/// The contents of a comment that [`comment`] produced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct CommentedLoss {
     is_count_unknown: bool,

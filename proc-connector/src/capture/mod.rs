@@ -1,8 +1,9 @@
 //! Capture files: record events and losses, and read them on any machine.
 //!
 //! [`Writer`] creates pcapng files that Wireshark and its tools can read. [`Reader`] reads these
-//! files, also after such tools edited them, other pcapng and pcap files of netlink packets, and
-//! plain netlink messages. It works on any operating system, for captures of either byte order.
+//! files, even if such a tool has edited them. It also reads other pcapng and pcap files of netlink
+//! packets, and plain netlink messages. It works on any operating system, for captures of either
+//! byte order.
 //!
 //! ```
 //! use proc_connector::Received;
@@ -45,9 +46,9 @@
 //! 16-byte header of that link type, which contains the netlink protocol, and a datagram as the
 //! kernel sends it, in the byte order of the recording machine. Packet time stamps are the time of
 //! day of the event in nanoseconds; the event's own time stamp, which counts from the machine's
-//! start, is in the datagram. A loss is recorded in the `epb_dropcount` option of the packet after
-//! it. If no packet follows, the loss is the increase of `isb_ifdrop` in the next interface
-//! statistics block. A comment contains the cause.
+//! start, is in the datagram. The next packet after a loss contains the number of lost events in
+//! its option `epb_dropcount`. If no packet follows, the number is the increase of `isb_ifdrop` in
+//! the next interface statistics block. A comment contains the cause.
 //!
 //! # Other programs' files
 //!

@@ -10,7 +10,7 @@ use crate::platform::host_names;
 /// use proc_connector::capture::{Origin, Writer};
 ///
 /// let mut origin = Origin::this_machine();
-/// origin.host = None; // for a capture that is to be shown to others
+/// origin.host = None; // the capture will be published
 /// let writer = Writer::with_origin(Vec::new(), &origin)?;
 /// writer.finish()?;
 /// # Ok::<(), std::io::Error>(())

@@ -31,7 +31,7 @@ const OTHERS: [(&str, &[u8]); 8] = [
 ];
 
 /// The error for a file that is not a capture and begins with `start`. Only the first [`START_LEN`]
-/// bytes count, because the number of bytes read at once depends on the input.
+/// bytes are examined, so that the result does not depend on the number of bytes in the window.
 pub(super) fn recognize(start: &[u8]) -> Error {
     let Some(start) = start.get(..START_LEN) else { return Error::UnknownFormat };
     if let Some((name, _, unpack)) =

@@ -26,14 +26,14 @@ pub(super) struct Packet {
 }
 
 impl Packet {
-    /// Sets `messages` if `data`, a packet of the link type `link` at offset `start` in the window,
-    /// belongs to the connector.
+    /// Finds the messages in `data`: the bytes of a packet with its link header, at `start` in the
+    /// window. `offset` is the position of the window in the capture.
     #[inline]
-    pub(super) fn take_netlink(&mut self, link: Link, data: &[u8], start: usize, offset: u64) {
+    pub(super) fn find_messages(&mut self, link: Link, data: &[u8], start: usize, offset: u64) {
         let needed = link.header_len();
         if data.len() < needed {
-            // On link types other than netlink's own, most packets belong to other protocols. An
-            // empty packet belongs to none: a file padded with zeros contains many.
+            // Not damaged: packets of other protocols on a link type that netlink shares, and empty
+            // packets, which fill a file padded with zeros.
             let is_empty = data.is_empty() && !self.is_cut;
             self.is_unrelated = link != Link::Netlink || is_empty;
             self.fault = (!self.is_unrelated).then(|| {

@@ -100,7 +100,7 @@ impl Pcap {
         if let Some(link) = self.link {
             packet.is_cut = length < original;
             let data = &input.bytes()[self.record_header_len..len];
-            packet.take_netlink(link, data, self.record_header_len, offset);
+            packet.find_messages(link, data, self.record_header_len, offset);
         }
         let fraction = Duration::from_nanos(u64::from(units) * u64::from(self.unit_ns));
         let since = Duration::from_secs(seconds.into()) + fraction;

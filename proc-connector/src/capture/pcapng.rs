@@ -1,8 +1,11 @@
 //! The pcapng format: sections of blocks, each section in its own byte order.
 //!
-//! Blocks are read by the rules of the format's draft. The parser of `pcap_file`, whose writer is
-//! in use, rejects a file because of an invalid option that is not needed, and stores all options
-//! in memory.
+//! This parser follows the format's draft. The parser of `pcap_file`, the crate that `Writer` uses,
+//! rejects files with invalid options that no reader needs, and keeps all options in memory.
+
+mod block;
+mod interface;
+mod options;
 
 use std::io::Read;
 
@@ -10,19 +13,17 @@ use self::block::{Block, Contents, Statistics, StreamedBlock};
 use self::interface::Interface;
 use super::byte_order::Order;
 use super::cooked::Link;
-use super::error::{Error, Part, Reason};
+use super::error::{Damage, Error, Part, Reason};
 use super::input::Input;
 use super::loss;
 use super::packet::Packet;
 
-mod block;
-mod interface;
-mod options;
-
-/// The offset of the packet data in a block.
+/// The offset of the packet data in an enhanced or obsolete packet block.
 const ENHANCED_DATA: usize = 28;
+/// The same in a simple packet block.
 const SIMPLE_DATA: usize = 12;
-/// The number that the obsolete packet block can address. Each interface occupies memory.
+
+/// Bounds the memory that interfaces occupy. The obsolete packet block cannot address more.
 const MAX_INTERFACES: usize = 1 << 16;
 
 /// `epb_dropcount`: the number of packets lost since the previous packet.
@@ -55,20 +56,20 @@ impl PcapNg {
         loop {
             if let Some(streamed) = &mut self.streamed {
                 streamed.read_to_end(input)?;
-                if let Some(packet) = self.finish_streamed() {
+                if let Some(packet) = self.finish_block() {
                     return Ok(Some(packet));
                 }
             }
             let Some(block) = Block::read(input, self.order)? else { return Ok(None) };
             match block.kind {
                 block::ENHANCED_PACKET | block::OBSOLETE_PACKET | block::SIMPLE_PACKET => {
-                    return self.packet(block, input).map(Some);
+                    return self.read_packet(block, input).map(Some);
                 }
-                block::SECTION => self.section(block, input)?,
+                block::SECTION => self.start_section(block, input)?,
                 block::INTERFACE => {
                     require_fixed(block, Interface::FIXED_LEN, input)?;
                     if self.interfaces.len() == MAX_INTERFACES {
-                        return Err(block.damaged(Reason::too_many_interfaces()));
+                        return Err(block.damaged(Damage::TooManyInterfaces));
                     }
                     let interface = Interface::new(block.order, input.bytes());
                     let contents = Contents::Interface(interface);
@@ -91,14 +92,14 @@ impl PcapNg {
 
     /// Starts a section, which ends the scope of the previous interfaces. The section length is not
     /// needed: the next section starts with its own block.
-    fn section<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<(), Error> {
+    fn start_section<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<(), Error> {
         /// The length of the fields before the options, in bytes.
         const FIXED_LEN: usize = 24;
         require_fixed(block, FIXED_LEN, input)?;
         let [major, minor] = [12, 14].map(|at| block.order.u16_at(input.bytes(), at));
         // Other minor versions have the same blocks.
         if major != 1 {
-            return Err(block.damaged(Reason::version(major, minor)));
+            return Err(block.damaged(Damage::Version { major, minor }));
         }
         self.order = block.order;
         self.interfaces.clear();
@@ -106,8 +107,9 @@ impl PcapNg {
         Ok(())
     }
 
-    /// Completes a streamed block; returns a packet if the block reported a loss.
-    fn finish_streamed(&mut self) -> Option<Packet> {
+    /// Completes the streamed block. Returns a packet without messages if the block reported a
+    /// loss.
+    fn finish_block(&mut self) -> Option<Packet> {
         match self.streamed.take()?.into_contents() {
             Contents::Nothing => None,
             Contents::Interface(interface) => {
@@ -115,7 +117,7 @@ impl PcapNg {
                 None
             }
             Contents::Statistics(statistics) => {
-                self.interface(statistics.interface)?.statistics(&statistics)
+                self.interface(statistics.interface)?.unreported_loss(&statistics)
             }
         }
     }
@@ -124,14 +126,19 @@ impl PcapNg {
         self.interfaces.get_mut(usize::try_from(id).ok()?)
     }
 
-    /// Reads the block of a packet, into the window if it can be a netlink packet.
+    /// Reads the block of a packet. Only a packet that can belong to netlink is read into the
+    /// window.
     #[inline]
-    fn packet<R: Read>(&mut self, block: Block, input: &mut Input<R>) -> Result<Packet, Error> {
+    fn read_packet<R: Read>(
+        &mut self,
+        block: Block,
+        input: &mut Input<R>,
+    ) -> Result<Packet, Error> {
         let is_simple = block.kind == block::SIMPLE_PACKET;
         let (len, data) =
             (block.len_in_memory(), if is_simple { SIMPLE_DATA } else { ENHANCED_DATA });
         if len < data + block::TRAILER_LEN {
-            return Ok(self.skip_packet(block, Some(Reason::no_packet())));
+            return Ok(self.skip_packet(block, Some(Damage::NoPacket)));
         }
         if input.fill(data)? < data {
             input.require(Part::Block, len)?;
@@ -142,23 +149,23 @@ impl PcapNg {
             _ => 0,
         };
         let Some(interface) = self.interface(id) else {
-            return Ok(self.skip_packet(block, Some(Reason::unknown_interface(id))));
+            return Ok(self.skip_packet(block, Some(Damage::UnknownInterface { id })));
         };
         let Some(link) = interface.link else { return Ok(self.skip_packet(block, None)) };
         input.require(Part::Block, len)?;
         let (bytes, trailer) = input.bytes()[..len].split_at(len - block::TRAILER_LEN);
         block.check_trailer(trailer)?;
         Ok(if is_simple {
-            interface.simple(link, block, bytes)
+            interface.simple_packet(link, block, bytes)
         } else {
-            interface.enhanced(link, block, bytes)
+            interface.enhanced_packet(link, block, bytes)
         })
     }
 
-    /// Skips a packet that is not a netlink packet, or that cannot be read for a reason.
-    fn skip_packet(&mut self, block: Block, reason: Option<Reason>) -> Packet {
+    /// Skips a packet: it is damaged, or does not belong to netlink.
+    fn skip_packet(&mut self, block: Block, damage: Option<Damage>) -> Packet {
         self.streamed = Some(StreamedBlock::skipped(block));
-        let fault = reason.map(|reason| Box::new(damaged_packet(block, reason)));
+        let fault = damage.map(|damage| Box::new(damaged_packet(block, damage)));
         Packet { is_unrelated: fault.is_none(), fault, ..Packet::default() }
     }
 }
@@ -166,7 +173,7 @@ impl PcapNg {
 impl Interface {
     /// Reads an enhanced packet, or an obsolete one, which differs only in its first field.
     #[inline]
-    fn enhanced(&mut self, link: Link, block: Block, bytes: &[u8]) -> Packet {
+    fn enhanced_packet(&mut self, link: Link, block: Block, bytes: &[u8]) -> Packet {
         let order = block.order;
         let [high, low] = [12, 16].map(|at| u64::from(order.u32_at(bytes, at)));
         let [captured, original] = [20, 24].map(|at| order.u32_at(bytes, at));
@@ -175,12 +182,12 @@ impl Interface {
         let (_, rest) = bytes.split_at(ENHANCED_DATA.min(bytes.len()));
         let len = usize::try_from(captured).unwrap_or(usize::MAX);
         let Some(data) = rest.get(..len) else {
-            let reason = Reason::too_much_captured(captured);
-            packet.fault = Some(Box::new(damaged_packet(block, reason)));
+            let damage = Damage::CapturedLength(captured);
+            packet.fault = Some(Box::new(damaged_packet(block, damage)));
             return packet;
         };
         packet.is_cut = captured < original;
-        packet.take_netlink(link, data, ENHANCED_DATA, block.offset);
+        packet.find_messages(link, data, ENHANCED_DATA, block.offset);
         let options = rest.get(len.next_multiple_of(4)..).unwrap_or_default();
         let mut dropped = match block.kind {
             block::OBSOLETE_PACKET => known_drop_count(order.u16_at(bytes, 10)),
@@ -206,18 +213,18 @@ impl Interface {
     }
 
     /// Reads a simple packet, which has no time and belongs to the first interface.
-    fn simple(&self, link: Link, block: Block, bytes: &[u8]) -> Packet {
+    fn simple_packet(&self, link: Link, block: Block, bytes: &[u8]) -> Packet {
         let original = block.order.u32_at(bytes, 8);
         let data = bytes.get(SIMPLE_DATA..).unwrap_or_default();
         let data = &data[..self.captured(original).min(data.len())];
         let mut packet = Packet { len: block.len_in_memory(), ..Packet::default() };
         packet.is_cut = usize::try_from(original).is_ok_and(|original| data.len() < original);
-        packet.take_netlink(link, data, SIMPLE_DATA, block.offset);
+        packet.find_messages(link, data, SIMPLE_DATA, block.offset);
         packet
     }
 
-    /// Returns the loss in the totals that no packet reported before.
-    fn statistics(&mut self, statistics: &Statistics) -> Option<Packet> {
+    /// The part of the total loss that no packet has reported yet.
+    fn unreported_loss(&mut self, statistics: &Statistics) -> Option<Packet> {
         self.link?;
         let unreported = statistics.dropped.saturating_sub(self.reported);
         self.reported = self.reported.max(statistics.dropped);
@@ -227,19 +234,19 @@ impl Interface {
     }
 }
 
-/// The drop count of an obsolete packet block; all ones if unknown.
+/// The drop count of an obsolete packet block, in which all ones mean that it is unknown.
 fn known_drop_count(count: u16) -> Option<u64> {
     Some(count).filter(|&count| count != u16::MAX).map(u64::from)
 }
 
-fn damaged_packet(block: Block, reason: Reason) -> Error {
-    Error::Damaged { part: Part::Packet, offset: block.offset, reason }
+fn damaged_packet(block: Block, damage: Damage) -> Error {
+    Error::Damaged { part: Part::Packet, offset: block.offset, reason: Reason(damage) }
 }
 
-/// Ensures that the fields before the options are available.
+/// Reads the fields before the options into the window.
 fn require_fixed<R: Read>(block: Block, len: usize, input: &mut Input<R>) -> Result<(), Error> {
     if block.len() < (len + block::TRAILER_LEN) as u64 {
-        return Err(block.damaged(Reason::too_short()));
+        return Err(block.damaged(Damage::TooShort));
     }
     input.require(Part::Block, len)
 }

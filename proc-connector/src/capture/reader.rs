@@ -72,9 +72,9 @@ pub struct Recorded<'a> {
 #[derive(Debug)]
 enum Current {
     Lost(Lost),
-    /// An event, at this range of the input's window.
+    /// An event at this range of the input's window.
     Window(Range<usize>),
-    /// An event, in this number of bytes of `native`.
+    /// An event in the first bytes of `native`: their number.
     Native(usize),
 }
 
@@ -142,47 +142,50 @@ impl<R: Read> Reader<R> {
                 self.current = Current::Lost(lost);
                 return Ok(true);
             }
-            let (start, len, is_cut) = (packet.messages.start, packet.len, packet.is_cut);
-            if let Some(fault) = packet.fault.take() {
-                self.input.consume(len);
-                self.packet = None;
-                self.cut += u64::from(is_cut);
-                return Err(*fault);
-            }
-            // Most packets have one message, and need no search for another.
-            if self.read >= packet.messages.len() {
-                self.input.consume(len);
-                self.packet = None;
+            let (start, is_cut) = (packet.messages.start, packet.is_cut);
+            let error = if let Some(fault) = packet.fault.take() {
+                *fault
+            } else if self.read >= packet.messages.len() {
+                // Most packets have one message, and need no search for another.
+                self.end_packet();
                 continue;
-            }
-            match self.search() {
-                Ok(Some(current)) => {
-                    self.current = current;
-                    return Ok(true);
+            } else {
+                match self.find_in_packet() {
+                    Ok(Some(current)) => {
+                        self.current = current;
+                        return Ok(true);
+                    }
+                    Ok(None) => {
+                        self.end_packet();
+                        continue;
+                    }
+                    Err(source) => {
+                        Error::Message { offset: self.input.offset() + start as u64, source }
+                    }
                 }
-                Ok(None) => {
-                    self.input.consume(len);
-                    self.packet = None;
-                }
-                Err(source) => {
-                    let offset = self.input.offset() + start as u64;
-                    self.input.consume(len);
-                    self.packet = None;
-                    self.cut += u64::from(is_cut);
-                    return Err(Error::Message { offset, source });
-                }
-            }
+            };
+            self.end_packet();
+            self.cut += u64::from(is_cut);
+            return Err(error);
         }
     }
 
-    /// Finds the next item in the packet; `None` at its end.
+    /// Moves the window behind the current packet.
     #[inline]
-    fn search(&mut self) -> Result<Option<Current>, ParseError> {
+    fn end_packet(&mut self) {
+        if let Some(packet) = self.packet.take() {
+            self.input.consume(packet.len);
+        }
+    }
+
+    /// Finds the next item in the current packet; `None` at its end.
+    #[inline]
+    fn find_in_packet(&mut self) -> Result<Option<Current>, ParseError> {
         let Some(packet) = &self.packet else { return Ok(None) };
         let messages = self.input.bytes().get(packet.messages.clone()).unwrap_or_default();
         match byte_order::detect_packet_order(messages) {
             Order::Native => {
-                let found = search::<NativeEndian>(messages, &mut self.read, &self.filter)?;
+                let found = find::<NativeEndian>(messages, &mut self.read, &self.filter)?;
                 let start = packet.messages.start;
                 Ok(found.map(|found| match found {
                     Found::Event(_, at) => Current::Window(start + at.start..start + at.end),
@@ -190,7 +193,7 @@ impl<R: Read> Reader<R> {
                 }))
             }
             Order::Foreign => {
-                let found = search::<Foreign>(messages, &mut self.read, &self.filter)?;
+                let found = find::<Foreign>(messages, &mut self.read, &self.filter)?;
                 Ok(found.map(|found| match found {
                     Found::Event(event, _) => {
                         Current::Native(byte_order::to_native(event, &mut self.native))
@@ -235,8 +238,8 @@ impl<R> Reader<R> {
         self.skipped
     }
 
-    /// The number of packets that could not be read because they were captured only in part: the
-    /// capturing program used a snap length.
+    /// The number of packets that could not be read because the capturing program truncated them to
+    /// its snap length.
     pub fn cut(&self) -> u64 {
         self.cut
     }
@@ -251,7 +254,7 @@ enum Found<'a, O: ByteOrder> {
 
 /// Finds the next event or loss at or after `read`, and moves `read` behind it.
 #[inline]
-fn search<'a, O: ByteOrder + 'static>(
+fn find<'a, O: ByteOrder + 'static>(
     messages: &'a [u8],
     read: &mut usize,
     filter: &Filter,

@@ -60,7 +60,7 @@ pub struct Writer<W: Write> {
     /// Whole blocks that are not yet written.
     blocks: PcapNgWriter<Vec<u8>>,
     output: W,
-    /// A loss after which nothing was written yet.
+    /// A loss not yet written: the next packet or statistics block reports it.
     pending: Option<(Lost, SystemTime)>,
     packet: Vec<u8>,
     events: u64,
@@ -106,11 +106,11 @@ impl<W: Write> Writer<W> {
     ///
     /// # Errors
     ///
-    /// Errors of the output. The capture then ends at what was written before.
+    /// Errors of the output. The capture then ends where writing failed.
     pub fn write(&mut self, received: &Received<'_>, time: SystemTime) -> io::Result<()> {
         match received {
-            Received::Event(event) => self.event(event, time)?,
-            Received::Lost(lost) => self.lost(*lost, time)?,
+            Received::Event(event) => self.write_event(event, time)?,
+            Received::Lost(lost) => self.add_loss(*lost, time)?,
         }
         self.time = time;
         if self.blocks.get_ref().len() >= BUFFER { self.write_out() } else { Ok(()) }
@@ -134,12 +134,12 @@ impl<W: Write> Writer<W> {
     /// Errors of the output.
     pub fn finish(mut self) -> io::Result<()> {
         self.write_pending_loss()?;
-        self.statistics(self.time, None)?;
+        self.write_statistics(self.time, None)?;
         self.write_out()?;
         self.output.flush()
     }
 
-    fn event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
+    fn write_event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
         self.packet.resize(cooked::HEADER_LEN + event.encoded_len(), 0);
         event.encode(&mut self.packet[cooked::HEADER_LEN..]).map_err(io::Error::other)?;
         let options = match self.pending.take() {
@@ -162,7 +162,7 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    fn lost(&mut self, lost: Lost, time: SystemTime) -> io::Result<()> {
+    fn add_loss(&mut self, lost: Lost, time: SystemTime) -> io::Result<()> {
         // A packet can report only one loss.
         self.write_pending_loss()?;
         self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
@@ -170,15 +170,15 @@ impl<W: Write> Writer<W> {
         Ok(())
     }
 
-    /// Writes a loss that no packet followed.
+    /// Writes the pending loss in a statistics block.
     fn write_pending_loss(&mut self) -> io::Result<()> {
         match self.pending.take() {
-            Some((lost, time)) => self.statistics(time, Some(loss::comment(&lost))),
+            Some((lost, time)) => self.write_statistics(time, Some(loss::comment(&lost))),
             None => Ok(()),
         }
     }
 
-    fn statistics(&mut self, time: SystemTime, comment: Option<String>) -> io::Result<()> {
+    fn write_statistics(&mut self, time: SystemTime, comment: Option<String>) -> io::Result<()> {
         let timestamp = u64::try_from(since_epoch(time).as_nanos()).unwrap_or(u64::MAX);
         let mut options = vec![
             InterfaceStatisticsOption::IsbIfRecv(self.events.saturating_add(self.lost)),
@@ -187,8 +187,8 @@ impl<W: Write> Writer<W> {
         options.extend(comment.map(|comment| InterfaceStatisticsOption::Comment(comment.into())));
         let block = InterfaceStatisticsBlock {
             interface_id: 0,
-            // The format stores the upper half first in either byte order; `pcap_file` writes one
-            // integer.
+            // In both byte orders, the format stores the upper half first. `pcap_file` writes a
+            // 64-bit integer.
             timestamp: match Endianness::native() {
                 Endianness::Big => timestamp,
                 Endianness::Little => timestamp.rotate_left(32),
@@ -202,14 +202,14 @@ impl<W: Write> Writer<W> {
     fn write_out(&mut self) -> io::Result<()> {
         let blocks = self.blocks.get_mut();
         let written = self.output.write_all(blocks);
-        // A partial write cannot be undone, and repeating it would cause more damage.
+        // After a partial write, writing the blocks again would repeat some of their bytes.
         blocks.clear();
         written
     }
 }
 
-/// Writes what was recorded, without the totals, and ignores errors: use [`finish`](Self::finish)
-/// to see them.
+/// Writes everything recorded so far, without the totals. [`finish`](Self::finish) writes the
+/// totals and reports errors.
 impl<W: Write> Drop for Writer<W> {
     fn drop(&mut self) {
         // The panic may come from the output.

@@ -19,10 +19,9 @@ impl CgroupPaths {
         self.0.get(&id)
     }
 
-    /// Records the path of a process that was in the cgroup `id` at its event, and returns the
-    /// path. The process may have moved since, so the cgroup file system must confirm the id. Ids
-    /// are those of version 2, so they are not recorded if a hierarchy of version 1 determines the
-    /// path.
+    /// Records the path of the cgroup `id`, in which a process was at its event, and returns the
+    /// path. The process may have moved since, so the cgroup file system must confirm the id. A
+    /// path in a hierarchy of version 1 is not recorded, because `id` belongs to version 2.
     pub(super) fn learn(
         &mut self,
         source: &dyn SnapshotSource,

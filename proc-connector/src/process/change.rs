@@ -87,7 +87,8 @@ impl<'a> Iterator for Changes<'a> {
     fn next(&mut self) -> Option<Change<'a>> {
         loop {
             let (kind, key) = *self.changes.next()?;
-            // The table may have dropped a process that ended, if it keeps none.
+            // An exit can add an unknown process and end it. Then only the end is reported, because
+            // the process is no longer `Key::Live`.
             if let Some(process) = self.population.by_key(key) {
                 return Some(Change { kind, process });
             }

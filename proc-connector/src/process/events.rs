@@ -8,16 +8,16 @@ use proc_connector_core::{Event, ExitStatus, Payload, proc_event};
 use super::change::ChangeKind;
 use super::population::Key;
 use super::process::{End, Name, Process};
-use super::snapshot::{Arguments, Fields, Ids, Image, Snapshot};
+use super::snapshot::{Arguments, Fields, Ids, Image};
 use super::table::ProcessTable;
-use super::time::{Start, existed};
+use super::time::Start;
 
-/// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds:
-/// other CPUs send them.
+/// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
+/// They are sent by other CPUs.
 const LATE_NS: u64 = 1_000_000_000;
 
 impl ProcessTable {
-    pub(super) fn event(&mut self, event: &Event<'_>) {
+    pub(super) fn apply_event(&mut self, event: &Event<'_>) {
         let ns = event.timestamp_ns();
         self.population.forget_old(ns);
         match event.payload() {
@@ -73,28 +73,28 @@ impl ProcessTable {
                 return;
             }
             if ns <= known.seen_ns {
-                // `/proc` was read before this fork was received.
+                // `/proc` was read after the fork, but before the event was received.
                 known.start.refine_by_fork(ns, boottime_offset_ns);
                 return;
             }
             predecessor_exit_pending = self.end_predecessor(tgid, ns);
         }
         let live = self.population.live.get(&parent);
-        let is_later = live.is_some_and(|live| live.start.is_after(ns));
-        let has_ended = (is_later || live.is_none()) && self.ended_after(parent, ns).is_some();
+        let is_id_reused = live.is_some_and(|live| live.start.is_after(ns));
+        let has_ended = (is_id_reused || live.is_none()) && self.ended_after(parent, ns).is_some();
         if live.is_none() && !has_ended {
             self.read_alive(parent, ns);
         }
-        let serial = self.population.serial();
-        let maker = if has_ended || is_later {
+        let serial = self.population.allocate_serial();
+        let creator = if has_ended || is_id_reused {
             self.ended_after(parent, ns)
         } else {
             self.population.live.get(&parent)
         };
-        let mut process = match maker {
+        let mut process = match creator {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
             // The process that has this id now is not the parent.
-            None if is_later => Process::unknown(serial, tgid),
+            None if is_id_reused => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
         process.start = Start::forked(ns, boottime_offset_ns);
@@ -125,18 +125,17 @@ impl ProcessTable {
             self.fill_in(tgid, fields, cgroup_id);
         }
         if has_ended {
-            let snapshot = self.read_again(tgid, Fields::empty());
-            self.population.move_to_parent(tgid, snapshot.and_then(|snapshot| snapshot.parent));
+            self.update_parent(tgid);
         }
     }
 
-    /// The process that had this id at `ns` and is known to have ended. Its exit was sent by
-    /// another CPU, so it can be received before earlier events of the same process.
+    /// The ended process that had this id at `ns`. Its exit can be received before earlier events
+    /// of the same process, because different CPUs send them.
     fn ended_after(&self, tgid: u32, ns: u64) -> Option<&Process> {
-        let existed = |process: &&Process| {
+        let was_alive = |process: &&Process| {
             process.end.is_some_and(|end| ns <= end.ns) && !process.start.is_after(ns)
         };
-        self.population.ended_with_id(tgid).find(existed)
+        self.population.ended_with_id(tgid).find(was_alive)
     }
 
     /// Ends the process whose id now belongs to a new process: its last exit is late, because the
@@ -145,8 +144,8 @@ impl ProcessTable {
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(&tgid) else { return false };
         let status = process.threads.first.err();
-        // If this process is only here because an exit was attributed to the wrong process, the
-        // error must not spread to the next one.
+        // The exit of this process may have been attributed to its predecessor. Then none is
+        // pending, and the next exit belongs to another process.
         let is_late =
             status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
@@ -266,17 +265,16 @@ impl ProcessTable {
         if status.into_raw() != 0 || ns.saturating_sub(process.exec_ns) > LATE_NS {
             return false;
         }
-        // Whether the threads at the exec are known: not if `/proc` was only read after it.
+        // If `/proc` was first read after the exec, the threads before it are unknown.
         let are_known = process.seen_ns < process.exec_ns;
         let snapshot = if are_known && !process.threads.expects_exit_of_replaced_first() {
             return false;
         } else {
-            self.read_again(tgid, Fields::empty())
+            self.read_known(tgid, Fields::empty())
         };
         let lives = snapshot.is_some_and(|snapshot| snapshot.first.is_ok());
         if are_known && !lives {
-            // This is likely but not certain, and an ended process must not stay in the table
-            // forever.
+            // If this was the exit of the process after all, the scan removes it.
             self.schedule_rescan();
         }
         if let Some(process) = self.population.live.get_mut(&tgid) {
@@ -285,8 +283,8 @@ impl ProcessTable {
         are_known || lives
     }
 
-    /// Whether an exit belongs to a process that is known to have ended, but with an unknown
-    /// status.
+    /// Adds the status to an ended process whose status is unknown. Returns whether the exit
+    /// belongs to one.
     fn record_late_exit(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
         let is_pending = match self.pending_exits.entry(tgid) {
             Entry::Occupied(mut count) => {
@@ -312,7 +310,7 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let snapshot = self.read(tgid, ns, Fields::all());
+        let snapshot = self.read_at(tgid, ns, Fields::all());
         let is_over = exit.process_pid() == tgid
             && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
         match snapshot {
@@ -338,8 +336,7 @@ impl ProcessTable {
         }
         let orphans: Vec<u32> = self.population.children(tgid).collect();
         for orphan in orphans {
-            let snapshot = self.read_again(orphan, Fields::empty());
-            self.population.move_to_parent(orphan, snapshot.and_then(|snapshot| snapshot.parent));
+            self.update_parent(orphan);
         }
     }
 
@@ -350,87 +347,6 @@ impl ProcessTable {
         if !process.start.is_after(ns) && process.seen_ns < ns {
             change(process);
             self.push(kind, Key::Live(tgid));
-        }
-    }
-}
-
-/// Reading `/proc`.
-impl ProcessTable {
-    /// Ensures that the table contains a process that was active at `ns`, at least with its id,
-    /// unless the process is known to have ended.
-    fn ensure_known(&mut self, tgid: u32, ns: u64) {
-        if ns <= self.scanned_ns {
-            return;
-        }
-        if !self.population.live.contains_key(&tgid) && !self.read_alive(tgid, ns) {
-            self.add_unknown(tgid);
-        }
-    }
-
-    /// Adds a process that `/proc` shows to be alive, and returns whether it did.
-    fn read_alive(&mut self, tgid: u32, ns: u64) -> bool {
-        match self.read(tgid, ns, Fields::all()) {
-            Some(snapshot) if snapshot.is_alive => {
-                self.appeared(tgid, snapshot);
-                true
-            }
-            _ => false,
-        }
-    }
-
-    /// Adds a process with only its id known.
-    fn add_unknown(&mut self, tgid: u32) {
-        let process = Process::unknown(self.population.serial(), tgid);
-        let key = self.population.insert(process);
-        self.push(ChangeKind::Appeared, key);
-    }
-
-    /// Reads a process that existed at `ns`.
-    fn read(&self, tgid: u32, ns: u64, fields: Fields) -> Option<Snapshot> {
-        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
-        existed(snapshot.start_ticks, ns, snapshot.boottime_offset_ns).then_some(snapshot)
-    }
-
-    /// Reads a process of the table.
-    fn read_again(&self, tgid: u32, fields: Fields) -> Option<Snapshot> {
-        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
-        self.population.live.get(&tgid)?.start.can_be(snapshot.start_ticks).then_some(snapshot)
-    }
-
-    /// Fills in what `/proc` shows of a process that was just created or has just executed a
-    /// program. `cgroup_id` is the id recorded at the event, if any.
-    fn fill_in(&mut self, tgid: u32, fields: Fields, cgroup_id: Option<u64>) {
-        let Some(snapshot) = self.read_again(tgid, fields) else { return };
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
-        process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
-        let mut is_later = process.session.is_none() || process.uid.is_none();
-        process.session = process.session.or(Some(snapshot.session));
-        process.uid = process.uid.or(snapshot.uid);
-        process.gid = process.gid.or(snapshot.gid);
-        if process.comm.is_none() && !snapshot.comm.is_empty() {
-            process.comm = Some(Name::new(&snapshot.comm));
-            is_later = true;
-        }
-        if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
-            if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
-                process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
-            }
-        }
-        // The arguments recorded at the event are correct. `/proc` adds details only if it shows
-        // the same exec: the process may have executed another program in the meantime.
-        let recorded = process.image.as_ref().and_then(|image| image.args.as_ref());
-        match (snapshot.image, recorded) {
-            (Some(read), Some(recorded)) if read.continues(recorded) => {
-                process.image = Some(Arc::new(read));
-            }
-            (Some(read), None) => {
-                process.image = Some(Arc::new(read));
-                is_later = true;
-            }
-            _ => {}
-        }
-        if is_later {
-            process.read_ns = snapshot.seen_ns;
         }
     }
 }

@@ -44,8 +44,8 @@
 //!
 //! # Required events
 //!
-//! The table needs all forks, execs and exits; with a filter that excludes any of them it becomes
-//! wrong. Without [`processes_only`](crate::Filter::processes_only), it also tracks threads, and
+//! The table needs all forks, execs and exits. A filter that excludes some of them makes it wrong.
+//! Without [`processes_only`](crate::Filter::processes_only), it also tracks threads, and
 //! recognises that a process continues after its first thread exited.
 //!
 //! # Losses
@@ -72,9 +72,9 @@
 //!
 //! # Restricted `/proc`
 //!
-//! The table removes a process only if no process has its id any more. A process that cannot be
-//! read stays in the table, because it may be hidden (`hidepid`). A scan fails without changing the
-//! table if this process has too many open files.
+//! A scan removes a process only if it has certainly ended. A process that cannot be read stays in
+//! the table, because it may be hidden (`hidepid`). If this process has too many open files, the
+//! scan fails and leaves the table unchanged.
 //!
 //! [`ProcessTable::new`] rejects the `/proc` of another pid namespace, where the same ids denote
 //! other processes, and a `/proc` of another file system type. A table made [without
@@ -93,12 +93,14 @@ mod population;
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
+mod reading;
 mod rescan;
 mod scan;
 mod snapshot;
 mod table;
 #[cfg(test)]
 mod tests;
+mod threads;
 mod time;
 
 pub use self::change::{Change, ChangeKind, Changes};

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::process::{End, Process};
 
-/// Locates a process until the next change.
+/// Locates a process until the next change to the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
     Live(u32),
@@ -77,8 +77,7 @@ impl Population {
             .map(|(process, _)| process)
     }
 
-    /// Allocates a serial.
-    pub(super) fn serial(&mut self) -> u64 {
+    pub(super) fn allocate_serial(&mut self) -> u64 {
         let serial = self.next_serial;
         self.next_serial += 1;
         serial
@@ -127,7 +126,7 @@ impl Population {
     }
 
     /// Rebuilds the index of children, after parents were changed in `live`.
-    pub(super) fn find_children(&mut self) {
+    pub(super) fn index_children(&mut self) {
         let child = |process: &Process| Some((process.parent?, process.tgid));
         self.children = self.live.values().filter_map(child).collect();
     }

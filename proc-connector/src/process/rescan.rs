@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 /// A scan starts once no loss arrived for `SETTLE`, but at most `SETTLE_AT_MOST` after the first
-/// loss. A scan while events are being lost would only have to be repeated.
+/// loss. A scan while events are being lost would have to be repeated.
 const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 

@@ -11,7 +11,7 @@ use super::snapshot::{Fields, ReadError, Snapshot, SnapshotSource};
 use super::table::ProcessTable;
 
 impl ProcessTable {
-    pub(super) fn lost(&mut self) {
+    pub(super) fn apply_loss(&mut self) {
         self.rescan.is_missing_events = true;
         // The expected exits may be among the lost events.
         self.pending_exits.clear();
@@ -24,8 +24,8 @@ impl ProcessTable {
         }
     }
 
-    /// Brings the table in line with `/proc`. Older events that are still to be received then have
-    /// no effect.
+    /// Updates the table to the state of `/proc`. Older events that are received later then have no
+    /// effect.
     pub(super) fn scan(&mut self) -> io::Result<()> {
         let Some(source) = self.source.take() else { return Ok(()) };
         let started = Instant::now();
@@ -51,15 +51,16 @@ impl ProcessTable {
             self.vanished(tgid, now_ns);
         }
         self.scanned_ns = now_ns;
-        self.population.find_children();
+        self.population.index_children();
         self.pending_exits.clear();
         self.rescan.after_scan(started, Instant::now());
         Ok(())
     }
 
-    /// Reads all listed processes, and those of the table that are not listed: `hidepid` hides
-    /// processes of other users from the list. A process that ended has `None`; one that cannot
-    /// be read is left out. All reads come first, because a failed scan must not change the table.
+    /// Reads the listed processes, and those of the table that are not listed: `hidepid` hides
+    /// processes of other users from the list. The result contains `None` for an ended process, and
+    /// no entry for an unreadable one. All reads precede any change, so that a failed scan changes
+    /// nothing.
     fn read_all_processes(
         &self,
         source: &dyn SnapshotSource,
@@ -98,7 +99,7 @@ impl ProcessTable {
     }
 
     pub(super) fn appeared(&mut self, tgid: u32, snapshot: Snapshot) {
-        let mut process = Process::unknown(self.population.serial(), tgid);
+        let mut process = Process::unknown(self.population.allocate_serial(), tgid);
         let parent = snapshot.parent.and_then(|parent| self.population.live.get(&parent));
         process.creator = parent.map(Process::serial);
         process.update(snapshot);

@@ -35,11 +35,7 @@ impl Image {
         self.args.as_ref().map(|args| Args::new(&args.bytes, args.is_cut))
     }
 
-    pub(super) fn exe(&self) -> Option<&Path> {
-        self.exe.as_deref()
-    }
-
-    /// Whether these arguments are `recorded`, or start with `recorded` if that was cut.
+    /// Whether the arguments equal `recorded`, or start with `recorded` if those were cut.
     pub(super) fn continues(&self, recorded: &Arguments) -> bool {
         self.args.as_ref().is_some_and(|args| {
             args.bytes == recorded.bytes
@@ -89,8 +85,10 @@ pub(super) struct Snapshot {
 /// The cgroup of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Cgroup {
+    /// From the root of its hierarchy, or of this process's cgroup namespace.
     pub(super) path: PathBuf,
-    /// Whether all processes with the same cgroup id have this path.
+    /// Whether all processes with the same cgroup id have this path: only the hierarchy of version
+    /// 2 determines it.
     pub(super) id_determines_path: bool,
 }
 
@@ -100,8 +98,8 @@ pub(super) struct Cgroup {
 pub(super) enum ReadError {
     /// No process has this id.
     Gone,
-    /// The process exists, but this process may not read it, or an error occurred that concerns
-    /// this process id only.
+    /// The process exists, but reading it is not permitted or failed for a reason that concerns
+    /// only this process.
     Unreadable,
     /// No process can be read at the moment, for example because too many files are open.
     Failed(io::Error),

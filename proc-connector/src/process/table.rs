@@ -45,8 +45,8 @@ pub struct ProcessTable {
     /// Reads what events do not contain; `None`: the table never reads `/proc`.
     pub(super) source: Option<Box<dyn SnapshotSource>>,
     pub(super) rescan: Rescan,
-    /// `CLOCK_MONOTONIC` at the last scan of `/proc`: a process that the scan did not find had
-    /// ended before.
+    /// `CLOCK_MONOTONIC` at the last scan of `/proc`. A process that the scan did not find had
+    /// ended by then.
     pub(super) scanned_ns: u64,
     /// By process id, the number of processes whose id was reused before their exit was reported.
     /// The next exits with that id belong to them.
@@ -164,8 +164,8 @@ impl ProcessTable {
     pub fn apply(&mut self, received: &Received<'_>) -> Changes<'_> {
         self.changes.clear();
         match received {
-            Received::Event(event) => self.event(event),
-            Received::Lost(_) => self.lost(),
+            Received::Event(event) => self.apply_event(event),
+            Received::Lost(_) => self.apply_loss(),
         }
         if self.rescan.is_due() {
             // A failed scan is retried later.
@@ -205,8 +205,8 @@ impl ProcessTable {
         Ok(self.changes())
     }
 
-    /// The changes of the last call once more. Unlike the result of that call, this permits access
-    /// to the table at the same time.
+    /// The changes of the last call. Unlike the result of that call, this borrows the table only
+    /// immutably.
     pub fn changes(&self) -> Changes<'_> {
         Changes::new(&self.changes, &self.population)
     }

@@ -34,7 +34,7 @@ enum Step {
 
 fn step(losses: bool) -> impl Strategy<Value = Step> {
     let late = || prop_oneof![3 => Just(0_u32), 1 => 1..4_u32];
-    let quiet = prop_oneof![
+    let lossless = prop_oneof![
         8 => any::<usize>().prop_map(Step::Fork),
         3 => any::<usize>().prop_map(Step::Thread),
         4 => (any::<usize>(), [late(), late()]).prop_map(|(choice, late)| Step::Exec(choice, late)),
@@ -51,12 +51,12 @@ fn step(losses: bool) -> impl Strategy<Value = Step> {
         Just(Visibility::Hidden),
         Just(Visibility::TooManyFiles)
     ];
-    let loud = prop_oneof![
+    let lossy = prop_oneof![
         2 => (1..9_u64).prop_map(Step::Lose),
         2 => Just(Step::Scan),
         1 => visibility.prop_map(Step::ScanPartly),
     ];
-    if losses { prop_oneof![20 => quiet, 1 => loud].boxed() } else { quiet.boxed() }
+    if losses { prop_oneof![20 => lossless, 1 => lossy].boxed() } else { lossless.boxed() }
 }
 
 /// A table, and the processes that are alive according to its changes.
@@ -116,7 +116,7 @@ impl Observer {
     }
 }
 
-/// The compared values of a process.
+/// The compared values of a process: parent, threads, name, arguments, user and session.
 type Row = (Option<u32>, usize, Option<String>, Option<String>, Option<u32>, Option<u32>);
 
 fn rows(table: &ProcessTable) -> BTreeMap<u32, Row> {
@@ -179,8 +179,8 @@ fn run(before: &[Step], after: &[Step]) {
     }
     shared.machine().settle();
     while observer.deliver(&shared) {}
-    // The table schedules a scan for whatever it is not sure of. Processes that could not be read
-    // need one too.
+    // The table schedules a scan where it is uncertain. It does not schedule one for processes that
+    // could not be read.
     let had_failed_reads = after.iter().any(|step| matches!(step, Step::ScanPartly(_)));
     if observer.table.rescan_in().is_some() || had_failed_reads {
         observer.scan();

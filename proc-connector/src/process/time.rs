@@ -1,6 +1,6 @@
-//! When a process was created, by two clocks. Events have nanoseconds of `CLOCK_MONOTONIC`, which
-//! stops while the machine is suspended. `/proc` has hundredths of a second of `CLOCK_BOOTTIME`,
-//! which does not.
+//! The creation time of a process by two clocks. Events have nanoseconds of `CLOCK_MONOTONIC`,
+//! which stops while the machine is suspended. `/proc` has hundredths of a second of
+//! `CLOCK_BOOTTIME`, which continues.
 
 /// The unit of the times in `/proc/PID/stat`, in nanoseconds: the kernel's `USER_HZ` is 100 on
 /// every architecture that Rust supports.
@@ -30,19 +30,19 @@ impl Start {
         self.forked.map(|(ns, _)| ns).or(self.ticks.map(by_ticks))
     }
 
-    /// Records the start time in `/proc` of the same process.
+    /// Records the start time that `/proc` shows.
     pub(super) fn refine(&mut self, ticks: u64, boottime_offset_ns: u64) {
         self.ticks.get_or_insert((ticks, boottime_offset_ns));
     }
 
-    /// Records the time stamp of its fork, which is more exact than `/proc`.
+    /// Records the time stamp of the fork, which is more exact than `/proc`.
     pub(super) fn refine_by_fork(&mut self, ns: u64, boottime_offset_ns: Option<u64>) {
         self.forked = Self::forked(ns, boottime_offset_ns).forked;
     }
 
-    /// Whether a process of this id that started at `ticks`, as `/proc` shows, can be this process.
-    /// Earlier processes with this id had ended before this one was created, so only a later one
-    /// could be confused with it. That requires all ids to be reused within one tick.
+    /// Whether the process that `/proc` shows with this id, started at `ticks`, can be this one. An
+    /// earlier process with the id has ended, so only a later one can be confused with it, if all
+    /// ids are reused within one tick.
     pub(super) fn can_be(self, ticks: u64) -> bool {
         match (self.ticks, self.forked) {
             (Some((known, _)), _) => known == ticks,

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every test binary that includes this directory uses a part of it")]
 
 pub(crate) mod demo;
+pub(crate) mod random;
 
 use std::ops::Range;
 use std::time::{Duration, SystemTime};

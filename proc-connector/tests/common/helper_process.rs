@@ -46,35 +46,35 @@ impl HelperProcess {
         Self { child, stdin, stdout }
     }
 
-    /// Its process id, which is also the thread id of its first thread.
+    /// The process id, which is also the thread id of the first thread.
     pub(crate) fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Its first thread.
+    /// The first thread.
     pub(crate) fn task(&self) -> Task {
         (self.pid(), self.pid())
     }
 
-    /// Reads the next number that it [prints](print_number).
+    /// Reads the next number that the process [prints](print_number).
     pub(crate) fn read_number(&mut self) -> u32 {
         let mut line = String::new();
         self.stdout.read_line(&mut line).expect("a line");
         line.trim().parse().expect("a number")
     }
 
-    /// Ends its [pause].
+    /// Ends a [pause] of the process.
     pub(crate) fn resume(&mut self) {
         self.stdin.write_all(b"\n").expect("the process reads");
     }
 
-    /// Writes a number to its standard input.
+    /// Writes a number to the standard input of the process.
     pub(crate) fn write_number(&mut self, number: u32) {
         writeln!(self.stdin, "{number}").expect("the process reads");
     }
 
-    /// Waits for its end. Call this after its exit was received: if a zombie is reaped earlier, the
-    /// kernel may not record its parent in the event.
+    /// Waits for the end of the process. Must be called after its exit was received: if a zombie is
+    /// reaped earlier, the kernel may not record its parent in the event.
     pub(crate) fn wait(mut self) -> ExitStatus {
         self.child.wait().expect("a child")
     }
@@ -87,6 +87,13 @@ impl Drop for HelperProcess {
     }
 }
 
+/// Plays a role to its end. Returns the process id.
+pub(crate) fn run_to_end(role: &str) -> u32 {
+    let mut child = command(role).spawn().expect("this binary can be started");
+    child.wait().expect("an exit status");
+    child.id()
+}
+
 /// In a role: sends a number to the test.
 pub(crate) fn print_number(number: u32) {
     println!("{number}");
@@ -97,7 +104,7 @@ pub(crate) fn pause() {
     std::io::stdin().read_line(&mut String::new()).expect("a line");
 }
 
-/// In a role: executes this binary with another role. Returns only by a panic.
+/// In a role: executes this binary with another role. Panics if that fails.
 pub(crate) fn exec_role(role: &str) -> ! {
     panic!("{}", command(role).exec())
 }

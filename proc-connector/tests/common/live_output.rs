@@ -1,38 +1,13 @@
-//! The program, run until its end or until it has printed a certain line. Tests include this file
-//! directly: without the feature `cli`, the program has no path.
+//! Reads the lines that the program prints while it listens.
 
-#![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
-
-use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Lines, Read};
-use std::process::{Child, ChildStdout, Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
 
-use crate::common::{Deadline, transport};
-
-/// The program with these arguments, in UTC and without input.
-pub(crate) fn program<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
-    piped(Command::new(env!("CARGO_BIN_EXE_proc-connector")), arguments)
-}
-
-/// The same for a command that executes the program.
-pub(crate) fn piped<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Command {
-    command.args(arguments).env("TZ", "UTC");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
-}
-
-pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Output {
-    program(arguments).output().expect("the program runs")
-}
-
-/// The program's output, which is always text.
-pub(crate) fn text(bytes: &[u8]) -> &str {
-    std::str::from_utf8(bytes).expect("UTF-8")
-}
+use super::{Deadline, transport};
 
 /// The option that selects the transport of this test.
 pub(crate) fn transport_option() -> &'static str {
@@ -61,16 +36,16 @@ impl LiveOutput {
     pub(crate) fn start(mut command: Command) -> Self {
         let mut child = command.spawn().expect("the program runs");
         let stdout = child.stdout.take().expect("a pipe");
-        let mut showing = Self { child, lines: BufReader::new(stdout).lines() };
+        let mut output = Self { child, lines: BufReader::new(stdout).lines() };
         let deadline = Deadline::new();
         let busy = std::thread::spawn(move || {
             while deadline.left().is_some_and(|left| left.as_secs() > 8) {
                 Command::new("true").status().expect("a program of every system");
             }
         });
-        showing.next();
+        output.next();
         busy.join().expect("a thread without a panic");
-        showing
+        output
     }
 
     fn next(&mut self) -> String {
@@ -84,10 +59,10 @@ impl LiveOutput {
     }
 
     /// Returns the first line that matches.
-    pub(crate) fn line(&mut self, is_it: impl Fn(&str) -> bool) -> String {
+    pub(crate) fn line(&mut self, is_wanted: impl Fn(&str) -> bool) -> String {
         loop {
             let line = self.next();
-            if is_it(&line) {
+            if is_wanted(&line) {
                 return line;
             }
         }

@@ -1,4 +1,4 @@
-//! Shared by the live tests: the main function, helper processes, and observation of their events.
+//! Shared by the tests: the main function, helper processes, the program, and observed events.
 
 #![allow(dead_code, reason = "every test binary includes this directory and uses a part of it")]
 
@@ -7,6 +7,8 @@ pub(crate) mod failure;
 pub(crate) mod helper_process;
 pub(crate) mod hostile;
 pub(crate) mod listening;
+#[cfg(feature = "cli")]
+pub(crate) mod live_output;
 pub(crate) mod load;
 pub(crate) mod namespaces;
 #[cfg(feature = "cli")]
@@ -41,12 +43,12 @@ pub(crate) fn main(roles: &[Named], tests: &[Named]) -> ExitCode {
     main_with(roles, &[], tests)
 }
 
-/// The same with tests that run on any machine, in addition to the live tests, each of which runs
-/// over every transport.
+/// The same with the tests `everywhere`, which run once on any machine. Each live test runs over
+/// every transport.
 ///
-/// If the connector is unavailable, live tests are ignored and the reason is printed, unless
-/// `PROC_CONNECTOR_REQUIRE_LIVE=1` makes this a failure. The ring may be unavailable if the process
-/// lacks a privilege.
+/// If the connector is unavailable, live tests are ignored and the reason is printed. With
+/// `PROC_CONNECTOR_REQUIRE_LIVE=1` they fail instead, unless only the privilege for the ring is
+/// missing.
 pub(crate) fn main_with(roles: &[Named], everywhere: &[Named], live: &[Named]) -> ExitCode {
     if let Some(code) = helper_process::play(roles) {
         return code;
@@ -92,9 +94,18 @@ thread_local! {
     static TRANSPORT: Cell<Transport> = const { Cell::new(Transport::Auto) };
 }
 
-/// The transport of this test; known only to the test's thread.
+/// The transport of this test. Only the thread of the test knows it.
 pub(crate) fn transport() -> Transport {
     TRANSPORT.get()
+}
+
+/// The value of the program's option `--transport` for this test.
+pub(crate) fn transport_name() -> &'static str {
+    match transport() {
+        Transport::Ring => "ring",
+        Transport::Socket => "socket",
+        _ => "auto",
+    }
 }
 
 /// A builder with this test's transport.
@@ -146,6 +157,9 @@ pub(crate) fn require_capability(capability: u32, name: &str) {
     }
 }
 
+/// The id of the user and of the group `nobody`, which every system has.
+pub(crate) const NOBODY: u32 = 65_534;
+
 pub(crate) const CAP_SETGID: u32 = 6;
 pub(crate) const CAP_SETUID: u32 = 7;
 pub(crate) const CAP_NET_ADMIN: u32 = 12;
@@ -165,7 +179,7 @@ impl Deadline {
         Self(Instant::now() + Duration::from_secs(60))
     }
 
-    /// The remaining time, or `None` when it is over.
+    /// The remaining time; `None` after the deadline.
     pub(crate) fn left(self) -> Option<Duration> {
         self.0.checked_duration_since(Instant::now())
     }

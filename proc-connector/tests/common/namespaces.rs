@@ -7,14 +7,12 @@ use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, setns, unshare};
 
 use super::helper_process::{HelperProcess, command, pause, print_number};
-use super::{CAP_SYS_ADMIN, has_capability, skip, transport};
+use super::{CAP_SYS_ADMIN, require_capability, transport_name};
 use proc_connector::Transport;
 
 /// Skips the test if namespaces cannot be created.
 pub(crate) fn require_namespaces() {
-    if !has_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN") {
-        skip("needs CAP_SYS_ADMIN");
-    }
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
 }
 
 /// Runs a role that contains its own checks.
@@ -28,15 +26,6 @@ pub(crate) fn run_role(role: &str) {
 }
 
 const TRANSPORT: &str = "PROC_CONNECTOR_TEST_TRANSPORT";
-
-/// The transport of the test, as a value of the program's option.
-fn transport_name() -> &'static str {
-    match transport() {
-        Transport::Ring => "ring",
-        Transport::Socket => "socket",
-        _ => "auto",
-    }
-}
 
 /// In a role: the transport of the test.
 pub(crate) fn test_transport() -> Transport {

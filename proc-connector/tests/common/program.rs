@@ -1,5 +1,6 @@
-//! The program, started in the ways of shells and service managers.
+//! The program, started as shells and service managers start it.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::{BufRead, BufReader, Lines, Read};
 use std::os::unix::process::CommandExt;
@@ -7,22 +8,27 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use proc_connector::Transport;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_proc-connector");
 
-/// The program with these arguments, no input, and captured output.
-pub(crate) fn program(arguments: &[&str]) -> Command {
-    started_by(&[], arguments)
+/// The program with these arguments, in UTC, without input, and with captured output.
+pub(crate) fn program<A: AsRef<OsStr>>(arguments: &[A]) -> Command {
+    piped(Command::new(PROGRAM), arguments)
+}
+
+/// The same for a command that executes the program.
+pub(crate) fn piped<A: AsRef<OsStr>>(mut command: Command, arguments: &[A]) -> Command {
+    command.args(arguments).env("TZ", "UTC");
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    command
 }
 
 /// The same, started by a program that executes it, such as `env` with its arguments.
 pub(crate) fn started_by(starter: &[&str], arguments: &[&str]) -> Command {
     let words: Vec<&str> = starter.iter().copied().chain([PROGRAM]).collect();
     let mut command = Command::new(words[0]);
-    command.args(&words[1..]).args(arguments).env("TZ", "UTC");
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    command
+    command.args(&words[1..]);
+    piped(command, arguments)
 }
 
 /// The same, started by a shell that first runs some commands.
@@ -31,29 +37,27 @@ pub(crate) fn started_by_shell(preparation: &str, arguments: &[&str]) -> Command
     started_by(&["sh", "-c", &script, "sh"], arguments)
 }
 
-pub(crate) fn run(arguments: &[&str]) -> Output {
+pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Output {
     program(arguments).output().expect("the program runs")
 }
 
 /// Replays standard input as JSON.
 pub(crate) const REPLAY_JSON: [&str; 3] = ["replay", "--json", "-"];
 
-/// Starts a replay of standard input; returns it with the writing end.
+/// Starts a replay of standard input. Returns the replay and the pipe to it.
 pub(crate) fn replay(arguments: &[&str]) -> (Running, ChildStdin) {
     let mut replay = Running::start(program(arguments).stdin(Stdio::piped()));
     let stdin = replay.child.stdin.take().expect("a pipe");
     (replay, stdin)
 }
 
-/// The value of `--transport` for this test.
-pub(crate) fn transport_name() -> &'static str {
-    match super::transport() {
-        Transport::Ring => "ring",
-        Transport::Socket => "socket",
-        _ => "auto",
-    }
+/// Starts a `watch` over the transport of this test. The duration limits a test that fails.
+pub(crate) fn start_watch(arguments: &[&str]) -> Running {
+    let common = ["watch", "--duration", "60s", "--transport", super::transport_name()];
+    Running::start(&mut program(&[&common, arguments].concat()))
 }
 
+/// The program's output, which is always text.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
 }
@@ -72,7 +76,7 @@ impl Running {
         Self { child, lines }
     }
 
-    /// Starts it in its own process group, as shells start a pipeline.
+    /// Starts the program in its own process group, as shells start a pipeline.
     pub(crate) fn start_in_group(command: &mut Command) -> Self {
         Self::start(command.process_group(0))
     }
@@ -89,10 +93,16 @@ impl Running {
         kill(self.pid(), signal).expect("a child that runs");
     }
 
-    /// Waits for the end; returns the remaining lines and the output.
+    /// Waits for the end. Returns the remaining lines and the output.
     pub(crate) fn end(mut self) -> (Vec<String>, Output) {
         let rest = self.lines.by_ref().map(|line| line.expect("text")).collect();
         (rest, self.child.wait_with_output().expect("an exit status"))
+    }
+
+    /// Sends a signal that ends the program. Returns the remaining lines and the output.
+    pub(crate) fn end_by(self, signal: Signal) -> (Vec<String>, Output) {
+        self.send(signal);
+        self.end()
     }
 
     /// Waits until the program was executed and its status satisfies a condition, for example that

@@ -24,7 +24,7 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// Whether it comes after another of the same CPU; sequence numbers wrap around.
+    /// Whether the same CPU sent this event after `other`. Sequence numbers wrap around.
     pub(crate) fn is_after(self, other: Self) -> bool {
         (1..1 << 31).contains(&self.seq.wrapping_sub(other.seq))
     }

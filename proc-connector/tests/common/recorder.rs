@@ -1,13 +1,14 @@
 //! Records everything that a connector delivers, and compares it with a witness.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::thread;
 use std::time::Duration;
 
 use proc_connector::{Payload, ProcConnector, Received};
 
-use super::Deadline;
-use super::load;
 use super::raw::{RawSocket, Stamp, Witnessed};
+use super::{CAP_NET_ADMIN, Deadline, load, require_capability};
 
 /// A delivered item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -183,6 +184,44 @@ impl Recorder {
             assert!(item.iter().eq(sent), "CPU {} from {first:?} to {last:?}", first.cpu);
         }
     }
+}
+
+/// Opens connectors under load, until several have delivered events from before their
+/// acknowledgement. `record` records the events of a connector, and compares them with the witness.
+pub(crate) fn receive_events_before_acknowledgements(
+    open: impl Fn() -> ProcConnector,
+    record: impl Fn(&mut ProcConnector, &RawSocket, &mut Witnessed) -> Recorder,
+) {
+    require_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for a large buffer");
+    // With a single CPU, no other thread causes events while a connector opens.
+    let can_be_early = load::cpus().len() > 1;
+    // The witness makes the kernel send events from here on.
+    let (witness, mut witnessed) = (RawSocket::listening(), Witnessed::default());
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Relaxed) {
+                load::threads(1);
+            }
+        });
+        let _stop = load::OnDrop(|| done.store(true, Relaxed));
+        let deadline = Deadline::new();
+        let (mut rounds, mut early) = (0, 0);
+        while rounds < 50 || (early < 3 && can_be_early) {
+            assert!(deadline.left().is_some(), "{early} early events in {rounds} rounds");
+            witnessed.add(&witness.drain());
+            let mut connector = open();
+            let new = witness.drain();
+            witnessed.add(&new);
+            let recorder = record(&mut connector, &witness, &mut witnessed);
+            // A single acknowledgement in this period belongs to this connector.
+            let mut acks = new.iter().filter(|stamp| stamp.what == 0);
+            if let (Some(ack), None) = (acks.next(), acks.next()) {
+                early += recorder.stamps().filter(|s| s.timestamp_ns < ack.timestamp_ns).count();
+            }
+            rounds += 1;
+        }
+    });
 }
 
 /// Reads from the witness until it has seen all of `last`.

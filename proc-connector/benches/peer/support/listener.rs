@@ -42,7 +42,8 @@ impl Listener {
         }
     }
 
-    /// Opens it, with a buffer for this number of events or the default; `None` for no listener.
+    /// Opens the listener, with a buffer for this number of events or of the default size. `None`
+    /// if it is absent.
     pub(crate) fn open(self, events: Option<usize>) -> Option<Open> {
         match self {
             Self::Absent => None,
@@ -97,21 +98,21 @@ impl Open {
                         Received::Event(event) => {
                             taken.events += 1;
                             taken.sum += sum(&event);
-                            each(Seen::of(&event));
+                            each(Seen::from_event(&event));
                         }
                         Received::Lost(lost) => taken.lost += lost.count.unwrap_or_default(),
                     }
                 }
             }
             Self::Peer(connector, buffer) => {
-                // An error is an overrun.
+                // The only expected error is an overrun.
                 let received = match timeout {
                     Some(timeout) => connector.recv_timeout(&mut buffer[..], timeout),
                     None => connector.recv(&mut buffer[..]).map(Some),
                 };
                 if let Ok(Some(event)) = received {
                     taken.events += 1;
-                    each(Seen::of_peer(&event));
+                    each(Seen::from_peer(&event));
                 }
             }
         }
@@ -119,7 +120,7 @@ impl Open {
     }
 }
 
-/// A fork, with its process and its time stamp.
+/// The process and the time stamp of a fork; zeros for other events.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Seen {
     pub(crate) fork_in: u32,
@@ -127,7 +128,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    fn of(event: &Event<'_>) -> Self {
+    fn from_event(event: &Event<'_>) -> Self {
         match event.payload() {
             Payload::Fork(fork) => {
                 Self { fork_in: fork.child_tgid(), timestamp_ns: event.timestamp_ns() }
@@ -136,7 +137,7 @@ impl Seen {
         }
     }
 
-    fn of_peer(event: &PeerEvent) -> Self {
+    fn from_peer(event: &PeerEvent) -> Self {
         match *event {
             PeerEvent::Fork { child_tgid, timestamp_ns, .. } => {
                 Self { fork_in: child_tgid, timestamp_ns }

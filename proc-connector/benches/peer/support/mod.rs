@@ -15,7 +15,7 @@ const FORKS: &str = "PROC_CONNECTOR_BENCH_FORKS";
 const MILLIS: &str = "PROC_CONNECTOR_BENCH_MILLIS";
 
 /// Forks, if this process was started for that purpose. Must be called first in `main`.
-pub(crate) fn fork_if_asked() -> bool {
+pub(crate) fn fork_if_requested() -> bool {
     let number = |name| std::env::var(name).ok().and_then(|value| value.parse::<u64>().ok());
     let (forks, time) = match (number(FORKS), number(MILLIS)) {
         (Some(forks), _) => (forks, Duration::from_secs(60)),
@@ -46,7 +46,7 @@ impl Forkers {
         Self::start(count, MILLIS, &time.as_millis().to_string())
     }
 
-    /// One forker that forks this often; each fork causes two events.
+    /// One forker, with this number of forks. Each causes two events.
     pub(crate) fn for_forks(forks: u64) -> Self {
         Self::start(1, FORKS, &forks.to_string())
     }
@@ -66,7 +66,7 @@ impl Forkers {
         Self((0..count).map(start).collect())
     }
 
-    /// Runs all forkers to their end; returns the number of forks.
+    /// Runs all forkers to their end. Returns the number of forks.
     pub(crate) fn run(mut self) -> u64 {
         for (child, _) in &mut self.0 {
             child.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");

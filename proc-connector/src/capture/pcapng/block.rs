@@ -5,7 +5,7 @@ use std::io::Read;
 use super::interface::Interface;
 use super::options::{self, Header};
 use crate::capture::byte_order::Order;
-use crate::capture::error::{Error, Part, Reason};
+use crate::capture::error::{Damage, Error, Part, Reason};
 use crate::capture::input::{Input, MAX_LEN};
 use crate::capture::loss::{self, CommentedLoss};
 
@@ -27,9 +27,9 @@ const MAGIC: u32 = 0x1a2b_3c4d;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Block {
     pub(super) kind: u32,
-    /// The byte order of its section.
+    /// The byte order of the section.
     pub(super) order: Order,
-    /// Its position in the input.
+    /// The position of the block in the input.
     pub(super) offset: u64,
     /// The declared length.
     claimed: u32,
@@ -50,11 +50,12 @@ impl Block {
         input.require(part, START_LEN)?;
         let start = input.bytes();
         let mut order = section;
-        // The number is a palindrome, the same in both byte orders.
+        // The number of a section header is the same in both byte orders.
         if order.u32_at(start, 0) == SECTION {
             let orders = [Order::Native, Order::Foreign];
             let found = orders.into_iter().find(|order| order.u32_at(start, 8) == MAGIC);
-            order = found.ok_or(Error::Damaged { part, offset, reason: Reason::no_section() })?;
+            let reason = Reason(Damage::UnknownMagic);
+            order = found.ok_or(Error::Damaged { part, offset, reason })?;
         }
         let block =
             Self { kind: order.u32_at(start, 0), order, offset, claimed: order.u32_at(start, 4) };
@@ -80,14 +81,14 @@ impl Block {
         u64::from(self.claimed).next_multiple_of(4)
     }
 
-    /// The same for a packet, whose block must fit into memory.
+    /// The same for a packet, whose block has at most `MAX_LEN` bytes.
     #[inline]
     pub(super) fn len_in_memory(&self) -> usize {
         usize::try_from(self.len()).unwrap_or(usize::MAX)
     }
 
-    pub(super) fn damaged(&self, reason: Reason) -> Error {
-        Error::Damaged { part: Part::Block, offset: self.offset, reason }
+    pub(super) fn damaged(&self, damage: Damage) -> Error {
+        Error::Damaged { part: Part::Block, offset: self.offset, reason: Reason(damage) }
     }
 
     fn wrong_length(&self, expected: &'static str) -> Error {
@@ -98,19 +99,19 @@ impl Block {
     #[inline]
     pub(super) fn check_trailer(&self, trailer: &[u8]) -> Result<(), Error> {
         let length = self.order.u32_at(trailer, 0);
-        // The padding may be left out here too.
+        // This length may lack the padding too.
         if u64::from(length).next_multiple_of(4) == self.len() {
             Ok(())
         } else if self.claimed % 4 == 0 {
-            Err(self.damaged(Reason::two_lengths(self.claimed, length)))
+            Err(self.damaged(Damage::LengthsDiffer { start: self.claimed, end: length }))
         } else {
             Err(self.wrong_length("it must be a multiple of 4"))
         }
     }
 }
 
-/// A block that is read in pieces, so that its length does not require memory. Reading can stop
-/// after any piece and continue later.
+/// A block that is read in pieces, so that a long block needs no more memory than a short one.
+/// After a failed read, reading continues at the next piece.
 #[derive(Debug)]
 pub(super) struct StreamedBlock {
     block: Block,
@@ -148,10 +149,10 @@ impl Statistics {
         Self { interface, timestamp: high << 32 | low, dropped: 0, comment: None }
     }
 
-    fn option(&mut self, order: Order, code: u16, value: &[u8]) {
+    fn apply_option(&mut self, order: Order, code: u16, value: &[u8]) {
         /// `isb_ifdrop`: packets dropped by the interface since the start of the capture.
         const IF_DROP: u16 = 5;
-        /// `isb_osdrop`: packets dropped by the operating system in addition.
+        /// `isb_osdrop`: packets dropped by the operating system, not included in `isb_ifdrop`.
         const OS_DROP: u16 = 7;
         match code {
             IF_DROP | OS_DROP => {
@@ -184,7 +185,7 @@ impl StreamedBlock {
     /// Reads to the end of the block.
     pub(super) fn read_to_end<R: Read>(&mut self, input: &mut Input<R>) -> Result<(), Error> {
         while self.has_options {
-            self.has_options = self.option(input)?;
+            self.has_options = self.read_option(input)?;
         }
         let before_trailer = self.block.len() - TRAILER_LEN as u64;
         while self.consumed < before_trailer {
@@ -202,7 +203,7 @@ impl StreamedBlock {
     }
 
     /// Reads one option; returns false at the end of the list.
-    fn option<R: Read>(&mut self, input: &mut Input<R>) -> Result<bool, Error> {
+    fn read_option<R: Read>(&mut self, input: &mut Input<R>) -> Result<bool, Error> {
         let left = self.block.len() - TRAILER_LEN as u64 - self.consumed;
         if left < options::HEADER_LEN as u64 {
             return Ok(false);
@@ -215,8 +216,8 @@ impl StreamedBlock {
         let value = input.bytes().get(options::HEADER_LEN..end).unwrap_or_default();
         match &mut self.contents {
             Contents::Nothing => {}
-            Contents::Interface(interface) => interface.option(order, header.code, value),
-            Contents::Statistics(statistics) => statistics.option(order, header.code, value),
+            Contents::Interface(interface) => interface.apply_option(order, header.code, value),
+            Contents::Statistics(statistics) => statistics.apply_option(order, header.code, value),
         }
         // The padding may be missing at the end of the block.
         let total = header.total().min(usize::try_from(left).unwrap_or(usize::MAX));

@@ -43,8 +43,8 @@ impl Interface {
         }
     }
 
-    /// Applies an option, if packets depend on it and its length is valid.
-    pub(super) fn option(&mut self, order: Order, code: u16, value: &[u8]) {
+    /// Applies an option if its code is known and its length is valid.
+    pub(super) fn apply_option(&mut self, order: Order, code: u16, value: &[u8]) {
         match (code, value) {
             (RESOLUTION, &[resolution]) => self.resolution = resolution,
             (OFFSET, value) => {
@@ -56,7 +56,7 @@ impl Interface {
         }
     }
 
-    /// The number of captured bytes of a packet whose block does not contain it.
+    /// The captured length of a simple packet, whose block contains only the original length.
     pub(super) fn captured(&self, original: u32) -> usize {
         let captured = if self.snaplen == 0 { original } else { original.min(self.snaplen) };
         usize::try_from(captured).unwrap_or(usize::MAX)
@@ -79,7 +79,7 @@ impl Interface {
     }
 }
 
-/// Converts a time stamp to nanoseconds. No resolution and no time stamp overflows.
+/// Converts a time stamp to nanoseconds, for any resolution without overflow.
 fn nanoseconds(resolution: u8, timestamp: u64) -> i128 {
     let (timestamp, exponent) = (i128::from(timestamp), u32::from(resolution & 0x7f));
     if resolution & 0x80 != 0 {
@@ -87,8 +87,8 @@ fn nanoseconds(resolution: u8, timestamp: u64) -> i128 {
     }
     match exponent.checked_sub(9) {
         None => timestamp * 10_i128.pow(9 - exponent),
-        // With an extremely short unit, all time stamps are below a nanosecond; the divisor is not
-        // representable.
+        // If the divisor does not fit, the unit is so short that every time stamp is below a
+        // nanosecond.
         Some(finer) => 10_i128.checked_pow(finer).map_or(0, |divisor| timestamp / divisor),
     }
 }
@@ -100,7 +100,7 @@ mod tests {
     fn with(options: &[(u16, &[u8])]) -> Interface {
         let mut interface = Interface::new(Order::Native, &[0; Interface::FIXED_LEN]);
         for (code, value) in options {
-            interface.option(Order::Native, *code, value);
+            interface.apply_option(Order::Native, *code, value);
         }
         interface
     }

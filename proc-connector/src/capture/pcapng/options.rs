@@ -18,9 +18,9 @@ pub(super) struct Header {
 }
 
 impl Header {
-    /// Reads the option that starts here, with `left` bytes remaining in its block; `None` at the
-    /// end of the list. The list ends at its end mark, at the end of the block, and where a length
-    /// exceeds the block.
+    /// Reads the option that starts here, with `left` bytes remaining in its block. `None` at the
+    /// end of the list: at the end mark, at the end of the block, or where a length exceeds the
+    /// block.
     #[inline]
     pub(super) fn read(order: Order, bytes: &[u8], left: u64) -> Option<Self> {
         if left < HEADER_LEN as u64 {

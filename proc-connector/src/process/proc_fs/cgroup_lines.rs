@@ -1,33 +1,25 @@
 //! Parses `/proc/PID/cgroup`, which lists the cgroup of a process in each hierarchy.
 
 use std::cmp::Reverse;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
 
 use crate::process::container::container_depth;
-
-/// The cgroup of a process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Membership<'a> {
-    /// The path from the root of its hierarchy, or from the root of this process's cgroup
-    /// namespace.
-    pub(super) path: &'a [u8],
-    /// Whether the hierarchy of version 2 alone determines the path: all processes with the same
-    /// cgroup id then have this path.
-    pub(super) id_determines_path: bool,
-}
+use crate::process::snapshot::Cgroup;
 
 /// Controllers whose hierarchies do not show how processes are grouped: tools mount them beside the
 /// version 1 hierarchies that systemd or a container runtime uses.
 const IGNORED_CONTROLLERS: [&[u8]; 6] =
     [b"net_cls", b"net_prio", b"perf_event", b"hugetlb", b"rdma", b"misc"];
 
-/// Finds the cgroup in the lines `ID:CONTROLLERS:PATH` of a process. `has_ended` marks a zombie.
+/// Finds the cgroup in the lines `ID:CONTROLLERS:PATH` of a process. `has_ended`: it is a zombie.
 ///
 /// The line of the version 2 hierarchy names no controllers; it is the only line if no version 1
 /// hierarchy is mounted. On a hybrid machine, version 2 or systemd's hierarchy (`name=systemd`,
 /// without controllers) groups the processes; the hierarchies of controllers count if neither
 /// exists. A container runtime may use any single hierarchy, so the path with the deepest nesting
 /// of containers takes precedence.
-pub(super) fn membership(lines: &[u8], has_ended: bool) -> Option<Membership<'_>> {
+pub(super) fn find_cgroup(lines: &[u8], has_ended: bool) -> Option<Cgroup> {
     let mut lines: Vec<Line<'_>> = lines
         .split(|&byte| byte == b'\n')
         .filter_map(|line| Line::parse(line, has_ended))
@@ -44,7 +36,7 @@ pub(super) fn membership(lines: &[u8], has_ended: bool) -> Option<Membership<'_>
         (container_depth(line.path), groups, is_below, Reverse(line.rank()))
     };
     let line = lines.iter().max_by_key(|line| preference(line))?;
-    Some(Membership { path: line.path, id_determines_path })
+    Some(Cgroup { path: OsStr::from_bytes(line.path).into(), id_determines_path })
 }
 
 struct Line<'a> {
@@ -101,11 +93,11 @@ impl<'a> Line<'a> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Membership, membership};
+    use super::{Cgroup, find_cgroup};
 
-    fn path(lines: &str) -> Option<&str> {
-        let path = membership(lines.as_bytes(), false)?.path;
-        Some(std::str::from_utf8(path).expect("UTF-8"))
+    fn path(lines: &str) -> Option<String> {
+        let path = find_cgroup(lines.as_bytes(), false)?.path;
+        Some(path.into_os_string().into_string().expect("UTF-8"))
     }
 
     #[test]
@@ -194,7 +186,7 @@ mod tests {
             ("nothing", String::new(), None),
         ];
         for (what, lines, expected) in cases {
-            assert_eq!(path(lines), *expected, "{what}");
+            assert_eq!(path(lines).as_deref(), *expected, "{what}");
         }
     }
 
@@ -207,7 +199,7 @@ mod tests {
             ("4:memory:/\n0::/a\n", false),
             ("4:memory:/a\n", false),
         ] {
-            let found = membership(lines.as_bytes(), false);
+            let found = find_cgroup(lines.as_bytes(), false);
             assert_eq!(
                 found.map(|found| found.id_determines_path),
                 Some(id_determines_path),
@@ -218,15 +210,15 @@ mod tests {
 
     #[test]
     fn the_mark_of_a_removed_cgroup_is_stripped_for_zombies() {
-        let expected = Membership { path: b"/a", id_determines_path: true };
-        assert_eq!(membership(b"0::/a (deleted)\n", true), Some(expected));
-        assert_eq!(membership(b"0::/a\n", true), Some(expected));
+        let expected = Cgroup { path: "/a".into(), id_determines_path: true };
+        assert_eq!(find_cgroup(b"0::/a (deleted)\n", true), Some(expected.clone()));
+        assert_eq!(find_cgroup(b"0::/a\n", true), Some(expected));
     }
 
     #[test]
     fn a_path_longer_than_a_page_is_complete() {
         let long = "/x".repeat(3000);
         let lines = format!("9:pids:{long}\n1:name=systemd:/\n0::{long}\n");
-        assert_eq!(path(&lines), Some(&*long));
+        assert_eq!(path(&lines), Some(long));
     }
 }

@@ -34,7 +34,7 @@ impl Mounts {
             let mut options = OpenOptions::new();
             let options = options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);
             let directory = options.open(path).ok()?;
-            // Another file system may be mounted over it, with inodes of the same numbers.
+            // Another file system may be mounted over it, with the same inode numbers.
             let is_cgroup = FileSystem::containing(directory.as_fd()).ok()? == FileSystem::CGROUP2;
             is_cgroup.then_some(directory.metadata().ok()?.st_ino())
         })
@@ -53,7 +53,7 @@ impl Mount {
     }
 
     /// The directory of a cgroup, if this mount contains it. Both paths start at the root of this
-    /// process's cgroup namespace, and may lead out of it.
+    /// process's cgroup namespace, and can contain `..`.
     fn directory(&self, cgroup: &Path) -> Option<PathBuf> {
         let below = cgroup.strip_prefix(&self.root).ok()?;
         let leads_out = below.components().any(|part| part == Component::ParentDir);

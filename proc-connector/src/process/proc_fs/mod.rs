@@ -11,16 +11,16 @@ use std::path::{Path, PathBuf};
 
 use proc_connector_core::ExitStatus;
 
-use self::cgroup_lines::membership;
+use self::cgroup_lines::find_cgroup;
 use self::cgroup_mounts::Mounts;
-use super::snapshot::{Arguments, Cgroup, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource};
+use super::snapshot::{Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource};
 use super::time::TICK_NS;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::sys::{ProcDir, exists};
 
-/// Exceeds the size of `stat`, of the path of an executable, and of `status` up to its ids. It is
-/// one byte more than is kept of the arguments, to detect longer ones.
+/// Exceeds the size of `stat`, of the path of an executable, and of `status` up to its ids. The
+/// last byte detects arguments longer than [`ARGUMENTS_MAX`].
 const BUFFER_LEN: usize = ARGUMENTS_MAX + 1;
 
 /// How many bytes of the arguments are kept.
@@ -69,8 +69,8 @@ impl ProcFs {
         let mut buffer = [0; BUFFER_LEN];
         let stat = Stat::parse(directory.read(c"stat", &mut buffer)?);
         let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
-        // A first thread that exited remains until all other threads exited and the parent waited
-        // for the process.
+        // A first thread that exited remains as a zombie until all other threads exited and the
+        // parent waited for the process.
         let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
         let num_threads = stat.num_threads;
         let mut snapshot = Snapshot {
@@ -103,10 +103,7 @@ impl ProcFs {
         }
         if fields.contains(Fields::CGROUP) {
             let lines = directory.read_all(c"cgroup", CGROUP_FILE_MAX).unwrap_or_default();
-            snapshot.cgroup = membership(&lines, has_ended).map(|found| Cgroup {
-                path: Path::new(OsStr::from_bytes(found.path)).to_owned(),
-                id_determines_path: found.id_determines_path,
-            });
+            snapshot.cgroup = find_cgroup(&lines, has_ended);
         }
         if fields.contains(Fields::IDS) {
             let status = directory.read(c"status", &mut buffer).unwrap_or_default();
@@ -148,8 +145,8 @@ impl SnapshotSource for ProcFs {
 /// Converts a time of `/proc` to the initial time namespace. The result is the tick in which the
 /// process was created, or the one before if the offset is not a multiple of a tick.
 ///
-/// The kernel adds nanoseconds without a sign. The sum wraps around if the namespace's clock starts
-/// after the process.
+/// The kernel adds the offset without a sign. The sum wraps around for a process that is older than
+/// the namespace's clock.
 fn initial_ticks(ticks: u64, boottime_offset_ns: i64) -> u64 {
     let ns = ticks.wrapping_mul(TICK_NS).wrapping_add_signed(boottime_offset_ns.wrapping_neg());
     let is_before_the_start = ns > u64::MAX / 2;

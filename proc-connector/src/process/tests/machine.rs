@@ -12,6 +12,7 @@ use crate::process::snapshot::{
     Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
 };
 use crate::process::table::ProcessTable;
+use crate::process::time::TICK_NS;
 use crate::stream::{LossCause, Lost, Received};
 
 /// The number of process ids.
@@ -67,7 +68,7 @@ pub(super) struct Machine {
     lost: u64,
     queue: VecDeque<Delivery>,
     visibility: Visibility,
-    /// Exits that other CPUs still have to send, and after how many steps they do.
+    /// Exits that other CPUs have not sent yet, each with the number of steps until then.
     late: Vec<(u32, EventData<'static>)>,
 }
 
@@ -123,9 +124,9 @@ impl Machine {
         let alive: Vec<u32> = self.alive().map(|(tgid, _)| tgid).collect();
         let picked = alive[choice % alive.len()];
         for (steps, exit) in &mut self.late {
-            let is_of_it =
+            let is_picked =
                 matches!(exit, EventData::Exit { process_tgid, .. } if *process_tgid == picked);
-            if is_of_it && *steps < 4 {
+            if is_picked && *steps < 4 {
                 *steps = 0;
             }
         }
@@ -261,7 +262,7 @@ impl Machine {
             return;
         }
         self.tasks.get_mut(&tgid).expect("a process").threads.remove(&pid);
-        self.end_if_over(tgid);
+        self.reparent_children_if_ended(tgid);
         self.report_exit(pid, tgid, 0, late);
     }
 
@@ -272,7 +273,7 @@ impl Machine {
         }
         let task = self.tasks.get_mut(&tgid).expect("a process");
         let threads = std::mem::take(&mut task.threads);
-        self.end_if_over(tgid);
+        self.reparent_children_if_ended(tgid);
         // The first thread usually exits last.
         for &pid in threads.iter().rev() {
             // Exits of other threads can arrive long after the parent waited for the process.
@@ -308,7 +309,7 @@ impl Machine {
         self.send(EventData::Sid { process_pid: tgid, process_tgid: tgid });
     }
 
-    fn end_if_over(&mut self, tgid: u32) {
+    fn reparent_children_if_ended(&mut self, tgid: u32) {
         if self.tasks[&tgid].threads.is_empty() {
             for task in self.tasks.values_mut().filter(|task| task.parent == tgid) {
                 task.parent = 1;
@@ -395,7 +396,7 @@ impl SnapshotSource for SharedMachine {
         Ok(Snapshot {
             seen_ns: machine.now_ns,
             boottime_offset_ns: OFFSET_NS,
-            start_ticks: (task.start_ns + OFFSET_NS) / 10_000_000,
+            start_ticks: (task.start_ns + OFFSET_NS) / TICK_NS,
             parent: Some(task.parent).filter(|&parent| parent != 0),
             session: task.session,
             is_kernel_thread: false,

@@ -1,0 +1,96 @@
+//! Reads single processes from `/proc`: those that events mention but the table does not know, and
+//! values that events do not contain.
+
+use std::sync::Arc;
+
+use super::change::ChangeKind;
+use super::process::{Name, Process};
+use super::snapshot::{Fields, Snapshot};
+use super::table::ProcessTable;
+use super::time::existed;
+
+impl ProcessTable {
+    /// Adds a process that was active at `ns` if it is missing. If `/proc` does not show it, only
+    /// its id is known. A process that a later scan did not find has ended, and is not added.
+    pub(super) fn ensure_known(&mut self, tgid: u32, ns: u64) {
+        if ns <= self.scanned_ns {
+            return;
+        }
+        if !self.population.live.contains_key(&tgid) && !self.read_alive(tgid, ns) {
+            self.add_unknown(tgid);
+        }
+    }
+
+    /// Adds a process that `/proc` shows to be alive, and returns whether it did.
+    pub(super) fn read_alive(&mut self, tgid: u32, ns: u64) -> bool {
+        match self.read_at(tgid, ns, Fields::all()) {
+            Some(snapshot) if snapshot.is_alive => {
+                self.appeared(tgid, snapshot);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Adds a process with only its id known.
+    pub(super) fn add_unknown(&mut self, tgid: u32) {
+        let process = Process::unknown(self.population.allocate_serial(), tgid);
+        let key = self.population.insert(process);
+        self.push(ChangeKind::Appeared, key);
+    }
+
+    /// Reads a process that existed at `ns`.
+    pub(super) fn read_at(&self, tgid: u32, ns: u64, fields: Fields) -> Option<Snapshot> {
+        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
+        existed(snapshot.start_ticks, ns, snapshot.boottime_offset_ns).then_some(snapshot)
+    }
+
+    /// Reads a process of the table.
+    pub(super) fn read_known(&self, tgid: u32, fields: Fields) -> Option<Snapshot> {
+        let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
+        self.population.live.get(&tgid)?.start.can_be(snapshot.start_ticks).then_some(snapshot)
+    }
+
+    /// Reads the parent of a process whose previous parent has ended.
+    pub(super) fn update_parent(&mut self, tgid: u32) {
+        let snapshot = self.read_known(tgid, Fields::empty());
+        self.population.move_to_parent(tgid, snapshot.and_then(|snapshot| snapshot.parent));
+    }
+
+    /// Fills in what `/proc` shows of a process that was just created or has just executed a
+    /// program. `cgroup_id` is the id recorded at the event, if any.
+    pub(super) fn fill_in(&mut self, tgid: u32, fields: Fields, cgroup_id: Option<u64>) {
+        let Some(snapshot) = self.read_known(tgid, fields) else { return };
+        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
+        let mut sets_inherited = process.session.is_none() || process.uid.is_none();
+        process.session = process.session.or(Some(snapshot.session));
+        process.uid = process.uid.or(snapshot.uid);
+        process.gid = process.gid.or(snapshot.gid);
+        if process.comm.is_none() && !snapshot.comm.is_empty() {
+            process.comm = Some(Name::new(&snapshot.comm));
+            sets_inherited = true;
+        }
+        if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
+            if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
+                process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
+            }
+        }
+        // The arguments recorded at the event are correct. `/proc` adds details only if it shows
+        // the same exec: the process may have executed another program in the meantime.
+        let recorded = process.image.as_ref().and_then(|image| image.args.as_ref());
+        match (snapshot.image, recorded) {
+            (Some(read), Some(recorded)) if read.continues(recorded) => {
+                process.image = Some(Arc::new(read));
+            }
+            (Some(read), None) => {
+                process.image = Some(Arc::new(read));
+                sets_inherited = true;
+            }
+            _ => {}
+        }
+        if sets_inherited {
+            process.read_ns = snapshot.seen_ns;
+        }
+    }
+}
