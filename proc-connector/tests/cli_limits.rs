@@ -34,7 +34,7 @@ fn end() {}
 fn every_command_reports_a_low_descriptor_limit() {
     let scratch = Scratch::new("descriptors");
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
-    let (capture, picture) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
+    let (capture, chart) = (scratch.file("x.pcapng"), scratch.file("x.svg"));
     let commands: [&[&str]; 10] = [
         &["watch", "--duration", "50ms"],
         &["watch", "--duration", "50ms", "--json", "--who"],
@@ -42,16 +42,16 @@ fn every_command_reports_a_low_descriptor_limit() {
         &["watch", "--duration", "50ms", "--transport", "socket"],
         &["stats", "--duration", "50ms"],
         &["record", "--duration", "50ms", &capture],
-        &["trace", "-o", &picture, "--", "true"],
+        &["trace", "-o", &chart, "--", "true"],
         &["replay", demo.path()],
-        &["replay", "--demo", "-o", &picture],
+        &["replay", "--demo", "-o", &chart],
         &["doctor"],
     ];
     for arguments in commands {
         let unlimited = run(arguments).status.code();
         let mut refused = 0;
         for limit in (4..=40).rev().step_by(3) {
-            let _ = (fs::remove_file(&capture), fs::remove_file(&picture));
+            let _ = (fs::remove_file(&capture), fs::remove_file(&chart));
             let starter = format!("--nofile={limit}");
             let mut command = started_by(&["prlimit", &starter], arguments);
             let output = command.output().expect("a running process");
@@ -70,7 +70,7 @@ fn every_command_reports_a_low_descriptor_limit() {
             {
                 assert!(errors.contains(part), "{arguments:?} with {limit}: {errors}");
             }
-            for left in [&capture, &picture] {
+            for left in [&capture, &chart] {
                 assert!(fs::metadata(left).is_err(), "{left} with {limit}");
             }
         }

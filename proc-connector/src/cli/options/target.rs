@@ -2,7 +2,7 @@
 
 use clap::builder::{PathBufValueParser, TypedValueParser};
 
-use crate::cli::output::picture::Target;
+use crate::cli::output::chart::Target;
 
 /// Reads the name of an output file, whose end selects the format.
 pub(crate) fn target() -> impl TypedValueParser<Value = Target> {

@@ -7,7 +7,7 @@ use proc_connector::{ExitStatus, Received};
 
 use super::lives::{Lives, Scope};
 use super::stage::Choose;
-use crate::cli::output::picture::forest::{Forest, Life, Loss, Program};
+use crate::cli::output::chart::forest::{Forest, Life, Loss, Program};
 
 /// Collects the lives of processes from the stream.
 #[derive(Debug)]

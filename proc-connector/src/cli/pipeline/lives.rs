@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use proc_connector::process::{Change, ChangeKind, Process};
 
+use crate::cli::output::chart::forest::{Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
-use crate::cli::output::picture::forest::{Life, Loss, Program};
 use crate::cli::shown::shown;
 
 /// The processes to follow.

@@ -37,7 +37,7 @@ fn text(bytes: &[u8]) -> &str {
 
 fn a_file_of_another_kind_is_bad_usage() {
     for arguments in
-        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "picture"]]
+        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "chart"]]
     {
         let output = program(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
