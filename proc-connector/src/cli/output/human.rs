@@ -18,16 +18,16 @@ use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
 use crate::cli::shown::{Screened, shown};
 
-/// Writes events in columns: time, kind, process, user, what happened, command. On a terminal they
-/// have headings, which give the offset of the times from UTC; elsewhere each time has its own.
+/// Writes events in columns: time, kind, id, user, detail, command. On a terminal the columns have
+/// headings, which give the offset of the times from UTC. Elsewhere each time includes its offset.
 #[derive(Debug)]
 pub(crate) struct Human<W> {
     output: Screened<W>,
     page: Page,
     zone: &'static TimeZone,
     layout: Layout,
-    /// The heading of the times that was written; `None` before the first line, and after the columns
-    /// have changed.
+    /// The last heading of the time column. `None` before the first line, and after the columns have
+    /// changed.
     heading: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! Output formats. They format what they are given and keep no state of the machine.
+//! Output formats. They know nothing about the machine except the data of each item.
 
 pub(super) mod capture;
 pub(super) mod chart;

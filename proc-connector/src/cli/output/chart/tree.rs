@@ -20,10 +20,13 @@ pub(crate) struct Look {
     pub(crate) full: bool,
 }
 
-/// The shortest cut command, even on a narrow terminal.
+/// The minimum width of a command, even on a narrow terminal.
 const MIN_COMMAND: usize = 20;
-/// The most levels of lines, because a tree may be deeper than a terminal is wide.
+/// The maximum number of levels with lines, because a tree may be deeper than a terminal is wide.
 const MAX_LEVELS: usize = 30;
+
+/// The maximum number of earlier programs on a line.
+const MAX_NAMES: usize = 8;
 
 /// One line.
 struct Row {
@@ -106,7 +109,7 @@ fn rows(forest: &Forest, look: Look) -> Vec<Row> {
 #[derive(Clone, Default)]
 struct Branch {
     depth: usize,
-    /// For the last levels above: whether more siblings follow there.
+    /// For each level, or the last [`MAX_LEVELS`]: whether more siblings follow.
     open: Vec<bool>,
 }
 
@@ -147,9 +150,9 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
     let life = &forest.lives[group.members[0]];
     let times = || group.members.iter().map(|&member| forest.duration(member));
     let (failed, end) = (life.failed(), end(life));
-    let one = group.members.len() == 1;
+    let is_single = group.members.len() == 1;
     let (least, most) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-    let (pid, time, remark) = if one {
+    let (pid, time, remark) = if is_single {
         let threads = match life.threads {
             0 => String::new(),
             1 => "  +1 thread".into(),
@@ -173,9 +176,8 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
     Row { failed, pid, time, end, branch, command, remark }
 }
 
-/// The programs that a process ran before its last one; the last few of many.
+/// The programs that a process ran before its current one, at most [`MAX_NAMES`].
 fn earlier_programs(life: &Life) -> String {
-    const MAX_NAMES: usize = 8;
     let mut names: Vec<&str> =
         life.programs.iter().filter_map(|program| program.name.as_deref()).collect();
     names.dedup();

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::report::{ByName, ByUser, Report, rate};
 use crate::cli::shown::{Styles, screened, shown};
 
-/// The width without a terminal.
+/// The width of a report that is not shown on a terminal.
 pub(crate) const PLAIN_WIDTH: usize = 100;
 
 /// Spaces between columns and between lists.
@@ -157,7 +157,7 @@ fn side_by_side(lists: &[List], rows: usize, width: usize, list_width: usize) ->
     lines
 }
 
-/// A rate with as many digits as are useful.
+/// A rate, with a fraction only if it is small.
 fn format_rate(rate: f64) -> String {
     if rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
 }
