@@ -40,7 +40,7 @@ fn executed<'a>(comm: &[u8], args: &[&'a [u8]]) -> Option<&'a [u8]> {
     args.iter().take(3).map(|arg| base(arg)).find(|name| name.starts_with(comm))
 }
 
-/// The script that an interpreter was started with: after `#!/usr/bin/env`, only the arguments have it.
+/// The script that an interpreter runs. After `#!/usr/bin/env`, only the arguments contain its name.
 fn script<'a>(args: &[&'a [u8]]) -> Option<&'a [u8]> {
     let [program, script, ..] = args else { return None };
     let program = String::from_utf8_lossy(base(program));
