@@ -24,7 +24,7 @@ const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write one JSON object per line, for each interval.
+    /// Write each interval as a JSON object on one line.
     #[arg(long)]
     json: bool,
 

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     format: FormatOptions,
 
     /// Add `task` to each object: the task that caused the event, and the arguments of an exec, as
-    /// recorded in the kernel (requires --json and the ring transport).
+    /// recorded by the kernel (requires --json and the ring transport).
     #[arg(long, requires = "json")]
     context: bool,
 

@@ -19,7 +19,7 @@ pub(crate) struct FormatOptions {
     #[arg(long, requires = "json")]
     pub(crate) who: bool,
 
-    /// Include threads in the columns. JSON includes them by default.
+    /// Include threads in the output without --json, which leaves them out by default.
     #[arg(long, conflicts_with = "processes")]
     threads: bool,
 

@@ -103,7 +103,7 @@ fn lossy_texts(args: Args<'_>) -> Texts<'_> {
     (args.iter().map(lossy_text).collect(), (!is_text).then(|| args.iter().collect()))
 }
 
-/// The process that an event is about, in its state after the event. What is unknown is null.
+/// The process that an event is about, in its state after the event. An unknown value is null.
 #[derive(Serialize)]
 struct ProcessKeys<'a> {
     tgid: u32,
@@ -168,7 +168,7 @@ impl<'a> ProcessKeys<'a> {
     }
 }
 
-/// The task that caused an event, as recorded in the kernel. What the kernel cannot record is null.
+/// The task that caused an event, as recorded by the kernel. A value that it cannot record is null.
 #[derive(Serialize)]
 struct TaskKeys<'a> {
     pid: Option<u32>,

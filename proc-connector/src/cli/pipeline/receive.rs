@@ -70,7 +70,8 @@ pub(crate) fn receive(
     }
 }
 
-/// Passes a batch to the stage. Returns the number of events and losses, and whether the stage wants more.
+/// Passes a batch to the stage. Returns the number of events and losses, and whether the stage wants
+/// more.
 pub(crate) fn pass_batch<'a>(
     batch: impl Iterator<Item = Received<'a>>,
     stage: &mut impl Stage,

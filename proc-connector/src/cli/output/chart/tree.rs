@@ -64,7 +64,8 @@ pub(crate) fn write(
     let left = look.width.map(|width| width.saturating_sub(pid + time + end + 8));
     for row in rows {
         let Row { failed, branch, command, remark, .. } = &row;
-        let (style, mark) = if *failed { (red(), '✗') } else { (Style::new(), ' ') };
+        let (style, mark) =
+            if *failed { (AnsiColor::Red.on_default(), '✗') } else { (Style::new(), ' ') };
         let width =
             left.map(|left| left.saturating_sub(branch.width() + remark.width()).max(MIN_COMMAND));
         let command = fitted(command, width);
@@ -199,10 +200,6 @@ fn end(life: &Life) -> String {
         }
         (false, None) => "unknown".into(),
     }
-}
-
-fn red() -> Style {
-    Style::new().fg_color(Some(AnsiColor::Red.into()))
 }
 
 #[cfg(test)]
