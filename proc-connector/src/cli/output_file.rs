@@ -1,12 +1,12 @@
-//! Output files: which ones may be written, and their permissions.
+//! Opens output files, and decides on their permissions and on the files to refuse.
 //!
 //! A recording contains the commands of every user, with their arguments. Therefore only its owner can
 //! read a new file; an existing file keeps its mode. In a world-writable directory such as `/tmp`, the
 //! symbolic links, files and pipes of other users are refused, unless their owner is root or owns the
-//! directory: the rule of `fs.protected_symlinks`, `fs.protected_regular` and `fs.protected_fifos`
-//! (`Documentation/admin-guide/sysctl/fs.rst`), which kernels leave off by default. A file there with a
-//! second hard link is refused too, because the link may lead to any file. All other links are
-//! followed, so that `/dev/stdout` and the user's own links work.
+//! directory. The kernel has the same rule, but off by default: `fs.protected_symlinks`,
+//! `fs.protected_regular` and `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`). A file
+//! there with a second hard link is refused too, because the link may lead to any file. All other links
+//! are followed, so that `/dev/stdout` and the user's own links work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;

@@ -1,4 +1,4 @@
-//! The standard streams, any of which may be closed, full or without a reader.
+//! The standard streams. Each may be closed, full or without a reader.
 
 use std::fmt;
 use std::io::{self, Read, Stdin, StdoutLock, Write};

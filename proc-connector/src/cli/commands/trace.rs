@@ -48,8 +48,8 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// How long to wait for the last events of the command: the kernel wakes up the waiting parent before it
-/// reports the exit (`do_exit` in kernel/exit.c).
+/// How long to wait for the last events of the command. The kernel wakes the waiting parent before it
+/// reports the exit (`do_exit` in `kernel/exit.c`).
 const LATE: Duration = Duration::from_millis(500);
 /// How long to wait for the exits of its descendants, some of which may keep running.
 const LATE_OTHERS: Duration = Duration::from_millis(20);

@@ -1,4 +1,4 @@
-//! The time zone of times in the output: the one in TZ, otherwise the machine's.
+//! The time zone of times in the output: the zone in TZ, otherwise the zone of the machine.
 
 use std::ffi::OsString;
 use std::fs;

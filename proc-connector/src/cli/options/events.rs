@@ -1,4 +1,4 @@
-//! Options that select events by their own fields, without the table of processes.
+//! Options that select events by the fields of the event, without the table of processes.
 
 use std::fmt;
 

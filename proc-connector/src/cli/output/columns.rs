@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-/// Joins the letters of one emoji.
+/// The zero-width joiner, which joins letters to an emoji.
 const JOINER: char = '\u{200d}';
 
 /// Text padded with spaces to a column of `width`.

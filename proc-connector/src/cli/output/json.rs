@@ -70,7 +70,7 @@ impl<W: Write> Sink for Json<W> {
     }
 }
 
-/// A line: the library's form of an event or a loss, and what this program adds.
+/// A line: the keys of the library for an event or a loss, and the keys that this program adds.
 #[derive(Serialize)]
 struct Line<'a, T> {
     #[serde(flatten)]

@@ -21,7 +21,7 @@ pub(crate) struct Item<'a> {
 
 /// Formats items and writes them out.
 pub(crate) trait Sink {
-    /// Whether it shows the names of users, which may have to be looked up.
+    /// Whether the format shows the names of users. If not, they are not looked up.
     fn shows_users(&self) -> bool {
         false
     }

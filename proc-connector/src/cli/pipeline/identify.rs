@@ -23,7 +23,7 @@ pub(crate) struct Identify {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
     tgid: u32,
-    /// Set if the event changed the process, which may have ended it.
+    /// Set if the event changed the process. After its end, only the serial finds it.
     serial: Option<u64>,
 }
 

@@ -59,7 +59,7 @@ pub(crate) fn receive(
         };
         let (_, wants_more) = pass_batch(batch, stage)?;
         now = Instant::now();
-        // `after_batch` and `finish` would both report an interval of `stats` that ends at the deadline.
+        // Otherwise `after_batch` and `finish` would both report an interval that ends at the deadline.
         let is_over = deadline.is_some_and(|deadline| deadline <= now);
         if wants_more && is_over {
             return Ok(End::Stopped);
@@ -87,7 +87,8 @@ pub(crate) fn pass_batch<'a>(
     Ok((count, true))
 }
 
-/// Passes on the queued events that happened before this call. Leaves the connector nonblocking.
+/// Passes the queued events that happened before this call to the stage. Leaves the connector
+/// nonblocking.
 fn receive_rest(events: &mut ProcConnector, stage: &mut impl Stage) -> Result<(), Failure> {
     let now = WallClock::now_ns();
     let clock = WallClock::new();

@@ -24,7 +24,7 @@ pub(crate) struct Trees {
 /// The root of a tree.
 #[derive(Debug)]
 enum Root {
-    /// The process that has this id, or the first one to get it.
+    /// The process with this id, or the first process that gets it.
     Id { tgid: u32, serial: Option<u64> },
     /// All processes of this name.
     Name(String),

@@ -58,7 +58,7 @@ impl<'a> Waiting<'a> {
         is_short && self.is_requested_to_end()
     }
 
-    /// Ends the program by the signal that requested it, if one did.
+    /// Ends the program by the signal that requested its end, if a signal did.
     pub(crate) fn end_by_signal(&self) {
         if let Some(request) = self.request.get() {
             request.end_by_signal();

@@ -1,5 +1,5 @@
-//! JSON whose strings have `\u` escapes for every character that is not visible. Parsers read the
-//! same text, and a terminal shows it safely.
+//! JSON with `\u` escapes for every invisible character in strings, so that a terminal shows it safely.
+//! Parsers read the same text.
 
 use std::io::{self, Write};
 

@@ -78,7 +78,7 @@ struct Lines {
 }
 
 impl Files {
-    /// Opens all files, so that a file that cannot be written is known early. Files of events keep
+    /// Opens all files, so that a file that cannot be written is reported early. Files of events keep
     /// their contents until [`begin`](Self::begin), and charts until [`finish`](Self::finish).
     pub(crate) fn open(targets: &[Target], on_failure: OnFailure) -> Result<Self, Failure> {
         let mut files = Self { lines: Vec::new(), charts: Vec::new(), on_failure, failure: None };
@@ -106,7 +106,7 @@ impl Files {
         Ok(())
     }
 
-    /// Empties the files of events. From now on they are kept, even after a failure.
+    /// Empties the files of events. After this call they are kept even after a failure.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         for Lines { path, old, new, .. } in &mut self.lines {
             if let Some(old) = old.take() {

@@ -1,5 +1,5 @@
-//! Assigns processes to the lanes of a timeline. Children are below their creator. Processes that do not
-//! overlap may share a lane.
+//! Assigns processes to the lanes of a timeline. Children are below their creator. Processes that do
+//! not overlap may share a lane.
 
 use super::forest::Forest;
 

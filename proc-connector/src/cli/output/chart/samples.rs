@@ -44,7 +44,7 @@ impl Life {
         Self { end_ns: None, status: None, ..self }
     }
 
-    /// A process that never executed a program.
+    /// Makes it a process that has not executed a program.
     pub(crate) fn forked(self) -> Self {
         Self { programs: Vec::new(), ..self }
     }

@@ -36,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) execs_by_user: Vec<ByUser>,
 }
 
-/// The count for all processes of a name, which is null if it is unknown.
+/// The count for all processes of a name. An unknown name is null.
 #[derive(Debug)]
 pub(crate) struct ByName {
     pub(crate) name: Option<Vec<u8>>,
