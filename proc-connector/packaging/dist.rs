@@ -1,6 +1,6 @@
 //! Generates shell completions and man pages from the definition of the command line. The test
-//! `cli_dist` includes this file to write and test them. `cargo xtask dist` runs that test and keeps the
-//! files.
+//! `cli_dist` includes this file to write and test them. `cargo xtask dist` runs that test and keeps
+//! the files.
 
 use std::fs;
 use std::io::{self, Write};
@@ -58,7 +58,7 @@ fn completion(shell: Shell) -> String {
             &format!("{PREVIOUS}{BEFORE_EQUALS}"),
             1,
         ),
-        // After `help`, clap_complete offers commands until one is typed, but counts `help` as a command.
+        // After `help`, clap_complete offers commands until one is typed, but counts `help` as one.
         Shell::Fish => {
             let after_help = "using_subcommand help; and not __fish_seen_subcommand_from ";
             let corrected = |line: &str| match line.split_once(after_help) {
