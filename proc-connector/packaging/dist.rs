@@ -1,5 +1,6 @@
-//! Shell completions and man pages, from the definition of the command line. The test `cli_dist` includes
-//! this file and writes what it tests, and `cargo xtask dist` keeps that.
+//! Generates shell completions and man pages from the definition of the command line. The test
+//! `cli_dist` includes this file to write and test them. `cargo xtask dist` runs that test and keeps
+//! the files.
 
 use std::fs;
 use std::io::{self, Write};
@@ -50,22 +51,21 @@ fn completion(shell: Shell) -> String {
     clap_complete::generate(shell, &mut definition(), PROGRAM, &mut script);
     let script = String::from_utf8_lossy(&script);
     match shell {
-        // clap_complete escapes the hyphen of the program's name differently where it records the
-        // subcommand and where it looks the subcommand up.
+        // Recording and looking up a subcommand, clap_complete escapes the hyphen in the program's name
+        // differently.
         Shell::Bash => script.replace("proc__subcmd__connector", "proc__connector").replacen(
             PREVIOUS,
             &format!("{PREVIOUS}{BEFORE_EQUALS}"),
             1,
         ),
-        // It completes the words after `help` only while none of them is typed, and counts `help`
-        // among them.
+        // After `help`, clap_complete offers commands until one is typed, but counts `help` as one.
         Shell::Fish => {
-            let behind_help = "using_subcommand help; and not __fish_seen_subcommand_from ";
-            let mended = |line: &str| match line.split_once(behind_help) {
+            let after_help = "using_subcommand help; and not __fish_seen_subcommand_from ";
+            let corrected = |line: &str| match line.split_once(after_help) {
                 Some(_) => line.replacen(" help\"", "\"", 1),
                 None => line.to_owned(),
             };
-            script.split_inclusive('\n').map(mended).collect()
+            script.split_inclusive('\n').map(corrected).collect()
         }
         _ => script.into_owned(),
     }
@@ -77,17 +77,17 @@ fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     program.build();
     let commands: Vec<&Command> =
         std::iter::once(&program).chain(program.get_subcommands()).collect();
-    let page = |(place, &command): (usize, &&Command)| {
-        let others: Vec<&str> = match place {
-            // The program's own page lists all commands.
-            0 => Vec::new(),
-            _ => {
-                commands.iter().map(|&other| name(other)).filter(|&n| n != name(command)).collect()
-            }
-        };
-        Ok((name(command).to_owned(), page(command, &others)?))
+    let names: Vec<&str> = commands.iter().map(|&command| name(command)).collect();
+    let page = |(&command, &own): (&&Command, &&str)| {
+        let mut others = names.clone();
+        others.retain(|&other| other != own);
+        if own == PROGRAM {
+            // This page lists all commands already.
+            others.clear();
+        }
+        Ok((own.to_owned(), page(command, &others)?))
     };
-    commands.iter().enumerate().map(page).collect()
+    commands.iter().zip(&names).map(page).collect()
 }
 
 /// The name of a command's page, such as `proc-connector-watch`.

@@ -1,7 +1,7 @@
-//! The program `proc-connector`: process events at the command line.
+//! The program `proc-connector`: process events on the command line.
 
-// Text goes through `cli::shown`, which escapes what others chose, and does not panic as the macros do
-// where a stream is closed or full.
+// All text is written by `cli::shown`, which escapes untrusted text and, unlike these macros, does not
+// panic if a stream is closed or full.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod cli;

@@ -45,13 +45,14 @@ pub(crate) fn definition() -> clap::Command {
     <Args as clap::CommandFactory>::command()
 }
 
-/// Parses the command line. An error repeats parts of it, so it comes from parsing the escaped words.
+/// Parses the command line. Error messages quote its words, so after an error the escaped words are
+/// parsed for the message.
 pub(super) fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
     let error = match Args::try_parse_from(words) {
         Ok(args) => return Ok(args),
         Err(error) => error,
     };
     let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
-    // Escaping makes only invalid UTF-8 valid, and the error about that repeats nothing.
+    // If the escaped words are valid, the error was invalid UTF-8, and its message quotes nothing.
     Err(Args::try_parse_from(shown).err().unwrap_or(error))
 }

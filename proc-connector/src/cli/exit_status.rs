@@ -10,7 +10,7 @@ const USAGE: Meaning = ("2", "invalid command line");
 /// For the commands that listen, and for the program as a whole.
 pub(super) const LISTENING: &[Meaning] = &[
     ("0", "success, including an end by Ctrl-C or a closed pipe"),
-    ("1", "failure; standard error says why and what to do"),
+    ("1", "failure; standard error states the reason and the remedy"),
     USAGE,
 ];
 
@@ -22,7 +22,7 @@ pub(super) const REPLAY: &[Meaning] = &[
 
 pub(super) const DOCTOR: &[Meaning] = &[
     ("0", "listening works on this machine, possibly with limits"),
-    ("1", "listening does not work; the output says why and what to do"),
+    ("1", "listening does not work; the output states the reason and the remedy"),
     USAGE,
 ];
 

@@ -15,7 +15,7 @@ use super::shown::shown;
 #[derive(Debug)]
 pub(super) enum Failure {
     Connector(proc_connector::Error),
-    /// The same for `watch`, whose users can see a recording instead.
+    /// The same for `watch`, with the suggestion to replay a recording.
     NothingToWatch(proc_connector::Error),
     Capture {
         file: PathBuf,
@@ -62,7 +62,7 @@ pub(super) enum Failure {
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Unread {
     pub(super) packets: u64,
-    /// Those that the capturing program cut short.
+    /// The packets among them that the capturing program cut short.
     pub(super) cut: u64,
 }
 
@@ -79,7 +79,7 @@ impl From<capture::Error> for Failure {
 }
 
 impl Failure {
-    /// The exit status that reports it.
+    /// The exit status of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
             Self::Usage(_) | Self::BinaryToTerminal | Self::Absent(Absent::NameOfRecorded(_)) => 2,

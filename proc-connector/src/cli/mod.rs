@@ -1,8 +1,8 @@
-//! The program: its commands, and the way of an event through them.
+//! The program: its commands, and the pipeline that carries events to the output.
 //!
 //! A command receives events ([`pipeline::receive`]) or reads them from a file
-//! ([`pipeline::recording`]). Each event is then identified, chosen and formatted, in this order
-//! ([`pipeline`]); a format ([`output`]) gets what it needs with the event.
+//! ([`pipeline::recording`]). The [`pipeline`] identifies the process of each event, chooses the events
+//! to show, and passes them to an output format ([`output`]) together with their processes.
 
 mod cause;
 mod command_line;
@@ -30,14 +30,14 @@ use self::shown::complain;
 #[allow(unused_imports, reason = "the test `cli_dist` includes this module and uses them")]
 pub(crate) use self::{command_line::definition, exit_status::meanings as exit_statuses};
 
-/// Runs the program. A failure is reported on standard error, and by the exit status.
+/// Runs the program. Reports a failure on standard error and by the exit status.
 pub(crate) fn run() -> ExitCode {
     let args = match parse(&std::env::args_os().collect::<Vec<_>>()) {
         Ok(args) => args,
         Err(answer) => return print(&answer),
     };
-    // Running out of descriptors later would interrupt a command, or show as missing names.
-    let enough = descriptors::make_sure_of_enough();
+    // Later, a lack of descriptors would end the command or leave names out.
+    let enough = descriptors::check_available();
     let result = enough.and_then(|()| match args.command {
         Command::Watch(args) => watch::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Record(args) => record::run(&args).map(|()| ExitCode::SUCCESS),
@@ -49,7 +49,7 @@ pub(crate) fn run() -> ExitCode {
     });
     match result {
         Ok(code) => code,
-        // The reader of the output has seen enough.
+        // Commands such as `head` close the pipe when they have read enough.
         Err(failure) if failure.is_closed_pipe() => ExitCode::SUCCESS,
         Err(failure) => {
             complain(&failure);

@@ -1,12 +1,12 @@
-//! Output files: which ones may be written, and their permissions.
+//! Opens output files, and decides on their permissions and on the files to refuse.
 //!
 //! A recording contains the commands of every user, with their arguments. Therefore only its owner can
 //! read a new file; an existing file keeps its mode. In a world-writable directory such as `/tmp`, the
 //! symbolic links, files and pipes of other users are refused, unless their owner is root or owns the
-//! directory: the rule of `fs.protected_symlinks`, `fs.protected_regular` and `fs.protected_fifos`
-//! (`Documentation/admin-guide/sysctl/fs.rst`), which kernels leave off by default. A file there with a
-//! second hard link is refused too, because the link may lead to any file. All other links are
-//! followed, so that `/dev/stdout` and the user's own links work.
+//! directory. The kernel has the same rule, but off by default: `fs.protected_symlinks`,
+//! `fs.protected_regular` and `fs.protected_fifos` (`Documentation/admin-guide/sysctl/fs.rst`). A file
+//! there with a second hard link is refused too, because the link may lead to any file. All other links
+//! are followed, so that `/dev/stdout` and the user's own links work.
 
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
@@ -57,7 +57,7 @@ pub(super) fn empty(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
-/// Resolves a name, and changes nothing.
+/// Resolves a name without changing any file.
 pub(super) fn find(path: &Path) -> io::Result<Place> {
     let mut path = path.to_owned();
     for _ in 0..MAX_LINKS {
@@ -82,7 +82,7 @@ pub(super) fn find(path: &Path) -> io::Result<Place> {
             return Ok(Place::Existing(file));
         }
         if fstatfs(&found)?.filesystem_type() == PROC_SUPER_MAGIC {
-            // These lead to objects without a name, such as pipes, and only the kernel creates them.
+            // Only the kernel creates links in `/proc`, and some lead to objects without a name.
             return open_plainly(&path);
         }
         let target = readlinkat(&found, "")?;
@@ -141,7 +141,7 @@ fn refuse_planted(directory: &FileStat, found: &FileStat) -> io::Result<()> {
 }
 
 impl NewFile {
-    /// Creates the file. Fails if the name exists by now.
+    /// Creates the file. Fails if another file has taken the name meanwhile.
     pub(super) fn create(&self) -> io::Result<File> {
         self.create_as(&self.name)
     }

@@ -1,8 +1,8 @@
-//! Untrusted text in human-readable output: names, arguments, paths, and everything else that a
-//! process, a file or a service of the machine chose. All such output goes through this module.
+//! Human-readable output, with escapes for untrusted text: names, arguments, paths, and all other text
+//! from processes, files and services of the machine.
 //!
-//! The text is escaped by one rule, which loses nothing. A visible character stands for itself. A
-//! backslash is `\\`; a line break, a carriage return and a tab are `\n`, `\r` and `\t`; any other
+//! The escapes are reversible. A visible character stands for itself. A backslash is `\\`; a line feed,
+//! a carriage return and a tab are `\n`, `\r` and `\t`; any other
 //! character that is invisible or changes the text around it is `\u{202e}`; a byte that is not UTF-8 is
 //! `\xff`.
 
@@ -117,8 +117,8 @@ pub(super) fn complain(message: impl fmt::Display) {
     report(format_args!("proc-connector: {message}"));
 }
 
-/// Writes a message of one or several lines to standard error, in one piece because other programs may
-/// write there too. A failure, which could be reported nowhere else, does not change the exit status.
+/// Writes a message of one or several lines to standard error, in one call because other programs may
+/// write there too. A failure cannot be reported, and does not change the exit status.
 pub(super) fn report(message: impl fmt::Display) {
     let mut output = Screened::new(Vec::new(), styles_for(AutoStream::choice(&io::stderr())));
     for text in message.to_string().lines() {
@@ -160,7 +160,7 @@ fn escape(letter: char, shown: &mut String) {
     }
 }
 
-/// Whether a text is visible ASCII, as most is: a test that is much cheaper than one by character.
+/// Whether a text is visible ASCII, like most text. This is much cheaper than testing characters.
 fn is_plain(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
@@ -171,18 +171,18 @@ pub(super) fn is_seen(letter: char) -> bool {
         || !(letter.is_ascii() || is_ignorable(letter) || !is_printable(letter))
 }
 
-/// Whether the standard library's tables have a character as a letter, mark, number, punctuation or
+/// Whether the standard library classifies a character as a letter, mark, number, punctuation or
 /// symbol. `str::escape_debug` escapes the other categories: controls, format characters, separators
 /// except the space, private use, and unassigned code points.
 fn is_printable(letter: char) -> bool {
     let mut bytes = [b'a'; 1 + 4];
     let len = 1 + letter.encode_utf8(&mut bytes[1..]).len();
-    // At the start of a text it escapes marks as well.
+    // The letter precedes the character because `escape_debug` escapes a mark at the start of a text.
     let text = std::str::from_utf8(&bytes[..len]).unwrap_or_default();
     !text.is_empty() && text.escape_debug().eq(text.chars())
 }
 
-/// Whether a printable character is invisible all the same: letters and marks with Unicode's property
+/// Whether a printable character is invisible nevertheless: letters and marks with Unicode's property
 /// `Default_Ignorable_Code_Point` (`DerivedCoreProperties.txt`), and symbols that are blank.
 fn is_ignorable(letter: char) -> bool {
     matches!(

@@ -1,4 +1,4 @@
-//! The standard streams, any of which may be closed, full or without a reader.
+//! The standard streams. Each may be closed, full or without a reader.
 
 use std::fmt;
 use std::io::{self, Read, Stdin, StdoutLock, Write};
@@ -11,8 +11,8 @@ use proc_connector::program::was_closed;
 use super::failure::Failure;
 use super::shown::{Screened, on_stdout};
 
-/// Standard output. If it was closed at the start, `/dev/null` takes its place, and all output would be
-/// lost without notice.
+/// Standard output. Fails if it was closed when the program started: the runtime then opens `/dev/null`
+/// instead, and all output would be lost silently.
 pub(super) fn output() -> Result<StdoutLock<'static>, Failure> {
     if was_closed(1) { Err(Failure::Closed("output")) } else { Ok(io::stdout().lock()) }
 }
@@ -42,7 +42,7 @@ impl AsFd for Input {
     }
 }
 
-/// Whether the name of a file stands for standard input or output.
+/// Whether a file name is `-`, which stands for standard input or output.
 pub(super) fn is_dash(file: &Path) -> bool {
     file == Path::new("-")
 }

@@ -13,7 +13,7 @@ use proc_connector::EventMask;
 /// `include/linux/threads.h`).
 const PID_LIMIT: u32 = 1 << 22;
 
-/// The user id that stands for "no change" in system calls, so that no process has it.
+/// The user id that means "no change" in system calls. No process has it.
 const NO_UID: u32 = u32::MAX;
 
 /// Reads a time such as `10s`, `500ms` or `1m30s`. A bare number is rejected, because programs
@@ -46,7 +46,7 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
     }
 }
 
-/// Reads the limit of a list, which may be 0.
+/// Reads the maximum length of a list, which may be 0.
 pub(super) fn limit(text: &str) -> Result<usize, String> {
     text.parse().map_err(|error| not_a_number(text, &error))
 }

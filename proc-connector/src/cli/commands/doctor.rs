@@ -39,10 +39,10 @@ pub(crate) fn run(args: &Args) -> Result<bool, Failure> {
 }
 
 fn style(verdict: Verdict) -> Style {
-    let color = match verdict {
+    match verdict {
         Verdict::Ok => AnsiColor::Green,
         Verdict::Limited => AnsiColor::Yellow,
         _ => AnsiColor::Red,
-    };
-    Style::new().fg_color(Some(color.into()))
+    }
+    .on_default()
 }

@@ -1,4 +1,4 @@
-//! The commands, a file each. A command reads its options, assembles a pipeline and runs it.
+//! The commands, one per file. A command reads its options, assembles a pipeline and runs it.
 
 pub(super) mod doctor;
 mod not_started;

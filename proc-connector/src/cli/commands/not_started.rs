@@ -1,4 +1,4 @@
-//! Why a command cannot be run: whether its file was found decides on the exit status.
+//! Why a command cannot be run. The exit status depends on whether its file exists.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -8,7 +8,8 @@ use std::path::Path;
 /// The search path of the C library if PATH is unset.
 const DEFAULT_PATH: &str = "/bin:/usr/bin";
 
-/// The reason why a command cannot be run, of the kind "not found" only if its file does not exist.
+/// Corrects the error of a command that cannot be run: the kind is "not found" only if the file of the
+/// command does not exist.
 ///
 /// execvp(3) also reports "not found" for a script whose interpreter is missing. If a directory of
 /// PATH cannot be searched, it reports "permission denied" for a command that no directory has.

@@ -16,9 +16,9 @@ use crate::cli::options::events::EventOptions;
 use crate::cli::options::format::FormatOptions;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::options::target::target;
+use crate::cli::output::chart::{Files, OnFailure, Target};
 use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
-use crate::cli::output::picture::{Files, OnFailure, Target};
 use crate::cli::output::sink::Sink;
 use crate::cli::pipeline::choose::{Chooser, DrawnChooser, ProcessChooser};
 use crate::cli::pipeline::flow::{Direct, Identified};
@@ -29,9 +29,8 @@ use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
 use crate::cli::shown::{complain, on_stdout, report, shown};
 use crate::cli::standard;
 
-/// `make -j2 test` for a program in C, recorded with `record --anonymous` and reduced to the processes
-/// of the build. Its tests cause events of every kind: they start threads with names, a session of
-/// another user and a traced child, fail and crash.
+/// A build of a program in C (`make -j2 test`), recorded with `record --anonymous` and reduced to the
+/// processes of the build. Its tests cause events of every kind.
 const DEMO: &[u8] = include_bytes!("../../../demo/build.pcapng");
 
 /// Larger files get a progress bar.
@@ -52,9 +51,9 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: FormatOptions,
 
-    /// Write to this file instead: a timeline of the processes (.svg), trace events for Perfetto
-    /// (.json), or the events as with --json (.jsonl). May be given more than once. --tree, --comm,
-    /// --user and --cgroup select the processes.
+    /// Write a file instead of showing events: a timeline of the processes (.svg), trace events for
+    /// Perfetto (.json), or the events as with --json (.jsonl). May be given more than once. --tree,
+    /// --comm, --user and --cgroup select the processes.
     #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
     output: Vec<Target>,
 
@@ -75,8 +74,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (name, is_file, outcome) = if standard::is_dash(file) {
         let input = standard::input()?;
         let is_file = fstat(&input).is_ok_and(|input| is_regular(input.st_mode));
-        let input =
-            WaitingInput::new(input, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let input = WaitingInput::new(input, is_file, Rc::clone(&waiting))?;
         let title = "standard input";
         (Path::new(title), is_file, show(args, title, input, &waiting))
     } else {
@@ -90,8 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let is_file = metadata.is_file();
         let title = shown(file.as_os_str().as_encoded_bytes());
         let bar = progress(&opened);
-        let input =
-            WaitingInput::new(opened, is_file, Rc::clone(&waiting)).map_err(Failure::Signals)?;
+        let input = WaitingInput::new(opened, is_file, Rc::clone(&waiting))?;
         let outcome = match bar {
             Some(bar) => {
                 let outcome = show(args, &title, bar.wrap_read(input), &waiting);
@@ -105,7 +102,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     outcome.and_then(report_outcome).map_err(|failure| failure.in_file(name))?;
     if is_file && waiting.is_cut_short() {
-        // The signal kept a file from being read to its end. A stream has no other end.
+        // A file was not read to its end. For a stream, the signal is the end.
         waiting.end_by_signal();
     }
     Ok(())
@@ -131,7 +128,7 @@ fn show<'a>(
         return draw(args, title, reader, waiting);
     }
     let stdout = standard::output()?;
-    if format.json && !format.who && !processes.select() {
+    if format.json && !format.who && !processes.is_any_given() {
         let sink = Json::new(BufWriter::new(waiting.timed(stdout)));
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
@@ -175,8 +172,7 @@ fn draw<'a>(
     let mut files = Files::open(&args.output, OnFailure::Stop)?;
     files.begin()?;
     let chooser = DrawnChooser { chooser, follower: Follower::for_recording() };
-    let flow = Identified::new(Identify::recorded(), chooser, files, args.choice.count());
-    let flow = shared(flow);
+    let flow = shared(Identified::new(Identify::recorded(), chooser, files, args.choice.count()));
     let outcome = recording::read(reader, title, &flow, waiting)?;
     if let Some(Identified { choose, sink: files, .. }) =
         Rc::into_inner(flow).map(RefCell::into_inner)
@@ -190,20 +186,19 @@ fn shared<S>(stage: S) -> Rc<RefCell<S>> {
     Rc::new(RefCell::new(stage))
 }
 
-/// Reports the summary, and what could not be read.
+/// Reports the summary, and packets that could not be read.
 fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
     let Outcome { summary, skipped, unread, damage } = outcome;
     summary.report();
     let has_unread = unread.packets > 0;
-    match damage {
-        None if has_unread => return Err(Failure::Unread { file: PathBuf::new(), unread }),
-        None => {}
-        Some(error) => {
-            if has_unread {
-                complain(unread);
-            }
-            return Err(error.into());
+    if let Some(error) = damage {
+        if has_unread {
+            complain(unread);
         }
+        return Err(error.into());
+    }
+    if has_unread {
+        return Err(Failure::Unread { file: PathBuf::new(), unread });
     }
     if summary.events == 0 && skipped > 0 {
         report(format_args!(

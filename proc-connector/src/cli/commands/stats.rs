@@ -19,12 +19,12 @@ use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::json;
 use crate::cli::{standard, values};
 
-/// How many ended processes the table keeps, and how long: only late events need them.
+/// The number of ended processes that the table keeps, and for how long. Only late events need them.
 const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write one JSON object per interval, one per line.
+    /// Write each interval as a JSON object on one line.
     #[arg(long)]
     json: bool,
 
@@ -53,8 +53,8 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    // The table of processes needs all events. It has the names of short-lived processes from their
-    // contexts only.
+    // The table of processes needs all events. Contexts have the names of short-lived processes, which
+    // end before `/proc` can be read.
     let mut events = connect::open(&args.listen, &Filter::default(), true)?;
     let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
     let mut counting = Counting::new(args, identify, Output::new(args)?);
@@ -135,20 +135,21 @@ impl Stage for Counting<'_> {
     }
 }
 
-/// Where reports go.
+/// The format of the reports, on standard output.
 enum Output {
-    Json(io::Stdout),
+    Json,
     Plain(&'static TimeZone),
     Live(Screen),
 }
 
 impl Output {
     fn new(args: &Args) -> Result<Self, Failure> {
+        // Fails now if standard output is closed, not after the first interval.
         drop(standard::output()?);
         // A dumb terminal cannot move the cursor back.
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
         Ok(if args.json {
-            Self::Json(io::stdout())
+            Self::Json
         } else if io::stdout().is_terminal() && !is_dumb {
             Self::Live(Screen::new(zone::local()))
         } else {
@@ -158,9 +159,10 @@ impl Output {
 
     fn show(&mut self, report: &Report) -> Result<(), Failure> {
         match self {
-            Self::Json(output) => {
+            Self::Json => {
                 let mut line = Vec::new();
                 json::line(&mut line, report)?;
+                let mut output = standard::output()?;
                 output.write_all(&line)?;
                 output.flush()?;
             }

@@ -1,4 +1,4 @@
-//! `trace`: runs a command, and shows the tree of its processes.
+//! `trace`: runs a command and shows the tree of its processes.
 
 use std::ffi::OsString;
 use std::io;
@@ -15,8 +15,8 @@ use super::not_started;
 use crate::cli::failure::Failure;
 use crate::cli::options::listen::ReceiveOptions;
 use crate::cli::options::target::target;
+use crate::cli::output::chart::{Files, Forest, Look, OnFailure, Program, Target, write_tree};
 use crate::cli::output::columns::short_time;
-use crate::cli::output::picture::{Files, Forest, Look, OnFailure, Program, Target, write_tree};
 use crate::cli::pipeline::flow::Identified;
 use crate::cli::pipeline::follow::{Child, Follower};
 use crate::cli::pipeline::identify::Identify;
@@ -26,8 +26,8 @@ use crate::cli::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write to this file too: a timeline (.svg), trace events for Perfetto (.json), or the events
-    /// of these processes as with `watch --json` (.jsonl). May be given more than once.
+    /// Write a file in addition to the tree: a timeline of the processes (.svg), trace events for
+    /// Perfetto (.json), or the events as with `watch --json` (.jsonl). May be given more than once.
     #[arg(short, long, value_name = "FILE", value_parser = target())]
     output: Vec<Target>,
 
@@ -48,10 +48,10 @@ pub(crate) struct Args {
     command: Vec<OsString>,
 }
 
-/// How late the last events of the command may come: the kernel reports an exit after the parent
-/// could wait for it (`do_exit` in kernel/exit.c).
+/// How long to wait for the last events of the command. The kernel wakes the waiting parent before it
+/// reports the exit (`do_exit` in `kernel/exit.c`).
 const LATE: Duration = Duration::from_millis(500);
-/// The same for its descendants, some of which may keep running.
+/// How long to wait for the exits of its descendants, some of which may keep running.
 const LATE_OTHERS: Duration = Duration::from_millis(20);
 
 /// The width of the tree if standard error is not a terminal.
@@ -62,7 +62,7 @@ type Trace = Identified<Follower, Files>;
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
     let mut files = Files::open(&args.output, OnFailure::Continue)?;
-    // After the connector, and before the command starts.
+    // The table must exist before the command starts, and the connector before the table.
     let identify = Identify::live()?;
     let start_ns = WallClock::now_ns();
     let running = start(&args.command, &events.shutdown_handle())?;
@@ -72,7 +72,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
     let mut trace = Trace::new(identify, Follower::for_child(&child), files, u64::MAX);
     let received = begun.and_then(|()| receive::receive(&mut events, None, &mut trace));
-    // Even after a failure: only this process can wait for the command.
+    // Waits even after a failure, because only this process can.
     let status = running.wait().map_err(Failure::Waiting)?;
     let end_ns = WallClock::now_ns();
     let received = received.and_then(|_| receive_late(&mut events, &mut trace, end_ns));
@@ -110,7 +110,7 @@ fn wait_status(status: process::ExitStatus) -> ExitStatus {
     ExitStatus::from_raw(u32::from_ne_bytes(status.into_raw().to_ne_bytes()))
 }
 
-/// Opens a connector for the events that a tree is made of, or for all events if a file gets them.
+/// Opens a connector for the events that a tree requires, or for all events if a file contains events.
 fn open(args: &Args) -> Result<ProcConnector, Failure> {
     let filter = if args.output.iter().any(Target::is_lines) {
         Filter::default()
@@ -120,7 +120,7 @@ fn open(args: &Args) -> Result<ProcConnector, Failure> {
     connect::open_for_trace(&args.receive, filter)
 }
 
-/// Receives the events that are queued at the end of the command, and those that come late.
+/// Receives the events that are queued at the end of the command, and late ones.
 fn receive_late(
     events: &mut ProcConnector,
     trace: &mut Trace,
@@ -135,7 +135,8 @@ fn receive_late(
             (true, false) => LATE_OTHERS,
             (false, _) => LATE,
         };
-        // On a busy machine the queue may never be empty, or hold much that is old.
+        // On a busy machine the queue may never be empty, or contain many events from before the end.
+        // The time of the last event then shows how much has been received.
         let passed = match count {
             0 => ended.elapsed(),
             _ => Duration::from_nanos(trace.choose.now_ns().saturating_sub(ended_ns)),
@@ -165,7 +166,7 @@ fn name(command: &[OsString]) -> Option<String> {
     Some(shown(file.as_encoded_bytes()))
 }
 
-/// Writes the tree and its totals to standard error: the command has standard output.
+/// Writes the tree and its totals to standard error, because the command uses standard output.
 fn report(args: &Args, forest: &Forest) {
     let mut output = stderr();
     let totals = forest.totals();
@@ -185,6 +186,6 @@ fn report(args: &Args, forest: &Forest) {
         }
         Ok(())
     };
-    // The terminal may be gone, which does not make the trace fail.
+    // The trace succeeds even if the terminal is gone.
     let _ = write();
 }

@@ -26,7 +26,7 @@ pub(crate) struct Args {
     format: FormatOptions,
 
     /// Add `task` to each object: the task that caused the event, and the arguments of an exec, as
-    /// recorded in the kernel (requires --json and the ring transport).
+    /// recorded by the kernel (requires --json and the ring transport).
     #[arg(long, requires = "json")]
     context: bool,
 
@@ -43,9 +43,9 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, processes, listen } = args;
     let stdout = standard::output()?;
-    // First, so that a wrong choice is refused on every machine.
+    // Before the connector is opened, so that an invalid choice is reported on every machine.
     let filter = format.restrict(choice.filter()?);
-    if format.json && !format.who && !processes.select() {
+    if format.json && !format.who && !processes.is_any_given() {
         let mut events = open(args, &filter, *context)?;
         let sink = Json::new(BufWriter::new(stdout));
         let mut flow = Direct::new(sink, choice.count());
@@ -83,7 +83,7 @@ fn show(
     Ok(())
 }
 
-/// Opens a connector, and checks what the options request of it.
+/// Opens a connector, and checks the options that depend on it.
 fn open(args: &Args, filter: &Filter, context: bool) -> Result<ProcConnector, Failure> {
     let events = connect::open(&args.listen, filter, context).map_err(suggest_replay)?;
     if let (true, Some(reason)) = (args.context, events.stats().no_ring) {
@@ -95,15 +95,15 @@ fn open(args: &Args, filter: &Filter, context: bool) -> Result<ProcConnector, Fa
     Ok(events)
 }
 
-/// Reports on a terminal that no process matches yet, since silence would look like a mistake. In a
-/// log it would look like an error.
+/// Reports on a terminal that no process matches yet, because silence would look like a failure. In a
+/// log, this message would.
 fn report_waiting() {
     if io::stderr().is_terminal() {
         complain("waiting: no process matches yet");
     }
 }
 
-/// Suggests a recording on a machine that does not deliver events to this user.
+/// Suggests the demo recording if this machine does not deliver events to this user.
 fn suggest_replay(failure: Failure) -> Failure {
     match failure {
         Failure::Connector(

@@ -1,5 +1,5 @@
-//! Checks that selected processes, users and cgroups exist on this machine: a selection that nothing
-//! can match would wait silently forever.
+//! Checks that selected processes, users and cgroups exist on this machine. Otherwise a command would
+//! wait forever for events that cannot occur.
 
 use std::fs;
 use std::io;
@@ -65,7 +65,7 @@ pub(crate) fn user(user: &User) -> Result<u32, Absent> {
     }
 }
 
-/// The id of a user in a recording, whose name this machine cannot know.
+/// The id of a user in a recording. Fails for a name, which this machine cannot look up.
 pub(crate) fn recorded_user(user: &User) -> Result<u32, Absent> {
     match user {
         User::Id(id) => Ok(*id),

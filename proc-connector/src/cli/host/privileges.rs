@@ -1,4 +1,4 @@
-//! Privileges that only opening a connector requires.
+//! Drops the privileges that only opening a connector requires.
 
 use std::io;
 
@@ -7,11 +7,12 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 
 use crate::cli::shown::complain;
 
-/// Gives up all capabilities except those for reading other processes' `/proc`, for good.
+/// Permanently drops all capabilities except those for reading other processes' `/proc` and, on kernels
+/// that require it, for closing the connector.
 ///
-/// Call it once everything is open. It must come before any other thread starts, which would keep its
-/// capabilities, and a filter cannot be changed afterwards, because that loads a program.
-pub(crate) fn give_up() {
+/// Call it when everything is open, and before another thread starts, which would keep its
+/// capabilities. Afterwards the filter cannot be changed, because that loads a BPF program.
+pub(crate) fn drop_most() {
     if let Err(error) = keep(needed()) {
         complain(format_args!("cannot drop capabilities, continuing with them: {error}"));
     }
@@ -24,7 +25,7 @@ fn needed() -> CapabilitySet {
 
 fn keep(kept: CapabilitySet) -> io::Result<()> {
     let mut sets = capabilities(None)?;
-    // The ambient set is cut to the permitted one by the kernel.
+    // The kernel limits the ambient set to the permitted set.
     sets.permitted &= kept;
     sets.effective &= kept;
     sets.inheritable &= kept;

@@ -1,4 +1,4 @@
-//! Names of users, looked up in a separate thread, because a directory service on the network may take
+//! Names of users, looked up on a separate thread, because a directory service on the network may take
 //! seconds to answer.
 
 use std::collections::HashMap;
@@ -10,17 +10,17 @@ use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
 
-/// The most names to cache. At least half of them are the most recently used.
+/// The maximum number of cached names. At least half of them are the most recently used.
 const MAX_CACHED: usize = 4096;
 
 /// How long a cached name is valid: a user may be renamed, or get a name.
 const FRESH: Duration = Duration::from_secs(60);
 
-/// The most lookups that may wait for the thread.
+/// The maximum number of lookups that wait for the thread.
 const MAX_PENDING: usize = 64;
 
-/// How long to wait for one name, and for all names in a second. A local file answers sooner, so that
-/// even the first line of a user has the name instead of the number.
+/// How long to wait for one name, and for all names in a second. A local file is faster, so that even
+/// the first line about a user has the name instead of the id.
 const WAIT: Duration = Duration::from_millis(20);
 const WAIT_PER_SECOND: Duration = Duration::from_millis(50);
 
@@ -40,7 +40,7 @@ pub(crate) struct Users {
 #[derive(Clone, Debug)]
 struct Known {
     name: Name,
-    /// When it was looked up last.
+    /// The time of the last lookup.
     asked: Instant,
     /// Whether that lookup is still running.
     is_pending: bool,

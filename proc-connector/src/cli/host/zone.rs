@@ -1,4 +1,4 @@
-//! The time zone of times in the output: the one in TZ, otherwise the machine's.
+//! The time zone of times in the output: the zone in TZ, otherwise the zone of the machine.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,7 +13,7 @@ use crate::cli::shown::{complain, shown};
 /// The machine's time zone.
 const LOCALTIME: &str = "/etc/localtime";
 
-/// A larger file is not a time zone.
+/// The maximum size of a time zone file.
 const MAX_LEN: u64 = 1 << 20;
 
 /// The rule for summer time if TZ names it without a rule, as in `EST5EDT`. POSIX leaves the rule to
@@ -25,7 +25,6 @@ pub(crate) fn local() -> &'static TimeZone {
     static ZONE: OnceLock<TimeZone> = OnceLock::new();
     ZONE.get_or_init(|| {
         selected(std::env::var_os("TZ"), Path::new(LOCALTIME)).unwrap_or_else(|problem| {
-            // The times stay correct, in another zone.
             complain(format_args!("{problem}; times are in UTC"));
             TimeZone::UTC
         })
@@ -79,7 +78,7 @@ fn selected(tz: Option<OsString>, localtime: &Path) -> Result<TimeZone, Problem>
     })
 }
 
-/// An installed zone that the database of places does not list, such as `posix/UTC`.
+/// An installed zone that the time zone database does not list, such as `posix/UTC`.
 fn installed(name: &str) -> Option<Result<TimeZone, Problem>> {
     let zones = std::env::var_os("TZDIR").unwrap_or_else(|| "/usr/share/zoneinfo".into());
     let path = Path::new(&zones).join(name);

@@ -1,4 +1,4 @@
-//! Options that select events by what the event itself says.
+//! Options that select events by the fields of the event, without the table of processes.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ pub(crate) struct EventOptions {
     #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
     events: Vec<EventMask>,
 
-    /// Leave out every thread except the first of each process.
+    /// Leave out threads, except the first of each process.
     #[arg(long)]
     processes: bool,
 
@@ -22,8 +22,8 @@ pub(crate) struct EventOptions {
     #[arg(long)]
     failed: bool,
 
-    /// Select only the events of these processes: their forks, execs, threads and exits. For live
-    /// events, the processes must exist.
+    /// Select only events of these processes, given by id and separated by commas. The fork of a child
+    /// is an event of its parent. For live events, the processes must exist.
     #[arg(long, value_name = "PID", value_parser = values::pid, value_delimiter = ',')]
     #[arg(allow_negative_numbers = true)]
     pid: Vec<u32>,
@@ -55,8 +55,8 @@ impl EventOptions {
         self.events.iter().copied().collect()
     }
 
-    /// Refuses processes that do not exist. Call it after the connector was opened: then the exit of a
-    /// process that ends later is received.
+    /// Refuses processes that do not exist. Call it after opening the connector, which then receives
+    /// the exit of every process that has passed this check.
     pub(crate) fn check_processes(&self) -> Result<(), Absent> {
         self.pid.iter().try_for_each(|&pid| present::process(pid))
     }
@@ -67,7 +67,7 @@ impl EventOptions {
     }
 }
 
-/// The options as they are typed, for the description of a capture.
+/// The options as typed on a command line, for the description of a capture.
 impl fmt::Display for EventOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut options = Vec::new();

@@ -1,4 +1,4 @@
-//! Options for the form in which events are shown.
+//! Options for the format of events.
 
 use proc_connector::Filter;
 
@@ -14,12 +14,12 @@ pub(crate) struct FormatOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Add `process` to each object: the name, arguments, user, container and more of the event's
-    /// process, where known (requires --json).
+    /// Add `process` to each object: the process that the event is about, with its name, arguments,
+    /// user and container (requires --json).
     #[arg(long, requires = "json")]
     pub(crate) who: bool,
 
-    /// Include threads, which the output in columns leaves out by default. JSON always includes them.
+    /// Include threads in the output without --json, which leaves them out by default.
     #[arg(long, conflicts_with = "processes")]
     threads: bool,
 
@@ -29,12 +29,12 @@ pub(crate) struct FormatOptions {
 }
 
 impl FormatOptions {
-    /// Removes threads from a filter if the output leaves them out.
+    /// Restricts a filter to processes if the output leaves threads out.
     pub(crate) fn restrict(&self, filter: Filter) -> Filter {
         if self.json || self.threads { filter } else { filter.processes_only() }
     }
 
-    /// The page that the lines have to fit.
+    /// The page for lines in columns.
     pub(crate) fn page(&self) -> Page {
         Page::stdout(self.wide)
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::cli::values;
 
-/// How to receive events: the options that `trace` has too.
+/// How to receive events, for all commands that listen.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReceiveOptions {
     /// Select how the kernel passes events to this program.
@@ -12,18 +12,18 @@ pub(crate) struct ReceiveOptions {
     pub(crate) transport: Transport,
 
     /// Set the capacity of the receive buffer, in events. If the kernel grants less, a message on
-    /// standard error reports how much.
+    /// standard error reports the actual capacity.
     #[arg(long, value_name = "EVENTS", value_parser = values::capacity, allow_negative_numbers = true)]
     pub(crate) buffer: Option<usize>,
 }
 
-/// How to receive events, and for how long.
+/// How to receive events, and for how long, for the commands that listen until they are stopped.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListenOptions {
     #[command(flatten)]
     pub(crate) receive: ReceiveOptions,
 
-    /// Collect events for this long while they keep coming, such as 5ms. A longer time costs
+    /// Wait this long between batches while events keep arriving, such as 5ms. A longer time costs
     /// less CPU time, but delays events.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) coalesce: Option<Duration>,

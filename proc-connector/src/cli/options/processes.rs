@@ -1,4 +1,4 @@
-//! Options that select events by their process.
+//! Options that select events by their processes.
 
 use glob::Pattern;
 
@@ -15,9 +15,9 @@ pub(crate) struct ProcessOptions {
     #[arg(long, value_name = "PID|NAME", value_parser = values::root, allow_negative_numbers = true)]
     pub(crate) tree: Vec<Root>,
 
-    /// Select only processes whose name matches this pattern, such as make or 'python*'. It is
-    /// compared with the name of the first thread (which the kernel cuts to 15 bytes), and with the
-    /// names of the program and of the script it runs, taken from the arguments.
+    /// Select only processes whose name matches this pattern, such as make or 'python*'. The names of
+    /// a process are the name of its first thread (at most 15 bytes), and the file names of its program
+    /// and script in the arguments.
     #[arg(long, value_name = "GLOB", value_parser = values::name_pattern)]
     pub(crate) comm: Vec<Pattern>,
 
@@ -35,13 +35,13 @@ pub(crate) struct ProcessOptions {
 
 impl ProcessOptions {
     /// Whether any of these options is given.
-    pub(crate) fn select(&self) -> bool {
+    pub(crate) fn is_any_given(&self) -> bool {
         let Self { tree, comm, user, cgroup } = self;
         !(tree.is_empty() && comm.is_empty() && user.is_empty() && cgroup.is_empty())
     }
 
-    /// The ids of the selected users on this machine. A lookup may take a while, so it comes before
-    /// the connector is opened.
+    /// The ids of the selected users on this machine. Call it before opening the connector, whose
+    /// buffer could overflow during a slow lookup.
     pub(crate) fn uids(&self) -> Result<Vec<u32>, Failure> {
         Ok(self.user.iter().map(present::user).collect::<Result<_, _>>()?)
     }

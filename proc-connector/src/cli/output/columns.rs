@@ -1,19 +1,9 @@
 //! Text in terminal columns.
 
-use std::io::{self, IsTerminal};
-
 use unicode_width::UnicodeWidthStr;
 
-/// Joins the letters of one emoji.
+/// The zero-width joiner, which joins letters to an emoji.
 const JOINER: char = '\u{200d}';
-
-/// The width of the terminal on standard output, if it is a terminal.
-pub(super) fn terminal_width() -> Option<usize> {
-    if !io::stdout().is_terminal() {
-        return None;
-    }
-    terminal_size::terminal_size().map(|(width, _)| width.0.into())
-}
 
 /// Text padded with spaces to a column of `width`.
 pub(super) fn padded(text: &str, width: usize) -> String {

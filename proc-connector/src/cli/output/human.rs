@@ -18,16 +18,16 @@ use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
 use crate::cli::shown::{Screened, shown};
 
-/// Writes events in columns: time, kind, process, user, what happened, command. On a terminal they
-/// have headings, which give the offset of the times from UTC; elsewhere each time has its own.
+/// Writes events in columns: time, kind, id, user, detail, command. On a terminal the columns have
+/// headings, which give the offset of the times from UTC. Elsewhere each time includes its offset.
 #[derive(Debug)]
 pub(crate) struct Human<W> {
     output: Screened<W>,
     page: Page,
     zone: &'static TimeZone,
     layout: Layout,
-    /// The heading of the times that was written; `None` before the first line, and after the columns
-    /// have changed.
+    /// The last heading of the time column. `None` before the first line, and after the columns have
+    /// changed.
     heading: Option<String>,
 }
 
@@ -58,7 +58,7 @@ impl<W: Write> Human<W> {
     }
 
     fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
-        let style = color(AnsiColor::Red).bold();
+        let style = AnsiColor::Red.on_default().bold();
         let time = match time {
             Some(time) => self.begin(&Moment::of_day(time, self.zone))?,
             None => String::new(),
@@ -125,16 +125,16 @@ fn describe(event: &Event<'_>, process: Option<&Process>) -> (Style, &'static st
             } else {
                 format!("thread of {}", e.child_tgid())
             };
-            (color(AnsiColor::Cyan), "fork", e.child_pid(), what)
+            (AnsiColor::Cyan.on_default(), "fork", e.child_pid(), what)
         }
         Payload::Exec(e) => (
-            color(AnsiColor::Green),
+            AnsiColor::Green.on_default(),
             "exec",
             e.process_pid(),
             thread(e.process_pid(), e.process_tgid()),
         ),
         Payload::Exit(e) => {
-            let style = color(if e.status().success() { AnsiColor::Blue } else { AnsiColor::Red });
+            let color = if e.status().success() { AnsiColor::Blue } else { AnsiColor::Red };
             let thread = thread(e.process_pid(), e.process_tgid());
             let lived = process.filter(|process| !process.is_alive());
             let what = match (thread.as_str(), lived.and_then(Process::lifetime_ns)) {
@@ -142,30 +142,32 @@ fn describe(event: &Event<'_>, process: Option<&Process>) -> (Style, &'static st
                 ("", Some(lived)) => format!("{} after {}", e.status(), short_time(lived)),
                 (thread, _) => format!("{} ({thread})", e.status()),
             };
-            (style, "exit", e.process_pid(), what)
+            (color.on_default(), "exit", e.process_pid(), what)
         }
         Payload::Uid(e) => {
             let what = format!("real {}, effective {}", e.ruid(), e.euid());
-            (color(AnsiColor::Yellow), "uid", e.process_pid(), what)
+            (AnsiColor::Yellow.on_default(), "uid", e.process_pid(), what)
         }
         Payload::Gid(e) => {
             let what = format!("real {}, effective {}", e.rgid(), e.egid());
-            (color(AnsiColor::Yellow), "gid", e.process_pid(), what)
+            (AnsiColor::Yellow.on_default(), "gid", e.process_pid(), what)
         }
-        Payload::Sid(e) => (color(AnsiColor::Yellow), "sid", e.process_pid(), "new session".into()),
+        Payload::Sid(e) => {
+            (AnsiColor::Yellow.on_default(), "sid", e.process_pid(), "new session".into())
+        }
         Payload::Ptrace(e) => {
             let what = match e.tracer_tgid() {
                 0 => "tracer gone".into(),
                 tracer => format!("traced by {tracer}"),
             };
-            (color(AnsiColor::Magenta), "ptrace", e.process_pid(), what)
+            (AnsiColor::Magenta.on_default(), "ptrace", e.process_pid(), what)
         }
         Payload::Comm(e) => {
             let what = format!("now \"{}\"", shown(e.name()).replace('"', "\\\""));
-            (color(AnsiColor::Yellow), "comm", e.process_pid(), what)
+            (AnsiColor::Yellow.on_default(), "comm", e.process_pid(), what)
         }
         Payload::Coredump(e) => {
-            (color(AnsiColor::Red), "coredump", e.process_pid(), "dumps core".into())
+            (AnsiColor::Red.on_default(), "coredump", e.process_pid(), "dumps core".into())
         }
         _ => (Style::new(), "unknown", 0, format!("kind {:#x}", event.what())),
     }
@@ -173,8 +175,4 @@ fn describe(event: &Event<'_>, process: Option<&Process>) -> (Style, &'static st
 
 fn thread(pid: u32, tgid: u32) -> String {
     if pid == tgid { String::new() } else { format!("thread of {tgid}") }
-}
-
-fn color(color: AnsiColor) -> Style {
-    Style::new().fg_color(Some(color.into()))
 }

@@ -22,12 +22,12 @@ pub(crate) struct Json<W> {
 }
 
 impl<W: Write> Json<W> {
-    /// Writes each event with its task, where the kernel has recorded that.
+    /// Writes each event with its `task`, if the kernel has recorded it.
     pub(crate) fn new(output: W) -> Self {
         Self { output, with_task: true, with_process: false }
     }
 
-    /// Writes each event with the parts that are requested: `task` and `process`.
+    /// Writes each event with the requested parts: `task` and `process`.
     pub(crate) fn with_parts(output: W, with_task: bool, with_process: bool) -> Self {
         Self { output, with_task, with_process }
     }
@@ -70,7 +70,7 @@ impl<W: Write> Sink for Json<W> {
     }
 }
 
-/// A line: the library's form of an event or a loss, and what this program adds.
+/// A line: the keys of the library for an event or a loss, and the keys that this program adds.
 #[derive(Serialize)]
 struct Line<'a, T> {
     #[serde(flatten)]
@@ -82,7 +82,7 @@ struct Line<'a, T> {
     process: Option<ProcessKeys<'a>>,
 }
 
-/// The value of `raw_KEY`: all bytes, if they are not UTF-8, so that the text under `KEY` has U+FFFD.
+/// The value of `raw_KEY`: the bytes, if they are not UTF-8. The text under `KEY` then has U+FFFD.
 fn raw_bytes(bytes: &[u8]) -> Option<&[u8]> {
     std::str::from_utf8(bytes).is_err().then_some(bytes)
 }
@@ -103,7 +103,7 @@ fn lossy_texts(args: Args<'_>) -> Texts<'_> {
     (args.iter().map(lossy_text).collect(), (!is_text).then(|| args.iter().collect()))
 }
 
-/// The process that an event is about, in its state after the event. What is unknown is null.
+/// The process that an event is about, in its state after the event. An unknown value is null.
 #[derive(Serialize)]
 struct ProcessKeys<'a> {
     tgid: u32,
@@ -131,7 +131,7 @@ struct ProcessKeys<'a> {
     container: Option<&'a str>,
     threads: usize,
     start_ns: Option<u64>,
-    /// Only of a process that has ended.
+    /// Present if the process has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_ns: Option<u64>,
 }
@@ -168,7 +168,7 @@ impl<'a> ProcessKeys<'a> {
     }
 }
 
-/// The task that caused an event, as recorded in the kernel. What the kernel cannot record is null.
+/// The task that caused an event, as recorded by the kernel. A value that it cannot record is null.
 #[derive(Serialize)]
 struct TaskKeys<'a> {
     pid: Option<u32>,
@@ -180,7 +180,7 @@ struct TaskKeys<'a> {
     raw_comm: Option<&'a [u8]>,
     cgroup_id: Option<u64>,
     boot_ns: Option<u64>,
-    /// Only of an exec.
+    /// Present for an exec.
     #[serde(skip_serializing_if = "Option::is_none")]
     args: Option<Vec<Cow<'a, str>>>,
     #[serde(skip_serializing_if = "Option::is_none")]

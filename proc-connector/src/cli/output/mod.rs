@@ -1,6 +1,7 @@
-//! Output formats. They format what they are given and keep no state of the machine.
+//! Output formats. They know nothing about the machine except the data of each item.
 
 pub(super) mod capture;
+pub(super) mod chart;
 pub(super) mod columns;
 pub(super) mod human;
 pub(super) mod json;
@@ -8,6 +9,5 @@ mod layout;
 mod moment;
 pub(super) mod names;
 pub(super) mod page;
-pub(super) mod picture;
 pub(super) mod sink;
 pub(super) mod statistics;

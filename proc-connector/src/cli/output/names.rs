@@ -4,8 +4,8 @@ use proc_connector::process::Process;
 
 use crate::cli::shown::{shown, word};
 
-/// The arguments of a process, separated by spaces, with an ellipsis if they are cut. A process without
-/// arguments has its name instead, a kernel thread in brackets.
+/// The arguments of a process, separated by spaces, with an ellipsis if they are cut; without
+/// arguments its name, for a kernel thread in brackets.
 pub(crate) fn command_line(process: &Process) -> Option<String> {
     let joined = |words: &[&[u8]]| shown(words.join(&b' '));
     arguments(process, joined).or_else(|| {
@@ -23,8 +23,8 @@ pub(crate) fn typed_command_line(process: &Process) -> Option<String> {
     arguments(process, joined)
 }
 
-/// Joins the arguments of a process, unless all of them are blank. The first is the caller's choice and
-/// may be blank as well: the program's name replaces it.
+/// Joins the arguments of a process, unless all of them are blank. The name of the program replaces a
+/// blank first argument.
 fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<String> {
     let args = process.args()?;
     let mut words: Vec<&[u8]> = args.iter().collect();

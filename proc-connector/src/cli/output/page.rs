@@ -1,10 +1,8 @@
-//! The page that lines of events are shown on.
+//! The page on which lines of events are shown.
 
 use std::io::{self, IsTerminal};
 
-use super::columns::terminal_width;
-
-/// What standard output shows.
+/// The properties of standard output that affect lines in columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Page {
     is_terminal: bool,
@@ -17,13 +15,16 @@ impl Page {
         Self { is_terminal: io::stdout().is_terminal(), is_wide }
     }
 
-    /// Whether the columns have headings, which only people need.
+    /// Whether the columns have headings, which programs do not expect.
     pub(super) fn has_headings(self) -> bool {
         self.is_terminal
     }
 
     /// The width to cut lines to: that of the terminal at this moment.
     pub(super) fn width(self) -> Option<usize> {
-        if self.is_wide { None } else { terminal_width() }
+        if self.is_wide || !self.is_terminal {
+            return None;
+        }
+        terminal_size::terminal_size().map(|(width, _)| width.0.into())
     }
 }

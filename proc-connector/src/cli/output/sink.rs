@@ -1,4 +1,4 @@
-//! What a format gets, and what it has to do with it.
+//! The interface of output formats.
 
 use std::borrow::Cow;
 use std::time::SystemTime;
@@ -8,7 +8,7 @@ use proc_connector::process::Process;
 
 use crate::cli::failure::Failure;
 
-/// An event or a loss, and all data that a format can show with it.
+/// An event or a loss, with all data that a format may show.
 #[derive(Debug)]
 pub(crate) struct Item<'a> {
     pub(crate) received: &'a Received<'a>,
@@ -21,7 +21,7 @@ pub(crate) struct Item<'a> {
 
 /// Formats items and writes them out.
 pub(crate) trait Sink {
-    /// Whether it shows the names of users, which may have to be looked up.
+    /// Whether the format shows the names of users. If not, they are not looked up.
     fn shows_users(&self) -> bool {
         false
     }

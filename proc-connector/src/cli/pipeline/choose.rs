@@ -1,4 +1,4 @@
-//! Choosing: the events that go to the output.
+//! Chooses the events to show.
 
 use glob::Pattern;
 use proc_connector::process::{Change, ChangeKind, Changes, Process, ProcessTable};
@@ -12,7 +12,7 @@ use crate::cli::failure::Failure;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::values;
 
-/// The choice that options make.
+/// Chooses events by a filter and by their processes.
 #[derive(Debug)]
 pub(crate) struct Chooser<'a> {
     filter: Filter,
@@ -20,7 +20,6 @@ pub(crate) struct Chooser<'a> {
 }
 
 impl<'a> Chooser<'a> {
-    /// Chooses events that pass a filter and whose process is chosen.
     pub(crate) fn new(filter: Filter, processes: ProcessChooser<'a>) -> Self {
         Self { filter, processes }
     }
@@ -39,7 +38,7 @@ impl Choose for Chooser<'_> {
     }
 }
 
-/// The same for a recording whose processes are drawn.
+/// Chooses events of a recording, and the processes to draw.
 #[derive(Debug)]
 pub(crate) struct DrawnChooser<'a> {
     pub(crate) chooser: Chooser<'a>,
@@ -53,7 +52,7 @@ impl Choose for DrawnChooser<'_> {
     }
 
     fn chooses(&mut self, received: &Received<'_>, process: Option<&Process>) -> bool {
-        // The filter is for events: processes are drawn with all of theirs.
+        // The filter selects events only: a process is drawn even if none of its events passes.
         if self.chooser.processes.wants(process) {
             self.follower.want();
         }
@@ -61,7 +60,7 @@ impl Choose for DrawnChooser<'_> {
     }
 }
 
-/// The choice among processes.
+/// Chooses processes.
 #[derive(Debug)]
 pub(crate) struct ProcessChooser<'a> {
     options: &'a ProcessOptions,
@@ -78,8 +77,8 @@ impl<'a> ProcessChooser<'a> {
         Ok(Self { options, uids: options.recorded_uids()?, trees: Trees::new(&options.tree) })
     }
 
-    /// Chooses among the processes of this machine, which the table has. `uids` are the ids of the
-    /// selected [users](ProcessOptions::uids).
+    /// Chooses among the processes of this machine, those in the table first. `uids` are the ids of
+    /// the selected [users](ProcessOptions::uids).
     pub(crate) fn live(options: &'a ProcessOptions, uids: Vec<u32>, table: &ProcessTable) -> Self {
         let mut new = Self { options, uids, trees: Trees::new(&options.tree) };
         // A parent has to join a tree before its children do.
@@ -91,9 +90,9 @@ impl<'a> ProcessChooser<'a> {
         new
     }
 
-    /// Whether no process matches that exists now.
+    /// Whether the options select processes and none in the table matches.
     pub(crate) fn matches_none_of(&self, table: &ProcessTable) -> bool {
-        self.options.select() && !table.iter().any(|process| self.matches(process))
+        self.options.is_any_given() && !table.iter().any(|process| self.matches(process))
     }
 
     fn follow(&mut self, changes: Changes<'_>) {
@@ -112,9 +111,9 @@ impl<'a> ProcessChooser<'a> {
         }
     }
 
-    /// Whether events of this process are wanted; without a known process only if all are.
+    /// Whether events of this process are wanted. An unknown process matches no option.
     fn wants(&self, process: Option<&Process>) -> bool {
-        process.map_or(!self.options.select(), |process| self.matches(process))
+        process.map_or(!self.options.is_any_given(), |process| self.matches(process))
     }
 
     fn matches(&self, process: &Process) -> bool {

@@ -1,4 +1,4 @@
-//! Opening a connector as the options say.
+//! Opens a connector with the options of a command.
 
 use std::fs;
 use std::time::Duration;
@@ -12,8 +12,8 @@ use crate::cli::failure::Failure;
 use crate::cli::options::listen::{ListenOptions, ReceiveOptions};
 use crate::cli::shown::complain;
 
-/// Opens a connector that signals shut down, and reports to the service manager that it listens.
-/// `context` requests what the kernel can record about tasks.
+/// Opens a connector that signals shut down, and reports readiness to the service manager. `context`
+/// requests the context of each event.
 pub(crate) fn open(
     options: &ListenOptions,
     filter: &Filter,
@@ -32,16 +32,15 @@ pub(crate) fn open(
     Ok(events)
 }
 
-/// Opens a connector for the processes of a command, which signals do not end: the command decides
-/// what a signal does.
+/// Opens a connector for the processes of a command. Signals do not shut it down, because the command
+/// decides how to handle them.
 pub(crate) fn open_for_trace(
     options: &ReceiveOptions,
     filter: Filter,
 ) -> Result<ProcConnector, Failure> {
-    // Without a context, the arguments of a process must be read from `/proc` before it ends.
-    let socket_coalesce = Duration::ZERO;
     let builder = ProcConnector::builder().filter(filter).context(true);
-    open_with(options, builder.socket_coalesce(socket_coalesce))
+    // The socket has no contexts, so arguments must be read from `/proc` before the process ends.
+    open_with(options, builder.socket_coalesce(Duration::ZERO))
 }
 
 fn open_with(options: &ReceiveOptions, mut builder: Builder) -> Result<ProcConnector, Failure> {

@@ -1,4 +1,4 @@
-//! From a source to a format.
+//! The stages that connect a source to an output format.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -9,7 +9,7 @@ use super::stage::{Choose, Stage};
 use crate::cli::failure::Failure;
 use crate::cli::output::sink::{Item, Sink};
 
-/// Counts the events that were shown, up to a number that is enough.
+/// Counts the shown events, up to the wanted number.
 #[derive(Debug)]
 struct Count {
     shown: u64,
@@ -30,7 +30,7 @@ impl Count {
     }
 }
 
-/// Events that the source has filtered: none has to be identified, and all go to the output.
+/// Writes all events to the output, without identifying their processes. The source has filtered them.
 #[derive(Debug)]
 pub(crate) struct Direct<S> {
     pub(crate) sink: S,
@@ -38,7 +38,7 @@ pub(crate) struct Direct<S> {
 }
 
 impl<S: Sink> Direct<S> {
-    /// Wants no more after this many events were shown.
+    /// Wants at most this many events.
     pub(crate) fn new(sink: S, wanted: u64) -> Self {
         Self { sink, count: Count::new(wanted) }
     }
@@ -65,7 +65,7 @@ impl<S: Sink> Stage for Direct<S> {
     }
 }
 
-/// All events: each is identified, and those that are chosen go to the output.
+/// Identifies the process of each event, and writes the chosen events to the output.
 #[derive(Debug)]
 pub(crate) struct Identified<C, S> {
     pub(crate) identify: Identify,
@@ -75,7 +75,7 @@ pub(crate) struct Identified<C, S> {
 }
 
 impl<C: Choose, S: Sink> Identified<C, S> {
-    /// Wants no more after this many events were shown.
+    /// Wants at most this many events.
     pub(crate) fn new(identify: Identify, choose: C, sink: S, wanted: u64) -> Self {
         Self { identify, choose, sink, count: Count::new(wanted) }
     }

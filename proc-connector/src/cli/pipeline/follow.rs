@@ -1,4 +1,4 @@
-//! From events to lives: the processes that a timeline or a tree shows.
+//! Collects the processes that a chart or a tree shows.
 
 use std::collections::HashSet;
 
@@ -7,9 +7,9 @@ use proc_connector::{ExitStatus, Received};
 
 use super::lives::{Lives, Scope};
 use super::stage::Choose;
-use crate::cli::output::picture::forest::{Forest, Life, Loss, Program};
+use crate::cli::output::chart::forest::{Forest, Life, Loss, Program};
 
-/// Collects the lives of processes from the stream.
+/// Collects the lives of processes from events and changes of the table.
 #[derive(Debug)]
 pub(crate) struct Follower {
     scope: Scope,
@@ -27,7 +27,7 @@ pub(crate) struct Follower {
 pub(crate) struct Child {
     pub(crate) tgid: u32,
     pub(crate) parent: u32,
-    /// A time shortly before it was made.
+    /// A time shortly before its fork.
     pub(crate) start_ns: u64,
     /// The program that it executes.
     pub(crate) program: Program,
@@ -39,8 +39,8 @@ impl Follower {
         Self::new(Scope::All)
     }
 
-    /// Follows a child of a process, and its descendants. The child must have been made after the
-    /// table of processes, and none of its events received yet.
+    /// Follows a child of a process, and its descendants. The child must be younger than the table of
+    /// processes, and none of its events may have been received.
     pub(crate) fn for_child(child: &Child) -> Self {
         let &Child { tgid, parent, start_ns, .. } = child;
         let mut follower = Self::new(Scope::Tree { root: tgid, parent });
@@ -54,7 +54,7 @@ impl Follower {
         Self { scope, lives, is_in_scope: false, first_ns: None, last_ns: 0, now_ns: 0 }
     }
 
-    /// Draws the processes that the last event was about.
+    /// Marks the processes that the last event was about as wanted.
     pub(crate) fn want(&mut self) {
         let Lives { touched, wanted, .. } = &mut self.lives;
         wanted.extend(touched.iter());
@@ -71,8 +71,8 @@ impl Follower {
         (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
     }
 
-    /// Adds what the parent knows about the followed child and no event has reported: its status, and
-    /// that it had ended at `end_ns`.
+    /// Completes the life of the followed child with the facts that its parent knows, where no event
+    /// has reported them: the status, the program, and `end_ns`, a time after its end.
     pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
         let Some(first) = self.lives.all.first_mut() else { return };
         first.end_ns = first.end_ns.or(Some(end_ns));
@@ -94,8 +94,8 @@ impl Follower {
             if lives.iter().all(|life| life.start_ns.is_some()) {
                 first_ns = None;
             }
-            let goes_on = lives.iter().any(Life::runs);
-            last_ns = if goes_on { self.now_ns } else { 0 };
+            let any_runs = lives.iter().any(Life::runs);
+            last_ns = if any_runs { self.now_ns } else { 0 };
         } else {
             first_ns = None;
         }
@@ -137,8 +137,8 @@ impl Choose for Follower {
     }
 }
 
-/// Leaves out the processes that are not wanted, and those about which nothing is known except that
-/// they made one other process.
+/// Leaves out the processes that are not wanted. Keeps an unknown creator if it has several wanted
+/// children.
 fn reduced(lives: Vec<Life>, wanted: &HashSet<usize>) -> Vec<Life> {
     let mut children = vec![0; lives.len()];
     for (index, life) in lives.iter().enumerate() {

@@ -1,4 +1,4 @@
-//! Identifying: the table of processes, and the names of their users.
+//! Identifies the process of an event, and the name of its user.
 
 use std::borrow::Cow;
 use std::io;
@@ -19,17 +19,17 @@ pub(crate) struct Identify {
     users: Option<Users>,
 }
 
-/// The process that an event is about, to be found in the table until the next event.
+/// The process that an event is about. The table has it until the next event.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Subject {
     tgid: u32,
-    /// Set if the event changed the process, which may have ended by that.
+    /// Set if the event changed the process. After its end, only the serial finds it.
     serial: Option<u64>,
 }
 
 impl Identify {
-    /// The processes of this machine. Call it after the connector was opened: then every later change
-    /// is received. Without a usable `/proc` it warns, and processes are known from events only.
+    /// The processes of this machine. Call it after opening the connector, which then receives every
+    /// later change. Without a usable `/proc` it warns, and processes are known from events only.
     pub(crate) fn live() -> Result<Self, Failure> {
         let table = match ProcessTable::new() {
             Err(error) if is_permanent(error.kind()) => {
@@ -68,7 +68,7 @@ impl Identify {
         Subject { tgid, serial: changed.last().map(|change| change.process.serial()) }
     }
 
-    /// What the last event, loss or look at `/proc` has changed.
+    /// The changes by the last event, loss or scan of `/proc`.
     pub(crate) fn changes(&self) -> Changes<'_> {
         self.table.changes()
     }
@@ -102,13 +102,13 @@ impl Identify {
         self.table.rescan_in()
     }
 
-    /// Reads `/proc` if a loss made that necessary and the time has come. Returns the changes; `None`
-    /// if `/proc` cannot be listed now, which the table retries later.
+    /// Scans `/proc` if a loss made that necessary and the scan is due. Returns the changes, or `None`
+    /// if `/proc` cannot be listed now; the table tries again later.
     pub(crate) fn rescan_if_due(&mut self) -> Option<Changes<'_>> {
         self.table.rescan_if_due().ok()
     }
 
-    /// Reads `/proc` now, if a loss made that necessary. Returns the changes.
+    /// Scans `/proc` now, if a loss made that necessary. Returns the changes.
     pub(crate) fn rescan_if_needed(&mut self) -> Option<Changes<'_>> {
         self.table.rescan_in()?;
         self.table.rescan().ok()
@@ -124,7 +124,7 @@ fn find(table: &ProcessTable, Subject { tgid, serial }: Subject) -> Option<&Proc
     })
 }
 
-/// Whether retrying is of no use, as it would be after files were closed or memory was freed.
+/// Whether the error is permanent, unlike a lack of descriptors or memory.
 fn is_permanent(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
     matches!(kind, NotFound | PermissionDenied | Unsupported)

@@ -4,8 +4,8 @@ use std::collections::{HashMap, HashSet};
 
 use proc_connector::process::{Change, ChangeKind, Process};
 
+use crate::cli::output::chart::forest::{Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
-use crate::cli::output::picture::forest::{Life, Loss, Program};
 use crate::cli::shown::shown;
 
 /// The processes to follow.
@@ -25,7 +25,7 @@ pub(super) struct Lives {
     pub(super) losses: Vec<Loss>,
     /// The place of each process, by its serial.
     places: HashMap<u64, usize>,
-    /// The places of processes that are only known as the parent of another, by their ids.
+    /// The places of processes that are known only as the parent of another, by their ids.
     parents: HashMap<u32, usize>,
     /// The place of the last process that had an id.
     pub(super) by_tgid: HashMap<u32, usize>,
@@ -38,15 +38,15 @@ pub(super) struct Lives {
 }
 
 impl Lives {
-    /// Takes note of a change, made by an event at `at_ns` or found in `/proc`. Returns whether the
-    /// process is in the scope.
+    /// Records a change, caused by an event at `at_ns` or found in `/proc`. Returns whether the process
+    /// is in the scope.
     pub(super) fn change(&mut self, scope: Scope, change: &Change<'_>, at_ns: Option<u64>) -> bool {
         let Change { kind, process, .. } = *change;
         let Some(place) = self.place(scope, process, kind) else { return false };
         self.touched.push(place);
         let life = &mut self.all[place];
         match kind {
-            // A process that was taken to have ended may appear again.
+            // A process that was presumed to have ended may appear again.
             ChangeKind::Started | ChangeKind::Appeared => {
                 (life.end_ns, life.status) = (process.end_ns(), process.exit_status());
             }
@@ -140,7 +140,7 @@ impl Lives {
 impl Life {
     fn rename(&mut self, process: &Process) {
         match self.programs.last_mut() {
-            // The program's name is more useful than one that a thread gives itself.
+            // The name of the program is more useful than a name that a thread gives itself.
             Some(Program { command: Some(_), .. }) => {}
             Some(program) => program.name = name(process),
             None => self.inherited = name(process),

@@ -1,4 +1,4 @@
-//! The way of an event: it is received or read, identified, chosen and formatted, in this order.
+//! The stages of the pipeline: receive or read an event, identify its process, choose it, format it.
 
 pub(super) mod choose;
 pub(super) mod connect;

@@ -18,7 +18,7 @@ pub(crate) fn has_name(process: &Process, matches: impl Fn(&str) -> bool) -> boo
     let args: Vec<&[u8]> = process.args().map_or_else(Vec::new, |args| {
         let mut all: Vec<&[u8]> = args.iter().collect();
         if args.is_cut() {
-            // The last argument may be cut, so that it does not end in a name.
+            // The last argument may be cut in the middle of a name.
             all.pop();
         }
         all
@@ -33,14 +33,14 @@ fn names<'a>(comm: Option<&'a [u8]>, args: &[&'a [u8]]) -> impl Iterator<Item = 
     [comm, program, whole, script(args)].into_iter().flatten()
 }
 
-/// The whole name of the executed file, of which the kernel keeps the beginning in `comm`. For a
-/// script with a `#!` line, the kernel adds the script's path to the arguments.
+/// The whole name of the executed file, which starts with `comm`. For a script with a `#!` line, the
+/// kernel adds the path of the script to the arguments.
 fn executed<'a>(comm: &[u8], args: &[&'a [u8]]) -> Option<&'a [u8]> {
     // The interpreter and at most one argument for it precede the script.
     args.iter().take(3).map(|arg| base(arg)).find(|name| name.starts_with(comm))
 }
 
-/// The script that an interpreter was started with: after `#!/usr/bin/env`, only the arguments have it.
+/// The script that an interpreter runs. After `#!/usr/bin/env`, only the arguments contain its name.
 fn script<'a>(args: &[&'a [u8]]) -> Option<&'a [u8]> {
     let [program, script, ..] = args else { return None };
     let program = String::from_utf8_lossy(base(program));

@@ -1,4 +1,4 @@
-//! Receiving: the loop that passes live events on.
+//! The loop that receives live events.
 
 use std::time::{Duration, Instant, SystemTime};
 
@@ -19,14 +19,14 @@ pub(crate) enum End {
     Stopped,
 }
 
-/// Gives up privileges and passes events on for `duration`, until a signal, or until the stage has
-/// enough.
+/// Drops privileges, and passes events to the stage until `duration` has passed, a signal arrives, or
+/// the stage has enough.
 pub(crate) fn listen(
     events: &mut ProcConnector,
     duration: Option<Duration>,
     stage: &mut impl Stage,
 ) -> Result<Summary, Failure> {
-    privileges::give_up();
+    privileges::drop_most();
     let started = Instant::now();
     stage.start(started);
     let deadline = duration.and_then(|duration| started.checked_add(duration));
@@ -37,7 +37,7 @@ pub(crate) fn listen(
     Ok(Summary { events: stage.shown(), lost: events.stats().lost, time: started.elapsed() })
 }
 
-/// Passes events on, until something ends that.
+/// Passes events to the stage until one of the [reasons to end](End).
 pub(crate) fn receive(
     events: &mut ProcConnector,
     deadline: Option<Instant>,
@@ -59,7 +59,7 @@ pub(crate) fn receive(
         };
         let (_, wants_more) = pass_batch(batch, stage)?;
         now = Instant::now();
-        // An interval of `stats` that ends at the deadline is not reported twice.
+        // Otherwise `after_batch` and `finish` would both report an interval that ends at the deadline.
         let is_over = deadline.is_some_and(|deadline| deadline <= now);
         if wants_more && is_over {
             return Ok(End::Stopped);
@@ -70,7 +70,8 @@ pub(crate) fn receive(
     }
 }
 
-/// Passes a batch on. Returns the number of events and losses, and whether the stage wants more.
+/// Passes a batch to the stage. Returns the number of events and losses, and whether the stage wants
+/// more.
 pub(crate) fn pass_batch<'a>(
     batch: impl Iterator<Item = Received<'a>>,
     stage: &mut impl Stage,
@@ -86,8 +87,8 @@ pub(crate) fn pass_batch<'a>(
     Ok((count, true))
 }
 
-/// Passes on the events that are queued and happened before this call. Afterwards, the connector does
-/// not wait for events any more.
+/// Passes the queued events that happened before this call to the stage. Leaves the connector
+/// nonblocking.
 fn receive_rest(events: &mut ProcConnector, stage: &mut impl Stage) -> Result<(), Failure> {
     let now = WallClock::now_ns();
     let clock = WallClock::new();
@@ -108,8 +109,8 @@ fn receive_rest(events: &mut ProcConnector, stage: &mut impl Stage) -> Result<()
                 return Ok(());
             }
         }
-        // On a busy machine the queue may never be empty. An empty batch, such as one of
-        // acknowledgements to other listeners, does not show what follows.
+        // On a busy machine the queue may never be empty, so only later events end the loop. A batch
+        // without events, for example of acknowledgements to other listeners, does not.
         if has_later && !has_earlier {
             return Ok(());
         }

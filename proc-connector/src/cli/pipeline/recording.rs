@@ -1,4 +1,4 @@
-//! Reading a recording: the loop that passes its events on.
+//! The loop that reads the events of a recording.
 
 use std::cell::RefCell;
 use std::io::Read;
@@ -15,7 +15,7 @@ use super::waiting_input::Waiting;
 use crate::cli::failure::{Failure, Unread};
 use crate::cli::shown::complain;
 
-/// How reading a recording went.
+/// The result of reading a recording.
 #[derive(Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) summary: Summary,
@@ -26,7 +26,7 @@ pub(crate) struct Outcome {
     pub(crate) damage: Option<capture::Error>,
 }
 
-/// Passes the events of a recording on, to its end or until the stage has enough.
+/// Passes the events of a recording to the stage, until the end or until the stage has enough.
 pub(crate) fn read<'a, S: Stage + 'a>(
     mut reader: Reader<impl Read>,
     title: &str,
@@ -41,7 +41,7 @@ pub(crate) fn read<'a, S: Stage + 'a>(
             Ok(Some(recorded)) => recorded,
             Ok(None) => break,
             Err(error) if error.is_of_one_packet() => {
-                // The first is reported and the others are counted: every packet may be one.
+                // Only the first is reported, because every packet may be unreadable.
                 if outcome.unread.packets == 0 {
                     let error = Chain(&error);
                     complain(format_args!("{title}: {error}; skipping this packet"));
@@ -56,7 +56,7 @@ pub(crate) fn read<'a, S: Stage + 'a>(
             }
         };
         if let Received::Lost(lost) = &recorded.received {
-            let Summary { lost: sum, .. } = &mut outcome.summary;
+            let sum = &mut outcome.summary.lost;
             *sum = sum.saturating_add(lost.count.unwrap_or_default());
         }
         if !stage.borrow_mut().take(&recorded.received, recorded.time)? {
@@ -64,7 +64,7 @@ pub(crate) fn read<'a, S: Stage + 'a>(
         }
     }
     waiting.flush_before(None);
-    if let Some(failure) = waiting.failure() {
+    if let Some(failure) = waiting.take_failure() {
         return Err(failure);
     }
     // Events before the damage are shown.

@@ -7,21 +7,23 @@ use proc_connector::process::{Changes, Process};
 
 use crate::cli::failure::Failure;
 
-/// Takes events from a source, live or recorded.
+/// Handles the events of a source, live or recorded.
 pub(crate) trait Stage {
-    /// Begins at `now`, before the first event.
+    /// Called at `now`, before the first event.
     fn start(&mut self, _now: Instant) {}
 
-    /// Takes an event or a loss, with its time of day if that is known. Returns whether it wants more.
+    /// Handles an event or a loss, with its time of day if that is known. Returns whether the stage
+    /// wants more.
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure>;
 
     /// How long the source may wait for events before it calls
-    /// [`after_batch`](Self::after_batch); `None` for any time.
+    /// [`after_batch`](Self::after_batch). `None` stands for an unlimited time.
     fn due_in(&self) -> Option<Duration> {
         None
     }
 
-    /// Does the work that is due at `now`, after a batch or a wait. Returns whether it wants more.
+    /// Does the work that is due at `now`, after a batch or a wait. Returns whether the stage wants
+    /// more.
     fn after_batch(&mut self, now: Instant) -> Result<bool, Failure>;
 
     /// Writes out the rest, after the last event.
@@ -33,10 +35,10 @@ pub(crate) trait Stage {
 
 /// Chooses among events whose process is identified.
 pub(crate) trait Choose {
-    /// Takes note of changes in the table of processes. `received` has caused them, unless a look at
-    /// `/proc` has.
+    /// Follows changes in the table of processes, caused by `received` or, if that is `None`, found in
+    /// `/proc`.
     fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>);
 
-    /// Whether to show what was received last, which is about this process. Losses are always shown.
+    /// Whether to show `received`, an event of this process or a loss. Losses are always shown.
     fn chooses(&mut self, received: &Received<'_>, process: Option<&Process>) -> bool;
 }

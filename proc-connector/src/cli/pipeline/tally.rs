@@ -1,4 +1,4 @@
-//! Counting the events of an interval, by kind, name and user.
+//! Counts the events of an interval by kind, name and user.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -10,11 +10,11 @@ use proc_connector::{Event, EventMask, Payload, Received};
 
 use crate::cli::output::statistics::report::{ByName, ByUser, Kinds, Report};
 
-/// A process that lives for less, in nanoseconds, is short-lived: starting it costs about as much as
-/// its work.
+/// A process with a shorter lifetime, in nanoseconds, is short-lived: starting it costs about as much
+/// as its work.
 const SHORT_NS: u64 = 10_000_000;
 
-/// The most names that are counted in an interval: a process may give itself any number of names.
+/// The maximum number of names in an interval, because a process may give itself any number of names.
 const NAMES: usize = 100_000;
 
 /// The name of a process, padded with zeros.
@@ -65,11 +65,11 @@ impl Tally {
             Payload::Fork(fork) => {
                 let is_thread = fork.child_pid() != fork.child_tgid();
                 self.threads += u64::from(is_thread);
-                // The event has the parent of the new task, which need not be its creator. A thread has
-                // the parent of its process.
-                let noted = event.context().and_then(|context| context.tgid());
+                // Only the context has the creator. The event has the parent, which for a thread is the
+                // parent of its process.
+                let creator = event.context().and_then(|context| context.tgid());
                 let named = if is_thread { fork.child_tgid() } else { fork.parent_tgid() };
-                self.forks.count(table.get(noted.unwrap_or(named)));
+                self.forks.count(table.get(creator.unwrap_or(named)));
                 EventMask::FORK
             }
             Payload::Exec(exec) => {

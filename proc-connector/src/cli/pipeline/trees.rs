@@ -6,15 +6,15 @@ use proc_connector::process::Process;
 
 use crate::cli::values;
 
-/// How many ended processes still count as members of a tree: their exits may be received late, and
-/// so may the forks of their children. The table keeps as many.
+/// The number of ended processes that remain members of a tree, because their exits and the forks of
+/// their children may be received late. The table keeps the same number.
 const ENDED: usize = 4096;
 
 /// The trees, and the processes in them.
 #[derive(Debug)]
 pub(crate) struct Trees {
     roots: Vec<Root>,
-    /// The members by their serials. A member that has ended has the number of its end.
+    /// The members by their serials. An ended member has the number of its end.
     members: HashMap<u64, Option<u64>>,
     /// The serials of ended members and the numbers of their ends, the first end first.
     ended: VecDeque<(u64, u64)>,
@@ -24,7 +24,7 @@ pub(crate) struct Trees {
 /// The root of a tree.
 #[derive(Debug)]
 enum Root {
-    /// The process that has this id, or the first one to get it.
+    /// The process with this id, or the first process that gets it.
     Id { tgid: u32, serial: Option<u64> },
     /// All processes of this name.
     Name(String),
@@ -70,7 +70,7 @@ impl Trees {
         }
     }
 
-    /// Takes note of the end of a process. It is forgotten after many others have ended.
+    /// Records the end of a process. It leaves the tree after [`ENDED`] other members have ended.
     pub(crate) fn leave(&mut self, process: &Process) {
         let serial = process.serial();
         let Some(member) = self.members.get_mut(&serial) else { return };

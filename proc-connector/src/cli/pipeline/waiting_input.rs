@@ -1,5 +1,5 @@
-//! An input that may have to be waited for, such as a pipe. Before each wait, all events that were
-//! read are shown. A request to end, such as Ctrl-C, ends the input.
+//! An input that may block, such as a pipe. Before it blocks, all events that were read are shown. A
+//! request to end, such as Ctrl-C, ends the input.
 
 use std::cell::{Cell, OnceCell, RefCell};
 use std::io::{self, Read, Write};
@@ -23,7 +23,7 @@ const QUIET: Duration = Duration::from_secs(1);
 /// program waits for the reader of its output does not count: a slow reader gets the same events.
 const AT_MOST: Duration = Duration::from_secs(3);
 
-/// What an input and the loop that reads it share: what to do before waiting, and how waiting ended.
+/// The state that an input shares with the loop that reads it.
 #[derive(Default)]
 pub(crate) struct Waiting<'a> {
     stage: RefCell<Option<Rc<RefCell<dyn Stage + 'a>>>>,
@@ -41,7 +41,7 @@ impl<'a> Waiting<'a> {
         Timed { output, writing: Rc::clone(&self.writing) }
     }
 
-    /// From now on, has this stage write out its events before each wait.
+    /// From now on, flushes this stage before each wait.
     pub(crate) fn flush_before(&self, stage: Option<Rc<RefCell<dyn Stage + 'a>>>) {
         self.stage.replace(stage);
     }
@@ -58,15 +58,15 @@ impl<'a> Waiting<'a> {
         is_short && self.is_requested_to_end()
     }
 
-    /// Ends the program by the signal that requested it, if one did.
+    /// Ends the program by the signal that requested its end, if a signal did.
     pub(crate) fn end_by_signal(&self) {
         if let Some(request) = self.request.get() {
             request.end_by_signal();
         }
     }
 
-    /// The failure of a flush, which has ended the input.
-    pub(crate) fn failure(&self) -> Option<Failure> {
+    /// Takes the failure of a flush, which has ended the input.
+    pub(crate) fn take_failure(&self) -> Option<Failure> {
         self.failure.take()
     }
 
@@ -74,7 +74,7 @@ impl<'a> Waiting<'a> {
         self.request.get().is_some_and(EndRequest::is_made)
     }
 
-    /// Has the stage write out its events. Returns whether that worked.
+    /// Flushes the stage. Returns whether that succeeded.
     fn flush(&self) -> bool {
         let Some(stage) = &*self.stage.borrow() else { return true };
         match stage.borrow_mut().after_batch(Instant::now()) {
@@ -124,9 +124,9 @@ pub(crate) struct WaitingInput<'a, R> {
 
 impl<'a, R: Read + AsFd> WaitingInput<'a, R> {
     /// From now on, a request to end ends this input instead of the program.
-    pub(crate) fn new(source: R, is_file: bool, waiting: Rc<Waiting<'a>>) -> io::Result<Self> {
+    pub(crate) fn new(source: R, is_file: bool, waiting: Rc<Waiting<'a>>) -> Result<Self, Failure> {
         if waiting.request.get().is_none() {
-            let _ = waiting.request.set(EndRequest::new()?);
+            let _ = waiting.request.set(EndRequest::new().map_err(Failure::Signals)?);
         }
         Ok(Self { source, is_file, waiting, requested: None })
     }
@@ -146,12 +146,12 @@ impl<'a, R: Read + AsFd> WaitingInput<'a, R> {
         }
         let mut quiet_since = Instant::now();
         loop {
-            let came = if self.requested.is_some() {
+            let is_readable = if self.requested.is_some() {
                 readable(&self.source, None, Some(QUIET.saturating_sub(quiet_since.elapsed())))?
             } else {
                 readable(&self.source, self.waiting.request.get(), None)?
             };
-            if came {
+            if is_readable {
                 return Ok(true);
             }
             if self.notice_request() {
@@ -164,7 +164,7 @@ impl<'a, R: Read + AsFd> WaitingInput<'a, R> {
         }
     }
 
-    /// Takes note of a request. Returns true the first time.
+    /// Records a request to end. Returns true the first time.
     fn notice_request(&mut self) -> bool {
         let is_new = self.requested.is_none() && self.waiting.is_requested_to_end();
         if is_new {

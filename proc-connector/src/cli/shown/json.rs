@@ -1,5 +1,5 @@
-//! JSON whose strings have `\u` escapes for every character that is not visible. Parsers read the
-//! same text, and a terminal shows it safely.
+//! JSON with `\u` escapes for every invisible character in strings, so that a terminal shows it safely.
+//! Parsers read the same text.
 
 use std::io::{self, Write};
 
@@ -9,12 +9,12 @@ use serde_json::ser::Formatter;
 
 use super::{is_plain, is_seen};
 
-/// Writes a value as JSON on one line, without a line break.
+/// Writes a value as JSON on one line, without a line feed.
 pub(crate) fn write(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     value.serialize(&mut Serializer::with_formatter(output, Seen)).map_err(io::Error::from)
 }
 
-/// Writes a value as JSON, and a line break.
+/// Writes a value as JSON, and a line feed.
 pub(crate) fn line(output: &mut impl Write, value: &impl Serialize) -> io::Result<()> {
     write(output, value)?;
     output.write_all(b"\n")

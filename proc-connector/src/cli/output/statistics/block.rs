@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use super::report::{ByName, ByUser, Report, rate};
 use crate::cli::shown::{Styles, screened, shown};
 
-/// The width without a terminal.
+/// The width of a report that is not shown on a terminal.
 pub(crate) const PLAIN_WIDTH: usize = 100;
 
 /// Spaces between columns and between lists.
@@ -69,7 +69,8 @@ fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
         (_, 0) => "some LOST".to_owned(),
         (_, lost) => format!("{lost} LOST"),
     };
-    let style = if report.losses > 0 { color(AnsiColor::Red).bold() } else { Style::new().bold() };
+    let style =
+        if report.losses > 0 { AnsiColor::Red.on_default().bold() } else { Style::new().bold() };
     let first = format!(
         "{}  {} events/s in {:.1} s, {lost}",
         zoned.strftime("%H:%M:%S%:z"),
@@ -157,13 +158,9 @@ fn side_by_side(lists: &[List], rows: usize, width: usize, list_width: usize) ->
     lines
 }
 
-/// A rate with as many digits as are useful.
+/// A rate, with a fraction only if it is small.
 fn format_rate(rate: f64) -> String {
     if rate >= 99.95 { format!("{rate:.0}") } else { format!("{rate:.1}") }
-}
-
-fn color(color: AnsiColor) -> Style {
-    Style::new().fg_color(Some(color.into()))
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! The reports of `stats`: their data, and their forms.
+//! The reports of `stats`: their data, and how they are shown.
 
 pub(crate) mod block;
 pub(crate) mod report;

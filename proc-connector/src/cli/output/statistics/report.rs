@@ -14,7 +14,7 @@ pub(crate) struct Report {
     pub(crate) events: u64,
     /// The number of lost events that the kernel has reported.
     pub(crate) lost: u64,
-    /// The number of losses.
+    /// The number of losses, including those of an unknown number of events.
     pub(crate) losses: u64,
     /// Events by kind.
     pub(crate) counts: Kinds,
@@ -26,7 +26,7 @@ pub(crate) struct Report {
     pub(crate) processes: usize,
     /// Processes that ended.
     pub(crate) ended: u64,
-    /// Those among them that lived for less than 10 ms.
+    /// Ended processes that lived for less than 10 ms.
     pub(crate) short_lived: u64,
     /// Their share of the ended processes whose lifetime is known; null if no such process ended.
     pub(crate) short_lived_share: Option<f64>,
@@ -36,7 +36,7 @@ pub(crate) struct Report {
     pub(crate) execs_by_user: Vec<ByUser>,
 }
 
-/// The count for all processes of a name, which is null if it is unknown.
+/// The count for all processes of a name. An unknown name is null.
 #[derive(Debug)]
 pub(crate) struct ByName {
     pub(crate) name: Option<Vec<u8>>,

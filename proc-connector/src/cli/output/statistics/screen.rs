@@ -1,4 +1,4 @@
-//! A terminal on which each report replaces the one before.
+//! A terminal on which each report replaces the previous one.
 
 use std::io;
 
@@ -43,7 +43,7 @@ impl Screen {
     }
 }
 
-/// The rows that lines of these widths take on a terminal that may have become narrower.
+/// The number of rows that lines of these widths occupy on a terminal that may have become narrower.
 fn rows(widths: &[usize], width: usize) -> usize {
     widths.iter().map(|drawn| drawn.div_ceil(width).max(1)).sum()
 }

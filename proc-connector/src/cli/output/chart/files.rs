@@ -26,24 +26,22 @@ enum Format {
 }
 
 impl Target {
-    /// Takes the format from the end of the name.
+    /// Selects the format by the extension of the name.
     pub(crate) fn from_path(path: PathBuf) -> Result<Self, String> {
         let format = match path.extension().and_then(OsStr::to_str) {
             Some("svg") => Format::Svg,
             Some("json") => Format::Chrome,
             Some("jsonl") => Format::Lines,
             _ => {
-                return Err(
-                    "the file name must end in .svg (a timeline), .json (trace events for \
-                            Perfetto) or .jsonl (events, as with `watch --json`)"
-                        .into(),
-                );
+                let reason = "the file name must end in .svg (a timeline), .json (trace events for \
+                              Perfetto) or .jsonl (events, as with `watch --json`)";
+                return Err(reason.to_owned());
             }
         };
         Ok(Self { path, format })
     }
 
-    /// Whether the file has events, not processes.
+    /// Whether the file contains events, not a chart.
     pub(crate) fn is_lines(&self) -> bool {
         self.format == Format::Lines
     }
@@ -59,16 +57,16 @@ pub(crate) struct Files {
     failure: Option<Failure>,
 }
 
-/// What happens when an event cannot be written to one of the files.
+/// What to do if an event cannot be written to one of the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnFailure {
-    /// Writing it fails.
+    /// Fail.
     Stop,
-    /// The other files are written, and [`Files::finish`] reports the failure.
+    /// Write the other files, and report the failure in [`Files::finish`].
     Continue,
 }
 
-/// A file of events, which is written event by event.
+/// A file of events.
 #[derive(Debug)]
 struct Lines {
     path: PathBuf,
@@ -80,7 +78,7 @@ struct Lines {
 }
 
 impl Files {
-    /// Opens all files, so that a file that cannot be written is known early. Files of events keep
+    /// Opens all files, so that a file that cannot be written is reported early. Files of events keep
     /// their contents until [`begin`](Self::begin), and charts until [`finish`](Self::finish).
     pub(crate) fn open(targets: &[Target], on_failure: OnFailure) -> Result<Self, Failure> {
         let mut files = Self { lines: Vec::new(), charts: Vec::new(), on_failure, failure: None };
@@ -108,7 +106,7 @@ impl Files {
         Ok(())
     }
 
-    /// Empties the files of events. From now on they are kept, even after a failure.
+    /// Empties the files of events. After this call they are kept even after a failure.
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         for Lines { path, old, new, .. } in &mut self.lines {
             if let Some(old) = old.take() {
@@ -175,7 +173,7 @@ impl Drop for Lines {
     }
 }
 
-/// Replaces the contents of a file by a chart, once that is complete.
+/// Replaces the contents of a file with a chart, after drawing all of it.
 fn redraw(format: Format, forest: &Forest, title: &str, mut file: File) -> io::Result<()> {
     let mut chart = Vec::new();
     draw(format, forest, title, &mut chart)?;

@@ -27,7 +27,7 @@ const MARGIN: f64 = 20.0;
 const FOOT: f64 = 24.0;
 /// The width of a letter of a monospaced font, relative to the font size. Most fonts have 0.6.
 const LETTER: f64 = 0.61;
-/// The letters of all tooltips together, and the least and the most letters of one.
+/// The total length of all tooltips, and the minimum and the maximum length of one, in columns.
 const TOOLTIPS: usize = 2_000_000;
 const TOOLTIP: (usize, usize) = (200, 4_000);
 
@@ -58,7 +58,7 @@ struct Chart<'a, W> {
     forest: &'a Forest,
     scale: Scale,
     colors: Colors<'a>,
-    /// The most letters of a command in a tooltip.
+    /// The maximum width of a command in a tooltip.
     tooltip: usize,
     lane: LaneSize,
     output: &'a mut W,
@@ -173,7 +173,7 @@ impl<W: Write> Chart<'_, W> {
         Ok(())
     }
 
-    /// Draws one process, and returns where the lane is free again.
+    /// Draws one process. Returns the position from which the lane is free.
     fn bar(&mut self, index: usize, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
         let life = &self.forest.lives[index];
         let class = if life.failed() { "f" } else { self.colors.class(life) };
@@ -183,8 +183,10 @@ impl<W: Write> Chart<'_, W> {
         self.rect(class, mark.x, y, mark.width)?;
         if mark.width > 2.0 {
             // Until its first exec, a process runs the program of its creator.
-            let first = life.programs.first().map(|program| program.at_ns);
-            let first = first.map_or(Some(self.forest.end(index)), |at| at);
+            let first = match life.programs.first() {
+                Some(program) => program.at_ns,
+                None => Some(self.forest.end(index)),
+            };
             let own = first.map_or(mark.x, |at| self.scale.x(at)).min(mark.x + mark.width);
             if own - mark.x > 0.5 && life.start_ns.is_some() {
                 self.rect("w", mark.x, y, own - mark.x)?;
@@ -215,7 +217,8 @@ impl<W: Write> Chart<'_, W> {
         Ok(free)
     }
 
-    /// Draws several processes that are too short to see.
+    /// Draws several processes that are too short to see. Returns the position from which the lane is
+    /// free.
     fn bundle(&mut self, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
         let names = about::names(self.forest, &mark.members);
         let first = &self.forest.lives[mark.members[0]];

@@ -1,4 +1,4 @@
-//! Colours of programs: the programs with the longest run time get different ones.
+//! Colours of programs. The programs with the longest run times have different colours.
 
 use std::collections::HashMap;
 
@@ -19,7 +19,7 @@ impl<'a> Colors<'a> {
             *time = time.saturating_add(forest.duration(index));
         }
         let mut names: Vec<_> = times.into_iter().collect();
-        // Then by name, so that the same processes always give the same chart.
+        // Sorted by name too, so that the same processes always result in the same chart.
         names.sort_unstable_by(|(a, n), (b, m)| m.cmp(n).then(a.cmp(b)));
         let classes = CLASSES.into_iter().cycle();
         Self(names.into_iter().map(|(name, _)| name).zip(classes).collect())

@@ -1,4 +1,4 @@
-//! The places of lanes in the chart.
+//! The positions and heights of lanes.
 
 /// The height above the axis, for the title, the totals and the legend.
 pub(super) const HEAD: f64 = 92.0;

@@ -40,11 +40,11 @@ impl Life {
         Self { status: Some(ExitStatus::from_raw(wait_status)), ..self }
     }
 
-    pub(crate) fn going_on(self) -> Self {
+    pub(crate) fn running(self) -> Self {
         Self { end_ns: None, status: None, ..self }
     }
 
-    /// A process that never executed a program.
+    /// Makes it a process that has not executed a program.
     pub(crate) fn forked(self) -> Self {
         Self { programs: Vec::new(), ..self }
     }
@@ -77,7 +77,7 @@ pub(crate) fn build() -> Forest {
         test,
         process(0, 111, "./test --crash", 350_000, 352_500).ending(0x8b),
         process(0, 112, "./test --fail", 353_000, 353_400).ending(1 << 8),
-        process(0, 113, "./server --port 8080", 354_000, 374_000).going_on(),
+        process(0, 113, "./server --port 8080", 354_000, 374_000).running(),
     ]);
     forest.losses = vec![Loss { at_ns: BEGIN + 200 * MS, count: Some(12) }];
     forest

@@ -1,4 +1,4 @@
-//! Charts and trees of processes: creators and children, run times, and ends.
+//! Charts and trees of processes, with their run times and exit statuses.
 
 mod chrome;
 mod files;

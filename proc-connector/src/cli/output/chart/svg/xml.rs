@@ -1,10 +1,10 @@
-//! Text as XML 1.0 allows it.
+//! Escapes for XML 1.0.
 
 use std::fmt;
 
 use crate::cli::shown::is_seen;
 
-/// Writes text so that it can stand anywhere in a document, as an attribute too.
+/// Escapes text for any place in a document, including attributes.
 ///
 /// Invisible characters are escaped as on a terminal, among them all that XML excludes, even as a
 /// reference (section 2.2 of the standard).

@@ -1,4 +1,4 @@
-//! The marks in a lane: a bar for each process, or one for several that are too short to see.
+//! The marks in a lane: a bar for each process, or for several processes that are too short to see.
 
 use super::super::forest::Forest;
 use super::super::lanes::Lanes;
@@ -34,12 +34,12 @@ pub(super) struct Mark {
     pub(super) members: Vec<usize>,
 }
 
-/// The width of a bar, even of a shorter process, where it fits.
+/// The minimum width of a bar, where it fits.
 const MIN_WIDTH: f64 = 1.0;
 /// Bars narrower than `NARROW` pixels are merged, if they are less than `APART` pixels apart.
 const NARROW: f64 = 5.0;
 const APART: f64 = 2.0;
-/// The most marks of a chart: more bars are merged to stay below it.
+/// The maximum number of marks of a chart. If they are more, wider bars are merged too.
 const MAX_MARKS: usize = 20_000;
 
 /// The marks of each lane, from the left.

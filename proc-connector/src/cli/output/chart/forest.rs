@@ -84,13 +84,13 @@ impl Forest {
         (children, roots)
     }
 
-    /// When it started within the period.
+    /// The start of a process, limited to the period.
     pub(crate) fn start(&self, index: usize) -> u64 {
         let start = self.lives[index].start_ns.unwrap_or(self.begin_ns);
         start.clamp(self.begin_ns, self.end_ns.max(self.begin_ns))
     }
 
-    /// When it ended within the period.
+    /// The end of a process, limited to the period.
     pub(crate) fn end(&self, index: usize) -> u64 {
         let end = self.lives[index].end_ns.unwrap_or(self.end_ns);
         end.clamp(self.start(index), self.end_ns.max(self.start(index)))
@@ -127,7 +127,7 @@ impl Life {
         }
     }
 
-    /// The same; in brackets if it is inherited from the creator.
+    /// The same, in parentheses if it is inherited from the creator, or `?` if it is unknown.
     pub(crate) fn name(&self) -> Cow<'_, str> {
         match (self.programs.last(), &self.inherited) {
             (Some(Program { name: Some(name), .. }), _) => Cow::Borrowed(name),
@@ -136,7 +136,7 @@ impl Life {
         }
     }
 
-    /// The same, or its id if the name is unknown.
+    /// The [`name`](Self::name), or the process id if the name is unknown.
     pub(crate) fn name_or_pid(&self) -> Cow<'_, str> {
         match self.program() {
             Some(_) => self.name(),
@@ -150,7 +150,7 @@ impl Life {
         command.map_or_else(|| self.name(), Cow::Borrowed)
     }
 
-    /// The same without the directory of the program.
+    /// The [`command`](Self::command) without the directory of the program.
     pub(crate) fn brief(&self) -> Cow<'_, str> {
         let command = self.command();
         let Some(program) = self.programs.last() else { return command };

@@ -65,7 +65,7 @@ fn bars(svg: &str) -> Vec<Bar> {
 
 fn assert_apart(bars: &[Bar]) {
     for (index, bar) in bars.iter().enumerate() {
-        assert!(bar.x >= 20.0 && bar.end <= 1260.01, "in the picture: {bar:?}");
+        assert!(bar.x >= 20.0 && bar.end <= 1260.01, "in the chart: {bar:?}");
         for other in bars[index + 1..].iter().filter(|other| other.y.to_bits() == bar.y.to_bits()) {
             let (first, second) = if bar.x < other.x { (bar, other) } else { (other, bar) };
             assert!(first.end <= second.x + 0.02, "{first:?} and {second:?}");

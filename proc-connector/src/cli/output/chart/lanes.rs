@@ -1,9 +1,9 @@
-//! Assigns processes to the lanes of a timeline. Children are below their creator, and processes that
-//! do not overlap share a lane.
+//! Assigns processes to the lanes of a timeline. Children are below their creator. Processes that do
+//! not overlap may share a lane.
 
 use super::forest::Forest;
 
-/// The most lanes of a chart: more would be unreadable.
+/// The maximum number of lanes of a chart. More would be unreadable.
 pub(crate) const MAX_LANES: usize = 1_000;
 
 /// The lane of each process.
@@ -72,8 +72,8 @@ impl Lanes {
     }
 }
 
-/// Places each of `siblings` in the first lanes, from `first` on, where its whole block is later than
-/// the spans there.
+/// Places each of `siblings` in the first lane, from `first` on, where its block starts after the spans
+/// in all its lanes.
 fn place(
     siblings: &[usize],
     block: &mut Block,

@@ -20,10 +20,13 @@ pub(crate) struct Look {
     pub(crate) full: bool,
 }
 
-/// The shortest cut command, even on a narrow terminal.
+/// The minimum width of a command, even on a narrow terminal.
 const MIN_COMMAND: usize = 20;
-/// The most levels of lines, because a tree may be deeper than a terminal is wide.
+/// The maximum number of levels with lines, because a tree may be deeper than a terminal is wide.
 const MAX_LEVELS: usize = 30;
+
+/// The maximum number of earlier programs on a line.
+const MAX_NAMES: usize = 8;
 
 /// One line.
 struct Row {
@@ -61,7 +64,8 @@ pub(crate) fn write(
     let left = look.width.map(|width| width.saturating_sub(pid + time + end + 8));
     for row in rows {
         let Row { failed, branch, command, remark, .. } = &row;
-        let (style, mark) = if *failed { (red(), '✗') } else { (Style::new(), ' ') };
+        let (style, mark) =
+            if *failed { (AnsiColor::Red.on_default(), '✗') } else { (Style::new(), ' ') };
         let width =
             left.map(|left| left.saturating_sub(branch.width() + remark.width()).max(MIN_COMMAND));
         let command = fitted(command, width);
@@ -106,7 +110,7 @@ fn rows(forest: &Forest, look: Look) -> Vec<Row> {
 #[derive(Clone, Default)]
 struct Branch {
     depth: usize,
-    /// For the last levels above: whether more siblings follow there.
+    /// For each level, or the last [`MAX_LEVELS`]: whether more siblings follow.
     open: Vec<bool>,
 }
 
@@ -147,9 +151,9 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
     let life = &forest.lives[group.members[0]];
     let times = || group.members.iter().map(|&member| forest.duration(member));
     let (failed, end) = (life.failed(), end(life));
-    let one = group.members.len() == 1;
+    let is_single = group.members.len() == 1;
     let (least, most) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
-    let (pid, time, remark) = if one {
+    let (pid, time, remark) = if is_single {
         let threads = match life.threads {
             0 => String::new(),
             1 => "  +1 thread".into(),
@@ -173,9 +177,8 @@ fn row(forest: &Forest, group: &Group, branch: String, look: Look) -> Row {
     Row { failed, pid, time, end, branch, command, remark }
 }
 
-/// The programs that a process ran before its last one; the last few of many.
+/// The programs that a process ran before its current one, at most [`MAX_NAMES`].
 fn earlier_programs(life: &Life) -> String {
-    const MAX_NAMES: usize = 8;
     let mut names: Vec<&str> =
         life.programs.iter().filter_map(|program| program.name.as_deref()).collect();
     names.dedup();
@@ -197,10 +200,6 @@ fn end(life: &Life) -> String {
         }
         (false, None) => "unknown".into(),
     }
-}
-
-fn red() -> Style {
-    Style::new().fg_color(Some(AnsiColor::Red.into()))
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ const PADDING: f64 = 4.0;
 /// A shorter part of a name is useless.
 const MIN_LETTERS: usize = 3;
 
-/// This many letters of a command after its name are useful.
+/// The letters of a command after its name that make a longer label useful.
 const MORE: usize = 6;
 
 /// The space inside a bar, to its right and to its left.
@@ -33,8 +33,8 @@ pub(super) struct Space {
 }
 
 impl Space {
-    /// Finds a place for a label. `long` is cut if a good part of it fits, and `short` only if it does
-    /// not fit anywhere.
+    /// Finds a place for a label. `long` is cut if a useful part of it fits, and `short` only if all of
+    /// it fits nowhere.
     pub(super) fn label(&self, long: &str, short: &str) -> Option<Label> {
         let inside = self.letters(self.width);
         let right = self.letters(self.to - self.x - self.width);
@@ -57,12 +57,12 @@ impl Space {
             let x = self.x - PADDING;
             return Some(Label { x, from_right: true, text: short.to_owned() });
         }
-        // A cut number would be another number.
+        // A cut number would be misread.
         let can_be_cut = inside > MIN_LETTERS && !short.contains("pid ");
         can_be_cut.then(|| self.inside(fitted(short, Some(inside))))
     }
 
-    /// The width that a label on the right takes.
+    /// The width that a label on the right occupies.
     #[expect(clippy::cast_precision_loss, reason = "a few letters")]
     pub(super) fn taken(&self, text: &str) -> f64 {
         text.width() as f64 * self.letter + 2.0 * PADDING

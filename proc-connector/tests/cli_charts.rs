@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 
 fn a_file_of_another_kind_is_bad_usage() {
     for arguments in
-        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "picture"]]
+        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "chart"]]
     {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");

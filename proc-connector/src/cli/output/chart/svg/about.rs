@@ -72,7 +72,7 @@ pub(super) fn names(forest: &Forest, members: &[usize]) -> Vec<(String, usize)> 
     }
     let mut names: Vec<(String, usize)> =
         counts.into_iter().map(|(name, count)| (name.into_owned(), count)).collect();
-    // Then by name, so that the same processes always give the same chart.
+    // Sorted by name too, so that the same processes always result in the same chart.
     names.sort_by(|(a, n), (b, m)| m.cmp(n).then_with(|| a.cmp(b)));
     names
 }
