@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "STEP", value_delimiter = ',', conflicts_with = "only")]
     skip: Vec<Step>,
     /// Run each fuzz target for this many seconds
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 10)]
     fuzz_seconds: u32,
 }
 

@@ -5,6 +5,7 @@ use proc_connector::Filter;
 use crate::cli::output::page::Page;
 
 #[derive(Debug, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(crate) struct FormatOptions {
     /// Write one JSON object per line.
     ///

@@ -171,7 +171,7 @@ impl fmt::Display for ContextPlan {
         let list = |parts: Vec<(Noted, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "it records of each task: {}", list(present))?;
+        write!(f, "it records the acting task: {}", list(present))?;
         if missing.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(missing)) }
     }
 }
