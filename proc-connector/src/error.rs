@@ -18,10 +18,16 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// match ProcConnector::builder().open() {
 ///     Ok(connector) => println!("listening: {:?}", connector.stats().transport),
 ///     Err(Error::PermissionDenied) => eprintln!("run as root, or grant CAP_NET_ADMIN"),
-///     // The message of every error names the cause, and the remedy where one exists.
-///     Err(error) => eprintln!("{error}"),
+///     // Each message names the remedy where one exists. `source` has the error of the system.
+///     Err(error) => match std::error::Error::source(&error) {
+///         Some(source) => eprintln!("{error}: {source}"),
+///         None => eprintln!("{error}"),
+///     },
 /// }
 /// ```
+///
+/// The messages of [`Os`](Self::Os) and [`FilterRefused`](Self::FilterRefused) do not repeat their
+/// source, so that reporters that print the chain of errors print each part once.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             .iter()
             .filter(|(name, outcome)| **outcome == Outcome::Passed && expected(name))
             .collect();
-        ensure!(wrong.is_empty(), "{version}: the guide says that these fail: {wrong:?}");
+        ensure!(wrong.is_empty(), "{version}: the guide.says that these fail: {wrong:?}");
         unused.retain(|name| !failed.contains(name));
         ensure_counted(&guide, version, declared, &results)?;
         println!("{version}: {}", summary(&results, declared));
