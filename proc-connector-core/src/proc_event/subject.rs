@@ -30,7 +30,8 @@ impl<O: ByteOrder> Event<'_, O> {
     /// |---|---|
     /// | fork | the child: the new process, or the process that has a new thread |
     /// | ptrace | the traced process |
-    /// | any other | the process that acted: it called exec, changed an id or a name, or ended |
+    /// | comm | the process whose thread has a new name, even if another process set it |
+    /// | any other | the process that executed a program, changed its ids, or ended |
     ///
     /// The [payload](Self::payload) has the parent of a fork or an exit, and the tracer of a ptrace.
     /// A [`Filter`](crate::Filter) differs for forks: to it, the fork of a new process is an event of

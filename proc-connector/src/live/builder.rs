@@ -139,7 +139,7 @@ impl Builder {
     ///
     /// # Errors
     ///
-    /// The message of each error includes a remedy.
+    /// Messages include the remedy where one exists.
     ///
     /// - [`Error::PermissionDenied`] without the required capability.
     /// - [`Error::NotInitialNamespace`] in a namespace to which the kernel sends no events.
@@ -180,7 +180,8 @@ impl Builder {
             socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         }
         let listens = handshake::listen(&socket, &ack_socket)?;
-        let overrun = handshake::skip_acks(&socket)?;
+        let overrun =
+            handshake::skip_acks(&socket).inspect_err(|_| handshake::ignore(&socket, listens))?;
         let intake = Intake::socket(
             socket,
             selection,
