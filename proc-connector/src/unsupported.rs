@@ -51,6 +51,11 @@ impl Builder {
         self
     }
 
+    pub fn working_directory(self, _: bool) -> Self {
+        self
+    }
+
+    /// As on Linux.
     pub fn argument_bytes(self, _: usize) -> Self {
         self
     }
