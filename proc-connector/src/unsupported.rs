@@ -56,6 +56,11 @@ impl Builder {
     }
 
     /// As on Linux.
+    pub fn environment<N: AsRef<[u8]>>(self, _: impl IntoIterator<Item = N>) -> Self {
+        self
+    }
+
+    /// As on Linux.
     pub fn argument_bytes(self, _: usize) -> Self {
         self
     }

@@ -45,11 +45,18 @@ pub struct Builder {
     context: bool,
     argument_bytes: Option<usize>,
     working_directory: bool,
+    environment: Vec<Vec<u8>>,
 }
 
 // The defaults.
 pub(super) const RECEIVE_BUFFER: usize = 8 << 20;
 const ARGUMENT_BYTES: usize = 32 << 10;
+
+/// The limits of [`Builder::environment`].
+const MAX_VARIABLES: usize = 16;
+const MAX_NAME: usize = 64;
+const TOO_MANY_VARIABLES: &str =
+    "at most 16 environment variables can be recorded, with names of at most 64 bytes";
 const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {
@@ -143,6 +150,18 @@ impl Builder {
         self
     }
 
+    /// Sets the names of the environment variables of an exec that [`context`](Self::context)
+    /// includes. The default is none.
+    ///
+    /// The kernel's program searches the first 256 variables of a process. A variable of more than
+    /// 4,095 bytes is left out. Each name makes the program longer, so [`open`](Self::open) accepts
+    /// at most 16 names, of up to 64 bytes each.
+    pub fn environment<N: AsRef<[u8]>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(|name| name.as_ref().to_vec());
+        self.environment = names.collect();
+        self
+    }
+
     /// Sets whether receives fail with [`Error::WouldBlock`] instead of waiting. The default is
     /// false.
     pub fn nonblocking(mut self, nonblocking: bool) -> Self {
@@ -215,7 +234,11 @@ impl Builder {
         let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(socket_error)?;
         let args_len = self.argument_bytes.unwrap_or(ARGUMENT_BYTES);
-        let wants = Wants { args_len, cwd: self.working_directory };
+        let variables = self.environment.clone();
+        if variables.len() > MAX_VARIABLES || variables.iter().any(|name| name.len() > MAX_NAME) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, TOO_MANY_VARIABLES).into());
+        }
+        let wants = Wants { args_len, cwd: self.working_directory, variables };
         let memory = KernelMemory::detect();
         let context = ContextPlan::new(&memory, self.context.then_some(wants));
         let bytes = self.buffer_bytes(bytes_per_event(&context));

@@ -218,7 +218,9 @@ fn check_ring() -> Finding {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
             let notice = Notice::new()?;
             let memory = KernelMemory::detect();
-            let context = ContextPlan::new(&memory, Some(Wants { args_len: 1, cwd: true }));
+            let variables = vec![b"PATH".to_vec()];
+            let wants = Wants { args_len: 1, cwd: true, variables };
+            let context = ContextPlan::new(&memory, Some(wants));
             let ring = RingQueue::new(socket.as_fd(), 0, &memory, context, notice)?;
             ring.attach(&Filter::default())?;
             Ok(ring.description())

@@ -378,7 +378,14 @@ fn records_describe_the_acting_task() {
     // Space for all arguments, for some and for none; and all of them without the helpers that
     // older kernels lack.
     for (args_len, old) in [(4096, false), (5, false), (0, false), (4096, true)] {
-        let plan = ContextPlan::new(memory(), Some(Wants { args_len, cwd: true }));
+        let plan = ContextPlan::new(
+            memory(),
+            Some(Wants {
+                args_len,
+                cwd: true,
+                variables: vec![b"PATH".to_vec(), b"NO_SUCH".to_vec()],
+            }),
+        );
         let plan = if old { plan.without_helpers(memory()) } else { plan };
         let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, plan.clone())
         else {
@@ -477,6 +484,9 @@ fn assert_describes_this_task(context: &Context<'_>, available: Recorded) {
         assert_eq!(path(context.exe()), exe.to_string_lossy());
         let cwd = std::env::current_dir().expect("a directory");
         assert_eq!(path(context.cwd()), cwd.to_string_lossy());
+        let environment = fs::read("/proc/self/environ").expect("/proc is mounted");
+        let paths = environment.split(|&byte| byte == 0).filter(|it| it.starts_with(b"PATH="));
+        assert!(context.env().expect("variables").iter().eq(paths));
     }
 }
 

@@ -12,6 +12,7 @@ use proc_connector_sys as uapi;
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, len_imm};
 use super::super::layout::{SCRATCH_2, variable};
 use super::super::memory::{KernelMemory, TaskMember};
+use super::env::{ENV_LEN, Environment};
 use super::exit::add_recorded;
 use super::paths::{PATH_LEN, Path};
 use super::{EXEC, EXEC_TAIL, Wants};
@@ -24,8 +25,9 @@ pub(super) const MAX_ARGS_LEN: usize = 32 << 10;
 const FILENAME_LEN: usize = 4096;
 
 /// The upper limit of the variable parts.
-pub(super) const MAX_TAIL_LEN: usize = AFTER_FILENAME + 2 * PATH_LEN;
+pub(super) const MAX_TAIL_LEN: usize = AFTER_PATHS + ENV_LEN;
 const AFTER_FILENAME: usize = MAX_ARGS_LEN + FILENAME_LEN;
+const AFTER_PATHS: usize = AFTER_FILENAME + 2 * PATH_LEN;
 
 /// How the program reads the properties of an executed program.
 #[derive(Clone, Debug)]
@@ -34,6 +36,7 @@ pub(super) struct Exec {
     strings: Option<Strings>,
     exe: Option<Path>,
     cwd: Option<Path>,
+    environment: Option<Environment>,
     args_len: usize,
 }
 
@@ -64,7 +67,7 @@ struct Strings {
 const NSEC_BITS: i32 = 0x3fff_ffff;
 
 impl Exec {
-    pub(super) fn detect(memory: &KernelMemory, wants: Wants) -> Self {
+    pub(super) fn detect(memory: &KernelMemory, wants: &Wants) -> Self {
         let member = |path: &str| memory.member(path);
         let strings = || {
             Some(Strings {
@@ -93,6 +96,7 @@ impl Exec {
             strings: strings(),
             exe: Path::exe(memory),
             cwd: if wants.cwd { Path::cwd(memory) } else { None },
+            environment: Environment::detect(memory, &wants.variables),
             args_len: wants.args_len.min(MAX_ARGS_LEN),
         }
     }
@@ -103,6 +107,7 @@ impl Exec {
         recorded.set(Recorded::PROGRAM, self.file.is_some());
         recorded.set(Recorded::FILENAME, self.strings.is_some());
         recorded.set(Recorded::ARGS, self.strings.is_some() && self.args_len > 0);
+        recorded.set(Recorded::ENV, self.environment.is_some());
         self.exe.iter().chain(&self.cwd).fold(recorded, |all, path| all | path.recorded())
     }
 
@@ -128,6 +133,9 @@ impl Exec {
         }
         if let Some(cwd) = &self.cwd {
             cwd.fill(asm, AFTER_FILENAME + PATH_LEN);
+        }
+        if let Some(environment) = &self.environment {
+            environment.fill(asm, AFTER_PATHS);
         }
     }
 }

@@ -5,8 +5,9 @@
 //! | `identity` | the identity of the process, its parent, and the child of a fork |
 //! | `task` | names, users, session, terminal and namespace of the task |
 //! | `exit` | end and usage of a process |
-//! | `exec`, `paths` | the program of an exec |
+//! | `exec`, `paths`, `env` | the program of an exec |
 
+mod env;
 mod exec;
 mod exit;
 mod identity;
@@ -46,12 +47,14 @@ struct Extension {
 }
 
 /// What records contain besides the identity.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Wants {
     /// The most bytes of arguments.
     pub(crate) args_len: usize,
     /// Whether to record the working directory.
     pub(crate) cwd: bool,
+    /// The names of the environment variables to record.
+    pub(crate) variables: Vec<Vec<u8>>,
 }
 
 /// A part of a record at a fixed place.
@@ -88,7 +91,7 @@ impl ContextPlan {
             exit: Exit::detect(memory, wants.is_some()),
             extension: wants.map(|wants| Extension {
                 task: Task::detect(memory),
-                exec: Exec::detect(memory, wants),
+                exec: Exec::detect(memory, &wants),
             }),
         }
     }
@@ -218,6 +221,7 @@ impl fmt::Display for ContextPlan {
             (Recorded::ARGS, "arguments"),
             (Recorded::EXE, "path of the program"),
             (Recorded::CWD, "working directory"),
+            (Recorded::ENV, "environment"),
         ];
         if self.is_extended() {
             parts.extend(optional.map(|(part, name)| (available.contains(part), name)));
