@@ -54,8 +54,8 @@ impl ProcessTable {
             return None;
         }
         let known = self.population.live.get(tgid)?;
-        if known.parent != proof.parent && proof.parent.is_some() {
-            self.population.move_to_parent(tgid, proof.parent);
+        if let Some(parent) = proof.parent.filter(|parent| known.parent != Some(parent.tgid)) {
+            self.adopt(tgid, parent);
         }
         self.population.live.get_mut(tgid)
     }
@@ -78,6 +78,15 @@ impl ProcessTable {
         }
         self.appeared_by_proof(proof);
         true
+    }
+
+    /// Changes the parent of a live process, unless the parent has ended.
+    fn adopt(&mut self, tgid: u32, parent: Identity) {
+        let is_live = match self.relation(parent) {
+            Some(relation) => relation == Relation::Same,
+            None => !self.is_over(parent),
+        };
+        self.population.move_to_parent(tgid, is_live.then_some(parent.tgid));
     }
 
     /// How the live process with the id relates to the identity. `None`: no live process has the id.

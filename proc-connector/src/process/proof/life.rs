@@ -110,8 +110,12 @@ impl ProcessTable {
 
     /// Ends a process that is not live: a new process has its id, or a scan found it missing.
     fn end_absent(&mut self, identity: Identity, end: End) {
+        let boot_id = self.boot_id;
         if let Some(stored) = self.superseded_as(identity) {
             if let Some(key) = self.population.end_superseded(identity.tgid, stored, end) {
+                if let Some((_, process)) = self.population.last_ended(identity.tgid) {
+                    process.identify(identity.start, boot_id);
+                }
                 self.push(ChangeKind::Ended, key);
                 self.over.add(identity);
             }
@@ -123,8 +127,12 @@ impl ProcessTable {
         let Some((key, process)) = self.ended_as(identity) else { return };
         if process.end.is_some_and(|end| end.status.is_none()) {
             process.end = Some(end);
+            process.identify(identity.start, boot_id);
             self.push(ChangeKind::Ended, key);
         }
         self.over.add(identity);
+        if !self.population.live.contains(identity.tgid) {
+            self.forget_parent(identity.tgid);
+        }
     }
 }

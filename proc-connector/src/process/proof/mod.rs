@@ -30,7 +30,7 @@ pub(super) struct Identity {
 pub(super) struct Proof<'a> {
     /// The process that acted.
     actor: Identity,
-    parent: Option<u32>,
+    parent: Option<Identity>,
     ns: u64,
     context: Context<'a>,
 }
@@ -41,8 +41,9 @@ impl<'a> Proof<'a> {
     pub(super) fn of(event: &Event<'a>) -> Option<Self> {
         let context = event.context()?;
         let actor = Identity { tgid: context.tgid()?, start: context.start_boottime_ns()? };
-        let (parent, ns) = (context.parent_tgid(), event.timestamp_ns());
-        Some(Self { actor, parent, ns, context })
+        let parent = context.parent_tgid().zip(context.parent_start_boottime_ns());
+        let parent = parent.map(|(tgid, start)| Identity { tgid, start });
+        Some(Self { actor, parent, ns: event.timestamp_ns(), context })
     }
 
     /// The time of the event by `CLOCK_BOOTTIME` minus that by `CLOCK_MONOTONIC`.
