@@ -12,6 +12,8 @@ use super::process::{End, Process};
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
     Live(u32),
+    /// Process id and creation time of a superseded process.
+    Superseded(u32, u64),
     /// The sequence number of its end.
     Ended(u64),
 }
@@ -63,6 +65,7 @@ impl Population {
     pub(super) fn by_key(&self, key: Key) -> Option<&Process> {
         match key {
             Key::Live(tgid) => self.live.get(tgid),
+            Key::Superseded(tgid, start) => self.superseded_process(tgid, start),
             Key::Ended(number) => self.ended.get(number),
         }
     }
@@ -131,9 +134,23 @@ impl Population {
         Some(self.push_ended(before, end))
     }
 
-    /// Whether a process with this identity was superseded and its end was not yet received.
-    pub(super) fn is_superseded(&self, tgid: u32, start: u64) -> bool {
-        self.superseded_process(tgid, start).is_some()
+    /// Adds a process whose id a later process has already.
+    pub(super) fn insert_superseded(&mut self, process: Process) -> Key {
+        let (tgid, start) = (process.tgid, process.start_boottime_ns.unwrap_or(0));
+        self.superseded.insert((tgid, start), Arc::new(process));
+        Key::Superseded(tgid, start)
+    }
+
+    /// A live or superseded process, for changes to anything but its parent.
+    #[inline]
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Process> {
+        match key {
+            Key::Live(tgid) => self.live.get_mut(tgid),
+            Key::Superseded(tgid, start) => {
+                self.superseded.get_mut(&(tgid, start)).map(Arc::make_mut)
+            }
+            Key::Ended(_) => None,
+        }
     }
 
     /// A superseded process.

@@ -44,40 +44,45 @@ pub(super) enum Relation {
 }
 
 impl ProcessTable {
-    /// The live process that acted. A process that is missing is added. `None` if it has ended.
+    /// The process that acted. A process that is missing is added. `None` if it has ended.
     #[inline]
-    pub(super) fn find_actor(&mut self, proof: &Proof<'_>) -> Option<&mut Process> {
+    pub(super) fn find_actor(&mut self, proof: &Proof<'_>) -> Option<Key> {
         let Identity { tgid, start } = proof.actor;
         let known = self.population.live.get(tgid);
-        let is_known = known.is_some_and(|known| known.start_boottime_ns == Some(start));
-        if !is_known && !self.settle_identity(proof) {
-            return None;
+        if !known.is_some_and(|known| known.start_boottime_ns == Some(start)) {
+            let key = self.settle_identity(proof)?;
+            if matches!(key, Key::Superseded(..)) {
+                return Some(key);
+            }
         }
         let known = self.population.live.get(tgid)?;
         if let Some(parent) = proof.parent.filter(|parent| known.parent != Some(parent.tgid)) {
             self.adopt(tgid, parent);
         }
-        self.population.live.get_mut(tgid)
+        Some(Key::Live(tgid))
     }
 
-    /// Makes the process that acted live, unless it has ended. Returns whether it is live.
+    /// Finds or adds the process that acted, unless it has ended.
     #[cold]
-    fn settle_identity(&mut self, proof: &Proof<'_>) -> bool {
+    fn settle_identity(&mut self, proof: &Proof<'_>) -> Option<Key> {
         let actor = proof.actor;
         match self.relation(actor) {
             Some(Relation::Same) => {
                 self.learn_start(actor, proof.boottime_offset_ns());
-                return true;
+                return Some(Key::Live(actor.tgid));
             }
-            Some(Relation::Later) => return false,
+            Some(Relation::Later) => return self.superseded_as(actor),
             Some(Relation::Earlier) => self.supersede(actor.tgid),
             None => {}
         }
+        if let Some(key) = self.superseded_as(actor) {
+            return Some(key);
+        }
         if self.is_over(actor) {
-            return false;
+            return None;
         }
         self.appeared_by_proof(proof);
-        true
+        Some(Key::Live(actor.tgid))
     }
 
     /// Changes the parent of a live process, unless the parent has ended.
@@ -123,14 +128,15 @@ impl ProcessTable {
             || self.ended_as(identity).is_some()
     }
 
-    /// The creation time under which a superseded process is stored: 0 if it is only known in ticks.
-    pub(super) fn superseded_as(&self, Identity { tgid, start }: Identity) -> Option<u64> {
-        if self.population.is_superseded(tgid, start) {
-            return Some(start);
+    /// The superseded process with this identity.
+    pub(super) fn superseded_as(&self, Identity { tgid, start }: Identity) -> Option<Key> {
+        if self.population.superseded_process(tgid, start).is_some() {
+            return Some(Key::Superseded(tgid, start));
         }
+        // Its creation time is only known in ticks.
         let ticks = self.population.superseded_process(tgid, 0)?.start.ticks();
         let source = self.source.as_ref()?;
-        (ticks == Some(source.ticks(start))).then_some(0)
+        (ticks == Some(source.ticks(start))).then_some(Key::Superseded(tgid, 0))
     }
 
     /// The ended process with this identity.
@@ -176,12 +182,23 @@ impl ProcessTable {
         self.learn_start(proof.actor, proof.boottime_offset_ns());
     }
 
-    /// Ends the process that acted: its last thread exited.
-    pub(super) fn end_by_proof(&mut self, identity: Identity, end: End) {
-        if let Some(key) = self.population.end(identity.tgid, end) {
+    /// Ends a live or superseded process: its last thread exited.
+    pub(super) fn end_by_proof(&mut self, key: Key, identity: Identity, end: End) {
+        let boot_id = self.boot_id;
+        if let Some(process) = self.population.get_mut(key) {
+            process.identify(identity.start, boot_id);
+        }
+        let ended = match key {
+            Key::Live(tgid) => self.population.end(tgid, end),
+            Key::Superseded(tgid, start) => self.population.end_superseded(tgid, start, end),
+            Key::Ended(_) => None,
+        };
+        if let Some(key) = ended {
             self.push(ChangeKind::Ended, key);
         }
-        self.forget_parent(identity.tgid);
+        if matches!(key, Key::Live(_)) {
+            self.forget_parent(identity.tgid);
+        }
         self.over.add(identity);
     }
 }

@@ -12,34 +12,38 @@ use crate::process::time::Start;
 
 impl ProcessTable {
     pub(super) fn proven_fork(&mut self, fork: &Fork, child_start: u64, proof: &Proof<'_>) {
-        let creator = self.find_actor(proof).is_some().then_some(proof.actor.tgid);
+        let creator = self.find_actor(proof);
         let tgid = fork.child_tgid();
         let child = Identity { tgid, start: child_start };
-        match self.relation(child) {
-            None => {}
-            Some(Relation::Later) => return,
+        let relation = self.relation(child);
+        match relation {
+            None | Some(Relation::Later) => {}
             Some(Relation::Same) if self.is_snapshot_of_child(child, proof.ns) => {
                 self.learn_start(child, proof.boottime_offset_ns());
                 return;
             }
             Some(Relation::Same | Relation::Earlier) => self.supersede(tgid),
         }
-        let boot_id = self.boot_id;
         let serial = self.population.allocate_serial();
-        let mut process = match creator.and_then(|creator| self.population.live.get(creator)) {
+        let mut process = match creator.and_then(|creator| self.population.by_key(creator)) {
             Some(creator) => Process::forked(serial, tgid, creator, proof.ns),
             None => Process { execs: Some(0), ..Process::unknown(serial, tgid) },
         };
         process.parent = Some(fork.parent_tgid()).filter(|&parent| parent != 0);
         process.start = Start::forked(proof.ns, None);
-        process.identify(child_start, boot_id);
+        process.identify(child_start, self.boot_id);
         // The parent is the thread that forked, except with `CLONE_PARENT`.
         let is_first_thread = fork.parent_pid() == proof.actor.tgid;
         if !is_first_thread {
             process.comm = None;
         }
         self.inherit(&mut process, &proof.context);
-        let key = self.population.insert(process);
+        let key = if relation == Some(Relation::Later) {
+            // A scan of `/proc` found the next process with the id, before this event was received.
+            self.population.insert_superseded(process)
+        } else {
+            self.population.insert(process)
+        };
         self.push(ChangeKind::Started, key);
     }
 
@@ -53,14 +57,14 @@ impl ProcessTable {
     }
 
     pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
-        let tgid = proof.actor.tgid;
-        let Some(process) = self.find_actor(proof) else { return };
+        let Some(key) = self.find_actor(proof) else { return };
+        let Some(process) = self.population.get_mut(key) else { return };
         process.exec_ns = proof.ns;
         process.threads.exec();
         process.is_kernel_thread = false;
         process.execs = process.execs.map(|execs| execs.saturating_add(1));
-        self.record_program(tgid, &proof.context);
-        self.push(ChangeKind::Executed, Key::Live(tgid));
+        self.record_program(key, &proof.context);
+        self.push(ChangeKind::Executed, key);
     }
 
     pub(super) fn proven_exit(&mut self, exit: &Exit<'_>, proof: &Proof<'_>) {
@@ -69,21 +73,22 @@ impl ProcessTable {
         let usage = proof.context.process_usage();
         let end = End { ns: proof.ns, status: Some(status), usage };
         if is_over == Some(true) && self.ends_before_reading(proof) {
-            self.end_absent(proof.actor, end);
+            self.end_vanished(proof.actor, end);
             return;
         }
-        let (pid, tgid) = (exit.process_pid(), proof.actor.tgid);
-        let Some(process) = self.find_actor(proof) else {
+        let Some(key) = self.find_actor(proof) else {
             if is_over == Some(true) {
-                self.end_absent(proof.actor, end);
+                self.end_vanished(proof.actor, end);
             }
             return;
         };
         if is_over == Some(true) {
-            self.end_by_proof(proof.actor, end);
+            self.end_by_proof(key, proof.actor, end);
             return;
         }
-        if pid == tgid {
+        let Some(process) = self.population.get_mut(key) else { return };
+        let pid = exit.process_pid();
+        if pid == proof.actor.tgid {
             // The exit of the first thread before an exec of another can follow the exec.
             if is_over == Some(false) && process.threads.count() <= 1 {
                 return;
@@ -93,9 +98,9 @@ impl ProcessTable {
             return;
         }
         if is_over.is_none() && process.threads.count() == 0 {
-            self.end_by_proof(proof.actor, end);
+            self.end_by_proof(key, proof.actor, end);
         } else {
-            self.push(ChangeKind::ThreadEnded(pid), Key::Live(tgid));
+            self.push(ChangeKind::ThreadEnded(pid), key);
         }
     }
 
@@ -108,22 +113,12 @@ impl ProcessTable {
             .is_some_and(|known| known.start_boottime_ns.is_none() && proof.ns < known.seen_ns)
     }
 
-    /// Ends a process that is not live: a new process has its id, or a scan found it missing.
-    fn end_absent(&mut self, identity: Identity, end: End) {
-        let boot_id = self.boot_id;
-        if let Some(stored) = self.superseded_as(identity) {
-            if let Some(key) = self.population.end_superseded(identity.tgid, stored, end) {
-                if let Some((_, process)) = self.population.last_ended(identity.tgid) {
-                    process.identify(identity.start, boot_id);
-                }
-                self.push(ChangeKind::Ended, key);
-                self.over.add(identity);
-            }
-            return;
-        }
+    /// Records the end of a process that a scan found missing.
+    fn end_vanished(&mut self, identity: Identity, end: End) {
         if self.over.contains(identity) {
             return;
         }
+        let boot_id = self.boot_id;
         let Some((key, process)) = self.ended_as(identity) else { return };
         if process.end.is_some_and(|end| end.status.is_none()) {
             process.end = Some(end);

@@ -54,7 +54,6 @@ impl<'a> Proof<'a> {
 
 impl ProcessTable {
     pub(super) fn apply_proven(&mut self, event: &Event<'_>, proof: &Proof<'_>) {
-        let actor = proof.actor.tgid;
         match event.payload() {
             Payload::Fork(fork) if fork.child_pid() == fork.child_tgid() => {
                 match proof.context.child_start_boottime_ns() {
@@ -75,9 +74,10 @@ impl ProcessTable {
             }
             Payload::Fork(fork) => {
                 let pid = fork.child_pid();
-                let Some(process) = self.find_actor(proof) else { return };
-                if process.threads.add(pid) {
-                    self.push(ChangeKind::ThreadStarted(pid), Key::Live(actor));
+                let Some(key) = self.find_actor(proof) else { return };
+                let process = self.population.get_mut(key);
+                if process.is_some_and(|process| process.threads.add(pid)) {
+                    self.push(ChangeKind::ThreadStarted(pid), key);
                 }
             }
             // Each thread has its own ids and name. Those of the first thread represent the
@@ -102,7 +102,7 @@ impl ProcessTable {
             }
             Payload::Sid(_) => {
                 self.proven_change(proof, ChangeKind::SessionChanged, |process| {
-                    process.session = Some(actor);
+                    process.session = Some(proof.actor.tgid);
                 });
             }
             Payload::Coredump(_) => self.proven_change(proof, ChangeKind::Dumped, |_| {}),
@@ -117,9 +117,10 @@ impl ProcessTable {
         kind: ChangeKind,
         change: impl FnOnce(&mut Process),
     ) {
-        if let Some(process) = self.find_actor(proof) {
+        let Some(key) = self.find_actor(proof) else { return };
+        if let Some(process) = self.population.get_mut(key) {
             change(process);
-            self.push(kind, Key::Live(proof.actor.tgid));
+            self.push(kind, key);
         }
     }
 }

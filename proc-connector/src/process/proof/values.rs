@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use proc_connector_core::{Context, KernelPath};
 
+use crate::process::population::Key;
 use crate::process::process::{Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
 use crate::process::table::ProcessTable;
@@ -29,8 +30,8 @@ impl ProcessTable {
     }
 
     /// Records the program of an exec. Values that the kernel did not record are read from `/proc`.
-    pub(super) fn record_program(&mut self, tgid: u32, context: &Context<'_>) {
-        let Some(process) = self.population.live.get_mut(tgid) else { return };
+    pub(super) fn record_program(&mut self, key: Key, context: &Context<'_>) {
+        let Some(process) = self.population.get_mut(key) else { return };
         record_task(process, context);
         process.comm = context.comm().map(Name::new);
         process.image = image(context).map(Arc::new);
@@ -46,7 +47,8 @@ impl ProcessTable {
         if process.uid.is_none() || process.gid.is_none() {
             fields |= Fields::IDS;
         }
-        if !fields.is_empty() || process.comm.is_none() {
+        let is_complete = fields.is_empty() && process.comm.is_some();
+        if let (Key::Live(tgid), false) = (key, is_complete) {
             self.fill_in(tgid, fields, cgroup_id);
         }
     }
