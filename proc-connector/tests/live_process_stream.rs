@@ -1,0 +1,2 @@
+//! The stream of processes.
+fn main() {}
