@@ -59,7 +59,7 @@ type Read = fn(ProcessStream, &mut dyn FnMut(ProcessItem) -> bool);
 /// Every way to read a stream to a certain item.
 const WAYS: [(&str, Read); 7] = [
     ("Iterator", |stream, is_last| {
-        stream.map(|item| item.expect("an item")).any(|item| is_last(item));
+        stream.map(|item| item.expect("an item")).any(is_last);
     }),
     (
         "next_change",

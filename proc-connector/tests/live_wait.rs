@@ -19,7 +19,7 @@ use proc_connector::process::{
     ChangeKind, ChangeKinds, ExitWaiter, ProcessExit, ProcessItem, ProcessStream, WaitError,
     wait_for_exit,
 };
-use proc_connector::{Error, LossCause};
+use proc_connector::{Error, Filter, LossCause};
 
 fn main() -> ExitCode {
     let roles = named![ends_as_ordered, has_children, keeps_a_thread];
@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         a_stream_waits_for_a_process_that_is_no_child,
         a_process_that_ended_before_the_wait_is_found,
         a_lost_exit_is_reported_by_the_descriptor,
+        an_exit_that_a_filter_drops_is_reported_by_the_descriptor,
         changes_during_a_wait_stay_queued,
         changes_beyond_the_capacity_of_the_queue_are_a_loss,
         a_stream_without_a_record_of_a_process_reports_an_error,
@@ -306,6 +307,25 @@ fn a_lost_exit_is_reported_by_the_descriptor() {
         assert_eq!((exit.tgid(), raw(&exit)), (pid, Some(reaped(helper))), "{order}");
     }
     assert_ne!(stream.stats().lost, 0);
+}
+
+fn an_exit_that_a_filter_drops_is_reported_by_the_descriptor() {
+    let own = Filter::default().only_tgids(&[std::process::id()]).expect("one id");
+    let mut stream = large_buffer().filter(own).open_processes().expect("a live connector");
+    let mut waiter = ExitWaiter::new();
+    let mut helpers = HashMap::new();
+    for order in ORDERS {
+        let mut helper = ordered();
+        waiter.add(helper.pid()).expect("a process");
+        helper.write_number(order);
+        helpers.insert(helper.pid(), helper);
+    }
+    while let Some(exit) = stream.next_exit(&mut waiter, limit()).expect("no error") {
+        let helper = helpers.remove(&exit.tgid()).expect("one exit each");
+        assert_eq!(raw(&exit), Some(reaped(helper)));
+    }
+    assert!(helpers.is_empty());
+    assert_eq!(stream.stats().lost, 0);
 }
 
 fn changes_during_a_wait_stay_queued() {

@@ -36,6 +36,9 @@ struct Report {
 /// may wait for a CPU.
 const EVENT_TIME: Duration = Duration::from_secs(1);
 
+/// How often the descriptor is polled while the stream reports nothing.
+const POLL_TIME: Duration = Duration::from_millis(250);
+
 /// How long an event may arrive after a scan of `/proc` found that the process has ended.
 const LATE_EVENT_TIME: Duration = Duration::from_millis(100);
 
@@ -133,7 +136,7 @@ impl Target {
             }
             (Some(_), _) => EARLY_EVENT_TIME,
             (None, Some(since)) => EVENT_TIME.saturating_sub(now.saturating_duration_since(since)),
-            (None, None) => EVENT_TIME,
+            (None, None) => POLL_TIME,
         }
     }
 }
