@@ -3,6 +3,7 @@
 mod common;
 
 use std::collections::HashMap;
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::thread;
@@ -10,7 +11,9 @@ use std::time::Duration;
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::load::{self, this_task};
-use common::{Deadline, builder, kernel_is_at_least, large_buffer, named};
+use common::{
+    CAP_SYS_ADMIN, Deadline, builder, kernel_is_at_least, large_buffer, named, require_capability,
+};
 use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{Id, WaitPidFlag, waitid};
@@ -29,6 +32,7 @@ fn main() -> ExitCode {
         descriptors_wait_for_many_processes,
         a_timeout_ends_a_wait_and_keeps_the_process,
         ids_that_cannot_be_waited_for_are_errors,
+        a_descriptor_ignores_a_later_process_with_the_same_id,
     ];
     let live = named![
         a_stream_has_the_status_of_wait4,
@@ -41,6 +45,8 @@ fn main() -> ExitCode {
         changes_beyond_the_capacity_of_the_queue_are_a_loss,
         a_stream_without_a_record_of_a_process_reports_an_error,
         a_shutdown_ends_a_wait,
+        a_stream_ignores_later_processes_with_the_same_id,
+        a_stream_ignores_earlier_processes_with_the_same_id,
     ];
     common::main_with(&roles, &everywhere, &live)
 }
@@ -113,6 +119,21 @@ fn pid_of(helper: &HelperProcess) -> Pid {
 fn until_ended(helper: &HelperProcess) {
     let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
     waitid(Id::Pid(pid_of(helper)), options).expect("a child");
+}
+
+/// Starts a process that ends as ordered, with a process id that is free.
+fn ordered_with_id(tgid: u32) -> HelperProcess {
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+    let deadline = Deadline::new();
+    loop {
+        // The kernel gives the next id to the next process on the machine, which may be another.
+        fs::write("/proc/sys/kernel/ns_last_pid", (tgid - 1).to_string()).expect("a privilege");
+        let helper = ordered();
+        if helper.pid() == tgid {
+            return helper;
+        }
+        assert!(deadline.left().is_some(), "no process got the id {tgid}");
+    }
 }
 
 /// A limit for waits that must not reach it.
@@ -402,4 +423,51 @@ fn a_shutdown_ends_a_wait() {
         other => panic!("{other:?}"),
     }
     other.join().expect("no panic").expect("no error");
+}
+
+fn a_descriptor_ignores_a_later_process_with_the_same_id() {
+    let mut first = ordered();
+    let tgid = first.pid();
+    let mut waiter = ExitWaiter::new();
+    waiter.add(tgid).expect("a process");
+    first.write_number(3);
+    first.wait();
+    let second = ordered_with_id(tgid);
+    let exit = waiter.wait(limit()).expect("no error").expect("an end");
+    let known = kernel_is_at_least(6, 15).then_some(3 << 8);
+    assert_eq!((exit.tgid(), raw(&exit)), (second.pid(), known));
+}
+
+fn a_stream_ignores_later_processes_with_the_same_id() {
+    let mut stream = stream();
+    let mut first = ordered();
+    let tgid = first.pid();
+    let mut waiter = ExitWaiter::new();
+    waiter.add(tgid).expect("a process");
+    first.write_number(3);
+    first.wait();
+    for order in [5, 7] {
+        let mut later = ordered_with_id(tgid);
+        later.write_number(order);
+        until_ended(&later);
+    }
+    let exit = stream.next_exit(&mut waiter, limit()).expect("no error").expect("an end");
+    assert_eq!(raw(&exit), Some(3 << 8));
+    // All have been reaped.
+    let last = stream.wait_for_exit(tgid, limit()).expect("a record").expect("an end");
+    assert_eq!(raw(&last), Some(7 << 8));
+}
+
+fn a_stream_ignores_earlier_processes_with_the_same_id() {
+    let mut stream = stream();
+    let mut first = ordered();
+    let tgid = first.pid();
+    first.write_number(3);
+    first.wait();
+    let mut second = ordered_with_id(tgid);
+    let short = Some(Duration::from_millis(20));
+    assert!(stream.wait_for_exit(tgid, short).expect("a process").is_none());
+    second.write_number(7);
+    let exit = stream.wait_for_exit(tgid, limit()).expect("a process").expect("an end");
+    assert_eq!(raw(&exit), Some(7 << 8));
 }
