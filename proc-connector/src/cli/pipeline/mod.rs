@@ -2,6 +2,7 @@
 
 pub(super) mod choose;
 pub(super) mod connect;
+mod ends;
 pub(super) mod flow;
 pub(super) mod follow;
 pub(super) mod identify;
