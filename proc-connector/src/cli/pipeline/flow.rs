@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use proc_connector::Received;
 use proc_connector::process::Process;
 
-use super::ends;
+use super::ends::{self, NotedEnds};
 use super::identify::{Identify, Subject};
 use super::stage::{Choose, Stage};
 use crate::cli::failure::Failure;
@@ -38,18 +38,19 @@ impl Count {
 pub(crate) struct Direct<S> {
     pub(crate) sink: S,
     count: Count,
+    ends: NotedEnds,
 }
 
 impl<S: Sink> Direct<S> {
     /// Wants at most this many events.
     pub(crate) fn new(sink: S, wanted: u64) -> Self {
-        Self { sink, count: Count::new(wanted) }
+        Self { sink, count: Count::new(wanted), ends: NotedEnds::default() }
     }
 }
 
 impl<S: Sink> Stage for Direct<S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
-        let (is_over, end) = ends::noted(received);
+        let (is_over, end) = self.ends.of(received);
         self.sink.write(&Item { received, time, process: None, user: None, is_over, end })?;
         self.count.add(received);
         Ok(self.count.wants_more())

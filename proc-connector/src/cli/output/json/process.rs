@@ -1,0 +1,70 @@
+//! The process that an event is about.
+
+use proc_connector::process::Process;
+use serde::Serialize;
+
+use super::text::{RawTexts, Text, Texts, path_bytes, raw_bytes};
+
+/// The process that an event is about, in its state after the event. An unknown value is null.
+#[derive(Serialize)]
+pub(super) struct ProcessKeys<'a> {
+    tgid: u32,
+    parent: Option<u32>,
+    comm: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_comm: Option<&'a [u8]>,
+    args: Option<Texts<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_args: Option<RawTexts<'a>>,
+    args_cut: Option<bool>,
+    exe: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_exe: Option<&'a [u8]>,
+    ruid: Option<u32>,
+    euid: Option<u32>,
+    /// The effective user's name.
+    user: Option<&'a str>,
+    rgid: Option<u32>,
+    egid: Option<u32>,
+    session: Option<u32>,
+    cgroup: Option<Text<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    raw_cgroup: Option<&'a [u8]>,
+    container: Option<&'a str>,
+    threads: usize,
+    start_ns: Option<u64>,
+    /// Present if the process has ended.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lifetime_ns: Option<u64>,
+}
+
+impl<'a> ProcessKeys<'a> {
+    pub(super) fn new(process: &'a Process, user: Option<&'a str>) -> Self {
+        let (comm, args) = (process.comm(), process.args());
+        let (exe, cgroup) = (process.exe().map(path_bytes), process.cgroup().map(path_bytes));
+        let (uid, gid) = (process.uid(), process.gid());
+        Self {
+            tgid: process.tgid(),
+            parent: process.parent(),
+            comm: comm.map(Text),
+            raw_comm: comm.and_then(raw_bytes),
+            args: args.map(Texts),
+            raw_args: args.and_then(RawTexts::new),
+            args_cut: args.map(|args| args.is_cut()),
+            exe: exe.map(Text),
+            raw_exe: exe.and_then(raw_bytes),
+            ruid: uid.map(|uid| uid.real),
+            euid: uid.map(|uid| uid.effective),
+            user,
+            rgid: gid.map(|gid| gid.real),
+            egid: gid.map(|gid| gid.effective),
+            session: process.session(),
+            cgroup: cgroup.map(Text),
+            raw_cgroup: cgroup.and_then(raw_bytes),
+            container: process.container(),
+            threads: process.threads(),
+            start_ns: process.start_ns(),
+            lifetime_ns: process.lifetime_ns(),
+        }
+    }
+}
