@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 
 use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
 
+use crate::process::identity::BootId;
 use crate::process::snapshot::{
     Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
 };
@@ -408,7 +409,7 @@ impl SnapshotSource for SharedMachine {
                 .then(|| task.threads.iter().copied().filter(|&pid| pid != tgid).collect()),
             // A process without threads has no memory.
             image: (fields.contains(Fields::IMAGE) && is_alive)
-                .then_some(Image { args: Some(args), exe: None }),
+                .then(|| Image { args: Some(args), ..Image::default() }),
             uid: fields.contains(Fields::IDS).then_some(ids),
             gid: fields.contains(Fields::IDS).then_some(ids),
             cgroup: None,
@@ -417,6 +418,14 @@ impl SnapshotSource for SharedMachine {
 
     fn cgroup_id(&self, _: &Path) -> Option<u64> {
         None
+    }
+
+    fn boot_id(&self) -> Option<BootId> {
+        Some(BootId::from_bytes([7; 16]))
+    }
+
+    fn ticks(&self, start_boottime_ns: u64) -> u64 {
+        start_boottime_ns / TICK_NS
     }
 
     fn boottime_offset_ns(&self) -> u64 {
