@@ -9,12 +9,13 @@ use jiff::tz::TimeZone;
 use proc_connector::{Event, Lost, Payload, Received};
 use unicode_width::UnicodeWidthStr;
 
-use super::columns::{fitted, short_size, short_time};
+use super::columns::fitted;
+use super::ended::write_end;
 use super::layout::{Cells, HEADINGS, Layout};
 use super::moment::{Clock, Moment};
 use super::names::write_command_line;
 use super::page::Page;
-use super::sink::{End, Item, Sink};
+use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
 use crate::cli::shown::{Screened, show, shown};
 
@@ -69,7 +70,7 @@ impl<W: Write> Human<W> {
             }
         }
         self.text.clear();
-        let (style, kind, id) = describe(event, item.is_over, &mut self.text.detail);
+        let (style, kind, id) = describe(event, &mut self.text.detail);
         self.row(event, item, style, kind, id)?;
         if item.end.is_some() { self.end(event, item) } else { Ok(()) }
     }
@@ -210,29 +211,8 @@ impl<W: Write> Sink for Human<W> {
     }
 }
 
-/// The end of a process: `exit 3 after 12 ms`, and more: `, 9.8 ms CPU, 34M`.
-fn write_end(end: &End, detail: &mut String, more: &mut String) {
-    // Writing to a string cannot fail.
-    let _ = match (end.status, end.lifetime_ns.map(short_time)) {
-        (Some(status), Some(lived)) => write!(detail, "{status} after {lived}"),
-        (Some(status), None) => write!(detail, "{status}"),
-        (None, Some(lived)) => write!(detail, "ended after {lived}"),
-        (None, None) => Ok(()),
-    };
-    let Some(usage) = end.usage else { return };
-    let _ = write!(more, ", {} CPU", short_time(usage.cpu_ns));
-    if let Some(peak) = usage.max_rss {
-        let _ = write!(more, ", {}", short_size(peak));
-    }
-}
-
-/// The style, the kind and the thread's id of an event, and its detail. `is_over` is whether the
-/// process of an exit is over.
-fn describe(
-    event: &Event<'_>,
-    is_over: Option<bool>,
-    detail: &mut String,
-) -> (Style, &'static str, u32) {
+/// The style, the kind and the thread's id of an event. Appends its detail.
+fn describe(event: &Event<'_>, detail: &mut String) -> (Style, &'static str, u32) {
     // Writing to a string cannot fail.
     let (color, kind, id, _) = match event.payload() {
         Payload::Fork(e) => {
@@ -251,10 +231,10 @@ fn describe(
         Payload::Exit(e) => {
             let (pid, tgid, status) = (e.process_pid(), e.process_tgid(), e.status());
             let color = if status.success() { AnsiColor::Blue } else { AnsiColor::Red };
-            let written = match (pid == tgid, is_over) {
-                (false, _) => write!(detail, "{status} (thread of {tgid})"),
-                (true, Some(false)) => write!(detail, "{status} (other threads run)"),
-                (true, _) => write!(detail, "{status} (first thread)"),
+            let written = if pid == tgid {
+                write!(detail, "{status} (first thread)")
+            } else {
+                write!(detail, "{status} (thread of {tgid})")
             };
             (color, "exit", pid, written)
         }

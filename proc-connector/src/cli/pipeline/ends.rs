@@ -76,8 +76,7 @@ pub(crate) fn identified(
     for Change { kind, process, .. } in changes {
         match kind {
             ChangeKind::Ended if process.tgid() == tgid => {
-                let usage = event.context().and_then(|context| context.process_usage());
-                return (Some(true), Some(End { usage, ..end(process) }));
+                return (Some(true), Some(end(process)));
             }
             ChangeKind::ThreadEnded(_) => is_over = Some(false),
             _ => {}
@@ -105,7 +104,11 @@ fn exit<'a>(received: &'a Received<'a>) -> Option<(&'a Event<'a>, u32)> {
 }
 
 fn end(process: &Process) -> End {
-    End { status: process.exit_status(), lifetime_ns: process.lifetime_ns(), usage: None }
+    End {
+        status: process.exit_status(),
+        lifetime_ns: process.lifetime_ns(),
+        usage: process.usage(),
+    }
 }
 
 #[cfg(test)]

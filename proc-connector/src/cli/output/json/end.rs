@@ -1,5 +1,6 @@
 //! The end of a process, and the resources that it used.
 
+use proc_connector::ExitStatus;
 use proc_connector::parser::Usage;
 use serde::Serialize;
 
@@ -7,7 +8,7 @@ use crate::cli::output::sink::End;
 
 /// The end of a process. A status that is not known is null.
 #[derive(Serialize)]
-pub(crate) struct EndKeys {
+pub(in crate::cli::output) struct EndKeys {
     code: Option<u8>,
     signal: Option<u8>,
     core_dumped: Option<bool>,
@@ -18,11 +19,11 @@ pub(crate) struct EndKeys {
 }
 
 impl EndKeys {
-    pub(crate) fn new(end: &End) -> Self {
+    pub(in crate::cli::output) fn new(end: &End) -> Self {
         Self {
-            code: end.status.and_then(|status| status.code()),
-            signal: end.status.and_then(|status| status.signal()),
-            core_dumped: end.status.map(|status| status.core_dumped()),
+            code: end.status.and_then(ExitStatus::code),
+            signal: end.status.and_then(ExitStatus::signal),
+            core_dumped: end.status.map(ExitStatus::core_dumped),
             lifetime_ns: end.lifetime_ns,
             usage: end.usage.as_ref().map(UsageKeys::new),
         }

@@ -12,8 +12,8 @@ use jiff::Timestamp;
 use proc_connector::Received;
 use serde::Serialize;
 
-use self::end::EndKeys;
-use self::process::ProcessKeys;
+pub(super) use self::end::EndKeys;
+pub(super) use self::process::ProcessKeys;
 use self::task::TaskKeys;
 use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
