@@ -132,10 +132,10 @@ fn a_recorded_process_ends_with_its_last_thread() {
     let exit = |id, detail: &str| ("exit".to_owned(), id, detail.to_owned());
     let end = exit(10, "exit 3 after 3.0 ms");
     for options in [&[][..], &["--failed"], &["--failed", "--events", "exit"], &["--processes"]] {
-        assert_eq!(shown(options), [end.clone()], "{options:?}");
+        assert_eq!(shown(options), std::slice::from_ref(&end), "{options:?}");
     }
     let of_threads = [exit(10, "exit 0 (first thread)"), exit(11, "exit 3 (thread of 10)")];
-    assert_eq!(shown(&["--threads"]), [&of_threads[..], &[end.clone()]].concat());
+    assert_eq!(shown(&["--threads"]), [&of_threads[..], std::slice::from_ref(&end)].concat());
     assert_eq!(shown(&["--threads", "--failed"]), [of_threads[1].clone(), end]);
     let process_end =
         json!({"code": 3, "signal": null, "core_dumped": false, "lifetime_ns": 3_000_000});
