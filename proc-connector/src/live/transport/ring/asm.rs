@@ -58,6 +58,8 @@ pub(super) const fn len_imm(bytes: usize) -> i32 {
 /// The width of a load or store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
+    /// 8 bits.
+    Byte,
     /// 32 bits.
     Word,
     /// 64 bits.
@@ -67,8 +69,17 @@ pub(super) enum Size {
 impl Size {
     fn code(self) -> u32 {
         match self {
+            Self::Byte => uapi::BPF_B,
             Self::Word => uapi::BPF_W,
             Self::Double => uapi::BPF_DW,
+        }
+    }
+
+    pub(super) const fn bytes(self) -> i32 {
+        match self {
+            Self::Byte => 1,
+            Self::Word => 4,
+            Self::Double => 8,
         }
     }
 }
@@ -79,6 +90,10 @@ pub(super) enum Alu {
     Mov,
     Add,
     Sub,
+    And,
+    Or,
+    /// Shift to the left.
+    Lsh,
     /// Logical shift to the right.
     Rsh,
 }
@@ -89,6 +104,9 @@ impl Alu {
             Self::Mov => uapi::BPF_MOV,
             Self::Add => uapi::BPF_ADD,
             Self::Sub => uapi::BPF_SUB,
+            Self::And => uapi::BPF_AND,
+            Self::Or => uapi::BPF_OR,
+            Self::Lsh => uapi::BPF_LSH,
             Self::Rsh => uapi::BPF_RSH,
         }
     }
@@ -109,6 +127,7 @@ pub(super) enum Cond {
     Ne,
     Ge,
     Gt,
+    Le,
     /// The operands have a bit in common.
     Set,
 }
@@ -120,6 +139,7 @@ impl Cond {
             Self::Ne => uapi::BPF_JNE,
             Self::Ge => uapi::BPF_JGE,
             Self::Gt => uapi::BPF_JGT,
+            Self::Le => uapi::BPF_JLE,
             Self::Set => uapi::BPF_JSET,
         }
     }

@@ -5,21 +5,23 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use proc_connector_core::context::Noted;
+use proc_connector_core::context::layout::Recorded;
 use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
 use proc_connector_core::testing::kinds::{COMM, EXEC, EXIT, FORK, PTRACE};
 use proc_connector_core::testing::strategies::{filter_model, raw_event};
-use proc_connector_core::{EventMask, Filter, Notification};
+use proc_connector_core::{Context, EventMask, Filter, KernelPath, Notification};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, Socket, Type};
 
-use super::context::ContextPlan;
+use super::context::{ContextPlan, Wants};
+use super::helpers::{self, SenderCheck};
 use super::layout::Word;
+use super::memory::KernelMemory;
 use super::queue::{Popped, RingQueue, bytes_per_event};
 use super::reason::RingError;
 use crate::live::transport::item::Item;
@@ -48,12 +50,12 @@ impl Harness {
         bytes: usize,
         filter: &Filter,
         task_check: TaskCheck,
-        context: Option<ContextPlan>,
+        context: ContextPlan,
     ) -> Option<Self> {
         let (sender, receiver) =
             Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
         receiver.set_nonblocking(true).expect("a socket");
-        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, context, notice()) {
+        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, memory(), context, notice()) {
             Ok(ring) => ring,
             Err(RingError { reason: NoRing::Forbidden, .. }) => {
                 eprintln!("skipped: {}", NoRing::Forbidden);
@@ -61,9 +63,11 @@ impl Harness {
             }
             Err(error) => panic!("{error:?}"),
         };
-        if let TaskCheck::Off = task_check {
-            ring.pid_tgid = None;
-        }
+        // The control block of a Unix socket's buffers has another layout.
+        ring.check = match (task_check, helpers::pid_tgid(memory())) {
+            (TaskCheck::On, Some(pid_tgid)) => SenderCheck::OwnActions(pid_tgid),
+            _ => SenderCheck::FormOnly,
+        };
         ring.attach(filter).expect("the kernel accepts the program");
         Some(Self { ring, sender, receiver })
     }
@@ -111,6 +115,16 @@ impl Harness {
     }
 }
 
+/// Reading the types of the kernel takes a moment, so all tests share them.
+fn memory() -> &'static KernelMemory {
+    static MEMORY: OnceLock<KernelMemory> = OnceLock::new();
+    MEMORY.get_or_init(KernelMemory::detect)
+}
+
+fn identity_only() -> ContextPlan {
+    ContextPlan::new(memory(), None)
+}
+
 fn fork(number: u32) -> RawEvent {
     RawEvent { what: FORK, words: [1, 1, number, number, 0, 0] }
 }
@@ -123,7 +137,7 @@ proptest! {
         model in filter_model(),
         events in vec(raw_event(), 1..40),
     ) {
-        let Some(mut harness) = Harness::new(0, &model.filter(), TaskCheck::Off, None) else {
+        let Some(mut harness) = Harness::new(0, &model.filter(), TaskCheck::Off, identity_only()) else {
             return Ok(());
         };
         for event in &events {
@@ -150,7 +164,9 @@ fn the_kernel_accepts_a_filter_of_1024_ids() {
             failures_only: true,
             tgids: Some((TgidRule::Only, ids.clone().collect())),
         };
-        let Some(mut harness) = Harness::new(1 << 20, &model.filter(), TaskCheck::Off, None) else {
+        let Some(mut harness) =
+            Harness::new(1 << 20, &model.filter(), TaskCheck::Off, identity_only())
+        else {
             return;
         };
         for id in ids {
@@ -163,7 +179,8 @@ fn the_kernel_accepts_a_filter_of_1024_ids() {
 
 #[test]
 fn a_datagram_that_is_not_exactly_an_event_is_refused() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     let event = fork(7).datagram();
@@ -190,10 +207,11 @@ fn a_datagram_that_is_not_exactly_an_event_is_refused() {
 #[test]
 fn a_process_cannot_forge_actions_of_another() {
     let this = std::process::id();
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::On, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::On, identity_only())
+    else {
         return;
     };
-    if harness.ring.pid_tgid.is_none() {
+    if helpers::pid_tgid(memory()).is_none() {
         eprintln!("skipped: on this kernel a socket's program cannot read the running task's ids");
         return;
     }
@@ -214,10 +232,11 @@ fn a_process_cannot_forge_actions_of_another() {
 
 #[test]
 fn a_ring_wraps_and_counts_the_events_that_do_not_fit() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
-    let capacity = harness.ring.size() / bytes_per_event(None);
+    let capacity = harness.ring.size() / bytes_per_event(&identity_only());
     let (mut sent, mut received, mut lost) = (0, 0, 0);
     for round in 0..1000 {
         // Bursts of many lengths, so that the ring's end falls on every place in a record.
@@ -243,7 +262,7 @@ fn a_ring_wraps_and_counts_the_events_that_do_not_fit() {
 fn an_impossible_size_is_reported_as_too_large() {
     let (socket, _) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
     for bytes in [usize::MAX / 2, usize::MAX] {
-        let error = RingQueue::new(socket.as_fd(), bytes, None, notice())
+        let error = RingQueue::new(socket.as_fd(), bytes, memory(), identity_only(), notice())
             .expect_err("too large for a ring");
         assert_eq!(error.reason, NoRing::TooLarge, "{bytes} bytes");
     }
@@ -251,10 +270,11 @@ fn an_impossible_size_is_reported_as_too_large() {
 
 #[test]
 fn acknowledgements_that_do_not_fit_are_not_losses() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
-    let capacity = harness.ring.size() / bytes_per_event(None);
+    let capacity = harness.ring.size() / bytes_per_event(&identity_only());
     let ack = RawEvent { what: 0, words: [0; 6] }.datagram();
     for _ in 0..capacity + 3 {
         harness.send(&ack);
@@ -265,10 +285,11 @@ fn acknowledgements_that_do_not_fit_are_not_losses() {
 
 #[test]
 fn batches_report_losses_between_the_events_around_them() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
-    let capacity = harness.ring.size() / bytes_per_event(None);
+    let capacity = harness.ring.size() / bytes_per_event(&identity_only());
     let capacity = u32::try_from(capacity).expect("a small ring");
     let mut reported = Vec::new();
     let mut number = 0;
@@ -299,7 +320,8 @@ fn batches_report_losses_between_the_events_around_them() {
 
 #[test]
 fn a_new_filter_applies_to_the_events_that_follow() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     harness.send(&fork(1).datagram());
@@ -310,7 +332,8 @@ fn a_new_filter_applies_to_the_events_that_follow() {
 
 #[test]
 fn an_armed_ring_wakes_once() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     let is_armed = |harness: &Harness| harness.ring.word(Word::Armed).load(Relaxed) != 0;
@@ -335,7 +358,8 @@ fn an_armed_ring_wakes_once() {
 
 #[test]
 fn acknowledgements_reach_the_socket_while_the_reader_awaits_them() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     let ack = RawEvent { what: 0, words: [0; 6] }.datagram();
@@ -354,14 +378,22 @@ fn records_describe_the_acting_task() {
     // Space for all arguments, for some and for none; and all of them without the helpers that
     // older kernels lack.
     for (args_len, old) in [(4096, false), (5, false), (0, false), (4096, true)] {
-        let plan = ContextPlan::new(args_len);
-        let plan = if old { plan.without_helpers() } else { plan };
-        let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, Some(plan))
+        let plan = ContextPlan::new(
+            memory(),
+            Some(Wants {
+                args_len,
+                cwd: true,
+                variables: vec![b"PATH".to_vec(), b"NO_SUCH".to_vec()],
+            }),
+        );
+        let plan = if old { plan.without_helpers(memory()) } else { plan };
+        let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, plan.clone())
         else {
             return;
         };
         for what in [EXEC, EXIT] {
-            harness.send(&RawEvent { what, words: [this, this, 0, 0, 0, 0] }.datagram());
+            let parent = std::os::unix::process::parent_id();
+            harness.send(&RawEvent { what, words: [this, this, 0, 0, parent, parent] }.datagram());
         }
         assert!(harness.ring.fetch().expect("a ring"));
         let available = plan.available();
@@ -375,16 +407,17 @@ fn records_describe_the_acting_task() {
             let thread = nix::unistd::gettid().as_raw();
             assert_eq!(
                 context.pid(),
-                has(Noted::PID_TGID).then_some(thread.try_into().expect("an id"))
+                has(Recorded::PID_TGID).then_some(thread.try_into().expect("an id"))
             );
-            assert_eq!(context.tgid(), has(Noted::PID_TGID).then_some(this));
-            let uid = has(Noted::UID_GID).then_some(nix::unistd::getuid().as_raw());
-            let gid = has(Noted::UID_GID).then_some(nix::unistd::getgid().as_raw());
+            assert_eq!(context.tgid(), has(Recorded::PID_TGID).then_some(this));
+            let uid = has(Recorded::UID_GID).then_some(nix::unistd::getuid().as_raw());
+            let gid = has(Recorded::UID_GID).then_some(nix::unistd::getgid().as_raw());
             assert_eq!((context.uid(), context.gid()), (uid, gid));
             let comm = fs::read("/proc/thread-self/comm").expect("/proc is mounted");
-            assert_eq!(context.comm(), has(Noted::COMM).then_some(comm.trim_ascii_end()));
+            assert_eq!(context.comm(), has(Recorded::COMM).then_some(comm.trim_ascii_end()));
+            assert_describes_this_task(&context, available);
             let args = context.args();
-            if what == EXIT || args_len == 0 || plan.args().is_none() {
+            if what == EXIT || !has(Recorded::ARGS) {
                 assert_eq!(args, None);
                 continue;
             }
@@ -393,6 +426,73 @@ fn records_describe_the_acting_task() {
             assert_eq!(args.bytes(), &cmdline[..cmdline.len().min(args_len)]);
         }
     }
+}
+
+/// Compares a context with `/proc` and the system calls of this task.
+fn assert_describes_this_task(context: &Context<'_>, available: Recorded) {
+    use std::os::unix::fs::MetadataExt;
+
+    let has = |part| available.contains(part);
+    let stat = fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
+    let (_, stat) = stat.rsplit_once(')').expect("a name");
+    // The first of these is field 3.
+    let fields: Vec<&str> = stat.split_whitespace().collect();
+    let field = |number: usize| fields[number - 3].parse::<u64>().expect("a number");
+    let ticks = |ns: Option<u64>| ns.map(|ns| ns / 10_000_000);
+    assert_eq!(ticks(context.start_boottime_ns()), Some(field(22)));
+    assert_eq!(context.parent_tgid(), Some(std::os::unix::process::parent_id()));
+    let parent = fs::read_to_string(format!("/proc/{}/stat", std::os::unix::process::parent_id()));
+    let parent = parent.expect("a parent");
+    let start = parent.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19));
+    assert_eq!(
+        ticks(context.parent_start_boottime_ns()),
+        start.map(|start| start.parse().expect("a number"))
+    );
+    let number = |path: &str| {
+        fs::read_to_string(path).ok().map(|text| text.trim().parse::<u32>().expect("a number"))
+    };
+    let euid = nix::unistd::geteuid().as_raw();
+    let egid = nix::unistd::getegid().as_raw();
+    assert_eq!(context.euid(), has(Recorded::EUID_EGID).then_some(euid));
+    assert_eq!(context.egid(), has(Recorded::EUID_EGID).then_some(egid));
+    let as_u32 = |number: u64| u32::try_from(number).expect("32 bits");
+    assert_eq!(context.session(), has(Recorded::SESSION).then(|| as_u32(field(6))));
+    assert_eq!(context.tty(), has(Recorded::TTY).then(|| as_u32(field(7))));
+    if has(Recorded::AUDIT) {
+        assert_eq!(context.login_uid(), number("/proc/self/loginuid"));
+        assert_eq!(context.audit_session(), number("/proc/self/sessionid"));
+    }
+    if has(Recorded::PID_NS) {
+        let namespace = fs::metadata("/proc/self/ns/pid").expect("a namespace");
+        assert_eq!(context.pid_ns().map(u64::from), Some(namespace.ino()));
+        assert_eq!(context.ns_tgid(), Some(std::process::id()));
+    }
+    if let Some(program) = context.program() {
+        let file = fs::metadata("/proc/self/exe").expect("a program");
+        assert_eq!((program.ino, u64::from(program.nlink)), (file.ino(), file.nlink()));
+        assert_eq!(
+            (program.ctime_sec, i64::from(program.ctime_nsec)),
+            (file.ctime(), file.ctime_nsec())
+        );
+        assert_eq!(u64::from(program.dev_major), rustix::fs::major(file.dev()).into());
+        assert_eq!(u64::from(program.dev_minor), rustix::fs::minor(file.dev()).into());
+        assert!(!program.is_deleted && !program.is_memfd);
+        let executed = context.filename().expect("a file name");
+        let executed = fs::metadata(String::from_utf8_lossy(executed).into_owned());
+        assert_eq!(executed.expect("the program").ino(), file.ino());
+        let exe = std::env::current_exe().expect("a program");
+        assert_eq!(path(context.exe()), exe.to_string_lossy());
+        let cwd = std::env::current_dir().expect("a directory");
+        assert_eq!(path(context.cwd()), cwd.to_string_lossy());
+        let environment = fs::read("/proc/self/environ").expect("/proc is mounted");
+        let paths = environment.split(|&byte| byte == 0).filter(|it| it.starts_with(b"PATH="));
+        assert!(context.env().expect("variables").iter().eq(paths));
+    }
+}
+
+fn path(path: Option<KernelPath<'_>>) -> String {
+    let names = path.expect("a path").components();
+    names.fold(String::new(), |path, name| path + "/" + &String::from_utf8_lossy(name))
 }
 
 fn notice() -> Arc<Notice> {
