@@ -95,7 +95,7 @@ mod serde_mask;
 mod status;
 
 pub use cn_msg::CnMsg;
-pub use context::{Args, Context};
+pub use context::{Args, Context, KernelPath, ProgramFile, Usage};
 pub use encode::{EventData, EventRecord};
 pub use error::{EncodeError, Layer, ParseError};
 pub use filter::{Filter, TooManyTgids};

@@ -231,9 +231,9 @@ impl<'a, O: ByteOrder> Event<'a, O> {
         self.payload
     }
 
-    /// The task that caused the event, if a BPF program recorded it.
+    /// The task that caused the event, if the ring transport recorded it.
     pub fn context(&self) -> Option<Context<'a>> {
-        Context::parse(self.context)
+        Context::parse(self.what(), self.context)
     }
 
     /// The event with the bytes of its [context](Self::context): a header and the arguments.

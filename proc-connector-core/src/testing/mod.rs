@@ -10,6 +10,7 @@
 #![allow(clippy::exhaustive_enums, clippy::exhaustive_structs, reason = "no public API")]
 
 pub mod bpf;
+pub mod context;
 pub mod filters;
 pub mod kinds;
 

@@ -2,9 +2,8 @@
 //! arguments of an exec.
 
 use std::fmt;
-use std::mem::offset_of;
+use std::mem::{offset_of, size_of};
 
-use proc_connector_core::context::{self, ContextHdr, Noted};
 use proc_connector_sys as uapi;
 
 use super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm, len_imm};
@@ -12,6 +11,56 @@ use super::btf::ArgOffsets;
 use super::helpers::{self, TaskValue, read_kernel_u64};
 use super::layout::{RECORD_LEN, SCRATCH_1, SCRATCH_2, offset};
 use Reg::{R0, R1, R2, R3, R10};
+
+/// The header of a context. The arguments follow it.
+///
+/// The ring transport of `proc-connector` writes it. It is not part of the public API.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+#[repr(C)]
+#[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the ring")]
+pub(super) struct ContextHdr {
+    /// The fields that are present: bits of [`Noted`].
+    pub noted: [u8; 4],
+    /// Bytes of arguments after the header.
+    pub args_len: [u8; 4],
+    /// `CLOCK_BOOTTIME`, in nanoseconds.
+    pub boot_ns: [u8; 8],
+    /// Id of the task's cgroup.
+    pub cgroup_id: [u8; 8],
+    /// Process id in the upper half, thread id in the lower.
+    pub pid_tgid: [u8; 8],
+    /// Group id in the upper half, user id in the lower.
+    pub uid_gid: [u8; 8],
+    /// Name of the task.
+    pub comm: [u8; 16],
+}
+
+/// Bytes of a [`ContextHdr`].
+#[doc(hidden)]
+pub(super) const HEADER_LEN: usize = size_of::<ContextHdr>();
+
+bitflags::bitflags! {
+    /// The parts of a context that are present, as in `ContextHdr::noted`.
+    #[doc(hidden)]
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub struct Noted: u32 {
+        /// `boot_ns`.
+        const BOOT_NS = 1;
+        /// `cgroup_id`.
+        const CGROUP_ID = 1 << 1;
+        /// `pid_tgid`.
+        const PID_TGID = 1 << 2;
+        /// `uid_gid`.
+        const UID_GID = 1 << 3;
+        /// `comm`.
+        const COMM = 1 << 4;
+        /// The arguments.
+        const ARGS = 1 << 5;
+        /// The arguments are truncated.
+        const ARGS_CUT = 1 << 6;
+    }
+}
 
 /// Which properties of the acting task records contain, and how the program reads each.
 #[derive(Clone, Copy, Debug)]
@@ -73,7 +122,7 @@ impl ContextPlan {
 
     /// The length in bytes of a record without arguments.
     pub(super) const fn record_len() -> usize {
-        RECORD_LEN + context::HEADER_LEN
+        RECORD_LEN + HEADER_LEN
     }
 
     /// The length in bytes of a record with space for arguments.

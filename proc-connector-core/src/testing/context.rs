@@ -1,0 +1,97 @@
+//! Contexts as the ring transport writes them.
+
+use alloc::vec::Vec;
+
+use zerocopy::IntoBytes;
+
+use crate::context::layout::{
+    ExecHdr, ExitHdr, ExtensionHdr, IdentityHdr, Recorded, TaskHdr, UsageHdr,
+};
+
+/// The parts of a context.
+#[derive(Clone, Debug, Default)]
+#[allow(clippy::exhaustive_structs)]
+pub struct RawContext {
+    pub identity: IdentityHdr,
+    /// The parts after the identity, if there are any.
+    pub extension: Option<RawExtension>,
+}
+
+/// The parts after the identity. The bits of parts with a header of their own are added.
+#[derive(Clone, Debug)]
+#[allow(clippy::exhaustive_structs)]
+pub struct RawExtension {
+    pub recorded: Recorded,
+    pub task: TaskHdr,
+    pub usage: Option<UsageHdr>,
+    pub process_usage: Option<UsageHdr>,
+    pub exec: Option<ExecHdr>,
+    pub tail: Vec<u8>,
+}
+
+impl Default for RawExtension {
+    fn default() -> Self {
+        Self {
+            recorded: Recorded::empty(),
+            task: TaskHdr::default(),
+            usage: None,
+            process_usage: None,
+            exec: None,
+            tail: Vec::new(),
+        }
+    }
+}
+
+impl RawContext {
+    /// The context of an action of process `tgid`, created at `start`, and its parent.
+    pub fn of_process((tgid, start): (u32, u64), (parent, parent_start): (u32, u64)) -> Self {
+        let identity = IdentityHdr {
+            tgid: tgid.into(),
+            parent_tgid: parent.into(),
+            start_boottime: start.into(),
+            parent_start_boottime: parent_start.into(),
+            detail: 0.into(),
+        };
+        Self { identity, extension: None }
+    }
+
+    /// The context of a fork whose child was created at `start`.
+    pub fn with_child_start(mut self, start: u64) -> Self {
+        self.identity.detail = start.into();
+        self
+    }
+
+    /// The context of an exit: `None` if the process continues, or else its wait status.
+    pub fn with_end(mut self, status: Option<u32>) -> Self {
+        let exit = ExitHdr {
+            state: (if status.is_some() { ExitHdr::OVER } else { ExitHdr::CONTINUES }).into(),
+            status: status.unwrap_or_default().into(),
+        };
+        self.identity.detail = zerocopy::transmute!(exit);
+        self
+    }
+
+    /// The context with these parts after the identity.
+    pub fn with_extension(mut self, extension: RawExtension) -> Self {
+        self.extension = Some(extension);
+        self
+    }
+
+    /// The bytes that follow an event in the ring.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = self.identity.as_bytes().to_vec();
+        let Some(extension) = &self.extension else { return bytes };
+        let RawExtension { recorded, task, usage, process_usage, exec, tail } = extension;
+        let mut recorded = *recorded;
+        recorded.set(Recorded::USAGE, usage.is_some());
+        recorded.set(Recorded::PROCESS_USAGE, process_usage.is_some());
+        recorded.set(Recorded::EXEC, exec.is_some());
+        let header = ExtensionHdr { recorded: recorded.bits().into(), ..ExtensionHdr::default() };
+        bytes.extend(header.as_bytes());
+        bytes.extend(task.as_bytes());
+        bytes.extend(usage.iter().chain(process_usage).flat_map(|usage| usage.as_bytes()));
+        bytes.extend(exec.iter().flat_map(|exec| exec.as_bytes()));
+        bytes.extend(tail);
+        bytes
+    }
+}
