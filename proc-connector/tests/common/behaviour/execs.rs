@@ -26,6 +26,7 @@ pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs];
     executes_a_program,
     executes_a_chain,
     executes_after_failures,
+    is_killed_by_a_failed_exec,
     executes_a_script,
     executes_through_a_link,
     executes_a_memory_file,
@@ -108,6 +109,14 @@ fn executes_after_failures(stage: &Stage) {
 /// A path in the directory of the programs that no other process uses.
 fn own_path(stage: &Stage, name: &str) -> String {
     stage.programs.path(&format!("{name}-{}-{}", this(), stage.number))
+}
+
+/// The exec fails after the memory of the process was replaced, so that the kernel kills it.
+fn is_killed_by_a_failed_exec(stage: &Stage) {
+    let path = stage.programs.path("broken");
+    let mut truth = stage.fork(|| match exec_at(&path, &["broken"]) {});
+    truth.comm = None;
+    truth.reap();
 }
 
 fn executes_a_script(stage: &Stage) {

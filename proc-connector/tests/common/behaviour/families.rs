@@ -32,25 +32,27 @@ pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs];
     is_spawned,
     an_orphan_executes,
 ];
-pub(crate) const AS_ROOT: &[Behaviour] = behaviours![&[Root]; is_first_in_a_namespace];
+pub(crate) const AS_ROOT: &[Behaviour] =
+    behaviours![&[Root]; is_first_in_a_namespace, is_in_a_user_namespace];
 
 /// Sends the creation of a process through a pipe.
-fn send(line: &Line, truth: &Truth) {
+pub(crate) fn send(line: &Line, truth: &Truth) {
     line.send(&[truth.tgid.into(), truth.created_ns.0, truth.created_ns.1]);
 }
 
 /// Receives a creation by another process, which behaves as this one so far.
-fn receive(stage: &Stage, line: &Line, creator: u32) -> Truth {
+pub(crate) fn receive(stage: &Stage, line: &Line, creator: u32) -> Truth {
     let tgid = line.receive_pid();
     Truth { creator, ..stage.truth(tgid, (line.receive(), line.receive())) }
 }
 
 /// `CLONE_PARENT`: the new process is a child of its creator's parent.
-fn sibling(stage: &Stage, creation: Creation, end: impl FnOnce()) -> Truth {
+pub(crate) fn sibling(stage: &Stage, creation: Creation, end: impl FnOnce()) -> Truth {
     stage.created(|| sys::clone(creation, end).expect("a sibling"))
 }
 
-const SIBLING: Creation = Creation { flags: libc::CLONE_PARENT, exit_signal: 0, pid: None };
+pub(crate) const SIBLING: Creation =
+    Creation { flags: libc::CLONE_PARENT, exit_signal: 0, pid: None };
 
 fn creates_a_sibling(stage: &Stage) {
     let line = Line::new();
@@ -255,5 +257,12 @@ fn is_first_in_a_namespace(stage: &Stage) {
         assert_eq!(this(), 1);
         sys::exit(61)
     };
-    stage.created(|| sys::clone(creation, child).expect("CAP_SYS_ADMIN")).reap();
+    let truth = stage.created(|| sys::clone(creation, child).expect("CAP_SYS_ADMIN"));
+    Truth { ns_tgid: 1, ..truth }.reap();
+}
+
+/// The user ids of the record are those of the outer namespace.
+fn is_in_a_user_namespace(stage: &Stage) {
+    let creation = Creation { flags: libc::CLONE_NEWUSER, ..Creation::default() };
+    stage.created(|| sys::clone(creation, || sys::exit(62)).expect("CAP_SYS_ADMIN")).reap();
 }

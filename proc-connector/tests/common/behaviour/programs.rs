@@ -99,6 +99,9 @@ impl Programs {
             fs::write(&path, elf(code)).expect("a writable directory");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an own file");
         }
+        let path = directory.join("broken");
+        fs::write(&path, elf_at(1 << 63, QUIT)).expect("a writable directory");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("an own file");
     }
 
     pub(crate) fn directory(&self) -> &Path {
@@ -140,12 +143,18 @@ pub(crate) fn bytes(name: &str) -> Vec<u8> {
 
 /// An executable file of the code only.
 fn elf(code: &[u8]) -> Vec<u8> {
+    elf_at(ADDRESS, code)
+}
+
+/// The same for another address. If it is one of the kernel, the exec replaces the memory of the
+/// process before it fails.
+fn elf_at(address: u64, code: &[u8]) -> Vec<u8> {
     let len = HEADERS_LEN + code.len() as u64;
     let mut file = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec();
     // ET_EXEC, EM_X86_64, EV_CURRENT.
     file.extend([2, 0, 62, 0, 1, 0, 0, 0]);
     // The entry point, the offsets of program and section headers.
-    for word in [ADDRESS + HEADERS_LEN, 64, 0] {
+    for word in [address + HEADERS_LEN, 64, 0] {
         file.extend(word.to_le_bytes());
     }
     // Flags, then the sizes and numbers of headers.
@@ -155,7 +164,7 @@ fn elf(code: &[u8]) -> Vec<u8> {
     }
     // PT_LOAD, readable and executable.
     file.extend([1, 0, 0, 0, 5, 0, 0, 0]);
-    for word in [0, ADDRESS, ADDRESS, len, len, 0x1000] {
+    for word in [0, address, address, len, len, 0x1000] {
         file.extend(word.to_le_bytes());
     }
     file.extend(code);

@@ -52,7 +52,9 @@ impl Stage {
         Truth {
             behaviour: self.behaviour.to_owned(),
             tgid,
+            ns_tgid: tgid,
             created_ns,
+            start_ticks: None,
             alive_ns: created_ns.0,
             over_ns: None,
             creator: this,

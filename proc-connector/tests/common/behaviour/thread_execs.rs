@@ -1,13 +1,12 @@
 //! Execs by other threads than the first: the thread takes over the id of the process.
 
+use std::sync::atomic::AtomicU32;
 use std::thread::{self, sleep};
 use std::time::Duration;
 
-use nix::unistd::pause;
-
 use super::stage::Stage;
 use super::sys::exit_thread;
-use super::threads::running_threads;
+use super::threads::{meet, running_threads, wait_forever};
 use super::{Behaviour, Need::Programs, behaviours};
 
 pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs];
@@ -16,13 +15,8 @@ pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs];
     the_first_of_many_threads_executes,
     another_thread_executes_after_the_first_ended,
     a_thread_executes_while_others_end,
+    two_threads_execute_at_once,
 ];
-
-fn wait_forever() -> ! {
-    loop {
-        pause();
-    }
-}
 
 /// A process with `idle` further threads, of which one executes a program.
 fn executes(stage: &Stage, idle: u32) {
@@ -71,6 +65,24 @@ fn another_thread_executes_after_the_first_ended(stage: &Stage) {
                 match stage.exec(&words) {}
             });
             exit_thread(25)
+        });
+    });
+    truth.executes(stage.image(&words)).reap();
+}
+
+/// One of them succeeds. It is not known which, so both execute the same.
+fn two_threads_execute_at_once(stage: &Stage) {
+    let words = ["chain", "7", "one of two"];
+    let truth = stage.fork(|| {
+        let arrived = AtomicU32::new(0);
+        let execute = || {
+            meet(&arrived, 2);
+            match stage.exec(&words) {}
+        };
+        thread::scope(|scope| {
+            scope.spawn(execute);
+            scope.spawn(execute);
+            wait_forever()
         });
     });
     truth.executes(stage.image(&words)).reap();

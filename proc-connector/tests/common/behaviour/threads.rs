@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::unistd::pause;
 
 use super::ends::burn;
+use super::families::{SIBLING, receive, send, sibling};
 use super::line::Line;
 use super::stage::Stage;
 use super::sys::{self, exit_thread};
@@ -26,10 +27,12 @@ pub(crate) const PLAIN: &[Behaviour] = behaviours![&[];
     creates_many_threads,
     threads_rename_themselves,
     a_thread_creates_a_child_and_ends,
+    a_thread_creates_a_sibling,
     a_thread_panics_while_the_first_waits,
+    dumps_core_with_threads,
 ];
 
-fn wait_forever() -> ! {
+pub(crate) fn wait_forever() -> ! {
     loop {
         pause();
     }
@@ -138,7 +141,7 @@ fn is_killed_after_its_first_thread_ended(stage: &Stage) {
 }
 
 /// Returns when `threads` threads have called this function, all at the same time.
-fn meet(arrived: &AtomicU32, threads: u32) {
+pub(crate) fn meet(arrived: &AtomicU32, threads: u32) {
     arrived.fetch_add(1, SeqCst);
     while arrived.load(SeqCst) < threads {
         thread::yield_now();
@@ -222,6 +225,34 @@ fn a_thread_creates_a_child_and_ends(stage: &Stage) {
         sys::exit(23)
     });
     truth.reap_parent();
+}
+
+/// The creator is neither the parent nor the first thread of a process.
+fn a_thread_creates_a_sibling(stage: &Stage) {
+    let line = Line::new();
+    let creator = stage.fork(|| {
+        let create = || send(&line, &sibling(stage, SIBLING, || sys::exit(28)));
+        thread::scope(|scope| {
+            scope.spawn(create);
+        });
+        sys::exit(29)
+    });
+    let sibling = receive(stage, &line, creator.tgid);
+    sibling.reap();
+    creator.reap();
+}
+
+fn dumps_core_with_threads(stage: &Stage) {
+    stage.run(|| {
+        for _ in 0..5 {
+            thread::spawn(|| wait_forever());
+        }
+        sys::default_action(libc::SIGTRAP);
+        thread::scope(|scope| {
+            scope.spawn(|| sys::kill(std::process::id(), libc::SIGTRAP));
+            wait_forever()
+        });
+    });
 }
 
 fn a_thread_panics_while_the_first_waits(stage: &Stage) {

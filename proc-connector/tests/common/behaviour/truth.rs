@@ -15,9 +15,13 @@ use super::sys::{self, Usage};
 pub(crate) struct Truth {
     pub(crate) behaviour: String,
     pub(crate) tgid: u32,
+    /// The process id in its own pid namespace.
+    pub(crate) ns_tgid: u32,
     /// `CLOCK_MONOTONIC` before and after its creation. For the process that a later owner of the
     /// id replaces, `over_ns` is before the later creation.
     pub(crate) created_ns: (u64, u64),
+    /// Field 22 of `/proc/PID/stat`: its creation in ticks of 10 ms of `CLOCK_BOOTTIME`.
+    pub(crate) start_ticks: Option<u64>,
     /// `CLOCK_MONOTONIC` at which it was certainly alive, and at which it had certainly ended.
     pub(crate) alive_ns: u64,
     pub(crate) over_ns: Option<u64>,
@@ -67,6 +71,7 @@ pub(crate) enum Deleted {
 impl Truth {
     /// Waits for the end of a child that reaps no children, and prints its record.
     pub(crate) fn reap(mut self) {
+        self.start_ticks = start_ticks(self.tgid);
         let (status, usage) = sys::wait4(self.tgid).expect("a child");
         self.status = Some(status);
         self.usage = Some(usage);
@@ -76,6 +81,7 @@ impl Truth {
 
     /// The same for a child that reaped children, so that its own usage is unknown.
     pub(crate) fn reap_parent(mut self) {
+        self.start_ticks = start_ticks(self.tgid);
         let (status, _) = sys::wait4(self.tgid).expect("a child");
         self.status = Some(status);
         self.over_ns = Some(now_ns());
@@ -119,6 +125,13 @@ impl Image {
         self.deleted = deleted;
         self
     }
+}
+
+/// The creation of a process that was not yet reaped.
+fn start_ticks(tgid: u32) -> Option<u64> {
+    let stat = text(&std::fs::read(format!("/proc/{tgid}/stat")).ok()?);
+    let (_, fields) = stat.rsplit_once(") ")?;
+    fields.split(' ').nth(19)?.parse().ok()
 }
 
 /// Bytes as text that JSON can hold: one character a byte.

@@ -137,7 +137,7 @@ fn raw(status: proc_connector::ExitStatus) -> i32 {
 }
 
 /// Judges a field whose actual value may be unknown.
-fn judge_known<T: PartialEq + Debug>(
+pub(crate) fn judge_known<T: PartialEq + Debug>(
     judged: &mut Vec<Judged>,
     field: &'static str,
     reported: Option<T>,
@@ -148,7 +148,7 @@ fn judge_known<T: PartialEq + Debug>(
     }
 }
 
-fn compare<T: PartialEq + Debug>(reported: Option<T>, actual: &T) -> Verdict {
+pub(crate) fn compare<T: PartialEq + Debug>(reported: Option<T>, actual: &T) -> Verdict {
     match reported {
         None => Missing,
         Some(reported) if reported == *actual => Right,
@@ -156,20 +156,25 @@ fn compare<T: PartialEq + Debug>(reported: Option<T>, actual: &T) -> Verdict {
     }
 }
 
-fn wrong(reported: &impl Debug, actual: &impl Debug) -> Verdict {
+pub(crate) fn wrong(reported: &impl Debug, actual: &impl Debug) -> Verdict {
     let short = |text: String| text.chars().take(200).collect::<String>();
     Wrong(format!("{} instead of {}", short(format!("{reported:?}")), short(format!("{actual:?}"))))
 }
 
 fn arguments(process: &Process, image: &Image) -> Verdict {
-    let Some(args) = process.args() else { return Missing };
-    let reported = text(args.bytes());
-    match args.is_cut() {
-        true if image.args.starts_with(&reported) && reported != image.args => {
+    let args = process.args().map(|args| (text(args.bytes()), args.is_cut()));
+    judge_arguments(args.as_ref().map(|(args, is_cut)| (&args[..], *is_cut)), image)
+}
+
+/// Judges arguments, with whether they are truncated.
+pub(crate) fn judge_arguments(args: Option<(&str, bool)>, image: &Image) -> Verdict {
+    match args {
+        None => Missing,
+        Some((args, true)) if image.args.starts_with(args) && args != image.args => {
             if image.args.len() > WHOLE_ARGUMENTS { Right } else { Missing }
         }
-        false if reported == image.args => Right,
-        is_cut => wrong(&(is_cut, reported.len(), &reported), &image.args),
+        Some((args, false)) if args == image.args => Right,
+        Some((args, is_cut)) => wrong(&(is_cut, args.len(), args), &image.args),
     }
 }
 

@@ -2,4 +2,6 @@
 
 pub(crate) mod judge;
 pub(crate) mod observer;
+pub(crate) mod recorded;
 pub(crate) mod tally;
+pub(crate) mod usage;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
 use proc_connector::{ProcConnector, Received};
 
+use super::recorded::Recorded;
 use crate::common::builder;
 
 /// What the library reported of one process. Each copy shows the process at that change.
@@ -23,6 +24,7 @@ pub(crate) struct Observer {
     table: ProcessTable,
     /// By the serial number.
     pub(crate) seen: HashMap<u64, Seen>,
+    pub(crate) recorded: Recorded,
     pub(crate) losses: usize,
     pub(crate) events: u64,
 }
@@ -32,7 +34,14 @@ impl Observer {
         let connector = builder().receive_buffer_events(400_000).context(true).open();
         let connector = connector.expect("a live connector");
         let table = ProcessTable::new().expect("/proc is mounted");
-        let mut observer = Self { connector, table, seen: HashMap::new(), losses: 0, events: 0 };
+        let mut observer = Self {
+            connector,
+            table,
+            seen: HashMap::new(),
+            recorded: Recorded::default(),
+            losses: 0,
+            events: 0,
+        };
         let known: Vec<Process> = observer.table.iter().cloned().collect();
         for process in known {
             observer.seen.insert(process.serial(), Seen::new(process));
@@ -45,7 +54,10 @@ impl Observer {
         let time = self.table.rescan_in().unwrap_or(time).min(time);
         for received in self.connector.recv_batch_timeout(time).expect("a batch") {
             match received {
-                Received::Event(_) => self.events += 1,
+                Received::Event(event) => {
+                    self.events += 1;
+                    self.recorded.note(&event);
+                }
                 Received::Lost(_) => self.losses += 1,
             }
             for change in self.table.apply(&received) {

@@ -37,10 +37,21 @@ impl Tally {
                 }
                 Verdict::Wrong(detail) => {
                     counts[2] += 1;
-                    Some(format!("process {}: {detail}", truth.tgid))
+                    Some(format!("{} {}: {detail}", truth.behaviour, truth.tgid))
                 }
             };
             self.failures.entry((truth.behaviour.clone(), field)).or_default().add(wrong);
+        }
+    }
+}
+
+impl Failure {
+    /// Combines two failures.
+    pub(crate) fn join(&mut self, other: &Self) {
+        self.missing += other.missing;
+        self.wrong += other.wrong;
+        if self.example.is_empty() {
+            self.example.clone_from(&other.example);
         }
     }
 }
