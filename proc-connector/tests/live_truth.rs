@@ -125,8 +125,11 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("socket", "program", &[]),
     // The parent is unknown if the process was reaped before its exit was sent.
     ("ring", "last parent", &[]),
+    // Not recorded at the exit of a process that was reaped before.
+    ("ring", "event: ns_tgid", &[]),
+    ("ring", "event: session", &[]),
     // Not yet recorded.
-    ("ring", "event: *", &[]),
+    ("ring", "event: exe", &[]),
     // Up to 256 bytes of arguments are recorded, and no program.
     ("ring", "arguments", &[]),
     ("ring", "last arguments", &[]),
@@ -150,7 +153,7 @@ const THREADS: &[&str] = &[
 
 fn is_known(transport: &str, field: &str, behaviour: &str) -> bool {
     KNOWN.iter().any(|&(with, of, behaviours)| {
-        (with == transport && (of == field || of == "event: *" && field.starts_with("event: ")))
+        (with, of) == (transport, field)
             && (behaviours.is_empty() || behaviours.contains(&behaviour))
     })
 }
