@@ -40,10 +40,10 @@ pub use self::child::TracedChild;
 #[cfg(feature = "process")]
 pub(crate) use self::clock::own_boottime;
 pub(crate) use self::clock::own_monotonic;
-#[cfg(feature = "cli")]
 pub(crate) use self::cpu_buffers::CpuBuffers;
 #[cfg(feature = "cli")]
 pub use self::end_request::EndRequest;
+#[cfg(feature = "cli")]
 pub(crate) use self::end_request::end_on_signals;
 pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;
