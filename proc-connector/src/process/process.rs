@@ -216,6 +216,11 @@ impl Process {
         self.end?.status
     }
 
+    /// What all threads of the process used together, after its end.
+    pub fn usage(&self) -> Option<proc_connector_core::Usage> {
+        None
+    }
+
     /// The time from creation to end, in nanoseconds.
     pub fn lifetime_ns(&self) -> Option<u64> {
         Some(self.end_ns()?.saturating_sub(self.start_ns()?))

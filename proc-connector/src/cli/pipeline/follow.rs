@@ -71,12 +71,12 @@ impl Follower {
         (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
     }
 
-    /// Completes the life of the followed child with the facts that its parent knows, where no event
-    /// has reported them: the status, the program, and `end_ns`, a time after its end.
+    /// Completes the life of the followed child with the facts that its parent knows: the status, and
+    /// where no event has reported them, the program and `end_ns`, a time after its end.
     pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
         let Some(first) = self.lives.all.first_mut() else { return };
         first.end_ns = first.end_ns.or(Some(end_ns));
-        first.status = first.status.or(Some(status));
+        first.status = Some(status);
         match first.programs.first_mut() {
             Some(program) if program.command.is_some() => {}
             Some(program) => *program = Program { at_ns: program.at_ns, ..child.program },

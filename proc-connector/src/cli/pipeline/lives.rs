@@ -47,17 +47,12 @@ impl Lives {
         let life = &mut self.all[place];
         match kind {
             // A process that was presumed to have ended may appear again.
-            ChangeKind::Started | ChangeKind::Appeared => {
-                (life.end_ns, life.status) = (process.end_ns(), process.exit_status());
-            }
+            ChangeKind::Started | ChangeKind::Appeared => life.update_end(process),
             ChangeKind::Executed => life.programs.push(program(process, at_ns)),
             ChangeKind::Renamed => life.rename(process),
             // The event of its exec was lost.
             ChangeKind::Corrected => life.correct(process),
-            ChangeKind::Ended | ChangeKind::Vanished => {
-                life.end_ns = process.end_ns();
-                life.status = process.exit_status();
-            }
+            ChangeKind::Ended | ChangeKind::Vanished => life.update_end(process),
             ChangeKind::ThreadStarted(_) => life.threads = life.threads.saturating_add(1),
             _ => {}
         }
@@ -138,6 +133,12 @@ impl Lives {
 }
 
 impl Life {
+    fn update_end(&mut self, process: &Process) {
+        self.end_ns = process.end_ns();
+        self.status = process.exit_status();
+        self.usage = process.usage();
+    }
+
     fn rename(&mut self, process: &Process) {
         match self.programs.last_mut() {
             // The name of the program is more useful than a name that a thread gives itself.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use proc_connector::ExitStatus;
+use proc_connector::parser::Usage;
 
 /// Processes and their creators, over a period.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +35,9 @@ pub(crate) struct Life {
     pub(crate) status: Option<ExitStatus>,
     /// The threads it started, without the first.
     pub(crate) threads: u32,
+    /// What all of its threads used together. `None` if it still runs, or if the kernel has not
+    /// reported it.
+    pub(crate) usage: Option<Usage>,
 }
 
 /// A program that a process executed.
