@@ -46,13 +46,15 @@ impl Lives {
         self.touched.push(place);
         let life = &mut self.all[place];
         match kind {
-            // A process that was presumed to have ended may appear again.
-            ChangeKind::Started | ChangeKind::Appeared => life.update_end(process),
             ChangeKind::Executed => life.programs.push(program(process, at_ns)),
             ChangeKind::Renamed => life.rename(process),
             // The event of its exec was lost.
             ChangeKind::Corrected => life.correct(process),
-            ChangeKind::Ended | ChangeKind::Vanished => life.update_end(process),
+            // A process that was presumed to have ended may appear again.
+            ChangeKind::Started
+            | ChangeKind::Appeared
+            | ChangeKind::Ended
+            | ChangeKind::Vanished => life.update_end(process),
             ChangeKind::ThreadStarted(_) => life.threads = life.threads.saturating_add(1),
             _ => {}
         }

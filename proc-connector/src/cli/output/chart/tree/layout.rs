@@ -1,5 +1,7 @@
 //! The columns of a tree that fit a width.
 
+use std::fmt::Write;
+
 use unicode_width::UnicodeWidthStr;
 
 use super::MIN_COMMAND;
@@ -54,8 +56,9 @@ impl Layout {
         let mut text = String::new();
         for (number, width) in numbers.iter().zip(self.numbers) {
             let Some(width) = width else { continue };
-            text.push_str(&format!("{:>width$}  ", number.as_ref()));
+            let _ = write!(text, "{:>width$}{:GAP$}", number.as_ref(), "");
         }
-        text + &format!("{mark} {end:<width$}", width = self.end)
+        let _ = write!(text, "{mark} {end:<width$}", width = self.end);
+        text
     }
 }
