@@ -43,14 +43,9 @@ impl Life {
     }
 
     /// Sets what it used: CPU time in microseconds, peak memory in KiB, and bytes read and written.
-    pub(crate) fn using(
-        self,
-        cpu_us: u64,
-        memory: u64,
-        [read_bytes, write_bytes]: [u64; 2],
-    ) -> Self {
+    pub(crate) fn using(self, cpu: u64, memory: u64, [read_bytes, write_bytes]: [u64; 2]) -> Self {
         let max_rss = Some(memory << 10);
-        let cpu_ns = cpu_us * 1_000;
+        let cpu_ns = cpu * 1_000;
         let usage = Usage { cpu_ns, max_rss, read_bytes, write_bytes, ..Usage::default() };
         Self { usage: Some(usage), ..self }
     }
