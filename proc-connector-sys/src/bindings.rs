@@ -787,6 +787,8 @@ impl ::core::fmt::Debug for bpf_attr_prog_load {
         )
     }
 }
+pub const BPF_FUNC_map_lookup_elem: bpf_func_id = 1;
+pub const BPF_FUNC_get_smp_processor_id: bpf_func_id = 8;
 pub const BPF_FUNC_get_current_pid_tgid: bpf_func_id = 14;
 pub const BPF_FUNC_get_current_uid_gid: bpf_func_id = 15;
 pub const BPF_FUNC_get_current_comm: bpf_func_id = 16;
@@ -795,7 +797,10 @@ pub const BPF_FUNC_get_current_task: bpf_func_id = 35;
 pub const BPF_FUNC_get_current_cgroup_id: bpf_func_id = 80;
 pub const BPF_FUNC_probe_read_user: bpf_func_id = 112;
 pub const BPF_FUNC_probe_read_kernel: bpf_func_id = 113;
+pub const BPF_FUNC_probe_read_user_str: bpf_func_id = 114;
+pub const BPF_FUNC_probe_read_kernel_str: bpf_func_id = 115;
 pub const BPF_FUNC_ktime_get_boot_ns: bpf_func_id = 125;
+pub const BPF_FUNC_ringbuf_output: bpf_func_id = 130;
 pub const BPF_FUNC_ringbuf_reserve: bpf_func_id = 131;
 pub const BPF_FUNC_ringbuf_submit: bpf_func_id = 132;
 pub const BPF_FUNC_ringbuf_discard: bpf_func_id = 133;

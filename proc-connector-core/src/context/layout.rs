@@ -40,9 +40,9 @@ pub struct IdentityHdr {
 #[repr(C)]
 #[allow(clippy::exhaustive_structs, reason = "the layout is fixed by the ring")]
 pub struct ExitHdr {
-    /// One of [`ExitHdr::UNKNOWN`], [`ExitHdr::CONTINUES`] and [`ExitHdr::OVER`].
+    /// One of the constants of this type.
     pub state: Word,
-    /// The wait status of the process if it is over.
+    /// The wait status of the process if it is over or ending.
     pub status: Word,
 }
 
@@ -53,6 +53,8 @@ impl ExitHdr {
     pub const CONTINUES: u32 = 1;
     /// All threads of the process have exited.
     pub const OVER: u32 = 2;
+    /// All threads of the process have begun to exit, and the status is final. Some may still exit.
+    pub const ENDING: u32 = 3;
 }
 
 /// Introduces the parts after the identity.
@@ -85,7 +87,7 @@ pub struct TaskHdr {
     pub euid_egid: Double,
     /// Session id.
     pub session: Word,
-    /// Device number of the controlling terminal (`new_encode_dev`), 0 without a terminal.
+    /// Controlling terminal: 12 bits of major and 20 bits of minor number; 0 without a terminal.
     pub tty: Word,
     /// `loginuid` of the audit subsystem.
     pub login_uid: Word,

@@ -121,17 +121,21 @@ impl<'a> Context<'a> {
     #[inline]
     pub fn is_over(&self) -> Option<bool> {
         match self.exit()?.state.get() {
-            ExitHdr::CONTINUES => Some(false),
+            ExitHdr::CONTINUES | ExitHdr::ENDING => Some(false),
             ExitHdr::OVER => Some(true),
             _ => None,
         }
     }
 
-    /// Of an exit with which the process [is over](Self::is_over): the wait status of the process.
+    /// Of an exit after which no thread of the process continues: the wait status of the process.
+    ///
+    /// Two threads that exit at the same time both have it, and possibly only the second reports that
+    /// the process [is over](Self::is_over). Neither does if a tracer keeps a thread as a zombie.
     #[inline]
     pub fn process_status(&self) -> Option<ExitStatus> {
-        let exit = self.exit().filter(|exit| exit.state.get() == ExitHdr::OVER)?;
-        Some(ExitStatus::from_raw(exit.status.get()))
+        let exit = self.exit()?;
+        let is_final = matches!(exit.state.get(), ExitHdr::OVER | ExitHdr::ENDING);
+        is_final.then(|| ExitStatus::from_raw(exit.status.get()))
     }
 
     /// Of an exit: what the thread used.
@@ -200,12 +204,13 @@ impl<'a> Context<'a> {
 
     /// Session id: the process id of the session leader.
     pub fn session(&self) -> Option<u32> {
-        self.task(Recorded::SESSION, |task| task.session.get())
+        self.task(Recorded::SESSION, |task| task.session.get()).and_then(nonzero)
     }
 
-    /// Device number of the controlling terminal, as in `/proc/PID/stat`; 0 without a terminal.
+    /// Device number of the controlling terminal, as field 7 of `/proc/PID/stat`; 0 without a
+    /// terminal.
     pub fn tty(&self) -> Option<u32> {
-        self.task(Recorded::TTY, |task| task.tty.get())
+        self.task(Recorded::TTY, |task| encode_dev(task.tty.get()))
     }
 
     /// User id of the login, which `su` and `sudo` do not change; `u32::MAX` before a login. `None`
@@ -221,12 +226,12 @@ impl<'a> Context<'a> {
 
     /// Process id in the task's own pid namespace.
     pub fn ns_tgid(&self) -> Option<u32> {
-        self.task(Recorded::PID_NS, |task| task.ns_tgid.get())
+        self.task(Recorded::PID_NS, |task| task.ns_tgid.get()).and_then(nonzero)
     }
 
     /// Inode number of the task's pid namespace, as in `/proc/PID/ns/pid`.
     pub fn pid_ns(&self) -> Option<u32> {
-        self.task(Recorded::PID_NS, |task| task.pid_ns.get())
+        self.task(Recorded::PID_NS, |task| task.pid_ns.get()).and_then(nonzero)
     }
 
     fn task<T>(&self, part: Recorded, value: impl Fn(&layout::TaskHdr) -> T) -> Option<T> {
@@ -290,6 +295,13 @@ impl<'a> Context<'a> {
 #[inline]
 fn nonzero<T: Default + PartialEq>(number: T) -> Option<T> {
     (number != T::default()).then_some(number)
+}
+
+/// A device number as system calls return it (`new_encode_dev` in `include/linux/kdev_t.h`), from one
+/// with 12 bits of major and 20 bits of minor number.
+fn encode_dev(dev: u32) -> u32 {
+    let (major, minor) = (dev >> 20, dev & 0xf_ffff);
+    (minor & 0xff) | major << 8 | (minor & !0xff) << 12
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "this is the lower half")]

@@ -95,27 +95,55 @@ impl<O: ByteOrder> Event<'_, O> {
 #[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
 pub(crate) struct KernelDatagram<O: ByteOrder> {
-    headers: Headers<O>,
+    netlink: NlMsgHdr<O>,
+    message: KernelMessage<O>,
+}
+
+/// The connector message in a [`KernelDatagram`].
+#[derive(Clone, Copy, Debug, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
+#[repr(C)]
+pub(crate) struct KernelMessage<O: ByteOrder> {
+    cn_msg: CnMsgHdr<O>,
+    event: ProcEventHdr<O>,
     data: [u8; EVENT_DATA_LEN],
 }
 
 impl<O: ByteOrder> KernelDatagram<O> {
-    const PAYLOAD_LEN: usize = HEADER_LEN + EVENT_DATA_LEN;
-
     /// The event, or `None` if the datagram has another form.
     #[inline]
     pub(crate) fn event(&self) -> Option<Event<'_, O>> {
-        let Headers { netlink, cn_msg, event } = &self.headers;
-        let what = event.what();
+        let Self { netlink, message } = self;
         let recognised = usize::try_from(netlink.nlmsg_len()) == Ok(size_of::<Self>())
-            && netlink.nlmsg_type() == NLMSG_DONE
-            && (cn_msg.idx(), cn_msg.val()) == (CN_IDX_PROC, CN_VAL_PROC)
+            && netlink.nlmsg_type() == NLMSG_DONE;
+        if recognised { message.event(&[]) } else { None }
+    }
+}
+
+impl<O: ByteOrder> KernelMessage<O> {
+    const PAYLOAD_LEN: usize = HEADER_LEN + EVENT_DATA_LEN;
+
+    /// The event with this context, or `None` if the message has another form.
+    #[inline]
+    fn event<'a>(&'a self, context: &'a [u8]) -> Option<Event<'a, O>> {
+        let Self { cn_msg, event, data } = self;
+        let what = event.what();
+        let recognised = (cn_msg.idx(), cn_msg.val()) == (CN_IDX_PROC, CN_VAL_PROC)
             && usize::from(cn_msg.len()) == Self::PAYLOAD_LEN
             && what != sys::PROC_EVENT_NONE;
         if !recognised {
             return None;
         }
-        let payload = Payload::parse(what, &self.data).ok()?;
-        Some(Event { cn_msg, header: event, data: &self.data, payload, context: &[] })
+        let payload = Payload::parse(what, data).ok()?;
+        Some(Event { cn_msg, header: event, data, payload, context })
+    }
+}
+
+impl<'a> Event<'a> {
+    /// The event of a connector message of the usual form in the host's byte order, with the bytes of
+    /// its [context](Self::context). `None` for any other message.
+    #[doc(hidden)]
+    #[inline]
+    pub fn from_kernel_message(message: &'a [u8], context: &'a [u8]) -> Option<Self> {
+        KernelMessage::ref_from_bytes(message).ok()?.event(context)
     }
 }

@@ -13,8 +13,8 @@ use crate::live::connector::ProcConnector;
 use crate::live::handshake;
 use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::transport::{
-    ContextPlan, Intake, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue, Selection,
-    bytes_per_event,
+    ContextPlan, Intake, KernelMemory, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue,
+    Selection, bytes_per_event,
 };
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
@@ -48,7 +48,7 @@ pub struct Builder {
 
 // The defaults.
 pub(super) const RECEIVE_BUFFER: usize = 8 << 20;
-const ARGUMENT_BYTES: usize = 256;
+const ARGUMENT_BYTES: usize = 32 << 10;
 const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {
@@ -200,11 +200,14 @@ impl Builder {
         let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(socket_error)?;
         let args_len = self.argument_bytes.unwrap_or(ARGUMENT_BYTES);
-        let context = self.context.then(|| ContextPlan::new(args_len));
-        let bytes = self.buffer_bytes(bytes_per_event(context.as_ref()));
+        let memory = KernelMemory::detect();
+        let context = ContextPlan::new(&memory, self.context.then_some(args_len));
+        let bytes = self.buffer_bytes(bytes_per_event(&context));
         let notice = Notice::new()?;
         let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;
-        let mut ring = RingQueue::new(socket.as_fd(), bytes, context, Arc::clone(&notice))?;
+        let mut ring =
+            RingQueue::new(socket.as_fd(), bytes, &memory, context, Arc::clone(&notice))?;
+        drop(memory);
         ring.attach(&self.filter)?;
         ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(bind_error)?;

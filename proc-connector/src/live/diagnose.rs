@@ -15,7 +15,9 @@ use crate::live::host::kernel::{self, Version, forgets_listeners};
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
-use crate::live::transport::{ContextPlan, Notice, QUEUED_EVENT, RingError, RingQueue, Selection};
+use crate::live::transport::{
+    ContextPlan, KernelMemory, Notice, QUEUED_EVENT, RingError, RingQueue, Selection,
+};
 use crate::sys::NetlinkSocket;
 use crate::transport_kind::{NoRing, Transport};
 
@@ -214,14 +216,16 @@ fn check_ring() -> Finding {
         Err(RingError::new(NoRing::GoesDeaf).into())
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
-            let plan = ContextPlan::new(1);
             let notice = Notice::new()?;
-            RingQueue::new(socket.as_fd(), 0, Some(plan), notice)?.attach(&Filter::default())?;
-            Ok(plan)
+            let memory = KernelMemory::detect();
+            let context = ContextPlan::new(&memory, Some(1));
+            let ring = RingQueue::new(socket.as_fd(), 0, &memory, context, notice)?;
+            ring.attach(&Filter::default())?;
+            Ok(ring.description())
         })
     };
     match attempt {
-        Ok(plan) => finding(CHECK, Verdict::Ok, format!("usable; {plan}")),
+        Ok(description) => finding(CHECK, Verdict::Ok, format!("usable; {description}")),
         Err(Error::RingUnavailable { reason, .. }) => Finding {
             remedy: reason.remedy().map(str::to_owned),
             ..finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()))

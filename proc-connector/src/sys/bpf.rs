@@ -20,6 +20,8 @@ pub(super) enum MapKind {
     Ring(u32),
     /// A mappable array with one element of this size in bytes.
     SharedWords(u32),
+    /// An array with an element of this size in bytes for each CPU.
+    CpuBuffers { bytes: u32, cpus: u32 },
 }
 
 /// Creates a BPF map.
@@ -38,6 +40,12 @@ pub(super) fn create_map(kind: MapKind, name: &CStr) -> io::Result<OwnedFd> {
             request.key_size = 4;
             request.value_size = bytes;
             request.max_entries = 1;
+        }
+        MapKind::CpuBuffers { bytes, cpus } => {
+            request.map_type = uapi::BPF_MAP_TYPE_ARRAY;
+            request.key_size = 4;
+            request.value_size = bytes;
+            request.max_entries = cpus;
         }
     }
     // SAFETY: BPF_MAP_CREATE takes this request, which holds no pointers.

@@ -8,6 +8,7 @@ mod call;
 #[cfg(feature = "cli")]
 mod child;
 mod clock;
+mod cpu_buffers;
 #[cfg(feature = "cli")]
 mod end_request;
 mod epoll;
@@ -40,8 +41,9 @@ pub use self::child::TracedChild;
 pub(crate) use self::clock::own_boottime;
 pub(crate) use self::clock::own_monotonic;
 #[cfg(feature = "cli")]
-pub use self::end_request::EndRequest;
+pub(crate) use self::cpu_buffers::CpuBuffers;
 #[cfg(feature = "cli")]
+pub use self::end_request::EndRequest;
 pub(crate) use self::end_request::end_on_signals;
 pub(crate) use self::epoll::Epoll;
 pub(crate) use self::event_fd::EventFd;

@@ -34,7 +34,7 @@ const TYPES: [&str; 17] = [
 ];
 
 /// The constants of `bpf.h`, `filter.h` and `bpf_common.h` that the crates use, out of hundreds.
-pub(super) const BPF_CONSTANTS: [&str; 87] = [
+pub(super) const BPF_CONSTANTS: [&str; 93] = [
     "BPF_LD",
     "BPF_LDX",
     "BPF_ST",
@@ -67,6 +67,7 @@ pub(super) const BPF_CONSTANTS: [&str; 87] = [
     "BPF_JEQ",
     "BPF_JGT",
     "BPF_JGE",
+    "BPF_JLE",
     "BPF_JSET",
     "BPF_K",
     "BPF_X",
@@ -103,7 +104,10 @@ pub(super) const BPF_CONSTANTS: [&str; 87] = [
     "BPF_MAP_TYPE_RINGBUF",
     "BPF_PROG_TYPE_SOCKET_FILTER",
     "BPF_F_MMAPABLE",
+    "BPF_FUNC_map_lookup_elem",
+    "BPF_FUNC_get_smp_processor_id",
     "BPF_FUNC_skb_load_bytes",
+    "BPF_FUNC_ringbuf_output",
     "BPF_FUNC_ringbuf_reserve",
     "BPF_FUNC_ringbuf_submit",
     "BPF_FUNC_ringbuf_discard",
@@ -117,6 +121,8 @@ pub(super) const BPF_CONSTANTS: [&str; 87] = [
     "BPF_FUNC_ktime_get_boot_ns",
     "BPF_FUNC_probe_read_kernel",
     "BPF_FUNC_probe_read_user",
+    "BPF_FUNC_probe_read_user_str",
+    "BPF_FUNC_probe_read_kernel_str",
     "BPF_RB_NO_WAKEUP",
     "BPF_RB_FORCE_WAKEUP",
     "BPF_RINGBUF_BUSY_BIT",

@@ -71,6 +71,13 @@ impl Size {
             Self::Double => uapi::BPF_DW,
         }
     }
+
+    pub(super) const fn bytes(self) -> i32 {
+        match self {
+            Self::Word => 4,
+            Self::Double => 8,
+        }
+    }
 }
 
 /// An arithmetic operation. The first operand becomes the result.
@@ -79,6 +86,10 @@ pub(super) enum Alu {
     Mov,
     Add,
     Sub,
+    And,
+    Or,
+    /// Shift to the left.
+    Lsh,
     /// Logical shift to the right.
     Rsh,
 }
@@ -89,6 +100,9 @@ impl Alu {
             Self::Mov => uapi::BPF_MOV,
             Self::Add => uapi::BPF_ADD,
             Self::Sub => uapi::BPF_SUB,
+            Self::And => uapi::BPF_AND,
+            Self::Or => uapi::BPF_OR,
+            Self::Lsh => uapi::BPF_LSH,
             Self::Rsh => uapi::BPF_RSH,
         }
     }
@@ -109,6 +123,7 @@ pub(super) enum Cond {
     Ne,
     Ge,
     Gt,
+    Le,
     /// The operands have a bit in common.
     Set,
 }
@@ -120,6 +135,7 @@ impl Cond {
             Self::Ne => uapi::BPF_JNE,
             Self::Ge => uapi::BPF_JGE,
             Self::Gt => uapi::BPF_JGT,
+            Self::Le => uapi::BPF_JLE,
             Self::Set => uapi::BPF_JSET,
         }
     }

@@ -8,6 +8,8 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use proc_connector_core::{Notification, ParseError};
 
+use super::context::ContextPlan;
+use super::helpers::SenderCheck;
 use super::layout::Word;
 use super::queue::{Popped, RingQueue};
 use super::records::Cursor;
@@ -45,8 +47,16 @@ impl FakeRing {
         let (words, wakeup) =
             (SharedWords::fake()?, Wakeup::new(UnixDatagram::unbound()?.as_fd())?);
         let notice = Notice::new()?;
-        let queue =
-            RingQueue { ring, words, cursor, pid_tgid: None, context: None, wakeup, notice };
+        let queue = RingQueue {
+            ring,
+            words,
+            cursor,
+            check: SenderCheck::FormOnly,
+            context: ContextPlan::default(),
+            buffers: None,
+            wakeup,
+            notice,
+        };
         Ok(Self { queue })
     }
 
@@ -119,11 +129,15 @@ impl FakeRing {
 mod tests {
     use std::io::ErrorKind;
 
-    use super::super::layout::{DATAGRAM_LEN, RECORD_LEN};
+    use proc_connector_core::netlink::HEADER_LEN;
+
+    use super::super::layout::{DATAGRAM_LEN, MESSAGE_LEN, RECORD_LEN};
     use super::{FakeRing, Seen};
     use crate::error::Error;
 
     const SIZE: usize = 1 << 16;
+    /// A record with the kernel's header.
+    const TOTAL_LEN: usize = 8 + RECORD_LEN;
     const BUSY: u32 = 1 << 31;
     const DISCARDED: u32 = 1 << 30;
 
@@ -171,8 +185,8 @@ mod tests {
             ("a producers' position before the consumer's", 8, 0_usize.wrapping_sub(8)),
         ];
         for (case, header, total_len) in cases {
-            let mut ring = FakeRing::new(SIZE, SIZE - 88).expect("memory");
-            let position = ring.put(SIZE - 88, RECORD_LEN as u32, 88);
+            let mut ring = FakeRing::new(SIZE, SIZE - TOTAL_LEN).expect("memory");
+            let position = ring.put(SIZE - TOTAL_LEN, RECORD_LEN as u32, TOTAL_LEN);
             assert!(ring.take().expect("a ring"), "{case}");
             assert!(matches!(ring.read(), Some(Seen::Message(Err(_)))), "{case}");
             ring.put(position, header, total_len);
@@ -187,10 +201,10 @@ mod tests {
 
     #[test]
     fn records_shorter_than_the_programs_are_truncated_datagrams() {
-        for len in 0..DATAGRAM_LEN {
+        for len in 0..MESSAGE_LEN {
             let mut ring = FakeRing::new(SIZE, 0).expect("memory");
             let mut position = 0;
-            for len in [len, DATAGRAM_LEN, len] {
+            for len in [len, MESSAGE_LEN, len] {
                 position = ring.put(position, len as u32, (8 + len).next_multiple_of(8));
             }
             assert!(ring.take().expect("a ring"));
@@ -202,7 +216,7 @@ mod tests {
 
             position = ring.put(position, len as u32, (8 + len).next_multiple_of(8));
             let popped = ring.pop(&mut [0; DATAGRAM_LEN]).expect("a ring");
-            assert_eq!(popped, Some(Ok(len)));
+            assert_eq!(popped, Some(Ok(HEADER_LEN + len)));
             assert_eq!(ring.published().expect("memory"), position);
         }
     }

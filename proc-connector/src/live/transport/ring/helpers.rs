@@ -1,20 +1,23 @@
-//! Detecting how a socket filter can read properties of the current task on this kernel.
+//! Detecting how a socket filter can read properties of the current task, and of the sender, on this
+//! kernel.
 //!
 //! Which BPF helpers a socket filter may call depends on the kernel's version and on this process's
 //! privileges, so each helper is tried by loading a small program. Most are missing on Linux 6.1.
 //! The ring's program then reads the property from the `task_struct`, if it may read kernel memory.
 
+use std::fmt;
+
 use proc_connector_sys as uapi;
 
 use super::asm::{Alu, Assembler, Reg, Size, Width, imm};
-use super::btf::TaskOffsets;
 use super::layout::SCRATCH_1;
 use super::load::load;
+use super::memory::KernelMemory;
 use Reg::{R0, R1, R2, R3, R10};
 
 /// How the program reads a property of the current task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TaskValue {
+pub(crate) enum TaskValue {
     /// By calling this helper.
     Helper(uapi::bpf_func_id),
     /// From kernel memory, at this offset in the `task_struct`.
@@ -22,20 +25,20 @@ pub(super) enum TaskValue {
 }
 
 /// The id of the thread in the lower half, and the id of the process in the upper half.
-pub(super) fn pid_tgid() -> Option<TaskValue> {
+pub(super) fn pid_tgid(memory: &KernelMemory) -> Option<TaskValue> {
     let helper = uapi::BPF_FUNC_get_current_pid_tgid;
     // `task_struct` has `pid` before `tgid`, so on little-endian machines one 64-bit load has `pid`
     // in the lower half.
     let pid_is_lower = cfg!(target_endian = "little");
-    let from_memory = || task_member(|task| task.pid_tgid).filter(|_| pid_is_lower);
+    let from_memory = || pid_tgid_in_memory(memory).filter(|_| pid_is_lower);
     helper_value(helper).or_else(from_memory)
 }
 
 /// The task's name, 16 bytes.
-pub(super) fn comm() -> Option<TaskValue> {
+pub(super) fn comm(memory: &KernelMemory) -> Option<TaskValue> {
     let helper = uapi::BPF_FUNC_get_current_comm;
     let has_helper = can_fill_memory(&[helper]);
-    has_helper.then_some(TaskValue::Helper(helper)).or_else(|| task_member(|task| task.comm))
+    has_helper.then_some(TaskValue::Helper(helper)).or_else(|| comm_in_memory(memory))
 }
 
 /// The value returned by a helper without arguments.
@@ -43,21 +46,80 @@ pub(super) fn helper_value(helper: uapi::bpf_func_id) -> Option<TaskValue> {
     verifier_accepts(|asm| asm.call(helper)).then_some(TaskValue::Helper(helper))
 }
 
-/// Whether the program may read the memory of the kernel and of the current process.
-pub(super) fn can_read_memory() -> bool {
-    helper_value(uapi::BPF_FUNC_get_current_task).is_some()
-        && can_fill_memory(&[uapi::BPF_FUNC_probe_read_kernel, uapi::BPF_FUNC_probe_read_user])
-}
-
 /// `pid_tgid` and `comm` from kernel memory, even if the helpers exist.
 #[cfg(test)]
-pub(super) fn from_memory() -> [Option<TaskValue>; 2] {
-    [task_member(|task| task.pid_tgid), task_member(|task| task.comm)]
+pub(super) fn from_memory(memory: &KernelMemory) -> [Option<TaskValue>; 2] {
+    [pid_tgid_in_memory(memory), comm_in_memory(memory)]
 }
 
-fn task_member(offset: fn(TaskOffsets) -> u32) -> Option<TaskValue> {
-    let offsets = can_read_memory().then(TaskOffsets::of_running_kernel)??;
-    Some(TaskValue::Memory(offset(offsets)))
+fn pid_tgid_in_memory(memory: &KernelMemory) -> Option<TaskValue> {
+    let btf = memory.types()?;
+    let [pid, tgid] = ["pid", "tgid"].map(|name| btf.offset("task_struct", name));
+    (tgid? == pid? + 4).then_some(TaskValue::Memory(u32::try_from(pid?).ok()?))
+}
+
+fn comm_in_memory(memory: &KernelMemory) -> Option<TaskValue> {
+    let btf = memory.types()?;
+    Some(TaskValue::Memory(u32::try_from(btf.offset("task_struct", "comm")?).ok()?))
+}
+
+/// How the program recognises datagrams that the kernel did not send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SenderCheck {
+    /// By the port id of the sender, at this offset in the `struct sk_buff`. That of the kernel is
+    /// 0. No forged datagram passes.
+    Port(i32),
+    /// Actions that only the process named in the event can cause must come from that process. A
+    /// process can forge the others, and its own actions.
+    OwnActions(TaskValue),
+    /// The program recognises them by their form only.
+    FormOnly,
+}
+
+impl SenderCheck {
+    /// The best check on this kernel.
+    pub(crate) fn detect(memory: &KernelMemory) -> Self {
+        let by_port = || sender_port(memory).map(Self::Port);
+        by_port().or_else(|| pid_tgid(memory).map(Self::OwnActions)).unwrap_or(Self::FormOnly)
+    }
+}
+
+impl fmt::Display for SenderCheck {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Port(_) => "it refuses all forged events, by their sender",
+            Self::OwnActions(_) => {
+                "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge forks, \
+                 ptrace events and events about itself"
+            }
+            Self::FormOnly => {
+                "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge any event"
+            }
+        })
+    }
+}
+
+/// The offset of `netlink_skb_parms.portid` in a `struct sk_buff`, if the program may read it.
+fn sender_port(memory: &KernelMemory) -> Option<i32> {
+    let btf = memory.types()?;
+    let control_block = btf.offset("sk_buff", "cb")?;
+    let offset = control_block + btf.offset("netlink_skb_parms", "portid")?;
+    let accepted = verifier_accepts(|asm| {
+        // The socket buffer is the program's argument.
+        asm.mov(R3, R1);
+        read_sender_port(asm, offset);
+    });
+    accepted.then_some(offset)
+}
+
+/// Emits code that reads the port id of the sender of the socket buffer `R3` to `SCRATCH_1`. Sets
+/// `R0` to 0 on success.
+pub(super) fn read_sender_port(asm: &mut Assembler, offset: i32) {
+    asm.alu(Width::W64, Alu::Add, R3, offset);
+    asm.mov(R1, R10);
+    asm.alu(Width::W64, Alu::Add, R1, i32::from(SCRATCH_1));
+    asm.mov(R2, 4);
+    asm.call(uapi::BPF_FUNC_probe_read_kernel);
 }
 
 impl TaskValue {
@@ -93,7 +155,7 @@ impl TaskValue {
 
 /// Emits code that reads 64 bits of kernel memory at `R3 + offset` to the stack at `R10 + to`. Sets
 /// `R0` to 0 on success.
-pub(super) fn read_kernel_u64(asm: &mut Assembler, offset: u32, to: i16) {
+fn read_kernel_u64(asm: &mut Assembler, offset: u32, to: i16) {
     asm.alu(Width::W64, Alu::Add, R3, imm(offset));
     asm.mov(R1, R10);
     asm.alu(Width::W64, Alu::Add, R1, i32::from(to));
@@ -117,7 +179,7 @@ fn can_fill_memory(helpers: &[uapi::bpf_func_id]) -> bool {
 
 /// Whether the kernel loads a program with the instructions that `emit` adds. The program is not
 /// attached.
-fn verifier_accepts(emit: impl FnOnce(&mut Assembler)) -> bool {
+pub(super) fn verifier_accepts(emit: impl FnOnce(&mut Assembler)) -> bool {
     let mut asm = Assembler::default();
     emit(&mut asm);
     asm.mov(R0, 0);

@@ -1,34 +1,45 @@
 //! The layout that the program and its reader agree on: records, and the words that both access.
 //!
 //! ```text
-//! byte 0               76          80                          80 + 56
-//!      +---------------+-----------+---------------------------+------------------+
-//!      | datagram      | Lost      | ContextHdr                | arguments        |
-//!      | (76 bytes)    | (4 bytes) | (only with a ContextPlan) | (only for execs) |
-//!      +---------------+-----------+---------------------------+------------------+
+//! byte 0                    60          64            96
+//!      +--------------------+-----------+-------------+-------------------------------+
+//!      | connector message  | Lost      | IdentityHdr | parts after the identity      |
+//!      | (60 bytes)         | (4 bytes) | (32 bytes)  | (only with an extended plan)  |
+//!      +--------------------+-----------+-------------+-------------------------------+
 //! ```
 //!
-//! The datagram is the whole netlink message as the kernel sent it. The second field is the value
-//! of [`Word::Lost`] when the record was written: if it differs from that of the previous record,
-//! events between the two were lost.
+//! The connector message is the datagram without its netlink header, which is the same in all
+//! datagrams except for the sequence number, and that is in the message as well. The second field is
+//! the value of [`Word::Lost`] when the record was written: if it differs from that of the previous
+//! record, events between the two were lost. `proc_connector_core::context::layout` describes the
+//! rest.
 
-use proc_connector_core::EventRecord;
+use proc_connector_core::context::layout::IdentityHdr;
+use proc_connector_core::{EventRecord, netlink};
 
 /// The length in bytes of the datagrams that kernels since 4.18 send. The program refuses all
 /// others.
 pub(super) const DATAGRAM_LEN: usize = EventRecord::MAX_KERNEL_LEN;
 
-/// Offset in a record of the value of [`Word::Lost`], 32 bits.
-pub(super) const LOST: usize = DATAGRAM_LEN;
+/// The length in bytes of the connector message, with which a record starts.
+pub(super) const MESSAGE_LEN: usize = DATAGRAM_LEN - netlink::HEADER_LEN;
 
-/// The length in bytes of a record without context.
-pub(super) const RECORD_LEN: usize = LOST + 4;
+/// Offset in a record of the value of [`Word::Lost`], 32 bits.
+pub(super) const LOST: usize = MESSAGE_LEN;
+
+/// Offset in a record of the context.
+pub(super) const CONTEXT: usize = LOST + 4;
+
+/// The length in bytes of a record with the identity only.
+pub(super) const RECORD_LEN: usize = CONTEXT + size_of::<IdentityHdr>();
 
 /// Offset from `R10` of the program's copy of the datagram, on its stack.
 pub(super) const DATAGRAM: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
-/// Offsets from `R10` of two 64-bit scratch variables.
+/// Offsets from `R10` of 64-bit scratch variables.
 pub(super) const SCRATCH_1: i16 = DATAGRAM - 8;
 pub(super) const SCRATCH_2: i16 = DATAGRAM - 16;
+pub(super) const SCRATCH_3: i16 = DATAGRAM - 24;
+pub(super) const SCRATCH_4: i16 = DATAGRAM - 32;
 
 /// The shared words, by index.
 #[derive(Clone, Copy, Debug)]

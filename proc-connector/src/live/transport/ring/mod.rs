@@ -10,6 +10,7 @@
 //! | `program` | the program: check, filter, record, wake |
 //! | `translate` | a filter's classic BPF as part of the program |
 //! | `context` | the part of the program that records the acting task |
+//! | `memory` | reading values of the task from kernel memory |
 //! | `helpers`, `btf` | which BPF helpers and kernel structs this kernel offers |
 //! | `asm`, `load` | assembling and loading BPF instructions |
 //! | `reason` | why the ring is unavailable |
@@ -24,6 +25,7 @@ mod fake;
 mod helpers;
 mod layout;
 mod load;
+mod memory;
 mod program;
 mod queue;
 mod reason;
@@ -35,6 +37,7 @@ mod translate;
 pub(crate) use self::context::ContextPlan;
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};
+pub(crate) use self::memory::KernelMemory;
 pub(crate) use self::queue::{Popped, RingQueue, bytes_per_event};
 pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;

@@ -3,12 +3,13 @@
 //! It is a socket filter of the connector's socket. The kernel runs it for each datagram, in the
 //! task that causes the event, and queues the datagram at the socket unless the result is 0.
 //!
-//! 1. **Check.** The program refuses and counts datagrams that the kernel cannot have sent: those
-//!    without the exact form of an event or an acknowledgement, and events that only the process
-//!    named in them can cause if another process runs the program.
+//! 1. **Check.** The program refuses and counts datagrams that the kernel did not send. It reads the
+//!    sender's port id from the socket buffer. Where it may not read kernel memory, it refuses events
+//!    that only the process named in them can cause if another process runs the program.
 //! 2. **Filter.** The translated filter decides whether to continue.
-//! 3. **Record.** The program reserves a record, fills it in and submits it. If the ring is full it
-//!    counts a loss instead.
+//! 3. **Record.** The program reserves a record, fills it in and submits it. A record with more than
+//!    the identity has no constant length, which the verifier requires: the program fills it in in the
+//!    buffer of its CPU, and copies it to the ring. If the ring is full it counts a loss instead.
 //! 4. **Wake.** If the reader has armed the ring, the program disarms it and returns a nonzero
 //!    result: the kernel queues the datagram at the socket as well and wakes the reader.
 //!
@@ -30,8 +31,10 @@ use uapi::sock_filter;
 
 use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, imm, len_imm};
 use super::context::ContextPlan;
-use super::helpers::TaskValue;
-use super::layout::{DATAGRAM, DATAGRAM_LEN, LOST, RECORD_LEN, Word, offset};
+use super::helpers::{SenderCheck, TaskValue, read_sender_port};
+use super::layout::{
+    DATAGRAM, DATAGRAM_LEN, LOST, MESSAGE_LEN, RECORD_LEN, SCRATCH_1, Word, offset,
+};
 use super::translate::translate;
 use crate::sys::Instruction;
 use Reg::{R0, R1, R2, R3, R4, R6, R7, R8, R9, R10};
@@ -42,10 +45,12 @@ pub(super) struct ProgramSpec<'a> {
     pub(super) ring: BorrowedFd<'a>,
     pub(super) words: BorrowedFd<'a>,
     pub(super) filter: &'a Filter,
-    /// How the program reads the ids of the task that runs it. `None` turns that check off.
-    pub(super) pid_tgid: Option<TaskValue>,
+    /// How the program recognises forged datagrams.
+    pub(super) check: SenderCheck,
     /// Which properties of the acting task records contain.
-    pub(super) context: Option<&'a ContextPlan>,
+    pub(super) context: &'a ContextPlan,
+    /// The buffers of the CPUs, in which the program fills in extended records.
+    pub(super) buffers: Option<BorrowedFd<'a>>,
 }
 
 /// Offset of `cn_msg.ack` in a datagram.
@@ -137,6 +142,13 @@ impl ProgramSpec<'_> {
         asm.mov(R4, len_imm(DATAGRAM_LEN));
         asm.call(uapi::BPF_FUNC_skb_load_bytes);
         asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
+        if let SenderCheck::Port(offset) = self.check {
+            asm.mov(R3, R6);
+            read_sender_port(asm, offset);
+            asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
+            asm.load(Size::Word, R1, R10, SCRATCH_1);
+            asm.branch(Width::W32, Cond::Ne, R1, 0, labels.refused);
+        }
         for (at, value) in constant_fields() {
             asm.load(Size::Word, R1, R10, DATAGRAM + at);
             asm.branch(Width::W32, Cond::Ne, R1, value, labels.refused);
@@ -152,7 +164,7 @@ impl ProgramSpec<'_> {
         asm.bind(event);
         asm.load(Size::Word, R1, R10, DATAGRAM + ACK);
         asm.branch(Width::W32, Cond::Ne, R1, 0, labels.refused);
-        if let Some(pid_tgid) = self.pid_tgid {
+        if let SenderCheck::OwnActions(pid_tgid) = self.check {
             refuse_foreign_action(pid_tgid, asm, labels);
         }
         asm.bind(checked);
@@ -168,40 +180,44 @@ impl ProgramSpec<'_> {
         translate(asm, program, DATAGRAM, labels.wanted, labels.unwanted)
     }
 
-    /// Reserves, fills in and submits a record. The verifier requires its length to be a constant,
-    /// so execs, whose records have space for arguments, have code of their own.
+    /// Writes a record. Afterwards `R6` does not hold the socket buffer any more.
     fn write_record(&self, asm: &mut Assembler, labels: &Labels) {
-        let Some(plan) = self.context else {
-            self.reserve(asm, RECORD_LEN, labels.full);
-            fill_datagram(asm);
+        let Some(buffers) = self.buffers else {
+            self.reserve(asm, labels.full);
+            self.fill_base(asm);
             submit(asm);
             return;
         };
-        let (exec, written) = (asm.label(), asm.label());
-        if plan.args().is_some() {
-            asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
-            asm.branch(Width::W32, Cond::Eq, R1, imm(uapi::PROC_EVENT_EXEC), exec);
-        }
-        self.reserve(asm, ContextPlan::record_len(), labels.full);
-        fill_datagram(asm);
-        plan.fill_task(asm, R7);
-        submit(asm);
-        if let Some(offsets) = plan.args() {
-            asm.jump(written);
-            asm.bind(exec);
-            self.reserve(asm, plan.record_len_with_args(), labels.full);
-            fill_datagram(asm);
-            plan.fill_task(asm, R7);
-            plan.fill_args(asm, offsets, R7);
-            submit(asm);
-        }
-        asm.bind(written);
+        asm.call(uapi::BPF_FUNC_get_smp_processor_id);
+        asm.store(Size::Word, R10, SCRATCH_1, R0);
+        asm.load_map(R1, buffers);
+        asm.mov(R2, R10);
+        asm.alu(Width::W64, Alu::Add, R2, i32::from(SCRATCH_1));
+        asm.call(uapi::BPF_FUNC_map_lookup_elem);
+        asm.branch(Width::W64, Cond::Eq, R0, 0, labels.full);
+        asm.mov(R7, R0);
+        self.fill_base(asm);
+        self.context.fill_extension(asm);
+        asm.load_map(R1, self.ring);
+        asm.mov(R2, R7);
+        asm.mov(R4, imm(uapi::BPF_RB_NO_WAKEUP));
+        asm.call(uapi::BPF_FUNC_ringbuf_output);
+        asm.branch(Width::W64, Cond::Ne, R0, 0, labels.full);
     }
 
-    /// Reserves a record of `len` bytes. `R7` points to it.
-    fn reserve(&self, asm: &mut Assembler, len: usize, full: Label) {
+    /// Fills in the message and the identity of the record in `R7`.
+    fn fill_base(&self, asm: &mut Assembler) {
+        fill_message(asm);
+        if let Some(pointer) = self.context.pointer {
+            pointer.load(asm);
+        }
+        self.context.fill_identity(asm);
+    }
+
+    /// Reserves a record. `R7` points to it.
+    fn reserve(&self, asm: &mut Assembler, full: Label) {
         asm.load_map(R1, self.ring);
-        asm.mov(R2, len_imm(len));
+        asm.mov(R2, len_imm(RECORD_LEN));
         asm.mov(R3, 0);
         asm.call(uapi::BPF_FUNC_ringbuf_reserve);
         asm.branch(Width::W64, Cond::Eq, R0, 0, full);
@@ -233,11 +249,12 @@ fn refuse_foreign_action(pid_tgid: TaskValue, asm: &mut Assembler, labels: &Labe
     asm.bind(done);
 }
 
-/// Copies the datagram and the count of losses to the record in `R7`.
-fn fill_datagram(asm: &mut Assembler) {
-    for at in (0..DATAGRAM_LEN).step_by(8) {
-        let size = if DATAGRAM_LEN - at < 8 { Size::Word } else { Size::Double };
-        asm.load(size, R1, R10, DATAGRAM + offset(at));
+/// Copies the connector message and the count of losses to the record in `R7`.
+fn fill_message(asm: &mut Assembler) {
+    let message = DATAGRAM + offset(DATAGRAM_LEN - MESSAGE_LEN);
+    for at in (0..MESSAGE_LEN).step_by(8) {
+        let size = if MESSAGE_LEN - at < 8 { Size::Word } else { Size::Double };
+        asm.load(size, R1, R10, message + offset(at));
         asm.store(size, R7, offset(at), R1);
     }
     asm.load(Size::Word, R1, R9, Word::Lost.offset());

@@ -7,13 +7,14 @@ use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU32, fence};
 use std::thread;
 
-use proc_connector_core::{Filter, Notification, Notifications};
+use proc_connector_core::Filter;
 
 use super::arming::{self, ArmingSteps};
-use super::context::ContextPlan;
-use super::helpers::{self, TaskValue};
-use super::layout::{RECORD_LEN, WORDS, Word};
+use super::context::{ContextPlan, MAX_RECORD_LEN};
+use super::helpers::SenderCheck;
+use super::layout::{WORDS, Word};
 use super::load::load;
+use super::memory::KernelMemory;
 use super::program::ProgramSpec;
 use super::reason::RingError;
 use super::records::{self, Cursor, Records};
@@ -21,7 +22,7 @@ use crate::error::{Error, Result};
 use crate::live::host::kernel;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::{Notice, Unread};
-use crate::sys::{RecordState, RingBuffer, SharedWords, Wakeup, page_size};
+use crate::sys::{CpuBuffers, RecordState, RingBuffer, SharedWords, Wakeup, page_size};
 use crate::transport_kind::NoRing;
 
 /// A ring with its program's shared words and the reader's position.
@@ -30,11 +31,12 @@ pub(crate) struct RingQueue {
     pub(super) ring: RingBuffer,
     pub(super) words: SharedWords<WORDS>,
     pub(super) cursor: Cursor,
-    /// How the program reads the ids of the task that runs it, to detect forged events. `None` if
-    /// the kernel does not allow that.
-    pub(super) pid_tgid: Option<TaskValue>,
+    /// How the program recognises forged datagrams.
+    pub(super) check: SenderCheck,
     /// Which properties of the acting task records contain.
-    pub(super) context: Option<ContextPlan>,
+    pub(super) context: ContextPlan,
+    /// The buffers of the CPUs, in which the program fills in extended records.
+    pub(super) buffers: Option<CpuBuffers>,
     /// The socket that the program is attached to. The program wakes the reader by queuing a
     /// datagram there.
     pub(super) wakeup: Wakeup,
@@ -42,10 +44,10 @@ pub(crate) struct RingQueue {
     pub(super) notice: Arc<Notice>,
 }
 
-/// The bytes that an event without arguments occupies in a ring, with the kernel's header.
-pub(crate) fn bytes_per_event(context: Option<&ContextPlan>) -> usize {
-    let record = context.map_or(RECORD_LEN, |_| ContextPlan::record_len());
-    (8 + record).next_multiple_of(8)
+/// The bytes that an event other than an exit or an exec occupies in a ring, with the kernel's
+/// header.
+pub(crate) fn bytes_per_event(context: &ContextPlan) -> usize {
+    (8 + context.record_len()).next_multiple_of(8)
 }
 
 /// The result of [`RingQueue::pop`].
@@ -63,23 +65,28 @@ impl RingQueue {
     pub(crate) fn new(
         socket: BorrowedFd<'_>,
         bytes: usize,
-        context: Option<ContextPlan>,
+        memory: &KernelMemory,
+        context: ContextPlan,
         notice: Arc<Notice>,
     ) -> std::result::Result<Self, RingError> {
         if kernel::is_wider_than_this_program() {
             return Err(RingError::new(NoRing::WordSize));
         }
         // At least four execs fit, however long their arguments may be.
-        let longest = context.map_or(0, |plan| plan.record_len_with_args());
+        let longest = if context.is_extended() { MAX_RECORD_LEN } else { 0 };
         let size = bytes.max(page_size()).max(4 * longest).checked_next_power_of_two();
         let size = size.ok_or(RingError::new(NoRing::TooLarge))?;
         let ring = RingBuffer::new(size, c"proc_events")
             .map_err(|error| RingError::from_map_error(&error))?;
         let words =
             SharedWords::new(c"proc_words").map_err(|error| RingError::from_map_error(&error))?;
-        let pid_tgid = helpers::pid_tgid();
+        let buffers =
+            context.is_extended().then(|| CpuBuffers::new(MAX_RECORD_LEN, c"proc_record"));
+        let buffers = buffers.transpose().map_err(|error| RingError::from_map_error(&error))?;
+        let check = SenderCheck::detect(memory);
         let wakeup = Wakeup::new(socket).map_err(|error| RingError::from_map_error(&error))?;
-        Ok(Self { ring, words, cursor: Cursor::default(), pid_tgid, context, wakeup, notice })
+        let cursor = Cursor::default();
+        Ok(Self { ring, words, cursor, check, context, buffers, wakeup, notice })
     }
 
     /// Loads the program for `filter` and attaches it to the socket, in place of the present one.
@@ -89,8 +96,9 @@ impl RingQueue {
             ring: self.ring.as_fd(),
             words: self.words.as_fd(),
             filter,
-            pid_tgid: self.pid_tgid,
-            context: self.context.as_ref(),
+            check: self.check,
+            context: &self.context,
+            buffers: self.buffers.as_ref().map(AsFd::as_fd),
         };
         let code = spec.assemble().map_err(RingError::from_assembly_error)?;
         let program = load(&code, &mut []).or_else(|error| {
@@ -113,15 +121,18 @@ impl RingQueue {
         while let RecordState::Record(record, next) =
             self.ring.record_at(self.cursor.position, producer_pos)
         {
-            let (datagram, _) = records::split(record);
-            let is_ack = |message| matches!(message, Ok(Notification::Ack(_)));
-            if !Notifications::new(datagram).all(is_ack) {
+            if !records::is_ack(record) {
                 break;
             }
             self.cursor.position = next;
         }
         self.ring.release(self.cursor.position);
         self.arm();
+    }
+
+    /// What records contain, and which forgeries the program refuses.
+    pub(crate) fn description(&self) -> String {
+        format!("{}; {}", self.context, self.check)
     }
 
     /// The size of the ring in bytes.
@@ -160,9 +171,7 @@ impl RingQueue {
         if let Some(lost) = self.cursor.losses_before(record) {
             return Ok(Popped::Lost(lost));
         }
-        let (datagram, _) = records::split(record);
-        buf[..datagram.len()].copy_from_slice(datagram);
-        let len = datagram.len();
+        let len = records::copy_datagram(record, buf);
         self.cursor.position = next;
         self.ring.release(next);
         Ok(Popped::Datagram(len))
@@ -233,9 +242,9 @@ impl EventQueue for RingQueue {
         self.wakeup.as_fd()
     }
 
-    /// How many events without arguments the ring holds.
+    /// How many events other than exits and execs the ring holds.
     fn capacity(&self) -> usize {
-        self.ring.size() / bytes_per_event(self.context.as_ref())
+        self.ring.size() / bytes_per_event(&self.context)
     }
 
     fn is_over_quarter_full(&self) -> bool {

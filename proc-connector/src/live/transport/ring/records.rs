@@ -3,9 +3,11 @@
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
-use proc_connector_core::{Notification, Notifications};
+use proc_connector_core::proc_event::Delivery;
+use proc_connector_core::{CnMsg, Event, Notification, netlink};
+use proc_connector_sys as uapi;
 
-use super::layout::{LOST, RECORD_LEN};
+use super::layout::{CONTEXT, LOST, MESSAGE_LEN};
 use crate::live::transport::item::Item;
 use crate::stream::{LossCause, Lost};
 use crate::sys::{RecordState, RingBuffer};
@@ -108,24 +110,71 @@ impl<'a> Iterator for Records<'a> {
     }
 }
 
-/// Splits a record into the datagram and the rest. A record shorter than a datagram, as the program
-/// never writes it, is treated as a truncated datagram.
+/// Splits a record into the connector message and the context. The message of a record shorter than
+/// that, as the program never writes it, is treated as truncated.
 #[inline]
-pub(super) fn split(record: &[u8]) -> (&[u8], &[u8]) {
-    record.split_at_checked(LOST).unwrap_or((record, &[]))
+fn split(record: &[u8]) -> (&[u8], &[u8]) {
+    let message = record.get(..MESSAGE_LEN).unwrap_or(record);
+    (message, record.get(CONTEXT..).unwrap_or_default())
 }
 
 /// The message of a record, with its context. `None` for an empty record.
 #[inline]
 fn message(record: &[u8]) -> Option<Item<'_>> {
-    let (datagram, rest) = split(record);
-    let message = Notifications::new(datagram).next()?;
-    Some(Item::Message(match message {
-        Ok(Notification::Event(event)) if record.len() > RECORD_LEN => {
-            Ok(Notification::Event(event.with_context(&rest[RECORD_LEN - LOST..])))
-        }
-        message => message,
-    }))
+    let (message, context) = split(record);
+    if let Some(event) = Event::from_kernel_message(message, context) {
+        return Some(Item::Message(Ok(Notification::Event(event))));
+    }
+    other_message(message)
+}
+
+/// An acknowledgement, or a message that the program never writes.
+#[cold]
+fn other_message(message: &[u8]) -> Option<Item<'_>> {
+    if message.is_empty() {
+        return None;
+    }
+    let delivery = CnMsg::parse(message).and_then(|cn_msg| Delivery::parse(&cn_msg));
+    Some(Item::Message(delivery.map(|delivery| match delivery {
+        Delivery::Event(event) => Notification::Event(event),
+        Delivery::Ack(ack) => Notification::Ack(ack),
+    })))
+}
+
+/// Whether a record has an acknowledgement.
+pub(super) fn is_ack(record: &[u8]) -> bool {
+    matches!(message(record), Some(Item::Message(Ok(Notification::Ack(_)))))
+}
+
+/// Writes the datagram of a record to `buffer`, which must be long enough, and returns its length in
+/// bytes.
+///
+/// The record lacks the netlink header, which has the same values in all datagrams that the program
+/// accepts, except for the sequence number of the message.
+pub(super) fn copy_datagram(record: &[u8], buffer: &mut [u8]) -> usize {
+    let (message, _) = split(record);
+    let seq = message.get(SEQ..SEQ + 4).unwrap_or(&[0; 4]);
+    let len = netlink::HEADER_LEN + message.len();
+    #[expect(clippy::cast_possible_truncation, reason = "a datagram is short")]
+    let words = [len as u32, u32::from_ne_bytes(message_type())].map(u32::to_ne_bytes);
+    let header = [words.as_flattened(), seq, &[0; 4], message];
+    let mut rest = &mut *buffer;
+    for part in header {
+        let (this, after) = rest.split_at_mut(part.len());
+        this.copy_from_slice(part);
+        rest = after;
+    }
+    len
+}
+
+/// Offset of `cn_msg.seq` in the message.
+const SEQ: usize = 8;
+
+/// `nlmsg_type`, and no `nlmsg_flags`.
+#[expect(clippy::cast_possible_truncation, reason = "the type has 16 bits")]
+fn message_type() -> [u8; 4] {
+    let [first, second] = (uapi::NLMSG_DONE as u16).to_ne_bytes();
+    [first, second, 0, 0]
 }
 
 fn overrun(lost: u32) -> Item<'static> {
@@ -134,14 +183,15 @@ fn overrun(lost: u32) -> Item<'static> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cursor, LOST, RECORD_LEN};
+    use super::super::layout::RECORD_LEN;
+    use super::{Cursor, LOST};
 
     #[test]
     fn counts_out_of_order_report_each_loss_once() {
         let mut cursor = Cursor { reported: u32::MAX - 1, ..Cursor::default() };
         let reported = [u32::MAX, u32::MAX - 1, 2, 1, 2].map(|lost| {
             let mut record = [0; RECORD_LEN];
-            record[LOST..].copy_from_slice(&lost.to_ne_bytes());
+            record[LOST..LOST + 4].copy_from_slice(&lost.to_ne_bytes());
             cursor.losses_before(&record)
         });
         assert_eq!(reported, [Some(1), None, Some(3), None, None]);

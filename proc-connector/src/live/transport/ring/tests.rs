@@ -5,11 +5,11 @@
 use std::fs;
 use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use proc_connector_core::context::Noted;
+use proc_connector_core::context::layout::Recorded;
 use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
 use proc_connector_core::testing::kinds::{COMM, EXEC, EXIT, FORK, PTRACE};
 use proc_connector_core::testing::strategies::{filter_model, raw_event};
@@ -19,7 +19,9 @@ use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, Socket, Type};
 
 use super::context::ContextPlan;
+use super::helpers::{self, SenderCheck};
 use super::layout::Word;
+use super::memory::KernelMemory;
 use super::queue::{Popped, RingQueue, bytes_per_event};
 use super::reason::RingError;
 use crate::live::transport::item::Item;
@@ -48,12 +50,12 @@ impl Harness {
         bytes: usize,
         filter: &Filter,
         task_check: TaskCheck,
-        context: Option<ContextPlan>,
+        context: ContextPlan,
     ) -> Option<Self> {
         let (sender, receiver) =
             Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
         receiver.set_nonblocking(true).expect("a socket");
-        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, context, notice()) {
+        let mut ring = match RingQueue::new(receiver.as_fd(), bytes, memory(), context, notice()) {
             Ok(ring) => ring,
             Err(RingError { reason: NoRing::Forbidden, .. }) => {
                 eprintln!("skipped: {}", NoRing::Forbidden);
@@ -61,9 +63,11 @@ impl Harness {
             }
             Err(error) => panic!("{error:?}"),
         };
-        if let TaskCheck::Off = task_check {
-            ring.pid_tgid = None;
-        }
+        // The control block of a Unix socket's buffers has another layout.
+        ring.check = match (task_check, helpers::pid_tgid(memory())) {
+            (TaskCheck::On, Some(pid_tgid)) => SenderCheck::OwnActions(pid_tgid),
+            _ => SenderCheck::FormOnly,
+        };
         ring.attach(filter).expect("the kernel accepts the program");
         Some(Self { ring, sender, receiver })
     }
@@ -111,6 +115,16 @@ impl Harness {
     }
 }
 
+/// Reading the types of the kernel takes a moment, so all tests share them.
+fn memory() -> &'static KernelMemory {
+    static MEMORY: OnceLock<KernelMemory> = OnceLock::new();
+    MEMORY.get_or_init(KernelMemory::detect)
+}
+
+fn identity_only() -> ContextPlan {
+    ContextPlan::new(memory(), None)
+}
+
 fn fork(number: u32) -> RawEvent {
     RawEvent { what: FORK, words: [1, 1, number, number, 0, 0] }
 }
@@ -123,7 +137,7 @@ proptest! {
         model in filter_model(),
         events in vec(raw_event(), 1..40),
     ) {
-        let Some(mut harness) = Harness::new(0, &model.filter(), TaskCheck::Off, None) else {
+        let Some(mut harness) = Harness::new(0, &model.filter(), TaskCheck::Off, identity_only()) else {
             return Ok(());
         };
         for event in &events {
@@ -150,7 +164,9 @@ fn the_kernel_accepts_a_filter_of_1024_ids() {
             failures_only: true,
             tgids: Some((TgidRule::Only, ids.clone().collect())),
         };
-        let Some(mut harness) = Harness::new(1 << 20, &model.filter(), TaskCheck::Off, None) else {
+        let Some(mut harness) =
+            Harness::new(1 << 20, &model.filter(), TaskCheck::Off, identity_only())
+        else {
             return;
         };
         for id in ids {
@@ -163,7 +179,8 @@ fn the_kernel_accepts_a_filter_of_1024_ids() {
 
 #[test]
 fn a_datagram_that_is_not_exactly_an_event_is_refused() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     let event = fork(7).datagram();
@@ -190,10 +207,11 @@ fn a_datagram_that_is_not_exactly_an_event_is_refused() {
 #[test]
 fn a_process_cannot_forge_actions_of_another() {
     let this = std::process::id();
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::On, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::On, identity_only())
+    else {
         return;
     };
-    if harness.ring.pid_tgid.is_none() {
+    if helpers::pid_tgid(memory()).is_none() {
         eprintln!("skipped: on this kernel a socket's program cannot read the running task's ids");
         return;
     }
@@ -214,10 +232,11 @@ fn a_process_cannot_forge_actions_of_another() {
 
 #[test]
 fn a_ring_wraps_and_counts_the_events_that_do_not_fit() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
-    let capacity = harness.ring.size() / bytes_per_event(None);
+    let capacity = harness.ring.size() / bytes_per_event(&identity_only());
     let (mut sent, mut received, mut lost) = (0, 0, 0);
     for round in 0..1000 {
         // Bursts of many lengths, so that the ring's end falls on every place in a record.
@@ -243,7 +262,7 @@ fn a_ring_wraps_and_counts_the_events_that_do_not_fit() {
 fn an_impossible_size_is_reported_as_too_large() {
     let (socket, _) = Socket::pair(Domain::UNIX, Type::DGRAM, None).expect("a pair of sockets");
     for bytes in [usize::MAX / 2, usize::MAX] {
-        let error = RingQueue::new(socket.as_fd(), bytes, None, notice())
+        let error = RingQueue::new(socket.as_fd(), bytes, memory(), identity_only(), notice())
             .expect_err("too large for a ring");
         assert_eq!(error.reason, NoRing::TooLarge, "{bytes} bytes");
     }
@@ -251,10 +270,11 @@ fn an_impossible_size_is_reported_as_too_large() {
 
 #[test]
 fn acknowledgements_that_do_not_fit_are_not_losses() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
-    let capacity = harness.ring.size() / bytes_per_event(None);
+    let capacity = harness.ring.size() / bytes_per_event(&identity_only());
     let ack = RawEvent { what: 0, words: [0; 6] }.datagram();
     for _ in 0..capacity + 3 {
         harness.send(&ack);
@@ -265,10 +285,11 @@ fn acknowledgements_that_do_not_fit_are_not_losses() {
 
 #[test]
 fn batches_report_losses_between_the_events_around_them() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
-    let capacity = harness.ring.size() / bytes_per_event(None);
+    let capacity = harness.ring.size() / bytes_per_event(&identity_only());
     let capacity = u32::try_from(capacity).expect("a small ring");
     let mut reported = Vec::new();
     let mut number = 0;
@@ -299,7 +320,8 @@ fn batches_report_losses_between_the_events_around_them() {
 
 #[test]
 fn a_new_filter_applies_to_the_events_that_follow() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     harness.send(&fork(1).datagram());
@@ -310,7 +332,8 @@ fn a_new_filter_applies_to_the_events_that_follow() {
 
 #[test]
 fn an_armed_ring_wakes_once() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     let is_armed = |harness: &Harness| harness.ring.word(Word::Armed).load(Relaxed) != 0;
@@ -335,7 +358,8 @@ fn an_armed_ring_wakes_once() {
 
 #[test]
 fn acknowledgements_reach_the_socket_while_the_reader_awaits_them() {
-    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, None) else {
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
         return;
     };
     let ack = RawEvent { what: 0, words: [0; 6] }.datagram();
@@ -354,9 +378,9 @@ fn records_describe_the_acting_task() {
     // Space for all arguments, for some and for none; and all of them without the helpers that
     // older kernels lack.
     for (args_len, old) in [(4096, false), (5, false), (0, false), (4096, true)] {
-        let plan = ContextPlan::new(args_len);
-        let plan = if old { plan.without_helpers() } else { plan };
-        let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, Some(plan))
+        let plan = ContextPlan::new(memory(), Some(args_len));
+        let plan = if old { plan.without_helpers(memory()) } else { plan };
+        let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, plan.clone())
         else {
             return;
         };
@@ -375,16 +399,16 @@ fn records_describe_the_acting_task() {
             let thread = nix::unistd::gettid().as_raw();
             assert_eq!(
                 context.pid(),
-                has(Noted::PID_TGID).then_some(thread.try_into().expect("an id"))
+                has(Recorded::PID_TGID).then_some(thread.try_into().expect("an id"))
             );
-            assert_eq!(context.tgid(), has(Noted::PID_TGID).then_some(this));
-            let uid = has(Noted::UID_GID).then_some(nix::unistd::getuid().as_raw());
-            let gid = has(Noted::UID_GID).then_some(nix::unistd::getgid().as_raw());
+            assert_eq!(context.tgid(), has(Recorded::PID_TGID).then_some(this));
+            let uid = has(Recorded::UID_GID).then_some(nix::unistd::getuid().as_raw());
+            let gid = has(Recorded::UID_GID).then_some(nix::unistd::getgid().as_raw());
             assert_eq!((context.uid(), context.gid()), (uid, gid));
             let comm = fs::read("/proc/thread-self/comm").expect("/proc is mounted");
-            assert_eq!(context.comm(), has(Noted::COMM).then_some(comm.trim_ascii_end()));
+            assert_eq!(context.comm(), has(Recorded::COMM).then_some(comm.trim_ascii_end()));
             let args = context.args();
-            if what == EXIT || args_len == 0 || plan.args().is_none() {
+            if what == EXIT || !has(Recorded::ARGS) {
                 assert_eq!(args, None);
                 continue;
             }

@@ -1,0 +1,221 @@
+//! The part of the program that records the acting task.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `identity` | the identity of the process, its parent, and the child of a fork |
+//! | `task` | names, users, session, terminal and namespace of the task |
+//! | `exit` | end and usage of a process |
+//! | `exec` | the program of an exec |
+
+mod exec;
+mod exit;
+mod identity;
+mod task;
+
+use std::fmt;
+
+use proc_connector_core::context::layout::{
+    ExecHdr, ExtensionHdr, IdentityHdr, Recorded, TaskHdr, UsageHdr,
+};
+use proc_connector_sys as uapi;
+
+use self::exec::{Exec, MAX_TAIL_LEN, load_tail_len};
+use self::exit::Exit;
+use self::identity::Identity;
+use self::task::Task;
+use super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm, len_imm};
+use super::layout::{CONTEXT, DATAGRAM, offset};
+use super::memory::{KernelMemory, TaskPointer};
+use Reg::{R1, R3, R7, R10};
+
+/// Which properties of the acting task records contain, and how the program reads each.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct ContextPlan {
+    pub(super) pointer: Option<TaskPointer>,
+    identity: Identity,
+    exit: Option<Exit>,
+    /// The parts after the identity.
+    extension: Option<Extension>,
+}
+
+#[derive(Clone, Debug)]
+struct Extension {
+    task: Task,
+    exec: Exec,
+}
+
+/// A part of a record at a fixed place.
+#[derive(Clone, Copy, Debug)]
+struct Part(usize);
+
+impl Part {
+    /// Offset in the record of a field of this part.
+    const fn at(self, field: usize) -> i16 {
+        offset(self.0 + field)
+    }
+}
+
+const EXTENSION: usize = CONTEXT + size_of::<IdentityHdr>();
+const RECORDED: i16 = offset(EXTENSION);
+const TASK: Part = Part(EXTENSION + size_of::<ExtensionHdr>());
+const AFTER_TASK: usize = TASK.0 + size_of::<TaskHdr>();
+const USAGE: Part = Part(AFTER_TASK);
+const PROCESS_USAGE: Part = Part(USAGE.0 + size_of::<UsageHdr>());
+const EXEC: Part = Part(AFTER_TASK);
+const EXEC_TAIL: usize = EXEC.0 + size_of::<ExecHdr>();
+
+/// The length of the longest record.
+pub(super) const MAX_RECORD_LEN: usize = EXEC_TAIL + MAX_TAIL_LEN;
+
+impl ContextPlan {
+    /// Detects which properties the program can read on this kernel.
+    ///
+    /// `args_len` is the most bytes of arguments to record. `None`: only the identity is recorded.
+    pub(crate) fn new(memory: &KernelMemory, args_len: Option<usize>) -> Self {
+        Self {
+            pointer: memory.pointer(),
+            identity: Identity::detect(memory),
+            exit: Exit::detect(memory, args_len.is_some()),
+            extension: args_len.map(|args_len| Extension {
+                task: Task::detect(memory),
+                exec: Exec::detect(memory, args_len),
+            }),
+        }
+    }
+
+    /// The plan without the helpers that older kernels lack.
+    #[cfg(test)]
+    pub(super) fn without_helpers(self, memory: &KernelMemory) -> Self {
+        let extension = self.extension.map(|extension| Extension {
+            task: extension.task.without_helpers(memory),
+            exec: extension.exec,
+        });
+        Self { extension, ..self }
+    }
+
+    /// The parts after the identity that records contain.
+    pub(super) fn available(&self) -> Recorded {
+        let Some(Extension { task, exec }) = &self.extension else { return Recorded::empty() };
+        let mut all = task.recorded() | exec.recorded();
+        let has_usage = self.exit.as_ref().is_some_and(Exit::has_usage);
+        all.set(Recorded::USAGE | Recorded::PROCESS_USAGE, has_usage);
+        all
+    }
+
+    /// Whether records have parts after the identity.
+    pub(super) fn is_extended(&self) -> bool {
+        self.extension.is_some()
+    }
+
+    /// The length in bytes of most records.
+    pub(super) const fn record_len(&self) -> usize {
+        if self.extension.is_some() { AFTER_TASK } else { EXTENSION }
+    }
+
+    /// Emits code that fills in the identity in the record in `R7`, and whether the process of an
+    /// exit is over. `R6` holds the address of the task if the plan has a `pointer`.
+    pub(super) fn fill_identity(&self, asm: &mut Assembler) {
+        self.identity.fill(asm);
+        let Some(exit) = self.exit.as_ref().filter(|_| self.extension.is_none()) else { return };
+        let done = asm.label();
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, done);
+        exit.fill_state(asm, done);
+        asm.bind(done);
+    }
+
+    /// Emits code that fills in the parts after the identity. The length of the record is in `R3` at
+    /// the end.
+    pub(super) fn fill_extension(&self, asm: &mut Assembler) {
+        let Some(Extension { task, exec }) = &self.extension else { return };
+        let (not_exit, over, done) = (asm.label(), asm.label(), asm.label());
+        asm.store(Size::Double, R7, RECORDED, imm(task.recorded().bits()));
+        task.fill(asm);
+
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, not_exit);
+        if let Some(exit) = &self.exit {
+            exit.fill_usage(asm);
+            exit.fill_state(asm, over);
+            asm.mov(R3, len_imm(if exit.has_usage() { PROCESS_USAGE.0 } else { AFTER_TASK }));
+            asm.jump(done);
+            asm.bind(over);
+            exit.fill_process_usage(asm);
+            if exit.has_usage() {
+                let has_sums = asm.label();
+                asm.mov(R3, len_imm(PROCESS_USAGE.0 + size_of::<UsageHdr>()));
+                super::memory::branch_if_set(
+                    asm,
+                    R7,
+                    RECORDED,
+                    Recorded::PROCESS_USAGE.bits(),
+                    has_sums,
+                );
+                asm.mov(R3, len_imm(PROCESS_USAGE.0));
+                asm.bind(has_sums);
+            } else {
+                asm.mov(R3, len_imm(AFTER_TASK));
+            }
+        } else {
+            asm.bind(over);
+            asm.mov(R3, len_imm(AFTER_TASK));
+        }
+        asm.jump(done);
+
+        asm.bind(not_exit);
+        let other = asm.label();
+        branch_unless(asm, uapi::PROC_EVENT_EXEC, other);
+        exec.fill(asm);
+        load_tail_len(asm, R3, MAX_TAIL_LEN, other);
+        asm.alu(Width::W64, Alu::Add, R3, len_imm(EXEC_TAIL));
+        asm.jump(done);
+        asm.bind(other);
+        asm.mov(R3, len_imm(AFTER_TASK));
+        asm.bind(done);
+    }
+}
+
+/// Emits code that jumps to `other` unless the event is of the kind `what`.
+fn branch_unless(asm: &mut Assembler, what: u32, other: super::asm::Label) {
+    asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+    asm.branch(Width::W32, Cond::Ne, R1, imm(what), other);
+}
+
+/// Offset of `proc_event.what` in the datagram.
+const WHAT: i16 = 36;
+
+/// Lists the properties that records contain, and those that they lack.
+impl fmt::Display for ContextPlan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let available = self.available();
+        let mut parts = vec![
+            (self.identity.has_start(), "identity"),
+            (self.identity.has_child_start(), "child of a fork"),
+            (self.exit.is_some(), "end of the process"),
+        ];
+        let optional = [
+            (Recorded::COMM, "name"),
+            (Recorded::PID_TGID, "ids"),
+            (Recorded::UID_GID, "user and group"),
+            (Recorded::EUID_EGID, "effective user and group"),
+            (Recorded::SESSION, "session"),
+            (Recorded::TTY, "terminal"),
+            (Recorded::AUDIT, "login user"),
+            (Recorded::PID_NS, "pid namespace"),
+            (Recorded::CGROUP_ID, "cgroup"),
+            (Recorded::BOOT_NS, "boot time"),
+            (Recorded::PROCESS_USAGE, "usage"),
+            (Recorded::PROGRAM, "program file"),
+            (Recorded::FILENAME, "file name"),
+            (Recorded::ARGS, "arguments"),
+        ];
+        if self.is_extended() {
+            parts.extend(optional.map(|(part, name)| (available.contains(part), name)));
+        }
+        let (present, missing): (Vec<_>, Vec<_>) =
+            parts.into_iter().partition(|&(available, _)| available);
+        let list = |parts: Vec<(bool, &'static str)>| {
+            parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
+        };
+        write!(f, "it records the acting task: {}", list(present))?;
+        if missing.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(missing)) }
+    }
+}
