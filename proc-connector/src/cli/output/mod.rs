@@ -11,4 +11,3 @@ pub(super) mod names;
 pub(super) mod page;
 pub(super) mod sink;
 pub(super) mod statistics;
-pub(super) mod usage;

@@ -85,7 +85,8 @@ impl Follower {
     }
 
     /// The lives that were collected.
-    pub(crate) fn into_forest(self) -> Forest {
+    pub(crate) fn into_forest(mut self) -> Forest {
+        self.lives.complete_io();
         let Lives { all: mut lives, losses, wanted, .. } = self.lives;
         // A process without a known start or end is drawn from the first or to the last event.
         let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
@@ -126,6 +127,9 @@ impl Choose for Follower {
         self.is_in_scope = false;
         for change in changes {
             self.is_in_scope |= self.lives.change(self.scope, &change, at_ns);
+        }
+        if let Some(Received::Event(event)) = received {
+            self.lives.add_io(event);
         }
         if self.is_in_scope && at_ns.is_some() {
             self.last_ns = self.now_ns;

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use proc_connector::Event;
 use proc_connector::process::{Change, ChangeKind, Process};
 
+use super::thread_io::ThreadIo;
 use crate::cli::output::chart::forest::{Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
 use crate::cli::shown::shown;
@@ -23,6 +25,7 @@ pub(super) enum Scope {
 pub(super) struct Lives {
     pub(super) all: Vec<Life>,
     pub(super) losses: Vec<Loss>,
+    io: ThreadIo,
     /// The place of each process, by its serial.
     places: HashMap<u64, usize>,
     /// The places of processes that are known only as the parent of another, by their ids.
@@ -59,6 +62,23 @@ impl Lives {
             _ => {}
         }
         true
+    }
+
+    /// Adds up I/O, after the changes by this event.
+    pub(super) fn add_io(&mut self, event: &Event<'_>) {
+        self.io.add(event, self.touched.first().copied());
+    }
+
+    /// Completes the lives with what the processes read and wrote, where no event is missing.
+    pub(super) fn complete_io(&mut self) {
+        for (place, life) in self.all.iter_mut().enumerate() {
+            let (Some(_), Some(start), Some(end)) = (life.usage, life.start_ns, life.end_ns) else {
+                continue;
+            };
+            if !self.losses.iter().any(|loss| (start..=end).contains(&loss.at_ns)) {
+                life.io = self.io.of_process(place, u64::from(life.threads) + 1);
+            }
+        }
     }
 
     /// The place of a process in `all`, if it is in the scope.

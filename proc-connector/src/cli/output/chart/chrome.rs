@@ -148,8 +148,8 @@ fn args(forest: &Forest, life: &Life) -> Value {
         ("threads", Some(life.threads).filter(|&threads| threads > 0).map(u64::from)),
         ("cpu_ns", life.usage.map(|usage| usage.cpu_ns)),
         ("max_rss", life.usage.and_then(|usage| usage.max_rss)),
-        ("read_bytes", life.usage.map(|usage| usage.read_bytes)),
-        ("write_bytes", life.usage.map(|usage| usage.write_bytes)),
+        ("read_bytes", life.io.map(|io| io.read)),
+        ("write_bytes", life.io.map(|io| io.written)),
     ];
     args.extend(known.into_iter().filter_map(|(key, value)| Some((key, json!(value?)))));
     json!(args)

@@ -3,7 +3,7 @@
 use proc_connector::ExitStatus;
 use proc_connector::parser::Usage;
 
-use super::forest::{Forest, Life, Loss, Program};
+use super::forest::{Forest, Io, Life, Loss, Program};
 
 pub(crate) const MS: u64 = 1_000_000;
 /// A machine's clock, some days after boot.
@@ -28,6 +28,7 @@ pub(crate) fn process(
         status: Some(ExitStatus::from_raw(0)),
         threads: 0,
         usage: None,
+        io: None,
     }
 }
 
@@ -43,11 +44,11 @@ impl Life {
     }
 
     /// Sets what it used: CPU time in microseconds, peak memory in KiB, and bytes read and written.
-    pub(crate) fn using(self, cpu: u64, memory: u64, [read_bytes, write_bytes]: [u64; 2]) -> Self {
+    pub(crate) fn using(self, cpu: u64, memory: u64, [read, written]: [u64; 2]) -> Self {
         let max_rss = Some(memory << 10);
         let cpu_ns = cpu * 1_000;
-        let usage = Usage { cpu_ns, max_rss, read_bytes, write_bytes, ..Usage::default() };
-        Self { usage: Some(usage), ..self }
+        let usage = Usage { cpu_ns, max_rss, ..Usage::default() };
+        Self { usage: Some(usage), io: Some(Io { read, written }), ..self }
     }
 
     pub(crate) fn running(self) -> Self {

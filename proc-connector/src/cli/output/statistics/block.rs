@@ -98,7 +98,7 @@ fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
 /// What the ended processes used, or why that is unknown.
 fn usage(report: &Report) -> Option<String> {
     if report.transport == Transport::Socket {
-        return Some("CPU time, memory and I/O require the ring transport".to_owned());
+        return Some("CPU time and memory require the ring transport".to_owned());
     }
     let usage = report.usage?;
     let mut text = match report.measured {
@@ -110,8 +110,6 @@ fn usage(report: &Report) -> Option<String> {
     if let Some(peak) = usage.max_rss {
         let _ = write!(text, " and at most {} of memory each", short_size(peak));
     }
-    let (read, written) = (usage.read_bytes, usage.write_bytes);
-    let _ = write!(text, ", read {} and wrote {}", short_size(read), short_size(written));
     Some(text)
 }
 

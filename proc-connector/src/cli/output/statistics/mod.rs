@@ -6,3 +6,4 @@ pub(crate) mod report;
 pub(crate) mod rows;
 pub(crate) mod screen;
 pub(crate) mod table;
+mod usage;

@@ -6,7 +6,7 @@ use proc_connector::{EventMask, Transport};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::rows::{Cgroup, Count, Ends, Name, Row, User};
-use crate::cli::output::usage;
+use super::usage;
 
 /// One interval.
 #[derive(Debug, serde::Serialize)]

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use proc_connector::parser::Usage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use crate::cli::output::usage;
+use super::usage;
 use crate::cli::shown::shown;
 
 /// A row: what all processes with the same key did.

@@ -31,7 +31,7 @@ struct Column {
 }
 
 /// The most important columns first.
-const COLUMNS: [Column; 6] = [
+const COLUMNS: [Column; 4] = [
     Column {
         heading: "CPU",
         width: 7,
@@ -55,18 +55,6 @@ const COLUMNS: [Column; 6] = [
         width: 6,
         needs_usage: false,
         text: |ends| Some(ends.failed.to_string()),
-    },
-    Column {
-        heading: "READ",
-        width: 5,
-        needs_usage: true,
-        text: |ends| Some(short_size(ends.usage?.read_bytes)),
-    },
-    Column {
-        heading: "WRITE",
-        width: 5,
-        needs_usage: true,
-        text: |ends| Some(short_size(ends.usage?.write_bytes)),
     },
 ];
 

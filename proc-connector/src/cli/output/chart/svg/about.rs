@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use proc_connector::parser::Usage;
-
-use super::super::forest::{Forest, Life};
+use super::super::forest::{Forest, Io, Life};
 use crate::cli::output::columns::{fitted, short_size, short_time};
 
 /// The tooltip of one process, with one fact per line and commands cut to `width` columns.
@@ -27,21 +25,22 @@ pub(super) fn process(forest: &Forest, index: usize, width: usize) -> String {
         let s = if life.threads == 1 { "" } else { "s" };
         let _ = write!(text, "\n{} more thread{s}", life.threads);
     }
-    if let Some(usage) = &life.usage {
-        text += &resources(usage);
-    }
+    text += &resources(life);
     text + &programs(forest, life, width)
 }
 
 /// What a process used.
-fn resources(usage: &Usage) -> String {
-    let [cpu, user, system] = [usage.cpu_ns, usage.user_ns(), usage.system_ns()].map(short_time);
-    let mut text = format!("\nCPU time {cpu} (user {user}, system {system})");
-    if let Some(peak) = usage.max_rss {
-        let _ = write!(text, ", peak memory {}", short_size(peak));
+fn resources(life: &Life) -> String {
+    let mut text = String::new();
+    if let Some(usage) = life.usage {
+        let times = [usage.cpu_ns, usage.user_ns(), usage.system_ns()];
+        let [cpu, user, system] = times.map(short_time);
+        let _ = write!(text, "\nCPU time {cpu} (user {user}, system {system})");
+        if let Some(peak) = usage.max_rss {
+            let _ = write!(text, ", peak memory {}", short_size(peak));
+        }
     }
-    let (read, written) = (usage.read_bytes, usage.write_bytes);
-    if read.max(written) > 0 {
+    if let Some(Io { read, written }) = life.io.filter(|io| *io != Io::default()) {
         let _ = write!(text, "\nread {}, wrote {}", short_size(read), short_size(written));
     }
     text

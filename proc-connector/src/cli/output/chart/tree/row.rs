@@ -1,6 +1,6 @@
 //! One line of a tree: the values of a process, or of a group of similar processes.
 
-use proc_connector::parser::Usage;
+use std::ops::Add;
 
 use super::super::fold::Group;
 use super::super::forest::{Forest, Life};
@@ -36,15 +36,15 @@ impl Row {
             }
             ref members => several(forest, members),
         };
-        let usage = usage(forest, &group.members);
-        let size = |bytes: fn(Usage) -> Option<u64>| usage.and_then(bytes).map(short_size);
+        let usage = sum(forest, &group.members, |life| life.usage);
+        let io = sum(forest, &group.members, |life| life.io);
         let numbers = [
             Some(id),
             Some(short_time(time)),
             usage.map(|usage| short_time(usage.cpu_ns)),
-            size(|usage| usage.max_rss),
-            size(|usage| Some(usage.read_bytes)),
-            size(|usage| Some(usage.write_bytes)),
+            usage.and_then(|usage| usage.max_rss).map(short_size),
+            io.map(|io| short_size(io.read)),
+            io.map(|io| short_size(io.written)),
         ];
         let command = match is_long {
             _ if group.varied => format!("{} …", life.name()),
@@ -67,11 +67,15 @@ fn several(forest: &Forest, members: &[usize]) -> (String, u64, String) {
     (format!("{} ×", members.len()), mean, remark)
 }
 
-/// What these processes used together; `None` if that of any is unknown.
-fn usage(forest: &Forest, members: &[usize]) -> Option<Usage> {
-    let mut usages = members.iter().map(|&member| forest.lives[member].usage);
-    let first = usages.next()??;
-    usages.try_fold(first, |sum, usage| Some(sum + usage?))
+/// The sum of a value of these processes; `None` if that of any is unknown.
+fn sum<T: Add<Output = T>>(
+    forest: &Forest,
+    members: &[usize],
+    value: impl Fn(&Life) -> Option<T>,
+) -> Option<T> {
+    let mut values = members.iter().map(|&member| value(&forest.lives[member]));
+    let first = values.next()??;
+    values.try_fold(first, |sum, value| Some(sum + value?))
 }
 
 fn threads(life: &Life) -> String {

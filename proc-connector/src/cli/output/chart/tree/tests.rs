@@ -1,9 +1,8 @@
-use super::super::forest::{Forest, Life};
+use super::super::forest::{Forest, Io, Life};
 use super::super::order::SortKey;
 use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, measured, process};
 use super::{Look, Screened, write};
 use crate::cli::shown::Styles;
-use proc_connector::parser::Usage;
 
 /// The tree without colours.
 fn text(forest: &Forest, look: Look) -> String {
@@ -205,7 +204,7 @@ fn columns_are_left_out_before_the_command_is_too_narrow() {
     let mut forest = measured();
     for life in &mut forest.lives {
         // Nothing was read or written.
-        life.usage = life.usage.map(|usage| Usage { read_bytes: 0, write_bytes: 0, ..usage });
+        life.io = life.io.map(|_| Io::default());
     }
     let text = text(&forest, FULL);
     assert!(text.starts_with("PID    TIME     CPU   MEM    END      COMMAND\n"), "{text}");
@@ -242,7 +241,7 @@ fn siblings_are_sorted_and_stay_below_their_parent() {
 #[test]
 fn a_sum_with_an_unknown_part_is_blank() {
     let mut forest = measured();
-    forest.lives[7].usage = None;
+    (forest.lives[7].usage, forest.lives[8].io) = (None, None);
     let text = text(&forest, Look::default());
     let last = text.lines().last().expect("a line");
     let blank = format!("5 ×  800 µs  {:25}    exit 0   └─ /bin/true", "");

@@ -22,8 +22,7 @@ fn report(rows: u32) -> Report {
     let user = |row| User { uid: Some(row), user: None };
     let names = || (0..rows).map(|row| Row { key: name(row), value: Count { count: 2000 } });
     let users = || (0..rows).map(|row| Row { key: user(row), value: Count { count: 1 } });
-    let usage =
-        Usage { cpu_ns: 1_500_000, max_rss: Some(62 << 20), read_bytes: 4_096, ..Usage::default() };
+    let usage = Usage { cpu_ns: 1_500_000, max_rss: Some(62 << 20), ..Usage::default() };
     let ends = Ends { count: 9, failed: 4, measured: 8, usage: Some(usage) };
     Report {
         time: jiff::Timestamp::UNIX_EPOCH,
@@ -81,9 +80,9 @@ fn the_text_has_every_number() {
         "1000 events/s in 2.0 s, 17 LOST",
         "fork 1000/s (threads 5.0)  exec 0.5/s",
         "123 processes, 25.0/s ended, 50.0 % of them after less than 10 ms; 4 failed",
-        "49 ended processes used 1.5 ms of CPU time and at most 62M of memory each, read 4.0K and wrote 0",
-        "    CPU    MEM   ENDED  FAILED   READ  WRITE  BY NAME",
-        " 1.5 ms    62M       9       4   4.0K      0  name",
+        "49 ended processes used 1.5 ms of CPU time and at most 62M of memory each",
+        "    CPU    MEM   ENDED  FAILED  BY NAME",
+        " 1.5 ms    62M       9       4  name",
         "   1000 name",
         "    0.5 1",
     ] {
@@ -115,7 +114,7 @@ fn over_the_socket_the_reason_for_missing_columns_is_shown() {
     (report.transport, report.measured, report.usage) = (Transport::Socket, 0, None);
     report.ended_by_name[0].value = unknown(report.ended_by_name[0].value);
     let text = text(&report, By::Name, PLAIN_WIDTH, usize::MAX);
-    assert!(text.contains("\nCPU time, memory and I/O require the ring transport\n"), "{text}");
+    assert!(text.contains("\nCPU time and memory require the ring transport\n"), "{text}");
     assert!(text.contains("\n ENDED  FAILED  BY NAME\n     9       4  name"), "{text}");
 }
 
@@ -126,8 +125,8 @@ fn a_narrow_terminal_keeps_the_names() {
         let line = text.lines().find(|line| line.contains("CPU ") && line.ends_with("BY NAME"));
         line.expect(&text).split_whitespace().collect::<Vec<_>>().join(" ")
     };
-    assert_eq!(heading(79), "CPU MEM ENDED FAILED READ WRITE BY NAME");
-    assert_eq!(heading(50), "CPU MEM ENDED FAILED BY NAME");
+    assert_eq!(heading(79), "CPU MEM ENDED FAILED BY NAME");
+    assert_eq!(heading(40), "CPU MEM ENDED BY NAME");
     assert_eq!(heading(30), "CPU MEM BY NAME");
 }
 

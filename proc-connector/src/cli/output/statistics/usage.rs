@@ -1,11 +1,12 @@
-//! The JSON keys of a usage.
+//! The JSON keys of what processes used.
 
 use proc_connector::parser::Usage;
 use serde::{Serialize, Serializer};
 
-/// What a process or several processes used: times in nanoseconds, memory and I/O in bytes.
+/// What processes used together, except for I/O: the kernel's numbers of a process include the I/O of
+/// children that it waited for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct UsageKeys {
+pub(super) struct UsageKeys {
     cpu_ns: u64,
     user_ns: u64,
     system_ns: u64,
@@ -14,8 +15,6 @@ pub(crate) struct UsageKeys {
     maj_flt: u64,
     nvcsw: u64,
     nivcsw: u64,
-    read_bytes: u64,
-    write_bytes: u64,
 }
 
 impl From<Usage> for UsageKeys {
@@ -29,15 +28,13 @@ impl From<Usage> for UsageKeys {
             maj_flt: usage.maj_flt,
             nvcsw: usage.nvcsw,
             nivcsw: usage.nivcsw,
-            read_bytes: usage.read_bytes,
-            write_bytes: usage.write_bytes,
         }
     }
 }
 
 /// Writes a usage with its keys, or null.
 #[expect(clippy::ref_option, reason = "a field as serde passes it")]
-pub(crate) fn serialize<S: Serializer>(
+pub(super) fn serialize<S: Serializer>(
     usage: &Option<Usage>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
