@@ -2,6 +2,7 @@
 
 mod ended;
 mod groups;
+mod keys;
 
 use std::time::{Duration, SystemTime};
 
@@ -11,15 +12,13 @@ use proc_connector::{Event, EventMask, Payload, Received, Transport};
 
 use self::ended::Ended;
 use self::groups::Groups;
+use self::keys::{Comm, comm, name, user};
 use crate::cli::output::statistics::report::{Kinds, Report};
-use crate::cli::output::statistics::rows::{Count, Name, Row, User};
+use crate::cli::output::statistics::rows::{Count, Row, User};
 
 /// A process with a shorter lifetime, in nanoseconds, is short-lived: starting it costs about as much
 /// as its work.
 const SHORT_NS: u64 = 10_000_000;
-
-/// The name of a process, padded with zeros.
-type Comm = [u8; 16];
 
 /// The counts of an interval.
 #[derive(Debug, Default)]
@@ -154,28 +153,6 @@ impl Actors {
         *self.by_name.value(process.and_then(comm).as_ref()) += 1;
         *self.by_user.value(process.and_then(user).as_ref()) += 1;
     }
-}
-
-fn comm(process: &Process) -> Option<Comm> {
-    let comm = process.comm()?;
-    let mut name = Comm::default();
-    let len = comm.len().min(name.len());
-    name[..len].copy_from_slice(&comm[..len]);
-    Some(name)
-}
-
-/// The user whose rights the process has, as in `ps`.
-fn user(process: &Process) -> Option<u32> {
-    process.uid().map(|ids| ids.effective)
-}
-
-/// A name without its padding.
-fn name(comm: Option<Comm>) -> Name {
-    let bytes = |comm: Comm| {
-        let len = comm.iter().position(|&byte| byte == 0).unwrap_or(comm.len());
-        comm[..len].to_vec()
-    };
-    Name(comm.map(bytes))
 }
 
 /// The rows with the highest counts.

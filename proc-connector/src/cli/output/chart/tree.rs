@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use anstyle::{AnsiColor, Style};
 use unicode_width::UnicodeWidthStr;
 
-use self::layout::Layout;
+use self::layout::{Layout, MIN_COMMAND};
 use self::row::Row;
 use super::fold::{Group, fold};
 use super::forest::Forest;
@@ -27,8 +27,6 @@ pub(crate) struct Look {
     pub(crate) sort: Option<SortKey>,
 }
 
-/// The minimum width of a command, even on a narrow terminal.
-const MIN_COMMAND: usize = 20;
 /// The maximum number of levels with lines, because a tree may be deeper than a terminal is wide.
 const MAX_LEVELS: usize = 30;
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use proc_connector::process::Process;
 
 use super::groups::Groups;
-use super::{Comm, comm, user};
+use super::keys::{Comm, comm, name, user};
 use crate::cli::output::statistics::rows::{Cgroup, Ends, Name, Row, User};
 
 /// The ends of all processes, and the same by name, user and cgroup.
@@ -34,7 +34,7 @@ impl Ended {
     }
 
     pub(super) fn by_name(&self, top: usize) -> Vec<Row<Name, Ends>> {
-        rows(&self.by_name, top, super::name)
+        rows(&self.by_name, top, name)
     }
 
     pub(super) fn by_user(

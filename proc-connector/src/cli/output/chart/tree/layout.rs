@@ -4,7 +4,6 @@ use std::fmt::Write;
 
 use unicode_width::UnicodeWidthStr;
 
-use super::MIN_COMMAND;
 use super::row::Row;
 
 /// The width of each column before the command.
@@ -14,6 +13,9 @@ pub(super) struct Layout {
     numbers: [Option<usize>; Row::NUMBERS.len()],
     end: usize,
 }
+
+/// The minimum width of a command, even on a narrow terminal.
+pub(super) const MIN_COMMAND: usize = 20;
 
 /// The spaces between columns.
 const GAP: usize = 2;
