@@ -122,7 +122,8 @@ pub use owned::{OwnedEvent, OwnedReceived};
 pub use platform::{Batch, Builder, ProcConnector, Shutdown, diagnose};
 pub use proc_connector_core::{
     Args, Comm, Context, Coredump, Event, EventMask, Exec, Exit, ExitStatus, Filter, Fork, Gid,
-    ParseError, Payload, ProcessIds, Ptrace, Sid, TooManyTgids, Uid, UnknownEventName, signal_name,
+    KernelPath, ParseError, Payload, ProcessIds, ProgramFile, Ptrace, Sid, TooManyTgids, Uid,
+    UnknownEventName, Usage, signal_name,
 };
 pub use stats::Stats;
 pub use stream::{LossCause, Lost, Received};

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use proc_connector_core::cn_msg::CnMsgHdr;
-use proc_connector_core::context::layout::{ExtensionHdr, IdentityHdr, TaskHdr};
+use proc_connector_core::context::layout::IdentityHdr;
 use proc_connector_core::proc_event::{EVENT_DATA_LEN, ProcEventHdr};
 use proc_connector_core::{Context, Event, EventMask, Payload, ProcessIds};
 
@@ -16,8 +16,8 @@ use crate::stream::{Lost, Received};
 /// another thread. [`as_event`](Self::as_event) returns the borrowed view. [`ProcEvent`] is smaller
 /// and lacks the CPU, the sequence number, the parents of exits and the context.
 ///
-/// A copy of an event allocates memory only if the context has the usage of an exit or the program of
-/// an exec, or the union is larger than that of any known kind.
+/// A copy of an event allocates memory only if its context has more than the identity, or the union is
+/// larger than that of any known kind.
 ///
 /// ```
 /// use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
@@ -235,9 +235,8 @@ enum Tail {
     Heap { data_len: usize, bytes: Box<[u8]> },
 }
 
-/// The length of the union of known kinds and a context without usage and program.
-const INLINE: usize =
-    EVENT_DATA_LEN + size_of::<IdentityHdr>() + size_of::<ExtensionHdr>() + size_of::<TaskHdr>();
+/// The length of the union of known kinds and an identity.
+const INLINE: usize = EVENT_DATA_LEN + size_of::<IdentityHdr>();
 
 impl Tail {
     fn new(data: &[u8], context: &[u8]) -> Self {

@@ -30,8 +30,8 @@ pub enum Transport {
     /// that causes the event. Receiving costs little CPU time, and the same memory holds ten times
     /// as many events as the socket.
     ///
-    /// Requires Linux 5.8 and `CAP_BPF`. The program rejects messages without the exact form of an
-    /// event, but cannot determine their sender: a process with `CAP_NET_ADMIN` can forge events.
+    /// Requires Linux 5.8 and `CAP_BPF`. With `CAP_PERFMON`, the ring identifies the process that
+    /// caused an event and its end, and refuses forged events.
     Ring,
     /// The queue of the netlink socket. Works on any kernel, and without privileges since Linux
     /// 6.6.

@@ -51,6 +51,16 @@ impl Builder {
         self
     }
 
+    pub fn working_directory(self, _: bool) -> Self {
+        self
+    }
+
+    /// As on Linux.
+    pub fn environment<N: AsRef<[u8]>>(self, _: impl IntoIterator<Item = N>) -> Self {
+        self
+    }
+
+    /// As on Linux.
     pub fn argument_bytes(self, _: usize) -> Self {
         self
     }

@@ -19,7 +19,7 @@ fn main() -> ExitCode {
         every_exec_has_its_own_arguments,
         long_arguments_are_truncated_and_marked,
         the_context_describes_the_acting_task,
-        no_context_is_recorded_unless_requested,
+        only_the_identity_is_recorded_unless_more_is_requested,
     ];
     common::main(&roles, &tests)
 }
@@ -190,6 +190,8 @@ fn the_context_describes_the_acting_task() {
                 assert_recorded(context.cgroup_id(), &cgroup);
             }
             assert_eq!(context.args(), None, "arguments were not requested");
+            assert_recorded(context.euid(), &status.uid());
+            assert_recorded(context.egid(), &status.gid());
             stamps.extend(boot_less_monotonic(&context, event.timestamp_ns()));
         }
     }
@@ -217,7 +219,7 @@ fn cgroup_id(process: u32) -> Option<u64> {
     Some(fs::metadata(format!("{root}{path}")).ok()?.ino())
 }
 
-fn no_context_is_recorded_unless_requested() {
+fn only_the_identity_is_recorded_unless_more_is_requested() {
     let mut connector = common::open_live();
     let mut helper = HelperProcess::start("pauses");
     let deadline = Deadline::new();
@@ -225,7 +227,11 @@ fn no_context_is_recorded_unless_requested() {
         let left = deadline.left().expect("an exec");
         for received in connector.recv_batch_timeout(left).expect("a batch") {
             let Received::Event(event) = received else { continue };
-            assert!(event.context().is_none());
+            let context = event.context();
+            assert_eq!(context.is_some(), transport() == Transport::Ring);
+            assert!(
+                context.is_none_or(|context| context.comm().is_none() && context.args().is_none())
+            );
             if matches!(event.payload(), Payload::Exec(exec) if exec.process_tgid() == helper.pid())
             {
                 helper.resume();

@@ -2,13 +2,20 @@
 
 mod common;
 
+use std::path::Path;
 use std::process::ExitCode;
 
 use common::raw::{GROUP, RawSocket, port};
 use common::recorder::Recorder;
 use common::watch::Seen;
-use common::wire::{EXEC, NLMSG_OVERRUN, NONE, event, message};
-use common::{CAP_NET_ADMIN, Deadline, load, named, open_live, require_capability, transport};
+use common::wire::{
+    COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NLMSG_OVERRUN, NONE, PTRACE, SID, UID, event,
+    message,
+};
+use common::{
+    CAP_NET_ADMIN, CAP_PERFMON, Deadline, has_capability, load, named, open_live,
+    require_capability, transport,
+};
 use proc_connector::{ProcConnector, ProcEvent, Received, Transport};
 
 fn main() -> ExitCode {
@@ -30,20 +37,51 @@ fn forge(connector: &ProcConnector) -> u64 {
     let fake = event(EXEC, &[UNASSIGNED, UNASSIGNED]);
     forger.send(&fake, 0, GROUP);
     let (port, group) = address(connector);
-    let others = [
-        fake.clone(),
-        // An acknowledgement.
-        event(NONE, &[0]),
+    let malformed = [
         // Longer than any event, and not a message.
         [&fake[..], &[0; 5000]].concat(),
         vec![0xff; 10],
     ];
-    for datagram in &others {
+    for datagram in &malformed {
         forger.send(datagram, port, group);
     }
-    // Acknowledgements are not events, whatever their sender; a ring cannot determine the sender.
-    let acks = u64::from(transport() == Transport::Ring);
-    1 + others.len() as u64 - acks
+    let well_formed = well_formed();
+    for datagram in &well_formed {
+        forger.send(datagram, port, group);
+    }
+    let sees_sender = transport() == Transport::Socket || program_sees_sender();
+    let refused = if sees_sender { well_formed.len() } else { 0 };
+    1 + (malformed.len() + refused) as u64
+}
+
+/// Events of every kind that the kernel could have sent: about processes that do not exist, about
+/// this process, and about another one, caused by it or by this process; kinds that no kernel sends;
+/// and an acknowledgement.
+fn well_formed() -> Vec<Vec<u8>> {
+    let this = std::process::id();
+    let mut all = vec![event(NONE, &[0]), event(NONE, &[22])];
+    for process in [UNASSIGNED, this, 1] {
+        let parent = std::os::unix::process::parent_id();
+        all.extend([
+            event(FORK, &[this, this, process, process]),
+            event(FORK, &[parent, parent, process, process]),
+            event(FORK, &[this, this, process, this]),
+            event(PTRACE, &[process, process, this, this]),
+            event(PTRACE, &[process, process, 0, 0]),
+            event(EXIT, &[process, process, 0, 17, parent, parent]),
+            event(EXIT, &[process, this, 256, u32::MAX, 0, 0]),
+        ]);
+        for what in [EXEC, UID, GID, SID, COMM, COREDUMP, NEW_KIND, 1 << 28] {
+            all.push(event(what, &[process, process, 0, 0, 0, 0]));
+        }
+    }
+    all
+}
+
+/// Whether the ring's program reads the port id of the sender: if it may read kernel memory and knows
+/// the kernel's types.
+fn program_sees_sender() -> bool {
+    Path::new("/sys/kernel/btf/vmlinux").exists() && has_capability(CAP_PERFMON, "CAP_PERFMON")
 }
 
 /// The port and the group that reach a connector.

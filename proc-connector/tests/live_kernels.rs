@@ -11,8 +11,8 @@ use std::process::ExitCode;
 
 use common::recorder::Recorder;
 use common::{
-    CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, Deadline, NOBODY, has_capability,
-    helper_process, kernel_is_at_least, load, named,
+    CAP_NET_ADMIN, CAP_PERFMON, CAP_SETGID, CAP_SETUID, CAP_SYS_ADMIN, Deadline, NOBODY,
+    has_capability, helper_process, kernel_is_at_least, load, named,
 };
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, unshare};
@@ -46,6 +46,7 @@ fn main() -> ExitCode {
         root_without_capabilities_is_unprivileged,
         cap_net_admin_is_sufficient_and_grants_the_buffer,
         the_ring_is_used_where_it_works,
+        the_ring_records_what_the_kernel_provides,
         without_bpf_the_socket_is_used_and_the_reason_is_reported,
     ];
     common::main_with(&roles, &tests, &[])
@@ -160,6 +161,36 @@ fn the_ring_is_used_where_it_works() {
         let outcome = Outcome::run("opens_by_each_transport");
         assert_eq!(outcome.0, ["Ring None", "Ring None", "Socket Some(NotWanted)"]);
     }
+}
+
+/// The properties that a ring's records lack, by the first kernel of each range.
+const NOT_RECORDED: [((u32, u32), &[&str]); 2] = [((6, 12), &[]), ((6, 1), &[])];
+
+fn the_ring_records_what_the_kernel_provides() {
+    let may_read = || {
+        has_capability(CAP_NET_ADMIN, "CAP_NET_ADMIN, for the ring")
+            && has_capability(CAP_BPF, "CAP_BPF")
+            && has_capability(CAP_PERFMON, "CAP_PERFMON")
+    };
+    if !has_connector() || !may_read() {
+        return;
+    }
+    let Some((_, missing)) =
+        NOT_RECORDED.iter().find(|((major, minor), _)| kernel_is_at_least(*major, *minor))
+    else {
+        eprintln!("skipped: what this kernel provides is not known");
+        return;
+    };
+    let diagnosis = diagnose();
+    let ring = diagnosis.findings.iter().find(|finding| finding.check == "ring");
+    let ring = &ring.expect("a finding about the ring").fact;
+    eprintln!("{ring}");
+    let (_, rest) = ring.split_once("it records").unwrap_or_default();
+    let list = rest.split_once("not available: ").map_or("", |(_, list)| list);
+    let list = list.split(';').next().unwrap_or_default();
+    let lacks: Vec<&str> = list.split(", ").filter(|part| !part.is_empty()).collect();
+    assert_eq!(lacks, *missing);
+    assert!(ring.contains("refuses all forged events"), "{ring}");
 }
 
 fn without_bpf_the_socket_is_used_and_the_reason_is_reported() {

@@ -7,10 +7,12 @@ use std::mem::size_of;
 use std::sync::mpsc;
 use std::thread;
 
-use proc_connector::parser::context::{HEADER_LEN, Noted};
+use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
+use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{
-    Event, LossCause, Lost, OwnedEvent, OwnedReceived, ProcEvent, ProcessIds, Received,
+    Event, LossCause, Lost, OwnedEvent, OwnedReceived, ProcEvent, ProcessIds, ProgramFile,
+    Received, Usage,
 };
 use proptest::prelude::*;
 use wire::{
@@ -43,7 +45,9 @@ struct Views {
 #[derive(Debug, PartialEq)]
 struct ContextViews {
     ids: [Option<u32>; 4],
-    numbers: [Option<u64>; 2],
+    numbers: [Option<u64>; 3],
+    usages: [Option<Usage>; 2],
+    program: Option<ProgramFile>,
     comm: Option<Vec<u8>>,
     args: Option<(Vec<u8>, bool)>,
 }
@@ -59,7 +63,9 @@ impl Views {
             converted: (*event).into(),
             context: event.context().map(|context| ContextViews {
                 ids: [context.pid(), context.tgid(), context.uid(), context.gid()],
-                numbers: [context.cgroup_id(), context.boot_ns()],
+                numbers: [context.cgroup_id(), context.boot_ns(), context.start_boottime_ns()],
+                usages: [context.usage(), context.process_usage()],
+                program: context.program(),
                 comm: context.comm().map(<[u8]>::to_vec),
                 args: context.args().map(|args| (args.bytes().to_vec(), args.is_cut())),
             }),
@@ -83,23 +89,38 @@ impl Views {
     }
 }
 
-/// A context with the values `noted`, these arguments, and bytes behind them.
-fn context(noted: Noted, args: &[u8], behind: &[u8]) -> Vec<u8> {
-    let args_len = u32::try_from(args.len()).expect("few arguments");
-    let words = [noted.bits(), args_len].map(u32::to_ne_bytes).concat();
-    let numbers = [5_u64, 6, (8 << 32) | 7, (10 << 32) | 9].map(u64::to_ne_bytes).concat();
-    [&words, &numbers, &b"a name\0\0\0\0\0\0\0\0\0\0"[..], args, behind].concat()
+/// A context with all headers, these arguments, and bytes behind them.
+fn context(args: &[u8], behind: &[u8]) -> Vec<u8> {
+    let exec = ExecHdr {
+        args_len: u32::try_from(args.len()).expect("few arguments").into(),
+        ..ExecHdr::default()
+    };
+    let task =
+        TaskHdr { comm: *b"a name\0\0\0\0\0\0\0\0\0\0", boot_ns: 5.into(), ..TaskHdr::default() };
+    RawContext::of_process((8, 500), (1, 100))
+        .with_extension(RawExtension {
+            recorded: Recorded::all(),
+            task,
+            usage: Some(UsageHdr { cpu_ns: 6.into(), ..UsageHdr::default() }),
+            process_usage: Some(UsageHdr { cpu_ns: 7.into(), ..UsageHdr::default() }),
+            exec: Some(exec),
+            tail: [args, behind].concat(),
+        })
+        .bytes()
 }
 
 fn contexts() -> Vec<Vec<u8>> {
-    let most = [b'x'; 16 << 10];
+    let most = [b'x'; 32 << 10];
+    let identity = RawContext::of_process((8, 500), (1, 100));
+    let task = RawExtension { recorded: Recorded::COMM, ..RawExtension::default() };
     vec![
         vec![],
-        vec![0; HEADER_LEN - 1],
-        context(Noted::all(), &[], &[]),
-        context(Noted::empty(), &[], &[]),
-        context(Noted::all() - Noted::ARGS_CUT, b"true\0a\0", b"left over"),
-        context(Noted::all(), &most, &[]),
+        vec![0; 31],
+        identity.bytes(),
+        identity.with_extension(task).bytes(),
+        context(&[], &[]),
+        context(b"true\0a\0", b"left over"),
+        context(&most, &[]),
     ]
 }
 
@@ -163,12 +184,12 @@ fn an_event_sent_to_another_thread_has_all_views_of_the_borrowed_one() {
 #[test]
 fn events_with_different_unions_or_contexts_differ() {
     let (exec, fork) = (event(EXEC, &[1, 2]), event(FORK, &[1, 2]));
-    let [none, all, empty] =
-        [vec![], context(Noted::all(), &[], &[]), context(Noted::empty(), &[], &[])];
+    let [none, all, identity] =
+        [vec![], context(&[], &[]), RawContext::of_process((8, 500), (1, 100)).bytes()];
     let mut events = vec![
         parsed(&exec).with_context(&none),
         parsed(&exec).with_context(&all),
-        parsed(&exec).with_context(&empty),
+        parsed(&exec).with_context(&identity),
         parsed(&fork),
     ];
     let other = event(EXEC, &[1, 3]);
@@ -181,15 +202,6 @@ fn events_with_different_unions_or_contexts_differ() {
         assert_eq!(*event, event.clone());
         assert_eq!(*event, OwnedEvent::from(event.as_event()));
     }
-}
-
-#[test]
-fn bytes_behind_the_arguments_are_ignored() {
-    let exec = event(EXEC, &[1, 2]);
-    let [with, without] = [&b"left over"[..], &[]].map(|it| context(Noted::all(), b"true\0", it));
-    let [with, without] =
-        [&with, &without].map(|it| OwnedEvent::from(parsed(&exec).with_context(it)));
-    assert_eq!(with, without);
 }
 
 #[test]
@@ -238,16 +250,15 @@ proptest! {
         header in prop::array::uniform16(any::<u8>()),
         union in prop::collection::vec(any::<u8>(), 0..300),
         context in prop::collection::vec(any::<u8>(), 0..300),
-        noted in 0_u32..128,
-        args_len in 0_u32..300,
+        recorded in 0_u32..1 << 20,
         is_shaped in any::<bool>(),
     ) {
         let mut payload = proc_event(what, &union);
         payload[4..16].copy_from_slice(&header[..12]);
         let datagram = message(NLMSG_DONE, &cn_msg(1, 1, &payload));
         let mut context = context;
-        if let (true, Some(start)) = (is_shaped, context.get_mut(..8)) {
-            start.copy_from_slice(&[noted, args_len].map(u32::to_ne_bytes).concat());
+        if let (true, Some(start)) = (is_shaped, context.get_mut(32..36)) {
+            start.copy_from_slice(&recorded.to_ne_bytes());
         }
         if let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() {
             let event = event.with_context(&context);

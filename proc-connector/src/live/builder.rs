@@ -14,7 +14,7 @@ use crate::live::handshake;
 use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::transport::{
     ContextPlan, Intake, KernelMemory, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue,
-    Selection, bytes_per_event,
+    Selection, Wants, bytes_per_event,
 };
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
@@ -44,11 +44,19 @@ pub struct Builder {
     nonblocking: bool,
     context: bool,
     argument_bytes: Option<usize>,
+    working_directory: bool,
+    environment: Vec<Vec<u8>>,
 }
 
 // The defaults.
 pub(super) const RECEIVE_BUFFER: usize = 8 << 20;
 const ARGUMENT_BYTES: usize = 32 << 10;
+
+/// The limits of [`Builder::environment`].
+const MAX_VARIABLES: usize = 16;
+const MAX_NAME: usize = 64;
+const TOO_MANY_VARIABLES: &str =
+    "at most 16 environment variables can be recorded, with names of at most 64 bytes";
 const COALESCE: Duration = Duration::from_millis(1);
 
 impl Builder {
@@ -66,7 +74,7 @@ impl Builder {
         self
     }
 
-    /// Sets the size of the buffer in bytes. The default is 8 MiB, which holds 95,000 events in a
+    /// Sets the size of the buffer in bytes. The default is 8 MiB, which holds 80,000 events in a
     /// ring and 10,000 at a socket.
     ///
     /// A ring's size is rounded up to a power of two and to at least one page. A socket's size is
@@ -110,21 +118,47 @@ impl Builder {
         self
     }
 
-    /// Sets whether the kernel records the acting task with each event, and the arguments with each
-    /// exec, for [`Event::context`](crate::Event::context). The default is false.
+    /// Sets whether the kernel records the [context](crate::Context) of each event: the acting task,
+    /// what a process used until its exit, and the program and the arguments of an exec. The default
+    /// is false.
     ///
     /// The kernel makes the record when the event happens. By the time an event is read, `/proc`
     /// may no longer show the process. The context requires the ring transport, and makes its
-    /// records longer; over the socket, the context is always `None`.
+    /// records longer: an event takes 192 bytes instead of 104, an exit up to 352, and an exec 300
+    /// more than its arguments. Without the context, the ring still records the identity of the
+    /// acting process, and whether a process is over. Over the socket, [`Event::context`] is always
+    /// `None`.
+    ///
+    /// [`Event::context`]: crate::Event::context
     pub fn context(mut self, context: bool) -> Self {
         self.context = context;
         self
     }
 
     /// Sets how many bytes of an exec's arguments [`context`](Self::context) records. The default
-    /// is 256, and the maximum 16 KiB. Each exec uses that much space in the buffer.
+    /// and the maximum are 32 KiB. Shorter arguments take only their own length in the buffer, and
+    /// longer ones are [marked](crate::Args::is_cut).
     pub fn argument_bytes(mut self, bytes: usize) -> Self {
         self.argument_bytes = Some(bytes);
+        self
+    }
+
+    /// Sets whether [`context`](Self::context) includes the working directory of an exec. The
+    /// default is false.
+    pub fn working_directory(mut self, working_directory: bool) -> Self {
+        self.working_directory = working_directory;
+        self
+    }
+
+    /// Sets the names of the environment variables of an exec that [`context`](Self::context)
+    /// includes. The default is none.
+    ///
+    /// The kernel's program searches the first 256 variables of a process. A variable of more than
+    /// 4,095 bytes is left out. Each name makes the program longer, so [`open`](Self::open) accepts
+    /// at most 16 names, of up to 64 bytes each.
+    pub fn environment<N: AsRef<[u8]>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        let names = names.into_iter().map(|name| name.as_ref().to_vec());
+        self.environment = names.collect();
         self
     }
 
@@ -200,8 +234,13 @@ impl Builder {
         let shutdown = EventFd::new()?;
         let socket = NetlinkSocket::new().map_err(socket_error)?;
         let args_len = self.argument_bytes.unwrap_or(ARGUMENT_BYTES);
+        let variables = self.environment.clone();
+        if variables.len() > MAX_VARIABLES || variables.iter().any(|name| name.len() > MAX_NAME) {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, TOO_MANY_VARIABLES).into());
+        }
+        let wants = Wants { args_len, cwd: self.working_directory, variables };
         let memory = KernelMemory::detect();
-        let context = ContextPlan::new(&memory, self.context.then_some(args_len));
+        let context = ContextPlan::new(&memory, self.context.then_some(wants));
         let bytes = self.buffer_bytes(bytes_per_event(&context));
         let notice = Notice::new()?;
         let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;

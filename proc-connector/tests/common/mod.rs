@@ -166,6 +166,7 @@ pub(crate) const CAP_SETGID: u32 = 6;
 pub(crate) const CAP_SETUID: u32 = 7;
 pub(crate) const CAP_NET_ADMIN: u32 = 12;
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
+pub(crate) const CAP_PERFMON: u32 = 38;
 
 /// Limits the wait for an expected event, far beyond the time that the slowest machine needs.
 #[derive(Clone, Copy, Debug)]

@@ -58,6 +58,8 @@ pub(super) const fn len_imm(bytes: usize) -> i32 {
 /// The width of a load or store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Size {
+    /// 8 bits.
+    Byte,
     /// 32 bits.
     Word,
     /// 64 bits.
@@ -67,6 +69,7 @@ pub(super) enum Size {
 impl Size {
     fn code(self) -> u32 {
         match self {
+            Self::Byte => uapi::BPF_B,
             Self::Word => uapi::BPF_W,
             Self::Double => uapi::BPF_DW,
         }
@@ -74,6 +77,7 @@ impl Size {
 
     pub(super) const fn bytes(self) -> i32 {
         match self {
+            Self::Byte => 1,
             Self::Word => 4,
             Self::Double => 8,
         }

@@ -39,7 +39,17 @@ pub(super) const DATAGRAM: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
 pub(super) const SCRATCH_1: i16 = DATAGRAM - 8;
 pub(super) const SCRATCH_2: i16 = DATAGRAM - 16;
 pub(super) const SCRATCH_3: i16 = DATAGRAM - 24;
-pub(super) const SCRATCH_4: i16 = DATAGRAM - 32;
+
+/// The length of the variables in front of a record in the buffer of a CPU.
+///
+/// The verifier does not track their values, unlike those on the stack. So it does not try all
+/// possible values at the start of a loop.
+pub(super) const VARIABLES_LEN: usize = 64;
+
+/// Offset from a record of a 64-bit variable.
+pub(super) const fn variable(index: usize) -> i16 {
+    -offset(8 * (index + 1))
+}
 
 /// The shared words, by index.
 #[derive(Clone, Copy, Debug)]

@@ -34,7 +34,7 @@ mod records;
 mod tests;
 mod translate;
 
-pub(crate) use self::context::ContextPlan;
+pub(crate) use self::context::{ContextPlan, Wants};
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};
 pub(crate) use self::memory::KernelMemory;

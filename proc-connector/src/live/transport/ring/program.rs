@@ -33,7 +33,7 @@ use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, i
 use super::context::ContextPlan;
 use super::helpers::{SenderCheck, TaskValue, read_sender_port};
 use super::layout::{
-    DATAGRAM, DATAGRAM_LEN, LOST, MESSAGE_LEN, RECORD_LEN, SCRATCH_1, Word, offset,
+    DATAGRAM, DATAGRAM_LEN, LOST, MESSAGE_LEN, RECORD_LEN, SCRATCH_1, VARIABLES_LEN, Word, offset,
 };
 use super::translate::translate;
 use crate::sys::Instruction;
@@ -196,6 +196,7 @@ impl ProgramSpec<'_> {
         asm.call(uapi::BPF_FUNC_map_lookup_elem);
         asm.branch(Width::W64, Cond::Eq, R0, 0, labels.full);
         asm.mov(R7, R0);
+        asm.alu(Width::W64, Alu::Add, R7, len_imm(VARIABLES_LEN));
         self.fill_base(asm);
         self.context.fill_extension(asm);
         asm.load_map(R1, self.ring);

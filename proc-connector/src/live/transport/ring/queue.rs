@@ -12,7 +12,7 @@ use proc_connector_core::Filter;
 use super::arming::{self, ArmingSteps};
 use super::context::{ContextPlan, MAX_RECORD_LEN};
 use super::helpers::SenderCheck;
-use super::layout::{WORDS, Word};
+use super::layout::{VARIABLES_LEN, WORDS, Word};
 use super::load::load;
 use super::memory::KernelMemory;
 use super::program::ProgramSpec;
@@ -80,8 +80,9 @@ impl RingQueue {
             .map_err(|error| RingError::from_map_error(&error))?;
         let words =
             SharedWords::new(c"proc_words").map_err(|error| RingError::from_map_error(&error))?;
-        let buffers =
-            context.is_extended().then(|| CpuBuffers::new(MAX_RECORD_LEN, c"proc_record"));
+        let buffers = context
+            .is_extended()
+            .then(|| CpuBuffers::new(VARIABLES_LEN + MAX_RECORD_LEN, c"proc_record"));
         let buffers = buffers.transpose().map_err(|error| RingError::from_map_error(&error))?;
         let check = SenderCheck::detect(memory);
         let wakeup = Wakeup::new(socket).map_err(|error| RingError::from_map_error(&error))?;

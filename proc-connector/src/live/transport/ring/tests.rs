@@ -13,12 +13,12 @@ use proc_connector_core::context::layout::Recorded;
 use proc_connector_core::testing::filters::{FilterModel, RawEvent, TgidRule};
 use proc_connector_core::testing::kinds::{COMM, EXEC, EXIT, FORK, PTRACE};
 use proc_connector_core::testing::strategies::{filter_model, raw_event};
-use proc_connector_core::{EventMask, Filter, Notification};
+use proc_connector_core::{Context, EventMask, Filter, KernelPath, Notification};
 use proptest::collection::vec;
 use proptest::prelude::{ProptestConfig, prop_assert_eq, proptest};
 use socket2::{Domain, Socket, Type};
 
-use super::context::ContextPlan;
+use super::context::{ContextPlan, Wants};
 use super::helpers::{self, SenderCheck};
 use super::layout::Word;
 use super::memory::KernelMemory;
@@ -378,14 +378,22 @@ fn records_describe_the_acting_task() {
     // Space for all arguments, for some and for none; and all of them without the helpers that
     // older kernels lack.
     for (args_len, old) in [(4096, false), (5, false), (0, false), (4096, true)] {
-        let plan = ContextPlan::new(memory(), Some(args_len));
+        let plan = ContextPlan::new(
+            memory(),
+            Some(Wants {
+                args_len,
+                cwd: true,
+                variables: vec![b"PATH".to_vec(), b"NO_SUCH".to_vec()],
+            }),
+        );
         let plan = if old { plan.without_helpers(memory()) } else { plan };
         let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, plan.clone())
         else {
             return;
         };
         for what in [EXEC, EXIT] {
-            harness.send(&RawEvent { what, words: [this, this, 0, 0, 0, 0] }.datagram());
+            let parent = std::os::unix::process::parent_id();
+            harness.send(&RawEvent { what, words: [this, this, 0, 0, parent, parent] }.datagram());
         }
         assert!(harness.ring.fetch().expect("a ring"));
         let available = plan.available();
@@ -407,6 +415,7 @@ fn records_describe_the_acting_task() {
             assert_eq!((context.uid(), context.gid()), (uid, gid));
             let comm = fs::read("/proc/thread-self/comm").expect("/proc is mounted");
             assert_eq!(context.comm(), has(Recorded::COMM).then_some(comm.trim_ascii_end()));
+            assert_describes_this_task(&context, available);
             let args = context.args();
             if what == EXIT || !has(Recorded::ARGS) {
                 assert_eq!(args, None);
@@ -417,6 +426,73 @@ fn records_describe_the_acting_task() {
             assert_eq!(args.bytes(), &cmdline[..cmdline.len().min(args_len)]);
         }
     }
+}
+
+/// Compares a context with `/proc` and the system calls of this task.
+fn assert_describes_this_task(context: &Context<'_>, available: Recorded) {
+    use std::os::unix::fs::MetadataExt;
+
+    let has = |part| available.contains(part);
+    let stat = fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
+    let (_, stat) = stat.rsplit_once(')').expect("a name");
+    // The first of these is field 3.
+    let fields: Vec<&str> = stat.split_whitespace().collect();
+    let field = |number: usize| fields[number - 3].parse::<u64>().expect("a number");
+    let ticks = |ns: Option<u64>| ns.map(|ns| ns / 10_000_000);
+    assert_eq!(ticks(context.start_boottime_ns()), Some(field(22)));
+    assert_eq!(context.parent_tgid(), Some(std::os::unix::process::parent_id()));
+    let parent = fs::read_to_string(format!("/proc/{}/stat", std::os::unix::process::parent_id()));
+    let parent = parent.expect("a parent");
+    let start = parent.rsplit_once(')').and_then(|(_, rest)| rest.split_whitespace().nth(19));
+    assert_eq!(
+        ticks(context.parent_start_boottime_ns()),
+        start.map(|start| start.parse().expect("a number"))
+    );
+    let number = |path: &str| {
+        fs::read_to_string(path).ok().map(|text| text.trim().parse::<u32>().expect("a number"))
+    };
+    let euid = nix::unistd::geteuid().as_raw();
+    let egid = nix::unistd::getegid().as_raw();
+    assert_eq!(context.euid(), has(Recorded::EUID_EGID).then_some(euid));
+    assert_eq!(context.egid(), has(Recorded::EUID_EGID).then_some(egid));
+    let as_u32 = |number: u64| u32::try_from(number).expect("32 bits");
+    assert_eq!(context.session(), has(Recorded::SESSION).then(|| as_u32(field(6))));
+    assert_eq!(context.tty(), has(Recorded::TTY).then(|| as_u32(field(7))));
+    if has(Recorded::AUDIT) {
+        assert_eq!(context.login_uid(), number("/proc/self/loginuid"));
+        assert_eq!(context.audit_session(), number("/proc/self/sessionid"));
+    }
+    if has(Recorded::PID_NS) {
+        let namespace = fs::metadata("/proc/self/ns/pid").expect("a namespace");
+        assert_eq!(context.pid_ns().map(u64::from), Some(namespace.ino()));
+        assert_eq!(context.ns_tgid(), Some(std::process::id()));
+    }
+    if let Some(program) = context.program() {
+        let file = fs::metadata("/proc/self/exe").expect("a program");
+        assert_eq!((program.ino, u64::from(program.nlink)), (file.ino(), file.nlink()));
+        assert_eq!(
+            (program.ctime_sec, i64::from(program.ctime_nsec)),
+            (file.ctime(), file.ctime_nsec())
+        );
+        assert_eq!(u64::from(program.dev_major), rustix::fs::major(file.dev()).into());
+        assert_eq!(u64::from(program.dev_minor), rustix::fs::minor(file.dev()).into());
+        assert!(!program.is_deleted && !program.is_memfd);
+        let executed = context.filename().expect("a file name");
+        let executed = fs::metadata(String::from_utf8_lossy(executed).into_owned());
+        assert_eq!(executed.expect("the program").ino(), file.ino());
+        let exe = std::env::current_exe().expect("a program");
+        assert_eq!(path(context.exe()), exe.to_string_lossy());
+        let cwd = std::env::current_dir().expect("a directory");
+        assert_eq!(path(context.cwd()), cwd.to_string_lossy());
+        let environment = fs::read("/proc/self/environ").expect("/proc is mounted");
+        let paths = environment.split(|&byte| byte == 0).filter(|it| it.starts_with(b"PATH="));
+        assert!(context.env().expect("variables").iter().eq(paths));
+    }
+}
+
+fn path(path: Option<KernelPath<'_>>) -> String {
+    let names = path.expect("a path").components();
+    names.fold(String::new(), |path, name| path + "/" + &String::from_utf8_lossy(name))
 }
 
 fn notice() -> Arc<Notice> {

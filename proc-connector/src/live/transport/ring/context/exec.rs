@@ -10,10 +10,12 @@ use proc_connector_core::context::layout::{ExecHdr, Recorded};
 use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, len_imm};
-use super::super::layout::SCRATCH_2;
+use super::super::layout::{SCRATCH_2, variable};
 use super::super::memory::{KernelMemory, TaskMember};
+use super::env::{ENV_LEN, Environment};
 use super::exit::add_recorded;
-use super::{EXEC, EXEC_TAIL};
+use super::paths::{PATH_LEN, Path};
+use super::{EXEC, EXEC_TAIL, Wants};
 use Reg::{R0, R1, R2, R3, R7, R10};
 
 /// The most bytes of arguments in a record. Longer ones are cut.
@@ -23,13 +25,18 @@ pub(super) const MAX_ARGS_LEN: usize = 32 << 10;
 const FILENAME_LEN: usize = 4096;
 
 /// The upper limit of the variable parts.
-pub(super) const MAX_TAIL_LEN: usize = MAX_ARGS_LEN + FILENAME_LEN;
+pub(super) const MAX_TAIL_LEN: usize = AFTER_PATHS + ENV_LEN;
+const AFTER_FILENAME: usize = MAX_ARGS_LEN + FILENAME_LEN;
+const AFTER_PATHS: usize = AFTER_FILENAME + 2 * PATH_LEN;
 
 /// How the program reads the properties of an executed program.
 #[derive(Clone, Debug)]
 pub(super) struct Exec {
     file: Option<File>,
     strings: Option<Strings>,
+    exe: Option<Path>,
+    cwd: Option<Path>,
+    environment: Option<Environment>,
     args_len: usize,
 }
 
@@ -60,7 +67,7 @@ struct Strings {
 const NSEC_BITS: i32 = 0x3fff_ffff;
 
 impl Exec {
-    pub(super) fn detect(memory: &KernelMemory, args_len: usize) -> Self {
+    pub(super) fn detect(memory: &KernelMemory, wants: &Wants) -> Self {
         let member = |path: &str| memory.member(path);
         let strings = || {
             Some(Strings {
@@ -84,7 +91,14 @@ impl Exec {
                 hashed: dentry("->d_hash.pprev")?,
             })
         };
-        Self { file: file(), strings: strings(), args_len: args_len.min(MAX_ARGS_LEN) }
+        Self {
+            file: file(),
+            strings: strings(),
+            exe: Path::exe(memory),
+            cwd: if wants.cwd { Path::cwd(memory) } else { None },
+            environment: Environment::detect(memory, &wants.variables),
+            args_len: wants.args_len.min(MAX_ARGS_LEN),
+        }
     }
 
     /// The parts that records contain.
@@ -93,11 +107,12 @@ impl Exec {
         recorded.set(Recorded::PROGRAM, self.file.is_some());
         recorded.set(Recorded::FILENAME, self.strings.is_some());
         recorded.set(Recorded::ARGS, self.strings.is_some() && self.args_len > 0);
-        recorded
+        recorded.set(Recorded::ENV, self.environment.is_some());
+        self.exe.iter().chain(&self.cwd).fold(recorded, |all, path| all | path.recorded())
     }
 
     /// Emits code that fills in the `ExecHdr` of the record in `R7`, and the parts after it. Their
-    /// length is in `R10 + TAIL_LEN` at the end.
+    /// length is in `R7 + TAIL_LEN` at the end.
     pub(super) fn fill(&self, asm: &mut Assembler) {
         for at in (0..size_of::<ExecHdr>()).step_by(8) {
             asm.store(Size::Double, R7, EXEC.at(at), 0);
@@ -106,18 +121,27 @@ impl Exec {
         if let Some(file) = &self.file {
             file.fill(asm);
         }
-        asm.store(Size::Double, R10, TAIL_LEN, 0);
+        asm.store(Size::Double, R7, TAIL_LEN, 0);
         if let Some(strings) = &self.strings {
             if self.args_len > 0 {
                 strings.fill_args(asm, self.args_len);
             }
             strings.fill_filename(asm);
         }
+        if let Some(exe) = &self.exe {
+            exe.fill(asm, AFTER_FILENAME);
+        }
+        if let Some(cwd) = &self.cwd {
+            cwd.fill(asm, AFTER_FILENAME + PATH_LEN);
+        }
+        if let Some(environment) = &self.environment {
+            environment.fill(asm, AFTER_PATHS);
+        }
     }
 }
 
-/// Offset from `R10` of the length of the variable parts.
-pub(super) const TAIL_LEN: i16 = super::super::layout::SCRATCH_4;
+/// Offset from `R7` of the length of the variable parts.
+pub(super) const TAIL_LEN: i16 = variable(0);
 
 impl File {
     fn fill(&self, asm: &mut Assembler) {
@@ -175,17 +199,17 @@ impl Strings {
         add_recorded(asm, Recorded::ARGS_CUT);
         asm.mov(R2, len_imm(args_len));
         asm.bind(whole);
-        asm.store(Size::Double, R10, TAIL_LEN, R2);
+        asm.store(Size::Double, R7, TAIL_LEN, R2);
         asm.mov(R1, R7);
         asm.alu(Width::W64, Alu::Add, R1, len_imm(EXEC_TAIL));
         asm.load(Size::Double, R3, R10, SCRATCH_2);
         asm.call(uapi::BPF_FUNC_probe_read_user);
         let read = asm.label();
         asm.branch(Width::W64, Cond::Eq, R0, 0, read);
-        asm.store(Size::Double, R10, TAIL_LEN, 0);
+        asm.store(Size::Double, R7, TAIL_LEN, 0);
         asm.jump(failed);
         asm.bind(read);
-        asm.load(Size::Double, R1, R10, TAIL_LEN);
+        asm.load(Size::Double, R1, R7, TAIL_LEN);
         asm.store(Size::Word, R7, len_at, R1);
         add_recorded(asm, Recorded::ARGS);
         asm.bind(failed);
@@ -205,9 +229,9 @@ impl Strings {
         asm.alu(Width::W64, Alu::Sub, R0, 1);
         asm.branch(Width::W64, Cond::Ge, R0, len_imm(FILENAME_LEN), failed);
         asm.store(Size::Word, R7, EXEC.at(offset_of!(ExecHdr, filename_len)), R0);
-        asm.load(Size::Double, R1, R10, TAIL_LEN);
+        asm.load(Size::Double, R1, R7, TAIL_LEN);
         asm.alu(Width::W64, Alu::Add, R1, R0);
-        asm.store(Size::Double, R10, TAIL_LEN, R1);
+        asm.store(Size::Double, R7, TAIL_LEN, R1);
         add_recorded(asm, Recorded::FILENAME);
         asm.bind(failed);
     }
@@ -216,6 +240,6 @@ impl Strings {
 /// Emits code that loads the length of the variable parts. The verifier knows from the comparison
 /// that it is at most `limit`.
 pub(super) fn load_tail_len(asm: &mut Assembler, to: Reg, limit: usize, too_long: Label) {
-    asm.load(Size::Double, to, R10, TAIL_LEN);
+    asm.load(Size::Double, to, R7, TAIL_LEN);
     asm.branch(Width::W64, Cond::Gt, to, len_imm(limit), too_long);
 }

@@ -5,11 +5,13 @@
 //! | `identity` | the identity of the process, its parent, and the child of a fork |
 //! | `task` | names, users, session, terminal and namespace of the task |
 //! | `exit` | end and usage of a process |
-//! | `exec` | the program of an exec |
+//! | `exec`, `paths`, `env` | the program of an exec |
 
+mod env;
 mod exec;
 mod exit;
 mod identity;
+mod paths;
 mod task;
 
 use std::fmt;
@@ -44,6 +46,17 @@ struct Extension {
     exec: Exec,
 }
 
+/// What records contain besides the identity.
+#[derive(Clone, Debug)]
+pub(crate) struct Wants {
+    /// The most bytes of arguments.
+    pub(crate) args_len: usize,
+    /// Whether to record the working directory.
+    pub(crate) cwd: bool,
+    /// The names of the environment variables to record.
+    pub(crate) variables: Vec<Vec<u8>>,
+}
+
 /// A part of a record at a fixed place.
 #[derive(Clone, Copy, Debug)]
 struct Part(usize);
@@ -70,15 +83,15 @@ pub(super) const MAX_RECORD_LEN: usize = EXEC_TAIL + MAX_TAIL_LEN;
 impl ContextPlan {
     /// Detects which properties the program can read on this kernel.
     ///
-    /// `args_len` is the most bytes of arguments to record. `None`: only the identity is recorded.
-    pub(crate) fn new(memory: &KernelMemory, args_len: Option<usize>) -> Self {
+    /// With `None`, only the identity is recorded.
+    pub(crate) fn new(memory: &KernelMemory, wants: Option<Wants>) -> Self {
         Self {
             pointer: memory.pointer(),
             identity: Identity::detect(memory),
-            exit: Exit::detect(memory, args_len.is_some()),
-            extension: args_len.map(|args_len| Extension {
+            exit: Exit::detect(memory, wants.is_some()),
+            extension: wants.map(|wants| Extension {
                 task: Task::detect(memory),
-                exec: Exec::detect(memory, args_len),
+                exec: Exec::detect(memory, &wants),
             }),
         }
     }
@@ -206,6 +219,9 @@ impl fmt::Display for ContextPlan {
             (Recorded::PROGRAM, "program file"),
             (Recorded::FILENAME, "file name"),
             (Recorded::ARGS, "arguments"),
+            (Recorded::EXE, "path of the program"),
+            (Recorded::CWD, "working directory"),
+            (Recorded::ENV, "environment"),
         ];
         if self.is_extended() {
             parts.extend(optional.map(|(part, name)| (available.contains(part), name)));
