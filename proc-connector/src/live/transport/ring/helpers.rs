@@ -17,7 +17,7 @@ use Reg::{R0, R1, R2, R3, R10};
 
 /// How the program reads a property of the current task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TaskValue {
+pub(super) enum TaskValue {
     /// By calling this helper.
     Helper(uapi::bpf_func_id),
     /// From kernel memory, at this offset in the `task_struct`.
@@ -65,7 +65,7 @@ fn comm_in_memory(memory: &KernelMemory) -> Option<TaskValue> {
 
 /// How the program recognises datagrams that the kernel did not send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SenderCheck {
+pub(super) enum SenderCheck {
     /// By the port id of the sender, at this offset in the `struct sk_buff`. That of the kernel is
     /// 0. No forged datagram passes.
     Port(i32),
@@ -78,7 +78,7 @@ pub(crate) enum SenderCheck {
 
 impl SenderCheck {
     /// The best check on this kernel.
-    pub(crate) fn detect(memory: &KernelMemory) -> Self {
+    pub(super) fn detect(memory: &KernelMemory) -> Self {
         let by_port = || sender_port(memory).map(Self::Port);
         by_port().or_else(|| pid_tgid(memory).map(Self::OwnActions)).unwrap_or(Self::FormOnly)
     }

@@ -182,6 +182,7 @@ impl ProgramSpec<'_> {
 
     /// Writes a record. Afterwards `R6` does not hold the socket buffer any more.
     fn write_record(&self, asm: &mut Assembler, labels: &Labels) {
+        self.context.load_task(asm, labels.full);
         let Some(buffers) = self.buffers else {
             self.reserve(asm, labels.full);
             self.fill_base(asm);
@@ -209,9 +210,6 @@ impl ProgramSpec<'_> {
     /// Fills in the message and the identity of the record in `R7`.
     fn fill_base(&self, asm: &mut Assembler) {
         fill_message(asm);
-        if let Some(pointer) = self.context.pointer {
-            pointer.load(asm);
-        }
         self.context.fill_identity(asm);
     }
 
@@ -224,6 +222,23 @@ impl ProgramSpec<'_> {
         asm.branch(Width::W64, Cond::Eq, R0, 0, full);
         asm.mov(R7, R0);
     }
+}
+
+/// The program of the socket: it calls the program in `slot`.
+///
+/// The kernel counts the length of a socket's program against `net.core.optmem_max`, which is 20 KiB
+/// before Linux 6.7, for the present program and its replacement together. The length of this one does
+/// not depend on the filter.
+pub(super) fn call(slot: BorrowedFd<'_>) -> Vec<Instruction> {
+    let mut asm = Assembler::default();
+    // The first argument is already in `R1`. The call does not return.
+    asm.load_map(R2, slot);
+    asm.mov(R3, 0);
+    asm.call(uapi::BPF_FUNC_tail_call);
+    asm.mov(R0, 0);
+    asm.exit();
+    // A program without jumps can always be assembled.
+    asm.finish().unwrap_or_default()
 }
 
 /// Sets the result to keep the datagram in the socket's queue if the ring is armed, and disarms it.
