@@ -4,7 +4,7 @@
 //! task that causes the event, and queues the datagram at the socket unless the result is 0.
 //!
 //! 1. **Check.** The program refuses and counts datagrams that the kernel did not send. It reads the
-//!    sender's port id from the socket buffer. Where it may not read kernel memory, it refuses events
+//!    sender's process id from the socket buffer. Where it may not read kernel memory, it refuses events
 //!    that only the process named in them can cause if another process runs the program.
 //! 2. **Filter.** The translated filter decides whether to continue.
 //! 3. **Record.** The program reserves a record, fills it in and submits it. A record with more than
@@ -31,7 +31,7 @@ use uapi::sock_filter;
 
 use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, imm, len_imm};
 use super::context::ContextPlan;
-use super::helpers::{SenderCheck, TaskValue, read_sender_port};
+use super::helpers::{SenderCheck, TaskValue, read_sender_process};
 use super::layout::{
     DATAGRAM, DATAGRAM_LEN, LOST, MESSAGE_LEN, RECORD_LEN, SCRATCH_1, VARIABLES_LEN, Word, offset,
 };
@@ -142,9 +142,9 @@ impl ProgramSpec<'_> {
         asm.mov(R4, len_imm(DATAGRAM_LEN));
         asm.call(uapi::BPF_FUNC_skb_load_bytes);
         asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
-        if let SenderCheck::Port(offset) = self.check {
+        if let SenderCheck::Sender(offset) = self.check {
             asm.mov(R3, R6);
-            read_sender_port(asm, offset);
+            read_sender_process(asm, offset);
             asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
             asm.load(Size::Word, R1, R10, SCRATCH_1);
             asm.branch(Width::W32, Cond::Ne, R1, 0, labels.refused);
