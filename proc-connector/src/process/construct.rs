@@ -69,6 +69,24 @@ impl Process {
         }
     }
 
+    /// Forgets the values that were read from `/proc` at `ns` or later, when the process had ended:
+    /// they belong to another process that was created in the same tick.
+    pub(super) fn forget_read_after(&mut self, ns: u64) {
+        if self.read_ns > ns {
+            let kept = self.clone();
+            *self = Self {
+                boot_id: kept.boot_id,
+                start_boottime_ns: kept.start_boottime_ns,
+                start: kept.start,
+                parent: kept.parent,
+                creator: kept.creator,
+                threads: kept.threads,
+                execs: kept.execs,
+                ..Self::unknown(kept.serial, kept.tgid)
+            };
+        }
+    }
+
     /// Records the identity of the process.
     pub(super) fn identify(&mut self, start_boottime_ns: u64, boot_id: Option<BootId>) {
         self.start_boottime_ns = Some(start_boottime_ns);

@@ -72,7 +72,7 @@ impl ProcessTable {
                 return Some(Key::Live(actor.tgid));
             }
             Some(Relation::Later) => return self.superseded_as(actor),
-            Some(Relation::Earlier) => self.supersede(actor.tgid),
+            Some(Relation::Earlier) => self.supersede(actor.tgid, proof.ns),
             None => {}
         }
         if let Some(key) = self.superseded_as(actor) {
@@ -151,8 +151,12 @@ impl ProcessTable {
         })
     }
 
-    /// Takes a process off the live ones whose id a new process has. Its children have a new parent.
-    pub(super) fn supersede(&mut self, tgid: u32) {
+    /// Takes a process off the live ones whose id another process has at `ns`. Its children have a new
+    /// parent.
+    pub(super) fn supersede(&mut self, tgid: u32, ns: u64) {
+        if let Some(process) = self.population.live.get_mut(tgid) {
+            process.forget_read_after(ns);
+        }
         if let Some(key) = self.population.supersede(tgid) {
             self.push(ChangeKind::Vanished, key);
         }
@@ -187,6 +191,7 @@ impl ProcessTable {
         let boot_id = self.boot_id;
         if let Some(process) = self.population.get_mut(key) {
             process.identify(identity.start, boot_id);
+            process.forget_read_after(end.ns);
         }
         let ended = match key {
             Key::Live(tgid) => self.population.end(tgid, end),

@@ -21,7 +21,7 @@ impl ProcessTable {
                 self.learn_start(child, proof.boottime_offset_ns());
                 return;
             }
-            Some(Relation::Same | Relation::Earlier) => self.supersede(tgid),
+            Some(Relation::Same | Relation::Earlier) => self.supersede(tgid, proof.ns),
         }
         let serial = self.population.allocate_serial();
         let mut process = match creator.and_then(|creator| self.population.by_key(creator)) {

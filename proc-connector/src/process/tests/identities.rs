@@ -317,6 +317,18 @@ fn a_late_exit_ends_the_earlier_owner_of_the_id() {
 }
 
 #[test]
+fn values_read_after_the_end_belong_to_another_process() {
+    let later = (A.0, A.1 + 1);
+    // Before the first event is received, a scan finds the second process with the id.
+    let (mut stream, _) = Stream::with_proc(&[INIT, later]);
+    stream.now_ns = 100;
+    stream.fork(INIT, INIT, A);
+    assert_eq!(stream.exit(A, A.0, 9, Some(9)), [ended(A)]);
+    assert_eq!(stream.table.ended().next().map(Process::comm), Some(None));
+    assert_eq!(stream.fork(INIT, INIT, later), [started(later)]);
+}
+
+#[test]
 fn an_exec_of_another_thread_keeps_process_and_identity() {
     let mut stream = Stream::new();
     stream.fork(INIT, INIT, A);
