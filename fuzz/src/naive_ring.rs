@@ -4,9 +4,22 @@
 /// Length of the longest batch, in bytes.
 const BATCH: u64 = 128 << 10;
 
-/// Bytes of a datagram. The count of losses and the context follow it.
-const DATAGRAM: usize = 76;
-const CONTEXT: usize = DATAGRAM + 4;
+/// Bytes of a connector message. The count of losses and the context follow it.
+const MESSAGE: usize = 60;
+const CONTEXT: usize = MESSAGE + 4;
+
+/// The datagram of a message: the kernel's netlink header has its length, the type 3 and its sequence
+/// number, which is the message's third word.
+pub fn datagram(message: &[u8]) -> Vec<u8> {
+    let mut datagram = vec![0; 16];
+    datagram[..4].copy_from_slice(&(16 + message.len() as u32).to_ne_bytes());
+    datagram[4..6].copy_from_slice(&3_u16.to_ne_bytes());
+    if let Some(seq) = message.get(8..12) {
+        datagram[8..12].copy_from_slice(seq);
+    }
+    datagram.extend(message);
+    datagram
+}
 
 /// No kernel writes the next bytes.
 #[derive(Debug)]
@@ -15,8 +28,8 @@ pub struct Corrupt;
 /// An item of the reader.
 #[derive(Debug)]
 pub enum Read {
-    /// A datagram, and the context of its event.
-    Message(Vec<u8>, Option<Vec<u8>>),
+    /// A connector message, and the context of its event.
+    Message(Vec<u8>, Vec<u8>),
     Lost(u32),
 }
 
@@ -109,9 +122,9 @@ impl Ring {
                     }
                     self.read += len;
                     if !bytes.is_empty() {
-                        let datagram = bytes[..bytes.len().min(DATAGRAM)].to_vec();
-                        let context = bytes.get(CONTEXT..).map(<[u8]>::to_vec);
-                        return Some(Read::Message(datagram, context));
+                        let message = bytes[..bytes.len().min(MESSAGE)].to_vec();
+                        let context = bytes.get(CONTEXT..).unwrap_or_default().to_vec();
+                        return Some(Read::Message(message, context));
                     }
                 }
                 Next::Discarded(len) => self.read += len,
@@ -134,8 +147,8 @@ impl Ring {
         }
         self.read += len;
         self.released = self.read;
-        bytes.truncate(DATAGRAM);
-        Ok(Some(Ok(bytes)))
+        bytes.truncate(MESSAGE);
+        Ok(Some(Ok(datagram(&bytes))))
     }
 
     /// Whether the reader waits: it has no record to read and no loss to report.
@@ -215,7 +228,7 @@ impl Ring {
 
     /// The loss that a record reports. Its count may be older than that of an earlier record.
     fn lost_before(&mut self, record: &[u8]) -> Option<u32> {
-        let lost = record.get(DATAGRAM..CONTEXT)?.try_into().map(u32::from_ne_bytes).ok()?;
+        let lost = record.get(MESSAGE..CONTEXT)?.try_into().map(u32::from_ne_bytes).ok()?;
         let is_new = lost.wrapping_sub(self.reported).cast_signed() > 0;
         is_new.then(|| self.report(lost))
     }

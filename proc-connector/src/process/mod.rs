@@ -102,14 +102,20 @@ mod reading;
 mod rescan;
 mod scan;
 mod snapshot;
+mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod time;
+mod wait;
 
 pub use self::change::{Change, ChangeKind, Changes};
 pub use self::identity::{BootId, ParseIdError, ProcessId};
 pub use self::process::Process;
 pub use self::snapshot::Ids;
+#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
+pub use self::stream::AsyncProcessStream;
+pub use self::stream::{ChangeKinds, ProcessChange, ProcessItem, ProcessStream};
 pub use self::table::ProcessTable;
+pub use self::wait::{ExitWaiter, ProcessExit, WaitError, wait_for_exit};
