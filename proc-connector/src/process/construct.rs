@@ -11,6 +11,7 @@ use super::time::Start;
 /// Construction and updates.
 impl Process {
     /// A process with only its id known.
+    #[inline]
     pub(super) fn unknown(serial: u64, tgid: u32) -> Self {
         Self {
             serial,
@@ -42,6 +43,7 @@ impl Process {
     }
 
     /// A copy of the parent, as a fork at `ns` created it.
+    #[inline]
     pub(super) fn forked(serial: u64, tgid: u32, parent: &Self, ns: u64) -> Self {
         let unknown = Self {
             parent: Some(parent.tgid),

@@ -57,12 +57,7 @@ impl ProcessTable {
 
     pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
         let Some(key) = self.find_actor(proof) else { return };
-        let Some(process) = self.population.get_mut(key) else { return };
-        process.exec_ns = proof.ns;
-        process.threads.exec();
-        process.is_kernel_thread = false;
-        process.execs = process.execs.map(|execs| execs.saturating_add(1));
-        self.record_program(key, &proof.context);
+        self.record_program(key, proof.ns, &proof.context);
         self.push(ChangeKind::Executed, key);
     }
 
