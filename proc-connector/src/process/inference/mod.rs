@@ -115,7 +115,7 @@ impl ProcessTable {
         }
         let fields = match (&process.image, process.comm) {
             _ if process.is_kernel_thread => None,
-            (None, _) => Some(Fields::all()),
+            (None, _) => Some(Fields::ALL),
             (_, None) => Some(Fields::empty()),
             _ => None,
         };
@@ -312,7 +312,7 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let snapshot = self.read_at(tgid, ns, Fields::all());
+        let snapshot = self.read_at(tgid, ns, Fields::ALL);
         let is_over = exit.process_pid() == tgid
             && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
         match snapshot {
