@@ -237,11 +237,13 @@ impl ProcessTable {
             }
             let Some(process) = self.population.live.get_mut(tgid) else { return };
             process.threads.first = Err(status);
-        } else if !process.threads.remove(pid) {
+        } else if process.threads.remove(pid) {
+            process.threads.last_other = Some((status, ns));
+        } else {
             return;
         }
         let Some(process) = self.population.live.get_mut(tgid) else { return };
-        let first = process.threads.first;
+        let status = process.threads.status_at_end(pid == tgid, status, ns);
         if process.threads.count() > 0 {
             self.push(ChangeKind::ThreadEnded(pid), Key::Live(tgid));
             return;
@@ -251,10 +253,7 @@ impl ProcessTable {
                 self.population.move_to_parent(tgid, Some(parent));
             }
         }
-        // An exit of the whole process (`exit_group`) gives all threads the same status. Otherwise
-        // the status of the first thread counts.
-        let status = if status.into_raw() == 0 { first.err().unwrap_or(status) } else { status };
-        self.end(tgid, End { ns, status: Some(status), usage: None });
+        self.end(tgid, End { ns, status, usage: None });
     }
 
     /// Whether an exit belongs to the old first thread, which an exec of another thread replaced.
