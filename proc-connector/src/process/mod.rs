@@ -86,13 +86,18 @@
 
 mod cgroups;
 mod change;
+mod children;
+mod construct;
 mod container;
-mod events;
+mod hasher;
+mod identity;
+mod inference;
 mod population;
 #[cfg_attr(not(target_os = "linux"), path = "no_proc_fs.rs")]
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
+mod proof;
 mod reading;
 mod rescan;
 mod scan;
@@ -106,6 +111,7 @@ mod time;
 mod wait;
 
 pub use self::change::{Change, ChangeKind, Changes};
+pub use self::identity::{BootId, ParseIdError, ProcessId};
 pub use self::process::Process;
 pub use self::snapshot::Ids;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
