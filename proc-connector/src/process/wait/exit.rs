@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use proc_connector_core::ExitStatus;
+use proc_connector_core::{ExitStatus, Usage};
 
+use super::super::identity::ProcessId;
 use super::super::process::Process;
 
 /// How a process ended.
@@ -37,13 +38,24 @@ impl ProcessExit {
     /// The status that `waitpid(2)` returns for the process.
     ///
     /// `None` if it is unknown. A [stream](super::super::ProcessStream) knows it unless the event was
-    /// lost. Without the event, the kernel reports the status
+    /// lost. Without the event, and in preference to a status inferred over the socket transport, it
+    /// is the status that the kernel reports
     ///
     /// - of a child of this process that was not reaped yet;
     /// - since Linux 6.15, of any process that was reaped after the wait started, and of an
     ///   unreaped process that this process may inspect (the same user, or `CAP_SYS_PTRACE`).
     pub fn status(&self) -> Option<ExitStatus> {
         self.status
+    }
+
+    /// What identifies the process for ever, if the stream has it.
+    pub fn id(&self) -> Option<ProcessId> {
+        self.process.as_ref()?.id()
+    }
+
+    /// What all threads of the process used, if the stream has it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.process.as_ref()?.usage()
     }
 
     /// The process in its last known state. `None` without a stream.

@@ -98,11 +98,15 @@ impl Target {
                 }
                 return None;
             }
-            let status = report.process.exit_status();
-            if status.is_none() && age < LATE_EVENT_TIME {
+            let reported = report.process.exit_status();
+            if reported.is_none() && age < LATE_EVENT_TIME {
                 return None;
             }
-            let status = status.or_else(|| self.handle.as_ref()?.status());
+            // Without an identity the table infers which exit is that of the process, wrongly if a
+            // filter drops others.
+            let is_proven = reported.is_some() && report.process.start_boottime_ns().is_some();
+            let by_handle = self.handle.as_ref().filter(|_| !is_proven);
+            let status = by_handle.and_then(ProcessHandle::status).or(reported);
             return Some(ProcessExit::new(self.tgid, status, Some(Arc::clone(&report.process))));
         }
         if !is_over {
