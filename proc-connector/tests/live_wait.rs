@@ -555,4 +555,15 @@ fn a_stream_ignores_earlier_processes_with_the_same_id() {
     second.write_number(7);
     let exit = stream.wait_for_exit(tgid, limit()).expect("a process").expect("an end");
     assert_eq!(raw(&exit), Some(7 << 8));
+    let usual = exit.process().map(|process| process.serial());
+
+    // The stream reads the end of the second process before the start of the third, which has ended.
+    second.wait();
+    load::threads(400);
+    let mut third = ordered_with_id(tgid);
+    third.write_number(5);
+    until_ended(&third);
+    let exit = stream.wait_for_exit(tgid, limit()).expect("a process").expect("an end");
+    assert_eq!(raw(&exit), Some(5 << 8));
+    assert_ne!(exit.process().map(|process| process.serial()), usual);
 }

@@ -37,13 +37,14 @@ impl ProcessExit {
 
     /// The status that `waitpid(2)` returns for the process.
     ///
-    /// `None` if it is unknown. A [stream](super::super::ProcessStream) knows it unless the event was
-    /// lost. Without the event, and in preference to a status inferred over the socket transport, it
-    /// is the status that the kernel reports
+    /// The kernel reports it by the descriptor of the process
     ///
-    /// - of a child of this process that was not reaped yet;
-    /// - since Linux 6.15, of any process that was reaped after the wait started, and of an
+    /// - for a child of this process that was not reaped;
+    /// - since Linux 6.15, for any process that was reaped after the wait started, and for an
     ///   unreaped process that this process may inspect (the same user, or `CAP_SYS_PTRACE`).
+    ///
+    /// Otherwise it is the status that a [stream](super::super::ProcessStream) has of the process.
+    /// `None` if there is no stream, or if its event was lost.
     pub fn status(&self) -> Option<ExitStatus> {
         self.status
     }
