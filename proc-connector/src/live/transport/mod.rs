@@ -25,7 +25,7 @@ pub(crate) use self::item::Item;
 pub(crate) use self::moderation::Step;
 pub(crate) use self::readiness::{Notice, PollFd, Unread};
 pub(crate) use self::ring::{
-    ContextPlan, KernelMemory, Popped, RingError, RingQueue, Wants, bytes_per_event,
+    ContextPlan, KernelMemory, Popped, RingError, RingQueue, SenderCheck, Wants, bytes_per_event,
 };
 #[cfg(any(test, fuzzing))]
 pub use self::ring::{FakeRing, Seen};

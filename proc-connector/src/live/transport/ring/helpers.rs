@@ -87,13 +87,14 @@ impl SenderCheck {
 impl fmt::Display for SenderCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Port(_) => "it refuses all forged events, by their sender",
+            Self::Port(_) => "the ring refuses all forged events, by their sender",
             Self::OwnActions(_) => {
-                "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge forks, \
-                 ptrace events and events about itself"
+                "the ring cannot see the sender of an event: a process with CAP_NET_ADMIN can forge \
+                 forks, ptrace events and events about itself"
             }
             Self::FormOnly => {
-                "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge any event"
+                "the ring cannot see the sender of an event: a process with CAP_NET_ADMIN can forge \
+                 any event"
             }
         })
     }

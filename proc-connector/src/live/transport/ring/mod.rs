@@ -37,6 +37,7 @@ mod translate;
 pub(crate) use self::context::{ContextPlan, Wants};
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};
+pub(crate) use self::helpers::SenderCheck;
 pub(crate) use self::memory::KernelMemory;
 pub(crate) use self::queue::{Popped, RingQueue, bytes_per_event};
 pub(crate) use self::reason::RingError;

@@ -195,6 +195,13 @@ fn branch_unless(asm: &mut Assembler, what: u32, other: super::asm::Label) {
 /// Offset of `proc_event.what` in the datagram.
 const WHAT: i16 = 36;
 
+impl ContextPlan {
+    /// Whether records of all events identify the process, and those of exits have its end.
+    pub(crate) fn has_ends(&self) -> bool {
+        self.identity.has_start() && self.exit.is_some()
+    }
+}
+
 /// Lists the properties that records contain, and those that they lack.
 impl fmt::Display for ContextPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -231,7 +238,7 @@ impl fmt::Display for ContextPlan {
         let list = |parts: Vec<(bool, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "it records the acting task: {}", list(present))?;
+        f.write_str(&list(present))?;
         if missing.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(missing)) }
     }
 }
