@@ -106,6 +106,7 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod thread_ids;
 mod threads;
 mod time;
 mod wait;

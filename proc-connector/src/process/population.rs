@@ -37,6 +37,8 @@ struct Ended {
     /// Each process with the sequence number of the previous process with the same id. `None`: the
     /// process was revived.
     places: VecDeque<Option<(Arc<Process>, Option<u64>)>>,
+    /// The time of each end in nanoseconds; 0 if the process was revived.
+    times: VecDeque<u64>,
     /// The sequence number of the first entry.
     first: u64,
     /// The sequence number of the last process with an id.
@@ -106,7 +108,7 @@ impl Population {
         let ended = Arc::make_mut(&mut process);
         ended.threads.end();
         ended.end = Some(end);
-        Key::Ended(self.ended.push(process))
+        Key::Ended(self.ended.push(process, end.ns))
     }
 
     /// Forgets the numbers of execs: some may be among lost events.
@@ -210,10 +212,8 @@ impl Population {
     /// Drops the processes that ended too long before `now_ns`, and those in excess of the limit.
     pub(super) fn forget_old(&mut self, now_ns: u64) {
         let oldest = now_ns.saturating_sub(self.keep_ns);
-        let is_old = |process: &Process| process.end.is_some_and(|end| end.ns < oldest);
-        let is_over =
-            |place: &Option<(Arc<Process>, _)>| place.as_ref().is_none_or(|(p, _)| is_old(p));
-        while self.ended.places.len() > self.keep || self.ended.places.front().is_some_and(is_over)
+        while self.ended.times.len() > self.keep
+            || self.ended.times.front().is_some_and(|&ns| ns < oldest)
         {
             self.ended.pop();
         }
@@ -235,7 +235,8 @@ impl Ended {
     }
 
     /// Appends a process, and returns its sequence number.
-    fn push(&mut self, process: Arc<Process>) -> u64 {
+    fn push(&mut self, process: Arc<Process>, ns: u64) -> u64 {
+        self.times.push_back(ns);
         let number = self.first + self.places.len() as u64;
         let before = self.by_tgid.insert(process.tgid, number);
         self.places.push_back(Some((process, before)));
@@ -247,6 +248,9 @@ impl Ended {
         let number = self.by_tgid.remove(&tgid)?;
         let place = self.place(number)?;
         let (process, before) = self.places.get_mut(place)?.take()?;
+        if let Some(ns) = self.times.get_mut(place) {
+            *ns = 0;
+        }
         if let Some(before) = before.filter(|&before| before >= self.first) {
             self.by_tgid.insert(tgid, before);
         }
@@ -260,6 +264,7 @@ impl Ended {
                 self.by_tgid.remove(&process.tgid);
             }
         }
+        self.times.pop_front();
         self.first += 1;
     }
 }

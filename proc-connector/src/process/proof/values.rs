@@ -29,9 +29,13 @@ impl ProcessTable {
         }
     }
 
-    /// Records the program of an exec. Values that the kernel did not record are read from `/proc`.
-    pub(super) fn record_program(&mut self, key: Key, context: &Context<'_>) {
+    /// Records an exec at `ns`. Values that the kernel did not record are read from `/proc`.
+    pub(super) fn record_program(&mut self, key: Key, ns: u64, context: &Context<'_>) {
         let Some(process) = self.population.get_mut(key) else { return };
+        process.exec_ns = ns;
+        process.threads.exec();
+        process.is_kernel_thread = false;
+        process.execs = process.execs.map(|execs| execs.saturating_add(1));
         record_task(process, context);
         process.comm = context.comm().map(Name::new);
         process.image = image(context).map(Arc::new);
