@@ -29,7 +29,12 @@ struct Node {
 impl Live {
     #[inline]
     pub(super) fn get(&self, tgid: u32) -> Option<&Process> {
-        self.nodes.get(&tgid).map(|node| &*node.process)
+        self.shared(tgid).map(|process| &**process)
+    }
+
+    #[inline]
+    pub(super) fn shared(&self, tgid: u32) -> Option<&Arc<Process>> {
+        self.nodes.get(&tgid).map(|node| &node.process)
     }
 
     /// The process, for changes to anything but its parent.

@@ -97,6 +97,7 @@ mod population;
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
+mod programs;
 mod proof;
 mod reading;
 mod rescan;

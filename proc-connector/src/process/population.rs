@@ -65,9 +65,14 @@ impl Population {
     }
 
     pub(super) fn by_key(&self, key: Key) -> Option<&Process> {
+        self.shared(key).map(|process| &**process)
+    }
+
+    /// The process as the table stores it.
+    pub(super) fn shared(&self, key: Key) -> Option<&Arc<Process>> {
         match key {
-            Key::Live(tgid) => self.live.get(tgid),
-            Key::Superseded(tgid, start) => self.superseded_process(tgid, start),
+            Key::Live(tgid) => self.live.shared(tgid),
+            Key::Superseded(tgid, start) => self.superseded.get(&(tgid, start)),
             Key::Ended(number) => self.ended.get(number),
         }
     }
@@ -225,8 +230,8 @@ impl Ended {
         usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
-    fn get(&self, number: u64) -> Option<&Process> {
-        Some(&*self.places.get(self.place(number)?)?.as_ref()?.0)
+    fn get(&self, number: u64) -> Option<&Arc<Process>> {
+        Some(&self.places.get(self.place(number)?)?.as_ref()?.0)
     }
 
     fn get_mut(&mut self, number: u64) -> Option<&mut Process> {

@@ -182,7 +182,7 @@ impl ProcessTable {
     fn appeared_by_proof(&mut self, proof: &Proof<'_>) {
         let Identity { tgid, start } = proof.actor;
         let snapshot = self.source.as_ref().and_then(|source| {
-            let snapshot = source.read(tgid, Fields::all()).ok()?;
+            let snapshot = source.read(tgid, Fields::ALL).ok()?;
             (snapshot.is_alive && snapshot.start_ticks == source.ticks(start)).then_some(snapshot)
         });
         match snapshot {

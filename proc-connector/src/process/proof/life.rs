@@ -101,10 +101,9 @@ impl ProcessTable {
     /// Whether the process was over before the live process with its id was read from `/proc`, which
     /// is thus another one that was created in the same tick.
     fn ends_before_reading(&self, proof: &Proof<'_>) -> bool {
-        self.population
-            .live
-            .get(proof.actor.tgid)
-            .is_some_and(|known| known.start_boottime_ns.is_none() && proof.ns < known.seen_ns)
+        let known = self.population.live.get(proof.actor.tgid);
+        known.is_some_and(|known| known.start_boottime_ns.is_none() && proof.ns < known.seen_ns)
+            && self.relation(proof.actor) == Some(Relation::Same)
     }
 
     /// Records the end of a process that a scan found missing.
