@@ -11,7 +11,7 @@ use super::Named;
 use super::watch::Task;
 
 /// The environment variable that contains the role.
-const ROLE: &str = "PROC_CONNECTOR_TEST_ROLE";
+pub(crate) const ROLE: &str = "PROC_CONNECTOR_TEST_ROLE";
 
 /// Plays the role for which this process was started, if any.
 pub(super) fn play(roles: &[Named]) -> Option<ExitCode> {

@@ -2,6 +2,7 @@
 
 #![allow(dead_code, reason = "every test binary includes this directory and uses a part of it")]
 
+pub(crate) mod exit_thread;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
 pub(crate) mod helper_process;
@@ -17,6 +18,8 @@ pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod scratch;
 pub(crate) mod terminal;
+#[cfg(feature = "cli")]
+pub(crate) mod tracing;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use proc_connector::process::{Changes, Process};
+use proc_connector::process::Changes;
 use proc_connector::{ExitStatus, Received};
 
 use super::lives::{Lives, Scope};
 use super::stage::Choose;
 use crate::cli::output::chart::forest::{Forest, Life, Loss, Program};
+use crate::cli::output::sink::Item;
 
 /// Collects the lives of processes from events and changes of the table.
 #[derive(Debug)]
@@ -71,12 +72,12 @@ impl Follower {
         (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
     }
 
-    /// Completes the life of the followed child with the facts that its parent knows, where no event
-    /// has reported them: the status, the program, and `end_ns`, a time after its end.
+    /// Completes the life of the followed child with the facts that its parent knows: the status, and
+    /// where no event has reported them, the program and `end_ns`, a time after its end.
     pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
         let Some(first) = self.lives.all.first_mut() else { return };
         first.end_ns = first.end_ns.or(Some(end_ns));
-        first.status = first.status.or(Some(status));
+        first.status = Some(status);
         match first.programs.first_mut() {
             Some(program) if program.command.is_some() => {}
             Some(program) => *program = Program { at_ns: program.at_ns, ..child.program },
@@ -85,7 +86,8 @@ impl Follower {
     }
 
     /// The lives that were collected.
-    pub(crate) fn into_forest(self) -> Forest {
+    pub(crate) fn into_forest(mut self) -> Forest {
+        self.lives.complete_io();
         let Lives { all: mut lives, losses, wanted, .. } = self.lives;
         // A process without a known start or end is drawn from the first or to the last event.
         let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
@@ -127,13 +129,16 @@ impl Choose for Follower {
         for change in changes {
             self.is_in_scope |= self.lives.change(self.scope, &change, at_ns);
         }
+        if let Some(Received::Event(event)) = received {
+            self.lives.add_io(event);
+        }
         if self.is_in_scope && at_ns.is_some() {
             self.last_ns = self.now_ns;
         }
     }
 
-    fn chooses(&mut self, received: &Received<'_>, _: Option<&Process>) -> bool {
-        self.is_in_scope || matches!(received, Received::Lost(_))
+    fn chooses(&mut self, item: &Item<'_>) -> bool {
+        self.is_in_scope || matches!(item.received, Received::Lost(_))
     }
 }
 

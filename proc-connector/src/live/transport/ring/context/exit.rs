@@ -15,8 +15,10 @@ use std::mem::offset_of;
 
 use proc_connector_core::context::layout::{ExitHdr, Recorded, UsageHdr};
 
+use proc_connector_sys as uapi;
+
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
-use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, offset};
+use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, SCRATCH_4, offset};
 use super::super::memory::{KernelMemory, TaskMember};
 use super::identity::DETAIL;
 use super::{PROCESS_USAGE, RECORDED, USAGE};
@@ -62,8 +64,13 @@ struct Counter {
 /// A flag of `signal_struct` (`include/linux/sched/signal.h`): the exit code is that of the process.
 const SIGNAL_GROUP_EXIT: u32 = 4;
 
-/// How often the program reads the sums again because the kernel was changing them.
+/// How often the program reads the sums again because the kernel changed them meanwhile.
 const ATTEMPTS: usize = 3;
+
+/// How often before each attempt the program looks whether the kernel has finished changing the sums.
+/// A look takes some 30 ns. The kernel holds the lock for longer than that, because it also removes
+/// the process id.
+const LOOKS: i32 = 12;
 
 /// Offsets in the datagram.
 const PROCESS_PID: i16 = 52;
@@ -147,8 +154,7 @@ impl Exit {
         let (read, failed) = (asm.label(), asm.label());
         for _ in 0..ATTEMPTS {
             let again = asm.label();
-            usage.sequence.load(asm, failed);
-            asm.branch(Width::W32, Cond::Set, R1, 1, again);
+            usage.load_even_sequence(asm, failed, again);
             asm.store(Size::Double, R10, SCRATCH_2, R1);
             self.nr_threads.load(asm, failed);
             asm.store(Size::Double, R10, SCRATCH_3, R1);
@@ -217,6 +223,25 @@ impl ProcessUsage {
             max_rss: member("signal->maxrss")?,
             counters: counters.into_iter().map(counter).collect::<Option<_>>()?,
         })
+    }
+}
+
+impl ProcessUsage {
+    /// Emits code that loads the counter of the lock to `R1`. Jumps to `locked` if the kernel holds
+    /// the lock for too long. Many looks would take the verifier too long.
+    fn load_even_sequence(&self, asm: &mut Assembler, failed: Label, locked: Label) {
+        let look = asm.label();
+        asm.mov(R1, LOOKS);
+        asm.store(Size::Double, R10, SCRATCH_4, R1);
+        asm.bind(look);
+        asm.load(Size::Double, R2, R10, SCRATCH_4);
+        asm.branch(Width::W64, Cond::Eq, R2, 0, locked);
+        asm.alu(Width::W64, Alu::Sub, R2, 1);
+        asm.store(Size::Double, R10, SCRATCH_4, R2);
+        // Takes time.
+        asm.call(uapi::BPF_FUNC_ktime_get_boot_ns);
+        self.sequence.load(asm, failed);
+        asm.branch(Width::W32, Cond::Set, R1, 1, look);
     }
 }
 
