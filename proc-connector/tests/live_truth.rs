@@ -128,8 +128,8 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
-    // Not yet recorded.
-    ("ring", "event: exe", &[]),
+    // The path of a file in memory.
+    ("ring", "event: exe", &["executes_a_memory_file"]),
     // Up to 256 bytes of arguments are recorded, and no program.
     ("ring", "arguments", &[]),
     ("ring", "last arguments", &[]),

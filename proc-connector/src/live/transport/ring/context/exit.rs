@@ -18,7 +18,7 @@ use proc_connector_core::context::layout::{ExitHdr, Recorded, UsageHdr};
 use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
-use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, SCRATCH_4, offset};
+use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, offset};
 use super::super::memory::{KernelMemory, TaskMember};
 use super::identity::DETAIL;
 use super::{PROCESS_USAGE, RECORDED, USAGE};
@@ -232,12 +232,12 @@ impl ProcessUsage {
     fn load_even_sequence(&self, asm: &mut Assembler, failed: Label, locked: Label) {
         let look = asm.label();
         asm.mov(R1, LOOKS);
-        asm.store(Size::Double, R10, SCRATCH_4, R1);
+        asm.store(Size::Double, R10, SCRATCH_2, R1);
         asm.bind(look);
-        asm.load(Size::Double, R2, R10, SCRATCH_4);
+        asm.load(Size::Double, R2, R10, SCRATCH_2);
         asm.branch(Width::W64, Cond::Eq, R2, 0, locked);
         asm.alu(Width::W64, Alu::Sub, R2, 1);
-        asm.store(Size::Double, R10, SCRATCH_4, R2);
+        asm.store(Size::Double, R10, SCRATCH_2, R2);
         // Takes time.
         asm.call(uapi::BPF_FUNC_ktime_get_boot_ns);
         self.sequence.load(asm, failed);
