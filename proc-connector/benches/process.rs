@@ -12,12 +12,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
-use proc_connector::parser::context::{ContextHdr, Noted};
+use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
+use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
 use proc_connector::{ProcConnector, Received, Transport};
 use rustix::time::{ClockId, clock_gettime};
-use zerocopy::IntoBytes;
 
 /// The number of live processes during the events.
 const LIVE: u32 = 1_000;
@@ -67,10 +67,31 @@ fn live_processes(number: u32) -> impl Iterator<Item = EventData<'static>> {
 }
 
 fn events(c: &mut Criterion) {
+    let mut group = c.benchmark_group("table");
+    group.throughput(Throughput::Elements(EVENTS_EACH * u64::from(LIVE)));
     let mut table = ProcessTable::without_proc();
     apply(&mut table, &datagrams(live_processes(LIVE), 1), &[]);
-    // Each live process has a child that creates a thread, executes a program, and ends.
-    let events = (2..LIVE + 2).flat_map(|parent| {
+    let events = datagrams(short_lives(), 1_000_000);
+    group.bench_function("event, without /proc", |b| b.iter(|| apply(&mut table, &events, &[])));
+    for (name, is_whole) in [("identity", false), ("identity and context", true)] {
+        let mut table = ProcessTable::without_proc();
+        apply(&mut table, &datagrams(live_processes(LIVE), 1), &[]);
+        let events: Vec<_> = proven_lives(is_whole).collect();
+        group.bench_function(format!("event with {name}"), |b| {
+            b.iter(|| {
+                for (event, context) in &events {
+                    apply(&mut table, event, context);
+                }
+            });
+        });
+        assert_eq!(table.len(), LIVE as usize, "each short process has ended");
+    }
+    group.finish();
+}
+
+/// Each live process has a child that creates a thread, executes a program, and ends.
+fn short_lives() -> impl Iterator<Item = EventData<'static>> {
+    (2..LIVE + 2).flat_map(|parent| {
         let child = parent + 1_000_000;
         let exec = EventData::Exec { process_pid: child, process_tgid: child };
         let thread = child + 1_000_000;
@@ -81,12 +102,46 @@ fn events(c: &mut Criterion) {
             exec,
             exit(child, child),
         ]
-    });
-    let events = datagrams(events, 1_000_000);
-    let mut group = c.benchmark_group("table");
-    group.throughput(Throughput::Elements(EVENTS_EACH * u64::from(LIVE)));
-    group.bench_function("event, without /proc", |b| b.iter(|| apply(&mut table, &events, &[])));
-    group.finish();
+    })
+}
+
+/// The same events, each with the context that the ring records: the identity, or all of it.
+fn proven_lives(is_whole: bool) -> impl Iterator<Item = (Vec<u8>, Vec<u8>)> {
+    let start = |tgid: u32| u64::from(tgid) * 1_000;
+    short_lives().zip(1_000_000..).map(move |(data, ns)| {
+        let actor = match data {
+            EventData::Fork { parent_tgid, child_pid, child_tgid, .. }
+                if child_pid == child_tgid =>
+            {
+                parent_tgid
+            }
+            EventData::Fork { child_tgid, .. } => child_tgid,
+            EventData::Exec { process_tgid, .. } | EventData::Exit { process_tgid, .. } => {
+                process_tgid
+            }
+            _ => unreachable!(),
+        };
+        let parent = if actor > 1_000_000 { actor - 1_000_000 } else { 1 };
+        let mut context = RawContext::of_process((actor, start(actor)), (parent, start(parent)));
+        context = match data {
+            EventData::Fork { child_tgid, .. } => context.with_child_start(start(child_tgid)),
+            EventData::Exit { process_pid, process_tgid, .. } => {
+                context.with_end((process_pid == process_tgid).then_some(0))
+            }
+            _ => context,
+        };
+        let args = "/usr/lib/a/program\0--number=1\0--and\0more\0";
+        context.extension = match data {
+            _ if !is_whole => None,
+            EventData::Exec { .. } => Some(program(args, 1)),
+            EventData::Exit { process_pid, process_tgid, .. } if process_pid == process_tgid => {
+                let usage = Some(UsageHdr::default());
+                Some(RawExtension { usage, process_usage: usage, ..task(1) })
+            }
+            _ => Some(task(1)),
+        };
+        (datagrams([data].into_iter(), ns), context.bytes())
+    })
 }
 
 fn execs(c: &mut Criterion) {
@@ -141,6 +196,10 @@ fn memory(_: &mut Criterion) {
 
 /// Prints for how many execs the arguments are known, and how many of those are wrong.
 fn arguments(_: &mut Criterion) {
+    // `cargo bench --bench process -- event` measures the events alone.
+    if std::env::args().skip(1).any(|arg| !arg.starts_with('-')) {
+        return;
+    }
     for transport in [Transport::Ring, Transport::Socket] {
         for coalesce in [Duration::ZERO, Duration::from_millis(1)] {
             let options = ProcConnector::builder().transport(transport).context(true);
@@ -182,18 +241,50 @@ fn known(mut connector: ProcConnector) -> String {
     format!("the arguments of {known} of {execs} execs, {wrong} of them wrong")
 }
 
-/// Arguments in the form in which the ring's program records them.
+/// Arguments in the form in which the ring's program records them, without an identity.
 fn recorded_context(args: &str, cgroup_id: u64) -> Vec<u8> {
-    let header = ContextHdr {
-        noted: (Noted::ARGS | Noted::COMM | Noted::CGROUP_ID).bits().into(),
+    RawContext { extension: Some(program(args, cgroup_id)), ..RawContext::default() }.bytes()
+}
+
+/// A task, and its program with these arguments.
+fn program(args: &str, cgroup_id: u64) -> RawExtension {
+    let exe = "program\0bin\0usr\0";
+    let exec = ExecHdr {
+        ino: 7.into(),
+        dev: 1.into(),
+        nlink: 1.into(),
         args_len: u32::try_from(args.len()).expect("short").into(),
-        boot_ns: 0.into(),
-        cgroup_id: cgroup_id.into(),
-        pid_tgid: 0.into(),
-        uid_gid: 0.into(),
-        comm: *b"program\0\0\0\0\0\0\0\0\0",
+        exe_len: u32::try_from(exe.len()).expect("short").into(),
+        ..ExecHdr::default()
     };
-    [header.as_bytes(), args.as_bytes()].concat()
+    let of_exec = Recorded::ARGS | Recorded::EXE | Recorded::PROGRAM;
+    let task = task(cgroup_id);
+    RawExtension {
+        recorded: task.recorded | of_exec,
+        exec: Some(exec),
+        tail: [args.as_bytes(), exe.as_bytes()].concat(),
+        ..task
+    }
+}
+
+/// A task with all values.
+fn task(cgroup_id: u64) -> RawExtension {
+    let task = TaskHdr {
+        cgroup_id: cgroup_id.into(),
+        comm: *b"program\0\0\0\0\0\0\0\0\0",
+        ..TaskHdr::default()
+    };
+    let recorded = Recorded::BOOT_NS
+        | Recorded::CGROUP_ID
+        | Recorded::PID_TGID
+        | Recorded::UID_GID
+        | Recorded::COMM
+        | Recorded::EUID_EGID
+        | Recorded::SESSION
+        | Recorded::TTY
+        | Recorded::AUDIT
+        | Recorded::PID_NS;
+    RawExtension { recorded, task, ..RawExtension::default() }
 }
 
 /// The id of this process's cgroup.

@@ -2,30 +2,19 @@
 //!
 //! `cargo run --example processes --features process`
 
-use proc_connector::ProcConnector;
-use proc_connector::process::{ChangeKind, Process, ProcessTable};
+use proc_connector::Result;
+use proc_connector::process::{ChangeKinds, Process, ProcessItem, ProcessStream};
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut events = ProcConnector::builder().context(true).open()?;
-    // Created after the connector, so that no process starts or ends unnoticed in between.
-    let mut table = ProcessTable::new()?;
-    println!("{} processes", table.len());
-    loop {
-        let batch = match table.rescan_in() {
-            None => events.recv_batch()?,
-            Some(time) => events.recv_batch_timeout(time)?,
-        };
-        for received in batch {
-            for change in table.apply(&received) {
-                match change.kind {
-                    ChangeKind::Ended => println!("{}", end_of(change.process)),
-                    ChangeKind::Vanished => println!("{} is gone", change.process.tgid()),
-                    _ => {}
-                }
-            }
+fn main() -> Result<()> {
+    let stream = ProcessStream::open()?;
+    println!("{} processes", stream.table().len());
+    for item in stream.only(ChangeKinds::ENDED | ChangeKinds::VANISHED) {
+        match item? {
+            ProcessItem::Change(change) => println!("{}", end_of(&change.process)),
+            ProcessItem::Lost(lost) => eprintln!("lost {lost}"),
         }
-        table.rescan_if_due()?;
     }
+    Ok(())
 }
 
 fn end_of(process: &Process) -> String {

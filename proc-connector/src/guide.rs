@@ -11,7 +11,7 @@
 //! | [`transports`] | the ring and the socket |
 //! | [`losses`] | how losses are reported and avoided |
 //! | [`containers`] | permissions, namespaces, cgroups |
-//! | [`processes`] | the table of processes |
+//! | [`processes`] | the stream and the table of processes, waiting for exits |
 //! | [`captures`] | recordings: format, other programs' files, damage |
 //! | [`performance`] | figures, methods, commands that repeat them |
 //! | [`limits`] | what does not work |
@@ -90,6 +90,16 @@ macro_rules! references {
 [`Error::is_of_one_packet`]: crate::capture::Error::is_of_one_packet
 [`process`]: crate::process
 [`rescan_in`]: crate::process::ProcessTable::rescan_in
+[`Builder::open_processes`]: crate::Builder::open_processes
+[`ExitWaiter`]: crate::process::ExitWaiter
+[`ProcessStream`]: crate::process::ProcessStream
+[`ProcessStream::only`]: crate::process::ProcessStream::only
+[`ProcessStream::open`]: crate::process::ProcessStream::open
+[`ProcessStream::wait_for_exit`]: crate::process::ProcessStream::wait_for_exit
+[`ProcessTable`]: crate::process::ProcessTable
+[`next_change_timeout`]: crate::process::ProcessStream::next_change_timeout
+[`try_next`]: crate::process::ProcessStream::try_next
+[`wait_for_exit`]: crate::process::wait_for_exit
 "
     };
 }
@@ -148,6 +158,6 @@ pub mod performance {}
 pub mod limits {}
 
 /// Compiles the README's example.
-#[cfg(doctest)]
+#[cfg(all(doctest, feature = "process"))]
 #[doc = include_str!("../README.md")]
 pub mod readme {}

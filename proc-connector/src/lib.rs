@@ -1,8 +1,13 @@
 //! Process events from the Linux kernel, as they happen: forks, execs, exits, core dumps, ptrace,
 //! and changes of user, group, session and name.
 //!
-//! [`ProcConnector::builder`] opens a subscription to the kernel's netlink connector, and
-//! [`ProcConnector::recv_batch`] returns events and losses in the order of the stream.
+//! Most programs need processes rather than ids. With the feature `process`,
+//! `process::ProcessStream` yields what happens to each process, with its program, arguments, user
+//! and exit status, and waits for exits. The chapter on [processes](guide::processes) introduces it.
+//!
+//! Without that feature, this crate delivers the kernel's events. [`ProcConnector::builder`] opens a
+//! subscription to the kernel's netlink connector, and [`ProcConnector::recv_batch`] returns events
+//! and losses in the order of the stream.
 //!
 //! ```no_run
 //! use proc_connector::{EventMask, Filter, Payload, ProcConnector, Received};
@@ -29,6 +34,8 @@
 //!
 //! | type | purpose |
 //! |---|---|
+//! | `process::ProcessStream` | the changes of all processes |
+//! | `process::ExitWaiter` | waits for processes to end |
 //! | [`ProcConnector`], [`Builder`] | open a subscription and receive from it |
 //! | [`Filter`], [`EventMask`] | select events inside the kernel |
 //! | [`Received`], [`Lost`] | an item of the stream: an event or a loss |
@@ -50,7 +57,7 @@
 //! |---|---|
 //! | `tokio` | `ProcConnector::into_tokio` |
 //! | `async-io` | `ProcConnector::into_async_io` |
-//! | `process` | the module `process`: a table of all processes, updated by events |
+//! | `process` | the module `process`: a stream and a table of all processes, and waiting for exits |
 //! | `capture` | the module `capture`: writes and reads files of events |
 //! | `serde` | serialization of events, [`Lost`], [`EventMask`], [`ExitStatus`] and [`Diagnosis`] |
 //! | `cli` | the program `proc-connector` |

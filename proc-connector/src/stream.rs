@@ -83,6 +83,9 @@ pub enum LossCause {
     Malformed(ParseError),
     /// Unknown: the loss was read from a capture that does not contain its cause.
     Recorded,
+    /// A `process::ProcessStream` dropped changes of processes, because more
+    /// of them were unread than it holds during a wait for an exit. The count is that of changes.
+    QueueFull,
 }
 
 /// Formats a loss as `17 events: the receive buffer was full`.
@@ -103,6 +106,7 @@ impl fmt::Display for LossCause {
             Self::Oversized => f.write_str("a datagram was larger than any known event"),
             Self::Malformed(error) => error.fmt(f),
             Self::Recorded => f.write_str("the capture does not contain the cause"),
+            Self::QueueFull => f.write_str("the queue of changes was full during a wait"),
         }
     }
 }

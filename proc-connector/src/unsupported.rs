@@ -8,6 +8,8 @@ use std::io;
 use std::marker::PhantomData;
 use std::time::{Duration, SystemTime};
 
+#[cfg(feature = "process")]
+use proc_connector_core::ExitStatus;
 use proc_connector_core::Filter;
 
 use crate::diagnosis::{Diagnosis, Verdict, finding};
@@ -119,6 +121,11 @@ impl ProcConnector {
         match self.0 {}
     }
 
+    #[cfg(feature = "process")]
+    pub(crate) fn is_nonblocking(&mut self) -> bool {
+        match self.0 {}
+    }
+
     pub fn subscribe(&self) -> Result<()> {
         match self.0 {}
     }
@@ -168,6 +175,44 @@ pub struct Shutdown(Infallible);
 impl Shutdown {
     pub fn shutdown(&self) -> io::Result<()> {
         match self.0 {}
+    }
+}
+
+/// A process to wait for, which cannot be opened on this system.
+#[cfg(feature = "process")]
+#[derive(Debug)]
+pub(crate) struct ProcessHandle(Infallible);
+
+/// Why no process could be opened.
+#[cfg(feature = "process")]
+#[derive(Debug)]
+#[allow(dead_code, reason = "on Linux there are other reasons")]
+pub(crate) enum HandleError {
+    NoSuchProcess,
+    Thread(Option<u32>),
+    Unsupported(io::Error),
+    Os(io::Error),
+}
+
+#[cfg(feature = "process")]
+impl ProcessHandle {
+    pub(crate) fn open(_: u32) -> std::result::Result<Self, HandleError> {
+        Err(HandleError::Unsupported(io::Error::from(io::ErrorKind::Unsupported)))
+    }
+
+    pub(crate) fn status(&self) -> Option<ExitStatus> {
+        match self.0 {}
+    }
+
+    pub(crate) fn wait_reaped(&self, _: Duration) {
+        match self.0 {}
+    }
+
+    pub(crate) fn poll_ended<'a>(
+        _: impl Iterator<Item = &'a Self>,
+        _: Option<Duration>,
+    ) -> io::Result<Vec<bool>> {
+        Ok(Vec::new())
     }
 }
 

@@ -174,7 +174,8 @@ fn a_line_has_the_user_the_command_and_the_lifetime() {
     let words: Vec<&str> = exit.split_whitespace().collect();
     // The name fits into its column.
     assert_eq!(words[..4], [&*user.name, "exit", "3", "after"], "{exit}");
-    assert!(["µs", "ms", "s"].contains(&words[5]), "{exit}");
+    assert!(["µs", "ms", "s"].contains(&words[5].trim_end_matches(',')), "{exit}");
+    assert_eq!(exit.contains(" CPU, "), transport() == Transport::Ring, "{exit}");
     if transport() == Transport::Ring {
         assert!(exit.ends_with("a helper with words"), "{exit}");
     }

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use serde_json::Value;
@@ -13,7 +14,7 @@ use crate::workspace::{Metadata, PEER_BENCHES, cargo};
 /// Measure the published figures, and print them as tables
 #[derive(clap::Args, Debug)]
 pub(crate) struct Args {
-    /// Run for one minute instead of twelve, with less precise results
+    /// Run for five minutes instead of half an hour, with less precise results
     #[arg(long)]
     quick: bool,
 }
@@ -28,41 +29,75 @@ const PARSING: [(&str, &str, [&str; 2]); 2] = [
     ("convert", "64 events to ProcEvent", ["convert/to ProcEvent", "convert/0.3.0: to ProcEvent"]),
 ];
 
+/// The profiles under which the library is measured: the bench's with LTO, and that of a dependent
+/// program that sets nothing.
+const PROFILES: [(&str, &str); 2] = [("bench", "LTO"), ("user", "a user's release build")];
+
 /// Benches that listen and print their own tables.
-const LIVE: [&str; 3] = ["drain", "load", "latency"];
+const LIVE: [&str; 4] = ["load", "latency", "capacity", "lives"];
+
+/// The criterion bench of the table of processes, with a slash in its name replaced, and the number of events in one iteration.
+const TABLE: (&str, f64) = ("table/event, without _proc", 5_000.0);
 
 pub(crate) fn run(args: &Args) -> Result<()> {
     let target = Metadata::load()?.target_dir()?;
-    let criterion = target.join("criterion");
-    let mut rows = Vec::new();
-    for (bench, what, compared) in PARSING {
-        let mut measure = measurement(bench, &target);
-        if args.quick {
-            measure.args(["--", "--quick"]);
-        }
-        command::read(&mut measure)?;
-        let [ours, theirs] = compared.map(|name| median_ns(&criterion, name));
-        let (ours, theirs) = (ours?, theirs?);
-        rows.push(format!("| {what} | {ours:.0} | {theirs:.0} | {:.2} |", theirs / ours));
+    parsing(args, &target)?;
+    for (profile, name) in PROFILES {
+        println!("\nWith {name}:");
+        println!("{}", peer_bench("drain", profile, args, &target)?.trim_end());
     }
-    println!("| parsing | ns | 0.3.0 ns | 0.3.0 costs |\n| --- | --: | --: | --: |");
-    println!("{}", rows.join("\n"));
     for bench in LIVE {
-        let mut measure = measurement(bench, &target);
-        if args.quick {
-            measure.args(["--", "--quick"]);
+        println!("{}", peer_bench(bench, "bench", args, &target)?.trim_end());
+    }
+    table(args, &target)
+}
+
+fn parsing(args: &Args, target: &Path) -> Result<()> {
+    let criterion = target.join("criterion");
+    println!("| parsing | ns | 0.3.0 ns | 0.3.0 costs |\n| --- | --: | --: | --: |");
+    for (profile, build) in PROFILES {
+        for (bench, what, compared) in PARSING {
+            peer_bench(bench, profile, args, target)?;
+            let [ours, theirs] = compared.map(|name| median_ns(&criterion, name));
+            let (ours, theirs) = (ours?, theirs?);
+            println!("| {what}, {build} | {ours:.0} | {theirs:.0} | {:.2} |", theirs / ours);
         }
-        println!("{}", command::read(&mut measure)?.trim_end());
     }
     Ok(())
 }
 
-/// Runs `bench` with the target directory of the main workspace, which also receives criterion's
-/// results.
-fn measurement(bench: &str, target: &Path) -> std::process::Command {
+/// Measures the table of processes, and prints the time for an event and the lines that the bench
+/// prints itself.
+fn table(args: &Args, target: &Path) -> Result<()> {
+    let mut measure = cargo();
+    measure.args(["bench", "--quiet", "--bench", "process", "--features", "process"]);
+    let output = command::read(quick(&mut measure, args))?;
+    let (name, events) = TABLE;
+    let event = median_ns(&target.join("criterion"), name)? / events;
+    println!("\n| table of processes | |\n| --- | --: |");
+    println!("| an event, without reading /proc | {event:.0} ns |");
+    for line in
+        output.lines().filter(|line| line.contains(" processes: ") || line.contains(" execs"))
+    {
+        println!("{line}");
+    }
+    Ok(())
+}
+
+/// Runs a bench beside the released crate, and returns its output. It uses the target directory of
+/// the main workspace, which also receives criterion's results.
+fn peer_bench(bench: &str, profile: &str, args: &Args, target: &Path) -> Result<String> {
     let mut command = cargo();
     command.args(["bench", "--quiet", "--manifest-path", PEER_BENCHES, "--bench", bench]);
+    command.args(["--profile", profile]);
     command.env("CARGO_TARGET_DIR", target);
+    command::read(quick(&mut command, args))
+}
+
+fn quick<'a>(command: &'a mut Command, args: &Args) -> &'a mut Command {
+    if args.quick {
+        command.args(["--", "--quick"]);
+    }
     command
 }
 

@@ -35,6 +35,8 @@ fn main() {
             setsockopt(peer, sockopt::RcvBufForce, &(BUFFER * 832 / 2)).expect("CAP_NET_ADMIN");
         }
         Forkers::for_forks(FORKS).run();
+        // The kernel sends a thread's exit after the thread can be joined.
+        std::thread::sleep(Duration::from_millis(5));
         for place in 0..LISTENERS.len() {
             let step = round / LISTENERS.len() % (LISTENERS.len() - 1) + 1;
             let index = (place * step + round) % LISTENERS.len();

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
-use super::commands::{doctor, record, replay, stats, trace, watch};
+use super::commands::{doctor, record, replay, stats, trace, wait, watch};
 use super::exit_status;
 use super::shown::{self, shown};
 
@@ -30,6 +30,9 @@ pub(super) enum Command {
     /// Run a command and show the tree of its processes, with run times and exit statuses.
     #[command(after_help = exit_status::help(exit_status::TRACE))]
     Trace(trace::Args),
+    /// Wait for processes to end, show how each ended, and pass their status on.
+    #[command(after_help = exit_status::help(exit_status::WAIT))]
+    Wait(wait::Args),
     /// Show event rates by kind, program and user, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),

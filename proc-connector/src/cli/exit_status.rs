@@ -35,6 +35,15 @@ pub(super) const TRACE: &[Meaning] = &[
     USAGE,
 ];
 
+pub(super) const WAIT: &[Meaning] = &[
+    ("*", "the exit status of the process; of several, that of the first in the list that failed"),
+    ("128+n", "the process was killed by signal n"),
+    ("127", "no process has the id, or its status is unknown"),
+    ("124", "a process is still running at the timeout"),
+    ("1", "waiting failed; standard error states the reason and the remedy"),
+    USAGE,
+];
+
 /// The section below a command's help.
 pub(super) fn help(meanings: &[Meaning]) -> String {
     let mut text = "Exit status:".to_owned();
@@ -50,6 +59,7 @@ pub(super) fn help(meanings: &[Meaning]) -> String {
 pub(crate) fn meanings(command: &str) -> &'static [Meaning] {
     match command {
         "trace" => TRACE,
+        "wait" => WAIT,
         "replay" => REPLAY,
         "doctor" => DOCTOR,
         _ => LISTENING,

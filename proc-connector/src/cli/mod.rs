@@ -22,7 +22,7 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use self::command_line::{Command, parse};
-use self::commands::{doctor, record, replay, stats, trace, watch};
+use self::commands::{doctor, record, replay, stats, trace, wait, watch};
 use self::host::descriptors;
 use self::shown::complain;
 
@@ -44,6 +44,7 @@ pub(crate) fn run() -> ExitCode {
         Command::Replay(args) => replay::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Stats(args) => stats::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => trace::run(&args),
+        Command::Wait(args) => wait::run(&args),
         Command::Doctor(args) => doctor::run(&args)
             .map(|works| if works { ExitCode::SUCCESS } else { ExitCode::FAILURE }),
     });

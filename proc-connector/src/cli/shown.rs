@@ -23,26 +23,39 @@ invisible or changes the text around it; and \\xff stands for a byte that is not
 /// Escapes text so that it cannot move the cursor, reorder the line or hide.
 pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
     let mut shown = String::new();
-    for chunk in text.as_ref().utf8_chunks() {
-        let mut can_be_marked = false;
-        for letter in chunk.valid().chars() {
-            // Without a letter before it, a combining mark would change a separator, or the text that
-            // precedes this one.
-            let is_lone = !can_be_marked && letter.width() == Some(0);
-            let is_seen = is_seen(letter) && !is_lone;
-            can_be_marked = is_seen && (letter.is_alphanumeric() || !letter.is_ascii());
-            match letter {
-                '\\' => shown.push_str("\\\\"),
-                letter if is_seen => shown.push(letter),
-                letter => escape(letter, &mut shown),
-            }
+    show(text.as_ref(), &mut shown);
+    shown
+}
+
+/// Appends escaped text to a line.
+pub(super) fn show(text: &[u8], line: &mut String) {
+    for chunk in text.utf8_chunks() {
+        if is_plain(chunk.valid()) && !chunk.valid().contains('\\') {
+            line.push_str(chunk.valid());
+        } else {
+            show_letters(chunk.valid(), line);
         }
         for byte in chunk.invalid() {
             // Writing to a string cannot fail.
-            let _ = write!(shown, "\\x{byte:02x}");
+            let _ = write!(line, "\\x{byte:02x}");
         }
     }
-    shown
+}
+
+fn show_letters(text: &str, line: &mut String) {
+    let mut can_be_marked = false;
+    for letter in text.chars() {
+        // Without a letter before it, a combining mark would change a separator, or the text that
+        // precedes this one.
+        let is_lone = !can_be_marked && letter.width() == Some(0);
+        let is_seen = is_seen(letter) && !is_lone;
+        can_be_marked = is_seen && (letter.is_alphanumeric() || !letter.is_ascii());
+        match letter {
+            '\\' => line.push_str("\\\\"),
+            letter if is_seen => line.push(letter),
+            letter => escape(letter, line),
+        }
+    }
 }
 
 /// Quotes an argument as a shell requires it: `'two words'`, `$'two\nlines'`.
@@ -84,11 +97,21 @@ impl<W: Write> Screened<W> {
 
     pub(super) fn line(&mut self, text: fmt::Arguments<'_>) -> io::Result<()> {
         let mut line = text.to_string();
-        if !is_plain(&line) {
-            line = screened(&line, self.styles);
+        self.write_line(&mut line)
+    }
+
+    /// Writes a line from a buffer, to which this adds a line feed.
+    pub(super) fn write_line(&mut self, line: &mut String) -> io::Result<()> {
+        if !is_plain(line) {
+            *line = screened(line, self.styles);
         }
         line.push('\n');
         self.output.write_all(line.as_bytes())
+    }
+
+    /// Whether ANSI styles in a line have an effect.
+    pub(super) fn has_styles(&self) -> bool {
+        !matches!(self.styles, Styles::Dropped)
     }
 
     pub(super) fn flush(&mut self) -> io::Result<()> {

@@ -172,6 +172,19 @@ impl ProcConnector {
         Ok(self.batch())
     }
 
+    /// Whether receives fail with [`Error::WouldBlock`] instead of waiting.
+    #[cfg(feature = "process")]
+    pub(crate) fn is_nonblocking(&mut self) -> bool {
+        *self.nonblocking.get_mut()
+    }
+
+    /// The descriptor that [`as_fd`](AsFd::as_fd) returns, for a caller that polls it only after it
+    /// has called `as_fd`, too. Until then, receives need not maintain its readiness.
+    #[cfg(feature = "process")]
+    pub(crate) fn unpolled_fd(&self) -> BorrowedFd<'_> {
+        self.intake.unpolled_fd()
+    }
+
     /// The rest of the batch that was filled last.
     pub(super) fn batch(&mut self) -> Batch<'_> {
         let (items, selection) = self.intake.items();

@@ -7,6 +7,8 @@ mod connector;
 mod diagnose;
 mod handshake;
 pub(crate) mod host;
+#[cfg(feature = "process")]
+mod process_handle;
 #[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod program;
@@ -24,6 +26,8 @@ pub use self::diagnose::diagnose;
 #[cfg(feature = "capture")]
 pub(crate) use self::host::host_names;
 pub(crate) use self::host::{check_clock, clock_ns};
+#[cfg(feature = "process")]
+pub(crate) use self::process_handle::{HandleError, ProcessHandle};
 #[cfg(feature = "async-io")]
 pub use self::runtime::AsyncIo;
 #[cfg(feature = "tokio")]

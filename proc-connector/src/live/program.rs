@@ -22,6 +22,15 @@ pub fn end_on_signals(shutdown: &Shutdown) -> io::Result<()> {
     crate::sys::end_on_signals(&shutdown.event)
 }
 
+/// The same, for a program that ends by the signal that arrived.
+///
+/// # Errors
+///
+/// An error of `sigaction`.
+pub fn request_end_on_signals(shutdown: &Shutdown) -> io::Result<EndRequest> {
+    EndRequest::raising(Arc::clone(&shutdown.event))
+}
+
 /// Starts a command, and uses `ended` to end the receives of a connector when the command ends.
 ///
 /// SIGTERM and SIGHUP to this process are forwarded to the command while it runs. This process must

@@ -1,10 +1,10 @@
 //! Maps the cgroup ids that the kernel records at events to paths, so that `/proc` is read only
 //! once for each cgroup.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::hasher::ById;
 use super::snapshot::{Cgroup, SnapshotSource};
 
 /// Exceeds the number of cgroups of any machine, except those that create cgroups continuously.
@@ -12,7 +12,7 @@ const MAX_PATHS: usize = 10_000;
 
 /// Paths by id. The kernel does not reuse ids until it restarts.
 #[derive(Debug, Default)]
-pub(super) struct CgroupPaths(HashMap<u64, Arc<Path>>);
+pub(super) struct CgroupPaths(ById<u64, Arc<Path>>);
 
 impl CgroupPaths {
     pub(super) fn path(&self, id: u64) -> Option<&Arc<Path>> {
@@ -45,6 +45,7 @@ mod tests {
     use std::io;
 
     use super::*;
+    use crate::process::identity::BootId;
     use crate::process::snapshot::{Fields, ReadError, Snapshot};
 
     /// A machine whose cgroup `/a` has the id 7.
@@ -62,6 +63,14 @@ mod tests {
 
         fn cgroup_id(&self, path: &Path) -> Option<u64> {
             (path == Path::new("/a")).then_some(7)
+        }
+
+        fn boot_id(&self) -> Option<BootId> {
+            None
+        }
+
+        fn ticks(&self, _: u64) -> u64 {
+            0
         }
 
         fn boottime_offset_ns(&self) -> u64 {

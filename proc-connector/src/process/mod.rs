@@ -86,24 +86,36 @@
 
 mod cgroups;
 mod change;
+mod children;
+mod construct;
 mod container;
-mod events;
+mod hasher;
+mod identity;
+mod inference;
 mod population;
 #[cfg_attr(not(target_os = "linux"), path = "no_proc_fs.rs")]
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
+mod proof;
 mod reading;
 mod rescan;
 mod scan;
 mod snapshot;
+mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
 mod threads;
 mod time;
+mod wait;
 
 pub use self::change::{Change, ChangeKind, Changes};
+pub use self::identity::{BootId, ParseIdError, ProcessId};
 pub use self::process::Process;
 pub use self::snapshot::Ids;
+#[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
+pub use self::stream::AsyncProcessStream;
+pub use self::stream::{ChangeKinds, ProcessChange, ProcessItem, ProcessStream};
 pub use self::table::ProcessTable;
+pub use self::wait::{ExitWaiter, ProcessExit, WaitError, wait_for_exit};

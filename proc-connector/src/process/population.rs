@@ -1,24 +1,29 @@
 //! The live processes, and those that ended recently.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
+use super::children::Live;
+use super::hasher::ById;
 use super::process::{End, Process};
 
 /// Locates a process until the next change to the table.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Key {
     Live(u32),
+    /// Process id and creation time of a superseded process.
+    Superseded(u32, u64),
     /// The sequence number of its end.
     Ended(u64),
 }
 
 #[derive(Debug)]
 pub(super) struct Population {
-    pub(super) live: HashMap<u32, Process>,
-    /// Pairs of parent and child, for each process of `live` that has a parent. The parent may be
-    /// unknown.
-    children: BTreeSet<(u32, u32)>,
+    pub(super) live: Live,
+    /// Processes whose ids were assigned again before the exits of their last threads were
+    /// received, by process id and creation time.
+    superseded: ById<(u32, u64), Arc<Process>>,
     ended: Ended,
     next_serial: u64,
     /// How many ended processes are kept, and for how long.
@@ -31,18 +36,18 @@ pub(super) struct Population {
 struct Ended {
     /// Each process with the sequence number of the previous process with the same id. `None`: the
     /// process was revived.
-    places: VecDeque<Option<(Process, Option<u64>)>>,
+    places: VecDeque<Option<(Arc<Process>, Option<u64>)>>,
     /// The sequence number of the first entry.
     first: u64,
     /// The sequence number of the last process with an id.
-    by_tgid: HashMap<u32, u64>,
+    by_tgid: ById<u32, u64>,
 }
 
 impl Population {
     pub(super) fn new(keep: usize, time: Duration) -> Self {
         let mut new = Self {
-            live: HashMap::new(),
-            children: BTreeSet::new(),
+            live: Live::default(),
+            superseded: ById::default(),
             ended: Ended::default(),
             next_serial: 1,
             keep,
@@ -59,14 +64,15 @@ impl Population {
 
     pub(super) fn by_key(&self, key: Key) -> Option<&Process> {
         match key {
-            Key::Live(tgid) => self.live.get(&tgid),
+            Key::Live(tgid) => self.live.get(tgid),
+            Key::Superseded(tgid, start) => self.superseded_process(tgid, start),
             Key::Ended(number) => self.ended.get(number),
         }
     }
 
     /// The ended processes, in the order of their ends.
     pub(super) fn ended(&self) -> impl DoubleEndedIterator<Item = &Process> {
-        self.ended.places.iter().flatten().map(|(process, _)| process)
+        self.ended.places.iter().flatten().map(|(process, _)| &**process)
     }
 
     /// The ended processes that had this id, the last one first.
@@ -74,7 +80,7 @@ impl Population {
         let place = |number: u64| self.ended.places.get(self.ended.place(number)?)?.as_ref();
         let last = self.ended.by_tgid.get(&tgid).and_then(|&number| place(number));
         std::iter::successors(last, move |(_, before)| place((*before)?))
-            .map(|(process, _)| process)
+            .map(|(process, _)| &**process)
     }
 
     pub(super) fn allocate_serial(&mut self) -> u64 {
@@ -85,50 +91,107 @@ impl Population {
 
     /// Adds a live process.
     pub(super) fn insert(&mut self, process: Process) -> Key {
-        let (tgid, parent) = (process.tgid, process.parent);
-        if let Some(before) = self.live.insert(tgid, process) {
-            self.remove_child(before.parent, tgid);
-        }
-        self.add_child(parent, tgid);
+        let tgid = process.tgid;
+        self.live.insert(process);
         Key::Live(tgid)
     }
 
     /// Moves a process to the ended ones. The caller updates the parents of its children.
     pub(super) fn end(&mut self, tgid: u32, end: End) -> Option<Key> {
-        let mut process = self.live.remove(&tgid)?;
-        self.remove_child(process.parent, tgid);
-        process.threads.end();
-        process.end = Some(end);
-        Some(Key::Ended(self.ended.push(process)))
+        let process = self.live.remove(tgid)?;
+        Some(self.push_ended(process, end))
+    }
+
+    fn push_ended(&mut self, mut process: Arc<Process>, end: End) -> Key {
+        let ended = Arc::make_mut(&mut process);
+        ended.threads.end();
+        ended.end = Some(end);
+        Key::Ended(self.ended.push(process))
+    }
+
+    /// Forgets the numbers of execs: some may be among lost events.
+    pub(super) fn forget_execs(&mut self) {
+        self.live.for_each_mut(|process| process.execs = None);
     }
 
     /// Changes the parent of a live process.
     pub(super) fn move_to_parent(&mut self, tgid: u32, parent: Option<u32>) {
-        let Some(process) = self.live.get_mut(&tgid) else { return };
-        let before = std::mem::replace(&mut process.parent, parent);
-        self.remove_child(before, tgid);
-        self.add_child(parent, tgid);
-    }
-
-    fn add_child(&mut self, parent: Option<u32>, tgid: u32) {
-        self.children.extend(parent.map(|parent| (parent, tgid)));
-    }
-
-    fn remove_child(&mut self, parent: Option<u32>, tgid: u32) {
-        if let Some(parent) = parent {
-            self.children.remove(&(parent, tgid));
-        }
+        self.live.move_to_parent(tgid, parent);
     }
 
     /// The live children of a process.
     pub(super) fn children(&self, tgid: u32) -> impl Iterator<Item = u32> {
-        self.children.range((tgid, 0)..=(tgid, u32::MAX)).map(|&(_, child)| child)
+        self.live.children(tgid)
     }
 
-    /// Rebuilds the index of children, after parents were changed in `live`.
-    pub(super) fn index_children(&mut self) {
-        let child = |process: &Process| Some((process.parent?, process.tgid));
-        self.children = self.live.values().filter_map(child).collect();
+    /// Takes a process off the live ones, because a new process has its id. The exits of its last
+    /// threads are still to be received. Returns an earlier one that it replaces: its exits were lost.
+    pub(super) fn supersede(&mut self, tgid: u32) -> Option<Key> {
+        let process = self.live.remove(tgid)?;
+        let start = process.start_boottime_ns.unwrap_or(0);
+        let before = self.superseded.insert((tgid, start), process)?;
+        let end = End { ns: before.seen_ns, status: None, usage: None };
+        Some(self.push_ended(before, end))
+    }
+
+    /// Adds a process whose id a later process has already.
+    pub(super) fn insert_superseded(&mut self, process: Process) -> Key {
+        let (tgid, start) = (process.tgid, process.start_boottime_ns.unwrap_or(0));
+        self.superseded.insert((tgid, start), Arc::new(process));
+        Key::Superseded(tgid, start)
+    }
+
+    /// A live or superseded process, for changes to anything but its parent.
+    #[inline]
+    pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Process> {
+        match key {
+            Key::Live(tgid) => self.live.get_mut(tgid),
+            Key::Superseded(tgid, start) => {
+                self.superseded.get_mut(&(tgid, start)).map(Arc::make_mut)
+            }
+            Key::Ended(_) => None,
+        }
+    }
+
+    /// A superseded process.
+    pub(super) fn superseded_process(&self, tgid: u32, start: u64) -> Option<&Process> {
+        if self.superseded.is_empty() {
+            return None;
+        }
+        self.superseded.get(&(tgid, start)).map(|process| &**process)
+    }
+
+    /// Moves a superseded process to the ended ones.
+    pub(super) fn end_superseded(&mut self, tgid: u32, start: u64, end: End) -> Option<Key> {
+        let process = self.superseded.remove(&(tgid, start))?;
+        Some(self.push_ended(process, end))
+    }
+
+    /// Moves any superseded process to the ended ones.
+    pub(super) fn end_any_superseded(&mut self, end: End) -> Option<Key> {
+        let (tgid, start) = *self.superseded.keys().next()?;
+        self.end_superseded(tgid, start, end)
+    }
+
+    /// The processes whose ids were assigned again.
+    pub(super) fn superseded(&self) -> impl Iterator<Item = &Process> {
+        self.superseded.values().map(|process| &**process)
+    }
+
+    /// The last ended process that had this id and matches.
+    pub(super) fn ended_where(
+        &mut self,
+        tgid: u32,
+        matches: impl Fn(&Process) -> bool,
+    ) -> Option<(Key, &mut Process)> {
+        let mut number = *self.ended.by_tgid.get(&tgid)?;
+        loop {
+            let (process, before) = self.ended.places.get(self.ended.place(number)?)?.as_ref()?;
+            if matches(process) {
+                return Some((Key::Ended(number), self.ended.get_mut(number)?));
+            }
+            number = (*before)?;
+        }
     }
 
     /// The last ended process that had this id.
@@ -139,7 +202,7 @@ impl Population {
 
     /// Makes the last ended process with this id live again.
     pub(super) fn revive(&mut self, tgid: u32) -> Option<Key> {
-        let mut process = self.ended.take(tgid)?;
+        let mut process = Arc::unwrap_or_clone(self.ended.take(tgid)?);
         process.end = None;
         Some(self.insert(process))
     }
@@ -148,7 +211,8 @@ impl Population {
     pub(super) fn forget_old(&mut self, now_ns: u64) {
         let oldest = now_ns.saturating_sub(self.keep_ns);
         let is_old = |process: &Process| process.end.is_some_and(|end| end.ns < oldest);
-        let is_over = |place: &Option<(Process, _)>| place.as_ref().is_none_or(|(p, _)| is_old(p));
+        let is_over =
+            |place: &Option<(Arc<Process>, _)>| place.as_ref().is_none_or(|(p, _)| is_old(p));
         while self.ended.places.len() > self.keep || self.ended.places.front().is_some_and(is_over)
         {
             self.ended.pop();
@@ -162,16 +226,16 @@ impl Ended {
     }
 
     fn get(&self, number: u64) -> Option<&Process> {
-        Some(&self.places.get(self.place(number)?)?.as_ref()?.0)
+        Some(&*self.places.get(self.place(number)?)?.as_ref()?.0)
     }
 
     fn get_mut(&mut self, number: u64) -> Option<&mut Process> {
         let place = self.place(number)?;
-        Some(&mut self.places.get_mut(place)?.as_mut()?.0)
+        Some(Arc::make_mut(&mut self.places.get_mut(place)?.as_mut()?.0))
     }
 
     /// Appends a process, and returns its sequence number.
-    fn push(&mut self, process: Process) -> u64 {
+    fn push(&mut self, process: Arc<Process>) -> u64 {
         let number = self.first + self.places.len() as u64;
         let before = self.by_tgid.insert(process.tgid, number);
         self.places.push_back(Some((process, before)));
@@ -179,7 +243,7 @@ impl Ended {
     }
 
     /// Removes the last process that had an id.
-    fn take(&mut self, tgid: u32) -> Option<Process> {
+    fn take(&mut self, tgid: u32) -> Option<Arc<Process>> {
         let number = self.by_tgid.remove(&tgid)?;
         let place = self.place(number)?;
         let (process, before) = self.places.get_mut(place)?.take()?;

@@ -4,10 +4,11 @@ use std::fmt;
 use std::path::Path;
 use std::sync::Arc;
 
-use proc_connector_core::{Args, ExitStatus};
+use proc_connector_core::{Args, ExitStatus, ProgramFile, Usage};
 
 use super::container::container_id;
-use super::snapshot::{Ids, Image, Snapshot};
+use super::identity::{BootId, ProcessId};
+use super::snapshot::{Ids, Image};
 use super::threads::Threads;
 use super::time::Start;
 
@@ -45,6 +46,9 @@ use super::time::Start;
 pub struct Process {
     pub(super) serial: u64,
     pub(super) tgid: u32,
+    pub(super) boot_id: Option<BootId>,
+    /// The creation time as the kernel records it at each event.
+    pub(super) start_boottime_ns: Option<u64>,
     pub(super) start: Start,
     pub(super) parent: Option<u32>,
     pub(super) creator: Option<u64>,
@@ -55,7 +59,13 @@ pub struct Process {
     pub(super) gid: Option<Ids>,
     pub(super) session: Option<u32>,
     pub(super) cgroup: Option<Arc<Path>>,
+    pub(super) tty: Option<u32>,
+    pub(super) login_uid: Option<u32>,
+    pub(super) audit_session: Option<u32>,
+    /// The id in the pid namespace, and the inode number of that namespace.
+    pub(super) in_namespace: Option<(u32, u32)>,
     pub(super) is_kernel_thread: bool,
+    pub(super) execs: Option<u32>,
     pub(super) end: Option<End>,
     /// When `/proc` was last read, in nanoseconds of `CLOCK_MONOTONIC`: earlier events are already
     /// included.
@@ -74,6 +84,7 @@ pub struct Process {
 pub(super) struct End {
     pub(super) ns: u64,
     pub(super) status: Option<ExitStatus>,
+    pub(super) usage: Option<Usage>,
 }
 
 /// The name of a thread: up to 16 bytes.
@@ -92,7 +103,7 @@ impl Name {
         Self { bytes, len: len as u8 }
     }
 
-    fn bytes(&self) -> &[u8] {
+    pub(super) fn bytes(&self) -> &[u8] {
         &self.bytes[..usize::from(self.len)]
     }
 }
@@ -110,6 +121,13 @@ impl Process {
         self.serial
     }
 
+    /// The identity of the process, unique for ever. `None` if the kernel recorded no identity in an
+    /// event of the process, or the [boot id](super::ProcessTable::with_boot_id) is unknown.
+    pub fn id(&self) -> Option<ProcessId> {
+        let (boot_id, start_boottime_ns) = (self.boot_id?, self.start_boottime_ns?);
+        Some(ProcessId { boot_id, tgid: self.tgid, start_boottime_ns })
+    }
+
     /// The process id. It can be reused after the process ended.
     pub fn tgid(&self) -> u32 {
         self.tgid
@@ -122,7 +140,14 @@ impl Process {
         self.start.monotonic_ns()
     }
 
+    /// The creation time in nanoseconds of `CLOCK_BOOTTIME`, if the kernel recorded it in an event of
+    /// the process. The ring transport records it in every event.
+    pub fn start_boottime_ns(&self) -> Option<u64> {
+        self.start_boottime_ns
+    }
+
     /// The process id of the parent: the process that created this one, or the one that adopted it.
+    /// When the parent ends, the new parent is unknown until the next event of this process.
     pub fn parent(&self) -> Option<u32> {
         self.parent
     }
@@ -155,6 +180,30 @@ impl Process {
         self.image.as_ref()?.args()
     }
 
+    /// The number of programs that the process has executed since its creation. `None` if its
+    /// creation was not in the stream, or events were lost since.
+    pub fn execs(&self) -> Option<u32> {
+        self.execs
+    }
+
+    /// The file of the executable, recorded by the kernel at the exec. For a script, this is the
+    /// interpreter.
+    pub fn program(&self) -> Option<ProgramFile> {
+        self.image.as_ref()?.program
+    }
+
+    /// The name by which the program was executed, recorded by the kernel at the exec. It is
+    /// relative to the [working directory](Self::cwd) at that time. For a script, this is the name of
+    /// the script.
+    pub fn filename(&self) -> Option<&[u8]> {
+        self.image.as_ref()?.filename.as_deref()
+    }
+
+    /// The working directory at the last exec, if the kernel recorded it.
+    pub fn cwd(&self) -> Option<&Path> {
+        self.image.as_ref()?.cwd.as_deref()
+    }
+
     /// The path of the executable, as the kernel reports it: with ` (deleted)` appended if the file
     /// was removed or replaced before the path was read.
     pub fn exe(&self) -> Option<&Path> {
@@ -177,6 +226,32 @@ impl Process {
     /// The session id: the process id of the session leader.
     pub fn session(&self) -> Option<u32> {
         self.session
+    }
+
+    /// The user id of the login, which `su` and `sudo` do not change; `u32::MAX` before a login.
+    pub fn login_uid(&self) -> Option<u32> {
+        self.login_uid
+    }
+
+    /// The session id of the audit subsystem; `u32::MAX` before a login.
+    pub fn audit_session(&self) -> Option<u32> {
+        self.audit_session
+    }
+
+    /// The device number of the controlling terminal, as in `/proc/PID/stat`; 0 without a terminal.
+    /// No event reports a change: this is the terminal at the last event of the first thread.
+    pub fn tty(&self) -> Option<u32> {
+        self.tty
+    }
+
+    /// The process id in the process's own pid namespace.
+    pub fn ns_tgid(&self) -> Option<u32> {
+        Some(self.in_namespace?.0)
+    }
+
+    /// The inode number of the process's pid namespace, as in `/proc/PID/ns/pid`.
+    pub fn pid_ns(&self) -> Option<u32> {
+        Some(self.in_namespace?.1)
     }
 
     /// The cgroup, as a path from the root of its hierarchy or of the reading process's cgroup
@@ -211,102 +286,19 @@ impl Process {
         self.end.map(|end| end.ns)
     }
 
-    /// The exit status, if it was reported.
+    /// The exit status, if it was reported: that which `wait(2)` returns to the parent.
     pub fn exit_status(&self) -> Option<ExitStatus> {
         self.end?.status
+    }
+
+    /// The resources that all threads of the process used, from creation to end. `None` before the
+    /// end, or if the kernel did not record it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.end?.usage
     }
 
     /// The time from creation to end, in nanoseconds.
     pub fn lifetime_ns(&self) -> Option<u64> {
         Some(self.end_ns()?.saturating_sub(self.start_ns()?))
-    }
-}
-
-/// Construction and updates.
-impl Process {
-    /// A process with only its id known.
-    pub(super) fn unknown(serial: u64, tgid: u32) -> Self {
-        Self {
-            serial,
-            tgid,
-            start: Start::default(),
-            parent: None,
-            creator: None,
-            threads: Threads::ONE,
-            comm: None,
-            image: None,
-            uid: None,
-            gid: None,
-            session: None,
-            cgroup: None,
-            is_kernel_thread: false,
-            end: None,
-            seen_ns: 0,
-            read_ns: 0,
-            exec_ns: 0,
-            predecessor_exit_pending: false,
-        }
-    }
-
-    /// A copy of the parent, as a fork at `ns` created it.
-    pub(super) fn forked(serial: u64, tgid: u32, parent: &Self, ns: u64) -> Self {
-        let unknown = Self {
-            parent: Some(parent.tgid),
-            creator: Some(parent.serial),
-            is_kernel_thread: parent.is_kernel_thread,
-            ..Self::unknown(serial, tgid)
-        };
-        if ns < parent.read_ns.max(parent.exec_ns) {
-            // The known values of the parent are from after the fork.
-            return unknown;
-        }
-        Self {
-            comm: parent.comm,
-            image: parent.image.clone(),
-            uid: parent.uid,
-            gid: parent.gid,
-            session: parent.session,
-            cgroup: parent.cgroup.clone(),
-            ..unknown
-        }
-    }
-
-    /// Applies a snapshot, and returns whether any value changed.
-    pub(super) fn update(&mut self, snapshot: Snapshot) -> bool {
-        let before = self.clone();
-        self.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
-        self.parent = snapshot.parent;
-        self.session = Some(snapshot.session);
-        self.is_kernel_thread = snapshot.is_kernel_thread;
-        self.comm = Some(Name::new(&snapshot.comm));
-        self.seen_ns = snapshot.seen_ns;
-        self.read_ns = snapshot.seen_ns;
-        if let Some(others) = snapshot.others {
-            self.threads = Threads::with_others(snapshot.first, others);
-        }
-        if let Some(image) = snapshot.image {
-            // An equal image is kept: many processes may share it.
-            if self.image.as_deref() != Some(&image) {
-                self.image = Some(Arc::new(image));
-            }
-        }
-        self.uid = snapshot.uid.or(self.uid);
-        self.gid = snapshot.gid.or(self.gid);
-        if let Some(cgroup) = snapshot.cgroup {
-            if self.cgroup.as_deref() != Some(&cgroup.path) {
-                self.cgroup = Some(cgroup.path.into());
-            }
-        }
-        before.differs(self)
-    }
-
-    fn differs(&self, other: &Self) -> bool {
-        self.parent != other.parent
-            || self.session != other.session
-            || self.comm != other.comm
-            || self.image != other.image
-            || (self.uid, self.gid) != (other.uid, other.gid)
-            || self.cgroup != other.cgroup
-            || self.threads.count() != other.threads.count()
     }
 }

@@ -16,7 +16,7 @@ impl ProcessTable {
         if ns <= self.scanned_ns {
             return;
         }
-        if !self.population.live.contains_key(&tgid) && !self.read_alive(tgid, ns) {
+        if !self.population.live.contains(tgid) && !self.read_alive(tgid, ns) {
             self.add_unknown(tgid);
         }
     }
@@ -48,7 +48,17 @@ impl ProcessTable {
     /// Reads a process of the table.
     pub(super) fn read_known(&self, tgid: u32, fields: Fields) -> Option<Snapshot> {
         let snapshot = self.source.as_ref()?.read(tgid, fields).ok()?;
-        self.population.live.get(&tgid)?.start.can_be(snapshot.start_ticks).then_some(snapshot)
+        let process = self.population.live.get(tgid)?;
+        self.can_show(process, &snapshot).then_some(snapshot)
+    }
+
+    /// Whether a snapshot can be of this process: of all processes with its id, it may show one that
+    /// was created in the same tick.
+    pub(super) fn can_show(&self, process: &Process, snapshot: &Snapshot) -> bool {
+        match (process.start_boottime_ns, &self.source) {
+            (Some(start), Some(source)) => source.ticks(start) == snapshot.start_ticks,
+            _ => process.start.can_be(snapshot.start_ticks),
+        }
     }
 
     /// Reads the parent of a process whose previous parent has ended.
@@ -61,7 +71,7 @@ impl ProcessTable {
     /// program. `cgroup_id` is the id recorded at the event, if any.
     pub(super) fn fill_in(&mut self, tgid: u32, fields: Fields, cgroup_id: Option<u64>) {
         let Some(snapshot) = self.read_known(tgid, fields) else { return };
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
         let mut sets_inherited = process.session.is_none() || process.uid.is_none();
         process.session = process.session.or(Some(snapshot.session));

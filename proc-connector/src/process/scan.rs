@@ -15,7 +15,19 @@ impl ProcessTable {
         self.rescan.is_missing_events = true;
         // The expected exits may be among the lost events.
         self.pending_exits.clear();
+        self.population.forget_execs();
+        if self.source.is_none() {
+            self.superseded_vanished(self.last_event_ns);
+        }
         self.schedule_rescan();
+    }
+
+    /// Ends the processes whose ids were assigned again, and whose exits may be lost.
+    fn superseded_vanished(&mut self, ns: u64) {
+        let end = End { ns, status: None, usage: None };
+        while let Some(key) = self.population.end_any_superseded(end) {
+            self.push(ChangeKind::Vanished, key);
+        }
     }
 
     pub(super) fn schedule_rescan(&mut self) {
@@ -50,8 +62,8 @@ impl ProcessTable {
         for tgid in gone {
             self.vanished(tgid, now_ns);
         }
+        self.superseded_vanished(now_ns);
         self.scanned_ns = now_ns;
-        self.population.index_children();
         self.pending_exits.clear();
         self.rescan.after_scan(started, Instant::now());
         Ok(())
@@ -67,7 +79,7 @@ impl ProcessTable {
     ) -> io::Result<Vec<(u32, Option<Snapshot>)>> {
         let listed = source.list()?;
         let is_listed: HashSet<u32> = listed.iter().copied().collect();
-        let known = self.population.live.keys().copied();
+        let known = self.population.live.iter().map(Process::tgid);
         let others = known.filter(|tgid| !is_listed.contains(tgid));
         let mut seen = Vec::with_capacity(listed.len());
         for tgid in listed.iter().copied().chain(others) {
@@ -85,9 +97,11 @@ impl ProcessTable {
 
     /// Updates or adds a process that `/proc` shows to be alive.
     fn found(&mut self, tgid: u32, snapshot: Snapshot) {
-        match self.population.live.get_mut(&tgid) {
-            Some(process) if process.start.can_be(snapshot.start_ticks) => {
-                if process.update(snapshot) {
+        match self.population.live.get(tgid) {
+            Some(process) if self.can_show(process, &snapshot) => {
+                self.population.move_to_parent(tgid, snapshot.parent);
+                let process = self.population.live.get_mut(tgid);
+                if process.is_some_and(|process| process.update(snapshot)) {
                     self.push(ChangeKind::Corrected, Key::Live(tgid));
                 }
                 return;
@@ -100,7 +114,7 @@ impl ProcessTable {
 
     pub(super) fn appeared(&mut self, tgid: u32, snapshot: Snapshot) {
         let mut process = Process::unknown(self.population.allocate_serial(), tgid);
-        let parent = snapshot.parent.and_then(|parent| self.population.live.get(&parent));
+        let parent = snapshot.parent.and_then(|parent| self.population.live.get(parent));
         process.creator = parent.map(Process::serial);
         process.update(snapshot);
         let key = self.population.insert(process);
@@ -108,7 +122,7 @@ impl ProcessTable {
     }
 
     fn vanished(&mut self, tgid: u32, ns: u64) {
-        if let Some(key) = self.population.end(tgid, End { ns, status: None }) {
+        if let Some(key) = self.population.end(tgid, End { ns, status: None, usage: None }) {
             self.push(ChangeKind::Vanished, key);
         }
     }

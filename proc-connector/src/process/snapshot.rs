@@ -4,7 +4,9 @@ use std::fmt::Debug;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use proc_connector_core::{Args, ExitStatus};
+use proc_connector_core::{Args, ExitStatus, ProgramFile};
+
+use super::identity::BootId;
 
 /// A real and an effective id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -21,6 +23,10 @@ pub struct Ids {
 pub(super) struct Image {
     pub(super) args: Option<Arguments>,
     pub(super) exe: Option<PathBuf>,
+    /// Recorded by the kernel at the exec.
+    pub(super) program: Option<ProgramFile>,
+    pub(super) filename: Option<Box<[u8]>>,
+    pub(super) cwd: Option<PathBuf>,
 }
 
 /// Arguments as the kernel stores them: each ends with a zero byte.
@@ -115,6 +121,13 @@ pub(super) trait SnapshotSource: Debug + Send + Sync {
 
     /// The id of the version 2 cgroup with this path.
     fn cgroup_id(&self, path: &Path) -> Option<u64>;
+
+    /// The boot id of the kernel.
+    fn boot_id(&self) -> Option<BootId>;
+
+    /// The tick in which a process was created, as [`Snapshot::start_ticks`]. The argument is in
+    /// nanoseconds of `CLOCK_BOOTTIME`.
+    fn ticks(&self, start_boottime_ns: u64) -> u64;
 
     /// `CLOCK_BOOTTIME` minus `CLOCK_MONOTONIC`, in nanoseconds.
     fn boottime_offset_ns(&self) -> u64;

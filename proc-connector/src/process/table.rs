@@ -1,6 +1,5 @@
 //! The process table: construction, queries, and the methods that keep it up to date.
 
-use std::collections::HashMap;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -8,9 +7,12 @@ use proc_connector_core::Event;
 
 use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
+use super::hasher::ById;
+use super::identity::BootId;
 use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
+use super::proof::{Proof, RecentlyOver};
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use crate::stream::Received;
@@ -48,10 +50,15 @@ pub struct ProcessTable {
     /// `CLOCK_MONOTONIC` at the last scan of `/proc`. A process that the scan did not find had
     /// ended by then.
     pub(super) scanned_ns: u64,
+    /// The time stamp of the last event.
+    pub(super) last_event_ns: u64,
     /// By process id, the number of processes whose id was reused before their exit was reported.
     /// The next exits with that id belong to them.
-    pub(super) pending_exits: HashMap<u32, u32>,
+    pub(super) pending_exits: ById<u32, u32>,
     pub(super) cgroups: CgroupPaths,
+    pub(super) boot_id: Option<BootId>,
+    /// The identities of processes that ended recently, whose last threads may still report exits.
+    pub(super) over: RecentlyOver,
     pub(super) changes: Vec<(ChangeKind, Key)>,
 }
 
@@ -87,8 +94,11 @@ impl ProcessTable {
             source: None,
             rescan: Rescan::default(),
             scanned_ns: 0,
-            pending_exits: HashMap::new(),
+            last_event_ns: 0,
+            pending_exits: ById::default(),
             cgroups: CgroupPaths::default(),
+            boot_id: None,
+            over: RecentlyOver::default(),
             changes: Vec::new(),
         }
     }
@@ -101,8 +111,17 @@ impl ProcessTable {
         self
     }
 
+    /// Sets the boot id of the machine whose events are applied, for the [ids](Process::id) of
+    /// processes. [`new`](Self::new) reads that of this machine.
+    #[must_use]
+    pub fn with_boot_id(mut self, boot_id: BootId) -> Self {
+        self.boot_id = Some(boot_id);
+        self
+    }
+
     pub(super) fn with_source(source: Box<dyn SnapshotSource>) -> io::Result<Self> {
-        let mut table = Self { source: Some(source), ..Self::without_proc() };
+        let boot_id = source.boot_id();
+        let mut table = Self { source: Some(source), boot_id, ..Self::without_proc() };
         table.scan()?;
         table.changes.clear();
         Ok(table)
@@ -113,7 +132,7 @@ impl ProcessTable {
 impl ProcessTable {
     /// The live process with this id.
     pub fn get(&self, tgid: u32) -> Option<&Process> {
-        self.population.live.get(&tgid)
+        self.population.live.get(tgid)
     }
 
     /// The process that had this id at `timestamp_ns`, in nanoseconds of `CLOCK_MONOTONIC`.
@@ -124,17 +143,19 @@ impl ProcessTable {
                 && process.end_ns().is_none_or(|end| timestamp_ns <= end)
         };
         let live = self.get(tgid).into_iter().find(existed);
-        live.or_else(|| self.ended().rev().find(existed))
+        let superseded = || self.population.superseded().find(existed);
+        live.or_else(superseded).or_else(|| self.ended().rev().find(existed))
     }
 
     /// The process with this [serial](Process::serial), alive or ended. The search is linear.
     pub fn by_serial(&self, serial: u64) -> Option<&Process> {
-        self.ended().rev().chain(self.iter()).find(|process| process.serial() == serial)
+        let all = self.ended().rev().chain(self.iter()).chain(self.population.superseded());
+        all.into_iter().find(|process| process.serial() == serial)
     }
 
     /// All live processes, in arbitrary order.
     pub fn iter(&self) -> impl Iterator<Item = &Process> {
-        self.population.live.values()
+        self.population.live.iter()
     }
 
     /// The number of live processes.
@@ -144,7 +165,7 @@ impl ProcessTable {
 
     /// Whether the table has no live process. A table read from `/proc` is never empty.
     pub fn is_empty(&self) -> bool {
-        self.population.live.is_empty()
+        self.len() == 0
     }
 
     /// The ended processes that are still kept, in the order of their ends.
@@ -209,6 +230,15 @@ impl ProcessTable {
     /// immutably.
     pub fn changes(&self) -> Changes<'_> {
         Changes::new(&self.changes, &self.population)
+    }
+
+    fn apply_event(&mut self, event: &Event<'_>) {
+        self.last_event_ns = event.timestamp_ns();
+        self.population.forget_old(self.last_event_ns);
+        match Proof::of(event) {
+            Some(proof) => self.apply_proven(event, &proof),
+            None => self.apply_inferred(event),
+        }
     }
 
     pub(super) fn push(&mut self, kind: ChangeKind, key: Key) {

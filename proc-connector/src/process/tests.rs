@@ -4,6 +4,7 @@ mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proc_connector_core::ExitStatus;
 use proptest::prelude::*;
 
 use self::machine::{SharedMachine, Visibility};
@@ -64,6 +65,8 @@ fn step(losses: bool) -> impl Strategy<Value = Step> {
 struct Observer {
     table: ProcessTable,
     alive: BTreeSet<u64>,
+    /// Process id, creation time and status of each process whose end was reported.
+    ended: Vec<(u32, Option<u64>, Option<u32>)>,
 }
 
 impl Observer {
@@ -71,10 +74,14 @@ impl Observer {
         machine.machine().listen();
         let table = ProcessTable::with_source(Box::new(machine.clone())).expect("a machine");
         let alive = table.iter().map(super::Process::serial).collect();
-        Self { table, alive }
+        Self { table, alive, ended: Vec::new() }
     }
 
-    fn record(alive: &mut BTreeSet<u64>, change: &Change<'_>) {
+    fn record(
+        alive: &mut BTreeSet<u64>,
+        ended: &mut Vec<(u32, Option<u64>, Option<u32>)>,
+        change: &Change<'_>,
+    ) {
         let serial = change.process.serial();
         match change.kind {
             ChangeKind::Started | ChangeKind::Appeared => {
@@ -84,6 +91,9 @@ impl Observer {
             // The process may have vanished before.
             ChangeKind::Ended => {
                 alive.remove(&serial);
+                let process = change.process;
+                let status = process.exit_status().map(ExitStatus::into_raw);
+                ended.push((process.tgid(), process.start_boottime_ns(), status));
             }
             _ => {}
         }
@@ -91,9 +101,9 @@ impl Observer {
 
     /// Delivers one event or loss, and returns whether one was available.
     fn deliver(&mut self, machine: &SharedMachine) -> bool {
-        let alive = &mut self.alive;
+        let (alive, ended) = (&mut self.alive, &mut self.ended);
         machine.deliver(&mut self.table, |table, received| {
-            table.apply(received).for_each(|change| Self::record(alive, &change));
+            table.apply(received).for_each(|change| Self::record(alive, ended, &change));
         })
     }
 
@@ -102,7 +112,7 @@ impl Observer {
         let known: BTreeSet<u32> = self.table.iter().map(super::Process::tgid).collect();
         machine.machine().show(visibility);
         let changes = self.table.rescan().into_iter().flatten();
-        changes.for_each(|change| Self::record(&mut self.alive, &change));
+        changes.for_each(|change| Self::record(&mut self.alive, &mut self.ended, &change));
         machine.machine().show(Visibility::All);
         let machine = machine.machine();
         for (tgid, _) in machine.alive().filter(|(tgid, _)| known.contains(tgid)) {
@@ -112,7 +122,7 @@ impl Observer {
 
     fn scan(&mut self) {
         let changes = self.table.rescan().expect("a machine");
-        changes.for_each(|change| Self::record(&mut self.alive, &change));
+        changes.for_each(|change| Self::record(&mut self.alive, &mut self.ended, &change));
     }
 }
 
@@ -153,7 +163,17 @@ fn actual(machine: &SharedMachine) -> BTreeMap<u32, Row> {
 
 /// Panics at the first process that differs between the table and the machine.
 fn compare(observer: &Observer, machine: &SharedMachine) {
-    let (rows, actual) = (rows(&observer.table), actual(machine));
+    let (mut rows, actual) = (rows(&observer.table), actual(machine));
+    if machine.machine().has_contexts() {
+        for (tgid, row) in &mut rows {
+            // The new parent of an orphan is unknown until the orphan acts.
+            row.0 = row.0.or(actual.get(tgid).and_then(|actual| actual.0));
+        }
+        for process in observer.table.iter().filter(|process| process.execs().is_some()) {
+            let execs = machine.machine().execs(process.tgid());
+            assert_eq!(process.execs(), execs, "{process:?}");
+        }
+    }
     for tgid in rows.keys().chain(actual.keys()) {
         assert_eq!(rows.get(tgid), actual.get(tgid), "{tgid}, in the table and on the machine");
     }
@@ -161,31 +181,50 @@ fn compare(observer: &Observer, machine: &SharedMachine) {
     assert_eq!(observer.alive, alive, "the changes report the same processes");
 }
 
-fn run(before: &[Step], after: &[Step]) {
-    let shared = SharedMachine::new();
-    for step in before {
-        perform(&shared, step);
+/// Panics unless each process that ended was reported once, with its status.
+fn compare_ends(observer: &Observer, machine: &SharedMachine, lost: bool) {
+    let machine = machine.machine();
+    let mut reported = BTreeMap::new();
+    for &(tgid, start, status) in &observer.ended {
+        let start = start.expect("the kernel recorded it");
+        assert_eq!(reported.insert((tgid, start), status), None, "{tgid} ended twice");
+        let actual = machine.ended.get(&(tgid, start)).copied();
+        assert_eq!(status, actual, "the status of {tgid}");
     }
-    let mut observer = Observer::start(&shared);
+    for (&(tgid, start), _) in machine.ended.iter().filter(|_| !lost) {
+        assert!(reported.contains_key(&(tgid, start)), "{tgid}, created at {start}, ended");
+    }
+}
+
+fn run(shared: &SharedMachine, before: &[Step], after: &[Step]) {
+    for step in before {
+        perform(shared, step);
+    }
+    shared.machine().ended.clear();
+    let mut observer = Observer::start(shared);
     for step in after {
         match step {
             Step::Deliver(number) => (0..*number).for_each(|_| {
-                observer.deliver(&shared);
+                observer.deliver(shared);
             }),
             Step::Scan => observer.scan(),
-            Step::ScanPartly(visibility) => observer.scan_partly(&shared, *visibility),
-            step => perform(&shared, step),
+            Step::ScanPartly(visibility) => observer.scan_partly(shared, *visibility),
+            step => perform(shared, step),
         }
     }
     shared.machine().settle();
-    while observer.deliver(&shared) {}
+    while observer.deliver(shared) {}
     // The table schedules a scan where it is uncertain. It does not schedule one for processes that
     // could not be read.
     let had_failed_reads = after.iter().any(|step| matches!(step, Step::ScanPartly(_)));
     if observer.table.rescan_in().is_some() || had_failed_reads {
         observer.scan();
     }
-    compare(&observer, &shared);
+    compare(&observer, shared);
+    if shared.machine().has_contexts() {
+        let lost = after.iter().any(|step| matches!(step, Step::Lose(_)));
+        compare_ends(&observer, shared, lost);
+    }
 }
 
 fn perform(shared: &SharedMachine, step: &Step) {
@@ -266,7 +305,7 @@ proptest! {
         before in proptest::collection::vec(step(false), 0..40),
         after in proptest::collection::vec(step(false), 0..200),
     ) {
-        run(&before, &after);
+        run(&SharedMachine::new(), &before, &after);
     }
 
     #[test]
@@ -274,6 +313,22 @@ proptest! {
         before in proptest::collection::vec(step(false), 0..40),
         after in proptest::collection::vec(step(true), 0..200),
     ) {
-        run(&before, &after);
+        run(&SharedMachine::new(), &before, &after);
+    }
+
+    #[test]
+    fn the_table_follows_identities(
+        before in proptest::collection::vec(step(false), 0..40),
+        after in proptest::collection::vec(step(false), 0..200),
+    ) {
+        run(&SharedMachine::with_contexts(), &before, &after);
+    }
+
+    #[test]
+    fn the_table_follows_identities_after_losses(
+        before in proptest::collection::vec(step(false), 0..40),
+        after in proptest::collection::vec(step(true), 0..200),
+    ) {
+        run(&SharedMachine::with_contexts(), &before, &after);
     }
 }

@@ -16,18 +16,30 @@ pub(super) struct Start {
     forked: Option<(u64, Option<u64>)>,
     /// The start time in `/proc`, and the offset of `CLOCK_BOOTTIME` at that time.
     ticks: Option<(u64, u64)>,
+    /// The creation time that the kernel recorded.
+    recorded_ns: Option<u64>,
 }
 
 impl Start {
     /// Records a fork at `ns`.
     pub(super) fn forked(ns: u64, boottime_offset_ns: Option<u64>) -> Self {
         let boot_ns = boottime_offset_ns.map(|offset| ns.saturating_add(offset));
-        Self { forked: Some((ns, boot_ns)), ticks: None }
+        Self { forked: Some((ns, boot_ns)), ..Self::default() }
     }
 
     pub(super) fn monotonic_ns(self) -> Option<u64> {
         let by_ticks = |(ticks, offset)| to_ns(ticks).saturating_sub(offset);
-        self.forked.map(|(ns, _)| ns).or(self.ticks.map(by_ticks))
+        self.forked.map(|(ns, _)| ns).or(self.recorded_ns).or(self.ticks.map(by_ticks))
+    }
+
+    /// The start time in `/proc`, if it was read.
+    pub(super) fn ticks(self) -> Option<u64> {
+        self.ticks.map(|(ticks, _)| ticks)
+    }
+
+    /// Records the creation time that the kernel recorded, in nanoseconds of `CLOCK_MONOTONIC`.
+    pub(super) fn record(&mut self, ns: Option<u64>) {
+        self.recorded_ns = self.recorded_ns.or(ns);
     }
 
     /// Records the start time that `/proc` shows.
@@ -47,6 +59,15 @@ impl Start {
         match (self.ticks, self.forked) {
             (Some((known, _)), _) => known == ticks,
             (None, Some((_, Some(boot_ns)))) => to_ns(ticks) <= boot_ns.saturating_add(SLACK_NS),
+            _ => true,
+        }
+    }
+
+    /// Whether the process can be the one that was created at this time of `CLOCK_BOOTTIME`. The kernel
+    /// reads the clock before it sends the event of the fork.
+    pub(super) fn can_begin(self, boottime_ns: u64) -> bool {
+        match self.forked {
+            Some((_, Some(forked))) => boottime_ns <= forked.saturating_add(SLACK_NS),
             _ => true,
         }
     }

@@ -43,7 +43,16 @@ impl EndRequest {
     ///
     /// An error of `eventfd` or `sigaction`.
     pub fn new() -> io::Result<Self> {
-        let request = Self { event: Arc::new(EventFd::new()?), signal: Arc::default() };
+        Self::raising(Arc::new(EventFd::new()?))
+    }
+
+    /// Installs handlers that raise `event`.
+    ///
+    /// # Errors
+    ///
+    /// An error of `sigaction`.
+    pub(crate) fn raising(event: Arc<EventFd>) -> io::Result<Self> {
+        let request = Self { event, signal: Arc::default() };
         raise_on_signals(&request.event, &request.signal)?;
         Ok(request)
     }

@@ -6,11 +6,11 @@
 //! that descriptor readable.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
-use super::call::{check, timespec};
 use super::epoll::Epoll;
+use super::timer_fd::TimerFd;
 
 /// A descriptor that becomes readable at a shutdown, and for the reason that the last call of
 /// [`open_on_event`](Self::open_on_event) or [`open_after`](Self::open_after) chose.
@@ -19,7 +19,7 @@ use super::epoll::Epoll;
 #[derive(Debug)]
 pub(crate) struct Gate {
     epoll: Epoll,
-    timer: OwnedFd,
+    timer: TimerFd,
     /// The descriptor that becomes readable with the wake-up that the queue's reader requested.
     wakeup: OwnedFd,
     /// Whether `epoll` watches `wakeup` at present.
@@ -30,42 +30,38 @@ pub(crate) struct Gate {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OpenReason {
     Event,
-    NapOver,
+    TimeOver,
     Shutdown,
 }
 
 impl Gate {
     pub(crate) fn new(wakeup: BorrowedFd<'_>, shutdown: BorrowedFd<'_>) -> io::Result<Self> {
         let epoll = Epoll::new()?;
-        let flags = libc::TFD_CLOEXEC | libc::TFD_NONBLOCK;
-        // SAFETY: the call takes numbers only.
-        let timer = check(unsafe { libc::timerfd_create(libc::CLOCK_MONOTONIC, flags) })?;
-        // SAFETY: the call above created this descriptor, and nothing else owns it.
-        let timer = unsafe { OwnedFd::from_raw_fd(timer) };
+        let timer = TimerFd::new()?;
         let wakeup = wakeup.try_clone_to_owned()?;
         epoll.add_disabled(wakeup.as_fd(), OpenReason::Event as u64)?;
-        epoll.add(timer.as_fd(), OpenReason::NapOver as u64)?;
+        epoll.add(timer.as_fd(), OpenReason::TimeOver as u64)?;
         epoll.add(shutdown, OpenReason::Shutdown as u64)?;
         Ok(Self { epoll, timer, wakeup, watches_wakeup: false })
     }
 
-    /// Opens the gate at the next event, if the reader has requested a wake-up.
-    pub(crate) fn open_on_event(&mut self) -> io::Result<()> {
-        self.set_timer(Duration::ZERO)?;
+    /// Opens the gate at the next event, if the reader has requested a wake-up, but after `limit`
+    /// at the latest.
+    pub(crate) fn open_on_event(&mut self, limit: Option<Duration>) -> io::Result<()> {
+        self.timer.set(limit)?;
         self.watch_wakeup(true)
     }
 
     /// Opens the gate after `time`. Events do not open it earlier.
     pub(crate) fn open_after(&mut self, time: Duration) -> io::Result<()> {
         self.watch_wakeup(false)?;
-        // Zero would turn the timer off.
-        self.set_timer(time.max(Duration::from_nanos(1)))
+        self.timer.set(Some(time))
     }
 
     /// Why the gate is open, or `None` while it is closed. A shutdown takes precedence.
     pub(crate) fn open_reason(&self) -> io::Result<Option<OpenReason>> {
         let ready = self.epoll.ready()?;
-        let by_precedence = [OpenReason::Shutdown, OpenReason::Event, OpenReason::NapOver];
+        let by_precedence = [OpenReason::Shutdown, OpenReason::Event, OpenReason::TimeOver];
         let is_ready = |reason: OpenReason| ready.clone().any(|token| token == reason as u64);
         Ok(by_precedence.into_iter().find(|&reason| is_ready(reason)))
     }
@@ -75,17 +71,6 @@ impl Gate {
             self.epoll.set_enabled(self.wakeup.as_fd(), OpenReason::Event as u64, watch)?;
             self.watches_wakeup = watch;
         }
-        Ok(())
-    }
-
-    /// Starts the timer and makes it unreadable until it expires. Zero turns it off.
-    fn set_timer(&self, time: Duration) -> io::Result<()> {
-        let once =
-            libc::itimerspec { it_interval: timespec(Duration::ZERO), it_value: timespec(time) };
-        // SAFETY: the new value is live and only read, and a null pointer discards the old one.
-        check(unsafe {
-            libc::timerfd_settime(self.timer.as_raw_fd(), 0, &raw const once, std::ptr::null_mut())
-        })?;
         Ok(())
     }
 }

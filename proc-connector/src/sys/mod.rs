@@ -22,6 +22,8 @@ mod gate;
 mod host;
 mod mapping;
 mod netlink;
+#[cfg(feature = "process")]
+mod pid_fd;
 mod poll;
 mod proc_dir;
 mod ring_buffer;
@@ -30,6 +32,8 @@ mod shared_words;
 mod signals;
 #[cfg(feature = "cli")]
 mod started_with;
+#[cfg(any(feature = "async-io", feature = "process", feature = "tokio"))]
+mod timer_fd;
 mod wakeup;
 
 pub(crate) use self::batch::{RecvBatch, SLOT_LEN};
@@ -54,10 +58,14 @@ pub(crate) use self::gate::{Gate, OpenReason};
 pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
 pub(crate) use self::mapping::page_size;
 pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, RecvMode, Sender};
+#[cfg(feature = "process")]
+pub(crate) use self::pid_fd::{PidFd, Reaped, poll_ended, poll_reaped};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 pub(crate) use self::proc_dir::ProcDir;
 pub(crate) use self::ring_buffer::{RecordState, RingBuffer};
 pub(crate) use self::shared_words::SharedWords;
 #[cfg(feature = "cli")]
 pub use self::started_with::was_closed;
+#[cfg(feature = "process")]
+pub(crate) use self::timer_fd::TimerFd;
 pub(crate) use self::wakeup::Wakeup;

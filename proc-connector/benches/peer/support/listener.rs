@@ -147,12 +147,20 @@ impl Seen {
     }
 }
 
-/// The sum of all fields of an event.
+/// The sum of all fields of an event, and of the identities if there are any.
 fn sum(event: &Event<'_>) -> u64 {
     let ids = match event.payload() {
         Payload::Fork(e) => e.parent_pid() ^ e.parent_tgid() ^ e.child_pid() ^ e.child_tgid(),
         Payload::Exit(e) => e.process_pid() ^ e.process_tgid() ^ e.exit_code() ^ e.exit_signal(),
         _ => 0,
     };
-    event.timestamp_ns() + u64::from(event.cpu()) + u64::from(event.seq()) + u64::from(ids)
+    let fields = u64::from(event.cpu()) + u64::from(event.seq()) + u64::from(ids);
+    event.timestamp_ns() + fields + identity(event).unwrap_or_default()
+}
+
+fn identity(event: &Event<'_>) -> Option<u64> {
+    let context = event.context()?;
+    let ids = context.tgid()? ^ context.parent_tgid()?;
+    let over = u64::from(context.is_over().unwrap_or_default());
+    Some(context.start_boottime_ns()? + context.parent_start_boottime_ns()? + u64::from(ids) + over)
 }

@@ -6,4 +6,5 @@ pub(super) mod record;
 pub(super) mod replay;
 pub(super) mod stats;
 pub(super) mod trace;
+pub(super) mod wait;
 pub(super) mod watch;

@@ -128,20 +128,20 @@ fn show<'a>(
         return draw(args, title, reader, waiting);
     }
     let stdout = standard::output()?;
-    if format.json && !format.who && !processes.is_any_given() {
+    let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
+    if format.json && !needs_processes {
         let sink = Json::new(BufWriter::new(waiting.timed(stdout)));
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
     let processes = ProcessChooser::recorded(processes)?;
+    let chooser = Chooser::new(choice.choice(format.includes_threads())?, processes);
     if format.json {
-        let chooser = Chooser::new(choice.filter()?, processes);
         let sink = BufWriter::new(waiting.timed(stdout));
         identified(args, title, reader, chooser, Json::with_parts(sink, true, format.who), waiting)
     } else {
-        let chooser = Chooser::new(format.restrict(choice.filter()?), processes);
         let sink = on_stdout(waiting.timed(stdout));
-        let sink = Human::new(sink, format.page(), zone::local());
+        let sink = Human::new(sink, format.columns(), zone::local());
         identified(args, title, reader, chooser, sink, waiting)
     }
 }
@@ -168,7 +168,7 @@ fn draw<'a>(
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
     let processes = ProcessChooser::recorded(&args.processes)?;
-    let chooser = Chooser::new(args.choice.filter()?, processes);
+    let chooser = Chooser::new(args.choice.choice(true)?, processes);
     let mut files = Files::open(&args.output, OnFailure::Stop)?;
     files.begin()?;
     let chooser = DrawnChooser { chooser, follower: Follower::for_recording() };

@@ -44,30 +44,31 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let Args { format, context, choice, processes, listen } = args;
     let stdout = standard::output()?;
     // Before the connector is opened, so that an invalid choice is reported on every machine.
-    let filter = format.restrict(choice.filter()?);
-    if format.json && !format.who && !processes.is_any_given() {
-        let mut events = open(args, &filter, *context)?;
-        let sink = Json::new(BufWriter::new(stdout));
+    let events = choice.choice(format.includes_threads())?;
+    let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
+    if format.json && !needs_processes {
+        let mut events = open(args, &choice.filter()?, *context)?;
+        let sink = Json::with_parts(BufWriter::new(stdout), *context, false);
         let mut flow = Direct::new(sink, choice.count());
         receive::listen(&mut events, listen.duration, &mut flow)?.report();
         return Ok(());
     }
     let uids = processes.uids()?;
     // The table of processes needs all events; the program filters them.
-    let mut events = open(args, &Filter::default(), true)?;
+    let mut connector = open(args, &Filter::default(), true)?;
     let identify = Identify::live()?;
     processes.check()?;
     let chooser = ProcessChooser::live(processes, uids, identify.table());
     if chooser.matches_none_of(identify.table()) {
         report_waiting();
     }
-    let chooser = Chooser::new(filter, chooser);
+    let chooser = Chooser::new(events, chooser);
     if format.json {
         let sink = Json::with_parts(BufWriter::new(stdout), *context, format.who);
-        show(args, &mut events, identify, chooser, sink)
+        show(args, &mut connector, identify, chooser, sink)
     } else {
-        let sink = Human::new(on_stdout(stdout), format.page(), zone::local());
-        show(args, &mut events, identify, chooser, sink)
+        let sink = Human::new(on_stdout(stdout), format.columns(), zone::local());
+        show(args, &mut connector, identify, chooser, sink)
     }
 }
 

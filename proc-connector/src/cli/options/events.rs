@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use proc_connector::{EventMask, Filter, TooManyTgids};
+use proc_connector::{Event, EventMask, Filter, Payload, TooManyTgids};
 
 use crate::cli::host::present::{self, Absent};
+use crate::cli::output::sink::End;
 use crate::cli::values;
 
 #[derive(Debug, clap::Args)]
@@ -14,11 +15,12 @@ pub(crate) struct EventOptions {
     #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
     events: Vec<EventMask>,
 
-    /// Leave out threads, except the first of each process.
+    /// Leave out threads.
     #[arg(long)]
     processes: bool,
 
-    /// Leave out successful exits.
+    /// Leave out exits, except the ends of failed processes. `record` keeps every exit of a thread
+    /// with a status other than 0.
     #[arg(long)]
     failed: bool,
 
@@ -34,11 +36,9 @@ pub(crate) struct EventOptions {
 }
 
 impl EventOptions {
+    /// The choice by the fields of events alone.
     pub(crate) fn filter(&self) -> Result<Filter, TooManyTgids> {
-        let mut filter = match self.events() {
-            EventMask::EVENTS => Filter::default(),
-            events => Filter::new(events),
-        };
+        let mut filter = self.mask_filter();
         if self.processes {
             filter = filter.processes_only();
         }
@@ -49,6 +49,34 @@ impl EventOptions {
             filter = filter.only_tgids(&self.pid)?;
         }
         Ok(filter)
+    }
+
+    /// Whether the choice depends on the processes of exits, which a [`Filter`] does not know.
+    pub(crate) fn depends_on_ends(&self) -> bool {
+        self.processes || self.failed
+    }
+
+    /// The choice among events whose processes are identified. Without `threads`, threads are left out.
+    pub(crate) fn choice(&self, threads: bool) -> Result<EventChoice, TooManyTgids> {
+        let processes = self.processes || !threads;
+        let mut events = self.mask_filter();
+        let exits = self.events().contains(EventMask::EXIT);
+        if processes {
+            events = events.processes_only();
+        }
+        if !self.pid.is_empty() {
+            events = events.only_tgids(&self.pid)?;
+        }
+        let tgids = self.pid.clone();
+        Ok(EventChoice { events, exits, tgids, processes, failed: self.failed })
+    }
+
+    /// The choice by kind. Without one, kinds that this program does not know are selected, too.
+    fn mask_filter(&self) -> Filter {
+        match self.events() {
+            EventMask::EVENTS => Filter::default(),
+            events => Filter::new(events),
+        }
     }
 
     fn events(&self) -> EventMask {
@@ -64,6 +92,43 @@ impl EventOptions {
     /// The number of events to stop after.
     pub(crate) fn count(&self) -> u64 {
         self.count.unwrap_or(u64::MAX)
+    }
+}
+
+/// The choice among events, with the meaning of exits determined by the table of processes.
+#[derive(Clone, Debug)]
+pub(crate) struct EventChoice {
+    /// The choice among all kinds except exits.
+    events: Filter,
+    /// Whether exits are selected.
+    exits: bool,
+    /// The selected processes; empty selects all.
+    tgids: Vec<u32>,
+    /// Whether of exits only the ends of processes are selected.
+    processes: bool,
+    /// Whether of exits only the ends of failed processes are selected.
+    failed: bool,
+}
+
+impl EventChoice {
+    /// Whether an event is selected. `end` is the end of its process.
+    pub(crate) fn matches(&self, event: &Event<'_>, end: Option<&End>) -> bool {
+        match (event.payload(), end) {
+            (Payload::Exit(exit), Some(end)) => self.matches_end(exit.process_tgid(), end),
+            (Payload::Exit(exit), None) => {
+                !self.processes && !self.failed && self.selects_exit(exit.process_tgid())
+            }
+            _ => self.events.matches(event),
+        }
+    }
+
+    /// Whether the end of a process is selected.
+    pub(crate) fn matches_end(&self, tgid: u32, end: &End) -> bool {
+        self.selects_exit(tgid) && (!self.failed || end.is_failure())
+    }
+
+    fn selects_exit(&self, tgid: u32) -> bool {
+        self.exits && (self.tgids.is_empty() || self.tgids.contains(&tgid))
     }
 }
 

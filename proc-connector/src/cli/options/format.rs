@@ -1,7 +1,6 @@
 //! Options for the format of events.
 
-use proc_connector::Filter;
-
+use crate::cli::output::human::Columns;
 use crate::cli::output::page::Page;
 
 #[derive(Debug, clap::Args)]
@@ -30,13 +29,13 @@ pub(crate) struct FormatOptions {
 }
 
 impl FormatOptions {
-    /// Restricts a filter to processes if the output leaves threads out.
-    pub(crate) fn restrict(&self, filter: Filter) -> Filter {
-        if self.json || self.threads { filter } else { filter.processes_only() }
+    /// Whether the output includes threads.
+    pub(crate) fn includes_threads(&self) -> bool {
+        self.json || self.threads
     }
 
-    /// The page for lines in columns.
-    pub(crate) fn page(&self) -> Page {
-        Page::stdout(self.wide)
+    /// The properties of lines in columns.
+    pub(crate) fn columns(&self) -> Columns {
+        Columns { page: Page::stdout(self.wide), threads: self.threads }
     }
 }

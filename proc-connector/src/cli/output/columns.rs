@@ -41,6 +41,16 @@ pub(crate) fn short_time(ns: u64) -> String {
     }
 }
 
+/// A size in bytes, formatted with up to four digits and a unit that is a power of 1024.
+pub(crate) fn short_size(bytes: u64) -> String {
+    let units = [(1 << 10, 'K'), (1 << 20, 'M'), (1 << 30, 'G'), (1 << 40, 'T')];
+    let Some((unit, name)) = units.into_iter().rfind(|&(unit, _)| bytes >= unit) else {
+        return if bytes == 0 { "0".to_owned() } else { format!("{bytes}B") };
+    };
+    let (whole, tenths) = (bytes / unit, bytes % unit * 10 / unit);
+    if whole < 10 { format!("{whole}.{tenths}{name}") } else { format!("{whole}{name}") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -65,6 +75,25 @@ mod tests {
     fn columns_are_as_wide_as_they_look() {
         assert_eq!(padded("漢字", 6), "漢字  ");
         assert_eq!(padded("too long", 3), "too long");
+    }
+
+    #[test]
+    fn sizes_are_short() {
+        let cases = [
+            (0, "0"),
+            (1, "1B"),
+            (1_023, "1023B"),
+            (4_096, "4.0K"),
+            (10 * 1_024, "10K"),
+            ((1 << 20) - 1, "1023K"),
+            (3 << 19, "1.5M"),
+            (62 << 20, "62M"),
+            (5 << 30, "5.0G"),
+            (u64::MAX, "16777215T"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(short_size(bytes), text);
+        }
     }
 
     #[test]

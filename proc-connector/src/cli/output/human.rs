@@ -1,97 +1,184 @@
 //! Events as text: one line each, in columns.
 
+use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use anstyle::{AnsiColor, Style};
 use jiff::tz::TimeZone;
-use proc_connector::process::Process;
 use proc_connector::{Event, Lost, Payload, Received};
 use unicode_width::UnicodeWidthStr;
 
-use super::columns::{fitted, short_time};
+use super::columns::fitted;
+use super::ended::write_end;
 use super::layout::{Cells, HEADINGS, Layout};
-use super::moment::Moment;
-use super::names::command_line;
+use super::moment::{Clock, Moment};
+use super::names::write_command_line;
 use super::page::Page;
 use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
-use crate::cli::shown::{Screened, shown};
+use crate::cli::shown::{Screened, show, shown};
 
 /// Writes events in columns: time, kind, id, user, detail, command. On a terminal the columns have
 /// headings, which give the offset of the times from UTC. Elsewhere each time includes its offset.
+///
+/// An exit is shown with the status and the lifetime of its process if it is the end of the process.
 #[derive(Debug)]
 pub(crate) struct Human<W> {
     output: Screened<W>,
-    page: Page,
-    zone: &'static TimeZone,
+    columns: Columns,
+    clock: Clock,
     layout: Layout,
-    /// The last heading of the time column. `None` before the first line, and after the columns have
-    /// changed.
+    /// The offset from UTC in the last heading. `None` before the first line, and after the columns
+    /// have changed.
     heading: Option<String>,
+    text: Text,
+}
+
+/// The properties of lines in columns.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Columns {
+    pub(crate) page: Page,
+    /// Whether threads are shown.
+    pub(crate) threads: bool,
+}
+
+/// The buffers of a line, reused for all lines.
+#[derive(Debug, Default)]
+struct Text {
+    line: String,
+    id: String,
+    user: String,
+    detail: String,
+    more: String,
+    command: String,
 }
 
 impl<W: Write> Human<W> {
-    /// Writes lines that fit the page, with times in this zone.
-    pub(crate) fn new(output: Screened<W>, page: Page, zone: &'static TimeZone) -> Self {
-        let layout = Layout::new(page.width());
-        Self { output, page, zone, layout, heading: None }
+    /// Writes lines with times in this zone.
+    pub(crate) fn new(output: Screened<W>, columns: Columns, zone: &'static TimeZone) -> Self {
+        let layout = Layout::new(columns.page.width());
+        let (clock, text) = (Clock::new(zone), Text::default());
+        Self { output, columns, clock, layout, heading: None, text }
     }
 
-    fn event(
+    fn event(&mut self, event: &Event<'_>, item: &Item<'_>) -> io::Result<()> {
+        if let (Payload::Exit(exit), Some(_)) = (event.payload(), item.end) {
+            let is_of_first = exit.process_pid() == exit.process_tgid();
+            if is_of_first || !self.columns.threads {
+                return self.end(event, item);
+            }
+        }
+        self.text.clear();
+        let (style, kind, id) = describe(event, &mut self.text.detail);
+        self.row(event, item, style, kind, id)?;
+        if item.end.is_some() { self.end(event, item) } else { Ok(()) }
+    }
+
+    /// Writes the end of a process.
+    fn end(&mut self, event: &Event<'_>, item: &Item<'_>) -> io::Result<()> {
+        let tgid = match item.process {
+            Some(process) => process.tgid(),
+            None => event.process().map_or(0, |ids| ids.tgid),
+        };
+        let end = item.end.unwrap_or_default();
+        self.text.clear();
+        write_end(&end, &mut self.text.detail, &mut self.text.more);
+        let color = if end.is_failure() { AnsiColor::Red } else { AnsiColor::Blue };
+        self.row(event, item, color.on_default(), "exit", tgid)
+    }
+
+    /// Writes a line with the details in the buffers.
+    fn row(
         &mut self,
         event: &Event<'_>,
-        Item { time, process, user, .. }: &Item<'_>,
+        item: &Item<'_>,
+        style: Style,
+        kind: &str,
+        id: u32,
     ) -> io::Result<()> {
-        let (style, kind, id, detail) = describe(event, *process);
-        let moment = match *time {
-            Some(time) => Moment::of_day(time, self.zone),
+        let moment = match item.time {
+            Some(time) => Moment::OfDay(time),
             None => Moment::SinceStart(Duration::from_nanos(event.timestamp_ns())),
         };
-        let time = self.begin(&moment)?;
-        let id = id.to_string();
-        let user = shown(user.as_deref().unwrap_or_default());
-        let command = process.and_then(command_line).unwrap_or_default();
-        let cells = Cells { kind, id: &id, user: &user, detail: &detail, command: &command };
-        let (kind, rest) = self.layout.line(cells);
-        self.output.line(format_args!("{time}{style}{kind}{style:#}{rest}"))
+        self.begin(moment)?;
+        let Text { line, id: id_text, user, detail, more, command } = &mut self.text;
+        let style = if self.output.has_styles() { style } else { Style::new() };
+        // Writing to a string cannot fail.
+        let _ = write!(id_text, "{id}");
+        show(item.user.as_deref().unwrap_or_default().as_bytes(), user);
+        if let Some(process) = item.process {
+            write_command_line(process, command);
+        }
+        let _ = write!(line, "{style}");
+        self.layout.write_kind(kind, line);
+        let _ = write!(line, "{style:#}");
+        self.layout.write_rest(Cells { kind, id: id_text, user, detail, more, command }, line);
+        self.output.write_line(line)
     }
 
     fn lost(&mut self, lost: &Lost, time: Option<SystemTime>) -> io::Result<()> {
         let style = AnsiColor::Red.on_default().bold();
-        let time = match time {
-            Some(time) => self.begin(&Moment::of_day(time, self.zone))?,
-            None => String::new(),
-        };
-        let left = self.page.width().map(|width| width.saturating_sub(time.width()));
+        self.text.clear();
+        if let Some(time) = time {
+            self.begin(Moment::OfDay(time))?;
+        }
+        let line = &self.text.line;
+        let left = self.columns.page.width().map(|width| width.saturating_sub(line.width()));
         let lost = fitted(&format!("LOST     {lost}"), left);
-        self.output.line(format_args!("{time}{style}{lost}{style:#}"))
+        self.output.line(format_args!("{line}{style}{lost}{style:#}"))
     }
 
-    /// The time at the beginning of a line. Writes new headings if the last ones do not match it.
-    fn begin(&mut self, time: &Moment) -> io::Result<String> {
-        let width = self.layout.time();
-        let text = time.text(width);
-        if !self.page.has_headings() {
-            return Ok(text + &time.offset() + "  ");
+    /// Begins a line with its time. Writes new headings if the last ones do not match it.
+    fn begin(&mut self, moment: Moment) -> io::Result<()> {
+        let Self { output, clock, layout, heading, text: Text { line, .. }, .. } = self;
+        let width = layout.time();
+        if !self.columns.page.has_headings() {
+            clock.write(moment, width, line);
+            line.push_str(clock.offset(moment));
+            line.push_str("  ");
+            return Ok(());
         }
-        let heading = time.heading(width);
-        if self.heading.as_ref() != Some(&heading) {
-            let (kind, rest) = self.layout.line(HEADINGS);
-            let gap = if width.is_some() { "  " } else { "" };
+        let offset = clock.offset(moment);
+        if heading.as_deref() != Some(offset) {
+            *heading = Some(offset.to_owned());
             let style = Style::new().bold();
-            self.output.line(format_args!("{style}{heading}{gap}{kind}{rest}{style:#}"))?;
-            self.heading = Some(heading);
+            let mut names = format!("{style}{}", clock.heading(moment, width));
+            if width.is_some() {
+                names.push_str("  ");
+            }
+            layout.write_kind(HEADINGS.kind, &mut names);
+            layout.write_rest(HEADINGS, &mut names);
+            output.line(format_args!("{names}{style:#}"))?;
         }
-        Ok(if width.is_some() { text + "  " } else { text })
+        clock.write(moment, width, line);
+        if width.is_some() {
+            line.push_str("  ");
+        }
+        Ok(())
     }
 
     /// Fits the columns to the terminal, which may have changed its size.
     fn fit(&mut self) {
-        let layout = Layout::new(self.page.width());
+        let layout = Layout::new(self.columns.page.width());
         if layout != self.layout {
             self.layout = layout;
             self.heading = None;
+        }
+    }
+}
+
+impl Text {
+    fn clear(&mut self) {
+        for buffer in [
+            &mut self.line,
+            &mut self.id,
+            &mut self.user,
+            &mut self.detail,
+            &mut self.more,
+            &mut self.command,
+        ] {
+            buffer.clear();
         }
     }
 }
@@ -109,6 +196,14 @@ impl<W: Write> Sink for Human<W> {
         Ok(())
     }
 
+    fn write_end(&mut self, item: &Item<'_>) -> Result<bool, Failure> {
+        if let Received::Event(event) = item.received {
+            self.end(event, item)?;
+            return Ok(true);
+        }
+        Ok(false)
+    }
+
     fn flush(&mut self) -> Result<(), Failure> {
         self.output.flush()?;
         self.fit();
@@ -116,63 +211,62 @@ impl<W: Write> Sink for Human<W> {
     }
 }
 
-/// The style, the kind, the thread's id, and the detail of an event.
-fn describe(event: &Event<'_>, process: Option<&Process>) -> (Style, &'static str, u32, String) {
-    match event.payload() {
+/// The style, the kind and the thread's id of an event. Appends its detail.
+fn describe(event: &Event<'_>, detail: &mut String) -> (Style, &'static str, u32) {
+    // Writing to a string cannot fail.
+    let (color, kind, id, _) = match event.payload() {
         Payload::Fork(e) => {
-            let what = if e.child_pid() == e.child_tgid() {
-                format!("by {}", e.parent_tgid())
+            let written = if e.child_pid() == e.child_tgid() {
+                write!(detail, "by {}", e.parent_tgid())
             } else {
-                format!("thread of {}", e.child_tgid())
+                write!(detail, "thread of {}", e.child_tgid())
             };
-            (AnsiColor::Cyan.on_default(), "fork", e.child_pid(), what)
+            (AnsiColor::Cyan, "fork", e.child_pid(), written)
         }
-        Payload::Exec(e) => (
-            AnsiColor::Green.on_default(),
-            "exec",
-            e.process_pid(),
-            thread(e.process_pid(), e.process_tgid()),
-        ),
+        Payload::Exec(e) => {
+            let (pid, tgid) = (e.process_pid(), e.process_tgid());
+            let written = if pid == tgid { Ok(()) } else { write!(detail, "thread of {tgid}") };
+            (AnsiColor::Green, "exec", pid, written)
+        }
         Payload::Exit(e) => {
-            let color = if e.status().success() { AnsiColor::Blue } else { AnsiColor::Red };
-            let thread = thread(e.process_pid(), e.process_tgid());
-            let lived = process.filter(|process| !process.is_alive());
-            let what = match (thread.as_str(), lived.and_then(Process::lifetime_ns)) {
-                ("", None) => e.status().to_string(),
-                ("", Some(lived)) => format!("{} after {}", e.status(), short_time(lived)),
-                (thread, _) => format!("{} ({thread})", e.status()),
+            let (pid, tgid, status) = (e.process_pid(), e.process_tgid(), e.status());
+            let color = if status.success() { AnsiColor::Blue } else { AnsiColor::Red };
+            let written = if pid == tgid {
+                write!(detail, "{status} (first thread)")
+            } else {
+                write!(detail, "{status} (thread of {tgid})")
             };
-            (color.on_default(), "exit", e.process_pid(), what)
+            (color, "exit", pid, written)
         }
         Payload::Uid(e) => {
-            let what = format!("real {}, effective {}", e.ruid(), e.euid());
-            (AnsiColor::Yellow.on_default(), "uid", e.process_pid(), what)
+            let written = write!(detail, "real {}, effective {}", e.ruid(), e.euid());
+            (AnsiColor::Yellow, "uid", e.process_pid(), written)
         }
         Payload::Gid(e) => {
-            let what = format!("real {}, effective {}", e.rgid(), e.egid());
-            (AnsiColor::Yellow.on_default(), "gid", e.process_pid(), what)
+            let written = write!(detail, "real {}, effective {}", e.rgid(), e.egid());
+            (AnsiColor::Yellow, "gid", e.process_pid(), written)
         }
         Payload::Sid(e) => {
-            (AnsiColor::Yellow.on_default(), "sid", e.process_pid(), "new session".into())
+            (AnsiColor::Yellow, "sid", e.process_pid(), detail.write_str("new session"))
         }
         Payload::Ptrace(e) => {
-            let what = match e.tracer_tgid() {
-                0 => "tracer gone".into(),
-                tracer => format!("traced by {tracer}"),
+            let written = match e.tracer_tgid() {
+                0 => detail.write_str("tracer gone"),
+                tracer => write!(detail, "traced by {tracer}"),
             };
-            (AnsiColor::Magenta.on_default(), "ptrace", e.process_pid(), what)
+            (AnsiColor::Magenta, "ptrace", e.process_pid(), written)
         }
         Payload::Comm(e) => {
-            let what = format!("now \"{}\"", shown(e.name()).replace('"', "\\\""));
-            (AnsiColor::Yellow.on_default(), "comm", e.process_pid(), what)
+            let name = shown(e.name()).replace('"', "\\\"");
+            (AnsiColor::Yellow, "comm", e.process_pid(), write!(detail, "now \"{name}\""))
         }
         Payload::Coredump(e) => {
-            (AnsiColor::Red.on_default(), "coredump", e.process_pid(), "dumps core".into())
+            (AnsiColor::Red, "coredump", e.process_pid(), detail.write_str("dumps core"))
         }
-        _ => (Style::new(), "unknown", 0, format!("kind {:#x}", event.what())),
-    }
-}
-
-fn thread(pid: u32, tgid: u32) -> String {
-    if pid == tgid { String::new() } else { format!("thread of {tgid}") }
+        _ => {
+            let _ = write!(detail, "kind {:#x}", event.what());
+            return (Style::new(), "unknown", 0);
+        }
+    };
+    (color.on_default(), kind, id)
 }

@@ -2,7 +2,7 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::columns::{fitted, padded};
+use super::columns::fitted;
 
 /// The values in a line, except the time.
 #[derive(Clone, Copy, Debug)]
@@ -11,12 +11,14 @@ pub(super) struct Cells<'a> {
     pub(super) id: &'a str,
     pub(super) user: &'a str,
     pub(super) detail: &'a str,
+    /// More detail, which is shown only where the column is wide enough for all of it.
+    pub(super) more: &'a str,
     pub(super) command: &'a str,
 }
 
 /// The names of the columns.
 pub(super) const HEADINGS: Cells<'_> =
-    Cells { kind: "KIND", id: "PID", user: "USER", detail: "DETAIL", command: "COMMAND" };
+    Cells { kind: "KIND", id: "PID", user: "USER", detail: "DETAIL", more: "", command: "COMMAND" };
 
 /// The width of each column before the command. A column of width 0 is omitted; a long value may use
 /// spare width.
@@ -38,7 +40,8 @@ pub(super) const MILLISECONDS: usize = 12;
 const SECONDS: usize = 8;
 
 /// From the widest to the narrowest.
-const LAYOUTS: [Layout; 11] = [
+const LAYOUTS: [Layout; 12] = [
+    Layout::with_widths(MICROSECONDS, 8, 7, 8, 36, 2),
     Layout::with_widths(MICROSECONDS, 8, 7, 8, 24, 2),
     Layout::with_widths(MILLISECONDS, 8, 7, 8, 18, 2),
     Layout::with_widths(SECONDS, 8, 7, 8, 18, 2),
@@ -93,46 +96,79 @@ impl Layout {
             .sum()
     }
 
-    /// A line without its time, in two parts: the kind, which has its own colour, and the rest.
-    pub(super) fn line(&self, cells: Cells<'_>) -> (String, String) {
-        let kind = self.exactly(cells.kind, self.kind);
+    /// Appends the kind, which has its own colour.
+    pub(super) fn write_kind(&self, kind: &str, line: &mut String) {
+        self.write_exactly(kind, self.kind, line);
+    }
+
+    /// Appends the columns after the kind.
+    pub(super) fn write_rest(&self, cells: Cells<'_>, line: &mut String) {
+        let start = line.len();
         let mut spare = self.width.map(|width| {
             // Other columns may use the width that a short command leaves.
             let available = before_command(width).max(width.saturating_sub(cells.command.width()));
             available.saturating_sub(self.before_command())
         });
-        let mut rest = String::new();
         if self.kind > 0 {
-            rest.push(' ');
+            line.push(' ');
         }
         if self.id > 0 {
-            let id = format!("{:>width$}", cells.id, width = self.id);
-            self.push(&mut rest, &id, self.id, &mut spare);
+            let missing = self.id.saturating_sub(cells.id.len());
+            line.extend(std::iter::repeat_n(' ', missing));
+            self.write(cells.id, self.id - missing, &mut spare, line);
         }
-        self.push(&mut rest, cells.user, self.user, &mut spare);
-        self.push(&mut rest, cells.detail, self.detail, &mut spare);
-        rest.push_str(cells.command);
+        self.write(cells.user, self.user, &mut spare, line);
+        self.write_detail(cells, &mut spare, line);
+        line.push_str(cells.command);
+        line.truncate(line[..].trim_end().len().max(start));
         let before = if self.time > 0 { self.time + self.gap } else { 0 } + self.kind;
-        let left = self.width.map(|width| width.saturating_sub(before));
-        (kind, fitted(rest.trim_end(), left))
+        if let Some(width) = self.width {
+            cut(line, start, width.saturating_sub(before));
+        }
     }
 
-    /// Adds a column, and widens it for a long value while spare width lasts.
-    fn push(&self, line: &mut String, value: &str, width: usize, spare: &mut Option<usize>) {
+    fn write_detail(&self, cells: Cells<'_>, spare: &mut Option<usize>, line: &mut String) {
+        let all = cells.detail.width() + cells.more.width();
+        if cells.more.is_empty() || (self.width.is_some() && all > self.detail) {
+            return self.write(cells.detail, self.detail, spare, line);
+        }
+        if self.detail > 0 {
+            line.push_str(cells.detail);
+            line.push_str(cells.more);
+            line.extend(std::iter::repeat_n(' ', self.detail.saturating_sub(all) + self.gap));
+        }
+    }
+
+    /// Appends a column, and widens it for a long value while spare width lasts.
+    fn write(&self, value: &str, width: usize, spare: &mut Option<usize>, line: &mut String) {
         if width == 0 {
             return;
         }
         let more = value.width().saturating_sub(width);
         let more = spare.map_or(more, |spare| more.min(spare));
         *spare = spare.map(|spare| spare - more);
-        line.push_str(&self.exactly(value, width + more));
-        line.push_str(&" ".repeat(self.gap));
+        self.write_exactly(value, width + more, line);
+        line.extend(std::iter::repeat_n(' ', self.gap));
     }
 
-    /// A value padded to this width, and cut to it if the width of lines is limited.
-    fn exactly(&self, value: &str, width: usize) -> String {
-        let cut = self.width.map(|_| width);
-        padded(&fitted(value, cut), width)
+    /// Appends a value padded to this width, and cut to it if the width of lines is limited.
+    fn write_exactly(&self, value: &str, width: usize, line: &mut String) {
+        let start = line.len();
+        line.push_str(value);
+        if self.width.is_some() {
+            cut(line, start, width);
+        }
+        let missing = width.saturating_sub(line[start..].width());
+        line.extend(std::iter::repeat_n(' ', missing));
+    }
+}
+
+/// Cuts the text from `start` on to a width.
+fn cut(line: &mut String, start: usize, width: usize) {
+    if line[start..].width() > width {
+        let fitting = fitted(&line[start..], Some(width));
+        line.truncate(start);
+        line.push_str(&fitting);
     }
 }
 
@@ -146,7 +182,14 @@ mod tests {
     use super::*;
 
     fn cells<'a>(user: &'a str, detail: &'a str, command: &'a str) -> Cells<'a> {
-        Cells { kind: "coredump", id: "4194303", user, detail, command }
+        Cells { kind: "coredump", id: "4194303", user, detail, more: "", command }
+    }
+
+    fn line(layout: &Layout, cells: Cells<'_>) -> (String, String) {
+        let (mut kind, mut rest) = (String::new(), String::new());
+        layout.write_kind(cells.kind, &mut kind);
+        layout.write_rest(cells, &mut rest);
+        (kind, rest)
     }
 
     #[test]
@@ -155,7 +198,7 @@ mod tests {
         for width in 1..=300 {
             let layout = Layout::new(Some(width));
             for (user, detail) in long.iter().zip(long.iter().rev()) {
-                let (kind, rest) = layout.line(cells(user, detail, &"#".repeat(300)));
+                let (kind, rest) = line(&layout, cells(user, detail, &"#".repeat(300)));
                 let time = layout.time().map_or(0, |time| time + layout.gap);
                 let all = time + kind.width() + rest.width();
                 assert_eq!(all, width, "{kind}{rest}");
@@ -170,12 +213,26 @@ mod tests {
     fn values_that_fit_are_not_cut() {
         let cells = cells("a-long-user-name", "exit 3 after 12 ms", "make");
         for width in [80, 120, 200] {
-            let (_, rest) = Layout::new(Some(width)).line(cells);
+            let (_, rest) = line(&Layout::new(Some(width)), cells);
             assert!(rest.contains("a-long-user-name"), "{width}: {rest}");
             assert!(rest.ends_with("exit 3 after 12 ms  make") || width > 80, "{width}: {rest}");
         }
-        let (_, rest) = Layout::new(None).line(cells);
+        let (_, rest) = line(&Layout::new(None), cells);
         assert!(rest.ends_with("make") && !rest.contains('…'), "{rest}");
+    }
+
+    #[test]
+    fn more_detail_is_shown_where_all_of_it_fits() {
+        let more = ", 9.8 ms CPU, 34M";
+        let cells = Cells { more, ..cells("root", "exit 3 after 12 ms", "make") };
+        for (width, is_shown) in
+            [(None, true), (Some(200), true), (Some(120), false), (Some(80), false)]
+        {
+            let (_, rest) = line(&Layout::new(width), cells);
+            assert_eq!(rest.contains(more), is_shown, "{width:?}: {rest}");
+            assert!(rest.contains("exit 3 after 12 ms") && rest.ends_with("  make"), "{rest}");
+            assert!(is_shown || !rest.contains("CPU"), "{rest}");
+        }
     }
 
     #[test]

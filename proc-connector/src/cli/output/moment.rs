@@ -1,61 +1,99 @@
 //! The time of an event, formatted for a column.
 
+use std::fmt::Write;
 use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use jiff::{Timestamp, Zoned};
 
 use super::columns::{fitted, padded};
 use super::layout::{MICROSECONDS, MILLISECONDS};
 
 /// The time of an event.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) enum Moment {
-    OfDay(Zoned),
+    OfDay(SystemTime),
     /// Time since boot, if the time of day is unknown.
     SinceStart(Duration),
 }
 
-impl Moment {
-    pub(super) fn of_day(time: SystemTime, zone: &TimeZone) -> Self {
-        let time = Timestamp::try_from(time).unwrap_or_default();
-        Self::OfDay(time.to_zoned(zone.clone()))
+/// Formats times of day in a time zone. Most events are in the same second as the previous event, so
+/// the text of a second is kept.
+#[derive(Debug)]
+pub(super) struct Clock {
+    zone: &'static TimeZone,
+    /// The second since 1970 that the texts are for.
+    second: Option<i64>,
+    /// Hours, minutes and seconds.
+    of_day: String,
+    /// The offset from UTC.
+    offset: String,
+}
+
+const NS: i128 = 1_000_000_000;
+
+impl Clock {
+    pub(super) fn new(zone: &'static TimeZone) -> Self {
+        Self { zone, second: None, of_day: String::new(), offset: String::new() }
     }
 
-    /// The time, as precise as the column's width allows; empty without a column.
-    pub(super) fn text(&self, width: Option<usize>) -> String {
-        let Some(width) = width else { return String::new() };
+    /// Appends the time, as precise as the column's width allows; nothing without a column.
+    pub(super) fn write(&mut self, moment: Moment, width: Option<usize>, line: &mut String) {
+        let Some(width) = width else { return };
         let digits = match width {
             MICROSECONDS.. => 6,
             MILLISECONDS.. => 3,
             _ => 0,
         };
-        match self {
-            Self::OfDay(time) if digits > 0 => {
-                time.strftime(&format!("%H:%M:%S%.{digits}f")).to_string()
+        // Writing to a string cannot fail.
+        let _ = match moment {
+            Moment::OfDay(time) => {
+                let ns = self.load(time);
+                line.push_str(&self.of_day);
+                match digits {
+                    6 => write!(line, ".{:06}", ns / 1_000),
+                    3 => write!(line, ".{:03}", ns / 1_000_000),
+                    _ => Ok(()),
+                }
             }
-            Self::OfDay(time) => time.strftime("%H:%M:%S").to_string(),
-            Self::SinceStart(time) => format!("{:>width$.digits$}", time.as_secs_f64()),
-        }
+            Moment::SinceStart(time) => write!(line, "{:>width$.digits$}", time.as_secs_f64()),
+        };
     }
 
     /// The offset from UTC; empty for a time since boot.
-    pub(super) fn offset(&self) -> String {
-        match self {
-            Self::OfDay(time) => time.strftime("%:z").to_string(),
-            Self::SinceStart(_) => String::new(),
+    pub(super) fn offset(&mut self, moment: Moment) -> &str {
+        match moment {
+            Moment::OfDay(time) => {
+                self.load(time);
+                &self.offset
+            }
+            Moment::SinceStart(_) => "",
         }
     }
 
     /// The heading of the column, if it exists. The heading of a narrow column is only the offset.
-    pub(super) fn heading(&self, width: Option<usize>) -> String {
+    pub(super) fn heading(&mut self, moment: Moment, width: Option<usize>) -> String {
         let Some(width) = width else { return String::new() };
-        let heading = match self.offset() {
-            offset if offset.is_empty() => "SECONDS".to_owned(),
-            offset if width < MILLISECONDS => offset,
+        let heading = match self.offset(moment) {
+            "" => "SECONDS".to_owned(),
+            offset if width < MILLISECONDS => offset.to_owned(),
             offset => format!("TIME {offset}"),
         };
         padded(&fitted(&heading, Some(width)), width)
+    }
+
+    /// Updates the texts to the second of this time. Returns the nanoseconds within it.
+    fn load(&mut self, time: SystemTime) -> i128 {
+        let ns = Timestamp::try_from(time).unwrap_or_default().as_nanosecond();
+        let second = i64::try_from(ns.div_euclid(NS)).unwrap_or_default();
+        if self.second != Some(second) {
+            let time = Timestamp::from_second(second).unwrap_or_default();
+            let time = time.to_zoned(self.zone.clone());
+            self.of_day = time.strftime("%H:%M:%S").to_string();
+            self.offset = time.strftime("%:z").to_string();
+            self.second = Some(second);
+        }
+        ns.rem_euclid(NS)
     }
 }
 
@@ -63,10 +101,19 @@ impl Moment {
 mod tests {
     use super::*;
 
+    fn clock(offset_minutes: i32) -> Clock {
+        let offset = jiff::tz::Offset::from_seconds(60 * offset_minutes).expect("an offset");
+        Clock::new(Box::leak(Box::new(TimeZone::fixed(offset))))
+    }
+
+    fn of_day(time: &str) -> Moment {
+        Moment::OfDay(time.parse::<Timestamp>().expect("a time").into())
+    }
+
     #[test]
     fn times_are_as_precise_as_fits() {
-        let time =
-            Moment::OfDay("2026-01-02T03:04:05.678912-05:00[-05:00]".parse().expect("a time"));
+        let mut clock = clock(-300);
+        let time = of_day("2026-01-02T08:04:05.678912Z");
         let since = Moment::SinceStart(Duration::from_micros(12_345_678_912));
         for (width, of_day, since_start) in [
             (Some(15), "03:04:05.678912", "   12345.678912"),
@@ -74,17 +121,46 @@ mod tests {
             (Some(8), "03:04:05", "   12346"),
             (None, "", ""),
         ] {
-            assert_eq!(time.text(width), of_day);
-            assert_eq!(since.text(width), since_start);
+            for (moment, expected) in [(time, of_day), (since, since_start)] {
+                let mut line = String::new();
+                clock.write(moment, width, &mut line);
+                assert_eq!(line, expected);
+            }
         }
     }
 
     #[test]
+    fn each_second_has_its_own_text() {
+        let mut clock = clock(0);
+        for (time, expected) in [
+            ("2026-01-02T03:04:05.000001Z", "03:04:05.000001"),
+            ("2026-01-02T03:04:05.999999Z", "03:04:05.999999"),
+            ("2026-01-02T03:04:06.000000Z", "03:04:06.000000"),
+            ("2026-01-02T03:04:05.5Z", "03:04:05.500000"),
+            ("1969-12-31T23:59:59.25Z", "23:59:59.250000"),
+        ] {
+            let mut line = String::new();
+            clock.write(of_day(time), Some(15), &mut line);
+            assert_eq!(line, expected);
+        }
+    }
+
+    #[test]
+    fn the_offset_is_that_of_the_time() {
+        // Summer time starts on the last Sunday of March at 01:00 UTC.
+        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").expect("a zone");
+        let mut clock = Clock::new(Box::leak(Box::new(zone)));
+        assert_eq!(clock.offset(of_day("2026-03-29T00:59:59.9Z")), "+01:00");
+        assert_eq!(clock.offset(of_day("2026-03-29T01:00:00Z")), "+02:00");
+    }
+
+    #[test]
     fn headings_have_the_offset() {
-        let time = Moment::OfDay("2026-01-02T03:04:05+05:30[+05:30]".parse().expect("a time"));
-        assert_eq!(time.heading(Some(15)), "TIME +05:30    ");
-        assert_eq!(time.heading(Some(12)), "TIME +05:30 ");
-        assert_eq!(time.heading(Some(8)), "+05:30  ");
-        assert_eq!(Moment::SinceStart(Duration::ZERO).heading(Some(8)), "SECONDS ");
+        let (mut clock, time) = (clock(330), of_day("2026-01-02T03:04:05Z"));
+        assert_eq!(clock.heading(time, Some(15)), "TIME +05:30    ");
+        assert_eq!(clock.heading(time, Some(12)), "TIME +05:30 ");
+        assert_eq!(clock.heading(time, Some(8)), "+05:30  ");
+        let since = Moment::SinceStart(Duration::ZERO);
+        assert_eq!(clock.heading(since, Some(8)), "SECONDS ");
     }
 }

@@ -2,48 +2,55 @@
 
 use proc_connector::process::Process;
 
-use crate::cli::shown::{shown, word};
+use crate::cli::shown::{show, word};
 
-/// The arguments of a process, separated by spaces, with an ellipsis if they are cut; without
-/// arguments its name, for a kernel thread in brackets.
-pub(crate) fn command_line(process: &Process) -> Option<String> {
-    let joined = |words: &[&[u8]]| shown(words.join(&b' '));
-    arguments(process, joined).or_else(|| {
-        let name = shown(program_name(process)?);
-        Some(if process.is_kernel_thread() { format!("[{name}]") } else { name })
-    })
+/// Appends the arguments of a process to a line, separated by spaces, with an ellipsis if they are cut;
+/// without arguments its name, for a kernel thread in brackets.
+pub(crate) fn write_command_line(process: &Process, line: &mut String) {
+    if write_arguments(process, line, show) {
+        return;
+    }
+    let Some(name) = program_name(process) else { return };
+    if process.is_kernel_thread() {
+        line.push('[');
+        show(name, line);
+        line.push(']');
+    } else {
+        show(name, line);
+    }
 }
 
 /// The arguments of a process, quoted for a shell; `None` if it has none.
 pub(crate) fn typed_command_line(process: &Process) -> Option<String> {
-    let joined = |words: &[&[u8]]| {
-        let words: Vec<String> = words.iter().map(|argument| word(argument)).collect();
-        words.join(" ")
-    };
-    arguments(process, joined)
+    let mut line = String::new();
+    write_arguments(process, &mut line, |argument, line| line.push_str(&word(argument)))
+        .then_some(line)
 }
 
-/// Joins the arguments of a process, unless all of them are blank. The name of the program replaces a
-/// blank first argument.
-fn arguments(process: &Process, joined: impl Fn(&[&[u8]]) -> String) -> Option<String> {
-    let args = process.args()?;
-    let mut words: Vec<&[u8]> = args.iter().collect();
-    let has_more = args.is_cut();
-    if words.iter().all(|word| shows_nothing(word)) && !has_more {
-        return None;
+/// Appends the arguments of a process, unless all of them are blank. Returns whether it did. The name
+/// of the program replaces a blank first argument.
+fn write_arguments(
+    process: &Process,
+    line: &mut String,
+    write: impl Fn(&[u8], &mut String),
+) -> bool {
+    let Some(args) = process.args() else { return false };
+    if !args.is_cut() && args.iter().all(shows_nothing) {
+        return false;
     }
-    if let (Some(first), Some(name)) = (words.first_mut(), program_name(process)) {
-        if shows_nothing(first) {
-            *first = name;
+    for (index, argument) in args.iter().enumerate() {
+        if index > 0 {
+            line.push(' ');
         }
+        let name = if index == 0 && shows_nothing(argument) { program_name(process) } else { None };
+        write(name.unwrap_or(argument), line);
     }
-    let mut line = joined(&words);
-    if has_more {
+    if args.is_cut() {
         // A space separates the ellipsis from an argument that is complete.
         let is_whole = args.bytes().last().is_none_or(|&byte| byte == 0);
         line.push_str(if is_whole { " …" } else { "…" });
     }
-    Some(line)
+    true
 }
 
 /// The name of a process; if that is blank, the name of its executable.

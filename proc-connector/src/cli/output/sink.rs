@@ -3,8 +3,9 @@
 use std::borrow::Cow;
 use std::time::SystemTime;
 
-use proc_connector::Received;
+use proc_connector::parser::Usage;
 use proc_connector::process::Process;
+use proc_connector::{ExitStatus, Received};
 
 use crate::cli::failure::Failure;
 
@@ -17,6 +18,27 @@ pub(crate) struct Item<'a> {
     pub(crate) process: Option<&'a Process>,
     /// The name of the process's effective user, or the id of a user without a name.
     pub(crate) user: Option<Cow<'a, str>>,
+    /// Whether the process is over, if this is an exit and that is known.
+    pub(crate) is_over: Option<bool>,
+    /// The end of the process, if this is the first event to report it.
+    pub(crate) end: Option<End>,
+}
+
+/// The end of a process: all of its threads have exited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct End {
+    /// The status that `waitpid` returns to the parent.
+    pub(crate) status: Option<ExitStatus>,
+    pub(crate) lifetime_ns: Option<u64>,
+    /// The resources that all threads used.
+    pub(crate) usage: Option<Usage>,
+}
+
+impl End {
+    /// Whether the process is known to have failed.
+    pub(crate) fn is_failure(&self) -> bool {
+        self.status.is_some_and(|status| !status.success())
+    }
 }
 
 /// Formats items and writes them out.
@@ -27,6 +49,12 @@ pub(crate) trait Sink {
     }
 
     fn write(&mut self, item: &Item<'_>) -> Result<(), Failure>;
+
+    /// Writes the end of a process that is not the process of the event: a fork that reuses its id
+    /// shows that it has ended. Returns whether the format shows ends that have no event of their own.
+    fn write_end(&mut self, _: &Item<'_>) -> Result<bool, Failure> {
+        Ok(false)
+    }
 
     fn flush(&mut self) -> Result<(), Failure>;
 }

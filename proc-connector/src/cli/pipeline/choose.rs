@@ -1,27 +1,29 @@
 //! Chooses the events to show.
 
 use glob::Pattern;
+use proc_connector::Received;
 use proc_connector::process::{Change, ChangeKind, Changes, Process, ProcessTable};
-use proc_connector::{Filter, Received};
 
 use super::follow::Follower;
 use super::process_names::has_name;
 use super::stage::Choose;
 use super::trees::Trees;
 use crate::cli::failure::Failure;
+use crate::cli::options::events::EventChoice;
 use crate::cli::options::processes::ProcessOptions;
+use crate::cli::output::sink::{End, Item};
 use crate::cli::values;
 
-/// Chooses events by a filter and by their processes.
+/// Chooses events by their fields and by their processes.
 #[derive(Debug)]
 pub(crate) struct Chooser<'a> {
-    filter: Filter,
+    events: EventChoice,
     processes: ProcessChooser<'a>,
 }
 
 impl<'a> Chooser<'a> {
-    pub(crate) fn new(filter: Filter, processes: ProcessChooser<'a>) -> Self {
-        Self { filter, processes }
+    pub(crate) fn new(events: EventChoice, processes: ProcessChooser<'a>) -> Self {
+        Self { events, processes }
     }
 }
 
@@ -30,11 +32,17 @@ impl Choose for Chooser<'_> {
         self.processes.follow(changes);
     }
 
-    fn chooses(&mut self, received: &Received<'_>, process: Option<&Process>) -> bool {
-        match received {
-            Received::Event(event) => self.processes.wants(process) && self.filter.matches(event),
+    fn chooses(&mut self, item: &Item<'_>) -> bool {
+        match item.received {
+            Received::Event(event) => {
+                self.processes.wants(item.process) && self.events.matches(event, item.end.as_ref())
+            }
             Received::Lost(_) => true,
         }
+    }
+
+    fn chooses_end(&mut self, process: &Process, end: &End) -> bool {
+        self.processes.wants(Some(process)) && self.events.matches_end(process.tgid(), end)
     }
 }
 
@@ -51,12 +59,12 @@ impl Choose for DrawnChooser<'_> {
         self.follower.follow(changes, received);
     }
 
-    fn chooses(&mut self, received: &Received<'_>, process: Option<&Process>) -> bool {
+    fn chooses(&mut self, item: &Item<'_>) -> bool {
         // The filter selects events only: a process is drawn even if none of its events passes.
-        if self.chooser.processes.wants(process) {
+        if self.chooser.processes.wants(item.process) {
             self.follower.want();
         }
-        self.chooser.chooses(received, process)
+        self.chooser.chooses(item)
     }
 }
 

@@ -43,6 +43,14 @@ pub(crate) fn open_for_trace(
     open_with(options, builder.socket_coalesce(Duration::ZERO))
 }
 
+/// Opens a connector for the ends of processes. Signals do not shut it down yet.
+pub(crate) fn open_for_wait(
+    options: &ReceiveOptions,
+    filter: Filter,
+) -> Result<ProcConnector, Failure> {
+    open_with(options, ProcConnector::builder().filter(filter).context(true))
+}
+
 fn open_with(options: &ReceiveOptions, mut builder: Builder) -> Result<ProcConnector, Failure> {
     WallClock::try_new().map_err(Failure::Clock)?;
     if let Some(events) = options.buffer {

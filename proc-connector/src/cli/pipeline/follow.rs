@@ -2,12 +2,13 @@
 
 use std::collections::HashSet;
 
-use proc_connector::process::{Changes, Process};
+use proc_connector::process::Changes;
 use proc_connector::{ExitStatus, Received};
 
 use super::lives::{Lives, Scope};
 use super::stage::Choose;
 use crate::cli::output::chart::forest::{Forest, Life, Loss, Program};
+use crate::cli::output::sink::Item;
 
 /// Collects the lives of processes from events and changes of the table.
 #[derive(Debug)]
@@ -132,8 +133,8 @@ impl Choose for Follower {
         }
     }
 
-    fn chooses(&mut self, received: &Received<'_>, _: Option<&Process>) -> bool {
-        self.is_in_scope || matches!(received, Received::Lost(_))
+    fn chooses(&mut self, item: &Item<'_>) -> bool {
+        self.is_in_scope || matches!(item.received, Received::Lost(_))
     }
 }
 

@@ -25,6 +25,15 @@ pub(crate) struct Subject {
     tgid: u32,
     /// Set if the event changed the process. After its end, only the serial finds it.
     serial: Option<u64>,
+    /// The time of the event: a process that started later has reused the id.
+    at_ns: u64,
+}
+
+impl Subject {
+    /// A process that an event changed.
+    pub(crate) fn of(process: &Process) -> Self {
+        Self { tgid: process.tgid(), serial: Some(process.serial()), at_ns: u64::MAX }
+    }
 }
 
 impl Identify {
@@ -59,13 +68,13 @@ impl Identify {
 
     /// Applies an event or a loss to the table. Returns the process that it is about.
     pub(crate) fn apply(&mut self, received: &Received<'_>) -> Subject {
-        let ids = match received {
-            Received::Event(event) => event.process(),
-            Received::Lost(_) => None,
+        let (ids, at_ns) = match received {
+            Received::Event(event) => (event.process(), event.timestamp_ns()),
+            Received::Lost(_) => (None, 0),
         };
         let tgid = ids.map_or(0, |ids| ids.tgid);
         let changed = self.table.apply(received).filter(|change| change.process.tgid() == tgid);
-        Subject { tgid, serial: changed.last().map(|change| change.process.serial()) }
+        Subject { tgid, serial: changed.last().map(|change| change.process.serial()), at_ns }
     }
 
     /// The changes by the last event, loss or scan of `/proc`.
@@ -115,8 +124,11 @@ impl Identify {
     }
 }
 
-fn find(table: &ProcessTable, Subject { tgid, serial }: Subject) -> Option<&Process> {
-    let is_subject = |process: &&Process| serial.is_none_or(|serial| process.serial() == serial);
+fn find(table: &ProcessTable, Subject { tgid, serial, at_ns }: Subject) -> Option<&Process> {
+    let is_subject = |process: &&Process| match serial {
+        Some(serial) => process.serial() == serial,
+        None => process.start_ns().is_none_or(|start| start <= at_ns),
+    };
     table.get(tgid).filter(is_subject).or_else(|| {
         // A process that has ended cannot be found by its id.
         let mut changed = table.changes().map(|change| change.process);

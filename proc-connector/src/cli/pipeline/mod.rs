@@ -1,7 +1,9 @@
 //! The stages of the pipeline: receive or read an event, identify its process, choose it, format it.
 
+pub(super) mod await_end;
 pub(super) mod choose;
 pub(super) mod connect;
+mod ends;
 pub(super) mod flow;
 pub(super) mod follow;
 pub(super) mod identify;

@@ -6,6 +6,7 @@ use proc_connector::Received;
 use proc_connector::process::{Changes, Process};
 
 use crate::cli::failure::Failure;
+use crate::cli::output::sink::{End, Item};
 
 /// Handles the events of a source, live or recorded.
 pub(crate) trait Stage {
@@ -39,6 +40,11 @@ pub(crate) trait Choose {
     /// `/proc`.
     fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>);
 
-    /// Whether to show `received`, an event of this process or a loss. Losses are always shown.
-    fn chooses(&mut self, received: &Received<'_>, process: Option<&Process>) -> bool;
+    /// Whether to show an event of a process, or a loss. Losses are always shown.
+    fn chooses(&mut self, item: &Item<'_>) -> bool;
+
+    /// Whether to show the end of a process that has no event of its own.
+    fn chooses_end(&mut self, _: &Process, _: &End) -> bool {
+        false
+    }
 }

@@ -8,6 +8,7 @@ mod tokio;
 use std::os::fd::{AsFd, OwnedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
 
 use futures_core::Stream;
 
@@ -57,8 +58,17 @@ pub struct AsyncConnector<R> {
     connector: ProcConnector,
     gate: Gate,
     readiness: R,
-    /// Whether the next poll must wait for the gate to open.
-    waiting: bool,
+    waiting: Waiting,
+}
+
+/// What the next poll must wait for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Waiting {
+    Nothing,
+    /// The end of a nap.
+    Nap,
+    /// An event, or this time.
+    Event(Option<Instant>),
 }
 
 /// How a runtime waits for a descriptor.
@@ -85,7 +95,7 @@ impl<R: Readiness> AsyncConnector<R> {
     /// - [`Error::Shutdown`] after a [`Shutdown`](crate::Shutdown) handle was used.
     /// - [`Error::Os`] for any other error of the system.
     pub async fn recv_batch(&mut self) -> Result<Batch<'_>> {
-        std::future::poll_fn(|cx| self.poll_fill(cx)).await?;
+        std::future::poll_fn(|cx| self.poll_fill(cx, None)).await?;
         Ok(self.connector.batch())
     }
 
@@ -99,33 +109,63 @@ impl<R: Readiness> AsyncConnector<R> {
         &mut self.connector
     }
 
-    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<Result<()>> {
+    /// Fills the next batch. Returns false if nothing has arrived at the time `limit`.
+    pub(crate) fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        limit: Option<Instant>,
+    ) -> Poll<Result<bool>> {
         let Self { connector, gate, readiness, waiting } = self;
+        if matches!(*waiting, Waiting::Event(before) if before != limit) {
+            gate.open_on_event(limit.map(remaining))?;
+            *waiting = Waiting::Event(limit);
+        }
         loop {
-            if *waiting {
+            if *waiting != Waiting::Nothing {
                 let mut reason = None;
                 ready!(readiness.poll_until(cx, &mut || {
                     reason = gate.open_reason()?;
                     Ok(reason.is_some())
                 }))?;
+                let waited = std::mem::replace(waiting, Waiting::Nothing);
                 match reason {
-                    Some(OpenReason::Shutdown) => return Poll::Ready(Err(Error::Shutdown)),
+                    Some(OpenReason::Shutdown) => {
+                        *waiting = waited;
+                        return Poll::Ready(Err(Error::Shutdown));
+                    }
                     Some(OpenReason::Event) => connector.counters.woken(),
-                    Some(OpenReason::NapOver) | None => {}
+                    Some(OpenReason::TimeOver) if waited != Waiting::Nap => {
+                        return Poll::Ready(Ok(false));
+                    }
+                    Some(OpenReason::TimeOver) | None => {}
                 }
-                *waiting = false;
             }
             if connector.resume_batch() {
-                return Poll::Ready(Ok(()));
+                return Poll::Ready(Ok(true));
             }
-            match connector.intake.step()? {
-                Step::Filled => return Poll::Ready(Ok(())),
-                Step::Nap(time) => gate.open_after(time)?,
-                Step::Wait => gate.open_on_event()?,
-            }
-            *waiting = true;
+            *waiting = match connector.intake.step()? {
+                Step::Filled => return Poll::Ready(Ok(true)),
+                Step::Nap(time) => {
+                    gate.open_after(time)?;
+                    Waiting::Nap
+                }
+                Step::Wait => {
+                    gate.open_on_event(limit.map(remaining))?;
+                    Waiting::Event(limit)
+                }
+            };
         }
     }
+
+    /// The rest of the batch that was filled last.
+    #[cfg(feature = "process")]
+    pub(crate) fn batch(&mut self) -> Batch<'_> {
+        self.connector.batch()
+    }
+}
+
+fn remaining(limit: Instant) -> Duration {
+    limit.saturating_duration_since(Instant::now())
 }
 
 /// Yields owned events and losses, in the order of the stream.
@@ -137,10 +177,10 @@ impl<R: Readiness + Unpin> Stream for AsyncConnector<R> {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         loop {
-            match ready!(self.poll_fill(cx)) {
+            match ready!(self.poll_fill(cx, None)) {
                 Err(Error::Shutdown) => return Poll::Ready(None),
                 filled => filled?,
-            }
+            };
             // A batch of only acknowledgements or refused datagrams has no items.
             if let Some(received) = self.connector.batch().next() {
                 return Poll::Ready(Some(Ok(received.into())));
@@ -178,6 +218,6 @@ impl ProcConnector {
         let gate = Gate::new(self.intake.wakeup_fd(), self.shutdown.as_fd())?;
         // A duplicate, because the runtime's wrapper must own the descriptor that it registers.
         let readiness = register(gate.as_fd().try_clone_to_owned()?)?;
-        Ok(AsyncConnector { connector: self, gate, readiness, waiting: false })
+        Ok(AsyncConnector { connector: self, gate, readiness, waiting: Waiting::Nothing })
     }
 }

@@ -101,6 +101,12 @@ impl Intake {
         self.poll_fd.expose(&self.socket)
     }
 
+    /// The same descriptor, while no caller polls it.
+    #[cfg(feature = "process")]
+    pub(crate) fn unpolled_fd(&self) -> BorrowedFd<'_> {
+        self.poll_fd.unpolled(&self.socket)
+    }
+
     pub(crate) fn transport(&self) -> Transport {
         match self.queue {
             Backend::Socket(_) => Transport::Socket,

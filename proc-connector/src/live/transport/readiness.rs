@@ -97,6 +97,17 @@ impl PollFd {
     /// Returns the descriptor to a caller, which may poll it from now on.
     pub(crate) fn expose<'a>(&'a self, socket: &'a impl AsFd) -> BorrowedFd<'a> {
         self.exposed.store(true, Relaxed);
+        self.descriptor(socket)
+    }
+
+    /// Returns the descriptor to code that does not poll it before a call of
+    /// [`expose`](Self::expose).
+    #[cfg(feature = "process")]
+    pub(crate) fn unpolled<'a>(&'a self, socket: &'a impl AsFd) -> BorrowedFd<'a> {
+        self.descriptor(socket)
+    }
+
+    fn descriptor<'a>(&'a self, socket: &'a impl AsFd) -> BorrowedFd<'a> {
         self.epoll.as_ref().map_or(socket.as_fd(), Epoll::as_fd)
     }
 

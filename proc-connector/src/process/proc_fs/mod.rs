@@ -13,6 +13,7 @@ use proc_connector_core::ExitStatus;
 
 use self::cgroup_lines::find_cgroup;
 use self::cgroup_mounts::Mounts;
+use super::identity::BootId;
 use super::snapshot::{Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource};
 use super::time::TICK_NS;
 use crate::live::host::proc_mount;
@@ -132,6 +133,16 @@ impl SnapshotSource for ProcFs {
         self.mounts.id(path)
     }
 
+    fn boot_id(&self) -> Option<BootId> {
+        let text = self.root.read_all(c"sys/kernel/random/boot_id", 64).ok()?;
+        std::str::from_utf8(&text).ok()?.trim_end().parse().ok()
+    }
+
+    fn ticks(&self, start_boottime_ns: u64) -> u64 {
+        let offset_ns = self.offsets.boottime_ns;
+        initial_ticks(start_boottime_ns.wrapping_add_signed(offset_ns) / TICK_NS, offset_ns)
+    }
+
     fn boottime_offset_ns(&self) -> u64 {
         let now_ns = self.now_ns();
         time_namespace::boottime_ns().saturating_sub(now_ns)
@@ -168,7 +179,7 @@ fn image(directory: &ProcDir, buffer: &mut [u8; BUFFER_LEN]) -> Option<Image> {
     let exe = exe.map(|path| PathBuf::from(OsStr::from_bytes(path)));
     let args = directory.read(c"cmdline", buffer).ok().filter(|args| !args.is_empty());
     let args = args.map(arguments);
-    (exe.is_some() || args.is_some()).then_some(Image { args, exe })
+    (exe.is_some() || args.is_some()).then(|| Image { args, exe, ..Image::default() })
 }
 
 /// Parses the start of `/proc/PID/cmdline`. The kernel ends each argument with a zero byte; if the

@@ -6,8 +6,11 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard};
 
+use proc_connector_core::context::layout::{ExecHdr, Recorded, TaskHdr};
+use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Notifications};
 
+use crate::process::identity::BootId;
 use crate::process::snapshot::{
     Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
 };
@@ -34,12 +37,14 @@ pub(super) struct Task {
     pub(super) args: String,
     pub(super) user: u32,
     pub(super) session: u32,
+    pub(super) execs: u32,
 }
 
 /// An item of the event stream.
 #[derive(Debug)]
 enum Delivery {
-    Event(Vec<u8>),
+    /// A datagram, and the context that the ring records.
+    Event(Vec<u8>, Vec<u8>),
     Lost(u64),
 }
 
@@ -69,7 +74,11 @@ pub(super) struct Machine {
     queue: VecDeque<Delivery>,
     visibility: Visibility,
     /// Exits that other CPUs have not sent yet, each with the number of steps until then.
-    late: Vec<(u32, EventData<'static>)>,
+    late: Vec<(u32, EventData<'static>, Vec<u8>)>,
+    /// Whether the ring records contexts.
+    has_contexts: bool,
+    /// The status of each process that ended, by process id and creation time.
+    pub(super) ended: BTreeMap<(u32, u64), u32>,
 }
 
 impl Machine {
@@ -82,6 +91,7 @@ impl Machine {
             args: "init\0".into(),
             user: 0,
             session: 1,
+            execs: 0,
         };
         Self {
             now_ns: 1_000_000_000,
@@ -93,7 +103,14 @@ impl Machine {
             queue: VecDeque::new(),
             visibility: Visibility::All,
             late: Vec::new(),
+            has_contexts: false,
+            ended: BTreeMap::new(),
         }
+    }
+
+    /// Records contexts from now on.
+    pub(super) fn record_contexts(&mut self) {
+        self.has_contexts = true;
     }
 
     /// Starts to queue events.
@@ -112,6 +129,15 @@ impl Machine {
         self.to_lose += events;
     }
 
+    pub(super) fn has_contexts(&self) -> bool {
+        self.has_contexts
+    }
+
+    /// The number of execs of a process.
+    pub(super) fn execs(&self, tgid: u32) -> Option<u32> {
+        Some(self.tasks.get(&tgid)?.execs)
+    }
+
     /// The processes with running threads.
     pub(super) fn alive(&self) -> impl Iterator<Item = (u32, &Task)> {
         let tasks = self.tasks.iter().map(|(&tgid, task)| (tgid, task));
@@ -123,7 +149,7 @@ impl Machine {
     fn pick(&mut self, choice: usize) -> u32 {
         let alive: Vec<u32> = self.alive().map(|(tgid, _)| tgid).collect();
         let picked = alive[choice % alive.len()];
-        for (steps, exit) in &mut self.late {
+        for (steps, exit, _) in &mut self.late {
             let is_picked =
                 matches!(exit, EventData::Exit { process_tgid, .. } if *process_tgid == picked);
             if is_picked && *steps < 4 {
@@ -139,11 +165,11 @@ impl Machine {
         *threads.iter().nth(choice % threads.len()).expect("a thread")
     }
 
-    fn new_id(&mut self) -> Option<u32> {
+    fn new_id(&mut self, choice: usize) -> Option<u32> {
         // The id of a thread with a late exit is not reused: the exit would be attributed to a new
         // thread of the same process.
         let is_late = |id: &u32| {
-            self.late.iter().any(|(_, exit)| match exit {
+            self.late.iter().any(|(_, exit, _)| match exit {
                 EventData::Exit { process_pid, process_tgid, .. } => {
                     process_pid == id && process_tgid != id
                 }
@@ -154,6 +180,10 @@ impl Machine {
             let is_used = |(tgid, task): (&u32, &Task)| tgid == id || task.threads.contains(id);
             is_late(id) || self.tasks.iter().any(is_used)
         };
+        // A process can choose the id of its child (`set_tid` of `clone3(2)`), and reuse an id at once.
+        if self.has_contexts && choice % 3 == 0 && !taken(&self.last_id) {
+            return Some(self.last_id);
+        }
         let next = (1..=IDS).map(|step| (self.last_id + step - 2) % (IDS - 1) + 2);
         let id = next.into_iter().find(|id| !taken(id))?;
         self.last_id = id;
@@ -163,22 +193,22 @@ impl Machine {
     /// Advances the time, and sends the exits that are due.
     pub(super) fn step(&mut self) {
         self.now_ns += STEP_NS;
-        for (steps, _) in &mut self.late {
+        for (steps, ..) in &mut self.late {
             *steps = steps.saturating_sub(1);
         }
         self.send_late();
     }
 
     fn send_late(&mut self) {
-        while let Some(place) = self.late.iter().position(|(steps, _)| *steps == 0) {
-            let (_, exit) = self.late.remove(place);
-            self.send(exit);
+        while let Some(place) = self.late.iter().position(|(steps, ..)| *steps == 0) {
+            let (_, exit, context) = self.late.remove(place);
+            self.send(exit, context);
         }
     }
 
     /// Sends all late exits, and reports losses.
     pub(super) fn settle(&mut self) {
-        for (steps, _) in &mut self.late {
+        for (steps, ..) in &mut self.late {
             *steps = 0;
         }
         self.step();
@@ -187,7 +217,7 @@ impl Machine {
         }
     }
 
-    fn send(&mut self, data: EventData<'_>) {
+    fn send(&mut self, data: EventData<'_>, context: Vec<u8>) {
         self.now_ns += 1_000;
         if !self.has_listener {
             return;
@@ -203,40 +233,77 @@ impl Machine {
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns: self.now_ns, data };
         let mut datagram = vec![0; EventRecord::MAX_KERNEL_LEN];
         record.encode_native(&mut datagram).expect("a buffer of the maximum length");
-        self.queue.push_back(Delivery::Event(datagram));
+        self.queue.push_back(Delivery::Event(datagram, context));
     }
 }
 
 /// Actions of processes.
 impl Machine {
     pub(super) fn fork(&mut self, choice: usize) {
-        let Some(child) = self.new_id() else { return };
-        let parent = self.pick(choice);
-        let parent_pid = self.pick_thread(parent, choice / 7);
-        let mut task = self.tasks[&parent].clone();
-        (task.start_ns, task.parent) = (self.now_ns, parent);
+        let Some(child) = self.new_id(choice) else { return };
+        let creator = self.pick(choice);
+        let pid = self.pick_thread(creator, choice / 7);
+        let mut task = self.tasks[&creator].clone();
+        // With `CLONE_PARENT`, the child is a sibling of its creator.
+        let is_sibling = self.has_contexts && choice % 5 == 0 && task.parent != 0;
+        let (parent_pid, parent_tgid) =
+            if is_sibling { (task.parent, task.parent) } else { (pid, creator) };
+        self.now_ns += 1_000;
+        (task.start_ns, task.parent) = (self.now_ns, parent_tgid);
         task.threads = BTreeSet::from([child]);
+        task.execs = 0;
+        let context = self
+            .context(creator, pid, |context| context.with_child_start(task.start_ns + OFFSET_NS));
         self.tasks.insert(child, task);
-        self.send(EventData::Fork {
-            parent_pid,
-            parent_tgid: parent,
-            child_pid: child,
-            child_tgid: child,
-        });
+        let (child_pid, child_tgid) = (child, child);
+        let fork = EventData::Fork { parent_pid, parent_tgid, child_pid, child_tgid };
+        self.send(fork, context);
     }
 
     pub(super) fn thread(&mut self, choice: usize) {
-        let Some(child_pid) = self.new_id() else { return };
+        let Some(child_pid) = self.new_id(choice) else { return };
         let child_tgid = self.pick(choice);
+        let creator = self.pick_thread(child_tgid, choice / 7);
+        let context = self.context(child_tgid, creator, |context| context);
         let task = self.tasks.get_mut(&child_tgid).expect("a process");
         task.threads.insert(child_pid);
         let parent = task.parent;
-        self.send(EventData::Fork {
-            parent_pid: parent,
-            parent_tgid: parent,
-            child_pid,
-            child_tgid,
-        });
+        let fork =
+            EventData::Fork { parent_pid: parent, parent_tgid: parent, child_pid, child_tgid };
+        self.send(fork, context);
+    }
+
+    /// What the ring records of a thread.
+    fn context(
+        &self,
+        tgid: u32,
+        pid: u32,
+        change: impl FnOnce(RawContext) -> RawContext,
+    ) -> Vec<u8> {
+        if !self.has_contexts {
+            return Vec::new();
+        }
+        let task = &self.tasks[&tgid];
+        let parent = self.tasks.get(&task.parent).map_or(0, |parent| parent.start_ns + OFFSET_NS);
+        let identity = (tgid, task.start_ns + OFFSET_NS);
+        let mut header = TaskHdr {
+            boot_ns: (self.now_ns + OFFSET_NS).into(),
+            pid_tgid: (u64::from(tgid) << 32 | u64::from(pid)).into(),
+            uid_gid: (u64::from(task.user) << 32 | u64::from(task.user)).into(),
+            euid_egid: (u64::from(task.user) << 32 | u64::from(task.user)).into(),
+            session: task.session.into(),
+            ..TaskHdr::default()
+        };
+        header.comm[..task.comm.len()].copy_from_slice(task.comm.as_bytes());
+        let recorded = Recorded::BOOT_NS
+            | Recorded::PID_TGID
+            | Recorded::UID_GID
+            | Recorded::EUID_EGID
+            | Recorded::SESSION
+            | Recorded::COMM;
+        let extension = RawExtension { recorded, task: header, ..RawExtension::default() };
+        let context = RawContext::of_process(identity, (task.parent, parent));
+        change(context.with_extension(extension)).bytes()
     }
 
     /// A thread executes a program: all others end, and it continues as the first thread.
@@ -245,14 +312,24 @@ impl Machine {
         let pid = self.pick_thread(tgid, choice / 7);
         let threads = self.tasks[&tgid].threads.clone();
         for (number, &other) in threads.iter().filter(|&&other| other != pid).enumerate() {
-            self.report_exit(other, tgid, 0, late[number % 2]);
+            self.report_exit(other, tgid, 0, late[number % 2], None);
         }
         let name = format!("program{}", self.now_ns);
         let task = self.tasks.get_mut(&tgid).expect("a process");
         task.threads = BTreeSet::from([tgid]);
         task.args = format!("/bin/{name}\0--x\0");
         task.comm = name[..15].to_owned();
-        self.send(EventData::Exec { process_pid: tgid, process_tgid: tgid });
+        task.execs += 1;
+        let args = task.args.clone();
+        let context = self.context(tgid, tgid, |mut context| {
+            let len = u32::try_from(args.len()).expect("short");
+            let extension = context.extension.as_mut().expect("a task");
+            extension.recorded |= Recorded::ARGS;
+            extension.exec = Some(ExecHdr { args_len: len.into(), ..ExecHdr::default() });
+            extension.tail = args.into_bytes();
+            context
+        });
+        self.send(EventData::Exec { process_pid: tgid, process_tgid: tgid }, context);
     }
 
     pub(super) fn thread_exit(&mut self, choice: usize, late: u32) {
@@ -261,9 +338,12 @@ impl Machine {
         if tgid == 1 && self.tasks[&1].threads.len() == 1 {
             return;
         }
-        self.tasks.get_mut(&tgid).expect("a process").threads.remove(&pid);
-        self.reparent_children_if_ended(tgid);
-        self.report_exit(pid, tgid, 0, late);
+        let threads = &mut self.tasks.get_mut(&tgid).expect("a process").threads;
+        threads.remove(&pid);
+        // The exit of the last thread decides the status.
+        let (code, is_last) = (u32::try_from(choice % 4).expect("small") << 8, threads.is_empty());
+        let over = is_last.then(|| self.end(tgid, code));
+        self.report_exit(pid, tgid, code, late, over);
     }
 
     pub(super) fn process_exit(&mut self, choice: usize, late: u32) {
@@ -273,12 +353,15 @@ impl Machine {
         }
         let task = self.tasks.get_mut(&tgid).expect("a process");
         let threads = std::mem::take(&mut task.threads);
-        self.reparent_children_if_ended(tgid);
+        let over = Some(self.end(tgid, 3 << 8));
         // The first thread usually exits last.
-        for &pid in threads.iter().rev() {
+        for (number, &pid) in threads.iter().rev().enumerate() {
             // Exits of other threads can arrive long after the parent waited for the process.
             let late = if pid == tgid { late } else { 15 * late };
-            self.report_exit(pid, tgid, 3 << 8, late);
+            // Threads that end at once all find that the process is over, or only the last does.
+            let is_last = number + 1 == threads.len();
+            let is_over = late > 0 || is_last || choice % 2 == 0;
+            self.report_exit(pid, tgid, 3 << 8, late, over.filter(|_| is_over));
         }
     }
 
@@ -293,31 +376,39 @@ impl Machine {
         let mut comm = [0; 16];
         comm[..name.len()].copy_from_slice(name.as_bytes());
         self.tasks.get_mut(&tgid).expect("a process").comm = name;
-        self.send(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm });
+        let context = self.context(tgid, tgid, |context| context);
+        self.send(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm }, context);
     }
 
     pub(super) fn change_user(&mut self, choice: usize) {
         let tgid = self.pick(choice);
         let user = u32::try_from(choice % 5).expect("small");
         self.tasks.get_mut(&tgid).expect("a process").user = user;
-        self.send(EventData::Uid { process_pid: tgid, process_tgid: tgid, ruid: user, euid: user });
+        let context = self.context(tgid, tgid, |context| context);
+        self.send(
+            EventData::Uid { process_pid: tgid, process_tgid: tgid, ruid: user, euid: user },
+            context,
+        );
     }
 
     pub(super) fn new_session(&mut self, choice: usize) {
         let tgid = self.pick(choice);
         self.tasks.get_mut(&tgid).expect("a process").session = tgid;
-        self.send(EventData::Sid { process_pid: tgid, process_tgid: tgid });
+        let context = self.context(tgid, tgid, |context| context);
+        self.send(EventData::Sid { process_pid: tgid, process_tgid: tgid }, context);
     }
 
-    fn reparent_children_if_ended(&mut self, tgid: u32) {
-        if self.tasks[&tgid].threads.is_empty() {
-            for task in self.tasks.values_mut().filter(|task| task.parent == tgid) {
-                task.parent = 1;
-            }
+    /// Records the end of a process, and gives its children a new parent. Returns the status.
+    fn end(&mut self, tgid: u32, status: u32) -> u32 {
+        self.ended.insert((tgid, self.tasks[&tgid].start_ns + OFFSET_NS), status);
+        for task in self.tasks.values_mut().filter(|task| task.parent == tgid) {
+            task.parent = 1;
         }
+        status
     }
 
-    fn report_exit(&mut self, pid: u32, tgid: u32, exit_code: u32, late: u32) {
+    /// Sends the exit of a thread. `over` is the status of the process if it is over.
+    fn report_exit(&mut self, pid: u32, tgid: u32, exit_code: u32, late: u32, over: Option<u32>) {
         let parent = self.tasks[&tgid].parent;
         let exit = EventData::Exit {
             process_pid: pid,
@@ -327,10 +418,11 @@ impl Machine {
             parent_pid: parent,
             parent_tgid: parent,
         };
+        let context = self.context(tgid, pid, |context| context.with_end(over));
         if late == 0 {
-            self.send(exit);
+            self.send(exit, context);
         } else {
-            self.late.push((late, exit));
+            self.late.push((late, exit, context));
         }
     }
 }
@@ -342,6 +434,13 @@ pub(super) struct SharedMachine(Arc<Mutex<Machine>>);
 impl SharedMachine {
     pub(super) fn new() -> Self {
         Self(Arc::new(Mutex::new(Machine::new())))
+    }
+
+    /// A machine whose ring records contexts.
+    pub(super) fn with_contexts() -> Self {
+        let shared = Self::new();
+        shared.machine().record_contexts();
+        shared
     }
 
     pub(super) fn machine(&self) -> MutexGuard<'_, Machine> {
@@ -361,10 +460,14 @@ impl SharedMachine {
                 let lost = Lost { count: Some(count), cause: LossCause::Overrun };
                 deliver(table, &Received::Lost(lost));
             }
-            Some(Delivery::Event(datagram)) => match Notifications::new(&datagram).next() {
-                Some(Ok(Notification::Event(event))) => deliver(table, &Received::Event(event)),
-                other => panic!("{other:?}"),
-            },
+            Some(Delivery::Event(datagram, context)) => {
+                match Notifications::new(&datagram).next() {
+                    Some(Ok(Notification::Event(event))) => {
+                        deliver(table, &Received::Event(event.with_context(&context)));
+                    }
+                    other => panic!("{other:?}"),
+                }
+            }
         }
         true
     }
@@ -408,7 +511,7 @@ impl SnapshotSource for SharedMachine {
                 .then(|| task.threads.iter().copied().filter(|&pid| pid != tgid).collect()),
             // A process without threads has no memory.
             image: (fields.contains(Fields::IMAGE) && is_alive)
-                .then_some(Image { args: Some(args), exe: None }),
+                .then(|| Image { args: Some(args), ..Image::default() }),
             uid: fields.contains(Fields::IDS).then_some(ids),
             gid: fields.contains(Fields::IDS).then_some(ids),
             cgroup: None,
@@ -417,6 +520,14 @@ impl SnapshotSource for SharedMachine {
 
     fn cgroup_id(&self, _: &Path) -> Option<u64> {
         None
+    }
+
+    fn boot_id(&self) -> Option<BootId> {
+        Some(BootId::from_bytes([7; 16]))
+    }
+
+    fn ticks(&self, start_boottime_ns: u64) -> u64 {
+        start_boottime_ns / TICK_NS
     }
 
     fn boottime_offset_ns(&self) -> u64 {

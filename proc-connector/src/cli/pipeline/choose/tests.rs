@@ -1,10 +1,12 @@
 //! The choice by trees, with events made by hand.
 
+use proc_connector::Received;
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
-use proc_connector::{Filter, Received};
 
-use super::{Choose, Chooser, ProcessChooser, values};
+use super::{Choose, Chooser, End, EventChoice, Item, ProcessChooser, values};
+use crate::cli::options::events::EventOptions;
 use crate::cli::options::processes::ProcessOptions;
+use crate::cli::pipeline::ends;
 use crate::cli::pipeline::identify::Identify;
 
 const MS: u64 = 1_000_000;
@@ -21,10 +23,22 @@ fn options(tree: &[&str]) -> ProcessOptions {
     ProcessOptions { tree: roots.collect(), ..ProcessOptions::default() }
 }
 
+/// The choice by options of the command line, for an output that includes threads.
+fn choice(options: &[&str]) -> EventChoice {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: EventOptions,
+    }
+    let words = ["proc-connector"].iter().chain(options);
+    let line: Line = clap::Parser::try_parse_from(words).expect("valid options");
+    line.options.choice(true).expect("few process ids")
+}
+
 impl<'a> Story<'a> {
     fn new(options: &'a ProcessOptions) -> Self {
         let processes = ProcessChooser::recorded(options).expect("ids of users");
-        let chooser = Chooser::new(Filter::default(), processes);
+        let chooser = Chooser::new(choice(&[]), processes);
         Self { identify: Identify::recorded(), chooser, now_ns: 1_000_000_000 }
     }
 
@@ -38,7 +52,11 @@ impl<'a> Story<'a> {
                 let received = Received::Event(event);
                 let subject = self.identify.apply(&received);
                 self.chooser.follow(self.identify.changes(), Some(&received));
-                self.chooser.chooses(&received, self.identify.process(subject))
+                let process = self.identify.process(subject);
+                let (is_over, end) = ends::identified(&received, self.identify.changes());
+                let item =
+                    Item { received: &received, time: None, process, user: None, is_over, end };
+                self.chooser.chooses(&item)
             }
             other => panic!("{other:?}"),
         }
@@ -156,4 +174,47 @@ fn the_memory_of_a_tree_is_bounded_by_its_live_members() {
         assert!(story.fork(100, 1_000 + child) && story.exit(1_000 + child));
         assert!(story.chooser.processes.trees.len() <= 4_100, "{child}");
     }
+}
+
+/// Process 100 starts a thread. Its first thread exits, then the other one.
+fn threads_exit(story: &mut Story<'_>, first: u32, last: u32) -> [bool; 3] {
+    let thread = EventData::Fork { parent_pid: 1, parent_tgid: 1, child_pid: 101, child_tgid: 100 };
+    let exit = |process_pid, exit_code| EventData::Exit {
+        process_pid,
+        process_tgid: 100,
+        exit_code,
+        exit_signal: 17,
+        parent_pid: 1,
+        parent_tgid: 1,
+    };
+    [story.event(thread), story.event(exit(100, first)), story.event(exit(101, last))]
+}
+
+#[test]
+fn failed_processes_are_chosen_once_by_their_own_status() {
+    let all = options(&[]);
+    for (words, first, last, expected) in [
+        (&[][..], 0, 0x300, [true, true, true]),
+        (&["--processes"], 0, 0x300, [false, false, true]),
+        (&["--failed"], 0, 0x300, [true, false, true]),
+        (&["--failed", "--processes"], 0, 0x300, [false, false, true]),
+        (&["--failed", "--processes"], 0, 0, [false, false, false]),
+        // An exit of the whole process gives all threads the same status.
+        (&["--failed", "--processes"], 9, 9, [false, false, true]),
+        (&["--failed", "--events", "exec"], 0, 0x300, [false, false, false]),
+        (&["--failed", "--pid", "100"], 0, 0x300, [true, false, true]),
+        (&["--failed", "--pid", "101"], 0, 0x300, [false, false, false]),
+    ] {
+        let mut story = Story::new(&all);
+        story.chooser.events = choice(words);
+        story.fork(1, 100);
+        assert_eq!(threads_exit(&mut story, first, last), expected, "{words:?} {first} {last}");
+    }
+}
+
+#[test]
+fn an_end_without_a_known_status_is_no_failure() {
+    let failed = choice(&["--failed"]);
+    assert!(!failed.matches_end(100, &End::default()));
+    assert!(choice(&[]).matches_end(100, &End::default()));
 }

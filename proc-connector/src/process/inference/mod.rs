@@ -1,25 +1,25 @@
-//! The effect of each kind of event on the table.
+//! Events without an identity, as the socket transport receives them: which process they concern
+//! follows from the order of events, from time stamps and from `/proc`.
 
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use proc_connector_core::{Event, ExitStatus, Payload, proc_event};
 
-use super::change::ChangeKind;
-use super::population::Key;
-use super::process::{End, Name, Process};
-use super::snapshot::{Arguments, Fields, Ids, Image};
-use super::table::ProcessTable;
-use super::time::Start;
+use crate::process::change::ChangeKind;
+use crate::process::population::Key;
+use crate::process::process::{End, Name, Process};
+use crate::process::snapshot::{Arguments, Fields, Ids, Image};
+use crate::process::table::ProcessTable;
+use crate::process::time::Start;
 
 /// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
 /// They are sent by other CPUs.
 const LATE_NS: u64 = 1_000_000_000;
 
 impl ProcessTable {
-    pub(super) fn apply_event(&mut self, event: &Event<'_>) {
+    pub(in crate::process) fn apply_inferred(&mut self, event: &Event<'_>) {
         let ns = event.timestamp_ns();
-        self.population.forget_old(ns);
         match event.payload() {
             Payload::Fork(fork) if fork.child_pid() == fork.child_tgid() => {
                 self.forked(fork, event);
@@ -68,7 +68,7 @@ impl ProcessTable {
         let (tgid, parent, ns) = (fork.child_tgid(), fork.parent_tgid(), event.timestamp_ns());
         let boottime_offset_ns = self.boottime_offset_ns(event);
         let mut predecessor_exit_pending = false;
-        if let Some(known) = self.population.live.get_mut(&tgid) {
+        if let Some(known) = self.population.live.get_mut(tgid) {
             if known.start.is_after(ns) {
                 return;
             }
@@ -79,7 +79,7 @@ impl ProcessTable {
             }
             predecessor_exit_pending = self.end_predecessor(tgid, ns);
         }
-        let live = self.population.live.get(&parent);
+        let live = self.population.live.get(parent);
         let is_id_reused = live.is_some_and(|live| live.start.is_after(ns));
         let has_ended = (is_id_reused || live.is_none()) && self.ended_after(parent, ns).is_some();
         if live.is_none() && !has_ended {
@@ -89,7 +89,7 @@ impl ProcessTable {
         let creator = if has_ended || is_id_reused {
             self.ended_after(parent, ns)
         } else {
-            self.population.live.get(&parent)
+            self.population.live.get(parent)
         };
         let mut process = match creator {
             Some(parent) => Process::forked(serial, tgid, parent, ns),
@@ -142,7 +142,7 @@ impl ProcessTable {
     /// exiting thread waits for a CPU. Returns whether the exit of its first thread is still to
     /// come.
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
-        let Some(process) = self.population.live.get(&tgid) else { return false };
+        let Some(process) = self.population.live.get(tgid) else { return false };
         let status = process.threads.first.err();
         // The exit of this process may have been attributed to its predecessor. Then none is
         // pending, and the next exit belongs to another process.
@@ -151,13 +151,13 @@ impl ProcessTable {
         if is_late {
             *self.pending_exits.entry(tgid).or_default() += 1;
         }
-        self.end(tgid, End { ns, status });
+        self.end(tgid, End { ns, status, usage: None });
         is_late
     }
 
     fn thread_started(&mut self, tgid: u32, pid: u32, ns: u64) {
         self.ensure_known(tgid, ns);
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         // A thread that started before `/proc` was read, and was not found there, has already
         // exited.
         let is_news = process.seen_ns < ns && !process.start.is_after(ns);
@@ -168,11 +168,11 @@ impl ProcessTable {
 
     fn executed(&mut self, tgid: u32, event: &Event<'_>) {
         let ns = event.timestamp_ns();
-        if !self.population.live.contains_key(&tgid) {
+        if !self.population.live.contains(tgid) {
             self.revive(tgid, ns);
         }
         self.ensure_known(tgid, ns);
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         if process.start.is_after(ns) {
             return;
         }
@@ -183,13 +183,15 @@ impl ProcessTable {
             return;
         }
         process.threads.exec();
+        process.execs = process.execs.map(|execs| execs + 1);
         process.is_kernel_thread = false;
         let context = event.context();
         process.comm = context.and_then(|context| context.comm()).map(Name::new);
         let recorded = context.and_then(|context| context.args());
         let recorded =
             recorded.map(|args| Arguments { bytes: args.bytes().into(), is_cut: args.is_cut() });
-        process.image = recorded.map(|args| Arc::new(Image { args: Some(args), exe: None }));
+        process.image =
+            recorded.map(|args| Arc::new(Image { args: Some(args), ..Image::default() }));
         let cgroup_id = context.and_then(|context| context.cgroup_id());
         let mut fields = Fields::IMAGE;
         match cgroup_id.and_then(|id| self.cgroups.path(id)) {
@@ -221,11 +223,11 @@ impl ProcessTable {
         if pid == tgid && self.record_late_exit(tgid, ns, status) {
             return;
         }
-        if !self.population.live.contains_key(&tgid) {
+        if !self.population.live.contains(tgid) {
             self.exit_of_unknown(exit, ns);
             return;
         }
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         if process.start.is_after(ns) || ns <= process.seen_ns {
             return;
         }
@@ -233,12 +235,12 @@ impl ProcessTable {
             if self.is_exit_of_replaced_first(tgid, ns, status) {
                 return;
             }
-            let Some(process) = self.population.live.get_mut(&tgid) else { return };
+            let Some(process) = self.population.live.get_mut(tgid) else { return };
             process.threads.first = Err(status);
         } else if !process.threads.remove(pid) {
             return;
         }
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         let first = process.threads.first;
         if process.threads.count() > 0 {
             self.push(ChangeKind::ThreadEnded(pid), Key::Live(tgid));
@@ -252,13 +254,13 @@ impl ProcessTable {
         // An exit of the whole process (`exit_group`) gives all threads the same status. Otherwise
         // the status of the first thread counts.
         let status = if status.into_raw() == 0 { first.err().unwrap_or(status) } else { status };
-        self.end(tgid, End { ns, status: Some(status) });
+        self.end(tgid, End { ns, status: Some(status), usage: None });
     }
 
     /// Whether an exit belongs to the old first thread, which an exec of another thread replaced.
     /// Another CPU sends that exit, so it may arrive after the exec.
     fn is_exit_of_replaced_first(&mut self, tgid: u32, ns: u64, status: ExitStatus) -> bool {
-        let Some(process) = self.population.live.get(&tgid) else { return false };
+        let Some(process) = self.population.live.get(tgid) else { return false };
         if ns < process.exec_ns {
             return true;
         }
@@ -277,7 +279,7 @@ impl ProcessTable {
             // If this was the exit of the process after all, the scan removes it.
             self.schedule_rescan();
         }
-        if let Some(process) = self.population.live.get_mut(&tgid) {
+        if let Some(process) = self.population.live.get_mut(tgid) {
             process.threads.forget_leaving();
         }
         are_known || lives
@@ -294,7 +296,7 @@ impl ProcessTable {
                 }
                 true
             }
-            Entry::Vacant(_) if self.population.live.contains_key(&tgid) => return false,
+            Entry::Vacant(_) if self.population.live.contains(tgid) => return false,
             Entry::Vacant(_) => false,
         };
         let ended = self.population.last_ended(tgid);
@@ -303,7 +305,7 @@ impl ProcessTable {
             // The process was already dropped from the table.
             return is_pending;
         };
-        *end = End { ns: end.ns.min(ns), status: Some(status) };
+        *end = End { ns: end.ns.min(ns), status: Some(status), usage: None };
         self.push(ChangeKind::Ended, key);
         true
     }
@@ -320,10 +322,10 @@ impl ProcessTable {
         }
         if is_over {
             self.population.move_to_parent(tgid, exit.parent_tgid());
-            self.end(tgid, End { ns, status: Some(exit.status()) });
+            self.end(tgid, End { ns, status: Some(exit.status()), usage: None });
         } else if exit.process_pid() == tgid {
             // Other threads continue to run.
-            if let Some(process) = self.population.live.get_mut(&tgid) {
+            if let Some(process) = self.population.live.get_mut(tgid) {
                 process.threads.first = Err(exit.status());
             }
         }
@@ -343,7 +345,7 @@ impl ProcessTable {
     /// Updates one field, unless `/proc` was read after the event.
     fn change(&mut self, tgid: u32, ns: u64, kind: ChangeKind, change: impl FnOnce(&mut Process)) {
         self.ensure_known(tgid, ns);
-        let Some(process) = self.population.live.get_mut(&tgid) else { return };
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         if !process.start.is_after(ns) && process.seen_ns < ns {
             change(process);
             self.push(kind, Key::Live(tgid));

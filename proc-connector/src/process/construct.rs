@@ -1,0 +1,116 @@
+//! New processes, and their update by a snapshot.
+
+use std::sync::Arc;
+
+use super::identity::BootId;
+use super::process::{Name, Process};
+use super::snapshot::Snapshot;
+use super::threads::Threads;
+use super::time::Start;
+
+/// Construction and updates.
+impl Process {
+    /// A process with only its id known.
+    pub(super) fn unknown(serial: u64, tgid: u32) -> Self {
+        Self {
+            serial,
+            tgid,
+            boot_id: None,
+            start_boottime_ns: None,
+            start: Start::default(),
+            parent: None,
+            creator: None,
+            threads: Threads::ONE,
+            comm: None,
+            image: None,
+            uid: None,
+            gid: None,
+            session: None,
+            cgroup: None,
+            tty: None,
+            login_uid: None,
+            audit_session: None,
+            in_namespace: None,
+            is_kernel_thread: false,
+            execs: None,
+            end: None,
+            seen_ns: 0,
+            read_ns: 0,
+            exec_ns: 0,
+            predecessor_exit_pending: false,
+        }
+    }
+
+    /// A copy of the parent, as a fork at `ns` created it.
+    pub(super) fn forked(serial: u64, tgid: u32, parent: &Self, ns: u64) -> Self {
+        let unknown = Self {
+            parent: Some(parent.tgid),
+            creator: Some(parent.serial),
+            boot_id: parent.boot_id,
+            tty: parent.tty,
+            login_uid: parent.login_uid,
+            audit_session: parent.audit_session,
+            is_kernel_thread: parent.is_kernel_thread,
+            execs: Some(0),
+            ..Self::unknown(serial, tgid)
+        };
+        if ns < parent.read_ns.max(parent.exec_ns) {
+            // The known values of the parent are from after the fork.
+            return unknown;
+        }
+        Self {
+            comm: parent.comm,
+            image: parent.image.clone(),
+            uid: parent.uid,
+            gid: parent.gid,
+            session: parent.session,
+            cgroup: parent.cgroup.clone(),
+            ..unknown
+        }
+    }
+
+    /// Records the identity of the process.
+    pub(super) fn identify(&mut self, start_boottime_ns: u64, boot_id: Option<BootId>) {
+        self.start_boottime_ns = Some(start_boottime_ns);
+        self.boot_id = boot_id;
+    }
+
+    /// Applies a snapshot, and returns whether any value changed.
+    pub(super) fn update(&mut self, snapshot: Snapshot) -> bool {
+        let before = self.clone();
+        self.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
+        self.parent = snapshot.parent;
+        self.session = Some(snapshot.session);
+        self.is_kernel_thread = snapshot.is_kernel_thread;
+        self.comm = Some(Name::new(&snapshot.comm));
+        self.seen_ns = snapshot.seen_ns;
+        self.read_ns = snapshot.seen_ns;
+        if let Some(others) = snapshot.others {
+            self.threads = Threads::with_others(snapshot.first, others);
+        }
+        if let Some(image) = snapshot.image {
+            // An equal image is kept: many processes may share it.
+            if self.image.as_deref() != Some(&image) {
+                self.image = Some(Arc::new(image));
+            }
+        }
+        self.uid = snapshot.uid.or(self.uid);
+        self.gid = snapshot.gid.or(self.gid);
+        if let Some(cgroup) = snapshot.cgroup {
+            if self.cgroup.as_deref() != Some(&cgroup.path) {
+                self.cgroup = Some(cgroup.path.into());
+            }
+        }
+        before.differs(self)
+    }
+
+    fn differs(&self, other: &Self) -> bool {
+        self.parent != other.parent
+            || self.session != other.session
+            || self.comm != other.comm
+            || self.image != other.image
+            || (self.uid, self.gid) != (other.uid, other.gid)
+            || self.cgroup != other.cgroup
+            || self.threads.count() != other.threads.count()
+    }
+}

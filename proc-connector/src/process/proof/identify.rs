@@ -1,0 +1,204 @@
+//! Finds the process with an identity.
+
+use super::{Identity, Proof};
+use crate::process::change::ChangeKind;
+use crate::process::population::Key;
+use crate::process::process::{End, Process};
+use crate::process::snapshot::Fields;
+use crate::process::table::ProcessTable;
+
+/// How many identities of ended processes are remembered.
+const REMEMBERED: usize = 256;
+
+/// The identities of the processes that ended last. They are kept apart from the ended processes,
+/// which the table's user can choose not to keep.
+#[derive(Debug, Default)]
+pub(in crate::process) struct RecentlyOver {
+    identities: Vec<Identity>,
+    /// The place of the oldest identity.
+    oldest: usize,
+}
+
+impl RecentlyOver {
+    pub(super) fn add(&mut self, identity: Identity) {
+        match self.identities.get_mut(self.oldest) {
+            Some(oldest) => *oldest = identity,
+            None => self.identities.push(identity),
+        }
+        self.oldest = (self.oldest + 1) % REMEMBERED;
+    }
+
+    pub(super) fn contains(&self, identity: Identity) -> bool {
+        self.identities.contains(&identity)
+    }
+}
+
+/// How a live process relates to an identity with the same process id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Relation {
+    Same,
+    /// The live process was created later.
+    Later,
+    /// The live process was created earlier, so it has ended.
+    Earlier,
+}
+
+impl ProcessTable {
+    /// The process that acted. A process that is missing is added. `None` if it has ended.
+    #[inline]
+    pub(super) fn find_actor(&mut self, proof: &Proof<'_>) -> Option<Key> {
+        let Identity { tgid, start } = proof.actor;
+        let known = self.population.live.get(tgid);
+        if !known.is_some_and(|known| known.start_boottime_ns == Some(start)) {
+            let key = self.settle_identity(proof)?;
+            if matches!(key, Key::Superseded(..)) {
+                return Some(key);
+            }
+        }
+        let known = self.population.live.get(tgid)?;
+        if let Some(parent) = proof.parent.filter(|parent| known.parent != Some(parent.tgid)) {
+            self.adopt(tgid, parent);
+        }
+        Some(Key::Live(tgid))
+    }
+
+    /// Finds or adds the process that acted, unless it has ended.
+    #[cold]
+    fn settle_identity(&mut self, proof: &Proof<'_>) -> Option<Key> {
+        let actor = proof.actor;
+        match self.relation(actor) {
+            Some(Relation::Same) => {
+                self.learn_start(actor, proof.boottime_offset_ns());
+                return Some(Key::Live(actor.tgid));
+            }
+            Some(Relation::Later) => return self.superseded_as(actor),
+            Some(Relation::Earlier) => self.supersede(actor.tgid),
+            None => {}
+        }
+        if let Some(key) = self.superseded_as(actor) {
+            return Some(key);
+        }
+        if self.is_over(actor) {
+            return None;
+        }
+        self.appeared_by_proof(proof);
+        Some(Key::Live(actor.tgid))
+    }
+
+    /// Changes the parent of a live process, unless the parent has ended.
+    fn adopt(&mut self, tgid: u32, parent: Identity) {
+        let is_live = match self.relation(parent) {
+            Some(relation) => relation == Relation::Same,
+            None => !self.is_over(parent),
+        };
+        self.population.move_to_parent(tgid, is_live.then_some(parent.tgid));
+    }
+
+    /// How the live process with the id relates to the identity. `None`: no live process has the id.
+    pub(super) fn relation(&self, Identity { tgid, start }: Identity) -> Option<Relation> {
+        let known = self.population.live.get(tgid)?;
+        let source = self.source.as_ref();
+        let order = match (known.start_boottime_ns, known.start.ticks(), source) {
+            (Some(known), ..) => known.cmp(&start),
+            (None, Some(ticks), Some(source)) => ticks.cmp(&source.ticks(start)),
+            // The process is known from an event without an identity.
+            _ if known.start.can_begin(start) => std::cmp::Ordering::Equal,
+            _ => std::cmp::Ordering::Less,
+        };
+        Some(match order {
+            std::cmp::Ordering::Less => Relation::Earlier,
+            std::cmp::Ordering::Equal => Relation::Same,
+            std::cmp::Ordering::Greater => Relation::Later,
+        })
+    }
+
+    /// Records the exact creation time of a live process.
+    pub(super) fn learn_start(&mut self, identity: Identity, boottime_offset_ns: Option<u64>) {
+        let boot_id = self.boot_id;
+        if let Some(process) = self.population.live.get_mut(identity.tgid) {
+            process.identify(identity.start, boot_id);
+            process.start.record(boottime_offset_ns.and_then(|ns| identity.start.checked_sub(ns)));
+        }
+    }
+
+    /// Whether the process has ended, or a new process has its id.
+    pub(super) fn is_over(&mut self, identity: Identity) -> bool {
+        self.over.contains(identity)
+            || self.superseded_as(identity).is_some()
+            || self.ended_as(identity).is_some()
+    }
+
+    /// The superseded process with this identity.
+    pub(super) fn superseded_as(&self, Identity { tgid, start }: Identity) -> Option<Key> {
+        if self.population.superseded_process(tgid, start).is_some() {
+            return Some(Key::Superseded(tgid, start));
+        }
+        // Its creation time is only known in ticks.
+        let ticks = self.population.superseded_process(tgid, 0)?.start.ticks();
+        let source = self.source.as_ref()?;
+        (ticks == Some(source.ticks(start))).then_some(Key::Superseded(tgid, 0))
+    }
+
+    /// The ended process with this identity.
+    pub(super) fn ended_as(
+        &mut self,
+        Identity { tgid, start }: Identity,
+    ) -> Option<(Key, &mut Process)> {
+        let ticks = self.source.as_ref().map(|source| source.ticks(start));
+        self.population.ended_where(tgid, |process| match process.start_boottime_ns {
+            Some(known) => known == start,
+            None => process.start.ticks().is_some() && process.start.ticks() == ticks,
+        })
+    }
+
+    /// Takes a process off the live ones whose id a new process has. Its children have a new parent.
+    pub(super) fn supersede(&mut self, tgid: u32) {
+        if let Some(key) = self.population.supersede(tgid) {
+            self.push(ChangeKind::Vanished, key);
+        }
+        self.forget_parent(tgid);
+    }
+
+    /// Forgets the parent of the children of a process that has ended. The next event of each child
+    /// has the new one.
+    pub(super) fn forget_parent(&mut self, tgid: u32) {
+        let orphans: Vec<u32> = self.population.children(tgid).collect();
+        for orphan in orphans {
+            self.population.move_to_parent(orphan, None);
+        }
+    }
+
+    /// Adds a process that existed before its first event.
+    fn appeared_by_proof(&mut self, proof: &Proof<'_>) {
+        let Identity { tgid, start } = proof.actor;
+        let snapshot = self.source.as_ref().and_then(|source| {
+            let snapshot = source.read(tgid, Fields::all()).ok()?;
+            (snapshot.is_alive && snapshot.start_ticks == source.ticks(start)).then_some(snapshot)
+        });
+        match snapshot {
+            Some(snapshot) => self.appeared(tgid, snapshot),
+            None => self.add_unknown(tgid),
+        }
+        self.learn_start(proof.actor, proof.boottime_offset_ns());
+    }
+
+    /// Ends a live or superseded process: its last thread exited.
+    pub(super) fn end_by_proof(&mut self, key: Key, identity: Identity, end: End) {
+        let boot_id = self.boot_id;
+        if let Some(process) = self.population.get_mut(key) {
+            process.identify(identity.start, boot_id);
+        }
+        let ended = match key {
+            Key::Live(tgid) => self.population.end(tgid, end),
+            Key::Superseded(tgid, start) => self.population.end_superseded(tgid, start, end),
+            Key::Ended(_) => None,
+        };
+        if let Some(key) = ended {
+            self.push(ChangeKind::Ended, key);
+        }
+        if matches!(key, Key::Live(_)) {
+            self.forget_parent(identity.tgid);
+        }
+        self.over.add(identity);
+    }
+}

@@ -1,0 +1,133 @@
+//! Forks, execs and exits.
+
+use proc_connector_core::proc_event::{Exit, Fork};
+
+use super::identify::Relation;
+use super::{Identity, Proof};
+use crate::process::change::ChangeKind;
+use crate::process::population::Key;
+use crate::process::process::{End, Process};
+use crate::process::table::ProcessTable;
+use crate::process::time::Start;
+
+impl ProcessTable {
+    pub(super) fn proven_fork(&mut self, fork: &Fork, child_start: u64, proof: &Proof<'_>) {
+        let creator = self.find_actor(proof);
+        let tgid = fork.child_tgid();
+        let child = Identity { tgid, start: child_start };
+        let relation = self.relation(child);
+        match relation {
+            None | Some(Relation::Later) => {}
+            Some(Relation::Same) if self.is_snapshot_of_child(child, proof.ns) => {
+                self.learn_start(child, proof.boottime_offset_ns());
+                return;
+            }
+            Some(Relation::Same | Relation::Earlier) => self.supersede(tgid),
+        }
+        let serial = self.population.allocate_serial();
+        let mut process = match creator.and_then(|creator| self.population.by_key(creator)) {
+            Some(creator) => Process::forked(serial, tgid, creator, proof.ns),
+            None => Process { execs: Some(0), ..Process::unknown(serial, tgid) },
+        };
+        process.parent = Some(fork.parent_tgid()).filter(|&parent| parent != 0);
+        process.start = Start::forked(proof.ns, None);
+        process.identify(child_start, self.boot_id);
+        // The parent is the thread that forked, except with `CLONE_PARENT`.
+        let is_first_thread = fork.parent_pid() == proof.actor.tgid;
+        if !is_first_thread {
+            process.comm = None;
+        }
+        self.inherit(&mut process, &proof.context);
+        let key = if relation == Some(Relation::Later) {
+            // A scan of `/proc` found the next process with the id, before this event was received.
+            self.population.insert_superseded(process)
+        } else {
+            self.population.insert(process)
+        };
+        self.push(ChangeKind::Started, key);
+    }
+
+    /// Whether the live process with the child's id, which was read from `/proc`, is the child: it
+    /// was read after the fork.
+    fn is_snapshot_of_child(&self, child: Identity, ns: u64) -> bool {
+        let known = self.population.live.get(child.tgid);
+        known.is_some_and(|known| {
+            known.start_boottime_ns == Some(child.start) || ns <= known.seen_ns
+        })
+    }
+
+    pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
+        let Some(key) = self.find_actor(proof) else { return };
+        let Some(process) = self.population.get_mut(key) else { return };
+        process.exec_ns = proof.ns;
+        process.threads.exec();
+        process.is_kernel_thread = false;
+        process.execs = process.execs.map(|execs| execs.saturating_add(1));
+        self.record_program(key, &proof.context);
+        self.push(ChangeKind::Executed, key);
+    }
+
+    pub(super) fn proven_exit(&mut self, exit: &Exit<'_>, proof: &Proof<'_>) {
+        let is_over = proof.context.is_over();
+        let status = proof.context.process_status().unwrap_or(exit.status());
+        let usage = proof.context.process_usage();
+        let end = End { ns: proof.ns, status: Some(status), usage };
+        if is_over == Some(true) && self.ends_before_reading(proof) {
+            self.end_vanished(proof.actor, end);
+            return;
+        }
+        let Some(key) = self.find_actor(proof) else {
+            if is_over == Some(true) {
+                self.end_vanished(proof.actor, end);
+            }
+            return;
+        };
+        if is_over == Some(true) {
+            self.end_by_proof(key, proof.actor, end);
+            return;
+        }
+        let Some(process) = self.population.get_mut(key) else { return };
+        let pid = exit.process_pid();
+        if pid == proof.actor.tgid {
+            // The exit of the first thread before an exec of another can follow the exec.
+            if is_over == Some(false) && process.threads.count() <= 1 {
+                return;
+            }
+            process.threads.first = Err(exit.status());
+        } else if !process.threads.remove(pid) {
+            return;
+        }
+        if is_over.is_none() && process.threads.count() == 0 {
+            self.end_by_proof(key, proof.actor, end);
+        } else {
+            self.push(ChangeKind::ThreadEnded(pid), key);
+        }
+    }
+
+    /// Whether the process was over before the live process with its id was read from `/proc`, which
+    /// is thus another one that was created in the same tick.
+    fn ends_before_reading(&self, proof: &Proof<'_>) -> bool {
+        self.population
+            .live
+            .get(proof.actor.tgid)
+            .is_some_and(|known| known.start_boottime_ns.is_none() && proof.ns < known.seen_ns)
+    }
+
+    /// Records the end of a process that a scan found missing.
+    fn end_vanished(&mut self, identity: Identity, end: End) {
+        if self.over.contains(identity) {
+            return;
+        }
+        let boot_id = self.boot_id;
+        let Some((key, process)) = self.ended_as(identity) else { return };
+        if process.end.is_some_and(|end| end.status.is_none()) {
+            process.end = Some(end);
+            process.identify(identity.start, boot_id);
+            self.push(ChangeKind::Ended, key);
+        }
+        self.over.add(identity);
+        if !self.population.live.contains(identity.tgid) {
+            self.forget_parent(identity.tgid);
+        }
+    }
+}

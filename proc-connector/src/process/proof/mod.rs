@@ -1,0 +1,126 @@
+//! Events with an identity: the kernel recorded which process acted, and when it was created.
+//!
+//! The ring has the events in causal order: those of a child follow its fork, and after an exit with
+//! which a process is over, only exits of its other threads follow. The exit can follow the fork of a
+//! new process that has the same id.
+
+mod identify;
+mod life;
+mod values;
+
+use proc_connector_core::{Context, Event, Payload};
+
+pub(super) use self::identify::RecentlyOver;
+use super::change::ChangeKind;
+use super::population::Key;
+use super::process::{Name, Process};
+use super::snapshot::Ids;
+use super::table::ProcessTable;
+
+/// The identity of a process while the machine runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) tgid: u32,
+    /// In nanoseconds of `CLOCK_BOOTTIME`.
+    pub(super) start: u64,
+}
+
+/// What the kernel recorded at an event.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Proof<'a> {
+    /// The process that acted.
+    actor: Identity,
+    parent: Option<Identity>,
+    ns: u64,
+    context: Context<'a>,
+}
+
+impl<'a> Proof<'a> {
+    /// `None` if the kernel recorded no identity.
+    #[inline]
+    pub(super) fn of(event: &Event<'a>) -> Option<Self> {
+        let context = event.context()?;
+        let actor = Identity { tgid: context.tgid()?, start: context.start_boottime_ns()? };
+        let parent = context.parent_tgid().zip(context.parent_start_boottime_ns());
+        let parent = parent.map(|(tgid, start)| Identity { tgid, start });
+        Some(Self { actor, parent, ns: event.timestamp_ns(), context })
+    }
+
+    /// The time of the event by `CLOCK_BOOTTIME` minus that by `CLOCK_MONOTONIC`.
+    fn boottime_offset_ns(&self) -> Option<u64> {
+        self.context.boot_ns()?.checked_sub(self.ns)
+    }
+}
+
+impl ProcessTable {
+    pub(super) fn apply_proven(&mut self, event: &Event<'_>, proof: &Proof<'_>) {
+        match event.payload() {
+            Payload::Fork(fork) if fork.child_pid() == fork.child_tgid() => {
+                match proof.context.child_start_boottime_ns() {
+                    Some(start) => self.proven_fork(fork, start, proof),
+                    None => self.apply_inferred(event),
+                }
+            }
+            Payload::Exit(exit) => self.proven_exit(&exit, proof),
+            Payload::Exec(_) => self.proven_exec(proof),
+            Payload::Ptrace(ptrace) => {
+                // The tracer acted. The event has only the process id of the traced process.
+                self.find_actor(proof);
+                let tracer = Some(ptrace.tracer_tgid()).filter(|&tracer| tracer != 0);
+                let traced = ptrace.process_tgid();
+                if self.population.live.contains(traced) {
+                    self.push(ChangeKind::Traced(tracer), Key::Live(traced));
+                }
+            }
+            Payload::Fork(fork) => {
+                let pid = fork.child_pid();
+                let Some(key) = self.find_actor(proof) else { return };
+                let process = self.population.get_mut(key);
+                if process.is_some_and(|process| process.threads.add(pid)) {
+                    self.push(ChangeKind::ThreadStarted(pid), key);
+                }
+            }
+            // Each thread has its own ids and name. Those of the first thread represent the
+            // process.
+            Payload::Uid(uid) if uid.process_pid() == uid.process_tgid() => {
+                let ids = Ids { real: uid.ruid(), effective: uid.euid() };
+                self.proven_change(proof, ChangeKind::UserChanged, |process| {
+                    process.uid = Some(ids);
+                });
+            }
+            Payload::Gid(gid) if gid.process_pid() == gid.process_tgid() => {
+                let ids = Ids { real: gid.rgid(), effective: gid.egid() };
+                self.proven_change(proof, ChangeKind::GroupChanged, |process| {
+                    process.gid = Some(ids);
+                });
+            }
+            Payload::Comm(comm) if comm.process_pid() == comm.process_tgid() => {
+                let name = Name::new(comm.name());
+                self.proven_change(proof, ChangeKind::Renamed, |process| {
+                    process.comm = Some(name);
+                });
+            }
+            Payload::Sid(_) => {
+                self.proven_change(proof, ChangeKind::SessionChanged, |process| {
+                    process.session = Some(proof.actor.tgid);
+                });
+            }
+            Payload::Coredump(_) => self.proven_change(proof, ChangeKind::Dumped, |_| {}),
+            _ => {}
+        }
+    }
+
+    /// Updates one field of the process that acted.
+    fn proven_change(
+        &mut self,
+        proof: &Proof<'_>,
+        kind: ChangeKind,
+        change: impl FnOnce(&mut Process),
+    ) {
+        let Some(key) = self.find_actor(proof) else { return };
+        if let Some(process) = self.population.get_mut(key) {
+            change(process);
+            self.push(kind, key);
+        }
+    }
+}

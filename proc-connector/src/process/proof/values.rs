@@ -1,0 +1,110 @@
+//! What the kernel recorded about a process at its events.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use proc_connector_core::{Context, KernelPath};
+
+use crate::process::population::Key;
+use crate::process::process::{Name, Process};
+use crate::process::snapshot::{Arguments, Fields, Ids, Image};
+use crate::process::table::ProcessTable;
+
+impl ProcessTable {
+    /// Gives a new process the values of the thread that created it.
+    pub(super) fn inherit(&self, process: &mut Process, context: &Context<'_>) {
+        record_task(process, context);
+        // The child may be the first process of a new pid namespace.
+        process.in_namespace = None;
+        if process.is_kernel_thread {
+            // The kernel renames its own threads later, without an event.
+            process.comm = None;
+        } else if let Some(comm) = context.comm() {
+            process.comm = Some(Name::new(comm));
+        }
+        if let Some(path) = context.cgroup_id().and_then(|id| self.cgroups.path(id)) {
+            // The parent may have moved to another cgroup since it was read.
+            process.cgroup = Some(path.clone());
+        }
+    }
+
+    /// Records the program of an exec. Values that the kernel did not record are read from `/proc`.
+    pub(super) fn record_program(&mut self, key: Key, context: &Context<'_>) {
+        let Some(process) = self.population.get_mut(key) else { return };
+        record_task(process, context);
+        process.comm = context.comm().map(Name::new);
+        process.image = image(context).map(Arc::new);
+        let mut fields = Fields::empty();
+        if process.image.as_ref().is_none_or(|image| image.args.is_none() || image.exe.is_none()) {
+            fields |= Fields::IMAGE;
+        }
+        let cgroup_id = context.cgroup_id();
+        match cgroup_id.and_then(|id| self.cgroups.path(id)) {
+            Some(path) => process.cgroup = Some(path.clone()),
+            None => fields |= Fields::CGROUP,
+        }
+        if process.uid.is_none() || process.gid.is_none() {
+            fields |= Fields::IDS;
+        }
+        let is_complete = fields.is_empty() && process.comm.is_some();
+        if let (Key::Live(tgid), false) = (key, is_complete) {
+            self.fill_in(tgid, fields, cgroup_id);
+        }
+    }
+}
+
+/// Records the values of the thread that acted.
+fn record_task(process: &mut Process, context: &Context<'_>) {
+    if let (Some(real), Some(effective)) = (context.uid(), context.euid()) {
+        process.uid = Some(Ids { real, effective });
+    }
+    if let (Some(real), Some(effective)) = (context.gid(), context.egid()) {
+        process.gid = Some(Ids { real, effective });
+    }
+    process.session = context.session().or(process.session);
+    process.tty = context.tty().or(process.tty);
+    process.login_uid = context.login_uid().or(process.login_uid);
+    process.audit_session = context.audit_session().or(process.audit_session);
+    process.in_namespace = context.ns_tgid().zip(context.pid_ns()).or(process.in_namespace);
+}
+
+/// The program of an exec. `None` if nothing was recorded.
+fn image(context: &Context<'_>) -> Option<Image> {
+    let args = context.args();
+    let args = args.map(|args| Arguments { bytes: args.bytes().into(), is_cut: args.is_cut() });
+    let program = context.program();
+    let is_deleted = program.is_some_and(|program| program.is_deleted || program.is_memfd);
+    let exe = context.exe().map(|exe| path(exe, is_deleted));
+    let filename = context.filename().map(Box::from);
+    let cwd = context.cwd().map(|cwd| path(cwd, false));
+    let is_recorded = args.is_some() || program.is_some() || exe.is_some() || filename.is_some();
+    is_recorded.then_some(Image { args, exe, program, filename, cwd })
+}
+
+/// A path as `/proc` shows it.
+fn path(path: KernelPath<'_>, is_deleted: bool) -> PathBuf {
+    const DELETED: &[u8] = b" (deleted)";
+    let mut bytes = Vec::with_capacity(path.bytes().len() + 1 + DELETED.len());
+    for component in path.components() {
+        bytes.push(b'/');
+        bytes.extend(component);
+    }
+    if bytes.is_empty() {
+        bytes.push(b'/');
+    }
+    if is_deleted {
+        bytes.extend(DELETED);
+    }
+    os_string(bytes).into()
+}
+
+#[cfg(unix)]
+fn os_string(bytes: Vec<u8>) -> OsString {
+    std::os::unix::ffi::OsStringExt::from_vec(bytes)
+}
+
+#[cfg(not(unix))]
+fn os_string(bytes: Vec<u8>) -> OsString {
+    String::from_utf8_lossy(&bytes).into_owned().into()
+}

@@ -1,0 +1,139 @@
+//! Waiting for exits with a stream.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::wait::{ExitWaiter, ProcessExit, WaitError};
+use super::process_stream::{ProcessStream, receive};
+use super::tracker::{Tracker, WAIT_CAPACITY};
+use crate::error::Error;
+use crate::platform::ProcConnector;
+
+impl ProcessStream {
+    /// Waits until a process has ended. `None` if it is still running after `timeout`; without a
+    /// `timeout` the wait is unlimited.
+    ///
+    /// The process need not be a child, and stays unreaped. A process that ended before the call is
+    /// found if its parent has not reaped it, or if the stream reported its end not too long ago
+    /// (see [`ProcessTable::keep_ended`](super::super::ProcessTable::keep_ended)). A later process with the same id
+    /// is never taken for the one that had the id at the time of the call.
+    ///
+    /// Changes that arrive meanwhile stay queued for [`next_change`](Self::next_change). The queue
+    /// holds 16,384 of them; further ones are counted, and the count is yielded as a loss of the cause
+    /// [`QueueFull`](crate::LossCause::QueueFull). A stream that is only used to wait need not queue
+    /// any: see [`only`](Self::only).
+    ///
+    /// ```no_run
+    /// use proc_connector::process::ProcessStream;
+    /// use std::time::Duration;
+    ///
+    /// let mut stream = ProcessStream::open()?;
+    /// match stream.wait_for_exit(4711, Some(Duration::from_secs(10)))? {
+    ///     Some(exit) => println!("{:?} after {:?} ns", exit.status(), exit.lifetime_ns()),
+    ///     None => println!("it is still running"),
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// As [`ExitWaiter::add`] and [`next_exit`](Self::next_exit).
+    pub fn wait_for_exit(
+        &mut self,
+        pid: u32,
+        timeout: Option<Duration>,
+    ) -> Result<Option<ProcessExit>, WaitError> {
+        let mut waiter = ExitWaiter::new();
+        match add(&mut self.connector, &mut self.tracker, &mut waiter, pid)? {
+            Some(exit) => Ok(Some(exit)),
+            None => self.next_exit(&mut waiter, timeout),
+        }
+    }
+
+    /// Waits until one of the processes of a waiter has ended, and removes it from the waiter.
+    /// `None` if all are still running after `timeout`, or if none is left; without a `timeout` the
+    /// wait is unlimited.
+    ///
+    /// The end of a process is certain when its descriptor shows it. Its status, usage and lifetime
+    /// are those that the stream reports. If that event is lost or filtered out, the call returns
+    /// about a second after the end, with the status that the kernel reports by the descriptor. On a
+    /// non-blocking connector, the call never waits.
+    /// Changes stay queued as in [`wait_for_exit`](Self::wait_for_exit).
+    ///
+    /// # Errors
+    ///
+    /// - [`WaitError::Receive`] for the errors of [`next_change`](Self::next_change).
+    /// - [`WaitError::Os`] for any other error of the system.
+    pub fn next_exit(
+        &mut self,
+        waiter: &mut ExitWaiter,
+        timeout: Option<Duration>,
+    ) -> Result<Option<ProcessExit>, WaitError> {
+        let timeout = if self.connector.is_nonblocking() { Some(Duration::ZERO) } else { timeout };
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            if let Some(exit) = waiter.next_proven(&self.tracker.table)? {
+                return Ok(Some(exit));
+            }
+            if waiter.is_empty() {
+                return Ok(None);
+            }
+            if deadline.is_some_and(|end| end <= Instant::now()) {
+                catch_up(&mut self.connector, &mut self.tracker, waiter)?;
+                return Ok(waiter.next_proven(&self.tracker.table)?);
+            }
+            let next_poll = waiter.next_poll();
+            let until = deadline.map_or(next_poll, |end| end.min(next_poll));
+            receive_observed(&mut self.connector, &mut self.tracker, waiter, until)?;
+            self.update_descriptor();
+        }
+    }
+}
+
+/// Adds a process to a waiter. If it no longer exists, but the stream has reported its end, returns
+/// that instead.
+pub(super) fn add(
+    connector: &mut ProcConnector,
+    tracker: &mut Tracker,
+    waiter: &mut ExitWaiter,
+    pid: u32,
+) -> Result<Option<ProcessExit>, WaitError> {
+    match waiter.add(pid) {
+        Err(WaitError::NoSuchProcess(_)) => {}
+        added => return added.map(|()| None),
+    }
+    catch_up(connector, tracker, waiter)?;
+    if tracker.table.get(pid).is_some() {
+        waiter.add_reaped(pid);
+        return Ok(None);
+    }
+    let ended = tracker.table.ended().rev().find(|process| process.tgid() == pid);
+    let ended = ended.ok_or(WaitError::NoSuchProcess(pid))?;
+    Ok(Some(ProcessExit::recorded(Arc::new(ended.clone()))))
+}
+
+/// Applies what has arrived, at most as many events as the buffer holds.
+pub(super) fn catch_up(
+    connector: &mut ProcConnector,
+    tracker: &mut Tracker,
+    waiter: &mut ExitWaiter,
+) -> Result<(), Error> {
+    let mut left = connector.stats().receive_buffer_events;
+    loop {
+        let applied = receive_observed(connector, tracker, waiter, Instant::now())?;
+        left = left.saturating_sub(applied);
+        if applied == 0 || left == 0 {
+            return Ok(());
+        }
+    }
+}
+
+fn receive_observed(
+    connector: &mut ProcConnector,
+    tracker: &mut Tracker,
+    waiter: &mut ExitWaiter,
+    until: Instant,
+) -> Result<usize, Error> {
+    let batch = receive(connector, tracker, Some(until))?;
+    Ok(tracker.apply_observed(batch, WAIT_CAPACITY, |change| waiter.observe(change)))
+}

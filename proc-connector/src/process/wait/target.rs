@@ -1,0 +1,142 @@
+//! One process that is waited for: its descriptor, and what a stream reported about its end.
+//!
+//! The descriptor proves whether this very process has ended. The stream has the status, the usage
+//! and the times, but identifies the process by its id and its start.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::process::Process;
+use super::super::table::ProcessTable;
+use super::ProcessExit;
+use crate::platform::ProcessHandle;
+
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) tgid: u32,
+    /// `None`: the process has been reaped, and its exit is expected in the stream.
+    pub(super) handle: Option<ProcessHandle>,
+    /// `CLOCK_MONOTONIC` before the descriptor was opened: processes that started later are others.
+    opened_ns: u64,
+    /// Whether the table was searched for an end that was reported before the wait.
+    is_searched: bool,
+    report: Option<Report>,
+    /// When the descriptor first showed that the process has ended.
+    over_since: Option<Instant>,
+}
+
+/// An end that the stream reported, possibly of an earlier process with the same id.
+#[derive(Debug)]
+struct Report {
+    process: Arc<Process>,
+    at: Instant,
+}
+
+/// How long the event of an exit may arrive after the process is known to have ended. Its sender
+/// may wait for a CPU.
+const EVENT_TIME: Duration = Duration::from_secs(1);
+
+/// How often the descriptor is polled while the stream reports nothing.
+const POLL_TIME: Duration = Duration::from_millis(250);
+
+/// How long an event may arrive after a scan of `/proc` found that the process has ended.
+const LATE_EVENT_TIME: Duration = Duration::from_millis(100);
+
+/// The kernel may send the event of the last exit shortly before the descriptor becomes readable.
+const EARLY_EVENT_TIME: Duration = Duration::from_millis(20);
+
+/// How long a parent may take to reap an ended process.
+const REAP_TIME: Duration = Duration::from_millis(100);
+
+impl Target {
+    pub(super) fn new(tgid: u32, handle: Option<ProcessHandle>, opened_ns: u64) -> Self {
+        Self { tgid, handle, opened_ns, is_searched: false, report: None, over_since: None }
+    }
+
+    /// Whether a process with the same id can be the target.
+    fn can_be(&self, process: &Process) -> bool {
+        process.tgid() == self.tgid
+            && process.start_ns().is_none_or(|start| start <= self.opened_ns)
+    }
+
+    /// Records the end of a process with the same id.
+    pub(super) fn record_end(&mut self, process: &Process) {
+        if self.can_be(process) {
+            let (process, at) = (Arc::new(process.clone()), Instant::now());
+            self.report = Some(Report { process, at });
+        }
+    }
+
+    /// Searches the table for an end that was reported before the wait.
+    pub(super) fn search(&mut self, table: &ProcessTable) {
+        if std::mem::replace(&mut self.is_searched, true) || self.report.is_some() {
+            return;
+        }
+        if !table.get(self.tgid).is_some_and(|live| self.can_be(live)) {
+            if let Some(ended) = table.ended().rev().find(|process| self.can_be(process)) {
+                self.record_end(ended);
+            }
+        }
+    }
+
+    /// The exit, once it is certain. `is_over`: the descriptor shows that the process has ended.
+    pub(super) fn exit(
+        &mut self,
+        is_over: bool,
+        table: &ProcessTable,
+        now: Instant,
+    ) -> Option<ProcessExit> {
+        let is_over = is_over || self.handle.is_none();
+        let live = table.get(self.tgid).filter(|live| self.can_be(live));
+        if let Some(report) = &self.report {
+            let age = now.saturating_duration_since(report.at);
+            if !is_over {
+                // The reported process is a predecessor if another has the id, or if the target is
+                // still running long after the report.
+                if live.is_some() || age > EVENT_TIME {
+                    self.report = None;
+                }
+                return None;
+            }
+            let status = report.process.exit_status();
+            if status.is_none() && age < LATE_EVENT_TIME {
+                return None;
+            }
+            let status = status.or_else(|| self.handle.as_ref()?.status());
+            return Some(ProcessExit::new(self.tgid, status, Some(Arc::clone(&report.process))));
+        }
+        if !is_over {
+            return None;
+        }
+        let over_since = *self.over_since.get_or_insert(now);
+        // The event was lost, or a filter dropped it.
+        (now.saturating_duration_since(over_since) >= EVENT_TIME).then(|| {
+            let status = self.handle.as_ref().and_then(ProcessHandle::status);
+            ProcessExit::new(self.tgid, status, live.map(|live| Arc::new(live.clone())))
+        })
+    }
+
+    /// The exit as the descriptor alone shows it. Waits for a short time if the status is unknown
+    /// until the parent has reaped the process.
+    pub(super) fn exit_by_handle(&self) -> ProcessExit {
+        let status = self.handle.as_ref().and_then(|handle| {
+            handle.status().or_else(|| {
+                handle.wait_reaped(REAP_TIME);
+                handle.status()
+            })
+        });
+        ProcessExit::new(self.tgid, status, None)
+    }
+
+    /// When to call [`exit`](Self::exit) again, even if the stream reports nothing.
+    pub(super) fn check_in(&self, now: Instant) -> Duration {
+        match (&self.report, self.over_since) {
+            (Some(report), _) if now.saturating_duration_since(report.at) < EARLY_EVENT_TIME => {
+                Duration::from_millis(1)
+            }
+            (Some(_), _) => EARLY_EVENT_TIME,
+            (None, Some(since)) => EVENT_TIME.saturating_sub(now.saturating_duration_since(since)),
+            (None, None) => POLL_TIME,
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! Waiting for several processes.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::time::{Duration, Instant};
+
+use super::super::change::{Change, ChangeKind};
+use super::super::table::ProcessTable;
+use super::target::Target;
+use super::{ProcessExit, WaitError};
+use crate::platform::{HandleError, ProcessHandle, clock_ns};
+
+/// Processes to wait for, each identified by a descriptor that never refers to a later process with
+/// the same id.
+///
+/// [`wait`](Self::wait) uses the descriptors alone.
+/// [`ProcessStream::next_exit`](super::super::ProcessStream::next_exit) adds what events report:
+/// the status of any process, its usage and its lifetime. A waiter uses one file descriptor for each
+/// process.
+///
+/// ```no_run
+/// use proc_connector::process::ExitWaiter;
+///
+/// let mut waiter = ExitWaiter::new();
+/// for pid in [4711, 4712] {
+///     waiter.add(pid)?;
+/// }
+/// while let Some(exit) = waiter.wait(None)? {
+///     println!("{} ended: {:?}", exit.tgid(), exit.status());
+/// }
+/// # Ok::<(), proc_connector::process::WaitError>(())
+/// ```
+#[derive(Debug, Default)]
+pub struct ExitWaiter {
+    targets: HashMap<u32, Target>,
+    /// Exits that were not returned yet.
+    exits: VecDeque<ProcessExit>,
+    /// When to poll the descriptors next; `None`: immediately.
+    next_poll: Option<Instant>,
+}
+
+impl ExitWaiter {
+    /// A waiter without processes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the process that has this id now. It need not be a child, and may have ended if it was
+    /// not reaped yet. Adding a process again has no effect.
+    ///
+    /// # Errors
+    ///
+    /// - [`WaitError::InvalidPid`] for zero and for numbers that are no process ids.
+    /// - [`WaitError::OwnProcess`] for the calling process.
+    /// - [`WaitError::NoSuchProcess`] if no process has the id.
+    /// - [`WaitError::Thread`] if it is the id of a thread other than the first of its process.
+    /// - [`WaitError::Unsupported`] if the kernel is older than Linux 5.3, or a sandbox forbids
+    ///   `pidfd_open`.
+    /// - [`WaitError::Os`] for any other error of the system.
+    pub fn add(&mut self, pid: u32) -> Result<(), WaitError> {
+        if pid == 0 || i32::try_from(pid).is_err() {
+            return Err(WaitError::InvalidPid(pid));
+        }
+        if pid == std::process::id() {
+            return Err(WaitError::OwnProcess);
+        }
+        if self.targets.contains_key(&pid) {
+            return Ok(());
+        }
+        let opened_ns = clock_ns();
+        let handle = ProcessHandle::open(pid).map_err(|error| match error {
+            HandleError::NoSuchProcess => WaitError::NoSuchProcess(pid),
+            HandleError::Thread(tgid) => WaitError::Thread { tid: pid, tgid },
+            HandleError::Unsupported(error) => WaitError::Unsupported(error),
+            HandleError::Os(error) => error.into(),
+        })?;
+        self.targets.insert(pid, Target::new(pid, Some(handle), opened_ns));
+        self.next_poll = None;
+        Ok(())
+    }
+
+    /// Adds a process that has been reaped, but whose exit a stream has not reported yet.
+    pub(crate) fn add_reaped(&mut self, pid: u32) {
+        self.targets.insert(pid, Target::new(pid, None, clock_ns()));
+    }
+
+    /// The number of processes whose exits were not returned yet.
+    pub fn len(&self) -> usize {
+        self.targets.len() + self.exits.len()
+    }
+
+    /// Whether the exits of all processes were returned.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Waits until one of the processes has ended, and removes it. `None` if all are still running
+    /// after `timeout`, or if none was added; without a `timeout` the wait is unlimited.
+    ///
+    /// A signal does not end the wait.
+    ///
+    /// # Errors
+    ///
+    /// [`WaitError::Os`] for an error of the system.
+    pub fn wait(&mut self, timeout: Option<Duration>) -> Result<Option<ProcessExit>, WaitError> {
+        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        loop {
+            if let Some(exit) = self.exits.pop_front() {
+                return Ok(Some(exit));
+            }
+            if self.targets.is_empty() {
+                return Ok(None);
+            }
+            let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
+            for tgid in self.poll(left)? {
+                let ended = self.targets.remove(&tgid);
+                self.exits.extend(ended.map(|target| target.exit_by_handle()));
+            }
+            if self.exits.is_empty() && left.is_some_and(|left| left.is_zero()) {
+                return Ok(None);
+            }
+        }
+    }
+
+    /// Waits until one of the processes has ended, a signal arrives or `timeout` has passed.
+    /// Returns which have ended.
+    fn poll(&mut self, timeout: Option<Duration>) -> io::Result<Vec<u32>> {
+        let with_handle = || self.targets.values().filter(|target| target.handle.is_some());
+        let handles = with_handle().filter_map(|target| target.handle.as_ref());
+        let ended = match ProcessHandle::poll_ended(handles, timeout) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Vec::new(),
+            ended => ended?,
+        };
+        let ended = with_handle().zip(ended).filter(|(_, ended)| *ended);
+        Ok(ended.map(|(target, _)| target.tgid).collect())
+    }
+}
+
+/// Waiting with a stream.
+impl ExitWaiter {
+    /// Notes a change that the stream reports.
+    pub(crate) fn observe(&mut self, change: Change<'_>) {
+        if !matches!(change.kind, ChangeKind::Ended | ChangeKind::Vanished) {
+            return;
+        }
+        if let Some(target) = self.targets.get_mut(&change.process.tgid()) {
+            target.record_end(change.process);
+            self.next_poll = None;
+        }
+    }
+
+    /// When to call [`next_proven`](Self::next_proven) again, even if the stream reports nothing.
+    pub(crate) fn next_poll(&self) -> Instant {
+        self.next_poll.unwrap_or_else(Instant::now)
+    }
+
+    /// Takes the next exit that the descriptors and the stream together prove.
+    ///
+    /// # Errors
+    ///
+    /// An error of the system if the descriptors cannot be polled.
+    pub(crate) fn next_proven(&mut self, table: &ProcessTable) -> io::Result<Option<ProcessExit>> {
+        if let Some(exit) = self.exits.pop_front() {
+            return Ok(Some(exit));
+        }
+        self.targets.values_mut().for_each(|target| target.search(table));
+        let now = Instant::now();
+        if self.next_poll.is_none_or(|next| next <= now) {
+            let over = self.poll(Some(Duration::ZERO))?;
+            self.targets.retain(|tgid, target| {
+                let exit = target.exit(over.contains(tgid), table, now);
+                let is_waiting = exit.is_none();
+                self.exits.extend(exit);
+                is_waiting
+            });
+            let soonest = self.targets.values().map(|target| target.check_in(now)).min();
+            self.next_poll = soonest.map(|time| now + time);
+        }
+        Ok(self.exits.pop_front())
+    }
+}
