@@ -111,10 +111,8 @@ fn check(scratch: &Scratch, load: &str) {
 const KNOWN: &[(&str, &str, &[&str])] = &[
     // The creator in the event is the parent.
     ("socket", "creator", SIBLINGS),
-    ("ring", "creator", SIBLINGS),
     // The status is that of the first thread.
     ("socket", "status", THREADS),
-    ("ring", "status", THREADS),
     // `/proc` shows a later program, a later owner of the id, or arguments that the process wrote
     // over those of its exec.
     ("socket", "arguments", &[]),
@@ -123,19 +121,16 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("socket", "last program", &[]),
     ("socket", "name", &[]),
     ("socket", "program", &[]),
-    // The parent is unknown if the process was reaped before its exit was sent.
-    ("ring", "last parent", &[]),
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
     // The path of a file in memory.
-    ("ring", "event: exe", &["executes_a_memory_file"]),
-    // Up to 256 bytes of arguments are recorded, and no program.
-    ("ring", "arguments", &[]),
-    ("ring", "last arguments", &[]),
-    ("ring", "last program", &[]),
-    ("ring", "program", &[]),
+    ("ring", "event: exe", MEMORY),
+    ("ring", "last program", MEMORY),
+    ("ring", "program", MEMORY),
 ];
+
+const MEMORY: &[&str] = &["executes_a_memory_file"];
 
 /// `CLONE_PARENT`.
 const SIBLINGS: &[&str] =
