@@ -124,6 +124,8 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
+    // Recorded at an exec only.
+    ("ring", "ns_tgid", &[]),
     // The path of a file in memory.
     ("ring", "event: exe", MEMORY),
     ("ring", "last program", MEMORY),
