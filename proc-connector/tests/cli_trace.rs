@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{BufRead, BufReader, Read};
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 
 use common::helper_process::command;
-use common::program::{program, run, text};
+use common::program::{run, text};
 use common::scratch::Scratch;
-use common::{named, transport, transport_name};
+use common::tracing::{depth, line_of, printed_ids, run_traced, trace};
+use common::{named, transport};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, getppid, setsid};
 use proc_connector::Transport;
@@ -168,46 +169,6 @@ fn overrun_the_tracer() {
 
 fn pause() {
     let _ = std::io::stdin().read(&mut [0]);
-}
-
-/// The program, tracing a role.
-fn trace(options: &[&str], role: &str) -> Command {
-    let arguments = [&["trace", "--transport", transport_name()], options, &["--"]].concat();
-    let mut program = program(&arguments);
-    let traced = command(role);
-    program.arg(traced.get_program());
-    for (key, value) in traced.get_envs() {
-        program.env(key, value.expect("a value"));
-    }
-    program
-}
-
-fn run_traced(options: &[&str], role: &str) -> Output {
-    trace(options, role).output().expect("the program runs")
-}
-
-/// The names and process ids that a role printed.
-fn printed_ids(output: &[u8]) -> BTreeMap<&str, u32> {
-    text(output)
-        .lines()
-        .map(|line| line.split_once(' ').expect("a name and a number"))
-        .map(|(name, number)| (name, number.parse().expect("a number")))
-        .collect()
-}
-
-/// The single line of a tree with a process.
-fn line_of(tree: &str, pid: u32) -> &str {
-    let pid = pid.to_string();
-    let mut lines = tree.lines().filter(|line| line.split_whitespace().next() == Some(&pid));
-    let line = lines.next().unwrap_or_else(|| panic!("no {pid} in {tree}"));
-    assert_eq!(lines.next(), None, "twice in {tree}");
-    line
-}
-
-/// The indentation of the command.
-fn depth(line: &str) -> usize {
-    let before = line.split(['├', '└']).next().expect("a text");
-    if before.len() == line.len() { 0 } else { before.chars().count() }
 }
 
 fn the_exit_status_is_that_of_the_command() {

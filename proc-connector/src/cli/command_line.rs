@@ -27,13 +27,13 @@ pub(super) enum Command {
     /// Show the events of a capture file, recorded on this or another machine.
     #[command(after_help = exit_status::help(exit_status::REPLAY))]
     Replay(replay::Args),
-    /// Run a command and show the tree of its processes, with run times and exit statuses.
+    /// Run a command and show the tree of its processes: how each ended, and what it used.
     #[command(after_help = exit_status::help(exit_status::TRACE))]
     Trace(trace::Args),
     /// Wait for processes to end, show how each ended, and pass their status on.
     #[command(after_help = exit_status::help(exit_status::WAIT))]
     Wait(wait::Args),
-    /// Show event rates by kind, program and user, until Ctrl-C.
+    /// Show event rates, and what ended processes used, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),
     /// Check whether this machine delivers process events, and suggest fixes.

@@ -18,6 +18,8 @@ pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod scratch;
 pub(crate) mod terminal;
+#[cfg(feature = "cli")]
+pub(crate) mod tracing;
 pub(crate) mod watch;
 pub(crate) mod wire;
 

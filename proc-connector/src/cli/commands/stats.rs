@@ -3,18 +3,18 @@
 use std::io::{self, IsTerminal, Write};
 use std::time::{Duration, Instant, SystemTime};
 
-use jiff::tz::TimeZone;
-use proc_connector::{Filter, Received};
+use proc_connector::{Filter, Received, Transport};
 
 use crate::cli::failure::Failure;
 use crate::cli::host::zone;
 use crate::cli::options::listen::ListenOptions;
-use crate::cli::output::statistics::block;
+use crate::cli::output::statistics::block::{self, View};
 use crate::cli::output::statistics::report::Report;
 use crate::cli::output::statistics::screen::Screen;
+use crate::cli::output::statistics::table::By;
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::stage::Stage;
-use crate::cli::pipeline::tally::Tally;
+use crate::cli::pipeline::tally::{Interval, Tally};
 use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::json;
 use crate::cli::{standard, values};
@@ -36,7 +36,11 @@ pub(crate) struct Args {
     #[arg(long, value_name = "N", value_parser = values::count, allow_negative_numbers = true)]
     count: Option<u64>,
 
-    /// List at most this many names and users.
+    /// Group ended processes by this property, in the output without --json.
+    #[arg(long, value_name = "KEY", value_enum, default_value_t, conflicts_with = "json")]
+    by: By,
+
+    /// List at most this many names, users and cgroups.
     #[arg(long, value_name = "N", value_parser = values::limit, default_value_t = 10)]
     top: usize,
 
@@ -57,7 +61,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // end before `/proc` can be read.
     let mut events = connect::open(&args.listen, &Filter::default(), true)?;
     let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
-    let mut counting = Counting::new(args, identify, Output::new(args)?);
+    let transport = events.stats().transport;
+    let mut counting = Counting::new(args, identify, Output::new(args)?, transport);
     receive::listen(&mut events, args.listen.duration, &mut counting)?.report();
     Ok(())
 }
@@ -68,6 +73,7 @@ struct Counting<'a> {
     identify: Identify,
     output: Output,
     tally: Tally,
+    transport: Transport,
     /// The start of the interval, and its end.
     since: Instant,
     next: Option<Instant>,
@@ -77,18 +83,22 @@ struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    fn new(args: &'a Args, identify: Identify, output: Output) -> Self {
+    fn new(args: &'a Args, identify: Identify, output: Output, transport: Transport) -> Self {
         let (tally, since) = (Tally::default(), Instant::now());
-        Self { args, identify, output, tally, since, next: None, total: 0, reports: 0 }
+        Self { args, identify, output, tally, transport, since, next: None, total: 0, reports: 0 }
     }
 
     /// Reports the interval up to `now`, and begins another.
     fn report(&mut self, now: Instant) -> Result<(), Failure> {
         let Self { args, identify, output, tally, .. } = self;
-        let time = now.saturating_duration_since(self.since);
-        let processes = identify.table().len();
+        let interval = Interval {
+            time: now.saturating_duration_since(self.since),
+            end: SystemTime::now(),
+            transport: self.transport,
+            processes: identify.table().len(),
+        };
         let user_name = |uid| identify.user_name(uid).map(str::to_owned);
-        output.show(&tally.report(time, SystemTime::now(), processes, args.top, user_name))?;
+        output.show(&tally.report(interval, args.top, user_name))?;
         self.total += self.tally.events();
         self.reports += 1;
         self.tally = Tally::default();
@@ -138,7 +148,7 @@ impl Stage for Counting<'_> {
 /// The format of the reports, on standard output.
 enum Output {
     Json,
-    Plain(&'static TimeZone),
+    Plain(View),
     Live(Screen),
 }
 
@@ -148,12 +158,13 @@ impl Output {
         drop(standard::output()?);
         // A dumb terminal cannot move the cursor back.
         let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+        let view = View { zone: zone::local(), by: args.by };
         Ok(if args.json {
             Self::Json
         } else if io::stdout().is_terminal() && !is_dumb {
-            Self::Live(Screen::new(zone::local()))
+            Self::Live(Screen::new(view))
         } else {
-            Self::Plain(zone::local())
+            Self::Plain(view)
         })
     }
 
@@ -166,9 +177,9 @@ impl Output {
                 output.write_all(&line)?;
                 output.flush()?;
             }
-            Self::Plain(zone) => {
+            Self::Plain(view) => {
                 let mut output = standard::text_output()?;
-                for line in block::lines(report, zone, block::PLAIN_WIDTH, usize::MAX) {
+                for line in block::lines(report, *view, block::PLAIN_WIDTH, usize::MAX) {
                     output.line(format_args!("{line}"))?;
                 }
                 output.line(format_args!(""))?;

@@ -9,13 +9,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use proc_connector::program::{TracedChild, start_traced};
-use proc_connector::{EventMask, ExitStatus, Filter, ProcConnector, Shutdown, WallClock};
+use proc_connector::{
+    EventMask, ExitStatus, Filter, ProcConnector, Shutdown, Transport, WallClock,
+};
 
 use super::not_started;
 use crate::cli::failure::Failure;
 use crate::cli::options::listen::ReceiveOptions;
 use crate::cli::options::target::target;
-use crate::cli::output::chart::{Files, Forest, Look, OnFailure, Program, Target, write_tree};
+use crate::cli::output::chart::{
+    Consumption, Files, Forest, Look, OnFailure, Program, SortKey, Target, write_tree,
+};
 use crate::cli::output::columns::short_time;
 use crate::cli::pipeline::flow::Identified;
 use crate::cli::pipeline::follow::{Child, Follower};
@@ -38,6 +42,11 @@ pub(crate) struct Args {
     /// Print one line per process, and do not cut lines.
     #[arg(long)]
     full: bool,
+
+    /// Sort the processes that have the same parent, the largest first. cpu and mem include their
+    /// descendants.
+    #[arg(long, value_name = "KEY", conflicts_with = "quiet")]
+    sort: Option<SortKey>,
 
     #[command(flatten)]
     receive: ReceiveOptions,
@@ -79,7 +88,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let Trace { choose: mut follower, sink: files, .. } = trace;
     follower.child_ended(child, end_ns, wait_status(status));
     let forest = follower.into_forest();
-    report(args, &forest);
+    report(args, &forest, events.stats().transport);
     let drawn = files.finish(&forest, &title);
     let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
@@ -167,17 +176,21 @@ fn name(command: &[OsString]) -> Option<String> {
 }
 
 /// Writes the tree and its totals to standard error, because the command uses standard output.
-fn report(args: &Args, forest: &Forest) {
+fn report(args: &Args, forest: &Forest, transport: Transport) {
     let mut output = stderr();
-    let totals = forest.totals();
+    let (totals, usage) = (forest.totals(), usage(forest, transport));
     let mut write = || -> io::Result<()> {
         if !args.quiet {
             let terminal = terminal_size::terminal_size_of(io::stderr());
             let width = terminal.map_or(NO_TERMINAL, |(width, _)| width.0.into());
-            let look = Look { width: Some(width).filter(|_| !args.full), full: args.full };
+            let look = Look {
+                width: Some(width).filter(|_| !args.full),
+                full: args.full,
+                sort: args.sort,
+            };
             write_tree(forest, look, &mut output)?;
             let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
-            output.line(format_args!("{totals}, {length}"))?;
+            output.line(format_args!("{totals}, {length}{usage}"))?;
         }
         if !forest.losses.is_empty() {
             let lost = "proc-connector: events were lost, so processes and exits may be missing \
@@ -188,4 +201,15 @@ fn report(args: &Args, forest: &Forest) {
     };
     // The trace succeeds even if the terminal is gone.
     let _ = write();
+}
+
+/// What the processes used together, or why that is unknown.
+fn usage(forest: &Forest, transport: Transport) -> String {
+    match (Consumption::new(forest), transport) {
+        (Some(consumption), _) => format!(", {}", consumption.text(forest)),
+        (None, Transport::Socket) => {
+            "; CPU time, memory and I/O require the ring transport".to_owned()
+        }
+        (None, _) => "; CPU time, memory and I/O are unknown".to_owned(),
+    }
 }

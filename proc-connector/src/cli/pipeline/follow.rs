@@ -72,12 +72,12 @@ impl Follower {
         (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
     }
 
-    /// Completes the life of the followed child with the facts that its parent knows, where no event
-    /// has reported them: the status, the program, and `end_ns`, a time after its end.
+    /// Completes the life of the followed child with the facts that its parent knows: the status, and
+    /// where no event has reported them, the program and `end_ns`, a time after its end.
     pub(crate) fn child_ended(&mut self, child: Child, end_ns: u64, status: ExitStatus) {
         let Some(first) = self.lives.all.first_mut() else { return };
         first.end_ns = first.end_ns.or(Some(end_ns));
-        first.status = first.status.or(Some(status));
+        first.status = Some(status);
         match first.programs.first_mut() {
             Some(program) if program.command.is_some() => {}
             Some(program) => *program = Program { at_ns: program.at_ns, ..child.program },
@@ -86,7 +86,8 @@ impl Follower {
     }
 
     /// The lives that were collected.
-    pub(crate) fn into_forest(self) -> Forest {
+    pub(crate) fn into_forest(mut self) -> Forest {
+        self.lives.complete_io();
         let Lives { all: mut lives, losses, wanted, .. } = self.lives;
         // A process without a known start or end is drawn from the first or to the last event.
         let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
@@ -127,6 +128,9 @@ impl Choose for Follower {
         self.is_in_scope = false;
         for change in changes {
             self.is_in_scope |= self.lives.change(self.scope, &change, at_ns);
+        }
+        if let Some(Received::Event(event)) = received {
+            self.lives.add_io(event);
         }
         if self.is_in_scope && at_ns.is_some() {
             self.last_ns = self.now_ns;

@@ -2,8 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
+use proc_connector::Event;
 use proc_connector::process::{Change, ChangeKind, Process};
 
+use super::thread_io::ThreadIo;
 use crate::cli::output::chart::forest::{Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
 use crate::cli::shown::shown;
@@ -23,6 +25,7 @@ pub(super) enum Scope {
 pub(super) struct Lives {
     pub(super) all: Vec<Life>,
     pub(super) losses: Vec<Loss>,
+    io: ThreadIo,
     /// The place of each process, by its serial.
     places: HashMap<u64, usize>,
     /// The places of processes that are known only as the parent of another, by their ids.
@@ -46,22 +49,36 @@ impl Lives {
         self.touched.push(place);
         let life = &mut self.all[place];
         match kind {
-            // A process that was presumed to have ended may appear again.
-            ChangeKind::Started | ChangeKind::Appeared => {
-                (life.end_ns, life.status) = (process.end_ns(), process.exit_status());
-            }
             ChangeKind::Executed => life.programs.push(program(process, at_ns)),
             ChangeKind::Renamed => life.rename(process),
             // The event of its exec was lost.
             ChangeKind::Corrected => life.correct(process),
-            ChangeKind::Ended | ChangeKind::Vanished => {
-                life.end_ns = process.end_ns();
-                life.status = process.exit_status();
-            }
+            // A process that was presumed to have ended may appear again.
+            ChangeKind::Started
+            | ChangeKind::Appeared
+            | ChangeKind::Ended
+            | ChangeKind::Vanished => life.update_end(process),
             ChangeKind::ThreadStarted(_) => life.threads = life.threads.saturating_add(1),
             _ => {}
         }
         true
+    }
+
+    /// Adds up I/O, after the changes by this event.
+    pub(super) fn add_io(&mut self, event: &Event<'_>) {
+        self.io.add(event, self.touched.first().copied());
+    }
+
+    /// Completes the lives with what the processes read and wrote, where no event is missing.
+    pub(super) fn complete_io(&mut self) {
+        for (place, life) in self.all.iter_mut().enumerate() {
+            let (Some(_), Some(start), Some(end)) = (life.usage, life.start_ns, life.end_ns) else {
+                continue;
+            };
+            if !self.losses.iter().any(|loss| (start..=end).contains(&loss.at_ns)) {
+                life.io = self.io.of_process(place, u64::from(life.threads) + 1);
+            }
+        }
     }
 
     /// The place of a process in `all`, if it is in the scope.
@@ -138,6 +155,12 @@ impl Lives {
 }
 
 impl Life {
+    fn update_end(&mut self, process: &Process) {
+        self.end_ns = process.end_ns();
+        self.status = process.exit_status();
+        self.usage = process.usage();
+    }
+
     fn rename(&mut self, process: &Process) {
         match self.programs.last_mut() {
             // The name of the program is more useful than a name that a thread gives itself.

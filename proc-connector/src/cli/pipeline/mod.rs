@@ -14,5 +14,6 @@ pub(super) mod recording;
 pub(super) mod stage;
 pub(super) mod summary;
 pub(super) mod tally;
+mod thread_io;
 mod trees;
 pub(super) mod waiting_input;

@@ -1,24 +1,24 @@
-//! Counts the events of an interval by kind, name and user.
+//! Counts the events of an interval by kind, name and user, and the ends of its processes.
 
-use std::collections::HashMap;
-use std::hash::Hash;
+mod ended;
+mod groups;
+mod keys;
+
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use proc_connector::process::{ChangeKind, Process, ProcessTable};
-use proc_connector::{Event, EventMask, Payload, Received};
+use proc_connector::{Event, EventMask, Payload, Received, Transport};
 
-use crate::cli::output::statistics::report::{ByName, ByUser, Kinds, Report};
+use self::ended::Ended;
+use self::groups::Groups;
+use self::keys::{Comm, comm, name, user};
+use crate::cli::output::statistics::report::{Kinds, Report};
+use crate::cli::output::statistics::rows::{Count, Row, User};
 
 /// A process with a shorter lifetime, in nanoseconds, is short-lived: starting it costs about as much
 /// as its work.
 const SHORT_NS: u64 = 10_000_000;
-
-/// The maximum number of names in an interval, because a process may give itself any number of names.
-const NAMES: usize = 100_000;
-
-/// The name of a process, padded with zeros.
-type Name = [u8; 16];
 
 /// The counts of an interval.
 #[derive(Debug, Default)]
@@ -28,7 +28,7 @@ pub(crate) struct Tally {
     losses: u64,
     /// Forks that made a thread.
     threads: u64,
-    ended: u64,
+    ended: Ended,
     /// Processes that ended after a known time, and the short-lived among them.
     timed: u64,
     short_lived: u64,
@@ -39,8 +39,8 @@ pub(crate) struct Tally {
 /// How often processes acted, by their name and by their user.
 #[derive(Debug, Default)]
 struct Actors {
-    by_name: HashMap<Option<Name>, u64>,
-    by_user: HashMap<Option<u32>, u64>,
+    by_name: Groups<Comm, u64>,
+    by_user: Groups<u32, u64>,
 }
 
 impl Tally {
@@ -89,7 +89,7 @@ impl Tally {
     }
 
     fn ended(&mut self, process: &Process) {
-        self.ended += 1;
+        self.ended.add(process);
         if let Some(ns) = process.lifetime_ns() {
             self.timed += 1;
             self.short_lived += u64::from(ns < SHORT_NS);
@@ -100,75 +100,72 @@ impl Tally {
         self.kinds.sum()
     }
 
-    /// The report of an interval of length `time` that ended at `now`, with at most `top` rows a list.
+    /// The report of an interval, with at most `top` rows a list.
     pub(crate) fn report(
         &self,
-        time: Duration,
-        now: SystemTime,
-        processes: usize,
+        Interval { time, end, transport, processes }: Interval,
         top: usize,
         mut user_name: impl FnMut(u32) -> Option<String>,
     ) -> Report {
         let seconds = time.as_secs_f64();
-        let mut by_user = |actors: &Actors| -> Vec<ByUser> {
-            let row = |(uid, count): (Option<u32>, u64)| {
-                let user = uid.and_then(&mut user_name);
-                ByUser { uid, user, count }
-            };
-            highest(&actors.by_user, top).into_iter().map(row).collect()
-        };
+        let mut user = |uid: Option<u32>| User { uid, user: uid.and_then(&mut user_name) };
+        let Self { kinds, ended, forks, execs, .. } = self;
         Report {
-            time: Timestamp::try_from(now).unwrap_or_default(),
+            time: Timestamp::try_from(end).unwrap_or_default(),
             interval: seconds,
+            transport,
             events: self.events(),
             lost: self.lost,
             losses: self.losses,
-            counts: self.kinds,
-            rate: self.kinds.rates(seconds),
+            counts: *kinds,
+            rate: kinds.rates(seconds),
             threads: self.threads,
             processes,
-            ended: self.ended,
+            ended: ended.all.count,
+            failed: ended.all.failed,
+            measured: ended.all.measured,
+            usage: ended.all.usage,
             short_lived: self.short_lived,
             short_lived_share: share(self.short_lived, self.timed),
-            forks_by_user: by_user(&self.forks),
-            execs_by_user: by_user(&self.execs),
-            forks_by_name: by_name(&self.forks, top),
-            execs_by_name: by_name(&self.execs, top),
+            forks_by_user: counts(&forks.by_user, top, &mut user),
+            execs_by_user: counts(&execs.by_user, top, &mut user),
+            forks_by_name: counts(&forks.by_name, top, name),
+            execs_by_name: counts(&execs.by_name, top, name),
+            ended_by_user: ended.by_user(top, &mut user),
+            ended_by_name: ended.by_name(top),
+            ended_by_cgroup: ended.by_cgroup(top),
         }
     }
 }
 
+/// What a report contains in addition to the counts.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Interval {
+    pub(crate) time: Duration,
+    pub(crate) end: SystemTime,
+    pub(crate) transport: Transport,
+    /// Processes that exist at the end.
+    pub(crate) processes: usize,
+}
+
 impl Actors {
     fn count(&mut self, process: Option<&Process>) {
-        let name = process.and_then(Process::comm).map(|comm| {
-            let mut name = Name::default();
-            let len = comm.len().min(name.len());
-            name[..len].copy_from_slice(&comm[..len]);
-            name
-        });
-        let name = name.filter(|_| self.by_name.len() < NAMES);
-        *self.by_name.entry(name).or_default() += 1;
-        // The user whose rights it has, as in `ps`.
-        let user = process.and_then(Process::uid).map(|ids| ids.effective);
-        *self.by_user.entry(user).or_default() += 1;
+        *self.by_name.value(process.and_then(comm).as_ref()) += 1;
+        *self.by_user.value(process.and_then(user).as_ref()) += 1;
     }
 }
 
-/// The rows with the highest counts; among equals, in the order of their keys.
-fn highest<K: Copy + Eq + Hash + Ord>(counts: &HashMap<K, u64>, top: usize) -> Vec<(K, u64)> {
-    let mut rows: Vec<(K, u64)> = counts.iter().map(|(&key, &count)| (key, count)).collect();
-    rows.sort_unstable_by(|a, b| b.1.cmp(&a.1).then(a.0.cmp(&b.0)));
-    rows.truncate(top);
-    rows
-}
-
-fn by_name(actors: &Actors, top: usize) -> Vec<ByName> {
-    let bytes = |name: Name| {
-        let len = name.iter().position(|&byte| byte == 0).unwrap_or(name.len());
-        name[..len].to_vec()
-    };
-    let row = |(name, count): (Option<Name>, u64)| ByName { name: name.map(bytes), count };
-    highest(&actors.by_name, top).into_iter().map(row).collect()
+/// The rows with the highest counts.
+fn counts<K, R>(
+    groups: &Groups<K, u64>,
+    top: usize,
+    mut key: impl FnMut(Option<K>) -> R,
+) -> Vec<Row<R, Count>>
+where
+    K: Clone + Eq + std::hash::Hash + Ord,
+{
+    let rows = groups.highest(top, |&count| count).into_iter();
+    rows.map(|(found, count)| Row { key: key(found), value: Count { count } }).collect()
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a share")]

@@ -146,6 +146,10 @@ fn args(forest: &Forest, life: &Life) -> Value {
         ("exit_code", life.status.and_then(ExitStatus::code).map(u64::from)),
         ("signal", life.status.and_then(ExitStatus::signal).map(u64::from)),
         ("threads", Some(life.threads).filter(|&threads| threads > 0).map(u64::from)),
+        ("cpu_ns", life.usage.map(|usage| usage.cpu_ns)),
+        ("max_rss", life.usage.and_then(|usage| usage.max_rss)),
+        ("read_bytes", life.io.map(|io| io.read)),
+        ("write_bytes", life.io.map(|io| io.written)),
     ];
     args.extend(known.into_iter().filter_map(|(key, value)| Some((key, json!(value?)))));
     json!(args)

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::ops::Add;
 
 use proc_connector::ExitStatus;
+use proc_connector::parser::Usage;
 
 /// Processes and their creators, over a period.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +36,29 @@ pub(crate) struct Life {
     pub(crate) status: Option<ExitStatus>,
     /// The threads it started, without the first.
     pub(crate) threads: u32,
+    /// What all of its threads used together. `None` if it still runs, or if the kernel has not
+    /// reported it.
+    pub(crate) usage: Option<Usage>,
+    /// What its threads read and wrote. `usage` also has the bytes of children that it waited for.
+    pub(crate) io: Option<Io>,
+}
+
+/// Bytes read from and written to storage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Io {
+    pub(crate) read: u64,
+    pub(crate) written: u64,
+}
+
+impl Add for Io {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            read: self.read.saturating_add(other.read),
+            written: self.written.saturating_add(other.written),
+        }
+    }
 }
 
 /// A program that a process executed.

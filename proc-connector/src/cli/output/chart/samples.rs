@@ -1,8 +1,9 @@
 //! Sample forests, for tests.
 
 use proc_connector::ExitStatus;
+use proc_connector::parser::Usage;
 
-use super::forest::{Forest, Life, Loss, Program};
+use super::forest::{Forest, Io, Life, Loss, Program};
 
 pub(crate) const MS: u64 = 1_000_000;
 /// A machine's clock, some days after boot.
@@ -26,6 +27,8 @@ pub(crate) fn process(
         end_ns: Some(at(to_us)),
         status: Some(ExitStatus::from_raw(0)),
         threads: 0,
+        usage: None,
+        io: None,
     }
 }
 
@@ -38,6 +41,14 @@ pub(crate) fn program(command: &str, at_ns: u64) -> Program {
 impl Life {
     pub(crate) fn ending(self, wait_status: u32) -> Self {
         Self { status: Some(ExitStatus::from_raw(wait_status)), ..self }
+    }
+
+    /// Sets what it used: CPU time in microseconds, peak memory in KiB, and bytes read and written.
+    pub(crate) fn using(self, cpu: u64, memory: u64, [read, written]: [u64; 2]) -> Self {
+        let max_rss = Some(memory << 10);
+        let cpu_ns = cpu * 1_000;
+        let usage = Usage { cpu_ns, max_rss, ..Usage::default() };
+        Self { usage: Some(usage), io: Some(Io { read, written }), ..self }
     }
 
     pub(crate) fn running(self) -> Self {
@@ -81,6 +92,27 @@ pub(crate) fn build() -> Forest {
     ]);
     forest.losses = vec![Loss { at_ns: BEGIN + 200 * MS, count: Some(12) }];
     forest
+}
+
+/// A small build whose usage is known, except that of a process that keeps running.
+pub(crate) fn measured() -> Forest {
+    let mut lives = vec![
+        process(None, 100, "make -s", 0, 374_000).using(9_000, 3_200, [0, 0]),
+        process(0, 101, "cc -c a.c", 10_000, 66_000).using(2_000, 1_800, [0, 0]),
+        process(1, 102, "/usr/libexec/cc1 a.c", 11_000, 65_000).using(
+            51_000,
+            62_000,
+            [8 << 20, 4_096],
+        ),
+        process(0, 103, "ld a.o", 70_000, 290_000).using(30_000, 70_000, [0, 3 << 20]),
+        process(0, 104, "./server", 300_000, 374_000).running(),
+    ];
+    for n in 0..5 {
+        let start = 310_000 + n * 2_000;
+        let life = process(0, 110, "/bin/true", start, start + 800);
+        lives.push(life.using(300 + n, 900 + n, [100, 0]));
+    }
+    forest(lives)
 }
 
 /// A loop of short commands, some of which fail.

@@ -1,58 +1,45 @@
 //! A report as text: lines that fit a width and a height.
 
-use std::fmt::{self, Write};
+use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
-use console::{Alignment, measure_text_width, pad_str, truncate_str};
+use console::{Alignment, pad_str};
 use jiff::tz::TimeZone;
+use proc_connector::Transport;
 
-use super::report::{ByName, ByUser, Report, rate};
-use crate::cli::shown::{Styles, screened, shown};
+use super::line::{GAP, Line};
+use super::report::{Report, rate};
+use super::rows::{Count, Key, Row};
+use super::table::{self, By};
+use crate::cli::output::columns::{short_size, short_time};
 
 /// The width of a report that is not shown on a terminal.
 pub(crate) const PLAIN_WIDTH: usize = 100;
-
-/// Spaces between columns and between lists.
-const GAP: usize = 2;
 
 /// The widths of the columns of a list: the rate with a space, and the name.
 const RATE: usize = 7;
 const NAME: std::ops::RangeInclusive<usize> = 12..=32;
 
-/// A line and its style.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Line {
-    pub(crate) text: String,
-    style: Style,
+/// How reports are shown.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct View {
+    /// The zone of times.
+    pub(crate) zone: &'static TimeZone,
+    pub(crate) by: By,
 }
 
-impl Line {
-    fn new(text: impl Into<String>, style: Style, width: usize) -> Self {
-        let text = screened(text.into().trim_end(), Styles::Escaped);
-        Self { text: truncate_str(&text, width, "…").into_owned(), style }
-    }
-
-    pub(crate) fn width(&self) -> usize {
-        measure_text_width(&self.text)
-    }
-}
-
-impl fmt::Display for Line {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { text, style } = self;
-        write!(f, "{style}{text}{style:#}")
-    }
-}
-
-/// The report with times in a zone, as at most `height` lines of at most `width` columns.
-pub(crate) fn lines(report: &Report, zone: &TimeZone, width: usize, height: usize) -> Vec<Line> {
-    let mut lines = head(report, zone, width);
+/// The report as at most `height` lines of at most `width` columns.
+pub(crate) fn lines(report: &Report, view: View, width: usize, height: usize) -> Vec<Line> {
+    let mut lines = head(report, view.zone, width);
     let lists = lists(report);
     let columns = [4, 2, 1].into_iter().find(|&n| list_width(width, n) > RATE + NAME.start());
     let columns = columns.unwrap_or(1);
-    let groups = lists.len() / columns;
-    // Each group begins with an empty line and a line of headings.
-    let rows = (height.saturating_sub(lines.len()) / groups).saturating_sub(2).max(1);
+    // The table, and groups of lists.
+    let parts = 1 + lists.len() / columns;
+    // Each part begins with an empty line and a line of headings.
+    let rows = (height.saturating_sub(lines.len()) / parts).saturating_sub(2).max(1);
+    lines.push(Line::new("", Style::new(), width));
+    lines.extend(table::lines(report, view.by, rows, width));
     for group in lists.chunks(columns) {
         lines.push(Line::new("", Style::new(), width));
         lines.extend(side_by_side(group, rows, width, list_width(width, columns)));
@@ -100,8 +87,30 @@ fn head(report: &Report, zone: &TimeZone, width: usize) -> Vec<Line> {
     if let Some(share) = report.short_lived_share {
         let _ = write!(processes, ", {:.1} % of them after less than 10 ms", share * 100.0);
     }
+    if report.failed > 0 {
+        let _ = write!(processes, "; {} failed", report.failed);
+    }
     lines.push(Line::new(processes, Style::new(), width));
+    lines.extend(usage(report).map(|text| Line::new(text, Style::new(), width)));
     lines
+}
+
+/// What the ended processes used, or why that is unknown.
+fn usage(report: &Report) -> Option<String> {
+    if report.transport == Transport::Socket {
+        return Some("CPU time and memory require the ring transport".to_owned());
+    }
+    let usage = report.usage?;
+    let mut text = match report.measured {
+        measured if measured < report.ended => format!("{measured} ended processes used "),
+        _ => "ended processes used ".to_owned(),
+    };
+    text += &short_time(usage.cpu_ns);
+    text += " of CPU time";
+    if let Some(peak) = usage.max_rss {
+        let _ = write!(text, " and at most {} of memory each", short_size(peak));
+    }
+    Some(text)
 }
 
 /// A list's headings, and its rows: a rate and a name.
@@ -111,25 +120,19 @@ struct List {
 }
 
 fn lists(report: &Report) -> [List; 4] {
-    let per_second = |count| format_rate(rate(count, report.interval));
-    let names = |rows: &[ByName]| {
-        let name = |name: &Option<Vec<u8>>| name.as_deref().map_or("?".to_owned(), shown);
-        rows.iter().map(|row| (per_second(row.count), name(&row.name))).collect()
-    };
-    let users = |rows: &[ByUser]| {
-        let name = |row: &ByUser| match (&row.user, row.uid) {
-            (Some(user), _) => shown(user),
-            (None, Some(uid)) => uid.to_string(),
-            (None, None) => "?".to_owned(),
-        };
-        rows.iter().map(|row| (per_second(row.count), name(row))).collect()
-    };
+    let (forks, execs) = (["FORKS/s", "BY NAME"], ["EXECS/s", "BY NAME"]);
+    let interval = report.interval;
     [
-        List { headings: ["FORKS/s", "BY NAME"], rows: names(&report.forks_by_name) },
-        List { headings: ["EXECS/s", "BY NAME"], rows: names(&report.execs_by_name) },
-        List { headings: ["FORKS/s", "BY USER"], rows: users(&report.forks_by_user) },
-        List { headings: ["EXECS/s", "BY USER"], rows: users(&report.execs_by_user) },
+        list(forks, &report.forks_by_name, interval),
+        list(execs, &report.execs_by_name, interval),
+        list([forks[0], "BY USER"], &report.forks_by_user, interval),
+        list([execs[0], "BY USER"], &report.execs_by_user, interval),
     ]
+}
+
+fn list<K: Key>(headings: [&'static str; 2], rows: &[Row<K, Count>], interval: f64) -> List {
+    let row = |row: &Row<K, Count>| (format_rate(rate(row.value.count, interval)), row.key.text());
+    List { headings, rows: rows.iter().map(row).collect() }
 }
 
 /// The width of a list with `columns` lists side by side.

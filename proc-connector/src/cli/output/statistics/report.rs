@@ -1,8 +1,12 @@
 //! The report of an interval. Its fields are the keys of `stats --json`.
 
 use jiff::Timestamp;
-use proc_connector::EventMask;
+use proc_connector::parser::Usage;
+use proc_connector::{EventMask, Transport};
 use serde::ser::{Serialize, SerializeMap, Serializer};
+
+use super::rows::{Cgroup, Count, Ends, Name, Row, User};
+use super::usage;
 
 /// One interval.
 #[derive(Debug, serde::Serialize)]
@@ -11,6 +15,9 @@ pub(crate) struct Report {
     pub(crate) time: Timestamp,
     /// Its length in seconds.
     pub(crate) interval: f64,
+    /// How the events were received, which decides whether usage is known.
+    #[serde(skip)]
+    pub(crate) transport: Transport,
     pub(crate) events: u64,
     /// The number of lost events that the kernel has reported.
     pub(crate) lost: u64,
@@ -26,43 +33,24 @@ pub(crate) struct Report {
     pub(crate) processes: usize,
     /// Processes that ended.
     pub(crate) ended: u64,
+    /// Those that failed.
+    pub(crate) failed: u64,
+    /// Those whose usage is known.
+    pub(crate) measured: u64,
+    /// What the measured processes used together, each from its creation to its end; null without any.
+    #[serde(serialize_with = "usage::serialize")]
+    pub(crate) usage: Option<Usage>,
     /// Ended processes that lived for less than 10 ms.
     pub(crate) short_lived: u64,
     /// Their share of the ended processes whose lifetime is known; null if no such process ended.
     pub(crate) short_lived_share: Option<f64>,
-    pub(crate) forks_by_name: Vec<ByName>,
-    pub(crate) forks_by_user: Vec<ByUser>,
-    pub(crate) execs_by_name: Vec<ByName>,
-    pub(crate) execs_by_user: Vec<ByUser>,
-}
-
-/// The count for all processes of a name. An unknown name is null.
-#[derive(Debug)]
-pub(crate) struct ByName {
-    pub(crate) name: Option<Vec<u8>>,
-    pub(crate) count: u64,
-}
-
-/// Adds the key `raw_name` if the name is not UTF-8.
-impl Serialize for ByName {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(None)?;
-        map.serialize_entry("name", &self.name.as_deref().map(String::from_utf8_lossy))?;
-        let raw = self.name.as_deref().filter(|name| std::str::from_utf8(name).is_err());
-        if let Some(raw) = raw {
-            map.serialize_entry("raw_name", raw)?;
-        }
-        map.serialize_entry("count", &self.count)?;
-        map.end()
-    }
-}
-
-/// The count for an effective user, who may have no name.
-#[derive(Debug, serde::Serialize)]
-pub(crate) struct ByUser {
-    pub(crate) uid: Option<u32>,
-    pub(crate) user: Option<String>,
-    pub(crate) count: u64,
+    pub(crate) forks_by_name: Vec<Row<Name, Count>>,
+    pub(crate) forks_by_user: Vec<Row<User, Count>>,
+    pub(crate) execs_by_name: Vec<Row<Name, Count>>,
+    pub(crate) execs_by_user: Vec<Row<User, Count>>,
+    pub(crate) ended_by_name: Vec<Row<Name, Ends>>,
+    pub(crate) ended_by_user: Vec<Row<User, Ends>>,
+    pub(crate) ended_by_cgroup: Vec<Row<Cgroup, Ends>>,
 }
 
 /// The kinds, in the order of the report. Kinds that this program does not know are at the end.

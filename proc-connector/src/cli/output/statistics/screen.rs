@@ -4,25 +4,25 @@ use std::io;
 
 use anstream::ColorChoice;
 use console::Term;
-use jiff::tz::TimeZone;
 
-use super::block::{self, Line};
+use super::block::{self, View};
+use super::line::Line;
 use super::report::Report;
 
 pub(crate) struct Screen {
     term: Term,
     has_color: bool,
-    zone: &'static TimeZone,
+    view: View,
     /// The widths of the lines that were drawn last.
     drawn: Vec<usize>,
 }
 
 impl Screen {
-    /// Draws on standard output, with times in this zone.
-    pub(crate) fn new(zone: &'static TimeZone) -> Self {
+    /// Draws on standard output.
+    pub(crate) fn new(view: View) -> Self {
         let choice = anstream::AutoStream::choice(&io::stdout());
         let has_color = choice != ColorChoice::Never;
-        Self { term: Term::buffered_stdout(), has_color, zone, drawn: Vec::new() }
+        Self { term: Term::buffered_stdout(), has_color, view, drawn: Vec::new() }
     }
 
     pub(crate) fn draw(&mut self, report: &Report) -> io::Result<()> {
@@ -30,7 +30,7 @@ impl Screen {
         let (height, width) = self.term.size();
         let (height, width) = (usize::from(height).max(2), usize::from(width).max(2));
         // Writing to the last column or line may scroll the terminal.
-        let lines = block::lines(report, self.zone, width - 1, height - 1);
+        let lines = block::lines(report, self.view, width - 1, height - 1);
         self.term.move_cursor_up(rows(&self.drawn, width).min(height - 1))?;
         for line in &lines {
             self.term.clear_line()?;

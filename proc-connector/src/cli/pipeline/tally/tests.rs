@@ -2,11 +2,11 @@
 
 use std::time::{Duration, SystemTime};
 
-use proc_connector::Received;
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::process::ProcessTable;
+use proc_connector::{Received, Transport};
 
-use super::Tally;
+use super::{Interval, Tally};
 use crate::cli::host::users::Users;
 use crate::cli::output::statistics::report::Report;
 
@@ -69,15 +69,20 @@ impl Counting {
     }
 
     fn report(&self, top: usize) -> Report {
-        let (time, now) = (Duration::from_secs(2), SystemTime::UNIX_EPOCH);
+        let interval = Interval {
+            time: Duration::from_secs(2),
+            end: SystemTime::UNIX_EPOCH,
+            transport: Transport::Ring,
+            processes: self.table.len(),
+        };
         let mut users = Users::default();
         let name = |uid| users.name(uid).map(str::to_owned);
-        self.tally.report(time, now, self.table.len(), top, name)
+        self.tally.report(interval, top, name)
     }
 }
 
 fn names(report: &Report) -> Vec<(Option<&[u8]>, u64)> {
-    report.forks_by_name.iter().map(|row| (row.name.as_deref(), row.count)).collect()
+    report.forks_by_name.iter().map(|row| (row.key.0.as_deref(), row.value.count)).collect()
 }
 
 #[test]
@@ -110,8 +115,8 @@ fn counts_belong_to_the_effective_user() {
     let report = counting.report(10);
     for rows in [&report.forks_by_user, &report.execs_by_user] {
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].uid, rows[0].count), (Some(0xffff_fff0), 1));
-        assert_eq!(rows[0].user, None);
+        assert_eq!((rows[0].key.uid, rows[0].value.count), (Some(0xffff_fff0), 1));
+        assert_eq!(rows[0].key.user, None);
     }
 }
 

@@ -161,7 +161,7 @@ mod tests {
             let mut ring = FakeRing::new(SIZE, 0).expect("memory");
             ring.set_lost(lost);
             assert!(ring.take().expect("a ring"));
-            assert!(matches!(ring.read(), Some(Seen::Lost(count)) if count == lost.into()));
+            assert!(matches!(ring.read(), Some(Seen::Lost(count)) if count == u64::from(lost)));
             assert!(
                 ring.read().is_none() && !ring.take().expect("a ring"),
                 "{lost} reported twice"

@@ -3,7 +3,7 @@ use std::collections::HashMap;
 use serde_json::Value;
 
 use super::super::forest::Forest;
-use super::super::samples::{HOSTILE, a_loop, build, forest, process};
+use super::super::samples::{HOSTILE, a_loop, build, forest, measured, process};
 use super::write;
 
 fn trace(forest: &Forest) -> Value {
@@ -54,6 +54,26 @@ fn every_process_is_a_complete_event_with_its_details() {
     let server = of(113);
     assert_eq!(server["args"]["end"], "still running");
     assert_eq!(times(server).1, 374_000_000);
+}
+
+#[test]
+fn a_known_usage_is_among_the_details() {
+    let trace = trace(&measured());
+    let details = |pid: u32| {
+        let of_it = |event: &&&Value| event["args"]["pid"] == pid;
+        events(&trace, "X").iter().find(of_it).expect("its event")["args"].clone()
+    };
+    let compiler = details(102);
+    assert_eq!(compiler["cpu_ns"], 51_000_000);
+    assert_eq!(compiler["max_rss"], 62_000 << 10);
+    assert_eq!(
+        (&compiler["read_bytes"], &compiler["write_bytes"]),
+        (&(8 << 20).into(), &4_096.into())
+    );
+    let running = details(104);
+    for key in ["cpu_ns", "max_rss", "read_bytes", "write_bytes"] {
+        assert_eq!(running.get(key), None);
+    }
 }
 
 #[test]

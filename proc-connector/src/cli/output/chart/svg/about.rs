@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
-use super::super::forest::{Forest, Life};
-use crate::cli::output::columns::{fitted, short_time};
+use super::super::forest::{Forest, Io, Life};
+use crate::cli::output::columns::{fitted, short_size, short_time};
 
 /// The tooltip of one process, with one fact per line and commands cut to `width` columns.
 pub(super) fn process(forest: &Forest, index: usize, width: usize) -> String {
@@ -25,7 +25,25 @@ pub(super) fn process(forest: &Forest, index: usize, width: usize) -> String {
         let s = if life.threads == 1 { "" } else { "s" };
         let _ = write!(text, "\n{} more thread{s}", life.threads);
     }
+    text += &resources(life);
     text + &programs(forest, life, width)
+}
+
+/// What a process used.
+fn resources(life: &Life) -> String {
+    let mut text = String::new();
+    if let Some(usage) = life.usage {
+        let times = [usage.cpu_ns, usage.user_ns(), usage.system_ns()];
+        let [cpu, user, system] = times.map(short_time);
+        let _ = write!(text, "\nCPU time {cpu} (user {user}, system {system})");
+        if let Some(peak) = usage.max_rss {
+            let _ = write!(text, ", peak memory {}", short_size(peak));
+        }
+    }
+    if let Some(Io { read, written }) = life.io.filter(|io| *io != Io::default()) {
+        let _ = write!(text, "\nread {}, wrote {}", short_size(read), short_size(written));
+    }
+    text
 }
 
 /// The programs of a process that executed several.
@@ -61,6 +79,10 @@ pub(super) fn group(forest: &Forest, members: &[usize]) -> String {
     let times = || members.iter().map(|&member| forest.duration(member));
     let (least, most) = (times().min().unwrap_or_default(), times().max().unwrap_or_default());
     let _ = write!(text, "\neach {} to {}", short_time(least), short_time(most));
+    let usage = lives().filter_map(|life| life.usage).reduce(|sum, usage| sum + usage);
+    if let Some(usage) = usage {
+        let _ = write!(text, "\nCPU time {} together", short_time(usage.cpu_ns));
+    }
     text
 }
 

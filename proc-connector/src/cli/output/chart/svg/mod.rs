@@ -17,6 +17,7 @@ use xml::Xml;
 
 use crate::cli::output::columns::{fitted, short_time};
 
+use super::consumption::Consumption;
 use super::forest::Forest;
 use super::lanes::Lanes;
 use super::ticks::ticks;
@@ -89,9 +90,13 @@ impl<W: Write> Chart<'_, W> {
         writeln!(self.output, "<text class=\"t\" x=\"{MARGIN}\" y=\"26\">{}</text>", Xml(&title))?;
         let totals = self.forest.totals();
         let length = short_time(self.scale.length_ns);
+        let usage = Consumption::new(self.forest).map(|all| all.text(self.forest));
+        let usage = usage.map(|text| format!(", {}", Xml(&text))).unwrap_or_default();
         let numbers = match left_out {
-            0 => format!("{totals}, {length}"),
-            left_out => format!("{totals}, {length}; {left_out} not drawn for lack of space"),
+            0 => format!("{totals}, {length}{usage}"),
+            left_out => {
+                format!("{totals}, {length}{usage}; {left_out} not drawn for lack of space")
+            }
         };
         writeln!(self.output, "<text class=\"s\" x=\"{MARGIN}\" y=\"44\">{numbers}</text>")?;
         self.legend()

@@ -1,7 +1,7 @@
 use roxmltree::{Document, Node};
 
 use super::super::forest::{Forest, Life};
-use super::super::samples::{HOSTILE, MS, a_loop, build, forest, process};
+use super::super::samples::{HOSTILE, MS, a_loop, build, forest, measured, process};
 use super::write;
 
 fn draw(forest: &Forest) -> String {
@@ -112,6 +112,23 @@ fn every_process_is_a_bar_from_its_start_to_its_end() {
     let threads = bar_of(&bars, "./test --threads");
     assert!(threads.tooltip.contains("4 more threads"), "{threads:?}");
     assert!(threads.tooltip.contains("from 250 ms to 262 ms: 12 ms"), "{threads:?}");
+}
+
+#[test]
+fn a_known_usage_is_in_tooltips_and_in_the_head() {
+    let svg = draw(&measured());
+    assert!(svg.contains(">10 processes, 0 failed, 1 still running, 374 ms, 93 ms of CPU time in 9 of the processes, peak memory 68M (ld)<"), "{svg}");
+    let bars = bars(&svg);
+    let compiler = bar_of(&bars, "/usr/libexec/cc1");
+    let usage =
+        "\nCPU time 51 ms (user 51 ms, system 0 ns), peak memory 60M\nread 8.0M, wrote 4.0K";
+    assert!(compiler.tooltip.contains(usage), "{compiler:?}");
+    assert!(!bar_of(&bars, "./server").tooltip.contains("CPU"));
+    let mut forest = a_loop(2_000);
+    forest.lives = forest.lives.into_iter().map(|life| life.using(250, 900, [0, 0])).collect();
+    let bars = self::bars(&draw(&forest));
+    let many = bar_of(&bars, "2000 processes");
+    assert!(many.tooltip.contains("\nCPU time 500 ms together"), "{many:?}");
 }
 
 #[test]

@@ -1,5 +1,6 @@
-use super::super::forest::{Forest, Life};
-use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, process};
+use super::super::forest::{Forest, Io, Life};
+use super::super::order::SortKey;
+use super::super::samples::{BEGIN, HOSTILE, a_loop, build, forest, measured, process};
 use super::{Look, Screened, write};
 use crate::cli::shown::Styles;
 
@@ -15,10 +16,10 @@ fn styled(forest: &Forest, look: Look) -> String {
 }
 
 fn narrow(width: usize) -> Look {
-    Look { width: Some(width), full: false }
+    Look { width: Some(width), ..Look::default() }
 }
 
-const FULL: Look = Look { width: None, full: true };
+const FULL: Look = Look { width: None, full: true, sort: None };
 
 #[test]
 fn a_build_is_a_tree_with_times_and_ends() {
@@ -166,4 +167,83 @@ fn names_cannot_break_lines() {
     let text = text(&forest(lives), narrow(60));
     assert_eq!(text.lines().count(), 1 + HOSTILE.len());
     assert!(text.chars().all(|letter| letter == '\n' || !letter.is_control()), "{text:?}");
+}
+
+#[test]
+fn usage_has_columns_in_wide_trees() {
+    let expected = "
+PID    TIME     CPU   MEM  READ  WRITE    END      COMMAND
+100  374 ms  9.0 ms  3.1M     0      0    exit 0   make -s
+101   56 ms  2.0 ms  1.7M     0      0    exit 0   ├─ cc -c a.c
+102   54 ms   51 ms   60M  8.0M   4.0K    exit 0   │  └─ cc1 a.c
+103  220 ms   30 ms   68M     0   3.0M    exit 0   ├─ ld a.o
+104   74 ms                               running  ├─ ./server
+5 ×  800 µs  1.5 ms  904K  500B      0    exit 0   └─ true  each 800 µs to 800 µs
+";
+    assert_eq!(text(&measured(), narrow(100)), expected[1..]);
+}
+
+#[test]
+fn columns_are_left_out_before_the_command_is_too_narrow() {
+    let headings = |width| {
+        let text = text(&measured(), narrow(width));
+        text.lines().next().expect("a line").split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let all = "PID TIME CPU MEM READ WRITE END COMMAND";
+    for (width, expected) in [
+        (300, all),
+        (84, all),
+        (83, "PID TIME CPU MEM READ END COMMAND"),
+        (71, "PID TIME CPU MEM END COMMAND"),
+        (61, "PID TIME CPU END COMMAND"),
+        (51, "PID TIME END COMMAND"),
+        (1, "PID TIME END COMMAND"),
+    ] {
+        assert_eq!(headings(width), expected, "{width}");
+    }
+    let mut forest = measured();
+    for life in &mut forest.lives {
+        // Nothing was read or written.
+        life.io = life.io.map(|_| Io::default());
+    }
+    let text = text(&forest, FULL);
+    assert!(text.starts_with("PID    TIME     CPU   MEM    END      COMMAND\n"), "{text}");
+}
+
+#[test]
+fn siblings_are_sorted_and_stay_below_their_parent() {
+    let sorted = |key, full| {
+        let look = Look { full, sort: Some(key), ..Look::default() };
+        let text = text(&measured(), look);
+        let commands = text.lines().skip(1).filter_map(|line| line.split_whitespace().last());
+        commands.map(|word| word.rsplit('/').next().unwrap_or(word).to_owned()).collect::<Vec<_>>()
+    };
+    // 53 ms with its child, 30 ms, 1.5 ms together, unknown.
+    assert_eq!(sorted(SortKey::Cpu, false), ["-s", "a.c", "a.c", "a.o", "µs", "server"]);
+    // 68 MiB; 1.7 MiB, but 60 MiB with its child; 904 KiB.
+    assert_eq!(sorted(SortKey::Mem, false), ["-s", "a.o", "a.c", "a.c", "µs", "server"]);
+    // 220, 74, 56 and 0.8 ms.
+    assert_eq!(sorted(SortKey::Time, false), ["-s", "a.o", "server", "a.c", "a.c", "µs"]);
+    let mut forest = measured();
+    forest.lives[9].usage = forest.lives[9].usage.map(|usage| usage + usage);
+    let look = Look { full: true, sort: Some(SortKey::Cpu), ..Look::default() };
+    let text = text(&forest, look);
+    let cpu: Vec<&str> = text
+        .lines()
+        .rev()
+        .skip(1)
+        .take(5)
+        .filter_map(|line| line.split_whitespace().nth(3))
+        .collect();
+    assert_eq!(cpu, ["300", "301", "302", "303", "608"], "{text}");
+}
+
+#[test]
+fn a_sum_with_an_unknown_part_is_blank() {
+    let mut forest = measured();
+    (forest.lives[7].usage, forest.lives[8].io) = (None, None);
+    let text = text(&forest, Look::default());
+    let last = text.lines().last().expect("a line");
+    let blank = format!("5 ×  800 µs  {:25}    exit 0   └─ /bin/true", "");
+    assert!(last.starts_with(&blank), "{text}");
 }
