@@ -33,6 +33,7 @@ pub(super) struct Exit {
     nr_threads: TaskMember,
     /// Nonzero once the first thread is a zombie.
     leader_exit_state: TaskMember,
+    leader_pid: TaskMember,
     signal_flags: TaskMember,
     group_exit_code: TaskMember,
     leader_exit_code: TaskMember,
@@ -86,6 +87,7 @@ impl Exit {
             live: member("signal->live.counter")?,
             nr_threads: member("signal->nr_threads")?,
             leader_exit_state: member("group_leader->exit_state")?,
+            leader_pid: member("group_leader->pid")?,
             signal_flags: member("signal->flags")?,
             group_exit_code: member("signal->group_exit_code")?,
             leader_exit_code: member("group_leader->exit_code")?,
@@ -111,6 +113,11 @@ impl Exit {
         // Without any thread, the first thread may already be freed.
         asm.branch(Width::W32, Cond::Eq, R1, 0, is_over);
         branch_if_leader(asm, is_leader);
+        // A thread that exited before an exec of another thread still points to the first thread of
+        // that time, which the exec replaced (`de_thread`). The new first thread reports the end.
+        self.leader_pid.load(asm, ending);
+        asm.load(Size::Word, R2, R10, DATAGRAM + PROCESS_TGID);
+        asm.branch(Width::W32, Cond::Ne, R1, R2, ending);
         self.leader_exit_state.load(asm, ending);
         asm.branch(Width::W32, Cond::Eq, R1, 0, ending);
         asm.bind(is_leader);
