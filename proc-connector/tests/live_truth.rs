@@ -126,13 +126,7 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("ring", "event: session", &[]),
     // Recorded at an exec only.
     ("ring", "ns_tgid", &[]),
-    // The path of a file in memory.
-    ("ring", "event: exe", MEMORY),
-    ("ring", "last program", MEMORY),
-    ("ring", "program", MEMORY),
 ];
-
-const MEMORY: &[&str] = &["executes_a_memory_file"];
 
 /// `CLONE_PARENT`.
 const SIBLINGS: &[&str] =

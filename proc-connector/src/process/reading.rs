@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::change::ChangeKind;
 use super::process::{Name, Process};
-use super::snapshot::{Fields, Snapshot};
+use super::snapshot::{Fields, Image, Snapshot};
 use super::table::ProcessTable;
 use super::time::existed;
 
@@ -88,10 +88,12 @@ impl ProcessTable {
         }
         // The arguments recorded at the event are correct. `/proc` adds details only if it shows
         // the same exec: the process may have executed another program in the meantime.
-        let recorded = process.image.as_ref().and_then(|image| image.args.as_ref());
+        let image = process.image.as_deref();
+        let recorded = image.and_then(|image| Some((image, image.args.as_ref()?)));
         match (snapshot.image, recorded) {
-            (Some(read), Some(recorded)) if read.continues(recorded) => {
-                process.image = Some(Arc::new(read));
+            (Some(read), Some((image, args))) if read.continues(args) => {
+                let exe = image.exe.clone().or(read.exe);
+                process.image = Some(Arc::new(Image { args: read.args, exe, ..image.clone() }));
             }
             (Some(read), None) => {
                 process.image = Some(Arc::new(read));
