@@ -39,8 +39,8 @@ fn with_id(stage: &Stage, pid: u32, child: impl FnOnce()) -> Option<Truth> {
 /// Creates processes with the same id, which end with these codes. Each is created in the moment in
 /// which its predecessor is reaped, and several within a tick of 10 ms.
 ///
-/// All share a CPU, on which the parent has precedence: a preemptible kernel runs it as soon as a child is a
-/// zombie, before the exit of the child is sent.
+/// All share a CPU, on which the parent has precedence: a preemptible kernel runs it as soon as a
+/// child is a zombie, before the exit of the child is sent.
 fn follow_each_other(stage: &Stage, codes: Range<i32>, end: fn(i32)) {
     let parent = stage.fork(|| {
         stay_on(cpus()[stage.number as usize % cpus().len()]);

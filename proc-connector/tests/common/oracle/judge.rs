@@ -106,6 +106,21 @@ impl<'a> Report<'a> {
         judged
     }
 
+    /// The same if events were lost: the process may be unknown, its changes may be incomplete and
+    /// its end may be missing. What the library reports must be right.
+    pub(crate) fn judge_after_losses(&self, truth: &Truth) -> Vec<Judged> {
+        let mut judged = Vec::new();
+        for seen in self.matches(truth) {
+            let first = &seen.first;
+            judged.push(("parent", compare(first.parent(), &truth.parent)));
+            judged.push(("creator", self.creator(first, truth)));
+            if let Some(last) = seen.ends.last() {
+                judge_end(last, truth, &mut judged);
+            }
+        }
+        judged
+    }
+
     /// The process that created this one: the right id, of the process that had it at that time.
     fn creator(&self, first: &Process, truth: &Truth) -> Verdict {
         let Some(serial) = first.creator() else { return Missing };
