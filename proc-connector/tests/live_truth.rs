@@ -82,7 +82,11 @@ fn check(load: &str, is_lossy: bool) {
     let scratch = Scratch::new("truth");
     let directory = scratch.file("");
     Programs::write_all(Path::new(&directory));
-    let (buffer, nap) = if is_lossy { (64 << 10, 3) } else { (256 << 20, 0) };
+    let (buffer, nap) = match transport() {
+        _ if !is_lossy => (256 << 20, 0),
+        Transport::Ring => (8 << 10, 60),
+        _ => (64 << 10, 3),
+    };
     let mut observer = Observer::start(buffer, Duration::from_millis(nap));
     let (pids, truths) = observe(&mut observer, Path::new(&directory));
     let report = Report::new(&observer.seen);

@@ -111,9 +111,7 @@ impl<'a> Report<'a> {
     pub(crate) fn judge_after_losses(&self, truth: &Truth) -> Vec<Judged> {
         let mut judged = Vec::new();
         for seen in self.matches(truth) {
-            let first = &seen.first;
-            judged.push(("parent", compare(first.parent(), &truth.parent)));
-            judged.push(("creator", self.creator(first, truth)));
+            judged.push(("creator", self.creator(&seen.first, truth)));
             if let Some(last) = seen.ends.last() {
                 judge_end(last, truth, &mut judged);
             }
