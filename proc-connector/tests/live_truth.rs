@@ -23,7 +23,7 @@ use behaviour::sys;
 use behaviour::truth::Truth;
 use common::helper_process::{HelperProcess, print_number};
 use common::scratch::Scratch;
-use common::{Deadline, kernel_is_at_least, load, named, transport};
+use common::{Deadline, kernel_is_at_least, load, named, skip, transport};
 use oracle::judge::Report;
 use oracle::observer::Observer;
 use oracle::tally::{Failure, Tally};
@@ -83,7 +83,7 @@ fn check(load: &str, is_lossy: bool) {
     let directory = scratch.file("");
     Programs::write_all(Path::new(&directory));
     let (buffer, nap) = match transport() {
-        _ if !is_lossy => (256 << 20, 0),
+        _ if !is_lossy => (32 << 20, 0),
         Transport::Ring => (8 << 10, 60),
         _ => (64 << 10, 3),
     };
@@ -107,7 +107,10 @@ fn check(load: &str, is_lossy: bool) {
     let transport = if is_ring { "ring" } else { "socket" };
     eprintln!("{transport}, {load}: {} processes, {} events", truths.len(), observer.events);
     eprintln!("{tally}");
-    assert_eq!(observer.losses > 0, is_lossy, "{} losses", observer.losses);
+    if is_lossy && observer.losses == 0 {
+        skip("this machine creates too few events to lose some");
+    }
+    assert!(is_lossy || observer.losses == 0, "the machine is too busy");
     let unrecorded = report.unrecorded(&pids, &truths);
     assert!(
         is_lossy || unrecorded.is_empty(),
@@ -134,9 +137,16 @@ fn check(load: &str, is_lossy: bool) {
 /// A transport, a field, and behaviours.
 type Known = (&'static str, &'static str, &'static [&'static str]);
 
-/// The exec was lost, and the process ended before `/proc` was read again.
-const KNOWN_AFTER_LOSSES: &[Known] =
-    &[("ring", "last arguments", &[]), ("ring", "last program", &[]), ("ring", "name", &[])];
+/// An exec was lost, or received when `/proc` no longer showed the process. Over the socket, the exits
+/// of threads can be lost too.
+const KNOWN_AFTER_LOSSES: &[Known] = &[
+    ("socket", "number of execs", &[]),
+    ("socket", "status", &[]),
+    ("ring", "number of execs", &[]),
+    ("ring", "last arguments", &[]),
+    ("ring", "last program", &[]),
+    ("ring", "name", &[]),
+];
 
 /// Fields that are not yet right, with their transport and the behaviours for which they are wrong.
 /// An empty list of behaviours stands for all of them.
