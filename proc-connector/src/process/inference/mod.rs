@@ -252,9 +252,10 @@ impl ProcessTable {
             }
         }
         // An exit of the whole process (`exit_group`) gives all threads the same status. Otherwise
-        // the status of the first thread counts.
-        let status = if status.into_raw() == 0 { first.err().unwrap_or(status) } else { status };
-        self.end(tgid, End { ns, status: Some(status), usage: None });
+        // it is that of the last thread since Linux 5.19, and that of the first thread before.
+        let is_certain = status.into_raw() != 0 || first.err().is_none_or(|first| first == status);
+        let status = Some(status).filter(|_| is_certain);
+        self.end(tgid, End { ns, status, usage: None });
     }
 
     /// Whether an exit belongs to the old first thread, which an exec of another thread replaced.
