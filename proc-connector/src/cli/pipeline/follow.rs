@@ -166,3 +166,6 @@ fn reduced(lives: Vec<Life>, wanted: &HashSet<usize>) -> Vec<Life> {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,9 @@ pub(super) enum Scope {
 pub(super) struct Lives {
     pub(super) all: Vec<Life>,
     pub(super) losses: Vec<Loss>,
+    /// The place of each process whose creation time the kernel has recorded. A process can be over
+    /// before the exits of its last threads are received, and these change nothing in the table.
+    identities: HashMap<(u32, u64), usize>,
     io: ThreadIo,
     /// The place of each process, by its serial.
     places: HashMap<u64, usize>,
@@ -47,6 +50,9 @@ impl Lives {
         let Change { kind, process, .. } = *change;
         let Some(place) = self.place(scope, process, kind) else { return false };
         self.touched.push(place);
+        if let Some(start) = process.start_boottime_ns() {
+            self.identities.entry((process.tgid(), start)).or_insert(place);
+        }
         let life = &mut self.all[place];
         match kind {
             ChangeKind::Executed => life.programs.push(program(process, at_ns)),
@@ -66,7 +72,7 @@ impl Lives {
 
     /// Adds up I/O, after the changes by this event.
     pub(super) fn add_io(&mut self, event: &Event<'_>) {
-        self.io.add(event, self.touched.first().copied());
+        self.io.add(event, |tgid, start| self.identities.get(&(tgid, start)).copied());
     }
 
     /// Completes the lives with what the processes read and wrote, where no event is missing.

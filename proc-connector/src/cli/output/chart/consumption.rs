@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 
 use super::forest::{Forest, Life};
 use crate::cli::output::columns::{fitted, short_size, short_time};

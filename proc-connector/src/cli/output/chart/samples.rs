@@ -1,7 +1,7 @@
 //! Sample forests, for tests.
 
 use proc_connector::ExitStatus;
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 
 use super::forest::{Forest, Io, Life, Loss, Program};
 

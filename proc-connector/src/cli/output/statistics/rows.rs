@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::usage;

@@ -4,7 +4,7 @@ use super::super::report::{Kinds, Report};
 use super::super::rows::{Cgroup, Count, Ends, Name, Row, User};
 use super::{By, PLAIN_WIDTH, View, lines};
 use jiff::tz::TimeZone;
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 use proc_connector::{EventMask, Transport};
 
 fn view(by: By) -> View {
