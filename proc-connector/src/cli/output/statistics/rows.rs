@@ -95,7 +95,7 @@ impl Cgroup {
 const UNKNOWN: &str = "?";
 
 /// A key as text.
-pub(super) trait Key {
+pub(crate) trait Key {
     fn text(&self) -> String;
 }
 
