@@ -12,14 +12,14 @@ use common::wire::{
     COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, NONE, PTRACE, SID, UID, event,
 };
 use common::{Deadline, load, named, open_live};
-use proc_connector::parser::context::HEADER_LEN;
+use proc_connector::parser::context::layout::{ExtensionHdr, IdentityHdr, TaskHdr};
 use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{NetlinkMessageIter, OwnedEvent, ProcEvent, Received, parse_netlink_message};
 
 fn main() -> ExitCode {
     let everywhere = named![
         converting_allocates_nothing,
-        owning_a_whole_event_allocates_only_for_arguments,
+        owning_a_whole_event_allocates_only_for_more_than_the_identity,
         the_functions_of_0_1_5_allocate_nothing,
         unknown_kinds_need_one_allocation,
     ];
@@ -50,12 +50,11 @@ fn converting_allocates_nothing() {
     assert_eq!((converted, counted), (9, 0));
 }
 
-fn owning_a_whole_event_allocates_only_for_arguments() {
+fn owning_a_whole_event_allocates_only_for_more_than_the_identity() {
     let bytes = known_kinds();
-    let no_arguments = [0_u8; HEADER_LEN];
-    let mut arguments = [0_u8; HEADER_LEN + 1];
-    arguments[4..8].copy_from_slice(&1_u32.to_ne_bytes());
-    for (context, expected) in [(&[][..], 0), (&no_arguments, 0), (&arguments, 9)] {
+    let identity = [0_u8; size_of::<IdentityHdr>()];
+    let task = [0_u8; size_of::<(IdentityHdr, ExtensionHdr, TaskHdr)>()];
+    for (context, expected) in [(&[][..], 0), (&identity, 0), (&task, 9)] {
         let counted = allocations(|| {
             for notification in Notifications::new(&bytes) {
                 let Ok(Notification::Event(event)) = notification else { panic!("an event") };

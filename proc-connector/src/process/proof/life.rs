@@ -5,7 +5,6 @@ use proc_connector_core::proc_event::{Exit, Fork};
 use super::identify::Relation;
 use super::{Identity, Proof};
 use crate::process::change::ChangeKind;
-use crate::process::population::Key;
 use crate::process::process::{End, Process};
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;
