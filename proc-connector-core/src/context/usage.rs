@@ -4,7 +4,9 @@ use super::layout::UsageHdr;
 
 /// The resources that a thread, or all threads of a process together, used from start to end.
 ///
-/// The kernel's counters are those of `getrusage(2)` and `/proc/PID/io`.
+/// The kernel's counters are those of `getrusage(2)` and `/proc/PID/io`. As in the latter, the bytes
+/// that a process read and wrote include those of the children that it has waited for
+/// (`wait_task_zombie` in `kernel/exit.c`). The bytes of a thread are its own.
 ///
 /// ```
 /// use proc_connector_core::Usage;
