@@ -6,7 +6,7 @@ use proc_connector::Event;
 use proc_connector::process::{Change, ChangeKind, Process};
 
 use super::thread_io::ThreadIo;
-use crate::cli::output::chart::forest::{Life, Loss, Program};
+use crate::cli::output::chart::forest::{Io, Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
 use crate::cli::shown::shown;
 
@@ -75,14 +75,29 @@ impl Lives {
         self.io.add(event, |tgid, start| self.identities.get(&(tgid, start)).copied());
     }
 
+    /// Whether all processes have ended and all exits of their threads were received, unless events
+    /// were lost.
+    pub(super) fn are_complete(&self) -> bool {
+        self.all.iter().enumerate().all(|(place, life)| {
+            let is_expected = life.usage.is_some() && self.losses.is_empty();
+            !life.runs() && (!is_expected || self.io_of(place).is_some())
+        })
+    }
+
+    /// What all threads of a process read and wrote, if no exit is missing.
+    fn io_of(&self, place: usize) -> Option<Io> {
+        self.io.of_process(place, u64::from(self.all[place].threads) + 1)
+    }
+
     /// Completes the lives with what the processes read and wrote, where no event is missing.
     pub(super) fn complete_io(&mut self) {
-        for (place, life) in self.all.iter_mut().enumerate() {
+        for place in 0..self.all.len() {
+            let life = &self.all[place];
             let (Some(_), Some(start), Some(end)) = (life.usage, life.start_ns, life.end_ns) else {
                 continue;
             };
             if !self.losses.iter().any(|loss| (start..=end).contains(&loss.at_ns)) {
-                life.io = self.io.of_process(place, u64::from(life.threads) + 1);
+                self.all[place].io = self.io_of(place);
             }
         }
     }

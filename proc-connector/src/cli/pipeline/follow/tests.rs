@@ -150,8 +150,11 @@ fn a_process_read_what_its_threads_read() {
     stream.thread(process, 72);
     stream.exit(71, process, None, 10);
     stream.exit(7, process, Some(0), 200);
+    stream.exit(COMMAND.0, COMMAND, Some(0), 0);
+    assert_eq!(stream.follower.ended(), (true, false));
     // Two threads that exit at once both report the end.
     stream.exit(72, process, Some(0), 3_000);
+    assert_eq!(stream.follower.ended(), (true, true));
     let forest = stream.forest();
     let life = lives(&forest, 7)[0];
     assert_eq!(life.io, Some(Io { read: 3_210, written: 0 }));
