@@ -119,6 +119,16 @@ fn over_the_socket_the_reason_for_missing_columns_is_shown() {
 }
 
 #[test]
+fn a_kernel_that_reports_no_usage_is_not_an_idle_machine() {
+    let unknown = "\nCPU time and memory of the ended processes are unknown\n";
+    for (ended, is_shown) in [(50, true), (0, false)] {
+        let report = Report { ended, measured: 0, usage: None, ..report(1) };
+        let text = text(&report, By::Name, PLAIN_WIDTH, usize::MAX);
+        assert_eq!(text.contains(unknown), is_shown, "{text}");
+    }
+}
+
+#[test]
 fn a_narrow_terminal_keeps_the_names() {
     let heading = |width| {
         let text = text(&report(1), By::Name, width, usize::MAX);
