@@ -197,8 +197,12 @@ fn what_short_processes_used_adds_up() {
     let used = |key: &'static str| rows.iter().filter_map(move |row| row["usage"][key].as_u64());
     assert_eq!(sum("measured"), 1_000);
     let (found, expected) = (used("cpu_ns").sum::<u64>(), cpu_us * 1_000);
-    let difference = found.abs_diff(expected);
-    assert!(difference < expected / 100 + 1_000_000, "{found} ns, not {expected} ns");
+    // The kernel adds CPU time to its counter at ticks, switches and wake-ups (`update_curr`). The
+    // time between the last of these and the exit is missing: 5 to 30 us of a process on average.
+    let missing = 1_000 * 30_000;
+    let least = expected - expected / 100 - 1_000_000 - missing;
+    let most = expected + expected / 100 + 1_000_000;
+    assert!((least..=most).contains(&found), "{found} ns, not {expected} ns");
     assert_eq!(used("max_rss").max(), Some(max_rss_kib << 10));
     // Other processes may end at the same time, but none of these is missing from the other sums.
     for list in ["ended_by_user", "ended_by_cgroup"] {
