@@ -55,10 +55,15 @@ fn fork_50_and_nap_10() {
     }
 }
 
+/// The name of the processes that [`fork_1000_short`] creates, unlike those of another test run.
+fn short_name(parent: u32) -> String {
+    format!("short-{parent}")
+}
+
 /// Creates a thousand processes that live for a fraction of a millisecond, of which 100 fail. Prints
 /// the CPU time in microseconds and the peak memory in KiB that the kernel counted of them.
 fn fork_1000_short() {
-    fs::write("/proc/self/comm", NAME).expect("one's own name");
+    fs::write("/proc/self/comm", short_name(std::process::id())).expect("one's own name");
     for number in 0_u64..1_000 {
         let child = sys::fork(|| {
             (0..number * 100).for_each(|number| _ = std::hint::black_box(number));
@@ -179,10 +184,11 @@ fn what_short_processes_used_adds_up() {
     }
     let mut stats = Stats::start(&[]);
     let mut helper = HelperProcess::start("fork_1000_short");
+    let name = short_name(helper.pid());
     let [cpu_us, max_rss_kib] = [helper.read_number(), helper.read_number()].map(u64::from);
     assert!(helper.wait().success());
     stats.read_until(|reports| {
-        let ended = listed(reports, "ended_by_name", "name", &NAME.into());
+        let ended = listed(reports, "ended_by_name", "name", &name.as_str().into());
         ended >= 1_000 || sum(reports, "losses") > 0
     });
     let (reports, _) = stats.end();
@@ -190,7 +196,7 @@ fn what_short_processes_used_adds_up() {
     let rows: Vec<&Value> = reports
         .iter()
         .flat_map(|report| report["ended_by_name"].as_array().expect("a list"))
-        .filter(|row| row["name"] == NAME)
+        .filter(|row| row["name"] == name.as_str())
         .collect();
     let sum = |key: &str| rows.iter().map(|row| row[key].as_u64().expect(key)).sum::<u64>();
     assert_eq!((sum("count"), sum("failed")), (1_000, 100));
