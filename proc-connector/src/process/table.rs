@@ -7,13 +7,13 @@ use proc_connector_core::Event;
 
 use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
+use super::evidence::{Proof, RecentlyOver};
 use super::hasher::ById;
 use super::identity::BootId;
 use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
 use super::programs::ProgramPaths;
-use super::proof::{Proof, RecentlyOver};
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use crate::stream::Received;

@@ -226,8 +226,8 @@ fn program(args: &str) -> RawExtension {
     };
     let task = TaskHdr {
         comm: *b"ls\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-        uid_gid: (1_001 << 32 | 1_000_u64).into(),
-        euid_egid: (1_003 << 32 | 1_002_u64).into(),
+        uid_gid: (1_001_u64 << 32 | 0x3e8).into(),
+        euid_egid: (1_003_u64 << 32 | 0x3ea).into(),
         session: 20.into(),
         tty: (136 << 20_u32).into(),
         login_uid: 1_000.into(),
