@@ -1,26 +1,51 @@
-//! Processes instead of ids: names, arguments, users, containers and parents.
+//! Processes instead of ids: names, arguments, users, containers, parents and ends.
 //!
-//! A [`ProcessTable`] contains the processes of the machine and follows the stream of events. Each
-//! [`Change`] refers to the [`Process`] that changed:
+//! A [`ProcessStream`] yields the changes of all processes, with every loss. Each change carries its
+//! [`Process`]. [`ProcessStream::wait_for_exit`] waits for a process to end.
+//!
+//! ```no_run
+//! use proc_connector::process::{ChangeKind, ProcessItem, ProcessStream};
+//!
+//! for item in ProcessStream::open()? {
+//!     let ProcessItem::Change(change) = item? else { continue };
+//!     let process = change.process;
+//!     match change.kind {
+//!         ChangeKind::Executed => println!("{} runs {:?}", process.tgid(), process.exe()),
+//!         ChangeKind::Ended => println!("{} ended: {:?}", process.tgid(), process.exit_status()),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok::<(), proc_connector::Error>(())
+//! ```
+//!
+//! [`wait_for_exit`] and [`ExitWaiter`] wait without a connector.
+//!
+//! # A table without a stream
+//!
+//! A stream joins a connector and a [`ProcessTable`], which follows the events. A program with a
+//! receive loop of its own, or with recorded events, applies them to a table:
 //!
 //! ```no_run
 //! use proc_connector::ProcConnector;
 //! use proc_connector::process::{ChangeKind, ProcessTable};
 //!
-//! // Open the connector first: then the stream reports every later start and end.
+//! // Open the connector first: then its events report every later start and end.
 //! let mut events = ProcConnector::builder().context(true).open()?;
 //! let mut table = ProcessTable::new()?;
 //! loop {
-//!     for received in events.recv_batch()? {
+//!     // After a loss, the table must scan `/proc` although no event arrives.
+//!     let batch = match table.rescan_in() {
+//!         None => events.recv_batch()?,
+//!         Some(time) => events.recv_batch_timeout(time)?,
+//!     };
+//!     for received in batch {
 //!         for change in table.apply(&received) {
-//!             let process = change.process;
-//!             match change.kind {
-//!                 ChangeKind::Executed => println!("{} runs {:?}", process.tgid(), process.exe()),
-//!                 ChangeKind::Ended => println!("{} ended: {:?}", process.tgid(), process.exit_status()),
-//!                 _ => {}
+//!             if change.kind == ChangeKind::Ended {
+//!                 println!("{} ended", change.process.tgid());
 //!             }
 //!         }
 //!     }
+//!     table.rescan_if_due()?;
 //! }
 //! # #[allow(unreachable_code)]
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -73,23 +98,8 @@
 //!
 //! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more
 //! losses arrive, and reports which processes [appeared](ChangeKind::Appeared) and
-//! [vanished](ChangeKind::Vanished). A receive loop should wait no longer than
-//! [`rescan_in`](ProcessTable::rescan_in):
-//!
-//! ```no_run
-//! # use proc_connector::{ProcConnector, process::ProcessTable};
-//! # let mut events = ProcConnector::new()?;
-//! # let mut table = ProcessTable::new()?;
-//! let batch = match table.rescan_in() {
-//!     None => events.recv_batch()?,
-//!     Some(time) => events.recv_batch_timeout(time)?,
-//! };
-//! for received in batch {
-//!     table.apply(&received);
-//! }
-//! table.rescan_if_due()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! [vanished](ChangeKind::Vanished). A stream wakes up for the scan. A receive loop with a table must
+//! wait no longer than [`rescan_in`](ProcessTable::rescan_in).
 //!
 //! # Restricted `/proc`
 //!
