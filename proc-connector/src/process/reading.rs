@@ -82,6 +82,7 @@ impl ProcessTable {
             sets_inherited = true;
         }
         if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
+            self.cgroups.note_hierarchies(&cgroup);
             if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
                 process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
             }
