@@ -12,6 +12,7 @@ use super::identity::BootId;
 use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
+use super::programs::ProgramPaths;
 use super::proof::{Proof, RecentlyOver};
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
@@ -56,6 +57,7 @@ pub struct ProcessTable {
     /// The next exits with that id belong to them.
     pub(super) pending_exits: ById<u32, u32>,
     pub(super) cgroups: CgroupPaths,
+    pub(super) programs: ProgramPaths,
     pub(super) boot_id: Option<BootId>,
     /// The identities of processes that ended recently, whose last threads may still report exits.
     pub(super) over: RecentlyOver,
@@ -97,6 +99,7 @@ impl ProcessTable {
             last_event_ns: 0,
             pending_exits: ById::default(),
             cgroups: CgroupPaths::default(),
+            programs: ProgramPaths::default(),
             boot_id: None,
             over: RecentlyOver::default(),
             changes: Vec::new(),

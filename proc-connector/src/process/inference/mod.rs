@@ -115,7 +115,7 @@ impl ProcessTable {
         }
         let fields = match (&process.image, process.comm) {
             _ if process.is_kernel_thread => None,
-            (None, _) => Some(Fields::all()),
+            (None, _) => Some(Fields::ALL),
             (_, None) => Some(Fields::empty()),
             _ => None,
         };
@@ -237,11 +237,13 @@ impl ProcessTable {
             }
             let Some(process) = self.population.live.get_mut(tgid) else { return };
             process.threads.first = Err(status);
-        } else if !process.threads.remove(pid) {
+        } else if process.threads.remove(pid) {
+            process.threads.last_other = Some((status, ns));
+        } else {
             return;
         }
         let Some(process) = self.population.live.get_mut(tgid) else { return };
-        let first = process.threads.first;
+        let status = process.threads.status_at_end(pid == tgid, status, ns);
         if process.threads.count() > 0 {
             self.push(ChangeKind::ThreadEnded(pid), Key::Live(tgid));
             return;
@@ -251,10 +253,7 @@ impl ProcessTable {
                 self.population.move_to_parent(tgid, Some(parent));
             }
         }
-        // An exit of the whole process (`exit_group`) gives all threads the same status. Otherwise
-        // the status of the first thread counts.
-        let status = if status.into_raw() == 0 { first.err().unwrap_or(status) } else { status };
-        self.end(tgid, End { ns, status: Some(status), usage: None });
+        self.end(tgid, End { ns, status, usage: None });
     }
 
     /// Whether an exit belongs to the old first thread, which an exec of another thread replaced.
@@ -312,7 +311,7 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let snapshot = self.read_at(tgid, ns, Fields::all());
+        let snapshot = self.read_at(tgid, ns, Fields::ALL);
         let is_over = exit.process_pid() == tgid
             && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
         match snapshot {

@@ -1,7 +1,6 @@
 //! The table of a stream, and the changes that were not yielded yet.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::change::Change;
@@ -89,8 +88,7 @@ struct Queue {
 impl Queue {
     fn push_change(&mut self, change: Change<'_>, capacity: usize) {
         if self.items.len() < capacity {
-            let Change { kind, process } = change;
-            let process = Arc::new(process.clone());
+            let (kind, process) = (change.kind, change.share());
             self.items.push_back(ProcessItem::Change(ProcessChange { kind, process }));
         } else {
             self.push_loss(Lost::new(Some(1), LossCause::QueueFull));
