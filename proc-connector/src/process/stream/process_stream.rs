@@ -156,6 +156,9 @@ impl ProcessStream {
     /// The next change or loss, without waiting. `None` if nothing has arrived. After a shutdown,
     /// this still yields what has arrived.
     ///
+    /// A loop that waits should use [`next_change`](Self::next_change) alone. Between batches that
+    /// call sleeps for [`Builder::coalesce`], which saves wake-ups; `try_next` does not.
+    ///
     /// # Errors
     ///
     /// [`Error::Os`] for an error of the system.
