@@ -39,7 +39,6 @@ pub(super) const DATAGRAM: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
 pub(super) const SCRATCH_1: i16 = DATAGRAM - 8;
 pub(super) const SCRATCH_2: i16 = DATAGRAM - 16;
 pub(super) const SCRATCH_3: i16 = DATAGRAM - 24;
-pub(super) const SCRATCH_4: i16 = DATAGRAM - 32;
 
 /// Offsets from `R10` of pointers.
 pub(super) const LEADER: i16 = DATAGRAM - 40;

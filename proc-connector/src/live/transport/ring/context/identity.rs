@@ -18,6 +18,7 @@ pub(super) struct Identity {
     pointers: Vec<(TaskMember, i16)>,
     tgid: Option<TaskValue>,
     start: Option<TaskMember>,
+    leader_tgid: Option<TaskMember>,
     parent_tgid: Option<TaskMember>,
     parent_start: Option<TaskMember>,
     child: Option<Child>,
@@ -71,6 +72,7 @@ impl Identity {
             pointers: pointers.collect(),
             tgid: helpers::pid_tgid(memory),
             start: member("group_leader->start_boottime"),
+            leader_tgid: member("group_leader->tgid"),
             parent_tgid: member("real_parent->tgid"),
             parent_start: member("real_parent->group_leader->start_boottime"),
             child: child(),
@@ -105,10 +107,26 @@ impl Identity {
             asm.store(Size::Word, R7, TGID, 0);
         }
         store_or_zero(asm, self.start.as_ref(), Size::Double, START);
+        self.check_leader(asm);
         self.fill_parent(asm);
         if let (Some(child), Some(tgid)) = (&self.child, self.tgid) {
             child.fill(asm, tgid);
         }
+    }
+
+    /// At the exit of another thread than the first, the first may have been freed, and its memory
+    /// may belong to a task of another process.
+    fn check_leader(&self, asm: &mut Assembler) {
+        let Some(leader_tgid) = &self.leader_tgid else { return };
+        let (stale, done) = (asm.label(), asm.label());
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        asm.branch(Width::W32, Cond::Ne, R1, imm(uapi::PROC_EVENT_EXIT), done);
+        leader_tgid.load(asm, stale);
+        asm.load(Size::Word, R2, R7, TGID);
+        asm.branch(Width::W32, Cond::Eq, R1, R2, done);
+        asm.bind(stale);
+        asm.store(Size::Double, R7, START, 0);
+        asm.bind(done);
     }
 
     /// At an exit, the event has no parent if the task was already reaped. Its pointer to the parent
