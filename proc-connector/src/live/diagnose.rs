@@ -16,8 +16,7 @@ use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::live::transport::{
-    ContextPlan, KernelMemory, Notice, QUEUED_EVENT, RingError, RingQueue, Selection, SenderCheck,
-    Wants,
+    Notice, QUEUED_EVENT, RingError, RingQueue, Selection, SenderCheck, Wants,
 };
 use crate::sys::NetlinkSocket;
 use crate::transport_kind::{NoRing, Transport};
@@ -224,10 +223,10 @@ fn check_ring() -> Vec<Finding> {
             let usable = finding(CHECK, Verdict::Ok, "usable");
             let recorded = by_memory("context", context.has_ends(), context.to_string());
             let forgeries = match check {
-                SenderCheck::Port(_) => check.to_string(),
+                SenderCheck::Sender(_) => check.to_string(),
                 _ => format!("{check}; {SOCKET}"),
             };
-            let is_complete = matches!(check, SenderCheck::Port(_));
+            let is_complete = matches!(check, SenderCheck::Sender(_));
             return vec![usable, recorded, by_memory("forgeries", is_complete, forgeries)];
         }
         Err(Error::RingUnavailable { reason, .. }) => Finding {
@@ -242,12 +241,8 @@ fn check_ring() -> Vec<Finding> {
 fn small_ring() -> Result<RingQueue, Error> {
     let socket = NetlinkSocket::new()?;
     let notice = Notice::new()?;
-    let memory = KernelMemory::detect();
     let wants = Wants { args_len: 1, cwd: true, variables: vec![b"PATH".to_vec()] };
-    let context = ContextPlan::new(&memory, Some(wants));
-    let ring = RingQueue::new(socket.as_fd(), 0, &memory, context, notice)?;
-    ring.attach(&Filter::default())?;
-    Ok(ring)
+    Ok(RingQueue::open(socket.as_fd(), &Filter::default(), Some(&wants), |_| 0, &notice)?)
 }
 
 /// The finding of a check that depends on reading kernel memory.
