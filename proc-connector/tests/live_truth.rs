@@ -23,7 +23,7 @@ use behaviour::sys;
 use behaviour::truth::Truth;
 use common::helper_process::{HelperProcess, print_number};
 use common::scratch::Scratch;
-use common::{Deadline, load, named, transport};
+use common::{Deadline, kernel_is_at_least, load, named, skip, transport};
 use oracle::judge::Report;
 use oracle::observer::Observer;
 use oracle::tally::{Failure, Tally};
@@ -31,7 +31,11 @@ use proc_connector::Transport;
 
 fn main() -> ExitCode {
     let roles = named![generate, exits_as_told, floods];
-    let tests = named![processes_are_reported_as_they_are, beside_a_flood_too];
+    let tests = named![
+        processes_are_reported_as_they_are,
+        beside_a_flood_too,
+        after_losses_nothing_is_wrong
+    ];
     common::main(&roles, &tests)
 }
 
@@ -57,26 +61,44 @@ fn floods() {
 }
 
 fn processes_are_reported_as_they_are() {
-    let scratch = Scratch::new("truth");
-    check(&scratch, "alone");
+    check("alone", false);
 }
 
 fn beside_a_flood_too() {
-    let scratch = Scratch::new("truth");
     let mut flood = HelperProcess::start("floods");
     flood.read_number();
-    check(&scratch, "beside a flood");
+    check("beside a flood", false);
 }
 
-fn check(scratch: &Scratch, load: &str) {
+fn after_losses_nothing_is_wrong() {
+    let mut flood = HelperProcess::start("floods");
+    flood.read_number();
+    check("after losses", true);
+}
+
+/// Creates processes, and compares the reports with the records. If `is_lossy`, the buffer is too
+/// small for all events.
+fn check(load: &str, is_lossy: bool) {
+    let scratch = Scratch::new("truth");
     let directory = scratch.file("");
     Programs::write_all(Path::new(&directory));
-    let mut observer = Observer::start();
+    let (buffer, nap) = match transport() {
+        _ if !is_lossy => (32 << 20, 0),
+        Transport::Ring => (8 << 10, 60),
+        _ => (64 << 10, 3),
+    };
+    let mut observer = Observer::start(buffer, Duration::from_millis(nap));
     let (pids, truths) = observe(&mut observer, Path::new(&directory));
     let report = Report::new(&observer.seen);
     let mut tally = Tally::default();
     let is_ring = transport() == Transport::Ring;
+    // Over the socket, values may be missing. Older kernels do not let the ring read all of them.
+    let is_complete = is_ring && kernel_is_at_least(6, 18) && !is_lossy;
     for truth in &truths {
+        if is_lossy {
+            tally.add(truth, report.judge_after_losses(truth));
+            continue;
+        }
         tally.add(truth, report.judge(truth));
         if is_ring {
             tally.add(truth, observer.recorded.judge(truth));
@@ -85,16 +107,22 @@ fn check(scratch: &Scratch, load: &str) {
     let transport = if is_ring { "ring" } else { "socket" };
     eprintln!("{transport}, {load}: {} processes, {} events", truths.len(), observer.events);
     eprintln!("{tally}");
-    assert_eq!(observer.losses, 0, "the machine is too busy");
+    if is_lossy && observer.losses == 0 {
+        skip("this machine creates too few events to lose some");
+    }
+    assert!(is_lossy || observer.losses == 0, "the machine is too busy");
     let unrecorded = report.unrecorded(&pids, &truths);
-    assert!(unrecorded.is_empty(), "processes that were never created: {unrecorded:#?}");
+    assert!(
+        is_lossy || unrecorded.is_empty(),
+        "processes that were never created: {unrecorded:#?}"
+    );
     let (mut known, mut failures) = (BTreeMap::<_, Failure>::new(), Vec::new());
     for ((behaviour, field), failure) in &tally.failures {
-        // Over the socket a value may be missing.
-        if failure.wrong == 0 && !is_ring {
+        if failure.wrong == 0 && !is_complete {
             continue;
         }
-        if is_known(transport, field, behaviour) {
+        let is_known = |list| is_known(list, transport, field, behaviour);
+        if is_known(KNOWN) || (is_lossy && is_known(KNOWN_AFTER_LOSSES)) {
             known.entry(field).or_default().join(failure);
         } else {
             failures.push(format!("{behaviour}: {field}: {failure}"));
@@ -106,15 +134,26 @@ fn check(scratch: &Scratch, load: &str) {
     assert!(failures.is_empty(), "{transport}, {load}:\n{}", failures.join("\n"));
 }
 
+/// A transport, a field, and behaviours.
+type Known = (&'static str, &'static str, &'static [&'static str]);
+
+/// An exec was lost, or received when `/proc` no longer showed the process. Over the socket, the exits
+/// of threads can be lost too.
+const KNOWN_AFTER_LOSSES: &[Known] = &[
+    ("socket", "number of execs", &[]),
+    ("socket", "status", &[]),
+    ("ring", "number of execs", &[]),
+    ("ring", "last arguments", &[]),
+    ("ring", "last program", &[]),
+    ("ring", "name", &[]),
+];
+
 /// Fields that are not yet right, with their transport and the behaviours for which they are wrong.
 /// An empty list of behaviours stands for all of them.
-const KNOWN: &[(&str, &str, &[&str])] = &[
+const KNOWN: &[Known] = &[
     // The creator in the event is the parent.
     ("socket", "creator", SIBLINGS),
-    ("ring", "creator", SIBLINGS),
-    // The status is that of the first thread.
     ("socket", "status", THREADS),
-    ("ring", "status", THREADS),
     // `/proc` shows a later program, a later owner of the id, or arguments that the process wrote
     // over those of its exec.
     ("socket", "arguments", &[]),
@@ -123,36 +162,23 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
     ("socket", "last program", &[]),
     ("socket", "name", &[]),
     ("socket", "program", &[]),
-    // The parent is unknown if the process was reaped before its exit was sent.
-    ("ring", "last parent", &[]),
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
-    // Not yet recorded.
-    ("ring", "event: exe", &[]),
-    // Up to 256 bytes of arguments are recorded, and no program.
-    ("ring", "arguments", &[]),
-    ("ring", "last arguments", &[]),
-    ("ring", "last program", &[]),
-    ("ring", "program", &[]),
+    // Recorded at an exec only.
+    ("ring", "ns_tgid", &[]),
 ];
 
 /// `CLONE_PARENT`.
 const SIBLINGS: &[&str] =
     &["a_sibling_outlives_its_creator", "a_thread_creates_a_sibling", "creates_a_sibling"];
 
-/// The threads of these end with different statuses.
-const THREADS: &[&str] = &[
-    "fifty_threads_burn_and_end_at_once",
-    "first_thread_ends_first",
-    "first_thread_ends_first_of_many",
-    "the_id_of_a_process_with_threads_is_reused",
-    "the_id_of_a_thread_becomes_that_of_a_process",
-    "two_threads_end_at_once",
-];
+/// Threads exit one by one, and another than the first exits last with 0. The events of both can be
+/// received in either order, and those of a process that exits as a whole can look the same.
+const THREADS: &[&str] = &["the_id_of_a_thread_becomes_that_of_a_process"];
 
-fn is_known(transport: &str, field: &str, behaviour: &str) -> bool {
-    KNOWN.iter().any(|&(with, of, behaviours)| {
+fn is_known(list: &[Known], transport: &str, field: &str, behaviour: &str) -> bool {
+    list.iter().any(|&(with, of, behaviours)| {
         (with, of) == (transport, field)
             && (behaviours.is_empty() || behaviours.contains(&behaviour))
     })
@@ -179,7 +205,7 @@ fn observe(observer: &mut Observer, programs: &Path) -> (Vec<u32>, Vec<Truth>) {
             let matches = report.matches(truth);
             !matches.is_empty() && matches.iter().all(|seen| !seen.ends.is_empty())
         };
-        if truths.iter().all(has_ended) || deadline.left().is_none() {
+        if truths.iter().all(has_ended) || observer.losses > 0 || deadline.left().is_none() {
             return (pids, truths);
         }
     }

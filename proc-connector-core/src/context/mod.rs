@@ -282,7 +282,8 @@ impl<'a> Context<'a> {
         self.tail(Recorded::ARGS).map(|bytes| Args::new(bytes, self.has(Recorded::ARGS_CUT)))
     }
 
-    /// The path of the executable from the root of the mount tree.
+    /// The path of the executable from the root of the mount tree. For an anonymous file, such as one
+    /// made by `memfd_create(2)`, this is its name.
     pub fn exe(&self) -> Option<KernelPath<'a>> {
         self.tail(Recorded::EXE).map(KernelPath::new)
     }

@@ -1,8 +1,8 @@
 //! The threads of a process. The first thread has the id of the process.
 
-use std::collections::BTreeSet;
-
 use proc_connector_core::ExitStatus;
+
+use super::thread_ids::ThreadIds;
 
 /// The threads of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,15 +10,15 @@ pub(super) struct Threads {
     /// `Ok` while the first thread runs, then its exit status.
     pub(super) first: Result<(), ExitStatus>,
     /// The ids of the other threads.
-    others: BTreeSet<u32>,
+    others: ThreadIds,
     /// Threads that an exec ended, and whose exits may still be reported.
-    leaving: BTreeSet<u32>,
+    leaving: ThreadIds,
 }
 
 impl Threads {
     /// The first thread only.
     pub(super) const ONE: Self =
-        Self { first: Ok(()), others: BTreeSet::new(), leaving: BTreeSet::new() };
+        Self { first: Ok(()), others: ThreadIds::NONE, leaving: ThreadIds::NONE };
 
     /// The first thread and the given ones.
     pub(super) fn with_others(first: Result<(), ExitStatus>, others: Vec<u32>) -> Self {
@@ -36,23 +36,23 @@ impl Threads {
 
     /// Removes a thread that is not the first, and returns whether it was known.
     pub(super) fn remove(&mut self, pid: u32) -> bool {
-        self.leaving.remove(&pid);
-        self.others.remove(&pid)
+        self.leaving.remove(pid);
+        self.others.remove(pid)
     }
 
     /// Applies an exec: the thread that executed the program becomes the first, all others end.
     pub(super) fn exec(&mut self) {
-        let others = std::mem::take(&mut self.others);
+        let others = std::mem::replace(&mut self.others, ThreadIds::NONE);
         // If the first thread had exited, another thread did the exec, and the exit was reported.
-        self.leaving = if self.first.is_ok() { others } else { BTreeSet::new() };
+        self.leaving = if self.first.is_ok() { others } else { ThreadIds::NONE };
         self.first = Ok(());
     }
 
     /// Marks all threads as ended.
     pub(super) fn end(&mut self) {
         self.first = self.first.and(Err(ExitStatus::from_raw(0)));
-        self.others = BTreeSet::new();
-        self.leaving = BTreeSet::new();
+        self.others = ThreadIds::NONE;
+        self.leaving = ThreadIds::NONE;
     }
 
     /// Whether an exit with the id of the first thread can belong to a thread that an exec

@@ -1,6 +1,8 @@
 //! Events without an identity, as the socket transport receives them: which process they concern
 //! follows from the order of events, from time stamps and from `/proc`.
 
+mod status;
+
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use crate::process::process::{End, Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;
+
+pub(super) use self::status::ThreadStatuses;
 
 /// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
 /// They are sent by other CPUs.
@@ -67,6 +71,7 @@ impl ProcessTable {
     fn forked(&mut self, fork: &proc_event::Fork, event: &Event<'_>) {
         let (tgid, parent, ns) = (fork.child_tgid(), fork.parent_tgid(), event.timestamp_ns());
         let boottime_offset_ns = self.boottime_offset_ns(event);
+        self.thread_statuses.forget(tgid);
         let mut predecessor_exit_pending = false;
         if let Some(known) = self.population.live.get_mut(tgid) {
             if known.start.is_after(ns) {
@@ -115,7 +120,7 @@ impl ProcessTable {
         }
         let fields = match (&process.image, process.comm) {
             _ if process.is_kernel_thread => None,
-            (None, _) => Some(Fields::all()),
+            (None, _) => Some(Fields::ALL),
             (_, None) => Some(Fields::empty()),
             _ => None,
         };
@@ -143,15 +148,16 @@ impl ProcessTable {
     /// come.
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(tgid) else { return false };
-        let status = process.threads.first.err();
+        let first = process.threads.first.err();
         // The exit of this process may have been attributed to its predecessor. Then none is
         // pending, and the next exit belongs to another process.
         let is_late =
-            status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
+            first.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
             *self.pending_exits.entry(tgid).or_default() += 1;
         }
-        self.end(tgid, End { ns, status, usage: None });
+        // Other threads may have exited later than the first.
+        self.end(tgid, End { ns, status: None, usage: None });
         is_late
     }
 
@@ -183,6 +189,7 @@ impl ProcessTable {
             return;
         }
         process.threads.exec();
+        self.thread_statuses.forget(tgid);
         process.execs = process.execs.map(|execs| execs + 1);
         process.is_kernel_thread = false;
         let context = event.context();
@@ -237,7 +244,9 @@ impl ProcessTable {
             }
             let Some(process) = self.population.live.get_mut(tgid) else { return };
             process.threads.first = Err(status);
-        } else if !process.threads.remove(pid) {
+        } else if process.threads.remove(pid) {
+            self.thread_statuses.add(tgid, status);
+        } else {
             return;
         }
         let Some(process) = self.population.live.get_mut(tgid) else { return };
@@ -251,10 +260,9 @@ impl ProcessTable {
                 self.population.move_to_parent(tgid, Some(parent));
             }
         }
-        // An exit of the whole process (`exit_group`) gives all threads the same status. Otherwise
-        // the status of the first thread counts.
-        let status = if status.into_raw() == 0 { first.err().unwrap_or(status) } else { status };
-        self.end(tgid, End { ns, status: Some(status), usage: None });
+        let earlier_first = first.err().filter(|_| pid != tgid);
+        let status = self.thread_statuses.of_process(tgid, status, earlier_first);
+        self.end(tgid, End { ns, status, usage: None });
     }
 
     /// Whether an exit belongs to the old first thread, which an exec of another thread replaced.
@@ -312,7 +320,7 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let snapshot = self.read_at(tgid, ns, Fields::all());
+        let snapshot = self.read_at(tgid, ns, Fields::ALL);
         let is_over = exit.process_pid() == tgid
             && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
         match snapshot {

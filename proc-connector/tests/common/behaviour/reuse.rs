@@ -1,5 +1,6 @@
 //! Process ids that are given out again at once.
 
+use std::ops::Range;
 use std::thread;
 
 use super::line::Line;
@@ -7,10 +8,11 @@ use super::stage::Stage;
 use super::sys::{self, Creation, exit_thread};
 use super::truth::Truth;
 use super::{Behaviour, Need::Programs, Need::Root, behaviours};
-use crate::common::load::this_task;
+use crate::common::load::{cpus, stay_on, this_task};
 
 pub(crate) const AS_ROOT: &[Behaviour] = behaviours![&[Root];
     an_id_is_reused_at_once,
+    an_id_with_threads_is_reused_at_once,
     an_id_is_reused_by_the_child_of_another,
     the_id_of_a_thread_becomes_that_of_a_process,
     the_id_of_a_process_with_threads_is_reused,
@@ -34,15 +36,44 @@ fn with_id(stage: &Stage, pid: u32, child: impl FnOnce()) -> Option<Truth> {
     created.then_some(truth)
 }
 
-/// Six processes, of which several start within a tick of 10 ms.
+/// Creates processes with the same id, which end with these codes. Each is created in the moment in
+/// which its predecessor is reaped, and several within a tick of 10 ms.
+///
+/// All share a CPU, on which the parent has precedence: a preemptible kernel runs it as soon as a
+/// child is a zombie, before the exit of the child is sent.
+fn follow_each_other(stage: &Stage, codes: Range<i32>, end: fn(i32)) {
+    let parent = stage.fork(|| {
+        stay_on(cpus()[stage.number as usize % cpus().len()]);
+        let end = |code| {
+            sys::yield_to_others();
+            end(code);
+        };
+        let mut last = stage.fork(|| end(codes.start));
+        let mut ended = Vec::new();
+        for code in codes.clone().skip(1) {
+            last.wait();
+            let next = with_id(stage, last.tgid, || end(code));
+            ended.push(last);
+            let Some(next) = next else { return ended.iter().for_each(Truth::print) };
+            last = next;
+        }
+        last.wait();
+        ended.push(last);
+        ended.iter().for_each(Truth::print);
+    });
+    parent.reap_parent();
+}
+
 fn an_id_is_reused_at_once(stage: &Stage) {
-    let first = stage.fork(|| sys::exit(70));
-    let pid = first.tgid;
-    first.reap();
-    for code in 71..76 {
-        let Some(truth) = with_id(stage, pid, || sys::exit(code)) else { return };
-        truth.reap();
-    }
+    follow_each_other(stage, 70..76, |code| sys::exit(code));
+}
+
+/// The threads of each end one by one.
+fn an_id_with_threads_is_reused_at_once(stage: &Stage) {
+    follow_each_other(stage, 86..90, |code| {
+        thread::spawn(move || exit_thread(code));
+        exit_thread(code)
+    });
 }
 
 fn an_id_is_reused_by_the_child_of_another(stage: &Stage) {

@@ -218,6 +218,12 @@ pub(crate) fn ignore(signal: i32) {
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
+/// Gives this process the lowest precedence.
+pub(crate) fn yield_to_others() {
+    // SAFETY: the call takes a number only.
+    unsafe { libc::nice(19) };
+}
+
 /// Sends a signal by number, also one without a name.
 pub(crate) fn kill(pid: u32, signal: i32) {
     // SAFETY: the call takes numbers only.

@@ -72,11 +72,16 @@ impl Truth {
     /// Waits for the end of a child that reaps no children, and prints its record.
     pub(crate) fn reap(mut self) {
         self.start_ticks = start_ticks(self.tgid);
+        self.wait();
+        self.print();
+    }
+
+    /// Waits for the end of a child that reaps no children, and does nothing else.
+    pub(crate) fn wait(&mut self) {
         let (status, usage) = sys::wait4(self.tgid).expect("a child");
         self.status = Some(status);
         self.usage = Some(usage);
         self.over_ns = Some(now_ns());
-        self.print();
     }
 
     /// The same for a child that reaped children, so that its own usage is unknown.

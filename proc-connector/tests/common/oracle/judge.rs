@@ -7,6 +7,8 @@ use std::os::unix::ffi::OsStrExt;
 use proc_connector::process::{Ids, Process};
 
 use super::observer::Seen;
+use super::recorded::judge_program;
+use super::usage::judge_usage;
 use crate::behaviour::truth::{Deleted, Image, Truth, text};
 
 /// Arguments of up to this many bytes are recorded whole.
@@ -91,11 +93,29 @@ impl<'a> Report<'a> {
         for (process, image) in seen.execs.iter().zip(&truth.images[1..]) {
             judged.push(("arguments", arguments(process, image)));
             judged.push(("program", program(process, image)));
+            judged.push(("program file", judge_program(process.program(), image)));
+            if !image.filename.is_empty() {
+                let filename = process.filename().map(text);
+                judged.push(("file name", compare(filename.as_ref(), &&image.filename)));
+            }
         }
         judged.push(("vanished", compare(Some(seen.vanished), &0)));
         judged.push(("end", compare(Some(seen.ends.len()), &1)));
         let Some(last) = seen.ends.last() else { return judged };
         judge_end(last, truth, &mut judged);
+        judged
+    }
+
+    /// The same if events were lost: the process may be unknown, its changes may be incomplete and
+    /// its end may be missing. What the library reports must be right.
+    pub(crate) fn judge_after_losses(&self, truth: &Truth) -> Vec<Judged> {
+        let mut judged = Vec::new();
+        for seen in self.matches(truth) {
+            judged.push(("creator", self.creator(&seen.first, truth)));
+            if let Some(last) = seen.ends.last() {
+                judge_end(last, truth, &mut judged);
+            }
+        }
         judged
     }
 
@@ -120,6 +140,12 @@ fn judge_end(last: &Process, truth: &Truth, judged: &mut Vec<Judged>) {
     let verdict =
         if is_early { wrong(&end_ns, &format!("alive at {}", truth.alive_ns)) } else { Right };
     judged.push(("end time", verdict));
+    let start_ticks = last.id().map(|id| id.start_boottime_ns / 10_000_000);
+    judge_known(judged, "identity", start_ticks, truth.start_ticks);
+    let execs = u32::try_from(truth.images.len() - 1).expect("few");
+    judged.push(("number of execs", compare(last.execs(), &execs)));
+    judged.push(("ns_tgid", compare(last.ns_tgid(), &truth.ns_tgid)));
+    judge_usage(judged, USAGE, last.usage(), truth.usage);
     let ids = |ids: Option<Ids>| ids.map(|ids| (ids.real, ids.effective));
     let image = truth.images.last().expect("one at least");
     judged.push(("last arguments", arguments(last, image)));
@@ -131,6 +157,8 @@ fn judge_end(last: &Process, truth: &Truth, judged: &mut Vec<Judged>) {
     judge_known(judged, "session", last.session(), truth.session);
     judge_known(judged, "name", last.comm().map(text), truth.comm.clone());
 }
+
+const USAGE: [&str; 6] = ["cpu", "max_rss", "min_flt", "maj_flt", "nvcsw", "nivcsw"];
 
 fn raw(status: proc_connector::ExitStatus) -> i32 {
     i32::try_from(status.into_raw()).expect("a wait status")

@@ -27,11 +27,15 @@ pub(crate) struct Observer {
     pub(crate) recorded: Recorded,
     pub(crate) losses: usize,
     pub(crate) events: u64,
+    /// A time to sleep before each batch, in which the buffer overflows.
+    nap: Duration,
 }
 
 impl Observer {
-    pub(crate) fn start() -> Self {
-        let connector = builder().receive_buffer_events(400_000).context(true).open();
+    /// Opens a connector with a buffer of this many bytes. The observer sleeps for `nap` before each
+    /// batch.
+    pub(crate) fn start(buffer: usize, nap: Duration) -> Self {
+        let connector = builder().receive_buffer(buffer).context(true).open();
         let connector = connector.expect("a live connector");
         let table = ProcessTable::new().expect("/proc is mounted");
         let mut observer = Self {
@@ -41,6 +45,7 @@ impl Observer {
             recorded: Recorded::default(),
             losses: 0,
             events: 0,
+            nap,
         };
         let known: Vec<Process> = observer.table.iter().cloned().collect();
         for process in known {
@@ -51,6 +56,7 @@ impl Observer {
 
     /// Receives and applies events for this time.
     pub(crate) fn take(&mut self, time: Duration) {
+        std::thread::sleep(self.nap);
         let time = self.table.rescan_in().unwrap_or(time).min(time);
         for received in self.connector.recv_batch_timeout(time).expect("a batch") {
             match received {

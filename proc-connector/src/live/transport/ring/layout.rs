@@ -39,7 +39,15 @@ pub(super) const DATAGRAM: i16 = -offset(DATAGRAM_LEN.next_multiple_of(8));
 pub(super) const SCRATCH_1: i16 = DATAGRAM - 8;
 pub(super) const SCRATCH_2: i16 = DATAGRAM - 16;
 pub(super) const SCRATCH_3: i16 = DATAGRAM - 24;
-pub(super) const SCRATCH_4: i16 = DATAGRAM - 32;
+
+/// Offsets from `R10` of pointers.
+pub(super) const LEADER: i16 = DATAGRAM - 40;
+pub(super) const PARENT: i16 = DATAGRAM - 48;
+pub(super) const SIGNAL: i16 = DATAGRAM - 56;
+pub(super) const POINTER_1: i16 = DATAGRAM - 64;
+pub(super) const POINTER_2: i16 = DATAGRAM - 72;
+pub(super) const POINTER_3: i16 = DATAGRAM - 80;
+pub(super) const POINTER_4: i16 = DATAGRAM - 88;
 
 /// The length of the variables in front of a record in the buffer of a CPU.
 ///

@@ -18,7 +18,7 @@ use proc_connector_core::context::layout::{ExitHdr, Recorded, UsageHdr};
 use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
-use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, SCRATCH_4, offset};
+use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, offset};
 use super::super::memory::{KernelMemory, TaskMember};
 use super::identity::DETAIL;
 use super::{PROCESS_USAGE, RECORDED, USAGE};
@@ -33,6 +33,7 @@ pub(super) struct Exit {
     nr_threads: TaskMember,
     /// Nonzero once the first thread is a zombie.
     leader_exit_state: TaskMember,
+    leader_pid: TaskMember,
     signal_flags: TaskMember,
     group_exit_code: TaskMember,
     leader_exit_code: TaskMember,
@@ -86,6 +87,7 @@ impl Exit {
             live: member("signal->live.counter")?,
             nr_threads: member("signal->nr_threads")?,
             leader_exit_state: member("group_leader->exit_state")?,
+            leader_pid: member("group_leader->pid")?,
             signal_flags: member("signal->flags")?,
             group_exit_code: member("signal->group_exit_code")?,
             leader_exit_code: member("group_leader->exit_code")?,
@@ -111,6 +113,11 @@ impl Exit {
         // Without any thread, the first thread may already be freed.
         asm.branch(Width::W32, Cond::Eq, R1, 0, is_over);
         branch_if_leader(asm, is_leader);
+        // A thread that exited before an exec of another thread still points to the first thread of
+        // that time, which the exec replaced (`de_thread`). The new first thread reports the end.
+        self.leader_pid.load(asm, ending);
+        asm.load(Size::Word, R2, R10, DATAGRAM + PROCESS_TGID);
+        asm.branch(Width::W32, Cond::Ne, R1, R2, ending);
         self.leader_exit_state.load(asm, ending);
         asm.branch(Width::W32, Cond::Eq, R1, 0, ending);
         asm.bind(is_leader);
@@ -232,12 +239,12 @@ impl ProcessUsage {
     fn load_even_sequence(&self, asm: &mut Assembler, failed: Label, locked: Label) {
         let look = asm.label();
         asm.mov(R1, LOOKS);
-        asm.store(Size::Double, R10, SCRATCH_4, R1);
+        asm.store(Size::Double, R10, SCRATCH_2, R1);
         asm.bind(look);
-        asm.load(Size::Double, R2, R10, SCRATCH_4);
+        asm.load(Size::Double, R2, R10, SCRATCH_2);
         asm.branch(Width::W64, Cond::Eq, R2, 0, locked);
         asm.alu(Width::W64, Alu::Sub, R2, 1);
-        asm.store(Size::Double, R10, SCRATCH_4, R2);
+        asm.store(Size::Double, R10, SCRATCH_2, R2);
         // Takes time.
         asm.call(uapi::BPF_FUNC_ktime_get_boot_ns);
         self.sequence.load(asm, failed);

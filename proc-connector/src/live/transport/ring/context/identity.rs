@@ -5,17 +5,20 @@ use std::mem::offset_of;
 use proc_connector_core::context::layout::IdentityHdr;
 use proc_connector_sys as uapi;
 
-use super::super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm};
+use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::helpers::{self, TaskValue};
-use super::super::layout::{CONTEXT, DATAGRAM, SCRATCH_2, offset};
+use super::super::layout::{CONTEXT, DATAGRAM, LEADER, PARENT, SCRATCH_2, SIGNAL, offset};
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use Reg::{R0, R1, R2, R7, R10};
 
 /// How the program reads the identity.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Identity {
+    /// `group_leader`, `real_parent` and `signal` of the current task.
+    pointers: Vec<(TaskMember, i16)>,
     tgid: Option<TaskValue>,
     start: Option<TaskMember>,
+    leader_tgid: Option<TaskMember>,
     parent_tgid: Option<TaskMember>,
     parent_start: Option<TaskMember>,
     child: Option<Child>,
@@ -63,9 +66,13 @@ impl Identity {
                 start: from_sibling("start_boottime")?,
             })
         };
+        let pointers = [("group_leader", LEADER), ("real_parent", PARENT), ("signal", SIGNAL)];
+        let pointers = pointers.into_iter().filter_map(|(path, at)| Some((member(path)?, at)));
         Self {
+            pointers: pointers.collect(),
             tgid: helpers::pid_tgid(memory),
             start: member("group_leader->start_boottime"),
+            leader_tgid: member("group_leader->tgid"),
             parent_tgid: member("real_parent->tgid"),
             parent_start: member("real_parent->group_leader->start_boottime"),
             child: child(),
@@ -80,6 +87,14 @@ impl Identity {
         self.child.is_some()
     }
 
+    /// Emits code that stores the pointers that most members are behind. Jumps to `missing` if one is
+    /// null, which no kernel has.
+    pub(super) fn remember_pointers(&self, asm: &mut Assembler, missing: Label) {
+        for (pointer, at) in &self.pointers {
+            pointer.remember(asm, *at, missing);
+        }
+    }
+
     /// Emits code that fills in the `IdentityHdr` of the record in `R7`. `R6` holds the address of
     /// the task.
     pub(super) fn fill(&self, asm: &mut Assembler) {
@@ -92,10 +107,26 @@ impl Identity {
             asm.store(Size::Word, R7, TGID, 0);
         }
         store_or_zero(asm, self.start.as_ref(), Size::Double, START);
+        self.check_leader(asm);
         self.fill_parent(asm);
         if let (Some(child), Some(tgid)) = (&self.child, self.tgid) {
             child.fill(asm, tgid);
         }
+    }
+
+    /// At the exit of another thread than the first, the first may have been freed, and its memory
+    /// may belong to a task of another process.
+    fn check_leader(&self, asm: &mut Assembler) {
+        let Some(leader_tgid) = &self.leader_tgid else { return };
+        let (stale, done) = (asm.label(), asm.label());
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        asm.branch(Width::W32, Cond::Ne, R1, imm(uapi::PROC_EVENT_EXIT), done);
+        leader_tgid.load(asm, stale);
+        asm.load(Size::Word, R2, R7, TGID);
+        asm.branch(Width::W32, Cond::Eq, R1, R2, done);
+        asm.bind(stale);
+        asm.store(Size::Double, R7, START, 0);
+        asm.bind(done);
     }
 
     /// At an exit, the event has no parent if the task was already reaped. Its pointer to the parent

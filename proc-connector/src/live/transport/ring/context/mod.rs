@@ -25,7 +25,7 @@ use self::exec::{Exec, MAX_TAIL_LEN, load_tail_len};
 use self::exit::Exit;
 use self::identity::Identity;
 use self::task::Task;
-use super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm, len_imm};
+use super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm, len_imm};
 use super::layout::{CONTEXT, DATAGRAM, offset};
 use super::memory::{KernelMemory, TaskPointer};
 use Reg::{R1, R3, R7, R10};
@@ -33,7 +33,7 @@ use Reg::{R1, R3, R7, R10};
 /// Which properties of the acting task records contain, and how the program reads each.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ContextPlan {
-    pub(super) pointer: Option<TaskPointer>,
+    pointer: Option<TaskPointer>,
     identity: Identity,
     exit: Option<Exit>,
     /// The parts after the identity.
@@ -84,14 +84,14 @@ impl ContextPlan {
     /// Detects which properties the program can read on this kernel.
     ///
     /// With `None`, only the identity is recorded.
-    pub(crate) fn new(memory: &KernelMemory, wants: Option<Wants>) -> Self {
+    pub(super) fn new(memory: &KernelMemory, wants: Option<&Wants>) -> Self {
         Self {
             pointer: memory.pointer(),
             identity: Identity::detect(memory),
             exit: Exit::detect(memory, wants.is_some()),
             extension: wants.map(|wants| Extension {
                 task: Task::detect(memory),
-                exec: Exec::detect(memory, &wants),
+                exec: Exec::detect(memory, wants),
             }),
         }
     }
@@ -125,8 +125,17 @@ impl ContextPlan {
         if self.extension.is_some() { AFTER_TASK } else { EXTENSION }
     }
 
+    /// Emits code that loads the address of the task to `R6`, and stores other pointers on the stack.
+    /// Jumps to `missing` if one is null.
+    pub(super) fn load_task(&self, asm: &mut Assembler, missing: Label) {
+        if let Some(pointer) = self.pointer {
+            pointer.load(asm);
+            self.identity.remember_pointers(asm, missing);
+        }
+    }
+
     /// Emits code that fills in the identity in the record in `R7`, and whether the process of an
-    /// exit is over. `R6` holds the address of the task if the plan has a `pointer`.
+    /// exit is over. [`load_task`](Self::load_task) precedes it.
     pub(super) fn fill_identity(&self, asm: &mut Assembler) {
         self.identity.fill(asm);
         let Some(exit) = self.exit.as_ref().filter(|_| self.extension.is_none()) else { return };
@@ -187,13 +196,20 @@ impl ContextPlan {
 }
 
 /// Emits code that jumps to `other` unless the event is of the kind `what`.
-fn branch_unless(asm: &mut Assembler, what: u32, other: super::asm::Label) {
+fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
     asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
     asm.branch(Width::W32, Cond::Ne, R1, imm(what), other);
 }
 
 /// Offset of `proc_event.what` in the datagram.
 const WHAT: i16 = 36;
+
+impl ContextPlan {
+    /// Whether records of all events identify the process, and those of exits have its end.
+    pub(crate) fn has_ends(&self) -> bool {
+        self.identity.has_start() && self.exit.is_some()
+    }
+}
 
 /// Lists the properties that records contain, and those that they lack.
 impl fmt::Display for ContextPlan {
@@ -231,7 +247,7 @@ impl fmt::Display for ContextPlan {
         let list = |parts: Vec<(bool, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "it records the acting task: {}", list(present))?;
+        f.write_str(&list(present))?;
         if missing.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(missing)) }
     }
 }

@@ -109,8 +109,15 @@ impl Path {
     /// before it.
     pub(super) fn fill(&self, asm: &mut Assembler, limit: usize) {
         let Offsets { d_parent, mnt_root, mnt_parent, mnt_mountpoint, mnt, .. } = self.offsets;
-        let (step, next, in_mount, complete, failed, done) =
-            (asm.label(), asm.label(), asm.label(), asm.label(), asm.label(), asm.label());
+        let (step, next, in_mount, in_directory, complete, failed, done) = (
+            asm.label(),
+            asm.label(),
+            asm.label(),
+            asm.label(),
+            asm.label(),
+            asm.label(),
+            asm.label(),
+        );
         load_tail_len(asm, R1, limit, done);
         asm.store(Size::Double, R7, START, R1);
         self.dentry.load(asm, done);
@@ -142,8 +149,14 @@ impl Path {
         probe(asm, R1, d_parent, Size::Double, failed);
         asm.load(Size::Double, R2, R7, DENTRY);
         asm.store(Size::Double, R7, DENTRY, R1);
-        // An entry without a parent belongs to no mount: an anonymous file.
-        asm.branch(Width::W64, Cond::Eq, R1, R2, failed);
+        asm.branch(Width::W64, Cond::Ne, R1, R2, in_directory);
+        // An entry without a parent belongs to no mount: an anonymous file, whose path is its name.
+        asm.load(Size::Double, R1, R7, TAIL_LEN);
+        asm.load(Size::Double, R3, R7, START);
+        asm.branch(Width::W64, Cond::Ne, R1, R3, failed);
+        self.append_name(asm, R2, limit, failed);
+        asm.jump(complete);
+        asm.bind(in_directory);
         self.append_name(asm, R2, limit, failed);
 
         asm.bind(next);
