@@ -91,10 +91,14 @@ pub enum LossCause {
 /// Formats a loss as `17 events: the receive buffer was full`.
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let unit = match self.cause {
+            LossCause::QueueFull => "change",
+            _ => "event",
+        };
         match self.count {
-            Some(1) => write!(f, "1 event: {}", self.cause),
-            Some(count) => write!(f, "{count} events: {}", self.cause),
-            None => write!(f, "an unknown number of events: {}", self.cause),
+            Some(1) => write!(f, "1 {unit}: {}", self.cause),
+            Some(count) => write!(f, "{count} {unit}s: {}", self.cause),
+            None => write!(f, "an unknown number of {unit}s: {}", self.cause),
         }
     }
 }

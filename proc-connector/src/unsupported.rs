@@ -200,6 +200,10 @@ impl ProcessHandle {
         Err(HandleError::Unsupported(io::Error::from(io::ErrorKind::Unsupported)))
     }
 
+    pub(crate) fn has_ended(&self) -> io::Result<bool> {
+        match self.0 {}
+    }
+
     pub(crate) fn status(&self) -> Option<ExitStatus> {
         match self.0 {}
     }

@@ -78,7 +78,7 @@ fn well_formed() -> Vec<Vec<u8>> {
     all
 }
 
-/// Whether the ring's program reads the port id of the sender: if it may read kernel memory and knows
+/// Whether the ring's program reads the process id of the sender: if it may read kernel memory and knows
 /// the kernel's types.
 fn program_sees_sender() -> bool {
     Path::new("/sys/kernel/btf/vmlinux").exists() && has_capability(CAP_PERFMON, "CAP_PERFMON")

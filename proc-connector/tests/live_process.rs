@@ -157,7 +157,10 @@ impl Observer {
         let deadline = Deadline::new();
         loop {
             self.take(Duration::from_millis(50));
-            let (observer, found) = (rows(&self.table), proc_rows());
+            let (mut observer, found) = (rows(&self.table), proc_rows());
+            if transport() == Transport::Ring {
+                forget_orphans(&mut observer, &found);
+            }
             if observer == found {
                 return;
             }
@@ -197,12 +200,21 @@ fn rows(table: &ProcessTable) -> BTreeMap<u32, Row> {
             gid: process.gid().map_or(unknown, |gid| (gid.real, gid.effective)),
             session: process.session().unwrap_or(u32::MAX),
             comm: comm.unwrap_or_default().to_vec(),
-            args: process.args().map(|args| args.bytes().to_vec()).unwrap_or_default(),
+            args: process.args().map(|args| shortened(args.bytes())).unwrap_or_default(),
             exe: process.exe().map(Into::into),
             cgroup: process.cgroup().map(|path| path.display().to_string()).unwrap_or_default(),
         }
     };
     table.iter().map(|process| (process.tgid(), row(process))).collect()
+}
+
+/// On the ring, the new parent of an orphan is unknown until the orphan acts.
+fn forget_orphans(observer: &mut BTreeMap<u32, Row>, found: &BTreeMap<u32, Row>) {
+    for (tgid, row) in observer {
+        if let Some(found) = found.get(tgid).filter(|_| row.parent == 0) {
+            row.parent = found.parent;
+        }
+    }
 }
 
 /// All processes except zombies, read from files that the table rarely reads.
@@ -236,10 +248,15 @@ fn proc_row(tgid: u32) -> Option<Row> {
         gid: (number("Gid:", 0), number("Gid:", 1)),
         session: number("NSsid:", 0),
         comm: if is_kernel { Vec::new() } else { comm[..comm.len() - 1].to_vec() },
-        args: args[..args.len().min(4096)].to_vec(),
+        args: shortened(&args),
         exe: fs::read_link(directory.join("exe")).ok(),
         cgroup: cgroup.unwrap_or_default().to_owned(),
     })
+}
+
+/// As much of the arguments as the table reads from `/proc`.
+fn shortened(args: &[u8]) -> Vec<u8> {
+    args[..args.len().min(4096)].to_vec()
 }
 
 /// Starts processes of various kinds, some of which continue to run.
@@ -342,10 +359,18 @@ fn an_orphan_gets_its_new_parent() {
     observer.until_change(pid, ChangeKind::Ended);
     let status = fs::read_to_string(format!("/proc/{orphan}/status")).expect("it lives");
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
+    let parent = parent.trim().parse().expect("a number");
     let process = observer.table.get(orphan).expect("it lives");
-    assert_eq!(process.parent(), parent.trim().parse().ok());
     let creator = observer.table.by_serial(process.creator().expect("a known creator"));
     assert_eq!(creator.map(Process::tgid), Some(pid));
+    if transport() == Transport::Socket {
+        assert_eq!(process.parent(), Some(parent));
+        return;
+    }
+    // The ring records the new parent at the next event of the orphan, here its end.
+    assert!(process.parent().is_none_or(|known| known == parent));
+    drop(helper);
+    assert_eq!(observer.until_change(orphan, ChangeKind::Ended).parent(), Some(parent));
 }
 
 fn threads_are_counted() {

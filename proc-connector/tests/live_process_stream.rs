@@ -19,6 +19,8 @@ use proc_connector::process::{
     ChangeKind, ChangeKinds, ProcessChange, ProcessItem, ProcessStream, ProcessTable, WaitError,
 };
 use proc_connector::{Error, Filter, ProcConnector};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 fn main() -> ExitCode {
     let roles = named![exits_3, pauses];
@@ -57,7 +59,7 @@ fn stream() -> ProcessStream {
 type Read = fn(ProcessStream, &mut dyn FnMut(ProcessItem) -> bool);
 
 /// Every way to read a stream to a certain item.
-const WAYS: [(&str, Read); 7] = [
+const WAYS: [(&str, Read); 8] = [
     ("Iterator", |stream, is_last| {
         stream.map(|item| item.expect("an item")).any(is_last);
     }),
@@ -99,6 +101,21 @@ const WAYS: [(&str, Read); 7] = [
             while !is_last(stream.next().await.expect("no end").expect("an item")) {}
         });
     }),
+    ("AsyncFd, edge-triggered", |stream, is_last| {
+        on_tokio(async {
+            let mut fd = on_reactor(stream).expect("a reactor");
+            loop {
+                let mut guard = fd.readable_mut().await.expect("a descriptor");
+                let stream = guard.get_inner_mut();
+                while let Some(item) = stream.try_next().expect("no error") {
+                    if is_last(item) {
+                        return;
+                    }
+                }
+                guard.clear_ready();
+            }
+        });
+    }),
     ("async-io", |stream, is_last| {
         futures_lite::future::block_on(async {
             let mut stream = stream.into_async_io().expect("a reactor");
@@ -106,6 +123,11 @@ const WAYS: [(&str, Read); 7] = [
         });
     }),
 ];
+
+#[allow(deprecated, reason = "its replacement is unsafe")]
+fn on_reactor(stream: ProcessStream) -> std::io::Result<AsyncFd<ProcessStream>> {
+    AsyncFd::with_interest(stream, Interest::READABLE)
+}
 
 fn on_tokio<T>(future: impl Future<Output = T>) -> T {
     let mut runtime = tokio::runtime::Builder::new_current_thread();

@@ -60,7 +60,8 @@ impl Filter {
     /// Drops events of threads other than the leader of a process.
     ///
     /// Execs and core dumps concern the whole process and always pass. If a leader exits before its
-    /// other threads, its exit passes although the process continues.
+    /// other threads, its exit passes although the process continues. The exit of the last thread,
+    /// which ends that process, is then dropped.
     #[must_use]
     pub fn processes_only(self) -> Self {
         Self { processes_only: true, ..self }

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::sync::Arc;
 use std::time::Duration;
 
 use proc_connector_core::Filter;
@@ -13,8 +12,7 @@ use crate::live::connector::ProcConnector;
 use crate::live::handshake;
 use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::transport::{
-    ContextPlan, Intake, KernelMemory, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue,
-    Selection, Wants, bytes_per_event,
+    Intake, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue, Selection, Wants,
 };
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
@@ -239,15 +237,11 @@ impl Builder {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, TOO_MANY_VARIABLES).into());
         }
         let wants = Wants { args_len, cwd: self.working_directory, variables };
-        let memory = KernelMemory::detect();
-        let context = ContextPlan::new(&memory, self.context.then_some(wants));
-        let bytes = self.buffer_bytes(bytes_per_event(&context));
+        let wants = self.context.then_some(&wants);
         let notice = Notice::new()?;
         let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;
-        let mut ring =
-            RingQueue::new(socket.as_fd(), bytes, &memory, context, Arc::clone(&notice))?;
-        drop(memory);
-        ring.attach(&self.filter)?;
+        let bytes = |per_event| self.buffer_bytes(per_event);
+        let mut ring = RingQueue::open(socket.as_fd(), &self.filter, wants, bytes, &notice)?;
         ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         let listens = handshake::listen(&socket, &socket).map_err(|error| match error {

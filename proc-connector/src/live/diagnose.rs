@@ -15,9 +15,7 @@ use crate::live::host::kernel::{self, Version, forgets_listeners};
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
-use crate::live::transport::{
-    ContextPlan, KernelMemory, Notice, QUEUED_EVENT, RingError, RingQueue, Selection, Wants,
-};
+use crate::live::transport::{Notice, QUEUED_EVENT, RingError, RingQueue, Selection, Wants};
 use crate::sys::NetlinkSocket;
 use crate::transport_kind::{NoRing, Transport};
 
@@ -217,12 +215,10 @@ fn check_ring() -> Finding {
     } else {
         NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
             let notice = Notice::new()?;
-            let memory = KernelMemory::detect();
             let variables = vec![b"PATH".to_vec()];
             let wants = Wants { args_len: 1, cwd: true, variables };
-            let context = ContextPlan::new(&memory, Some(wants));
-            let ring = RingQueue::new(socket.as_fd(), 0, &memory, context, notice)?;
-            ring.attach(&Filter::default())?;
+            let filter = Filter::default();
+            let ring = RingQueue::open(socket.as_fd(), &filter, Some(&wants), |_| 0, &notice)?;
             Ok(ring.description())
         })
     };

@@ -40,6 +40,13 @@ impl ProcessHandle {
         Ok(Self { fd, tgid })
     }
 
+    /// Whether all threads of the process have ended.
+    pub(crate) fn has_ended(&self) -> io::Result<bool> {
+        let handles = || std::iter::once(&self.fd);
+        let ended = retry_on_interrupt(|| poll_ended(handles(), Some(Duration::ZERO)))?;
+        Ok(ended.contains(&true))
+    }
+
     /// The status of the ended process as `waitpid(2)` returns it. `None` if the kernel does not
     /// report it to this process. The process stays unreaped.
     pub(crate) fn status(&self) -> Option<ExitStatus> {

@@ -1,5 +1,8 @@
 //! The changes that an event, a loss or a scan of `/proc` made to the table.
 
+use std::fmt;
+use std::sync::Arc;
+
 use super::population::{Key, Population};
 use super::process::Process;
 
@@ -23,13 +26,28 @@ use super::process::Process;
 /// assert_eq!(started.map(|change| change.process.tgid()), Some(7));
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 #[non_exhaustive]
 pub struct Change<'a> {
     /// The kind of change.
     pub kind: ChangeKind,
     /// The process, in its state after the change.
     pub process: &'a Process,
+    shared: &'a Arc<Process>,
+}
+
+impl Change<'_> {
+    /// The process in this state, owned. The table copies a shared process before it changes it.
+    pub(super) fn share(&self) -> Arc<Process> {
+        Arc::clone(self.shared)
+    }
+}
+
+impl fmt::Debug for Change<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { kind, process, .. } = self;
+        f.debug_struct("Change").field("kind", kind).field("process", process).finish()
+    }
 }
 
 /// A kind of change.
@@ -40,8 +58,7 @@ pub enum ChangeKind {
     Started,
     /// The process executed a new program.
     Executed,
-    /// The last thread of the process exited. The exit status is unknown if the process id was
-    /// reused before the exit was reported.
+    /// The last thread of the process exited. This is reported once for each process.
     Ended,
     /// The name (`comm`) changed.
     Renamed,
@@ -89,8 +106,8 @@ impl<'a> Iterator for Changes<'a> {
             let (kind, key) = *self.changes.next()?;
             // An exit can add an unknown process and end it. Then only the end is reported, because
             // the process is no longer `Key::Live`.
-            if let Some(process) = self.population.by_key(key) {
-                return Some(Change { kind, process });
+            if let Some(shared) = self.population.shared(key) {
+                return Some(Change { kind, process: shared, shared });
             }
         }
     }

@@ -29,7 +29,12 @@ struct Node {
 impl Live {
     #[inline]
     pub(super) fn get(&self, tgid: u32) -> Option<&Process> {
-        self.nodes.get(&tgid).map(|node| &*node.process)
+        self.shared(tgid).map(|process| &**process)
+    }
+
+    #[inline]
+    pub(super) fn shared(&self, tgid: u32) -> Option<&Arc<Process>> {
+        self.nodes.get(&tgid).map(|node| &node.process)
     }
 
     /// The process, for changes to anything but its parent.
@@ -54,15 +59,22 @@ impl Live {
         self.nodes.values_mut().for_each(|node| change(Arc::make_mut(&mut node.process)));
     }
 
-    /// Adds a process, and returns the previous one with its id.
-    pub(super) fn insert(&mut self, process: Process) -> Option<Arc<Process>> {
+    /// Adds a process. A previous one with its id is dropped.
+    #[inline]
+    pub(super) fn insert(&mut self, process: Process) {
         let tgid = process.tgid;
         let parent = process.parent.filter(|_| tgid != NONE).unwrap_or(NONE);
-        let before = self.remove(tgid);
-        let next = self.link(tgid, parent);
         let process = Arc::new(process);
-        self.nodes.insert(tgid, Node { process, parent, next, previous: NONE });
-        before
+        let node = Node { process, parent, next: NONE, previous: NONE };
+        if let Some(before) = self.nodes.insert(tgid, node) {
+            self.unlink(before.parent, before.next, before.previous);
+        }
+        let next = self.link(tgid, parent);
+        if next != NONE {
+            if let Some(node) = self.nodes.get_mut(&tgid) {
+                node.next = next;
+            }
+        }
     }
 
     pub(super) fn remove(&mut self, tgid: u32) -> Option<Arc<Process>> {

@@ -11,6 +11,7 @@ use super::time::Start;
 /// Construction and updates.
 impl Process {
     /// A process with only its id known.
+    #[inline]
     pub(super) fn unknown(serial: u64, tgid: u32) -> Self {
         Self {
             serial,
@@ -42,6 +43,7 @@ impl Process {
     }
 
     /// A copy of the parent, as a fork at `ns` created it.
+    #[inline]
     pub(super) fn forked(serial: u64, tgid: u32, parent: &Self, ns: u64) -> Self {
         let unknown = Self {
             parent: Some(parent.tgid),
@@ -66,6 +68,24 @@ impl Process {
             session: parent.session,
             cgroup: parent.cgroup.clone(),
             ..unknown
+        }
+    }
+
+    /// Forgets the values that were read from `/proc` at `ns` or later, when the process had ended:
+    /// they belong to another process that was created in the same tick.
+    pub(super) fn forget_read_after(&mut self, ns: u64) {
+        if self.read_ns > ns {
+            let kept = self.clone();
+            *self = Self {
+                boot_id: kept.boot_id,
+                start_boottime_ns: kept.start_boottime_ns,
+                start: kept.start,
+                parent: kept.parent,
+                creator: kept.creator,
+                threads: kept.threads,
+                execs: kept.execs,
+                ..Self::unknown(kept.serial, kept.tgid)
+            };
         }
     }
 

@@ -1,74 +1,105 @@
-//! Processes instead of ids: names, arguments, users, containers and parents.
+//! Processes instead of ids: names, arguments, users, containers, parents and ends.
 //!
-//! A [`ProcessTable`] contains the processes of the machine and follows the stream of events. Each
-//! [`Change`] refers to the [`Process`] that changed:
+//! A [`ProcessStream`] yields the changes of all processes, with every loss. Each change carries its
+//! [`Process`]. [`ProcessStream::wait_for_exit`] waits for a process to end.
+//!
+//! ```no_run
+//! use proc_connector::process::{ChangeKind, ProcessItem, ProcessStream};
+//!
+//! for item in ProcessStream::open()? {
+//!     let ProcessItem::Change(change) = item? else { continue };
+//!     let process = change.process;
+//!     match change.kind {
+//!         ChangeKind::Executed => println!("{} runs {:?}", process.tgid(), process.exe()),
+//!         ChangeKind::Ended => println!("{} ended: {:?}", process.tgid(), process.exit_status()),
+//!         _ => {}
+//!     }
+//! }
+//! # Ok::<(), proc_connector::Error>(())
+//! ```
+//!
+//! [`wait_for_exit`] and [`ExitWaiter`] wait without a connector.
+//!
+//! # A table without a stream
+//!
+//! A stream joins a connector and a [`ProcessTable`], which follows the events. A program with a
+//! receive loop of its own, or with recorded events, applies them to a table:
 //!
 //! ```no_run
 //! use proc_connector::ProcConnector;
 //! use proc_connector::process::{ChangeKind, ProcessTable};
 //!
-//! // Open the connector first: then the stream reports every later start and end.
+//! // Open the connector first: then its events report every later start and end.
 //! let mut events = ProcConnector::builder().context(true).open()?;
 //! let mut table = ProcessTable::new()?;
 //! loop {
-//!     for received in events.recv_batch()? {
+//!     // After a loss, the table must scan `/proc` although no event arrives.
+//!     let batch = match table.rescan_in() {
+//!         None => events.recv_batch()?,
+//!         Some(time) => events.recv_batch_timeout(time)?,
+//!     };
+//!     for received in batch {
 //!         for change in table.apply(&received) {
-//!             let process = change.process;
-//!             match change.kind {
-//!                 ChangeKind::Executed => println!("{} runs {:?}", process.tgid(), process.exe()),
-//!                 ChangeKind::Ended => println!("{} ended: {:?}", process.tgid(), process.exit_status()),
-//!                 _ => {}
+//!             if change.kind == ChangeKind::Ended {
+//!                 println!("{} ended", change.process.tgid());
 //!             }
 //!         }
 //!     }
+//!     table.rescan_if_due()?;
 //! }
 //! # #[allow(unreachable_code)]
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Identity
+//!
+//! The ring transport records at each event which process acted, and when that process was created.
+//! The process id and the creation time identify a process while the machine runs; with the boot id,
+//! they are its [`ProcessId`], which is unique for ever. From identities, the table knows
+//!
+//! - which process created another, also with `CLONE_PARENT`;
+//! - that a process ended with its last thread, and its status and [usage](Process::usage);
+//! - to which process an exit belongs that is received after its id was assigned again.
+//!
+//! When a parent ends, the kernel gives its children another one, without an event. The new parent is
+//! unknown until the next event of each child.
+//!
+//! The socket transport, and recordings of it, have no identities. The table then infers them from
+//! the order and the time stamps of events, and from `/proc`. What does not follow from these is
+//! `None`, for example the status of a process whose threads exited with different statuses. Three
+//! things cannot be noticed:
+//!
+//! - A process made with `CLONE_PARENT` seems to be created by its parent.
+//! - `/proc` is read after the event. If the process executed another program in between, its
+//!   [`Executed`](ChangeKind::Executed) has the values of that program.
+//! - A process can overwrite the arguments that `/proc` shows.
+//!
 //! # Origin of the values
 //!
-//! Events report which process forked, executed a program or exited. Further values have two
-//! origins:
+//! With [`context`](crate::Builder::context), the ring transport also records the user, the session,
+//! the terminal and the program. The table then reads `/proc` only at the start, after a loss, and
+//! once for each cgroup.
 //!
-//! - the kernel records them at the event, if the connector uses the ring transport with
-//!   [`context`](crate::Builder::context);
-//! - the table reads them from `/proc` when it receives the event, which is too late for a process that
-//!   lives for less than a millisecond.
+//! Without a context, the table reads `/proc` when it receives an exec. This is too late for a
+//! process that lives for less than a millisecond. The files of a process in `/proc` are read
+//! relative to one open directory, and its start time is compared with the recorded creation time, or
+//! else with the event's time stamp. A value therefore never belongs to another process that reused
+//! the id.
 //!
-//! A child inherits its parent's values until it executes a program.
-//!
-//! The files of a process in `/proc` are read relative to one open directory, and its start time is
-//! compared with the event's time stamp. A value therefore never belongs to another process that
-//! reused the id.
+//! A child inherits its creator's values until it executes a program.
 //!
 //! # Required events
 //!
 //! The table needs all forks, execs and exits. A filter that excludes some of them makes it wrong.
-//! Without [`processes_only`](crate::Filter::processes_only), it also tracks threads, and
-//! recognises that a process continues after its first thread exited.
+//! With [`processes_only`](crate::Filter::processes_only), a process whose first thread exits before
+//! the others does not end until the next scan of `/proc`.
 //!
 //! # Losses
 //!
 //! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more
 //! losses arrive, and reports which processes [appeared](ChangeKind::Appeared) and
-//! [vanished](ChangeKind::Vanished). A receive loop should wait no longer than
-//! [`rescan_in`](ProcessTable::rescan_in):
-//!
-//! ```no_run
-//! # use proc_connector::{ProcConnector, process::ProcessTable};
-//! # let mut events = ProcConnector::new()?;
-//! # let mut table = ProcessTable::new()?;
-//! let batch = match table.rescan_in() {
-//!     None => events.recv_batch()?,
-//!     Some(time) => events.recv_batch_timeout(time)?,
-//! };
-//! for received in batch {
-//!     table.apply(&received);
-//! }
-//! table.rescan_if_due()?;
-//! # Ok::<(), Box<dyn std::error::Error>>(())
-//! ```
+//! [vanished](ChangeKind::Vanished). A stream wakes up for the scan. A receive loop with a table must
+//! wait no longer than [`rescan_in`](ProcessTable::rescan_in).
 //!
 //! # Restricted `/proc`
 //!
@@ -79,7 +110,8 @@
 //! [`ProcessTable::new`] rejects the `/proc` of another pid namespace, where the same ids denote
 //! other processes, and a `/proc` of another file system type. A table made [without
 //! `/proc`](ProcessTable::without_proc) uses events only. The table reads only the directories of
-//! processes, so `subset=pid` (systemd: `ProcSubset=pid`) is sufficient.
+//! processes, so `subset=pid` (systemd: `ProcSubset=pid`) is sufficient. The boot id is then unknown
+//! and can be [given](ProcessTable::with_boot_id).
 //!
 //! In a time namespace, all times are those of the initial time namespace, as in events: see
 //! [`WallClock`](crate::WallClock).
@@ -97,6 +129,7 @@ mod population;
 mod proc_fs;
 #[allow(clippy::module_inception)]
 mod process;
+mod programs;
 mod proof;
 mod reading;
 mod rescan;
@@ -106,6 +139,7 @@ mod stream;
 mod table;
 #[cfg(test)]
 mod tests;
+mod thread_ids;
 mod threads;
 mod time;
 mod wait;

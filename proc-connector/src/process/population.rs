@@ -37,6 +37,8 @@ struct Ended {
     /// Each process with the sequence number of the previous process with the same id. `None`: the
     /// process was revived.
     places: VecDeque<Option<(Arc<Process>, Option<u64>)>>,
+    /// The time of each end in nanoseconds; 0 if the process was revived.
+    times: VecDeque<u64>,
     /// The sequence number of the first entry.
     first: u64,
     /// The sequence number of the last process with an id.
@@ -63,9 +65,14 @@ impl Population {
     }
 
     pub(super) fn by_key(&self, key: Key) -> Option<&Process> {
+        self.shared(key).map(|process| &**process)
+    }
+
+    /// The process as the table stores it.
+    pub(super) fn shared(&self, key: Key) -> Option<&Arc<Process>> {
         match key {
-            Key::Live(tgid) => self.live.get(tgid),
-            Key::Superseded(tgid, start) => self.superseded_process(tgid, start),
+            Key::Live(tgid) => self.live.shared(tgid),
+            Key::Superseded(tgid, start) => self.superseded.get(&(tgid, start)),
             Key::Ended(number) => self.ended.get(number),
         }
     }
@@ -106,7 +113,7 @@ impl Population {
         let ended = Arc::make_mut(&mut process);
         ended.threads.end();
         ended.end = Some(end);
-        Key::Ended(self.ended.push(process))
+        Key::Ended(self.ended.push(process, end.ns))
     }
 
     /// Forgets the numbers of execs: some may be among lost events.
@@ -210,10 +217,8 @@ impl Population {
     /// Drops the processes that ended too long before `now_ns`, and those in excess of the limit.
     pub(super) fn forget_old(&mut self, now_ns: u64) {
         let oldest = now_ns.saturating_sub(self.keep_ns);
-        let is_old = |process: &Process| process.end.is_some_and(|end| end.ns < oldest);
-        let is_over =
-            |place: &Option<(Arc<Process>, _)>| place.as_ref().is_none_or(|(p, _)| is_old(p));
-        while self.ended.places.len() > self.keep || self.ended.places.front().is_some_and(is_over)
+        while self.ended.times.len() > self.keep
+            || self.ended.times.front().is_some_and(|&ns| ns < oldest)
         {
             self.ended.pop();
         }
@@ -225,8 +230,8 @@ impl Ended {
         usize::try_from(number.checked_sub(self.first)?).ok()
     }
 
-    fn get(&self, number: u64) -> Option<&Process> {
-        Some(&*self.places.get(self.place(number)?)?.as_ref()?.0)
+    fn get(&self, number: u64) -> Option<&Arc<Process>> {
+        Some(&self.places.get(self.place(number)?)?.as_ref()?.0)
     }
 
     fn get_mut(&mut self, number: u64) -> Option<&mut Process> {
@@ -235,7 +240,8 @@ impl Ended {
     }
 
     /// Appends a process, and returns its sequence number.
-    fn push(&mut self, process: Arc<Process>) -> u64 {
+    fn push(&mut self, process: Arc<Process>, ns: u64) -> u64 {
+        self.times.push_back(ns);
         let number = self.first + self.places.len() as u64;
         let before = self.by_tgid.insert(process.tgid, number);
         self.places.push_back(Some((process, before)));
@@ -247,6 +253,9 @@ impl Ended {
         let number = self.by_tgid.remove(&tgid)?;
         let place = self.place(number)?;
         let (process, before) = self.places.get_mut(place)?.take()?;
+        if let Some(ns) = self.times.get_mut(place) {
+            *ns = 0;
+        }
         if let Some(before) = before.filter(|&before| before >= self.first) {
             self.by_tgid.insert(tgid, before);
         }
@@ -260,6 +269,7 @@ impl Ended {
                 self.by_tgid.remove(&process.tgid);
             }
         }
+        self.times.pop_front();
         self.first += 1;
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::change::ChangeKind;
 use super::process::{Name, Process};
-use super::snapshot::{Fields, Image, Snapshot};
+use super::snapshot::{Fields, Snapshot};
 use super::table::ProcessTable;
 use super::time::existed;
 
@@ -23,7 +23,7 @@ impl ProcessTable {
 
     /// Adds a process that `/proc` shows to be alive, and returns whether it did.
     pub(super) fn read_alive(&mut self, tgid: u32, ns: u64) -> bool {
-        match self.read_at(tgid, ns, Fields::all()) {
+        match self.read_at(tgid, ns, Fields::ALL) {
             Some(snapshot) if snapshot.is_alive => {
                 self.appeared(tgid, snapshot);
                 true
@@ -88,12 +88,21 @@ impl ProcessTable {
         }
         // The arguments recorded at the event are correct. `/proc` adds details only if it shows
         // the same exec: the process may have executed another program in the meantime.
-        let image = process.image.as_deref();
-        let recorded = image.and_then(|image| Some((image, image.args.as_ref()?)));
-        match (snapshot.image, recorded) {
-            (Some(read), Some((image, args))) if read.continues(args) => {
-                let exe = image.exe.clone().or(read.exe);
-                process.image = Some(Arc::new(Image { args: read.args, exe, ..image.clone() }));
+        match (snapshot.image, process.image.as_mut().map(Arc::make_mut)) {
+            (Some(read), Some(recorded)) if recorded.program.is_some() => {
+                if recorded.exe.is_none() {
+                    recorded.exe = self.programs.learn(recorded, &read);
+                }
+            }
+            (Some(read), Some(recorded)) if recorded.args.is_none() => {
+                *recorded = read;
+                sets_inherited = true;
+            }
+            (Some(read), Some(recorded)) => {
+                if recorded.args.as_ref().is_some_and(|args| read.continues(args)) {
+                    recorded.args = read.args;
+                    recorded.exe = recorded.exe.take().or(read.exe);
+                }
             }
             (Some(read), None) => {
                 process.image = Some(Arc::new(read));

@@ -83,7 +83,7 @@ impl ProcessTable {
         let others = known.filter(|tgid| !is_listed.contains(tgid));
         let mut seen = Vec::with_capacity(listed.len());
         for tgid in listed.iter().copied().chain(others) {
-            match source.read(tgid, Fields::all()) {
+            match source.read(tgid, Fields::ALL) {
                 Ok(snapshot) => {
                     seen.push((tgid, Some(snapshot).filter(|snapshot| snapshot.is_alive)));
                 }

@@ -27,6 +27,18 @@ pub(super) struct Image {
     pub(super) program: Option<ProgramFile>,
     pub(super) filename: Option<Box<[u8]>>,
     pub(super) cwd: Option<PathBuf>,
+    /// The file of `exe`, if it was read.
+    pub(super) file: Option<FileId>,
+}
+
+/// The identity of a file, as `stat(2)` reports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FileId {
+    pub(super) dev_major: u32,
+    pub(super) dev_minor: u32,
+    pub(super) ino: u64,
+    pub(super) ctime_sec: i64,
+    pub(super) ctime_nsec: u32,
 }
 
 /// Arguments as the kernel stores them: each ends with a zero byte.
@@ -60,6 +72,10 @@ bitflags::bitflags! {
         const IDS = 1 << 1;
         const CGROUP = 1 << 2;
         const THREADS = 1 << 3;
+        /// The identity of the executable.
+        const FILE = 1 << 4;
+        /// What a scan reads.
+        const ALL = Self::IMAGE.bits() | Self::IDS.bits() | Self::CGROUP.bits() | Self::THREADS.bits();
     }
 }
 

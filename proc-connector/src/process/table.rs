@@ -9,10 +9,10 @@ use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
 use super::hasher::ById;
 use super::identity::BootId;
-use super::inference::ThreadStatuses;
 use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
+use super::programs::ProgramPaths;
 use super::proof::{Proof, RecentlyOver};
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
@@ -56,8 +56,8 @@ pub struct ProcessTable {
     /// By process id, the number of processes whose id was reused before their exit was reported.
     /// The next exits with that id belong to them.
     pub(super) pending_exits: ById<u32, u32>,
-    pub(super) thread_statuses: ThreadStatuses,
     pub(super) cgroups: CgroupPaths,
+    pub(super) programs: ProgramPaths,
     pub(super) boot_id: Option<BootId>,
     /// The identities of processes that ended recently, whose last threads may still report exits.
     pub(super) over: RecentlyOver,
@@ -98,8 +98,8 @@ impl ProcessTable {
             scanned_ns: 0,
             last_event_ns: 0,
             pending_exits: ById::default(),
-            thread_statuses: ThreadStatuses::default(),
             cgroups: CgroupPaths::default(),
+            programs: ProgramPaths::default(),
             boot_id: None,
             over: RecentlyOver::default(),
             changes: Vec::new(),

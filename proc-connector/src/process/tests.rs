@@ -1,5 +1,6 @@
 //! Compares the table with a simulated machine through random sequences of process events.
 
+mod identities;
 mod machine;
 
 use std::collections::{BTreeMap, BTreeSet};

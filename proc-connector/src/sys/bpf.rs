@@ -3,7 +3,7 @@
 use std::ffi::{CStr, c_char};
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
 use proc_connector_sys as uapi;
 
@@ -22,6 +22,8 @@ pub(super) enum MapKind {
     SharedWords(u32),
     /// An array with an element of this size in bytes for each CPU.
     CpuBuffers { bytes: u32, cpus: u32 },
+    /// An array with one program.
+    ProgramSlot,
 }
 
 /// Creates a BPF map.
@@ -47,9 +49,41 @@ pub(super) fn create_map(kind: MapKind, name: &CStr) -> io::Result<OwnedFd> {
             request.value_size = bytes;
             request.max_entries = cpus;
         }
+        MapKind::ProgramSlot => {
+            request.map_type = uapi::BPF_MAP_TYPE_PROG_ARRAY;
+            request.key_size = 4;
+            request.value_size = 4;
+            request.max_entries = 1;
+        }
     }
     // SAFETY: BPF_MAP_CREATE takes this request, which holds no pointers.
     unsafe { bpf(uapi::BPF_MAP_CREATE, &request) }
+}
+
+/// The request of `BPF_MAP_UPDATE_ELEM`, an anonymous member of `union bpf_attr`.
+#[repr(C)]
+struct UpdateElement {
+    map_fd: u32,
+    /// The next member is aligned to 8 bytes.
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// Sets an element of an array whose values have 32 bits.
+pub(super) fn update_map(map: BorrowedFd<'_>, key: &u32, value: &i32) -> io::Result<()> {
+    let request = UpdateElement {
+        map_fd: map.as_raw_fd().cast_unsigned(),
+        padding: 0,
+        key: address(std::ptr::from_ref(key)),
+        value: address(std::ptr::from_ref(value)),
+        flags: 0,
+    };
+    // SAFETY: the command takes this request. Its pointers refer to live integers of the sizes of the
+    // map's keys and values.
+    unsafe { bpf_command(uapi::BPF_MAP_UPDATE_ELEM, &request) }?;
+    Ok(())
 }
 
 /// A loaded socket filter.
@@ -103,19 +137,35 @@ impl Program {
     }
 }
 
+impl AsFd for Program {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+}
+
 /// Issues a command that returns a descriptor.
 ///
 /// # Safety
 ///
 /// `request` must be the struct that the command takes, and its pointers must be valid for it.
 unsafe fn bpf<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<OwnedFd> {
-    // SAFETY: the pointer and the length describe a live request, which the caller vouches for.
-    let fd = unsafe {
-        libc::syscall(libc::SYS_bpf, long(command), std::ptr::from_ref(request), size_of::<T>())
-    };
-    let fd = check(libc::c_int::try_from(fd).unwrap_or(-1))?;
+    // SAFETY: the caller vouches for the request.
+    let fd = unsafe { bpf_command(command, request) }?;
     // SAFETY: the call above created this descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
+/// Issues a command, and returns the result of the system call.
+///
+/// # Safety
+///
+/// `request` must be the struct that the command takes, and its pointers must be valid for it.
+unsafe fn bpf_command<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<libc::c_int> {
+    // SAFETY: the pointer and the length describe a live request, which the caller vouches for.
+    let result = unsafe {
+        libc::syscall(libc::SYS_bpf, long(command), std::ptr::from_ref(request), size_of::<T>())
+    };
+    check(libc::c_int::try_from(result).unwrap_or(-1))
 }
 
 /// A pointer as the 64-bit integer that requests hold.

@@ -7,12 +7,20 @@ use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use super::call::{check, check_len};
 use super::mapping::page_size;
+use super::program_slot::ProgramSlot;
 use super::ring_buffer::RingBuffer;
 use super::shared_words::SharedWords;
 
 impl<const WORDS: usize> SharedWords<WORDS> {
     pub(crate) fn fake() -> io::Result<Self> {
         Self::from_fd(memfd(page_size())?)
+    }
+}
+
+impl ProgramSlot {
+    /// A slot that takes no programs.
+    pub(crate) fn fake() -> io::Result<Self> {
+        Ok(Self::from_fd(memfd(page_size())?))
     }
 }
 

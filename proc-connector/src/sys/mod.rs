@@ -26,6 +26,7 @@ mod netlink;
 mod pid_fd;
 mod poll;
 mod proc_dir;
+mod program_slot;
 mod ring_buffer;
 mod shared_words;
 #[cfg(feature = "cli")]
@@ -62,6 +63,7 @@ pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, RecvMode, Sende
 pub(crate) use self::pid_fd::{PidFd, Reaped, poll_ended, poll_reaped};
 pub(crate) use self::poll::{poll_readable, sleep_unless_readable};
 pub(crate) use self::proc_dir::ProcDir;
+pub(crate) use self::program_slot::ProgramSlot;
 pub(crate) use self::ring_buffer::{RecordState, RingBuffer};
 pub(crate) use self::shared_words::SharedWords;
 #[cfg(feature = "cli")]

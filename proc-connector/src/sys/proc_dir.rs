@@ -69,6 +69,12 @@ impl ProcDir {
         Ok(&buffer[..len])
     }
 
+    /// The metadata of the file that a link refers to.
+    #[cfg(feature = "process")]
+    pub(crate) fn metadata(&self, name: &CStr) -> io::Result<std::fs::Metadata> {
+        File::from(open(self.0.as_raw_fd(), name, libc::O_PATH)?).metadata()
+    }
+
     /// The names in a subdirectory that are numbers. `.` stands for this directory.
     #[cfg(feature = "process")]
     pub(crate) fn numbers(&self, name: &CStr) -> io::Result<Vec<u32>> {

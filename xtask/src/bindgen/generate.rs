@@ -34,7 +34,7 @@ const TYPES: [&str; 17] = [
 ];
 
 /// The constants of `bpf.h`, `filter.h` and `bpf_common.h` that the crates use, out of hundreds.
-pub(super) const BPF_CONSTANTS: [&str; 93] = [
+pub(super) const BPF_CONSTANTS: [&str; 96] = [
     "BPF_LD",
     "BPF_LDX",
     "BPF_ST",
@@ -99,12 +99,15 @@ pub(super) const BPF_CONSTANTS: [&str; 93] = [
     "BPF_PSEUDO_MAP_VALUE",
     "BPF_OBJ_NAME_LEN",
     "BPF_MAP_CREATE",
+    "BPF_MAP_UPDATE_ELEM",
     "BPF_PROG_LOAD",
     "BPF_MAP_TYPE_ARRAY",
+    "BPF_MAP_TYPE_PROG_ARRAY",
     "BPF_MAP_TYPE_RINGBUF",
     "BPF_PROG_TYPE_SOCKET_FILTER",
     "BPF_F_MMAPABLE",
     "BPF_FUNC_map_lookup_elem",
+    "BPF_FUNC_tail_call",
     "BPF_FUNC_get_smp_processor_id",
     "BPF_FUNC_skb_load_bytes",
     "BPF_FUNC_ringbuf_output",

@@ -24,11 +24,9 @@ pub(crate) use self::item::Item;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::moderation::Step;
 pub(crate) use self::readiness::{Notice, PollFd, Unread};
-pub(crate) use self::ring::{
-    ContextPlan, KernelMemory, Popped, RingError, RingQueue, Wants, bytes_per_event,
-};
 #[cfg(any(test, fuzzing))]
 pub use self::ring::{FakeRing, Seen};
+pub(crate) use self::ring::{Popped, RingError, RingQueue, Wants};
 pub(crate) use self::selection::Selection;
 pub(crate) use self::socket::QUEUED_EVENT;
 pub(crate) use self::wait::Deadline;

@@ -1,8 +1,6 @@
 //! Events without an identity, as the socket transport receives them: which process they concern
 //! follows from the order of events, from time stamps and from `/proc`.
 
-mod status;
-
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
@@ -14,8 +12,6 @@ use crate::process::process::{End, Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;
-
-pub(super) use self::status::ThreadStatuses;
 
 /// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
 /// They are sent by other CPUs.
@@ -71,7 +67,6 @@ impl ProcessTable {
     fn forked(&mut self, fork: &proc_event::Fork, event: &Event<'_>) {
         let (tgid, parent, ns) = (fork.child_tgid(), fork.parent_tgid(), event.timestamp_ns());
         let boottime_offset_ns = self.boottime_offset_ns(event);
-        self.thread_statuses.forget(tgid);
         let mut predecessor_exit_pending = false;
         if let Some(known) = self.population.live.get_mut(tgid) {
             if known.start.is_after(ns) {
@@ -120,7 +115,7 @@ impl ProcessTable {
         }
         let fields = match (&process.image, process.comm) {
             _ if process.is_kernel_thread => None,
-            (None, _) => Some(Fields::all()),
+            (None, _) => Some(Fields::ALL),
             (_, None) => Some(Fields::empty()),
             _ => None,
         };
@@ -148,16 +143,15 @@ impl ProcessTable {
     /// come.
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(tgid) else { return false };
-        let first = process.threads.first.err();
+        let status = process.threads.first.err();
         // The exit of this process may have been attributed to its predecessor. Then none is
         // pending, and the next exit belongs to another process.
         let is_late =
-            first.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
+            status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
             *self.pending_exits.entry(tgid).or_default() += 1;
         }
-        // Other threads may have exited later than the first.
-        self.end(tgid, End { ns, status: None, usage: None });
+        self.end(tgid, End { ns, status, usage: None });
         is_late
     }
 
@@ -189,7 +183,6 @@ impl ProcessTable {
             return;
         }
         process.threads.exec();
-        self.thread_statuses.forget(tgid);
         process.execs = process.execs.map(|execs| execs + 1);
         process.is_kernel_thread = false;
         let context = event.context();
@@ -245,12 +238,12 @@ impl ProcessTable {
             let Some(process) = self.population.live.get_mut(tgid) else { return };
             process.threads.first = Err(status);
         } else if process.threads.remove(pid) {
-            self.thread_statuses.add(tgid, status);
+            process.threads.last_other = Some((status, ns));
         } else {
             return;
         }
         let Some(process) = self.population.live.get_mut(tgid) else { return };
-        let first = process.threads.first;
+        let status = process.threads.status_at_end(pid == tgid, status, ns);
         if process.threads.count() > 0 {
             self.push(ChangeKind::ThreadEnded(pid), Key::Live(tgid));
             return;
@@ -260,8 +253,6 @@ impl ProcessTable {
                 self.population.move_to_parent(tgid, Some(parent));
             }
         }
-        let earlier_first = first.err().filter(|_| pid != tgid);
-        let status = self.thread_statuses.of_process(tgid, status, earlier_first);
         self.end(tgid, End { ns, status, usage: None });
     }
 
@@ -320,7 +311,7 @@ impl ProcessTable {
 
     fn exit_of_unknown(&mut self, exit: &proc_event::Exit<'_>, ns: u64) {
         let tgid = exit.process_tgid();
-        let snapshot = self.read_at(tgid, ns, Fields::all());
+        let snapshot = self.read_at(tgid, ns, Fields::ALL);
         let is_over = exit.process_pid() == tgid
             && !snapshot.as_ref().is_some_and(|snapshot| snapshot.is_alive);
         match snapshot {

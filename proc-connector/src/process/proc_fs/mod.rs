@@ -7,6 +7,7 @@ mod cgroup_mounts;
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use proc_connector_core::ExitStatus;
@@ -14,7 +15,7 @@ use proc_connector_core::ExitStatus;
 use self::cgroup_lines::find_cgroup;
 use self::cgroup_mounts::Mounts;
 use super::identity::BootId;
-use super::snapshot::{Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource};
+use super::snapshot::{Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource};
 use super::time::TICK_NS;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
@@ -101,6 +102,9 @@ impl ProcFs {
         }
         if fields.contains(Fields::IMAGE) && !snapshot.is_kernel_thread {
             snapshot.image = image(&directory, &mut buffer);
+            if let Some(image) = snapshot.image.as_mut().filter(|_| fields.contains(Fields::FILE)) {
+                image.file = directory.metadata(c"exe").ok().map(|file| file_id(&file));
+            }
         }
         if fields.contains(Fields::CGROUP) {
             let lines = directory.read_all(c"cgroup", CGROUP_FILE_MAX).unwrap_or_default();
@@ -180,6 +184,20 @@ fn image(directory: &ProcDir, buffer: &mut [u8; BUFFER_LEN]) -> Option<Image> {
     let args = directory.read(c"cmdline", buffer).ok().filter(|args| !args.is_empty());
     let args = args.map(arguments);
     (exe.is_some() || args.is_some()).then(|| Image { args, exe, ..Image::default() })
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the numbers have 32 bits, or fewer")]
+#[expect(clippy::cast_sign_loss, reason = "a part of a second is positive")]
+fn file_id(file: &std::fs::Metadata) -> FileId {
+    // `makedev(3)`.
+    let dev = file.dev();
+    FileId {
+        dev_major: ((dev >> 8 & 0xfff) | (dev >> 32 & 0xffff_f000)) as u32,
+        dev_minor: ((dev & 0xff) | (dev >> 12 & 0xffff_ff00)) as u32,
+        ino: file.ino(),
+        ctime_sec: file.ctime(),
+        ctime_nsec: file.ctime_nsec() as u32,
+    }
 }
 
 /// Parses the start of `/proc/PID/cmdline`. The kernel ends each argument with a zero byte; if the
@@ -297,7 +315,7 @@ mod tests {
     #[test]
     fn the_snapshot_of_this_process_matches_std() {
         let proc = ProcFs::open().expect("/proc");
-        let snapshot = proc.read(std::process::id(), Fields::all()).expect("this process");
+        let snapshot = proc.read(std::process::id(), Fields::ALL).expect("this process");
         let user = std::fs::metadata("/proc/self/fd").map(|fd| fd.st_uid());
         let image = snapshot.image.expect("a program");
         assert_eq!(image.exe, std::env::current_exe().ok());

@@ -48,17 +48,20 @@ impl ProcessTable {
     #[inline]
     pub(super) fn find_actor(&mut self, proof: &Proof<'_>) -> Option<Key> {
         let Identity { tgid, start } = proof.actor;
-        let known = self.population.live.get(tgid);
-        if !known.is_some_and(|known| known.start_boottime_ns == Some(start)) {
-            let key = self.settle_identity(proof)?;
-            if matches!(key, Key::Superseded(..)) {
-                return Some(key);
+        match self.population.live.get(tgid) {
+            Some(known) if known.start_boottime_ns == Some(start) => {
+                if known.parent == proof.parent.map(|parent| parent.tgid) {
+                    return Some(Key::Live(tgid));
+                }
+            }
+            _ => {
+                let key = self.settle_identity(proof)?;
+                if matches!(key, Key::Superseded(..)) {
+                    return Some(key);
+                }
             }
         }
-        let known = self.population.live.get(tgid)?;
-        if let Some(parent) = proof.parent.filter(|parent| known.parent != Some(parent.tgid)) {
-            self.adopt(tgid, parent);
-        }
+        self.adopt(tgid, proof.parent);
         Some(Key::Live(tgid))
     }
 
@@ -72,7 +75,7 @@ impl ProcessTable {
                 return Some(Key::Live(actor.tgid));
             }
             Some(Relation::Later) => return self.superseded_as(actor),
-            Some(Relation::Earlier) => self.supersede(actor.tgid),
+            Some(Relation::Earlier) => self.supersede(actor.tgid, proof.ns),
             None => {}
         }
         if let Some(key) = self.superseded_as(actor) {
@@ -86,7 +89,10 @@ impl ProcessTable {
     }
 
     /// Changes the parent of a live process, unless the parent has ended.
-    fn adopt(&mut self, tgid: u32, parent: Identity) {
+    #[cold]
+    fn adopt(&mut self, tgid: u32, parent: Option<Identity>) {
+        let known = self.population.live.get(tgid).and_then(|known| known.parent);
+        let Some(parent) = parent.filter(|parent| known != Some(parent.tgid)) else { return };
         let is_live = match self.relation(parent) {
             Some(relation) => relation == Relation::Same,
             None => !self.is_over(parent),
@@ -151,8 +157,12 @@ impl ProcessTable {
         })
     }
 
-    /// Takes a process off the live ones whose id a new process has. Its children have a new parent.
-    pub(super) fn supersede(&mut self, tgid: u32) {
+    /// Takes a process off the live ones whose id another process has at `ns`. Its children have a new
+    /// parent.
+    pub(super) fn supersede(&mut self, tgid: u32, ns: u64) {
+        if let Some(process) = self.population.live.get_mut(tgid) {
+            process.forget_read_after(ns);
+        }
         if let Some(key) = self.population.supersede(tgid) {
             self.push(ChangeKind::Vanished, key);
         }
@@ -172,7 +182,7 @@ impl ProcessTable {
     fn appeared_by_proof(&mut self, proof: &Proof<'_>) {
         let Identity { tgid, start } = proof.actor;
         let snapshot = self.source.as_ref().and_then(|source| {
-            let snapshot = source.read(tgid, Fields::all()).ok()?;
+            let snapshot = source.read(tgid, Fields::ALL).ok()?;
             (snapshot.is_alive && snapshot.start_ticks == source.ticks(start)).then_some(snapshot)
         });
         match snapshot {
@@ -185,8 +195,15 @@ impl ProcessTable {
     /// Ends a live or superseded process: its last thread exited.
     pub(super) fn end_by_proof(&mut self, key: Key, identity: Identity, end: End) {
         let boot_id = self.boot_id;
-        if let Some(process) = self.population.get_mut(key) {
-            process.identify(identity.start, boot_id);
+        let known = self.population.by_key(key);
+        let is_final = |known: &Process| {
+            known.start_boottime_ns == Some(identity.start) && known.read_ns <= end.ns
+        };
+        if !known.is_some_and(is_final) {
+            if let Some(process) = self.population.get_mut(key) {
+                process.identify(identity.start, boot_id);
+                process.forget_read_after(end.ns);
+            }
         }
         let ended = match key {
             Key::Live(tgid) => self.population.end(tgid, end),

@@ -21,7 +21,7 @@ impl ProcessTable {
                 self.learn_start(child, proof.boottime_offset_ns());
                 return;
             }
-            Some(Relation::Same | Relation::Earlier) => self.supersede(tgid),
+            Some(Relation::Same | Relation::Earlier) => self.supersede(tgid, proof.ns),
         }
         let serial = self.population.allocate_serial();
         let mut process = match creator.and_then(|creator| self.population.by_key(creator)) {
@@ -57,12 +57,7 @@ impl ProcessTable {
 
     pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
         let Some(key) = self.find_actor(proof) else { return };
-        let Some(process) = self.population.get_mut(key) else { return };
-        process.exec_ns = proof.ns;
-        process.threads.exec();
-        process.is_kernel_thread = false;
-        process.execs = process.execs.map(|execs| execs.saturating_add(1));
-        self.record_program(key, &proof.context);
+        self.record_program(key, proof.ns, &proof.context);
         self.push(ChangeKind::Executed, key);
     }
 
@@ -106,10 +101,9 @@ impl ProcessTable {
     /// Whether the process was over before the live process with its id was read from `/proc`, which
     /// is thus another one that was created in the same tick.
     fn ends_before_reading(&self, proof: &Proof<'_>) -> bool {
-        self.population
-            .live
-            .get(proof.actor.tgid)
-            .is_some_and(|known| known.start_boottime_ns.is_none() && proof.ns < known.seen_ns)
+        let known = self.population.live.get(proof.actor.tgid);
+        known.is_some_and(|known| known.start_boottime_ns.is_none() && proof.ns < known.seen_ns)
+            && self.relation(proof.actor) == Some(Relation::Same)
     }
 
     /// Records the end of a process that a scan found missing.

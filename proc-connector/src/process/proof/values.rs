@@ -29,15 +29,28 @@ impl ProcessTable {
         }
     }
 
-    /// Records the program of an exec. Values that the kernel did not record are read from `/proc`.
-    pub(super) fn record_program(&mut self, key: Key, context: &Context<'_>) {
+    /// Records an exec at `ns`. Values that the kernel did not record are read from `/proc`.
+    pub(super) fn record_program(&mut self, key: Key, ns: u64, context: &Context<'_>) {
         let Some(process) = self.population.get_mut(key) else { return };
+        process.exec_ns = ns;
+        process.threads.exec();
+        process.is_kernel_thread = false;
+        process.execs = process.execs.map(|execs| execs.saturating_add(1));
         record_task(process, context);
         process.comm = context.comm().map(Name::new);
         process.image = image(context).map(Arc::new);
         let mut fields = Fields::empty();
-        if process.image.as_ref().is_none_or(|image| image.args.is_none() || image.exe.is_none()) {
-            fields |= Fields::IMAGE;
+        match process.image.as_mut().map(Arc::make_mut) {
+            None => fields |= Fields::IMAGE,
+            Some(image) if image.exe.is_none() => {
+                let known = image.program.zip(image.filename.as_deref());
+                let path = known.and_then(|(program, name)| self.programs.path(program, name));
+                match path {
+                    Some(path) => image.exe = Some(path.to_owned()),
+                    None => fields |= Fields::IMAGE | Fields::FILE,
+                }
+            }
+            Some(_) => {}
         }
         let cgroup_id = context.cgroup_id();
         match cgroup_id.and_then(|id| self.cgroups.path(id)) {
@@ -79,7 +92,7 @@ fn image(context: &Context<'_>) -> Option<Image> {
     let filename = context.filename().map(Box::from);
     let cwd = context.cwd().map(|cwd| path(cwd, false));
     let is_recorded = args.is_some() || program.is_some() || exe.is_some() || filename.is_some();
-    is_recorded.then_some(Image { args, exe, program, filename, cwd })
+    is_recorded.then_some(Image { args, exe, program, filename, cwd, file: None })
 }
 
 /// A path as `/proc` shows it.

@@ -126,6 +126,9 @@ impl<R: Readiness> AsyncProcessStream<R> {
         timeout: Option<Duration>,
     ) -> Result<Option<ProcessExit>, WaitError> {
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if waiter.take_news() {
+            catch_up(self.events.get_mut(), &mut self.tracker, waiter)?;
+        }
         loop {
             if let Some(exit) = waiter.next_proven(&self.tracker.table)? {
                 return Ok(Some(exit));

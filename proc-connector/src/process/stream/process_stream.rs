@@ -47,10 +47,11 @@ use crate::stats::Stats;
 /// [`only`](Self::only) selects changes after they were applied.
 ///
 /// A connector with [`Filter::processes_only`](crate::Filter::processes_only) is cheaper on a
-/// machine that creates many threads, but reports some ends late. It drops the events of all
-/// threads except the first of each process, and the last thread to exit need not be the first. The
-/// end of a process whose first thread exited early is then reported at the next
-/// reading of `/proc`, or never.
+/// machine that creates many threads, but the stream misses some ends. The filter drops the events of
+/// all threads except the first of each process, and the last thread to exit need not be the first.
+/// If the first thread of a process exits early, the ring reports the end of the process at the next
+/// reading of `/proc` or never, and the socket reports it at the exit of the first thread.
+/// A [wait for an exit](Self::wait_for_exit) ends with the process all the same.
 #[must_use = "nothing is received unless the stream is read"]
 pub struct ProcessStream {
     pub(super) connector: ProcConnector,

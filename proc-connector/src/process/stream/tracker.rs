@@ -1,7 +1,6 @@
 //! The table of a stream, and the changes that were not yielded yet.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::change::Change;
@@ -89,8 +88,7 @@ struct Queue {
 impl Queue {
     fn push_change(&mut self, change: Change<'_>, capacity: usize) {
         if self.items.len() < capacity {
-            let Change { kind, process } = change;
-            let process = Arc::new(process.clone());
+            let (kind, process) = (change.kind, change.share());
             self.items.push_back(ProcessItem::Change(ProcessChange { kind, process }));
         } else {
             self.push_loss(Lost::new(Some(1), LossCause::QueueFull));
@@ -110,5 +108,90 @@ impl Queue {
             }
             None => self.items.push_back(ProcessItem::Lost(lost)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proc_connector_core::{EventData, EventRecord, Notification, Notifications};
+
+    use super::super::super::change::ChangeKind;
+    use super::super::super::table::ProcessTable;
+    use super::super::item::ProcessItem;
+    use super::super::kinds::ChangeKinds;
+    use super::{STEP, Tracker};
+    use crate::owned::{OwnedEvent, OwnedReceived};
+    use crate::stream::{LossCause, Lost};
+
+    /// The creation of this process.
+    fn fork(tgid: u32) -> OwnedReceived {
+        let data =
+            EventData::Fork { parent_pid: 1, parent_tgid: 1, child_pid: tgid, child_tgid: tgid };
+        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+        let record = EventRecord { seq: 1, cpu: 0, timestamp_ns: u64::from(tgid), data };
+        record.encode_native(&mut datagram).expect("capacity");
+        match Notifications::new(&datagram).next() {
+            Some(Ok(Notification::Event(event))) => OwnedReceived::Event(OwnedEvent::from(event)),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn overrun(count: u64) -> OwnedReceived {
+        OwnedReceived::Lost(Lost::new(Some(count), LossCause::Overrun))
+    }
+
+    fn tracker(kinds: ChangeKinds) -> Tracker {
+        let mut tracker = Tracker::new(ProcessTable::without_proc());
+        tracker.kinds = kinds;
+        tracker
+    }
+
+    /// Started processes by their ids, and losses by their causes and counts.
+    fn taken(tracker: &mut Tracker) -> Vec<Result<u32, (LossCause, Option<u64>)>> {
+        let items = std::iter::from_fn(|| tracker.pop());
+        items
+            .map(|item| match item {
+                ProcessItem::Change(change) => Ok(change.process.tgid()),
+                ProcessItem::Lost(lost) => Err((lost.cause, lost.count)),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn a_full_queue_keeps_the_first_changes_and_counts_the_others() {
+        let mut tracker = tracker(ChangeKinds::STARTED);
+        let stream = [fork(2), fork(3), fork(4), overrun(5), fork(5), overrun(6), fork(6), fork(7)];
+        let mut observed = 0;
+        let batch = stream.iter().map(OwnedReceived::as_received);
+        tracker.apply_observed(batch, 2, |change| {
+            observed += u32::from(change.kind == ChangeKind::Started);
+        });
+        assert_eq!(observed, 6);
+        let full = Err((LossCause::QueueFull, Some(4)));
+        let expected = [Ok(2), Ok(3), full, Err((LossCause::Overrun, Some(11)))];
+        assert_eq!(taken(&mut tracker), expected);
+        // The table has applied all of them.
+        assert!((2..=7).all(|tgid| tracker.table.get(tgid).is_some()));
+
+        tracker.apply([fork(8), overrun(1), fork(9)].iter().map(OwnedReceived::as_received));
+        assert_eq!(taken(&mut tracker), [Ok(8), Err((LossCause::Overrun, Some(1))), Ok(9)]);
+    }
+
+    #[test]
+    fn a_batch_is_applied_in_steps() {
+        let mut tracker = tracker(ChangeKinds::STARTED);
+        let forks: Vec<_> = (2..2 * 256 + 12).map(fork).collect();
+        let mut batch = forks.iter().map(OwnedReceived::as_received);
+        assert_eq!(tracker.apply(&mut batch), STEP);
+        assert_eq!(taken(&mut tracker).len(), STEP);
+        assert_eq!(tracker.apply(&mut batch), STEP);
+        assert_eq!(tracker.apply(&mut batch), 10);
+    }
+
+    #[test]
+    fn changes_of_other_kinds_are_applied_but_not_queued() {
+        let mut tracker = tracker(ChangeKinds::ENDED);
+        tracker.apply([fork(2)].iter().map(OwnedReceived::as_received));
+        assert!(!tracker.has_items() && tracker.table.get(2).is_some());
     }
 }

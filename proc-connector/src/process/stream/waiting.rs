@@ -71,6 +71,9 @@ impl ProcessStream {
     ) -> Result<Option<ProcessExit>, WaitError> {
         let timeout = if self.connector.is_nonblocking() { Some(Duration::ZERO) } else { timeout };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        if waiter.take_news() {
+            catch_up(&mut self.connector, &mut self.tracker, waiter)?;
+        }
         loop {
             if let Some(exit) = waiter.next_proven(&self.tracker.table)? {
                 return Ok(Some(exit));

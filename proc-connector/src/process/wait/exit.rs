@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use proc_connector_core::ExitStatus;
+use proc_connector_core::{ExitStatus, Usage};
 
+use super::super::identity::ProcessId;
 use super::super::process::Process;
 
 /// How a process ended.
@@ -36,14 +37,26 @@ impl ProcessExit {
 
     /// The status that `waitpid(2)` returns for the process.
     ///
-    /// `None` if it is unknown. A [stream](super::super::ProcessStream) knows it unless the event was
-    /// lost. Without the event, the kernel reports the status
+    /// The kernel reports it by the descriptor of the process
     ///
-    /// - of a child of this process that was not reaped yet;
-    /// - since Linux 6.15, of any process that was reaped after the wait started, and of an
+    /// - for a child of this process that was not reaped;
+    /// - since Linux 6.15, for any process that was reaped after the wait started, and for an
     ///   unreaped process that this process may inspect (the same user, or `CAP_SYS_PTRACE`).
+    ///
+    /// Otherwise it is the status that a [stream](super::super::ProcessStream) has of the process.
+    /// `None` if there is no stream, or if its event was lost.
     pub fn status(&self) -> Option<ExitStatus> {
         self.status
+    }
+
+    /// What identifies the process for ever, if the stream has it.
+    pub fn id(&self) -> Option<ProcessId> {
+        self.process.as_ref()?.id()
+    }
+
+    /// What all threads of the process used, if the stream has it.
+    pub fn usage(&self) -> Option<Usage> {
+        self.process.as_ref()?.usage()
     }
 
     /// The process in its last known state. `None` without a stream.

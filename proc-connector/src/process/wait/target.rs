@@ -3,6 +3,7 @@
 //! The descriptor proves whether this very process has ended. The stream has the status, the usage
 //! and the times, but identifies the process by its id and its start.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -18,6 +19,8 @@ pub(super) struct Target {
     pub(super) handle: Option<ProcessHandle>,
     /// `CLOCK_MONOTONIC` before the descriptor was opened: processes that started later are others.
     opened_ns: u64,
+    /// Whether the process was running when the descriptor had been opened.
+    was_running: bool,
     /// Whether the table was searched for an end that was reported before the wait.
     is_searched: bool,
     report: Option<Report>,
@@ -43,20 +46,54 @@ const POLL_TIME: Duration = Duration::from_millis(250);
 const LATE_EVENT_TIME: Duration = Duration::from_millis(100);
 
 /// The kernel may send the event of the last exit shortly before the descriptor becomes readable.
-const EARLY_EVENT_TIME: Duration = Duration::from_millis(20);
+const EARLY_EVENT_TIME: Duration = Duration::from_nanos(EARLY_EVENT_NS);
+const EARLY_EVENT_NS: u64 = 20_000_000;
 
 /// How long a parent may take to reap an ended process.
 const REAP_TIME: Duration = Duration::from_millis(100);
 
 impl Target {
-    pub(super) fn new(tgid: u32, handle: Option<ProcessHandle>, opened_ns: u64) -> Self {
-        Self { tgid, handle, opened_ns, is_searched: false, report: None, over_since: None }
+    /// The process that a descriptor refers to, which was opened after `opened_ns`.
+    ///
+    /// # Errors
+    ///
+    /// An error of polling the descriptor.
+    pub(super) fn new(tgid: u32, handle: ProcessHandle, opened_ns: u64) -> io::Result<Self> {
+        let was_running = !handle.has_ended()?;
+        Ok(Self { handle: Some(handle), was_running, ..Self::reaped(tgid, opened_ns) })
+    }
+
+    /// The process that last had this id before `opened_ns`.
+    pub(super) fn reaped(tgid: u32, opened_ns: u64) -> Self {
+        Self {
+            tgid,
+            handle: None,
+            opened_ns,
+            was_running: false,
+            is_searched: false,
+            report: None,
+            over_since: None,
+        }
     }
 
     /// Whether a process with the same id can be the target.
     fn can_be(&self, process: &Process) -> bool {
         process.tgid() == self.tgid
             && process.start_ns().is_none_or(|start| start <= self.opened_ns)
+            && (!self.was_running || process.end_ns().is_none_or(|end| self.earliest_end() <= end))
+    }
+
+    /// The earliest time stamp that an exit of a process can have that was running at `opened_ns`.
+    fn earliest_end(&self) -> u64 {
+        self.opened_ns.saturating_sub(EARLY_EVENT_NS)
+    }
+
+    /// Records that a process with the same id exists. Ends that were reported before are those of
+    /// predecessors.
+    pub(super) fn record_start(&mut self, process: &Process) {
+        if self.can_be(process) {
+            self.report = None;
+        }
     }
 
     /// Records the end of a process with the same id.
@@ -98,12 +135,17 @@ impl Target {
                 }
                 return None;
             }
-            let status = report.process.exit_status();
-            if status.is_none() && age < LATE_EVENT_TIME {
+            let reported = report.process.exit_status();
+            if reported.is_none() && age < LATE_EVENT_TIME {
                 return None;
             }
-            let status = status.or_else(|| self.handle.as_ref()?.status());
-            return Some(ProcessExit::new(self.tgid, status, Some(Arc::clone(&report.process))));
+            // The descriptor's status is that of this very process. The table can have missed the
+            // start of the process, or infer the status from the wrong exit.
+            let status = self.handle.as_ref().and_then(ProcessHandle::status);
+            let is_same = status.is_none() || reported.is_none() || status == reported;
+            let is_same = is_same || report.process.start_boottime_ns().is_none();
+            let process = is_same.then(|| Arc::clone(&report.process));
+            return Some(ProcessExit::new(self.tgid, status.or(reported), process));
         }
         if !is_over {
             return None;

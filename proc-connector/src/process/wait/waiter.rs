@@ -37,6 +37,8 @@ pub struct ExitWaiter {
     exits: VecDeque<ProcessExit>,
     /// When to poll the descriptors next; `None`: immediately.
     next_poll: Option<Instant>,
+    /// Whether processes were added that no stream has caught up with.
+    has_news: bool,
 }
 
 impl ExitWaiter {
@@ -74,14 +76,15 @@ impl ExitWaiter {
             HandleError::Unsupported(error) => WaitError::Unsupported(error),
             HandleError::Os(error) => error.into(),
         })?;
-        self.targets.insert(pid, Target::new(pid, Some(handle), opened_ns));
-        self.next_poll = None;
+        self.targets.insert(pid, Target::new(pid, handle, opened_ns)?);
+        self.has_news = true;
         Ok(())
     }
 
     /// Adds a process that has been reaped, but whose exit a stream has not reported yet.
     pub(crate) fn add_reaped(&mut self, pid: u32) {
-        self.targets.insert(pid, Target::new(pid, None, clock_ns()));
+        self.targets.insert(pid, Target::reaped(pid, clock_ns()));
+        self.next_poll = None;
     }
 
     /// The number of processes whose exits were not returned yet.
@@ -140,13 +143,28 @@ impl ExitWaiter {
 impl ExitWaiter {
     /// Notes a change that the stream reports.
     pub(crate) fn observe(&mut self, change: Change<'_>) {
-        if !matches!(change.kind, ChangeKind::Ended | ChangeKind::Vanished) {
-            return;
-        }
-        if let Some(target) = self.targets.get_mut(&change.process.tgid()) {
+        let is_end = match change.kind {
+            ChangeKind::Ended | ChangeKind::Vanished => true,
+            ChangeKind::Started | ChangeKind::Appeared => false,
+            _ => return,
+        };
+        let Some(target) = self.targets.get_mut(&change.process.tgid()) else { return };
+        if is_end {
             target.record_end(change.process);
+        } else {
+            target.record_start(change.process);
+        }
+        self.next_poll = None;
+    }
+
+    /// Whether the stream must first apply all events that have arrived: among them are the starts
+    /// of the processes that were added, and the ends of their predecessors. Returns true once.
+    pub(crate) fn take_news(&mut self) -> bool {
+        let has_news = std::mem::take(&mut self.has_news);
+        if has_news {
             self.next_poll = None;
         }
+        has_news
     }
 
     /// When to call [`next_proven`](Self::next_proven) again, even if the stream reports nothing.

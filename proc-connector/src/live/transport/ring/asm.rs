@@ -168,6 +168,9 @@ pub(super) struct Assembler {
     labels: Vec<Option<usize>>,
     /// The indices of the jumps, with their targets.
     jumps: Vec<(usize, Label)>,
+    /// The pointers that the stack holds at this place, each as the offsets that lead to it from the
+    /// task, and its offset from `R10`.
+    pointers: Vec<(Vec<i16>, i16)>,
 }
 
 impl Assembler {
@@ -180,6 +183,29 @@ impl Assembler {
     /// Binds a label to the next instruction.
     pub(super) fn bind(&mut self, label: Label) {
         self.labels[label.0] = Some(self.code.len());
+    }
+
+    /// Records that the stack holds a pointer, for the code up to the matching
+    /// [`forget_pointers`](Self::forget_pointers).
+    pub(super) fn remember_pointer(&mut self, way: Vec<i16>, at: i16) {
+        self.pointers.push((way, at));
+    }
+
+    /// The number of pointers that the stack holds.
+    pub(super) fn remembered_pointers(&self) -> usize {
+        self.pointers.len()
+    }
+
+    /// Forgets all but the first `number` pointers.
+    pub(super) fn forget_pointers(&mut self, number: usize) {
+        self.pointers.truncate(number);
+    }
+
+    /// The pointer on the stack that is the furthest on this way: the number of its offsets, and its
+    /// offset from `R10`.
+    pub(super) fn remembered_pointer(&self, way: &[i16]) -> Option<(usize, i16)> {
+        let known = self.pointers.iter().filter(|(known, _)| way.starts_with(known));
+        known.map(|(known, at)| (known.len(), *at)).max_by_key(|&(len, _)| len)
     }
 
     pub(super) fn mov(&mut self, to: Reg, value: impl Into<Operand>) {

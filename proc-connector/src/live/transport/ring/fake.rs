@@ -17,7 +17,7 @@ use crate::error::Result;
 use crate::live::transport::item::Item;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::Notice;
-use crate::sys::{RingBuffer, SharedWords, Wakeup};
+use crate::sys::{ProgramSlot, RingBuffer, SharedWords, Wakeup};
 
 /// A ring's reader, with access to the kernel's side of its memory.
 #[derive(Debug)]
@@ -54,6 +54,7 @@ impl FakeRing {
             check: SenderCheck::FormOnly,
             context: ContextPlan::default(),
             buffers: None,
+            slot: ProgramSlot::fake()?,
             wakeup,
             notice,
         };

@@ -17,7 +17,7 @@ use Reg::{R0, R1, R2, R3, R10};
 
 /// How the program reads a property of the current task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum TaskValue {
+pub(super) enum TaskValue {
     /// By calling this helper.
     Helper(uapi::bpf_func_id),
     /// From kernel memory, at this offset in the `task_struct`.
@@ -65,10 +65,10 @@ fn comm_in_memory(memory: &KernelMemory) -> Option<TaskValue> {
 
 /// How the program recognises datagrams that the kernel did not send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum SenderCheck {
-    /// By the port id of the sender, at this offset in the `struct sk_buff`. That of the kernel is
+pub(super) enum SenderCheck {
+    /// By the process id of the sender, at this offset in the `struct sk_buff`. That of the kernel is
     /// 0. No forged datagram passes.
-    Port(i32),
+    Sender(i32),
     /// Actions that only the process named in the event can cause must come from that process. A
     /// process can forge the others, and its own actions.
     OwnActions(TaskValue),
@@ -78,16 +78,16 @@ pub(crate) enum SenderCheck {
 
 impl SenderCheck {
     /// The best check on this kernel.
-    pub(crate) fn detect(memory: &KernelMemory) -> Self {
-        let by_port = || sender_port(memory).map(Self::Port);
-        by_port().or_else(|| pid_tgid(memory).map(Self::OwnActions)).unwrap_or(Self::FormOnly)
+    pub(super) fn detect(memory: &KernelMemory) -> Self {
+        let by_sender = || sender_process(memory).map(Self::Sender);
+        by_sender().or_else(|| pid_tgid(memory).map(Self::OwnActions)).unwrap_or(Self::FormOnly)
     }
 }
 
 impl fmt::Display for SenderCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Port(_) => "it refuses all forged events, by their sender",
+            Self::Sender(_) => "it refuses all forged events, by their sender",
             Self::OwnActions(_) => {
                 "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge forks, \
                  ptrace events and events about itself"
@@ -99,22 +99,28 @@ impl fmt::Display for SenderCheck {
     }
 }
 
-/// The offset of `netlink_skb_parms.portid` in a `struct sk_buff`, if the program may read it.
-fn sender_port(memory: &KernelMemory) -> Option<i32> {
+/// The offset in a `struct sk_buff` of the sender's process id, if the program may read it.
+///
+/// The kernel clears a part of the control block before it runs a program that calls another one
+/// (`bpf_prog_run_save_cb`). The port id of the sender is in that part.
+fn sender_process(memory: &KernelMemory) -> Option<i32> {
     let btf = memory.types()?;
-    let control_block = btf.offset("sk_buff", "cb")?;
-    let offset = control_block + btf.offset("netlink_skb_parms", "portid")?;
+    let at = btf.offset("netlink_skb_parms", "creds.pid")?;
+    if at + 4 > btf.offset("qdisc_skb_cb", "data")? {
+        return None;
+    }
+    let offset = btf.offset("sk_buff", "cb")? + at;
     let accepted = verifier_accepts(|asm| {
         // The socket buffer is the program's argument.
         asm.mov(R3, R1);
-        read_sender_port(asm, offset);
+        read_sender_process(asm, offset);
     });
     accepted.then_some(offset)
 }
 
-/// Emits code that reads the port id of the sender of the socket buffer `R3` to `SCRATCH_1`. Sets
+/// Emits code that reads the process id of the sender of the socket buffer `R3` to `SCRATCH_1`. Sets
 /// `R0` to 0 on success.
-pub(super) fn read_sender_port(asm: &mut Assembler, offset: i32) {
+pub(super) fn read_sender_process(asm: &mut Assembler, offset: i32) {
     asm.alu(Width::W64, Alu::Add, R3, offset);
     asm.mov(R1, R10);
     asm.alu(Width::W64, Alu::Add, R1, i32::from(SCRATCH_1));

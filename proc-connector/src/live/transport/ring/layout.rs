@@ -40,6 +40,15 @@ pub(super) const SCRATCH_1: i16 = DATAGRAM - 8;
 pub(super) const SCRATCH_2: i16 = DATAGRAM - 16;
 pub(super) const SCRATCH_3: i16 = DATAGRAM - 24;
 
+/// Offsets from `R10` of pointers.
+pub(super) const LEADER: i16 = DATAGRAM - 40;
+pub(super) const PARENT: i16 = DATAGRAM - 48;
+pub(super) const SIGNAL: i16 = DATAGRAM - 56;
+pub(super) const POINTER_1: i16 = DATAGRAM - 64;
+pub(super) const POINTER_2: i16 = DATAGRAM - 72;
+pub(super) const POINTER_3: i16 = DATAGRAM - 80;
+pub(super) const POINTER_4: i16 = DATAGRAM - 88;
+
 /// The length of the variables in front of a record in the buffer of a CPU.
 ///
 /// The verifier does not track their values, unlike those on the stack. So it does not try all

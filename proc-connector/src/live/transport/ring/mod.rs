@@ -34,10 +34,9 @@ mod records;
 mod tests;
 mod translate;
 
-pub(crate) use self::context::{ContextPlan, Wants};
+pub(crate) use self::context::Wants;
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};
-pub(crate) use self::memory::KernelMemory;
-pub(crate) use self::queue::{Popped, RingQueue, bytes_per_event};
+pub(crate) use self::queue::{Popped, RingQueue};
 pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;

@@ -4,7 +4,7 @@
 //! task that causes the event, and queues the datagram at the socket unless the result is 0.
 //!
 //! 1. **Check.** The program refuses and counts datagrams that the kernel did not send. It reads the
-//!    sender's port id from the socket buffer. Where it may not read kernel memory, it refuses events
+//!    sender's process id from the socket buffer. Where it may not read kernel memory, it refuses events
 //!    that only the process named in them can cause if another process runs the program.
 //! 2. **Filter.** The translated filter decides whether to continue.
 //! 3. **Record.** The program reserves a record, fills it in and submits it. A record with more than
@@ -31,7 +31,7 @@ use uapi::sock_filter;
 
 use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, imm, len_imm};
 use super::context::ContextPlan;
-use super::helpers::{SenderCheck, TaskValue, read_sender_port};
+use super::helpers::{SenderCheck, TaskValue, read_sender_process};
 use super::layout::{
     DATAGRAM, DATAGRAM_LEN, LOST, MESSAGE_LEN, RECORD_LEN, SCRATCH_1, VARIABLES_LEN, Word, offset,
 };
@@ -142,9 +142,9 @@ impl ProgramSpec<'_> {
         asm.mov(R4, len_imm(DATAGRAM_LEN));
         asm.call(uapi::BPF_FUNC_skb_load_bytes);
         asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
-        if let SenderCheck::Port(offset) = self.check {
+        if let SenderCheck::Sender(offset) = self.check {
             asm.mov(R3, R6);
-            read_sender_port(asm, offset);
+            read_sender_process(asm, offset);
             asm.branch(Width::W64, Cond::Ne, R0, 0, labels.refused);
             asm.load(Size::Word, R1, R10, SCRATCH_1);
             asm.branch(Width::W32, Cond::Ne, R1, 0, labels.refused);
@@ -182,6 +182,7 @@ impl ProgramSpec<'_> {
 
     /// Writes a record. Afterwards `R6` does not hold the socket buffer any more.
     fn write_record(&self, asm: &mut Assembler, labels: &Labels) {
+        self.context.load_task(asm, labels.full);
         let Some(buffers) = self.buffers else {
             self.reserve(asm, labels.full);
             self.fill_base(asm);
@@ -209,9 +210,6 @@ impl ProgramSpec<'_> {
     /// Fills in the message and the identity of the record in `R7`.
     fn fill_base(&self, asm: &mut Assembler) {
         fill_message(asm);
-        if let Some(pointer) = self.context.pointer {
-            pointer.load(asm);
-        }
         self.context.fill_identity(asm);
     }
 
@@ -224,6 +222,23 @@ impl ProgramSpec<'_> {
         asm.branch(Width::W64, Cond::Eq, R0, 0, full);
         asm.mov(R7, R0);
     }
+}
+
+/// The program of the socket: it calls the program in `slot`.
+///
+/// The kernel counts the length of a socket's program against `net.core.optmem_max`, which is 20 KiB
+/// before Linux 6.7, for the present program and its replacement together. The length of this one does
+/// not depend on the filter.
+pub(super) fn call(slot: BorrowedFd<'_>) -> Vec<Instruction> {
+    let mut asm = Assembler::default();
+    // The first argument is already in `R1`. The call does not return.
+    asm.load_map(R2, slot);
+    asm.mov(R3, 0);
+    asm.call(uapi::BPF_FUNC_tail_call);
+    asm.mov(R0, 0);
+    asm.exit();
+    // A program without jumps can always be assembled.
+    asm.finish().unwrap_or_default()
 }
 
 /// Sets the result to keep the datagram in the socket's queue if the ring is armed, and disarms it.

@@ -10,19 +10,21 @@ use std::thread;
 use proc_connector_core::Filter;
 
 use super::arming::{self, ArmingSteps};
-use super::context::{ContextPlan, MAX_RECORD_LEN};
+use super::context::{ContextPlan, MAX_RECORD_LEN, Wants};
 use super::helpers::SenderCheck;
 use super::layout::{VARIABLES_LEN, WORDS, Word};
 use super::load::load;
-use super::memory::KernelMemory;
-use super::program::ProgramSpec;
+use super::memory::{KernelMemory, Trust};
+use super::program::{ProgramSpec, call};
 use super::reason::RingError;
 use super::records::{self, Cursor, Records};
 use crate::error::{Error, Result};
 use crate::live::host::kernel;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::{Notice, Unread};
-use crate::sys::{CpuBuffers, RecordState, RingBuffer, SharedWords, Wakeup, page_size};
+use crate::sys::{
+    CpuBuffers, ProgramSlot, RecordState, RingBuffer, SharedWords, Wakeup, page_size,
+};
 use crate::transport_kind::NoRing;
 
 /// A ring with its program's shared words and the reader's position.
@@ -37,6 +39,8 @@ pub(crate) struct RingQueue {
     pub(super) context: ContextPlan,
     /// The buffers of the CPUs, in which the program fills in extended records.
     pub(super) buffers: Option<CpuBuffers>,
+    /// The program, which the program of the socket calls.
+    pub(super) slot: ProgramSlot,
     /// The socket that the program is attached to. The program wakes the reader by queuing a
     /// datagram there.
     pub(super) wakeup: Wakeup,
@@ -46,7 +50,7 @@ pub(crate) struct RingQueue {
 
 /// The bytes that an event other than an exit or an exec occupies in a ring, with the kernel's
 /// header.
-pub(crate) fn bytes_per_event(context: &ContextPlan) -> usize {
+pub(super) fn bytes_per_event(context: &ContextPlan) -> usize {
     (8 + context.record_len()).next_multiple_of(8)
 }
 
@@ -60,9 +64,32 @@ pub(crate) enum Popped {
 }
 
 impl RingQueue {
+    /// Creates a ring for the events of `socket` that pass `filter`. Its size is at least `bytes` of
+    /// the length of a record with the kernel's header.
+    pub(crate) fn open(
+        socket: BorrowedFd<'_>,
+        filter: &Filter,
+        wants: Option<&Wants>,
+        bytes: impl Fn(usize) -> usize,
+        notice: &Arc<Notice>,
+    ) -> std::result::Result<Self, RingError> {
+        let open = |trust| {
+            let memory = KernelMemory::detect(trust);
+            let context = ContextPlan::new(&memory, wants);
+            let bytes = bytes(bytes_per_event(&context));
+            let ring = Self::new(socket, bytes, &memory, context, Arc::clone(notice))?;
+            ring.attach(filter)?;
+            Ok(ring)
+        };
+        match open(Trust::All) {
+            Err(RingError { reason: NoRing::Refused, .. }) => open(Trust::Nothing),
+            result => result,
+        }
+    }
+
     /// Creates an empty ring of at least `bytes` for the events of `socket`. No event reaches it
     /// before [`attach`](Self::attach).
-    pub(crate) fn new(
+    pub(super) fn new(
         socket: BorrowedFd<'_>,
         bytes: usize,
         memory: &KernelMemory,
@@ -86,12 +113,13 @@ impl RingQueue {
         let buffers = buffers.transpose().map_err(|error| RingError::from_map_error(&error))?;
         let check = SenderCheck::detect(memory);
         let wakeup = Wakeup::new(socket).map_err(|error| RingError::from_map_error(&error))?;
+        let slot =
+            ProgramSlot::new(c"proc_program").map_err(|error| RingError::from_map_error(&error))?;
         let cursor = Cursor::default();
-        Ok(Self { ring, words, cursor, check, context, buffers, wakeup, notice })
+        Ok(Self { ring, words, cursor, check, context, buffers, slot, wakeup, notice })
     }
 
-    /// Loads the program for `filter` and attaches it to the socket, in place of the present one.
-    /// From now on exactly the events that pass the filter are written to the ring.
+    /// Loads the program for `filter`, in place of the present one. From now on exactly the events that pass the filter are written to the ring.
     pub(crate) fn attach(&self, filter: &Filter) -> std::result::Result<(), RingError> {
         let spec = ProgramSpec {
             ring: self.ring.as_fd(),
@@ -107,7 +135,11 @@ impl RingQueue {
             let mut log = vec![0; 1 << 16];
             load(&code, &mut log).map_err(|_| RingError::from_load_error(&error, &log))
         })?;
-        program.attach(self.wakeup.as_fd()).map_err(|error| RingError::from_map_error(&error))
+        let attach = || {
+            self.slot.set(&program)?;
+            load(&call(self.slot.as_fd()), &mut [])?.attach(self.wakeup.as_fd())
+        };
+        attach().map_err(|error| RingError::from_map_error(&error))
     }
 
     /// Sets whether the program queues acknowledgements at the socket as well as in the ring.

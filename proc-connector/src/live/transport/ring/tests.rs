@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 use super::context::{ContextPlan, Wants};
 use super::helpers::{self, SenderCheck};
 use super::layout::Word;
-use super::memory::KernelMemory;
+use super::memory::{KernelMemory, Trust};
 use super::queue::{Popped, RingQueue, bytes_per_event};
 use super::reason::RingError;
 use crate::live::transport::item::Item;
@@ -118,7 +118,7 @@ impl Harness {
 /// Reading the types of the kernel takes a moment, so all tests share them.
 fn memory() -> &'static KernelMemory {
     static MEMORY: OnceLock<KernelMemory> = OnceLock::new();
-    MEMORY.get_or_init(KernelMemory::detect)
+    MEMORY.get_or_init(|| KernelMemory::detect(Trust::Nothing))
 }
 
 fn identity_only() -> ContextPlan {
@@ -380,7 +380,7 @@ fn records_describe_the_acting_task() {
     for (args_len, old) in [(4096, false), (5, false), (0, false), (4096, true)] {
         let plan = ContextPlan::new(
             memory(),
-            Some(Wants {
+            Some(&Wants {
                 args_len,
                 cwd: true,
                 variables: vec![b"PATH".to_vec(), b"NO_SUCH".to_vec()],

@@ -10,7 +10,7 @@ use proc_connector_core::context::layout::{ExecHdr, Recorded};
 use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, len_imm};
-use super::super::layout::{SCRATCH_2, variable};
+use super::super::layout::{POINTER_1, POINTER_2, POINTER_3, POINTER_4, SCRATCH_2, variable};
 use super::super::memory::{KernelMemory, TaskMember};
 use super::env::{ENV_LEN, Environment};
 use super::exit::add_recorded;
@@ -33,6 +33,7 @@ const AFTER_PATHS: usize = AFTER_FILENAME + 2 * PATH_LEN;
 #[derive(Clone, Debug)]
 pub(super) struct Exec {
     file: Option<File>,
+    mm: Option<TaskMember>,
     strings: Option<Strings>,
     exe: Option<Path>,
     cwd: Option<Path>,
@@ -43,6 +44,8 @@ pub(super) struct Exec {
 /// The file of the program.
 #[derive(Clone, Debug)]
 struct File {
+    exe_file: TaskMember,
+    inode: TaskMember,
     dev: TaskMember,
     ino: TaskMember,
     nlink: TaskMember,
@@ -81,6 +84,8 @@ impl Exec {
             let dentry = |path: &str| member(&format!("mm->exe_file->f_path.dentry{path}"));
             let either = |paths: [&str; 3]| paths.into_iter().find_map(inode);
             Some(File {
+                exe_file: member("mm->exe_file")?,
+                inode: member("mm->exe_file->f_inode")?,
                 dev: inode("i_sb->s_dev")?,
                 ino: inode("i_ino")?,
                 nlink: inode("i_nlink")?,
@@ -93,6 +98,7 @@ impl Exec {
         };
         Self {
             file: file(),
+            mm: member("mm"),
             strings: strings(),
             exe: Path::exe(memory),
             cwd: if wants.cwd { Path::cwd(memory) } else { None },
@@ -118,10 +124,14 @@ impl Exec {
             asm.store(Size::Double, R7, EXEC.at(at), 0);
         }
         add_recorded(asm, Recorded::EXEC);
+        asm.store(Size::Double, R7, TAIL_LEN, 0);
+        let (no_memory, remembered) = (asm.label(), asm.remembered_pointers());
+        if let Some(mm) = &self.mm {
+            mm.remember(asm, POINTER_1, no_memory);
+        }
         if let Some(file) = &self.file {
             file.fill(asm);
         }
-        asm.store(Size::Double, R7, TAIL_LEN, 0);
         if let Some(strings) = &self.strings {
             if self.args_len > 0 {
                 strings.fill_args(asm, self.args_len);
@@ -137,6 +147,8 @@ impl Exec {
         if let Some(environment) = &self.environment {
             environment.fill(asm, AFTER_PATHS);
         }
+        asm.bind(no_memory);
+        asm.forget_pointers(remembered);
     }
 }
 
@@ -147,6 +159,9 @@ impl File {
     fn fill(&self, asm: &mut Assembler) {
         let at = |field| EXEC.at(field);
         let (unknown, linked, has_name) = (asm.label(), asm.label(), asm.label());
+        let remembered = asm.remembered_pointers();
+        self.exe_file.remember(asm, POINTER_2, unknown);
+        self.inode.remember(asm, POINTER_3, unknown);
         self.ino.load(asm, unknown);
         asm.store(Size::Double, R7, at(offset_of!(ExecHdr, ino)), R1);
         self.dev.load(asm, unknown);
@@ -158,19 +173,19 @@ impl File {
         self.ctime_nsec.load(asm, unknown);
         asm.alu(Width::W64, Alu::And, R1, NSEC_BITS);
         asm.store(Size::Word, R7, at(offset_of!(ExecHdr, ctime_nsec)), R1);
+        self.dentry.remember(asm, POINTER_4, unknown);
         self.hashed.load(asm, unknown);
         asm.branch(Width::W64, Cond::Ne, R1, 0, linked);
         set_flag(asm, ExecHdr::UNHASHED);
         asm.bind(linked);
-        self.dentry.load(asm, unknown);
-        asm.store(Size::Double, R10, SCRATCH_2, R1);
         self.parent.load(asm, unknown);
-        asm.load(Size::Double, R2, R10, SCRATCH_2);
+        asm.load(Size::Double, R2, R10, POINTER_4);
         asm.branch(Width::W64, Cond::Ne, R1, R2, has_name);
         set_flag(asm, ExecHdr::ROOT);
         asm.bind(has_name);
         add_recorded(asm, Recorded::PROGRAM);
         asm.bind(unknown);
+        asm.forget_pointers(remembered);
     }
 }
 

@@ -5,15 +5,17 @@ use std::mem::offset_of;
 use proc_connector_core::context::layout::IdentityHdr;
 use proc_connector_sys as uapi;
 
-use super::super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm};
+use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::helpers::{self, TaskValue};
-use super::super::layout::{CONTEXT, DATAGRAM, SCRATCH_2, offset};
+use super::super::layout::{CONTEXT, DATAGRAM, LEADER, PARENT, SCRATCH_2, SIGNAL, offset};
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use Reg::{R0, R1, R2, R7, R10};
 
 /// How the program reads the identity.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Identity {
+    /// `group_leader`, `real_parent` and `signal` of the current task.
+    pointers: Vec<(TaskMember, i16)>,
     tgid: Option<TaskValue>,
     start: Option<TaskMember>,
     leader_tgid: Option<TaskMember>,
@@ -64,7 +66,10 @@ impl Identity {
                 start: from_sibling("start_boottime")?,
             })
         };
+        let pointers = [("group_leader", LEADER), ("real_parent", PARENT), ("signal", SIGNAL)];
+        let pointers = pointers.into_iter().filter_map(|(path, at)| Some((member(path)?, at)));
         Self {
+            pointers: pointers.collect(),
             tgid: helpers::pid_tgid(memory),
             start: member("group_leader->start_boottime"),
             leader_tgid: member("group_leader->tgid"),
@@ -80,6 +85,14 @@ impl Identity {
 
     pub(super) fn has_child_start(&self) -> bool {
         self.child.is_some()
+    }
+
+    /// Emits code that stores the pointers that most members are behind. Jumps to `missing` if one is
+    /// null, which no kernel has.
+    pub(super) fn remember_pointers(&self, asm: &mut Assembler, missing: Label) {
+        for (pointer, at) in &self.pointers {
+            pointer.remember(asm, *at, missing);
+        }
     }
 
     /// Emits code that fills in the `IdentityHdr` of the record in `R7`. `R6` holds the address of

@@ -25,15 +25,15 @@ use self::exec::{Exec, MAX_TAIL_LEN, load_tail_len};
 use self::exit::Exit;
 use self::identity::Identity;
 use self::task::Task;
-use super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm, len_imm};
+use super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm, len_imm};
 use super::layout::{CONTEXT, DATAGRAM, offset};
 use super::memory::{KernelMemory, TaskPointer};
 use Reg::{R1, R3, R7, R10};
 
 /// Which properties of the acting task records contain, and how the program reads each.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct ContextPlan {
-    pub(super) pointer: Option<TaskPointer>,
+pub(super) struct ContextPlan {
+    pointer: Option<TaskPointer>,
     identity: Identity,
     exit: Option<Exit>,
     /// The parts after the identity.
@@ -84,14 +84,14 @@ impl ContextPlan {
     /// Detects which properties the program can read on this kernel.
     ///
     /// With `None`, only the identity is recorded.
-    pub(crate) fn new(memory: &KernelMemory, wants: Option<Wants>) -> Self {
+    pub(super) fn new(memory: &KernelMemory, wants: Option<&Wants>) -> Self {
         Self {
             pointer: memory.pointer(),
             identity: Identity::detect(memory),
             exit: Exit::detect(memory, wants.is_some()),
             extension: wants.map(|wants| Extension {
                 task: Task::detect(memory),
-                exec: Exec::detect(memory, &wants),
+                exec: Exec::detect(memory, wants),
             }),
         }
     }
@@ -125,8 +125,17 @@ impl ContextPlan {
         if self.extension.is_some() { AFTER_TASK } else { EXTENSION }
     }
 
+    /// Emits code that loads the address of the task to `R6`, and stores other pointers on the stack.
+    /// Jumps to `missing` if one is null.
+    pub(super) fn load_task(&self, asm: &mut Assembler, missing: Label) {
+        if let Some(pointer) = self.pointer {
+            pointer.load(asm);
+            self.identity.remember_pointers(asm, missing);
+        }
+    }
+
     /// Emits code that fills in the identity in the record in `R7`, and whether the process of an
-    /// exit is over. `R6` holds the address of the task if the plan has a `pointer`.
+    /// exit is over. [`load_task`](Self::load_task) precedes it.
     pub(super) fn fill_identity(&self, asm: &mut Assembler) {
         self.identity.fill(asm);
         let Some(exit) = self.exit.as_ref().filter(|_| self.extension.is_none()) else { return };
@@ -187,7 +196,7 @@ impl ContextPlan {
 }
 
 /// Emits code that jumps to `other` unless the event is of the kind `what`.
-fn branch_unless(asm: &mut Assembler, what: u32, other: super::asm::Label) {
+fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
     asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
     asm.branch(Width::W32, Cond::Ne, R1, imm(what), other);
 }

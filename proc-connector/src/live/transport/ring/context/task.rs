@@ -7,7 +7,7 @@ use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm};
 use super::super::helpers::{self, TaskValue};
-use super::super::layout::{SCRATCH_2, SCRATCH_3};
+use super::super::layout::{POINTER_1, POINTER_2, SCRATCH_2, SCRATCH_3};
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use super::TASK;
 use Reg::{R0, R1, R2, R7, R10};
@@ -20,6 +20,9 @@ pub(super) struct Task {
     pid_tgid: Option<TaskValue>,
     uid_gid: Option<TaskValue>,
     comm: Option<TaskValue>,
+    /// The real ids and the cgroup where the helpers are missing.
+    real: Option<[TaskMember; 2]>,
+    cgroup_id_in_memory: Option<TaskMember>,
     effective: Option<[TaskMember; 2]>,
     session: Option<TaskMember>,
     tty: Option<Tty>,
@@ -30,6 +33,8 @@ pub(super) struct Task {
 /// How the program reads the device number of the controlling terminal.
 #[derive(Clone, Debug)]
 struct Tty {
+    tty: TaskMember,
+    driver: TaskMember,
     major: TaskMember,
     minor_start: TaskMember,
     index: TaskMember,
@@ -61,6 +66,8 @@ impl Task {
         let pair = |paths: [&str; 2]| Some([member(paths[0])?, member(paths[1])?]);
         let tty = || {
             Some(Tty {
+                tty: member("signal->tty")?,
+                driver: member("signal->tty->driver")?,
                 major: member("signal->tty->driver->major")?,
                 minor_start: member("signal->tty->driver->minor_start")?,
                 index: member("signal->tty->index")?,
@@ -82,11 +89,16 @@ impl Task {
                 inum: types.offset("pid_namespace", "ns.inum")?.try_into().ok()?,
             })
         };
+        let uid_gid = helpers::helper_value(uapi::BPF_FUNC_get_current_uid_gid);
+        let cgroup_id = helpers::helper_value(uapi::BPF_FUNC_get_current_cgroup_id);
         Self {
             boot_ns: helpers::helper_value(uapi::BPF_FUNC_ktime_get_boot_ns),
-            cgroup_id: helpers::helper_value(uapi::BPF_FUNC_get_current_cgroup_id),
+            cgroup_id,
+            cgroup_id_in_memory: member("cgroups->dfl_cgrp->kn->id")
+                .filter(|_| cgroup_id.is_none()),
+            real: pair(["cred->uid.val", "cred->gid.val"]).filter(|_| uid_gid.is_none()),
             pid_tgid: helpers::pid_tgid(memory),
-            uid_gid: helpers::helper_value(uapi::BPF_FUNC_get_current_uid_gid),
+            uid_gid,
             comm: helpers::comm(memory),
             effective: pair(["cred->euid.val", "cred->egid.val"]),
             session: member("signal->pids[3]->numbers[0].nr"),
@@ -100,9 +112,9 @@ impl Task {
     pub(super) fn recorded(&self) -> Recorded {
         let parts = [
             (Recorded::BOOT_NS, self.boot_ns.is_some()),
-            (Recorded::CGROUP_ID, self.cgroup_id.is_some()),
+            (Recorded::CGROUP_ID, self.cgroup_id.is_some() || self.cgroup_id_in_memory.is_some()),
             (Recorded::PID_TGID, self.pid_tgid.is_some()),
-            (Recorded::UID_GID, self.uid_gid.is_some()),
+            (Recorded::UID_GID, self.uid_gid.is_some() || self.real.is_some()),
             (Recorded::COMM, self.comm.is_some()),
             (Recorded::EUID_EGID, self.effective.is_some()),
             (Recorded::SESSION, self.session.is_some()),
@@ -117,7 +129,11 @@ impl Task {
     #[cfg(test)]
     pub(super) fn without_helpers(self, memory: &KernelMemory) -> Self {
         let [pid_tgid, comm] = helpers::from_memory(memory);
-        Self { pid_tgid, comm, ..self }
+        let ids = ["cred->uid.val", "cred->gid.val"].map(|path| memory.member(path));
+        let [Some(uid), Some(gid)] = ids else { return Self { pid_tgid, comm, ..self } };
+        let cgroup_id_in_memory = memory.member("cgroups->dfl_cgrp->kn->id");
+        let (uid_gid, cgroup_id, real) = (None, None, Some([uid, gid]));
+        Self { pid_tgid, comm, uid_gid, real, cgroup_id, cgroup_id_in_memory, ..self }
     }
 
     /// Emits code that fills in the `TaskHdr` of the record in `R7`.
@@ -143,16 +159,12 @@ impl Task {
             asm.store(Size::Double, R7, comm, 0);
             asm.store(Size::Double, R7, comm + 8, 0);
         }
-        let effective = TASK.at(offset_of!(TaskHdr, euid_egid));
-        let [uid, gid] = split(self.effective.as_ref());
-        // The lower half of a 64-bit number comes first on little-endian machines.
-        let halves = if cfg!(target_endian = "little") {
-            [(0, uid), (4, gid)]
-        } else {
-            [(4, uid), (0, gid)]
-        };
-        for (at, member) in halves {
-            store(asm, member, effective + at);
+        fill_pair(asm, self.effective.as_ref(), TASK.at(offset_of!(TaskHdr, euid_egid)));
+        if self.real.is_some() {
+            fill_pair(asm, self.real.as_ref(), TASK.at(offset_of!(TaskHdr, uid_gid)));
+        }
+        if let Some(cgroup_id) = &self.cgroup_id_in_memory {
+            cgroup_id.store(asm, Size::Double, R7, TASK.at(offset_of!(TaskHdr, cgroup_id)));
         }
         store(asm, self.session.as_ref(), TASK.at(offset_of!(TaskHdr, session)));
         let [login_uid, audit_session] = split(self.audit.as_ref());
@@ -166,7 +178,9 @@ impl Task {
         let at = TASK.at(offset_of!(TaskHdr, tty));
         asm.store(Size::Word, R7, at, 0);
         let Some(tty) = &self.tty else { return };
-        let none = asm.label();
+        let (none, remembered) = (asm.label(), asm.remembered_pointers());
+        tty.tty.remember(asm, POINTER_1, none);
+        tty.driver.remember(asm, POINTER_2, none);
         tty.major.load(asm, none);
         asm.alu(Width::W64, Alu::Lsh, R1, 20);
         asm.store(Size::Double, R10, SCRATCH_2, R1);
@@ -179,6 +193,7 @@ impl Task {
         asm.alu(Width::W64, Alu::Add, R2, R1);
         asm.store(Size::Word, R7, at, R2);
         asm.bind(none);
+        asm.forget_pointers(remembered);
     }
 
     fn fill_pid_namespace(&self, asm: &mut Assembler) {
@@ -216,6 +231,14 @@ fn add_address(asm: &mut Assembler) {
     asm.load(Size::Double, R2, R10, SCRATCH_2);
     asm.alu(Width::W64, Alu::Add, R1, R2);
     asm.store(Size::Double, R10, SCRATCH_3, R1);
+}
+
+/// Emits code that stores two numbers as the halves of a 64-bit number, the first as the lower.
+fn fill_pair(asm: &mut Assembler, pair: Option<&[TaskMember; 2]>, at: i16) {
+    let [lower, upper] = split(pair);
+    let (lower_at, upper_at) = if cfg!(target_endian = "little") { (0, 4) } else { (4, 0) };
+    store(asm, lower, at + lower_at);
+    store(asm, upper, at + upper_at);
 }
 
 fn split(pair: Option<&[TaskMember; 2]>) -> [Option<&TaskMember>; 2] {
