@@ -116,8 +116,24 @@ fn a_recording_can_be_folded_into_lines() {
     let file = scratch.file("demo.jsonl");
     assert_eq!(run(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
     let lines = run(&["replay", "--demo", "--json"]);
-    assert_eq!(fs::read(&file).expect("a file"), lines.stdout);
-    assert_eq!(text(&lines.stdout).lines().count(), 74);
+    let parsed = |text: &str| -> Vec<Value> {
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+    };
+    let mut events = parsed(&fs::read_to_string(&file).expect("a file"));
+    // The table of processes, which `--json` alone does not need, finds the ends of processes.
+    let mut statuses = BTreeMap::new();
+    for event in events.iter_mut().filter_map(Value::as_object_mut) {
+        event.remove("over");
+        if let Some(end) = event.remove("process_end") {
+            let status = end["code"].as_u64().map(|code| code << 8).or(end["signal"].as_u64());
+            statuses.insert(event["tgid"].as_u64().expect("a number"), status.expect("an end"));
+        }
+    }
+    assert_eq!(events, parsed(text(&lines.stdout)));
+    assert_eq!(events.len(), 74);
+    let known =
+        demo_processes().into_iter().map(|(pid, status)| (pid.into(), (status & !0x80).into()));
+    assert_eq!(statuses, known.collect());
 }
 
 /// The descendants of a process, including the process.

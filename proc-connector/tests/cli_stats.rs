@@ -1,5 +1,9 @@
 //! `stats`, compared with the events that the tests cause.
 
+#[path = "common/behaviour/sys.rs"]
+#[allow(dead_code, reason = "the generator of processes uses the rest")]
+mod sys;
+
 mod common;
 
 use std::fs;
@@ -8,22 +12,27 @@ use std::process::{Child, ChildStdout, Command, ExitCode, Output};
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::program::program;
-use common::{named, transport_name};
+use common::{named, transport, transport_name};
 use nix::pty::{Winsize, openpty};
+use nix::sys::resource::{UsageWho, getrusage};
 use nix::sys::signal::{Signal, kill};
+use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
+use proc_connector::Transport;
 use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![bad_usage_exits_with_2];
     let live = named![
         events_are_counted_by_name_and_user,
+        what_short_processes_used_adds_up,
         intervals_add_up_to_the_summary,
         losses_are_reported_and_counting_continues,
         a_terminal_display_is_redrawn_in_place,
         blocks_are_plain_without_a_terminal,
     ];
-    common::main_with(&named![end, nap, fork_50_and_nap_10], &everywhere, &live)
+    let roles = named![end, nap, fork_50_and_nap_10, fork_1000_short];
+    common::main_with(&roles, &everywhere, &live)
 }
 
 /// The name that the forking process sets.
@@ -44,6 +53,30 @@ fn fork_50_and_nap_10() {
         let role = if child % 5 == 0 { "nap" } else { "end" };
         command(role).status().expect("this binary can be started");
     }
+}
+
+/// The name of the processes that [`fork_1000_short`] creates, unlike those of another test run.
+fn short_name(parent: u32) -> String {
+    format!("short-{parent}")
+}
+
+/// Creates a thousand processes that live for a fraction of a millisecond, of which 100 fail. Prints
+/// the CPU time in microseconds and the peak memory in KiB that the kernel counted of them.
+fn fork_1000_short() {
+    fs::write("/proc/self/comm", short_name(std::process::id())).expect("one's own name");
+    for number in 0_u64..1_000 {
+        let child = sys::fork(|| {
+            (0..number * 100).for_each(|number| _ = std::hint::black_box(number));
+            sys::exit(i32::from(number % 10 == 0));
+        });
+        sys::wait4(child).expect("a child");
+    }
+    // This process is not among those of the name.
+    fs::write("/proc/self/comm", "parent").expect("one's own name");
+    let used = getrusage(UsageWho::RUSAGE_CHILDREN).expect("a usage");
+    let cpu = used.user_time() + used.system_time();
+    print_number(cpu.num_microseconds().try_into().expect("less than an hour"));
+    print_number(used.max_rss().try_into().expect("less than 4 TiB"));
 }
 
 /// Requests the fifty processes, and waits until they ended.
@@ -145,6 +178,46 @@ fn events_are_counted_by_name_and_user() {
     assert!(short <= ended - 10, "{short} of {ended}, of which ten slept for 50 ms");
 }
 
+fn what_short_processes_used_adds_up() {
+    if transport() == Transport::Socket {
+        common::skip("only the ring transport reports usage");
+    }
+    let mut stats = Stats::start(&[]);
+    let mut helper = HelperProcess::start("fork_1000_short");
+    let name = short_name(helper.pid());
+    let [cpu_us, max_rss_kib] = [helper.read_number(), helper.read_number()].map(u64::from);
+    assert!(helper.wait().success());
+    stats.read_until(|reports| {
+        let ended = listed(reports, "ended_by_name", "name", &name.as_str().into());
+        ended >= 1_000 || sum(reports, "losses") > 0
+    });
+    let (reports, _) = stats.end();
+    assert_eq!(sum(&reports, "losses"), 0, "the buffer is too small");
+    let rows: Vec<&Value> = reports
+        .iter()
+        .flat_map(|report| report["ended_by_name"].as_array().expect("a list"))
+        .filter(|row| row["name"] == name.as_str())
+        .collect();
+    let sum = |key: &str| rows.iter().map(|row| row[key].as_u64().expect(key)).sum::<u64>();
+    assert_eq!((sum("count"), sum("failed")), (1_000, 100));
+    let used = |key: &'static str| rows.iter().filter_map(move |row| row["usage"][key].as_u64());
+    assert_eq!(sum("measured"), 1_000);
+    let (found, expected) = (used("cpu_ns").sum::<u64>(), cpu_us * 1_000);
+    // The kernel adds CPU time to its counter at ticks, switches and wake-ups (`update_curr`). The
+    // time between the last of these and the exit is missing: 5 to 30 us of a process on average.
+    let missing = 1_000 * 30_000;
+    let least = expected - expected / 100 - 1_000_000 - missing;
+    let most = expected + expected / 100 + 1_000_000;
+    assert!((least..=most).contains(&found), "{found} ns, not {expected} ns");
+    assert_eq!(used("max_rss").max(), Some(max_rss_kib << 10));
+    // Other processes may end at the same time, but none of these is missing from the other sums.
+    for list in ["ended_by_user", "ended_by_cgroup"] {
+        let all = reports.iter().flat_map(|report| report[list].as_array().expect("a list"));
+        let all = all.filter_map(|row| row["usage"]["cpu_ns"].as_u64()).sum::<u64>();
+        assert!(all >= found, "{list}: {all} ns, at least {found} ns");
+    }
+}
+
 fn intervals_add_up_to_the_summary() {
     let mut stats = Stats::start(&[]);
     fork_50();
@@ -160,6 +233,14 @@ fn intervals_add_up_to_the_summary() {
         assert_eq!(report["events"], all, "{report}");
         let (fork, seconds) = (&report["counts"]["fork"], report["interval"].as_f64());
         let rate = report["rate"]["fork"].as_f64().expect("a rate");
+        for list in ["ended_by_name", "ended_by_user", "ended_by_cgroup"] {
+            for (key, total) in [("count", "ended"), ("failed", "failed"), ("measured", "measured")]
+            {
+                let rows = report[list].as_array().expect("a list").iter();
+                let all: u64 = rows.map(|row| row[key].as_u64().expect("a count")).sum();
+                assert_eq!(report[total], all, "{list}: {report}");
+            }
+        }
         let counted = rate * seconds.expect("seconds");
         assert!((counted - fork.as_f64().expect("a count")).abs() < 1e-6, "{report}");
     }
@@ -168,13 +249,13 @@ fn intervals_add_up_to_the_summary() {
 fn losses_are_reported_and_counting_continues() {
     let mut stats = Stats::start(&["--buffer", "100"]);
     kill(stats.pid(), Signal::SIGSTOP).expect("a child that runs");
-    // Two thousand events exceed the buffer by far, on a busy machine too.
-    common::load::threads(1000);
+    // Six thousand events exceed the buffer by far, on a busy machine too.
+    common::load::threads(3000);
     // The events that identify the process are among the lost ones.
     let mut helper = HelperProcess::start("fork_50_and_nap_10");
     helper.read_number();
     kill(stats.pid(), Signal::SIGCONT).expect("a child that is stopped");
-    stats.read_until(|reports| sum(reports, "lost") >= 1_700);
+    stats.read_until(|reports| sum(reports, "lost") >= 4_000);
     assert!(sum(&stats.reports, "losses") >= 1);
     let before = sum(&stats.reports, "lost");
     let forks = |reports: &[Value]| listed(reports, "forks_by_name", "name", &NAME.into());
@@ -225,6 +306,6 @@ fn blocks_are_plain_without_a_terminal() {
     let text = String::from_utf8(output.stdout).expect("UTF-8");
     assert!(!text.contains('\x1b'), "{text}");
     assert_eq!(text.matches("events/s in 0.").count(), 2, "{text}");
-    assert_eq!(text.matches("\n\n").count(), 4, "{text}");
+    assert_eq!(text.matches("\n\n").count(), 6, "{text}");
     assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
 }

@@ -72,6 +72,7 @@ fn a_closed_standard_output_is_an_error() {
         &["--help"],
         &["--version"],
         &["record", "-"],
+        &["wait", "1"],
         &["watch"],
         &["stats"],
     ] {

@@ -157,7 +157,12 @@ fn echo() {
 /// Exceeds the tracer's buffer while it is stopped; creates a child in the middle.
 fn overrun_the_tracer() {
     kill(getppid(), Signal::SIGSTOP).expect("a parent");
-    common::load::threads(1_000);
+    // A process that runs on another CPU stops later.
+    let stat = format!("/proc/{}/stat", getppid());
+    while !fs::read_to_string(&stat).expect("a parent").contains(") T ") {
+        std::thread::yield_now();
+    }
+    common::load::threads(3_000);
     let mut child = command("pause").stdin(Stdio::piped()).spawn().expect("a child");
     kill(getppid(), Signal::SIGCONT).expect("a parent");
     println!("child {}", child.id());
@@ -367,8 +372,8 @@ fn a_loss_is_reported() {
     let lost =
         sum.and_then(|sum| sum.split(", ").find_map(|part| part.strip_suffix(" events lost")));
     let lost: u32 = lost.expect(errors).parse().expect("a number");
-    // Each thread causes two events; up to two hundred were queued.
-    assert!(lost >= 1_700, "{errors}");
+    // Each thread causes two events; up to two thousand were queued.
+    assert!(lost >= 4_000, "{errors}");
     let svg = fs::read_to_string(&file).expect("a file");
     assert!(svg.contains(" events lost here</title>"));
     // The child started while events were lost. On a busy machine, its exit may be lost too.

@@ -3,6 +3,8 @@
 mod common;
 
 use std::cell::Cell;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
@@ -13,8 +15,10 @@ use std::time::Duration;
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::program::{run, start_watch, text};
 use common::{CAP_SETUID, NOBODY, load, named, require_capability, transport};
+use nix::sys;
 use nix::sys::signal::Signal;
 use proc_connector::Transport;
+use proc_connector::process::ProcessId;
 use serde_json::Value;
 
 fn main() -> ExitCode {
@@ -29,6 +33,7 @@ fn main() -> ExitCode {
         a_cgroup_includes_those_below_it,
         threads_are_shown_on_request,
         json_identifies_the_process_of_an_event,
+        json_has_what_the_kernel_recorded,
     ];
     common::main_with(&roles, &everywhere, &live)
 }
@@ -275,8 +280,9 @@ fn json_identifies_the_process_of_an_event() {
     let pid = |line: &Value| line["tgid"].as_u64().and_then(|pid| pid.try_into().ok());
     let is_it = |line: &str| {
         let line = parse(line);
-        // A process that ended before the scan of `/proc` is mostly unknown.
-        let is_known = line["process"]["euid"].is_u64();
+        // A process that was created before the scan of `/proc` is partly unknown.
+        let counts = if transport() == Transport::Ring { "execs" } else { "euid" };
+        let is_known = line["process"][counts].is_u64();
         line["event"] == "exit" && is_known && pid(&line).is_some_and(|pid| repeated.created(pid))
     };
     let lines = watch_until(&["--json", "--who", "--events", "exec,exit"], is_it);
@@ -299,4 +305,77 @@ fn json_identifies_the_process_of_an_event() {
     assert!(exec["process"].get("lifetime_ns").is_none() && exec.get("task").is_none(), "{exec}");
     let exe = &exec["process"]["exe"];
     assert!(exe.is_null() || *exe == own_path(), "{exec}");
+    let [before, after] = [&exec["process"], process];
+    assert_eq!(before["id"], after["id"]);
+    if transport() == Transport::Socket {
+        assert!(after["id"].is_null() && after.get("program").is_none(), "{exit}");
+        return;
+    }
+    let id: ProcessId = after["id"].as_str().expect("text").parse().expect("an id");
+    assert_eq!(exit["tgid"], id.tgid);
+    assert_eq!(after["start_boottime_ns"], id.start_boottime_ns);
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").expect("/proc is mounted");
+    assert_eq!(id.boot_id.to_string(), boot.trim());
+    assert_eq!((&before["execs"], &after["execs"]), (&1.into(), &1.into()), "{exit}");
+    assert_eq!(exit["process_end"]["code"], 3);
+    assert_eq!(exit["process_end"]["lifetime_ns"], after["lifetime_ns"]);
+    assert_is_own_program(after);
+}
+
+/// The keys about the program of a process that executes this binary.
+fn assert_is_own_program(keys: &Value) {
+    assert_eq!(keys["filename"], own_path());
+    let file = fs::metadata(own_path()).expect("this binary");
+    assert_eq!(keys["program"]["ino"], file.ino(), "{keys}");
+    let own = (&keys["program"]["deleted"], &keys["program"]["memfd"]);
+    assert_eq!(own, (&false.into(), &false.into()), "{keys}");
+    let (major, minor) = (sys::stat::major(file.dev()), sys::stat::minor(file.dev()));
+    // On some file systems, `stat` reports another device than the kernel's.
+    let is_plain = fs::read_to_string("/proc/self/mountinfo").expect("/proc is mounted");
+    if is_plain.contains(&format!(" {major}:{minor} ")) {
+        assert_eq!(keys["program"]["dev"], format!("{major}:{minor}"), "{keys}");
+    }
+}
+
+fn json_has_what_the_kernel_recorded() {
+    let repeated = RepeatedRole::start("exits_3", |_| {});
+    let of_created = |line: &Value, event: &str| {
+        let pid = line["tgid"].as_u64().and_then(|pid| pid.try_into().ok());
+        line["event"] == event && pid.is_some_and(|pid| repeated.created(pid))
+    };
+    let parse = |line: &str| serde_json::from_str::<Value>(line).expect("JSON");
+    let options = ["--json", "--context", "--events", "exec,exit"];
+    let lines = watch_until(&options, |line| of_created(&parse(line), "exit"));
+    let exit = parse(lines.last().expect("a line"));
+    let tgid = &exit["tgid"];
+    let mut lines = lines.iter().map(|line| parse(line));
+    let exec = lines.find(|line| line["event"] == "exec" && line["tgid"] == *tgid);
+    if transport() == Transport::Socket {
+        assert!(exit.get("task").is_none() && exit.get("over").is_none(), "{exit}");
+        return;
+    }
+    let Some(exec) = exec else { panic!("an exec before {exit}") };
+    assert_is_own_program(&exec["task"]);
+    assert_eq!(exec["task"]["args"], serde_json::json!([own_path()]));
+    for line in [&exec, &exit] {
+        let task = &line["task"];
+        assert_eq!((&task["pid"], &task["tgid"]), (tgid, tgid));
+        assert_eq!(task["parent_tgid"], std::process::id(), "{task}");
+        assert_eq!(task["euid"], nix::unistd::geteuid().as_raw());
+        assert_eq!(task["egid"], nix::unistd::getegid().as_raw());
+        let session = nix::unistd::getsid(None).expect("a session").as_raw();
+        assert_eq!(task["session"], session, "{task}");
+        let pid_ns = fs::metadata("/proc/self/ns/pid").expect("/proc is mounted").ino();
+        assert_eq!((&task["ns_tgid"], &task["pid_ns"]), (tgid, &pid_ns.into()), "{task}");
+        if let Ok(uid) = fs::read_to_string("/proc/self/loginuid") {
+            let uid = uid.trim().parse().ok().filter(|&uid: &u32| uid != u32::MAX);
+            assert_eq!(task["login_uid"], Value::from(uid), "{task}");
+        }
+    }
+    assert_eq!(exec["task"]["start_boottime_ns"], exit["task"]["start_boottime_ns"]);
+    // Without `--who`, the end of the process comes from the kernel.
+    assert_eq!((&exit["over"], &exit["process_end"]["code"]), (&true.into(), &3.into()), "{exit}");
+    let used = |usage: &Value| usage["cpu_ns"].as_u64().expect("a number");
+    // The only thread used what the process used.
+    assert_eq!(used(&exit["process_end"]["usage"]), used(&exit["task"]["usage"]), "{exit}");
 }

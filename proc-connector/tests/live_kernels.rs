@@ -182,15 +182,17 @@ fn the_ring_records_what_the_kernel_provides() {
         return;
     };
     let diagnosis = diagnose();
-    let ring = diagnosis.findings.iter().find(|finding| finding.check == "ring");
-    let ring = &ring.expect("a finding about the ring").fact;
-    eprintln!("{ring}");
-    let (_, rest) = ring.split_once("it records").unwrap_or_default();
-    let list = rest.split_once("not available: ").map_or("", |(_, list)| list);
-    let list = list.split(';').next().unwrap_or_default();
+    let fact = |check| {
+        let finding = diagnosis.findings.iter().find(|finding| finding.check == check);
+        finding.expect("a finding").fact.clone()
+    };
+    let recorded = fact("context");
+    eprintln!("{recorded}");
+    let list = recorded.split_once("not available: ").map_or("", |(_, list)| list);
     let lacks: Vec<&str> = list.split(", ").filter(|part| !part.is_empty()).collect();
     assert_eq!(lacks, *missing);
-    assert!(ring.contains("refuses all forged events"), "{ring}");
+    let forgeries = fact("forgeries");
+    assert!(forgeries.contains("refuses all forged events"), "{forgeries}");
 }
 
 fn without_bpf_the_socket_is_used_and_the_reason_is_reported() {

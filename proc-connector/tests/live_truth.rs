@@ -165,6 +165,7 @@ const KNOWN: &[Known] = &[
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
+    ("ring", "last parent", &[]),
     // Recorded at an exec only.
     ("ring", "ns_tgid", &[]),
 ];

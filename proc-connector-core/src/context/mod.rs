@@ -67,11 +67,13 @@ pub struct Context<'a> {
 impl<'a> Context<'a> {
     /// Reads the context of an event of the kind `what`, a `PROC_EVENT_*` bit. `None` if `bytes` is
     /// too short for the parts that it announces.
+    #[inline]
     pub fn parse(what: u32, bytes: &'a [u8]) -> Option<Self> {
         Some(Self { what, parts: Parts::parse(bytes)?, bytes })
     }
 
     /// The bytes that [`parse`](Self::parse) read.
+    #[inline]
     pub const fn bytes(&self) -> &'a [u8] {
         self.bytes
     }
@@ -139,16 +141,19 @@ impl<'a> Context<'a> {
     }
 
     /// Of an exit: what the thread used.
+    #[inline]
     pub fn usage(&self) -> Option<Usage> {
         self.parts.usage.map(Usage::new)
     }
 
     /// Of an exit with which the process [is over](Self::is_over): what all threads of the process
     /// used together, including those that exited earlier.
+    #[inline]
     pub fn process_usage(&self) -> Option<Usage> {
         self.parts.process_usage.map(Usage::new)
     }
 
+    #[inline]
     fn exit(&self) -> Option<&'a ExitHdr> {
         if self.what != proc_connector_sys::PROC_EVENT_EXIT {
             return None;
@@ -161,83 +166,99 @@ impl<'a> Context<'a> {
 /// The acting thread.
 impl<'a> Context<'a> {
     /// Thread id.
+    #[inline]
     pub fn pid(&self) -> Option<u32> {
         self.task(Recorded::PID_TGID, |task| low(task.pid_tgid))
     }
 
     /// Name of the thread: up to 15 bytes in any encoding, without a NUL.
+    #[inline]
     pub fn comm(&self) -> Option<&'a [u8]> {
         let task = self.parts.task.filter(|_| self.has(Recorded::COMM))?;
         task.comm.split(|&byte| byte == 0).next()
     }
 
     /// Real user id.
+    #[inline]
     pub fn uid(&self) -> Option<u32> {
         self.task(Recorded::UID_GID, |task| low(task.uid_gid))
     }
 
     /// Real group id.
+    #[inline]
     pub fn gid(&self) -> Option<u32> {
         self.task(Recorded::UID_GID, |task| high(task.uid_gid))
     }
 
     /// Effective user id.
+    #[inline]
     pub fn euid(&self) -> Option<u32> {
         self.task(Recorded::EUID_EGID, |task| low(task.euid_egid))
     }
 
     /// Effective group id.
+    #[inline]
     pub fn egid(&self) -> Option<u32> {
         self.task(Recorded::EUID_EGID, |task| high(task.euid_egid))
     }
 
     /// Id of the cgroup in the version 2 hierarchy: the inode number of its directory.
+    #[inline]
     pub fn cgroup_id(&self) -> Option<u64> {
         self.task(Recorded::CGROUP_ID, |task| task.cgroup_id.get())
     }
 
     /// Time of the event, in nanoseconds of `CLOCK_BOOTTIME`. This clock continues while the machine
     /// is suspended.
+    #[inline]
     pub fn boot_ns(&self) -> Option<u64> {
         self.task(Recorded::BOOT_NS, |task| task.boot_ns.get())
     }
 
     /// Session id: the process id of the session leader.
+    #[inline]
     pub fn session(&self) -> Option<u32> {
         self.task(Recorded::SESSION, |task| task.session.get()).and_then(nonzero)
     }
 
     /// Device number of the controlling terminal, as field 7 of `/proc/PID/stat`; 0 without a
     /// terminal.
+    #[inline]
     pub fn tty(&self) -> Option<u32> {
         self.task(Recorded::TTY, |task| encode_dev(task.tty.get()))
     }
 
     /// User id of the login, which `su` and `sudo` do not change; `u32::MAX` before a login. `None`
     /// on a kernel without the audit subsystem.
+    #[inline]
     pub fn login_uid(&self) -> Option<u32> {
         self.task(Recorded::AUDIT, |task| task.login_uid.get())
     }
 
     /// Session id of the audit subsystem; `u32::MAX` before a login.
+    #[inline]
     pub fn audit_session(&self) -> Option<u32> {
         self.task(Recorded::AUDIT, |task| task.audit_session.get())
     }
 
     /// Process id in the task's own pid namespace.
+    #[inline]
     pub fn ns_tgid(&self) -> Option<u32> {
         self.task(Recorded::PID_NS, |task| task.ns_tgid.get()).and_then(nonzero)
     }
 
     /// Inode number of the task's pid namespace, as in `/proc/PID/ns/pid`.
+    #[inline]
     pub fn pid_ns(&self) -> Option<u32> {
         self.task(Recorded::PID_NS, |task| task.pid_ns.get()).and_then(nonzero)
     }
 
+    #[inline]
     fn task<T>(&self, part: Recorded, value: impl Fn(&layout::TaskHdr) -> T) -> Option<T> {
         self.parts.task.filter(|_| self.has(part)).map(value)
     }
 
+    #[inline]
     fn has(&self, part: Recorded) -> bool {
         self.parts.recorded.contains(part)
     }
@@ -300,16 +321,19 @@ fn nonzero<T: Default + PartialEq>(number: T) -> Option<T> {
 
 /// A device number as system calls return it (`new_encode_dev` in `include/linux/kdev_t.h`), from one
 /// with 12 bits of major and 20 bits of minor number.
+#[inline]
 fn encode_dev(dev: u32) -> u32 {
     let (major, minor) = (dev >> 20, dev & 0xf_ffff);
     (minor & 0xff) | major << 8 | (minor & !0xff) << 12
 }
 
+#[inline]
 #[expect(clippy::cast_possible_truncation, reason = "this is the lower half")]
 fn low(pair: U64<NativeEndian>) -> u32 {
     pair.get() as u32
 }
 
+#[inline]
 fn high(pair: U64<NativeEndian>) -> u32 {
     (pair.get() >> 32) as u32
 }

@@ -232,6 +232,7 @@ impl<'a, O: ByteOrder> Event<'a, O> {
     }
 
     /// The task that caused the event, if the ring transport recorded it.
+    #[inline]
     pub fn context(&self) -> Option<Context<'a>> {
         Context::parse(self.what(), self.context)
     }

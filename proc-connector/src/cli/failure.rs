@@ -36,7 +36,7 @@ pub(super) enum Failure {
         name: String,
         error: io::Error,
     },
-    /// Waiting for the end of a running command failed.
+    /// Waiting for the end of a process failed.
     Waiting(io::Error),
     /// The processes of this machine cannot be listed.
     Proc(io::Error),
@@ -140,7 +140,7 @@ impl fmt::Display for Failure {
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
-            Self::Waiting(error) => write!(f, "cannot wait for the command: {}", Cause(error)),
+            Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")
             }

@@ -44,6 +44,7 @@ impl<'a> Batch<'a> {
         Self { items, counters, selection }
     }
 
+    #[cold]
     fn lost(&mut self, lost: Lost) -> Received<'a> {
         let sum = self.counters.lost.get_mut();
         *sum = sum.saturating_add(lost.count.unwrap_or_default());

@@ -15,7 +15,9 @@ use crate::live::host::kernel::{self, Version, forgets_listeners};
 use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
-use crate::live::transport::{Notice, QUEUED_EVENT, RingError, RingQueue, Selection, Wants};
+use crate::live::transport::{
+    Notice, QUEUED_EVENT, RingError, RingQueue, Selection, SenderCheck, Wants,
+};
 use crate::sys::NetlinkSocket;
 use crate::transport_kind::{NoRing, Transport};
 
@@ -24,7 +26,7 @@ use crate::transport_kind::{NoRing, Transport};
 /// It inspects the kernel, the namespaces and the privileges, then opens a connector. It never
 /// fails: a check that fails is a [`Finding`] with a remedy.
 pub fn diagnose() -> Diagnosis {
-    let findings = vec![
+    let mut findings = vec![
         check_kernel(),
         check_connector(),
         check_namespace(Namespace::Pid),
@@ -34,11 +36,10 @@ pub fn diagnose() -> Diagnosis {
         check_privileges(),
         check_listeners(),
         check_filter(),
-        check_ring(),
     ];
-    let mut diagnosis = Diagnosis { findings };
-    diagnosis.findings.extend(check_subscription());
-    diagnosis
+    findings.extend(check_ring());
+    findings.extend(check_subscription());
+    Diagnosis { findings }
 }
 
 fn check_kernel() -> Finding {
@@ -207,29 +208,52 @@ fn check_filter() -> Finding {
     }
 }
 
-/// Creates a small ring, and checks which properties of the acting task its records can have.
-fn check_ring() -> Finding {
+/// Creates a small ring, and checks what its records contain and which forged events it refuses.
+fn check_ring() -> Vec<Finding> {
     const CHECK: &str = "ring";
+    const SOCKET: &str = "the socket refuses all forged events, by their sender";
     let attempt = if forgets_listeners() {
         Err(RingError::new(NoRing::GoesDeaf).into())
     } else {
-        NetlinkSocket::new().map_err(Error::from).and_then(|socket| {
-            let notice = Notice::new()?;
-            let variables = vec![b"PATH".to_vec()];
-            let wants = Wants { args_len: 1, cwd: true, variables };
-            let filter = Filter::default();
-            let ring = RingQueue::open(socket.as_fd(), &filter, Some(&wants), |_| 0, &notice)?;
-            Ok(ring.description())
-        })
+        small_ring()
     };
-    match attempt {
-        Ok(description) => finding(CHECK, Verdict::Ok, format!("usable; {description}")),
+    let error = match attempt {
+        Ok(ring) => {
+            let (context, check) = (ring.context(), ring.sender_check());
+            let usable = finding(CHECK, Verdict::Ok, "usable");
+            let recorded = by_memory("context", context.has_ends(), context.to_string());
+            let forgeries = match check {
+                SenderCheck::Sender(_) => check.to_string(),
+                _ => format!("{check}; {SOCKET}"),
+            };
+            let is_complete = matches!(check, SenderCheck::Sender(_));
+            return vec![usable, recorded, by_memory("forgeries", is_complete, forgeries)];
+        }
         Err(Error::RingUnavailable { reason, .. }) => Finding {
             remedy: reason.remedy().map(str::to_owned),
             ..finding(CHECK, Verdict::Limited, format!("not usable: {}", reason.cause()))
         },
         Err(error) => finding(CHECK, Verdict::Limited, format!("not usable: {}", Chain(&error))),
+    };
+    vec![error, finding("forgeries", Verdict::Ok, SOCKET)]
+}
+
+fn small_ring() -> Result<RingQueue, Error> {
+    let socket = NetlinkSocket::new()?;
+    let notice = Notice::new()?;
+    let wants = Wants { args_len: 1, cwd: true, variables: vec![b"PATH".to_vec()] };
+    Ok(RingQueue::open(socket.as_fd(), &Filter::default(), Some(&wants), |_| 0, &notice)?)
+}
+
+/// The finding of a check that depends on reading kernel memory.
+fn by_memory(check: &'static str, is_complete: bool, fact: String) -> Finding {
+    if is_complete {
+        return finding(check, Verdict::Ok, fact);
     }
+    finding(check, Verdict::Limited, fact).remedy(
+        "grant CAP_PERFMON, and use a kernel with CONFIG_DEBUG_INFO_BTF=y \
+         (/sys/kernel/btf/vmlinux)",
+    )
 }
 
 /// Opens a connector over the socket, and checks the size of its buffer.

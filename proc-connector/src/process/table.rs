@@ -9,11 +9,12 @@ use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
 use super::hasher::ById;
 use super::identity::BootId;
+use super::inference::ThreadStatuses;
 use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
 use super::programs::ProgramPaths;
-use super::proof::{Proof, RecentlyOver};
+use super::proof::RecentlyOver;
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use crate::stream::Received;
@@ -56,6 +57,7 @@ pub struct ProcessTable {
     /// By process id, the number of processes whose id was reused before their exit was reported.
     /// The next exits with that id belong to them.
     pub(super) pending_exits: ById<u32, u32>,
+    pub(super) thread_statuses: ThreadStatuses,
     pub(super) cgroups: CgroupPaths,
     pub(super) programs: ProgramPaths,
     pub(super) boot_id: Option<BootId>,
@@ -98,6 +100,7 @@ impl ProcessTable {
             scanned_ns: 0,
             last_event_ns: 0,
             pending_exits: ById::default(),
+            thread_statuses: ThreadStatuses::default(),
             cgroups: CgroupPaths::default(),
             programs: ProgramPaths::default(),
             boot_id: None,
@@ -238,7 +241,7 @@ impl ProcessTable {
     fn apply_event(&mut self, event: &Event<'_>) {
         self.last_event_ns = event.timestamp_ns();
         self.population.forget_old(self.last_event_ns);
-        match Proof::of(event) {
+        match self.proof(event) {
             Some(proof) => self.apply_proven(event, &proof),
             None => self.apply_inferred(event),
         }

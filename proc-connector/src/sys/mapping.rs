@@ -49,10 +49,19 @@ impl Mapping {
     /// # Panics
     ///
     /// If `offset` is beyond the mapping.
+    #[inline]
     pub(super) fn ptr_at(&self, offset: usize) -> NonNull<u8> {
-        assert!(offset < self.len, "{offset} is beyond a mapping of {} bytes", self.len);
+        if offset >= self.len {
+            self.is_beyond(offset);
+        }
         // SAFETY: the offset is within the mapping.
         unsafe { self.start.add(offset) }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn is_beyond(&self, offset: usize) -> ! {
+        panic!("{offset} is beyond a mapping of {} bytes", self.len)
     }
 }
 

@@ -108,6 +108,7 @@ impl RingBuffer {
     ///
     /// The acquire pairs with the release in `__bpf_ringbuf_reserve`: every header before this
     /// position has been written, at least with its busy bit.
+    #[inline]
     pub(crate) fn producer_pos(&self) -> usize {
         let position = self.producer.ptr_at(0).cast::<AtomicUsize>();
         // SAFETY: the mapping lives as long as `self` and starts with this word, which is aligned
@@ -159,6 +160,7 @@ impl RingBuffer {
 
     /// Prefetches the records about 500 bytes ahead, which are in the caches of the processors that
     /// wrote them.
+    #[inline]
     fn prefetch_ahead(&self, start: usize) {
         #[cfg(target_arch = "x86_64")]
         {

@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "every test binary that includes this file uses a part of it")]
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A directory for one test, removed on drop.
 #[derive(Debug)]
@@ -15,6 +15,10 @@ impl Scratch {
         let directory = std::env::temp_dir().join(name);
         fs::create_dir_all(&directory).expect("a writable directory");
         Self(directory)
+    }
+
+    pub(crate) fn directory(&self) -> &Path {
+        &self.0
     }
 
     pub(crate) fn file(&self, name: &str) -> String {

@@ -60,7 +60,8 @@ pub(crate) struct Args {
 /// How long to wait for the last events of the command. The kernel wakes the waiting parent before it
 /// reports the exit (`do_exit` in `kernel/exit.c`).
 const LATE: Duration = Duration::from_millis(500);
-/// How long to wait for the exits of its descendants, some of which may keep running.
+/// How long to wait for the exits of its descendants, some of which may keep running, and of threads,
+/// which the kernel reports after the parent can reap the process.
 const LATE_OTHERS: Duration = Duration::from_millis(20);
 
 /// The width of the tree if standard error is not a terminal.

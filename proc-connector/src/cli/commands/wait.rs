@@ -44,7 +44,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut output = Some(EndedWriter::new(standard::output()?, args.json));
     let deadline = args.timeout.and_then(|time| Instant::now().checked_add(time));
     let mut processes = Processes::open(&args.receive, &args.pid)?;
-    let mut codes = add(&mut processes, &args.pid);
+    let mut codes = add(&mut processes, &args.pid)?;
     while codes.iter().any(|(_, code)| code.is_none()) {
         let ended = match processes.next(deadline)? {
             Next::Ended(ended) => ended,
@@ -74,22 +74,19 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 
 /// Adds the processes, each once. Returns their ids in order, with the exit statuses of those that
 /// cannot be waited for.
-fn add(processes: &mut Processes, pids: &[u32]) -> Vec<(u32, Option<u8>)> {
+fn add(processes: &mut Processes, pids: &[u32]) -> Result<Vec<(u32, Option<u8>)>, Failure> {
     let mut codes: Vec<(u32, Option<u8>)> = Vec::new();
     for &pid in pids {
         if codes.iter().any(|&(known, _)| known == pid) {
             continue;
         }
-        let code = match processes.add(pid) {
-            Ok(()) => None,
-            Err(error) => {
-                complain(Chain(&error));
-                Some(UNKNOWN)
-            }
-        };
-        codes.push((pid, code));
+        let refused = processes.add(pid)?;
+        codes.push((pid, refused.as_ref().map(|_| UNKNOWN)));
+        if let Some(error) = refused {
+            complain(Chain(&error));
+        }
     }
-    codes
+    Ok(codes)
 }
 
 /// The exit status for a process, as in shells.

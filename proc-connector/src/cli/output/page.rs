@@ -21,7 +21,7 @@ impl Page {
     }
 
     /// The width to cut lines to: that of the terminal at this moment.
-    pub(super) fn width(self) -> Option<usize> {
+    pub(crate) fn width(self) -> Option<usize> {
         if self.is_wide || !self.is_terminal {
             return None;
         }

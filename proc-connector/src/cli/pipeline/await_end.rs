@@ -5,7 +5,7 @@ use std::io;
 use std::time::Instant;
 
 use proc_connector::process::{ExitWaiter, ProcessExit, ProcessStream, ProcessTable, WaitError};
-use proc_connector::program::{EndRequest, request_end_on_signals};
+use proc_connector::program::{Chain, EndRequest, request_end_on_signals};
 use proc_connector::{Error, Filter};
 
 use super::connect;
@@ -71,9 +71,14 @@ impl Processes {
         Ok(Self { waiter: ExitWaiter::new(), source, users: Users::default() })
     }
 
-    /// Adds the process that has this id now.
-    pub(crate) fn add(&mut self, pid: u32) -> Result<(), WaitError> {
-        self.waiter.add(pid)
+    /// Adds the process that has this id now. Returns why it cannot be waited for, if no process to
+    /// wait for has the id.
+    pub(crate) fn add(&mut self, pid: u32) -> Result<Option<WaitError>, Failure> {
+        match self.waiter.add(pid) {
+            Ok(()) => Ok(None),
+            Err(error @ (WaitError::Os(_) | WaitError::Unsupported(_))) => Err(failure(error)),
+            Err(error) => Ok(Some(error)),
+        }
     }
 
     /// Waits until a process ends, until the deadline, or until a signal requests the end of this
@@ -88,9 +93,7 @@ impl Processes {
             Ok(Some(exit)) => Ok(Next::Ended(self.ended(&exit))),
             Ok(None) => Ok(Next::Timeout),
             Err(WaitError::Receive(Error::Shutdown)) => Ok(Next::Interrupted),
-            Err(WaitError::Receive(error)) => Err(error.into()),
-            Err(WaitError::Os(error)) => Err(Error::Os(error).into()),
-            Err(error) => Err(Error::Os(io::Error::other(error)).into()),
+            Err(error) => Err(failure(error)),
         }
     }
 
@@ -114,6 +117,14 @@ impl Processes {
         let usage = process.as_ref().and_then(|process| process.usage());
         let end = End { status: exit.status(), lifetime_ns: exit.lifetime_ns(), usage };
         Ended { tgid, end, process, user }
+    }
+}
+
+fn failure(error: WaitError) -> Failure {
+    match error {
+        WaitError::Receive(error) => Failure::Connector(error),
+        WaitError::Os(error) => Failure::Waiting(error),
+        other => Failure::Waiting(io::Error::other(Chain(&other).to_string())),
     }
 }
 

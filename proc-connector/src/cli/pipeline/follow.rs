@@ -66,10 +66,10 @@ impl Follower {
         self.now_ns
     }
 
-    /// Whether the first process has ended, and whether all have.
+    /// Whether the first process has ended, and whether all have, with all of their threads.
     pub(crate) fn ended(&self) -> (bool, bool) {
-        let lives = &self.lives.all;
-        (lives.first().is_some_and(|life| !life.runs()), lives.iter().all(|life| !life.runs()))
+        let has_first_ended = self.lives.all.first().is_some_and(|life| !life.runs());
+        (has_first_ended, self.lives.are_complete())
     }
 
     /// Completes the life of the followed child with the facts that its parent knows: the status, and
@@ -166,3 +166,6 @@ fn reduced(lives: Vec<Life>, wanted: &HashSet<usize>) -> Vec<Life> {
     }
     kept
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use proc_connector::Event;
 use proc_connector::process::{Change, ChangeKind, Process};
 
 use super::thread_io::ThreadIo;
-use crate::cli::output::chart::forest::{Life, Loss, Program};
+use crate::cli::output::chart::forest::{Io, Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
 use crate::cli::shown::shown;
 
@@ -25,6 +25,9 @@ pub(super) enum Scope {
 pub(super) struct Lives {
     pub(super) all: Vec<Life>,
     pub(super) losses: Vec<Loss>,
+    /// The place of each process whose creation time the kernel has recorded. A process can be over
+    /// before the exits of its last threads are received, and these change nothing in the table.
+    identities: HashMap<(u32, u64), usize>,
     io: ThreadIo,
     /// The place of each process, by its serial.
     places: HashMap<u64, usize>,
@@ -47,6 +50,9 @@ impl Lives {
         let Change { kind, process, .. } = *change;
         let Some(place) = self.place(scope, process, kind) else { return false };
         self.touched.push(place);
+        if let Some(start) = process.start_boottime_ns() {
+            self.identities.entry((process.tgid(), start)).or_insert(place);
+        }
         let life = &mut self.all[place];
         match kind {
             ChangeKind::Executed => life.programs.push(program(process, at_ns)),
@@ -66,17 +72,32 @@ impl Lives {
 
     /// Adds up I/O, after the changes by this event.
     pub(super) fn add_io(&mut self, event: &Event<'_>) {
-        self.io.add(event, self.touched.first().copied());
+        self.io.add(event, |tgid, start| self.identities.get(&(tgid, start)).copied());
+    }
+
+    /// Whether all processes have ended and all exits of their threads were received, unless events
+    /// were lost.
+    pub(super) fn are_complete(&self) -> bool {
+        self.all.iter().enumerate().all(|(place, life)| {
+            let is_expected = life.usage.is_some() && self.losses.is_empty();
+            !life.runs() && (!is_expected || self.io_of(place).is_some())
+        })
+    }
+
+    /// What all threads of a process read and wrote, if no exit is missing.
+    fn io_of(&self, place: usize) -> Option<Io> {
+        self.io.of_process(place, u64::from(self.all[place].threads) + 1)
     }
 
     /// Completes the lives with what the processes read and wrote, where no event is missing.
     pub(super) fn complete_io(&mut self) {
-        for (place, life) in self.all.iter_mut().enumerate() {
+        for place in 0..self.all.len() {
+            let life = &self.all[place];
             let (Some(_), Some(start), Some(end)) = (life.usage, life.start_ns, life.end_ns) else {
                 continue;
             };
             if !self.losses.iter().any(|loss| (start..=end).contains(&loss.at_ns)) {
-                life.io = self.io.of_process(place, u64::from(life.threads) + 1);
+                self.all[place].io = self.io_of(place);
             }
         }
     }

@@ -11,24 +11,18 @@ use crate::cli::output::chart::forest::Io;
 
 #[derive(Debug, Default)]
 pub(super) struct ThreadIo {
-    /// The places of processes, by their identities.
-    places: HashMap<(u32, u64), usize>,
-    /// The number of threads that have exited, and what they read and wrote, by place.
+    /// The number of threads that have exited, and what they read and wrote, by the place of their
+    /// process.
     sums: HashMap<usize, (u64, Io)>,
 }
 
 impl ThreadIo {
-    /// Adds the usage of a thread that exits. `changed` is the place of the process that the event
-    /// changed. A process can be over before the exits of its last threads are received; these change
-    /// no process.
-    pub(super) fn add(&mut self, event: &Event<'_>, changed: Option<usize>) {
+    /// Adds the usage of a thread that exits. `place` finds the process with an id and a creation time.
+    pub(super) fn add(&mut self, event: &Event<'_>, place: impl FnOnce(u32, u64) -> Option<usize>) {
         let (Payload::Exit(_), Some(context)) = (event.payload(), event.context()) else { return };
-        let Some(id) = context.tgid().zip(context.start_boottime_ns()) else { return };
+        let id = context.tgid().zip(context.start_boottime_ns());
+        let Some(place) = id.and_then(|(tgid, start)| place(tgid, start)) else { return };
         let Some(usage) = context.usage() else { return };
-        if let Some(place) = changed {
-            self.places.insert(id, place);
-        }
-        let Some(&place) = self.places.get(&id) else { return };
         let (exits, io) = self.sums.entry(place).or_default();
         *exits += 1;
         *io = *io + Io { read: usage.read_bytes, written: usage.write_bytes };

@@ -1,6 +1,8 @@
 //! Events without an identity, as the socket transport receives them: which process they concern
 //! follows from the order of events, from time stamps and from `/proc`.
 
+mod status;
+
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use crate::process::process::{End, Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;
+
+pub(super) use self::status::ThreadStatuses;
 
 /// How long after an exec the exits of the threads that it ended may still arrive, in nanoseconds.
 /// They are sent by other CPUs.
@@ -67,6 +71,7 @@ impl ProcessTable {
     fn forked(&mut self, fork: &proc_event::Fork, event: &Event<'_>) {
         let (tgid, parent, ns) = (fork.child_tgid(), fork.parent_tgid(), event.timestamp_ns());
         let boottime_offset_ns = self.boottime_offset_ns(event);
+        self.thread_statuses.forget(tgid);
         let mut predecessor_exit_pending = false;
         if let Some(known) = self.population.live.get_mut(tgid) {
             if known.start.is_after(ns) {
@@ -143,15 +148,16 @@ impl ProcessTable {
     /// come.
     fn end_predecessor(&mut self, tgid: u32, ns: u64) -> bool {
         let Some(process) = self.population.live.get(tgid) else { return false };
-        let status = process.threads.first.err();
+        let first = process.threads.first.err();
         // The exit of this process may have been attributed to its predecessor. Then none is
         // pending, and the next exit belongs to another process.
         let is_late =
-            status.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
+            first.is_none() && !process.predecessor_exit_pending && !self.rescan.is_missing_events;
         if is_late {
             *self.pending_exits.entry(tgid).or_default() += 1;
         }
-        self.end(tgid, End { ns, status, usage: None });
+        // Other threads may have exited later than the first.
+        self.end(tgid, End { ns, status: None, usage: None });
         is_late
     }
 
@@ -183,6 +189,7 @@ impl ProcessTable {
             return;
         }
         process.threads.exec();
+        self.thread_statuses.forget(tgid);
         process.execs = process.execs.map(|execs| execs + 1);
         process.is_kernel_thread = false;
         let context = event.context();
@@ -238,12 +245,12 @@ impl ProcessTable {
             let Some(process) = self.population.live.get_mut(tgid) else { return };
             process.threads.first = Err(status);
         } else if process.threads.remove(pid) {
-            process.threads.last_other = Some((status, ns));
+            self.thread_statuses.add(tgid, status);
         } else {
             return;
         }
         let Some(process) = self.population.live.get_mut(tgid) else { return };
-        let status = process.threads.status_at_end(pid == tgid, status, ns);
+        let first = process.threads.first;
         if process.threads.count() > 0 {
             self.push(ChangeKind::ThreadEnded(pid), Key::Live(tgid));
             return;
@@ -253,6 +260,8 @@ impl ProcessTable {
                 self.population.move_to_parent(tgid, Some(parent));
             }
         }
+        let earlier_first = first.err().filter(|_| pid != tgid);
+        let status = self.thread_statuses.of_process(tgid, status, earlier_first);
         self.end(tgid, End { ns, status, usage: None });
     }
 

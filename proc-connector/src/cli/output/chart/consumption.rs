@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 
 use super::forest::{Forest, Life};
 use crate::cli::output::columns::{fitted, short_size, short_time};
@@ -56,7 +56,7 @@ mod tests {
     fn the_largest_process_is_named() {
         let forest = measured();
         let all = Consumption::new(&forest).expect("usages");
-        let text = "93 ms of CPU time in 9 of the processes, peak memory 68M (ld)";
+        let text = "93 ms of CPU time in 9 of the processes, peak memory 60M (cc1)";
         assert_eq!(all.text(&forest), text);
     }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use std::ops::Add;
 
 use proc_connector::ExitStatus;
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 
 /// Processes and their creators, over a period.
 #[derive(Clone, Debug, Default)]

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 
 use super::fold::Group;
 use super::forest::Forest;

@@ -1,7 +1,7 @@
 //! Sample forests, for tests.
 
 use proc_connector::ExitStatus;
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 
 use super::forest::{Forest, Io, Life, Loss, Program};
 
@@ -104,13 +104,13 @@ pub(crate) fn measured() -> Forest {
             62_000,
             [8 << 20, 4_096],
         ),
-        process(0, 103, "ld a.o", 70_000, 290_000).using(30_000, 70_000, [0, 3 << 20]),
+        process(0, 103, "ld a.o", 70_000, 290_000).using(30_000, 41_000, [0, 3 << 20]),
         process(0, 104, "./server", 300_000, 374_000).running(),
     ];
     for n in 0..5 {
         let start = 310_000 + n * 2_000;
         let life = process(0, 110, "/bin/true", start, start + 800);
-        lives.push(life.using(300 + n, 900 + n, [100, 0]));
+        lives.push(life.using(300 + n, 50_000 + n, [100, 0]));
     }
     forest(lives)
 }

@@ -100,7 +100,10 @@ fn usage(report: &Report) -> Option<String> {
     if report.transport == Transport::Socket {
         return Some("CPU time and memory require the ring transport".to_owned());
     }
-    let usage = report.usage?;
+    let Some(usage) = report.usage else {
+        let text = "CPU time and memory of the ended processes are unknown";
+        return (report.ended > 0).then(|| text.to_owned());
+    };
     let mut text = match report.measured {
         measured if measured < report.ended => format!("{measured} ended processes used "),
         _ => "ended processes used ".to_owned(),

@@ -1,7 +1,7 @@
 //! The report of an interval. Its fields are the keys of `stats --json`.
 
 use jiff::Timestamp;
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 use proc_connector::{EventMask, Transport};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::usage;
@@ -95,7 +95,7 @@ impl Cgroup {
 const UNKNOWN: &str = "?";
 
 /// A key as text.
-pub(super) trait Key {
+pub(crate) trait Key {
     fn text(&self) -> String;
 }
 

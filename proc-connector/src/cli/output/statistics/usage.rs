@@ -1,6 +1,6 @@
 //! The JSON keys of what processes used.
 
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 use serde::{Serialize, Serializer};
 
 /// What processes used together, except for I/O: the kernel's numbers of a process include the I/O of

@@ -194,16 +194,15 @@ fn threads_exit(story: &mut Story<'_>, first: u32, last: u32) -> [bool; 3] {
 fn failed_processes_are_chosen_once_by_their_own_status() {
     let all = options(&[]);
     for (words, first, last, expected) in [
-        (&[][..], 0, 0x300, [true, true, true]),
-        (&["--processes"], 0, 0x300, [false, false, true]),
-        (&["--failed"], 0, 0x300, [true, false, true]),
-        (&["--failed", "--processes"], 0, 0x300, [false, false, true]),
+        (&[][..], 0x300, 0x300, [true, true, true]),
+        (&["--processes"], 0x300, 0x300, [false, false, true]),
+        (&["--failed"], 0x300, 0x300, [true, false, true]),
+        (&["--failed", "--processes"], 0x300, 0x300, [false, false, true]),
         (&["--failed", "--processes"], 0, 0, [false, false, false]),
-        // An exit of the whole process gives all threads the same status.
         (&["--failed", "--processes"], 9, 9, [false, false, true]),
-        (&["--failed", "--events", "exec"], 0, 0x300, [false, false, false]),
-        (&["--failed", "--pid", "100"], 0, 0x300, [true, false, true]),
-        (&["--failed", "--pid", "101"], 0, 0x300, [false, false, false]),
+        (&["--failed", "--events", "exec"], 9, 9, [false, false, false]),
+        (&["--failed", "--pid", "100"], 9, 9, [true, false, true]),
+        (&["--failed", "--pid", "101"], 9, 9, [false, false, false]),
     ] {
         let mut story = Story::new(&all);
         story.chooser.events = choice(words);

@@ -2,13 +2,16 @@
 
 use std::time::{Duration, SystemTime};
 
+use proc_connector::parser::context::layout::UsageHdr;
+use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::process::ProcessTable;
-use proc_connector::{Received, Transport};
+use proc_connector::{Received, Transport, Usage};
 
 use super::{Interval, Tally};
 use crate::cli::host::users::Users;
 use crate::cli::output::statistics::report::Report;
+use crate::cli::output::statistics::rows::{Ends, Key};
 
 const MS: u64 = 1_000_000;
 
@@ -25,12 +28,16 @@ impl Counting {
     }
 
     fn event(&mut self, timestamp_ns: u64, data: EventData<'_>) {
+        self.event_with_context(timestamp_ns, data, &[]);
+    }
+
+    fn event_with_context(&mut self, timestamp_ns: u64, data: EventData<'_>, context: &[u8]) {
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let len = record.encode_native(&mut datagram).expect("capacity");
         match Notifications::new(&datagram[..len]).next() {
             Some(Ok(Notification::Event(event))) => {
-                self.take(&Received::Event(event));
+                self.take(&Received::Event(event.with_context(context)));
             }
             other => panic!("{other:?}"),
         }
@@ -66,6 +73,28 @@ impl Counting {
             parent_tgid: 0,
         };
         self.event(ns, data);
+    }
+
+    /// The end of a process with a wait status, and with its CPU time and peak memory if these are
+    /// known.
+    fn end(&mut self, tgid: u32, status: u32, usage: Option<(u64, u64)>) {
+        let data = EventData::Exit {
+            process_pid: tgid,
+            process_tgid: tgid,
+            exit_code: status,
+            exit_signal: 17,
+            parent_pid: 0,
+            parent_tgid: 0,
+        };
+        let usage = usage.map(|(cpu_ns, max_rss)| UsageHdr {
+            cpu_ns: cpu_ns.into(),
+            max_rss: max_rss.into(),
+            ..UsageHdr::default()
+        });
+        let extension = RawExtension { process_usage: usage, ..RawExtension::default() };
+        let context = RawContext::of_process((tgid, 1_000), (1, 1)).with_end(Some(status));
+        let context = context.with_extension(extension).bytes();
+        self.event_with_context(1_000, data, &context);
     }
 
     fn report(&self, top: usize) -> Report {
@@ -135,6 +164,44 @@ fn a_process_that_lives_for_less_than_10_ms_is_short_lived() {
     let report = counting.report(10);
     assert_eq!((report.ended, report.short_lived_share), (5, Some(0.5)));
     assert_eq!(Counting::new().report(10).short_lived_share, None);
+}
+
+#[test]
+fn ends_are_summed_by_name_and_user() {
+    let mut counting = Counting::new();
+    for (tgid, name, user) in
+        [(100, "cc", 7), (101, "cc", 8), (102, "cc", 8), (200, "sh", 7), (300, "ld", 7)]
+    {
+        counting.name(1, tgid, name.as_bytes());
+        counting.user(2, tgid, [0, user]);
+    }
+    counting.end(100, 0, Some((50, 4_096)));
+    // Another thread that exited at the same time reports the same end.
+    counting.end(100, 0, Some((50, 4_096)));
+    counting.end(101, 1 << 8, Some((30, 8_192)));
+    counting.end(102, 9, None);
+    counting.end(200, 0, Some((70, 1_024)));
+    let report = counting.report(10);
+    let ends = |count, failed, measured, cpu_ns, max_rss| Ends {
+        count,
+        failed,
+        measured,
+        usage: Some(Usage { cpu_ns, max_rss: Some(max_rss), ..Usage::default() }),
+    };
+    let by_name: Vec<_> =
+        report.ended_by_name.iter().map(|row| (row.key.text(), row.value)).collect();
+    assert_eq!(
+        by_name,
+        [("cc".to_owned(), ends(3, 2, 2, 80, 8_192)), ("sh".to_owned(), ends(1, 0, 1, 70, 1_024))]
+    );
+    let by_user: Vec<_> = report.ended_by_user.iter().map(|row| (row.key.uid, row.value)).collect();
+    let users = [(Some(7), ends(2, 0, 2, 120, 4_096)), (Some(8), ends(2, 2, 1, 30, 8_192))];
+    assert_eq!(by_user, users);
+    assert_eq!((report.ended, report.failed, report.measured), (4, 2, 3));
+    assert_eq!(report.usage, ends(4, 2, 3, 150, 8_192).usage);
+    // Their cgroups are unknown, and only the first row is listed.
+    assert_eq!(report.ended_by_cgroup.len(), 1);
+    assert_eq!(counting.report(1).ended_by_name.len(), 1);
 }
 
 #[test]

@@ -17,7 +17,7 @@ use Reg::{R0, R1, R2, R3, R10};
 
 /// How the program reads a property of the current task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TaskValue {
+pub(crate) enum TaskValue {
     /// By calling this helper.
     Helper(uapi::bpf_func_id),
     /// From kernel memory, at this offset in the `task_struct`.
@@ -65,7 +65,7 @@ fn comm_in_memory(memory: &KernelMemory) -> Option<TaskValue> {
 
 /// How the program recognises datagrams that the kernel did not send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SenderCheck {
+pub(crate) enum SenderCheck {
     /// By the process id of the sender, at this offset in the `struct sk_buff`. That of the kernel is
     /// 0. No forged datagram passes.
     Sender(i32),
@@ -87,13 +87,14 @@ impl SenderCheck {
 impl fmt::Display for SenderCheck {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Sender(_) => "it refuses all forged events, by their sender",
+            Self::Sender(_) => "the ring refuses all forged events, by their sender",
             Self::OwnActions(_) => {
-                "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge forks, \
-                 ptrace events and events about itself"
+                "the ring cannot see the sender of an event: a process with CAP_NET_ADMIN can forge \
+                 forks, ptrace events and events about itself"
             }
             Self::FormOnly => {
-                "it cannot see who sends an event: a process with CAP_NET_ADMIN can forge any event"
+                "the ring cannot see the sender of an event: a process with CAP_NET_ADMIN can forge \
+                 any event"
             }
         })
     }

@@ -37,6 +37,7 @@ mod translate;
 pub(crate) use self::context::Wants;
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};
+pub(crate) use self::helpers::SenderCheck;
 pub(crate) use self::queue::{Popped, RingQueue};
 pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;

@@ -163,9 +163,14 @@ impl RingQueue {
         self.arm();
     }
 
-    /// What records contain, and which forgeries the program refuses.
-    pub(crate) fn description(&self) -> String {
-        format!("{}; {}", self.context, self.check)
+    /// What records contain.
+    pub(crate) fn context(&self) -> &ContextPlan {
+        &self.context
+    }
+
+    /// Which forgeries the program refuses.
+    pub(crate) fn sender_check(&self) -> SenderCheck {
+        self.check
     }
 
     /// The size of the ring in bytes.

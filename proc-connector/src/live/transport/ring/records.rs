@@ -34,6 +34,7 @@ impl Cursor {
         self.batch_end = self.position.wrapping_add(BATCH_LEN.min(size / 4));
     }
 
+    #[inline]
     fn is_at_batch_end(&self) -> bool {
         // Positions wrap, so they are compared by their distance.
         self.batch_end.wrapping_sub(self.position).wrapping_sub(1) >= BATCH_LEN
@@ -71,6 +72,7 @@ pub(crate) struct Records<'a> {
 impl Records<'_> {
     /// How many events were lost after the last record, if any. `None` if a new record has arrived,
     /// whose count reports the loss in the right place.
+    #[cold]
     pub(super) fn losses_at_end(&mut self) -> Option<u32> {
         let lost = self.lost.load(Acquire);
         let is_last = self.ring.producer_pos() == self.cursor.position;
@@ -177,6 +179,7 @@ fn message_type() -> [u8; 4] {
     [first, second, 0, 0]
 }
 
+#[cold]
 fn overrun(lost: u32) -> Item<'static> {
     Item::Lost(Lost { count: Some(lost.into()), cause: LossCause::Overrun })
 }

@@ -117,7 +117,7 @@ fn every_process_is_a_bar_from_its_start_to_its_end() {
 #[test]
 fn a_known_usage_is_in_tooltips_and_in_the_head() {
     let svg = draw(&measured());
-    assert!(svg.contains(">10 processes, 0 failed, 1 still running, 374 ms, 93 ms of CPU time in 9 of the processes, peak memory 68M (ld)<"), "{svg}");
+    assert!(svg.contains(">10 processes, 0 failed, 1 still running, 374 ms, 93 ms of CPU time in 9 of the processes, peak memory 60M (cc1)<"), "{svg}");
     let bars = bars(&svg);
     let compiler = bar_of(&bars, "/usr/libexec/cc1");
     let usage =

@@ -176,9 +176,9 @@ PID    TIME     CPU   MEM  READ  WRITE    END      COMMAND
 100  374 ms  9.0 ms  3.1M     0      0    exit 0   make -s
 101   56 ms  2.0 ms  1.7M     0      0    exit 0   ├─ cc -c a.c
 102   54 ms   51 ms   60M  8.0M   4.0K    exit 0   │  └─ cc1 a.c
-103  220 ms   30 ms   68M     0   3.0M    exit 0   ├─ ld a.o
+103  220 ms   30 ms   40M     0   3.0M    exit 0   ├─ ld a.o
 104   74 ms                               running  ├─ ./server
-5 ×  800 µs  1.5 ms  904K  500B      0    exit 0   └─ true  each 800 µs to 800 µs
+5 ×  800 µs  1.5 ms   48M  500B      0    exit 0   └─ true  each 800 µs to 800 µs
 ";
     assert_eq!(text(&measured(), narrow(100)), expected[1..]);
 }
@@ -220,8 +220,8 @@ fn siblings_are_sorted_and_stay_below_their_parent() {
     };
     // 53 ms with its child, 30 ms, 1.5 ms together, unknown.
     assert_eq!(sorted(SortKey::Cpu, false), ["-s", "a.c", "a.c", "a.o", "µs", "server"]);
-    // 68 MiB; 1.7 MiB, but 60 MiB with its child; 904 KiB.
-    assert_eq!(sorted(SortKey::Mem, false), ["-s", "a.o", "a.c", "a.c", "µs", "server"]);
+    // 1.7 MiB, but 60 MiB with its child; 48 MiB; 40 MiB; unknown.
+    assert_eq!(sorted(SortKey::Mem, false), ["-s", "a.c", "a.c", "µs", "a.o", "server"]);
     // 220, 74, 56 and 0.8 ms.
     assert_eq!(sorted(SortKey::Time, false), ["-s", "a.o", "server", "a.c", "a.c", "µs"]);
     let mut forest = measured();

@@ -4,7 +4,7 @@ use super::super::report::{Kinds, Report};
 use super::super::rows::{Cgroup, Count, Ends, Name, Row, User};
 use super::{By, PLAIN_WIDTH, View, lines};
 use jiff::tz::TimeZone;
-use proc_connector::parser::Usage;
+use proc_connector::Usage;
 use proc_connector::{EventMask, Transport};
 
 fn view(by: By) -> View {
@@ -116,6 +116,16 @@ fn over_the_socket_the_reason_for_missing_columns_is_shown() {
     let text = text(&report, By::Name, PLAIN_WIDTH, usize::MAX);
     assert!(text.contains("\nCPU time and memory require the ring transport\n"), "{text}");
     assert!(text.contains("\n ENDED  FAILED  BY NAME\n     9       4  name"), "{text}");
+}
+
+#[test]
+fn a_kernel_that_reports_no_usage_is_not_an_idle_machine() {
+    let unknown = "\nCPU time and memory of the ended processes are unknown\n";
+    for (ended, is_shown) in [(50, true), (0, false)] {
+        let report = Report { ended, measured: 0, usage: None, ..report(1) };
+        let text = text(&report, By::Name, PLAIN_WIDTH, usize::MAX);
+        assert_eq!(text.contains(unknown), is_shown, "{text}");
+    }
 }
 
 #[test]

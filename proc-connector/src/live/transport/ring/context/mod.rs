@@ -32,7 +32,7 @@ use Reg::{R1, R3, R7, R10};
 
 /// Which properties of the acting task records contain, and how the program reads each.
 #[derive(Clone, Debug, Default)]
-pub(super) struct ContextPlan {
+pub(crate) struct ContextPlan {
     pointer: Option<TaskPointer>,
     identity: Identity,
     exit: Option<Exit>,
@@ -204,6 +204,13 @@ fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
 /// Offset of `proc_event.what` in the datagram.
 const WHAT: i16 = 36;
 
+impl ContextPlan {
+    /// Whether records of all events identify the process, and those of exits have its end.
+    pub(crate) fn has_ends(&self) -> bool {
+        self.identity.has_start() && self.exit.is_some()
+    }
+}
+
 /// Lists the properties that records contain, and those that they lack.
 impl fmt::Display for ContextPlan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -240,7 +247,7 @@ impl fmt::Display for ContextPlan {
         let list = |parts: Vec<(bool, &'static str)>| {
             parts.into_iter().map(|(_, part)| part).collect::<Vec<_>>().join(", ")
         };
-        write!(f, "it records the acting task: {}", list(present))?;
+        f.write_str(&list(present))?;
         if missing.is_empty() { Ok(()) } else { write!(f, "; not available: {}", list(missing)) }
     }
 }
