@@ -137,9 +137,10 @@ fn check(load: &str, is_lossy: bool) {
 /// A transport, a field, and behaviours.
 type Known = (&'static str, &'static str, &'static [&'static str]);
 
-/// An exec was lost, or received when `/proc` no longer showed the process. Over the socket, the exits
-/// of threads can be lost too.
+/// An exec was lost, or received when `/proc` no longer showed the process. Over the socket, starts and
+/// exits of threads can be lost too.
 const KNOWN_AFTER_LOSSES: &[Known] = &[
+    ("socket", "end time", &[]),
     ("socket", "number of execs", &[]),
     ("socket", "status", &[]),
     ("ring", "number of execs", &[]),
@@ -165,6 +166,7 @@ const KNOWN: &[Known] = &[
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
+    ("ring", "last parent", &[]),
     // Recorded at an exec only.
     ("ring", "ns_tgid", &[]),
 ];

@@ -241,7 +241,7 @@ impl ProcessTable {
     fn apply_event(&mut self, event: &Event<'_>) {
         self.last_event_ns = event.timestamp_ns();
         self.population.forget_old(self.last_event_ns);
-        match Proof::of(event) {
+        match self.proof(event) {
             Some(proof) => self.apply_proven(event, &proof),
             None => self.apply_inferred(event),
         }

@@ -66,7 +66,7 @@ impl ThreadIds {
         *self = Self::NONE;
     }
 
-    fn contains(&self, id: u32) -> bool {
+    pub(super) fn contains(&self, id: u32) -> bool {
         match self {
             Self::Few(len, ids) => ids[..*len].contains(&id),
             Self::Many(ids) => ids.contains(&id),

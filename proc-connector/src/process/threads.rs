@@ -34,6 +34,11 @@ impl Threads {
         self.others.insert(pid)
     }
 
+    /// Whether the thread is another than the first, and runs.
+    pub(super) fn contains(&self, pid: u32) -> bool {
+        self.others.contains(pid)
+    }
+
     /// Removes a thread that is not the first, and returns whether it was known.
     pub(super) fn remove(&mut self, pid: u32) -> bool {
         self.leaving.remove(pid);

@@ -18,6 +18,26 @@ use super::snapshot::Ids;
 use super::table::ProcessTable;
 
 impl ProcessTable {
+    /// What the kernel recorded. `None` if it recorded no identity.
+    #[inline]
+    pub(super) fn proof<'a>(&self, event: &Event<'a>) -> Option<Proof<'a>> {
+        Proof::of(event).or_else(|| self.proof_by_thread(event))
+    }
+
+    /// The same for the exit of a thread that the kernel sends after it has freed the first thread,
+    /// and with that the creation time of the process. The id may be that of another process since.
+    #[cold]
+    fn proof_by_thread<'a>(&self, event: &Event<'a>) -> Option<Proof<'a>> {
+        let context = event.context()?;
+        let Payload::Exit(exit) = event.payload() else { return None };
+        let (pid, tgid) = (exit.process_pid(), exit.process_tgid());
+        let has_thread = |process: &&Process| process.tgid == tgid && process.threads.contains(pid);
+        let live = self.population.live.get(tgid).into_iter();
+        let process = live.chain(self.population.superseded()).find(has_thread)?;
+        let actor = Identity { tgid, start: process.start_boottime_ns? };
+        Some(Proof { actor, parent: None, ns: event.timestamp_ns(), context })
+    }
+
     pub(super) fn apply_proven(&mut self, event: &Event<'_>, proof: &Proof<'_>) {
         match event.payload() {
             Payload::Fork(fork) if fork.child_pid() == fork.child_tgid() => {

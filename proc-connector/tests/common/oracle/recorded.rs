@@ -19,6 +19,8 @@ type Identity = (u32, u64);
 #[derive(Debug, Default)]
 pub(crate) struct Recorded {
     lives: HashMap<Identity, Life>,
+    /// The processes of other threads than the first, by process and thread id.
+    threads: HashMap<(u32, u32), Identity>,
     /// The identities of the processes that had an id, with the time stamps of their forks. `None`:
     /// the start was not recorded.
     forks: HashMap<u32, Vec<(u64, Option<Identity>)>>,
@@ -70,12 +72,19 @@ impl Recorded {
                     self.lives.entry(child).or_default().creator = context.tgid();
                 }
             }
+            Payload::Fork(fork) => {
+                let Some(actor) = actor else { return };
+                self.threads.insert((fork.child_tgid(), fork.child_pid()), actor);
+            }
             Payload::Exec(_) => {
                 let Some(actor) = actor else { return };
                 self.lives.entry(actor).or_default().execs.push(Exec::new(&context));
             }
             Payload::Exit(exit) => {
-                let Some(actor) = actor else { return };
+                // If the first thread is freed before the exit of another is sent, the identity
+                // follows from the thread.
+                let by_thread = self.threads.get(&(exit.process_tgid(), exit.process_pid()));
+                let Some(actor) = actor.or_else(|| by_thread.copied()) else { return };
                 let is_first = exit.process_pid() == exit.process_tgid();
                 let exit = Exit::new(&context, event.timestamp_ns(), is_first);
                 self.lives.entry(actor).or_default().exits.push(exit);
