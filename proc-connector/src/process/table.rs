@@ -7,7 +7,7 @@ use proc_connector_core::Event;
 
 use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
-use super::evidence::{Proof, RecentlyOver};
+use super::evidence::RecentlyOver;
 use super::hasher::ById;
 use super::identity::BootId;
 use super::inference::ThreadStatuses;

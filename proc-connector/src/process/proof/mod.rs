@@ -11,7 +11,7 @@ mod values;
 use proc_connector_core::{Event, Payload};
 
 use super::change::ChangeKind;
-use super::evidence::Proof;
+use super::evidence::{Identity, Proof};
 use super::population::Key;
 use super::process::{Name, Process};
 use super::snapshot::Ids;
