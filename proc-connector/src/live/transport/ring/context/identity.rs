@@ -40,7 +40,7 @@ struct Child {
 
 /// How many children the program compares with the event. Others than the newest child are behind it
 /// only if they were adopted in the same moment.
-const MAX_CHILDREN: usize = 4;
+const MAX_CHILDREN: usize = 8;
 
 /// Offset of `list_head.prev`.
 const PREV: i16 = 8;
