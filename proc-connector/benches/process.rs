@@ -66,22 +66,22 @@ fn live_processes(number: u32) -> impl Iterator<Item = EventData<'static>> {
 /// Prints the CPU time per event: the least of many rounds, so that other programs do not count.
 fn events(_: &mut Criterion) {
     let none = |data, ns| (datagrams([data].into_iter(), ns), Vec::new());
-    let inferred = short_lives().zip(1_000_000..).map(|(data, ns)| none(data, ns)).collect();
-    print_time("without identity", inferred);
-    print_time("with identity", proven_lives(false).collect());
-    print_time("with identity and context", proven_lives(true).collect());
+    let inferred = short_lives().zip(1_000_000..).map(|(data, ns)| none(data, ns));
+    print_time("without identity", &inferred.collect::<Vec<_>>());
+    print_time("with identity", &proven_lives(false).collect::<Vec<_>>());
+    print_time("with identity and context", &proven_lives(true).collect::<Vec<_>>());
 }
 
-fn print_time(name: &str, events: Vec<(Vec<u8>, Vec<u8>)>) {
+fn print_time(name: &str, events: &[(Vec<u8>, Vec<u8>)]) {
     const ROUNDS: usize = 300;
     let mut table = ProcessTable::without_proc();
     apply(&mut table, &datagrams(live_processes(LIVE), 1), &[]);
     let round = |_| {
         let before = cpu_time();
-        for (event, context) in &events {
+        for (event, context) in events {
             apply(&mut table, event, context);
         }
-        cpu_time() - before
+        cpu_time().saturating_sub(before)
     };
     let least = (0..ROUNDS).map(round).min().expect("rounds");
     assert_eq!(table.len(), LIVE as usize, "each short process has ended");

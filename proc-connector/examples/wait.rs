@@ -5,9 +5,9 @@
 use proc_connector::process::{ChangeKinds, ExitWaiter, ProcessStream};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // Without a connector, the processes are waited for all the same, with less known about them.
+    // Without a connector, the wait uses the descriptors of the processes alone.
     let stream = ProcessStream::open().inspect_err(|error| eprintln!("{error}"));
-    // Changes are not read, so none need be queued.
+    // The program reads no changes, so the stream need not queue any.
     let mut stream = stream.ok().map(|stream| stream.only(ChangeKinds::empty()));
     let mut waiter = ExitWaiter::new();
     for pid in std::env::args().skip(1) {

@@ -50,8 +50,11 @@ macro_rules! references {
 [transports]: crate::guide::transports
 [`Builder::coalesce`]: crate::Builder::coalesce
 [`Builder::context`]: crate::Builder::context
+[`Builder::environment`]: crate::Builder::environment
 [`Builder::open`]: crate::Builder::open
 [`Builder::receive_buffer_events`]: crate::Builder::receive_buffer_events
+[`Builder::working_directory`]: crate::Builder::working_directory
+[`Context`]: crate::Context
 [`Context::cgroup_id`]: crate::Context::cgroup_id
 [`Error::NotLinux`]: crate::Error::NotLinux
 [`Event`]: crate::Event

@@ -160,11 +160,15 @@ fn a_recorded_process_ends_with_its_last_thread() {
     let objects = objects(&replay(&file, &["--json", "--who", "--events", "exit"]));
     assert_eq!((&objects[0]["over"], &objects[1]["over"]), (&json!(false), &json!(true)));
     assert!(objects[0].get("process_end").is_none(), "{objects:#?}");
+    // The first thread returns, and another thread ends the process with a failure.
+    let file = recording_of_exits(0, 0x300);
+    assert_eq!(replayed_exits(&file, &["--failed"]), std::slice::from_ref(&end));
+    assert_eq!(replayed_exits(&file, &[]), [end]);
 }
 
 fn a_recorded_status_that_is_not_certain_is_left_out() {
     // Which of the two is the status of the process depends on the kernel's version.
-    for (first, last) in [(0, 0x300), (0x500, 0)] {
+    for (first, last) in [(0x500, 0), (0x500, 0x700)] {
         let file = recording_of_exits(first, last);
         assert_eq!(replayed_exits(&file, &[]), [exit(10, "ended after 3.0 ms")]);
         assert_eq!(replayed_exits(&file, &["--failed"]), []);

@@ -71,6 +71,7 @@ fn parsing(args: &Args, target: &Path) -> Result<()> {
 fn table(args: &Args, target: &Path) -> Result<()> {
     let mut measure = cargo();
     measure.args(["bench", "--quiet", "--bench", "process", "--features", "process"]);
+    measure.env("CARGO_TARGET_DIR", target);
     let output = command::read(quick(&mut measure, args))?;
     let (name, events) = TABLE;
     let event = median_ns(&target.join("criterion"), name)? / events;

@@ -12,7 +12,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, BufWriter, Write};
 
 use anstream::{AutoStream, ColorChoice};
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 /// The rule, for the help text.
 pub(super) const RULE: &str = "\
@@ -154,7 +154,11 @@ pub(super) fn report(message: impl fmt::Display) {
 pub(super) fn screened(line: &str, styles: Styles) -> String {
     let mut screened = String::with_capacity(line.len());
     let mut rest = line;
-    while let Some(letter) = rest.chars().next() {
+    loop {
+        let plain = rest.bytes().take_while(|&byte| is_plain_byte(byte)).count();
+        screened.push_str(&rest[..plain]);
+        rest = &rest[plain..];
+        let Some(letter) = rest.chars().next() else { return screened };
         let style = style_len(rest).filter(|_| !matches!(styles, Styles::Escaped));
         let len = style.unwrap_or(letter.len_utf8());
         let (part, behind) = rest.split_at(len);
@@ -166,7 +170,6 @@ pub(super) fn screened(line: &str, styles: Styles) -> String {
         }
         rest = behind;
     }
-    screened
 }
 
 /// The length in bytes of the ANSI style that a text starts with: `ESC [`, numbers, `m`.
@@ -185,7 +188,17 @@ fn escape(letter: char, shown: &mut String) {
 
 /// Whether a text is visible ASCII, like most text. This is much cheaper than testing characters.
 fn is_plain(text: &str) -> bool {
-    text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
+    // Without an early exit, the loop uses vector instructions.
+    text.bytes().fold(true, |plain, byte| plain & is_plain_byte(byte))
+}
+
+fn is_plain_byte(byte: u8) -> bool {
+    matches!(byte, b' '..=b'~')
+}
+
+/// The number of columns that a text occupies.
+pub(super) fn width(text: &str) -> usize {
+    if is_plain(text) { text.len() } else { UnicodeWidthStr::width(text) }
 }
 
 /// Whether a character is visible and does not change the text around it.

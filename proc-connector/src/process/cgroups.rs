@@ -12,11 +12,25 @@ const MAX_PATHS: usize = 10_000;
 
 /// Paths by id. The kernel does not reuse ids until it restarts.
 #[derive(Debug, Default)]
-pub(super) struct CgroupPaths(ById<u64, Arc<Path>>);
+pub(super) struct CgroupPaths {
+    paths: ById<u64, Arc<Path>>,
+    /// Whether a hierarchy of version 1 determines paths, so that no id is recorded for them.
+    has_version_1: bool,
+}
 
 impl CgroupPaths {
     pub(super) fn path(&self, id: u64) -> Option<&Arc<Path>> {
-        self.0.get(&id)
+        self.paths.get(&id)
+    }
+
+    /// Records whether ids determine paths on this machine.
+    pub(super) fn note_hierarchies(&mut self, cgroup: &Cgroup) {
+        self.has_version_1 = !cgroup.id_determines_path;
+    }
+
+    /// Whether no recorded id determines the path of a cgroup.
+    pub(super) fn has_version_1(&self) -> bool {
+        self.has_version_1
     }
 
     /// Records the path of the cgroup `id`, in which a process was at its event, and returns the
@@ -31,10 +45,10 @@ impl CgroupPaths {
         let path: Arc<Path> = cgroup.path.into();
         let id = id.filter(|_| cgroup.id_determines_path);
         if let Some(id) = id.filter(|&id| source.cgroup_id(&path) == Some(id)) {
-            if self.0.len() >= MAX_PATHS {
-                self.0.clear();
+            if self.paths.len() >= MAX_PATHS {
+                self.paths.clear();
             }
-            self.0.insert(id, Arc::clone(&path));
+            self.paths.insert(id, Arc::clone(&path));
         }
         path
     }

@@ -121,6 +121,7 @@ mod change;
 mod children;
 mod construct;
 mod container;
+mod evidence;
 mod hasher;
 mod identity;
 mod inference;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::change::ChangeKind;
 use super::process::{Name, Process};
-use super::snapshot::{Fields, Snapshot};
+use super::snapshot::{Fields, Image, Snapshot};
 use super::table::ProcessTable;
 use super::time::existed;
 
@@ -82,33 +82,30 @@ impl ProcessTable {
             sets_inherited = true;
         }
         if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
+            self.cgroups.note_hierarchies(&cgroup);
             if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
                 process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
             }
         }
         // The arguments recorded at the event are correct. `/proc` adds details only if it shows
         // the same exec: the process may have executed another program in the meantime.
-        match (snapshot.image, process.image.as_mut().map(Arc::make_mut)) {
-            (Some(read), Some(recorded)) if recorded.program.is_some() => {
-                if recorded.exe.is_none() {
-                    recorded.exe = self.programs.learn(recorded, &read);
+        if let Some(read) = snapshot.image {
+            match process.image.as_mut().map(Arc::make_mut) {
+                Some(recorded) if recorded.program.is_some() => {
+                    recorded.exe =
+                        recorded.exe.take().or_else(|| self.programs.learn(recorded, &read));
+                }
+                Some(Image { args: Some(args), exe, .. }) => {
+                    if read.continues(args) {
+                        *args = read.args.unwrap_or_else(|| args.clone());
+                        *exe = exe.take().or(read.exe);
+                    }
+                }
+                _ => {
+                    process.image = Some(Arc::new(read));
+                    sets_inherited = true;
                 }
             }
-            (Some(read), Some(recorded)) if recorded.args.is_none() => {
-                *recorded = read;
-                sets_inherited = true;
-            }
-            (Some(read), Some(recorded)) => {
-                if recorded.args.as_ref().is_some_and(|args| read.continues(args)) {
-                    recorded.args = read.args;
-                    recorded.exe = recorded.exe.take().or(read.exe);
-                }
-            }
-            (Some(read), None) => {
-                process.image = Some(Arc::new(read));
-                sets_inherited = true;
-            }
-            _ => {}
         }
         if sets_inherited {
             process.read_ns = snapshot.seen_ns;

@@ -55,7 +55,12 @@ impl ProcessTable {
         let mut gone = Vec::new();
         for (tgid, snapshot) in seen {
             match snapshot {
-                Some(snapshot) => self.found(tgid, snapshot),
+                Some(snapshot) => {
+                    if let Some(cgroup) = &snapshot.cgroup {
+                        self.cgroups.note_hierarchies(cgroup);
+                    }
+                    self.found(tgid, snapshot);
+                }
                 None => gone.push(tgid),
             }
         }

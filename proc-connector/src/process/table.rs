@@ -7,6 +7,7 @@ use proc_connector_core::Event;
 
 use super::cgroups::CgroupPaths;
 use super::change::{ChangeKind, Changes};
+use super::evidence::RecentlyOver;
 use super::hasher::ById;
 use super::identity::BootId;
 use super::inference::ThreadStatuses;
@@ -14,7 +15,6 @@ use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
 use super::programs::ProgramPaths;
-use super::proof::RecentlyOver;
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use crate::stream::Received;

@@ -10,7 +10,7 @@ const FEW: usize = 4;
 pub(super) enum ThreadIds {
     /// The number of ids, and the ids in any order.
     Few(usize, [u32; FEW]),
-    Many(Box<BTreeSet<u32>>),
+    Many(BTreeSet<u32>),
 }
 
 impl ThreadIds {
@@ -40,7 +40,7 @@ impl ThreadIds {
                     *len += 1;
                 } else {
                     let all = known.iter().copied().chain([id]);
-                    *self = Self::Many(Box::new(all.collect()));
+                    *self = Self::Many(all.collect());
                 }
                 true
             }

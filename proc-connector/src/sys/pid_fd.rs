@@ -48,7 +48,7 @@ impl PidFd {
         let id =
             libc::id_t::try_from(self.0.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidData)?;
         let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
-        let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG;
+        let options = libc::WEXITED | libc::WNOWAIT | libc::WNOHANG | libc::__WALL;
         // SAFETY: the call writes to live memory.
         check(unsafe { libc::waitid(libc::P_PIDFD, id, info.as_mut_ptr(), options) })?;
         // SAFETY: the struct consists of numbers, zeroed above or written by the call.

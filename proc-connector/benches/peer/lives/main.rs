@@ -27,7 +27,7 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// The results of a round.
 struct Round {
     loop_time: Duration,
-    /// CPU time of the listener per life, in microseconds.
+    /// CPU time of the listener per life, in microseconds. Lives of other processes count as well.
     cost: f64,
     /// The number of lives that the listener's output misses.
     missed: u64,
@@ -60,14 +60,15 @@ fn round(listener: &Listener, scratch: &Scratch) -> Round {
     let shell_loop = Loop::start(scratch);
     let running = Running::start(listener, shell_loop.pid(), scratch);
     std::thread::sleep(STARTUP);
-    let before = running.cpu_time();
+    let (before, forks_before) = (running.cpu_time(), run::forks());
     let loop_time = shell_loop.run();
     std::thread::sleep(SETTLE);
     let cpu = running.cpu_time().saturating_sub(before);
+    let forks = run::forks() - forks_before;
     let seen = running.stop();
     Round {
         loop_time,
-        cost: cpu.as_secs_f64() * 1e6 / f64::from(run::LIVES),
+        cost: cpu.as_secs_f64() * 1e6 / forks,
         missed: u64::from(run::LIVES).saturating_sub(seen),
     }
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use crate::run::{LIVES, Loop, Scratch, interrupt};
+use crate::run::{Loop, Scratch, forks, interrupt};
 use crate::support::Table;
 
 /// Counts, and prints a table.
@@ -19,17 +19,16 @@ pub(crate) fn print(program: &Path, scratch: &Scratch) {
     let mut table = Table::new(["opens and links read below /proc", "per life"]);
     for options in [&["watch"][..], &["watch", "--json", "--who"]] {
         for transport in ["ring", "socket"] {
-            let count = opened(program, &[options, &["--transport", transport]].concat(), scratch);
-            let name = format!("{}, {transport}", options.join(" "));
-            table.row([name, format!("{:.3}", f64::from(count) / f64::from(LIVES))]);
+            let opened = opened(program, &[options, &["--transport", transport]].concat(), scratch);
+            table.row([format!("{}, {transport}", options.join(" ")), format!("{opened:.3}")]);
         }
     }
     table.print();
 }
 
-/// How often the running program opens a file below `/proc` or reads a link there, while the loop
-/// runs.
-fn opened(program: &Path, arguments: &[&str], scratch: &Scratch) -> u32 {
+/// How often the running program opens a file below `/proc` or reads a link there for each process
+/// life, while the loop runs.
+fn opened(program: &Path, arguments: &[&str], scratch: &Scratch) -> f64 {
     let mut watch = Command::new(program);
     watch.args(arguments).stdout(Stdio::null()).stderr(Stdio::null());
     let watch = watch.spawn().expect("the program");
@@ -45,12 +44,14 @@ fn opened(program: &Path, arguments: &[&str], scratch: &Scratch) -> u32 {
         .spawn()
         .expect("strace");
     std::thread::sleep(Duration::from_secs(1));
+    let forks_before = forks();
     shell_loop.run();
     std::thread::sleep(Duration::from_millis(500));
+    let forks = forks() - forks_before;
     interrupt(strace);
     interrupt(watch);
     let lines = BufReader::new(File::open(calls).expect("the output of strace")).split(b'\n');
     let below_proc = |line: &[u8]| line.windows(5).any(|word| word == b"/proc");
     let count = lines.filter(|line| below_proc(line.as_ref().expect("a line"))).count();
-    u32::try_from(count).expect("a small count")
+    f64::from(u32::try_from(count).expect("a small count")) / forks
 }

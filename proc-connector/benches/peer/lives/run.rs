@@ -127,6 +127,13 @@ fn cpu_time(pid: u32) -> Duration {
     Duration::from_nanos(tasks.filter_map(nanoseconds).sum())
 }
 
+/// How many processes and threads were created since the machine started.
+pub(crate) fn forks() -> f64 {
+    let stat = fs::read_to_string("/proc/stat").expect("/proc is mounted");
+    let forks = stat.lines().find_map(|line| line.strip_prefix("processes "));
+    forks.and_then(|forks| forks.trim().parse().ok()).expect("a number of processes")
+}
+
 /// Whether the listener's programs exist. Prints a message if not.
 pub(crate) fn is_installed(listener: &Listener) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();

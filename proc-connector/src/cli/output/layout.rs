@@ -1,8 +1,7 @@
 //! The columns of a line. At least a third of the line is reserved for the command.
 
-use unicode_width::UnicodeWidthStr;
-
 use super::columns::fitted;
+use crate::cli::shown::width as columns;
 
 /// The values in a line, except the time.
 #[derive(Clone, Copy, Debug)]
@@ -106,7 +105,7 @@ impl Layout {
         let start = line.len();
         let mut spare = self.width.map(|width| {
             // Other columns may use the width that a short command leaves.
-            let available = before_command(width).max(width.saturating_sub(cells.command.width()));
+            let available = before_command(width).max(width.saturating_sub(columns(cells.command)));
             available.saturating_sub(self.before_command())
         });
         if self.kind > 0 {
@@ -114,7 +113,7 @@ impl Layout {
         }
         if self.id > 0 {
             let missing = self.id.saturating_sub(cells.id.len());
-            line.extend(std::iter::repeat_n(' ', missing));
+            pad(line, missing);
             self.write(cells.id, self.id - missing, &mut spare, line);
         }
         self.write(cells.user, self.user, &mut spare, line);
@@ -128,14 +127,14 @@ impl Layout {
     }
 
     fn write_detail(&self, cells: Cells<'_>, spare: &mut Option<usize>, line: &mut String) {
-        let all = cells.detail.width() + cells.more.width();
+        let all = columns(cells.detail) + columns(cells.more);
         if cells.more.is_empty() || (self.width.is_some() && all > self.detail) {
             return self.write(cells.detail, self.detail, spare, line);
         }
         if self.detail > 0 {
             line.push_str(cells.detail);
             line.push_str(cells.more);
-            line.extend(std::iter::repeat_n(' ', self.detail.saturating_sub(all) + self.gap));
+            pad(line, self.detail.saturating_sub(all) + self.gap);
         }
     }
 
@@ -144,11 +143,11 @@ impl Layout {
         if width == 0 {
             return;
         }
-        let more = value.width().saturating_sub(width);
+        let more = columns(value).saturating_sub(width);
         let more = spare.map_or(more, |spare| more.min(spare));
         *spare = spare.map(|spare| spare - more);
         self.write_exactly(value, width + more, line);
-        line.extend(std::iter::repeat_n(' ', self.gap));
+        pad(line, self.gap);
     }
 
     /// Appends a value padded to this width, and cut to it if the width of lines is limited.
@@ -158,14 +157,23 @@ impl Layout {
         if self.width.is_some() {
             cut(line, start, width);
         }
-        let missing = width.saturating_sub(line[start..].width());
-        line.extend(std::iter::repeat_n(' ', missing));
+        let missing = width.saturating_sub(columns(&line[start..]));
+        pad(line, missing);
+    }
+}
+
+/// Appends this number of spaces.
+fn pad(line: &mut String, number: usize) {
+    const SPACES: &str = "                                        ";
+    match SPACES.get(..number) {
+        Some(spaces) => line.push_str(spaces),
+        None => line.extend(std::iter::repeat_n(' ', number)),
     }
 }
 
 /// Cuts the text from `start` on to a width.
 fn cut(line: &mut String, start: usize, width: usize) {
-    if line[start..].width() > width {
+    if columns(&line[start..]) > width {
         let fitting = fitted(&line[start..], Some(width));
         line.truncate(start);
         line.push_str(&fitting);
@@ -179,6 +187,8 @@ fn before_command(width: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use unicode_width::UnicodeWidthStr;
+
     use super::*;
 
     fn cells<'a>(user: &'a str, detail: &'a str, command: &'a str) -> Cells<'a> {

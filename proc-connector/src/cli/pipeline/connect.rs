@@ -12,6 +12,11 @@ use crate::cli::failure::Failure;
 use crate::cli::options::listen::{ListenOptions, ReceiveOptions};
 use crate::cli::shown::complain;
 
+/// The pause between two batches, which a reader of the output does not notice. A wake-up for each
+/// event costs more than all other work.
+const COALESCE: Duration = Duration::from_millis(10);
+const SOCKET_COALESCE: Duration = Duration::from_millis(1);
+
 /// Opens a connector that signals shut down, and reports readiness to the service manager. `context`
 /// requests the context of each event.
 pub(crate) fn open(
@@ -19,10 +24,12 @@ pub(crate) fn open(
     filter: &Filter,
     context: bool,
 ) -> Result<ProcConnector, Failure> {
-    let mut builder = ProcConnector::builder().filter(filter.clone()).context(context);
-    if let Some(time) = options.coalesce {
-        builder = builder.coalesce(time);
-    }
+    let builder = ProcConnector::builder().filter(filter.clone()).context(context);
+    let builder = match options.coalesce {
+        Some(time) => builder.coalesce(time),
+        // Over the socket, arguments must be read from `/proc` before the process ends.
+        None => builder.coalesce(COALESCE).socket_coalesce(SOCKET_COALESCE),
+    };
     let events = open_with(&options.receive, builder)?;
     end_on_signals(&events.shutdown_handle()).map_err(Failure::Signals)?;
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {

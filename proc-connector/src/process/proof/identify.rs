@@ -1,37 +1,11 @@
 //! Finds the process with an identity.
 
-use super::{Identity, Proof};
 use crate::process::change::ChangeKind;
+use crate::process::evidence::{Identity, Proof};
 use crate::process::population::Key;
 use crate::process::process::{End, Process};
 use crate::process::snapshot::Fields;
 use crate::process::table::ProcessTable;
-
-/// How many identities of ended processes are remembered.
-const REMEMBERED: usize = 256;
-
-/// The identities of the processes that ended last. They are kept apart from the ended processes,
-/// which the table's user can choose not to keep.
-#[derive(Debug, Default)]
-pub(in crate::process) struct RecentlyOver {
-    identities: Vec<Identity>,
-    /// The place of the oldest identity.
-    oldest: usize,
-}
-
-impl RecentlyOver {
-    pub(super) fn add(&mut self, identity: Identity) {
-        match self.identities.get_mut(self.oldest) {
-            Some(oldest) => *oldest = identity,
-            None => self.identities.push(identity),
-        }
-        self.oldest = (self.oldest + 1) % REMEMBERED;
-    }
-
-    pub(super) fn contains(&self, identity: Identity) -> bool {
-        self.identities.contains(&identity)
-    }
-}
 
 /// How a live process relates to an identity with the same process id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -3,8 +3,8 @@
 use proc_connector_core::proc_event::{Exit, Fork};
 
 use super::identify::Relation;
-use super::{Identity, Proof};
 use crate::process::change::ChangeKind;
+use crate::process::evidence::{Identity, Proof};
 use crate::process::process::{End, Process};
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;

@@ -8,49 +8,14 @@ mod identify;
 mod life;
 mod values;
 
-use proc_connector_core::{Context, Event, Payload};
+use proc_connector_core::{Event, Payload};
 
-pub(super) use self::identify::RecentlyOver;
 use super::change::ChangeKind;
+use super::evidence::{Identity, Proof};
 use super::population::Key;
 use super::process::{Name, Process};
 use super::snapshot::Ids;
 use super::table::ProcessTable;
-
-/// The identity of a process while the machine runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Identity {
-    pub(super) tgid: u32,
-    /// In nanoseconds of `CLOCK_BOOTTIME`.
-    pub(super) start: u64,
-}
-
-/// What the kernel recorded at an event.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Proof<'a> {
-    /// The process that acted.
-    actor: Identity,
-    parent: Option<Identity>,
-    ns: u64,
-    context: Context<'a>,
-}
-
-impl<'a> Proof<'a> {
-    /// `None` if the kernel recorded no identity.
-    #[inline]
-    pub(super) fn of(event: &Event<'a>) -> Option<Self> {
-        let context = event.context()?;
-        let actor = Identity { tgid: context.tgid()?, start: context.start_boottime_ns()? };
-        let parent = context.parent_tgid().zip(context.parent_start_boottime_ns());
-        let parent = parent.map(|(tgid, start)| Identity { tgid, start });
-        Some(Self { actor, parent, ns: event.timestamp_ns(), context })
-    }
-
-    /// The time of the event by `CLOCK_BOOTTIME` minus that by `CLOCK_MONOTONIC`.
-    fn boottime_offset_ns(&self) -> Option<u64> {
-        self.context.boot_ns()?.checked_sub(self.ns)
-    }
-}
 
 impl ProcessTable {
     /// What the kernel recorded. `None` if it recorded no identity.
@@ -87,9 +52,9 @@ impl ProcessTable {
                 // The tracer acted. The event has only the process id of the traced process.
                 self.find_actor(proof);
                 let tracer = Some(ptrace.tracer_tgid()).filter(|&tracer| tracer != 0);
-                let traced = ptrace.process_tgid();
-                if self.population.live.contains(traced) {
-                    self.push(ChangeKind::Traced(tracer), Key::Live(traced));
+                let tgid = ptrace.process_tgid();
+                if self.population.live.contains(tgid) {
+                    self.push(ChangeKind::Traced(tracer), Key::Live(tgid));
                 }
             }
             Payload::Fork(fork) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proc_connector_core::{Context, KernelPath};
 
 use crate::process::population::Key;
-use crate::process::process::{Name, Process};
+use crate::process::process::{Name, Place, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
 use crate::process::table::ProcessTable;
 
@@ -23,6 +23,7 @@ impl ProcessTable {
         } else if let Some(comm) = context.comm() {
             process.comm = Some(Name::new(comm));
         }
+        process.cgroup_place = Some((context.pid_ns(), context.cgroup_id()));
         if let Some(path) = context.cgroup_id().and_then(|id| self.cgroups.path(id)) {
             // The parent may have moved to another cgroup since it was read.
             process.cgroup = Some(path.clone());
@@ -53,10 +54,13 @@ impl ProcessTable {
             Some(_) => {}
         }
         let cgroup_id = context.cgroup_id();
+        let place = Some((context.pid_ns(), cgroup_id));
         match cgroup_id.and_then(|id| self.cgroups.path(id)) {
             Some(path) => process.cgroup = Some(path.clone()),
+            None if self.cgroups.has_version_1() && !can_have_moved(process, place) => {}
             None => fields |= Fields::CGROUP,
         }
+        process.cgroup_place = place;
         if process.uid.is_none() || process.gid.is_none() {
             fields |= Fields::IDS;
         }
@@ -65,6 +69,14 @@ impl ProcessTable {
             self.fill_in(tgid, fields, cgroup_id);
         }
     }
+}
+
+/// Whether the process can be in another version 1 cgroup than its creator. Service managers and
+/// container runtimes move the first process of a session or of a pid namespace.
+fn can_have_moved(process: &Process, place: Option<Place>) -> bool {
+    process.cgroup.is_none()
+        || process.cgroup_place != place
+        || process.session.is_none_or(|session| session == process.tgid)
 }
 
 /// Records the values of the thread that acted.

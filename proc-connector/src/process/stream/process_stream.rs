@@ -51,7 +51,7 @@ use crate::stats::Stats;
 /// all threads except the first of each process, and the last thread to exit need not be the first.
 /// If the first thread of a process exits early, the ring reports the end of the process at the next
 /// reading of `/proc` or never, and the socket reports it at the exit of the first thread.
-/// A [wait for an exit](Self::wait_for_exit) ends with the process all the same.
+/// A [wait for an exit](Self::wait_for_exit) still ends when the process does.
 #[must_use = "nothing is received unless the stream is read"]
 pub struct ProcessStream {
     pub(super) connector: ProcConnector,
@@ -155,6 +155,9 @@ impl ProcessStream {
 
     /// The next change or loss, without waiting. `None` if nothing has arrived. After a shutdown,
     /// this still yields what has arrived.
+    ///
+    /// A loop that waits should use [`next_change`](Self::next_change) alone. Between batches that
+    /// call sleeps for [`Builder::coalesce`], which saves wake-ups; `try_next` does not.
     ///
     /// # Errors
     ///

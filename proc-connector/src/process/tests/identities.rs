@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use proc_connector_core::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
@@ -35,12 +35,17 @@ const B: Id = (21, tick(51, 4));
 struct FakeProc {
     processes: Arc<Mutex<BTreeMap<u32, u64>>>,
     reads: Arc<AtomicUsize>,
+    has_version_1: Arc<AtomicBool>,
 }
 
 impl FakeProc {
     fn set(&self, processes: &[Id]) {
         let ticks = |&(tgid, start): &Id| (tgid, start / TICK_NS);
         *self.processes.lock().expect("a map") = processes.iter().map(ticks).collect();
+    }
+
+    fn set_version_1(&self) {
+        self.has_version_1.store(true, Ordering::Relaxed);
     }
 
     fn reads(&self) -> usize {
@@ -71,7 +76,10 @@ impl SnapshotSource for FakeProc {
             image: None,
             uid: Some(Ids { real: 0, effective: 0 }),
             gid: Some(Ids { real: 0, effective: 0 }),
-            cgroup: Some(Cgroup { path: "/a".into(), id_determines_path: true }),
+            cgroup: Some(Cgroup {
+                path: "/a".into(),
+                id_determines_path: !self.has_version_1.load(Ordering::Relaxed),
+            }),
         })
     }
 
@@ -146,6 +154,21 @@ impl Stream {
         let creators_parent = if creator == parent { INIT } else { parent };
         let context = RawContext::of_process(creator, creators_parent).with_child_start(child.1);
         self.apply(data, &context)
+    }
+
+    /// A fork by init, with its pid namespace.
+    fn fork_in(&mut self, child: Id, pid_ns: u32) -> Vec<Reported> {
+        let data = EventData::Fork {
+            parent_pid: INIT.0,
+            parent_tgid: INIT.0,
+            child_pid: child.0,
+            child_tgid: child.0,
+        };
+        let task = TaskHdr { ns_tgid: 1.into(), pid_ns: pid_ns.into(), ..TaskHdr::default() };
+        let recorded = Recorded::PID_NS;
+        let extension = RawExtension { recorded, task, ..RawExtension::default() };
+        let context = RawContext::of_process(INIT, (0, 0)).with_child_start(child.1);
+        self.apply(data, &context.with_extension(extension))
     }
 
     fn thread(&mut self, process: Id, child_pid: u32) -> Vec<Reported> {
@@ -226,8 +249,8 @@ fn program(args: &str) -> RawExtension {
     };
     let task = TaskHdr {
         comm: *b"ls\0\0\0\0\0\0\0\0\0\0\0\0\0\0",
-        uid_gid: (1_001 << 32 | 1_000_u64).into(),
-        euid_egid: (1_003 << 32 | 1_002_u64).into(),
+        uid_gid: (1_001_u64 << 32 | 0x3e8).into(),
+        euid_egid: (1_003_u64 << 32 | 0x3ea).into(),
         session: 20.into(),
         tty: (136 << 20_u32).into(),
         login_uid: 1_000.into(),
@@ -419,6 +442,27 @@ fn a_lost_exit_makes_a_process_vanish_and_never_end_twice() {
     assert_eq!(stream.exit(A, A.0, 9, Some(9)), [ended(A)]);
     assert_eq!(stream.exit(A, A.0, 9, Some(9)), []);
     assert_eq!((stream.status(A), stream.status(B)), (Some(9), None));
+}
+
+#[test]
+fn version_1_cgroups_are_read_only_where_processes_are_moved() {
+    let (mut stream, proc) = Stream::with_proc(&[INIT]);
+    proc.set_version_1();
+    let mut exec = |child: Id, session: u32, pid_ns: u32| {
+        let mut program = program("ls\0");
+        program.task.session = session.into();
+        program.task.pid_ns = pid_ns.into();
+        proc.set(&[INIT, child]);
+        let before = proc.reads();
+        stream.fork_in(child, 4);
+        stream.exec(child, Some(program));
+        proc.reads() - before
+    };
+    // The table learns that there are version 1 hierarchies.
+    assert_eq!(exec((100, tick(60, 0)), 1, 4), 1);
+    assert_eq!(exec((101, tick(60, 1)), 1, 4), 0);
+    assert_eq!(exec((102, tick(60, 2)), 102, 4), 1, "the leader of a session");
+    assert_eq!(exec((103, tick(60, 3)), 1, 5), 1, "the first process of a container");
 }
 
 #[test]

@@ -111,7 +111,7 @@ fn a_task_has_all_that_the_kernel_recorded() {
         uid_gid: pair(14, 13),
         euid_egid: pair(16, 15),
         session: 17.into(),
-        tty: (136 << 8 | 5).into(),
+        tty: (136 << 20 | 5).into(),
         login_uid: 1000.into(),
         audit_session: u32::MAX.into(),
         ns_tgid: 18.into(),

@@ -11,7 +11,7 @@ use proc_connector_sys as uapi;
 
 use super::asm::{Alu, Assembler, Reg, Size, Width, imm};
 use super::layout::SCRATCH_1;
-use super::load::load;
+use super::load::verifier_accepts;
 use super::memory::KernelMemory;
 use Reg::{R0, R1, R2, R3, R10};
 
@@ -182,14 +182,4 @@ fn can_fill_memory(helpers: &[uapi::bpf_func_id]) -> bool {
             asm.call(helper);
         }
     })
-}
-
-/// Whether the kernel loads a program with the instructions that `emit` adds. The program is not
-/// attached.
-pub(super) fn verifier_accepts(emit: impl FnOnce(&mut Assembler)) -> bool {
-    let mut asm = Assembler::default();
-    emit(&mut asm);
-    asm.mov(R0, 0);
-    asm.exit();
-    asm.finish().is_ok_and(|code| load(&code, &mut []).is_ok())
 }

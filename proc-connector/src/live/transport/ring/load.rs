@@ -3,6 +3,7 @@
 use std::ffi::CStr;
 use std::io;
 
+use super::asm::{Assembler, Reg};
 use crate::sys::{Instruction, Program};
 
 /// The name that tools such as `bpftool` show.
@@ -16,4 +17,14 @@ const LICENCE: &CStr = c"Dual MIT/GPL";
 /// empty.
 pub(super) fn load(code: &[Instruction], log: &mut [u8]) -> io::Result<Program> {
     Program::load(code, NAME, LICENCE, log)
+}
+
+/// Whether the kernel loads a program with the instructions that `emit` adds. The program is not
+/// attached.
+pub(super) fn verifier_accepts(emit: impl FnOnce(&mut Assembler)) -> bool {
+    let mut asm = Assembler::default();
+    emit(&mut asm);
+    asm.mov(Reg::R0, 0);
+    asm.exit();
+    asm.finish().is_ok_and(|code| load(&code, &mut []).is_ok())
 }

@@ -8,8 +8,8 @@ use proc_connector_sys as uapi;
 use super::asm::{Alu, Assembler, Label, Reg, Size, Width};
 use super::asm::{Cond, imm};
 use super::btf::{Btf, Walk};
-use super::helpers::verifier_accepts;
 use super::layout::SCRATCH_1;
+use super::load::verifier_accepts;
 use Reg::{R0, R1, R2, R3, R6, R10};
 
 /// How the program obtains the address of the current task.

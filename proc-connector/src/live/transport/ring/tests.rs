@@ -474,8 +474,8 @@ fn assert_describes_this_task(context: &Context<'_>, available: Recorded) {
             (program.ctime_sec, i64::from(program.ctime_nsec)),
             (file.ctime(), file.ctime_nsec())
         );
-        assert_eq!(program.dev_major, rustix::fs::major(file.dev()));
-        assert_eq!(program.dev_minor, rustix::fs::minor(file.dev()));
+        assert_eq!(program.dev_major, libc::major(file.dev()));
+        assert_eq!(program.dev_minor, libc::minor(file.dev()));
         assert!(!program.is_deleted && !program.is_memfd);
         let executed = context.filename().expect("a file name");
         let executed = fs::metadata(String::from_utf8_lossy(executed).into_owned());

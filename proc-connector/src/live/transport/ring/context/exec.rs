@@ -9,13 +9,12 @@ use std::mem::offset_of;
 use proc_connector_core::context::layout::{ExecHdr, Recorded};
 use proc_connector_sys as uapi;
 
-use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, len_imm};
-use super::super::layout::{POINTER_1, POINTER_2, POINTER_3, POINTER_4, SCRATCH_2, variable};
+use super::super::asm::{Alu, Assembler, Cond, Reg, Size, Width, len_imm};
+use super::super::layout::{POINTER_1, POINTER_2, POINTER_3, POINTER_4, SCRATCH_2};
 use super::super::memory::{KernelMemory, TaskMember};
 use super::env::{ENV_LEN, Environment};
-use super::exit::add_recorded;
+use super::parts::{EXEC, EXEC_TAIL, TAIL_LEN, Wants, add_recorded, load_tail_len};
 use super::paths::{PATH_LEN, Path};
-use super::{EXEC, EXEC_TAIL, Wants};
 use Reg::{R0, R1, R2, R3, R7, R10};
 
 /// The most bytes of arguments in a record. Longer ones are cut.
@@ -152,9 +151,6 @@ impl Exec {
     }
 }
 
-/// Offset from `R7` of the length of the variable parts.
-pub(super) const TAIL_LEN: i16 = variable(0);
-
 impl File {
     fn fill(&self, asm: &mut Assembler) {
         let at = |field| EXEC.at(field);
@@ -250,11 +246,4 @@ impl Strings {
         add_recorded(asm, Recorded::FILENAME);
         asm.bind(failed);
     }
-}
-
-/// Emits code that loads the length of the variable parts. The verifier knows from the comparison
-/// that it is at most `limit`.
-pub(super) fn load_tail_len(asm: &mut Assembler, to: Reg, limit: usize, too_long: Label) {
-    asm.load(Size::Double, to, R7, TAIL_LEN);
-    asm.branch(Width::W64, Cond::Gt, to, len_imm(limit), too_long);
 }

@@ -20,8 +20,7 @@ use proc_connector_sys as uapi;
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, offset};
 use super::super::memory::{KernelMemory, TaskMember};
-use super::identity::DETAIL;
-use super::{PROCESS_USAGE, RECORDED, USAGE};
+use super::parts::{DETAIL, PROCESS_USAGE, USAGE, add_recorded};
 use Reg::{R1, R2, R7, R10};
 
 /// How the program reads the state of the process.
@@ -266,13 +265,6 @@ fn add(asm: &mut Assembler, at: i16) {
     asm.load(Size::Double, R2, R7, at);
     asm.alu(Width::W64, Alu::Add, R2, R1);
     asm.store(Size::Double, R7, at, R2);
-}
-
-/// Emits code that marks a part of the record as present.
-pub(super) fn add_recorded(asm: &mut Assembler, part: Recorded) {
-    asm.load(Size::Word, R1, R7, RECORDED);
-    asm.alu(Width::W32, Alu::Or, R1, imm(part.bits()));
-    asm.store(Size::Word, R7, RECORDED, R1);
 }
 
 fn page_shift() -> i32 {

@@ -6,29 +6,32 @@
 //! | `task` | names, users, session, terminal and namespace of the task |
 //! | `exit` | end and usage of a process |
 //! | `exec`, `paths`, `env` | the program of an exec |
+//! | `parts` | the places of the parts of a record |
 
 mod env;
 mod exec;
 mod exit;
 mod identity;
+mod parts;
 mod paths;
 mod task;
 
 use std::fmt;
 
-use proc_connector_core::context::layout::{
-    ExecHdr, ExtensionHdr, IdentityHdr, Recorded, TaskHdr, UsageHdr,
-};
+use proc_connector_core::context::layout::{Recorded, UsageHdr};
 use proc_connector_sys as uapi;
 
-use self::exec::{Exec, MAX_TAIL_LEN, load_tail_len};
+use self::exec::{Exec, MAX_TAIL_LEN};
 use self::exit::Exit;
 use self::identity::Identity;
+pub(crate) use self::parts::Wants;
+use self::parts::{
+    AFTER_TASK, EXEC_TAIL, EXTENSION, PROCESS_USAGE, RECORDED, branch_unless, load_tail_len,
+};
 use self::task::Task;
-use super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm, len_imm};
-use super::layout::{CONTEXT, DATAGRAM, offset};
+use super::asm::{Alu, Assembler, Label, Reg, Size, Width, imm, len_imm};
 use super::memory::{KernelMemory, TaskPointer};
-use Reg::{R1, R3, R7, R10};
+use Reg::{R3, R7};
 
 /// Which properties of the acting task records contain, and how the program reads each.
 #[derive(Clone, Debug, Default)]
@@ -45,37 +48,6 @@ struct Extension {
     task: Task,
     exec: Exec,
 }
-
-/// What records contain besides the identity.
-#[derive(Clone, Debug)]
-pub(crate) struct Wants {
-    /// The most bytes of arguments.
-    pub(crate) args_len: usize,
-    /// Whether to record the working directory.
-    pub(crate) cwd: bool,
-    /// The names of the environment variables to record.
-    pub(crate) variables: Vec<Vec<u8>>,
-}
-
-/// A part of a record at a fixed place.
-#[derive(Clone, Copy, Debug)]
-struct Part(usize);
-
-impl Part {
-    /// Offset in the record of a field of this part.
-    const fn at(self, field: usize) -> i16 {
-        offset(self.0 + field)
-    }
-}
-
-const EXTENSION: usize = CONTEXT + size_of::<IdentityHdr>();
-const RECORDED: i16 = offset(EXTENSION);
-const TASK: Part = Part(EXTENSION + size_of::<ExtensionHdr>());
-const AFTER_TASK: usize = TASK.0 + size_of::<TaskHdr>();
-const USAGE: Part = Part(AFTER_TASK);
-const PROCESS_USAGE: Part = Part(USAGE.0 + size_of::<UsageHdr>());
-const EXEC: Part = Part(AFTER_TASK);
-const EXEC_TAIL: usize = EXEC.0 + size_of::<ExecHdr>();
 
 /// The length of the longest record.
 pub(super) const MAX_RECORD_LEN: usize = EXEC_TAIL + MAX_TAIL_LEN;
@@ -113,6 +85,11 @@ impl ContextPlan {
         let has_usage = self.exit.as_ref().is_some_and(Exit::has_usage);
         all.set(Recorded::USAGE | Recorded::PROCESS_USAGE, has_usage);
         all
+    }
+
+    /// Whether records of all events identify the process, and those of exits have its end.
+    pub(crate) fn has_ends(&self) -> bool {
+        self.identity.has_start() && self.exit.is_some()
     }
 
     /// Whether records have parts after the identity.
@@ -192,22 +169,6 @@ impl ContextPlan {
         asm.bind(other);
         asm.mov(R3, len_imm(AFTER_TASK));
         asm.bind(done);
-    }
-}
-
-/// Emits code that jumps to `other` unless the event is of the kind `what`.
-fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
-    asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
-    asm.branch(Width::W32, Cond::Ne, R1, imm(what), other);
-}
-
-/// Offset of `proc_event.what` in the datagram.
-const WHAT: i16 = 36;
-
-impl ContextPlan {
-    /// Whether records of all events identify the process, and those of exits have its end.
-    pub(crate) fn has_ends(&self) -> bool {
-        self.identity.has_start() && self.exit.is_some()
     }
 }
 

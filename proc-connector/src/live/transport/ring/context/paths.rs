@@ -12,9 +12,7 @@ use proc_connector_sys as uapi;
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, len_imm};
 use super::super::layout::{SCRATCH_2, variable};
 use super::super::memory::{KernelMemory, TaskMember, probe};
-use super::exec::{TAIL_LEN, load_tail_len};
-use super::exit::add_recorded;
-use super::{EXEC, EXEC_TAIL};
+use super::parts::{EXEC, EXEC_TAIL, TAIL_LEN, add_recorded, load_tail_len};
 use Reg::{R0, R1, R2, R3, R7, R10};
 
 /// The most bytes of a path in a record, with a NUL after each name.

@@ -9,7 +9,7 @@ use super::super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm};
 use super::super::helpers::{self, TaskValue};
 use super::super::layout::{POINTER_1, POINTER_2, SCRATCH_2, SCRATCH_3};
 use super::super::memory::{KernelMemory, TaskMember, probe};
-use super::TASK;
+use super::parts::{TASK, TGID};
 use Reg::{R0, R1, R2, R7, R10};
 
 /// How the program reads the properties of the acting task.
@@ -205,7 +205,7 @@ impl Task {
         let (none, nested) = (asm.label(), asm.label());
         namespace.level.load(asm, none);
         asm.branch(Width::W32, Cond::Ne, R1, 0, nested);
-        asm.load(Size::Word, R1, R7, super::identity::TGID);
+        asm.load(Size::Word, R1, R7, TGID);
         asm.store(Size::Word, R7, nr, R1);
         asm.store(Size::Word, R7, inum, imm(INITIAL_PID_NS));
         asm.jump(none);
