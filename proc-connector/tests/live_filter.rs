@@ -7,7 +7,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
 
@@ -283,12 +283,13 @@ fn a_filter_change_under_load_loses_and_repeats_nothing() {
     );
     let mut connector = open(&filters[0]);
     let mut recorder = Recorder::default();
-    let done = AtomicBool::new(false);
+    let (done, started) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         let load = scope.spawn(|| {
             let mut threads = Vec::new();
             while !done.load(Relaxed) && threads.len() < 20_000 {
                 threads.extend(load::threads(10));
+                started.store(threads.len(), Relaxed);
             }
             threads
         });
@@ -298,12 +299,14 @@ fn a_filter_change_under_load_loses_and_repeats_nothing() {
             recorder.record(connector, Duration::ZERO);
             thread::sleep(Duration::from_micros(100));
         };
-        for _ in 0..250 {
+        // On a slow machine, the load ends before this many changes.
+        let goes_on = |threads| started.load(Relaxed) < threads;
+        for _ in (0..250).take_while(|_| goes_on(8_000)) {
             change(&filters[2], &mut connector, &mut recorder);
             change(&filters[0], &mut connector, &mut recorder);
         }
         assert!(recorder.stamps().all(|stamp| stamp.what != FORK), "neither lets a fork through");
-        for filter in filters.iter().cycle().take(500) {
+        for filter in filters.iter().cycle().take(500).take_while(|_| goes_on(18_000)) {
             change(filter, &mut connector, &mut recorder);
         }
         drop(stop);
