@@ -56,6 +56,8 @@ macro_rules! references {
 [`Builder::working_directory`]: crate::Builder::working_directory
 [`Context`]: crate::Context
 [`Context::cgroup_id`]: crate::Context::cgroup_id
+[`Context::process_usage`]: crate::Context::process_usage
+[`Context::usage`]: crate::Context::usage
 [`Error::NotLinux`]: crate::Error::NotLinux
 [`Event`]: crate::Event
 [`Event::context`]: crate::Event::context

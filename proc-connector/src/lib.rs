@@ -19,7 +19,7 @@
 //!         match received {
 //!             Received::Event(event) => match event.payload() {
 //!                 Payload::Exec(e) => println!("{} executed a program", e.process_tgid()),
-//!                 Payload::Exit(e) => println!("{} ended: {}", e.process_tgid(), e.status()),
+//!                 Payload::Exit(e) => println!("first thread of {}: {}", e.process_tgid(), e.status()),
 //!                 _ => {}
 //!             },
 //!             Received::Lost(lost) => eprintln!("lost {lost}"),

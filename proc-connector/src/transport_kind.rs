@@ -27,7 +27,7 @@ pub enum Transport {
     #[default]
     Auto,
     /// Shared memory. A BPF program of this crate writes events to it, in the context of the task
-    /// that causes the event. Receiving costs little CPU time, and the same memory holds ten times
+    /// that causes the event. Receiving costs little CPU time, and the same memory holds eight times
     /// as many events as the socket.
     ///
     /// Requires Linux 5.8 and `CAP_BPF`. With `CAP_PERFMON`, the ring identifies the process that

@@ -165,9 +165,9 @@ fn a_tree_quotes_arguments_for_a_shell() {
 
 fn truncated_arguments_are_marked() {
     let mut watch = LiveOutput::start(program(&watch(&["--wide", "--events", "exec"])));
-    let long = "x".repeat(5_000);
-    let many = vec!["x"; 5_000];
-    // The limits of 256 and 4,096 bytes, within an argument and between two.
+    let long = "x".repeat(40_000);
+    let many = vec!["x"; 20_000];
+    // The limits of 32 KiB and 4,096 bytes, within an argument and between two.
     for (words, end) in [(&[&*long][..], "xx…"), (&many, " x …"), (&["…", "x"], " … x")] {
         let mut helper = command("pauses");
         let mut child = helper.arg0("helper1").args(words).stdin(Stdio::piped()).spawn();

@@ -110,8 +110,10 @@ impl Process {
             self.threads = Threads::with_others(snapshot.first, others);
         }
         if let Some(image) = snapshot.image {
-            // An equal image is kept: many processes may share it.
-            if self.image.as_deref() != Some(&image) {
+            // An equal image is kept: many processes may share it. So is a recorded one, because
+            // `/proc` shows less.
+            let known = self.image.as_deref();
+            if !known.is_some_and(|known| *known == image || known.is_shown_by(&image)) {
                 self.image = Some(Arc::new(image));
             }
         }

@@ -66,8 +66,8 @@
 //!
 //! The socket transport, and recordings of it, have no identities. The table then infers them from
 //! the order and the time stamps of events, and from `/proc`. What does not follow from these is
-//! `None`, for example the status of a process whose threads exited with different statuses. Three
-//! things cannot be noticed:
+//! `None`, for example the status of a process whose threads exited with different statuses, and the
+//! usage of every process. Three things cannot be noticed:
 //!
 //! - A process made with `CLONE_PARENT` seems to be created by its parent.
 //! - `/proc` is read after the event. If the process executed another program in between, its
@@ -77,8 +77,8 @@
 //! # Origin of the values
 //!
 //! With [`context`](crate::Builder::context), the ring transport also records the user, the session,
-//! the terminal and the program. The table then reads `/proc` only at the start, after a loss, and
-//! once for each cgroup.
+//! the terminal, the program with its arguments, and the usage at the end. The table then reads
+//! `/proc` only at the start, after a loss, and once for each cgroup.
 //!
 //! Without a context, the table reads `/proc` when it receives an exec. This is too late for a
 //! process that lives for less than a millisecond. The files of a process in `/proc` are read
@@ -91,15 +91,17 @@
 //! # Required events
 //!
 //! The table needs all forks, execs and exits. A filter that excludes some of them makes it wrong.
-//! With [`processes_only`](crate::Filter::processes_only), a process whose first thread exits before
-//! the others does not end until the next scan of `/proc`.
+//! With [`processes_only`](crate::Filter::processes_only), it misses the end of a process whose first
+//! thread exits before the others. Over the ring, the process then stays in the table until the next
+//! scan of `/proc`. Over the socket, it ends at the exit of the first thread.
 //!
 //! # Losses
 //!
 //! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more
 //! losses arrive, and reports which processes [appeared](ChangeKind::Appeared) and
-//! [vanished](ChangeKind::Vanished). A stream wakes up for the scan. A receive loop with a table must
-//! wait no longer than [`rescan_in`](ProcessTable::rescan_in).
+//! [vanished](ChangeKind::Vanished). Until then, values of processes may be outdated. A stream wakes up
+//! for the scan. A receive loop with a table must wait no longer than
+//! [`rescan_in`](ProcessTable::rescan_in).
 //!
 //! # Restricted `/proc`
 //!

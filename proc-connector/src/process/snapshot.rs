@@ -60,6 +60,25 @@ impl Image {
                 || (recorded.is_cut && args.bytes.starts_with(&recorded.bytes))
         })
     }
+
+    /// Whether the kernel recorded this program, and `read` from `/proc` shows no other: `/proc` cuts
+    /// arguments earlier, and marks a file that was removed since.
+    pub(super) fn is_shown_by(&self, read: &Self) -> bool {
+        self.program.is_some() && self.has_path_of(read) && self.has_args_of(read)
+    }
+
+    fn has_path_of(&self, read: &Self) -> bool {
+        let (Some(recorded), Some(read)) = (&self.exe, &read.exe) else { return true };
+        let [recorded, read] = [recorded, read].map(|path| path.as_os_str().as_encoded_bytes());
+        read == recorded || read.strip_suffix(b" (deleted)") == Some(recorded)
+    }
+
+    fn has_args_of(&self, read: &Self) -> bool {
+        let (Some(recorded), Some(read)) = (&self.args, &read.args) else { return true };
+        recorded.bytes == read.bytes
+            || (recorded.is_cut && read.bytes.starts_with(&recorded.bytes))
+            || (read.is_cut && recorded.bytes.starts_with(&read.bytes))
+    }
 }
 
 bitflags::bitflags! {

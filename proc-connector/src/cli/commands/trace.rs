@@ -43,8 +43,8 @@ pub(crate) struct Args {
     #[arg(long)]
     full: bool,
 
-    /// Sort the processes that have the same parent, the largest first. cpu and mem include their
-    /// descendants.
+    /// Sort the processes that have the same parent, the largest value first. cpu and mem include the
+    /// descendants of each process, and require the ring.
     #[arg(long, value_name = "KEY", conflicts_with = "quiet")]
     sort: Option<SortKey>,
 

@@ -25,8 +25,8 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: FormatOptions,
 
-    /// Add `task` to each object: the task that caused the event, and the arguments of an exec, as
-    /// recorded by the kernel (requires --json and the ring transport).
+    /// Add `task` to each object: the task that caused the event, its resource usage at an exit, and the
+    /// program and arguments at an exec, as the kernel recorded them (requires --json and the ring).
     #[arg(long, requires = "json")]
     context: bool,
 

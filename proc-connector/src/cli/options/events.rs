@@ -15,12 +15,13 @@ pub(crate) struct EventOptions {
     #[arg(ignore_case = true, default_value = "all", hide_default_value = true)]
     events: Vec<EventMask>,
 
-    /// Leave out threads.
+    /// Leave out threads: select the events of the first thread and the end of each process. `record`
+    /// selects the exits of first threads instead of the ends.
     #[arg(long)]
     processes: bool,
 
-    /// Leave out exits, except the ends of failed processes. `record` keeps every exit of a thread
-    /// with a status other than 0.
+    /// Leave out exits, except the ends of failed processes. `record` selects every exit of a thread
+    /// with a status other than 0 instead.
     #[arg(long)]
     failed: bool,
 

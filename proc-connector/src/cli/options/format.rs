@@ -14,8 +14,8 @@ pub(crate) struct FormatOptions {
     #[arg(long)]
     pub(crate) json: bool,
 
-    /// Add `process` to each object: the process that the event is about, with its name, arguments,
-    /// user and container (requires --json).
+    /// Add `process` to each object: the process that the event is about, with its identity, name,
+    /// arguments, user and container (requires --json). Exits also show how the process ended.
     #[arg(long, requires = "json")]
     pub(crate) who: bool,
 

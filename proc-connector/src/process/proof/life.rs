@@ -63,7 +63,8 @@ impl ProcessTable {
 
     pub(super) fn proven_exit(&mut self, exit: &Exit<'_>, proof: &Proof<'_>) {
         let is_over = proof.context.is_over();
-        let status = proof.context.process_status().unwrap_or(exit.status());
+        let process_status = proof.context.process_status();
+        let status = process_status.unwrap_or(exit.status());
         let usage = proof.context.process_usage();
         let end = End { ns: proof.ns, status: Some(status), usage };
         if is_over == Some(true) && self.ends_before_reading(proof) {
@@ -82,16 +83,18 @@ impl ProcessTable {
         }
         let Some(process) = self.population.get_mut(key) else { return };
         let pid = exit.process_pid();
+        let continues = is_over == Some(false) && process_status.is_none();
         if pid == proof.actor.tgid {
             // The exit of the first thread before an exec of another can follow the exec.
-            if is_over == Some(false) && process.threads.count() <= 1 {
+            if continues && process.threads.count() <= 1 {
                 return;
             }
             process.threads.first = Err(exit.status());
         } else if !process.threads.remove(pid) {
             return;
         }
-        if is_over.is_none() && process.threads.count() == 0 {
+        // If a tracer keeps threads as zombies, no exit reports that the process is over.
+        if !continues && process.threads.count() == 0 {
             self.end_by_proof(key, proof.actor, end);
         } else {
             self.push(ChangeKind::ThreadEnded(pid), key);
@@ -106,9 +109,16 @@ impl ProcessTable {
             && self.relation(proof.actor) == Some(Relation::Same)
     }
 
-    /// Records the end of a process that a scan found missing.
+    /// Records the end of a process that a scan found missing. If the process has already ended with
+    /// the last thread in the table, only adds the usage.
     fn end_vanished(&mut self, identity: Identity, end: End) {
         if self.over.contains(identity) {
+            if end.usage.is_some() {
+                let known = self.ended_as(identity).and_then(|(_, process)| process.end.as_mut());
+                if let Some(known) = known.filter(|known| known.usage.is_none()) {
+                    known.usage = end.usage;
+                }
+            }
             return;
         }
         let boot_id = self.boot_id;

@@ -14,9 +14,9 @@ impl ProcessStream {
     /// `timeout` the wait is unlimited.
     ///
     /// The process need not be a child, and stays unreaped. A process that ended before the call is
-    /// found if its parent has not reaped it, or if the stream reported its end not too long ago
-    /// (see [`ProcessTable::keep_ended`](super::super::ProcessTable::keep_ended)). A later process with the same id
-    /// is never taken for the one that had the id at the time of the call.
+    /// found if its parent has not reaped it, or if the table still
+    /// [keeps](super::super::ProcessTable::keep_ended) it. A later process with the same id is never
+    /// taken for the process that had the id at the time of the call.
     ///
     /// Changes that arrive meanwhile stay queued for [`next_change`](Self::next_change). The queue
     /// holds 16,384 of them; further ones are counted, and the count is yielded as a loss of the cause

@@ -158,12 +158,12 @@ impl Target {
         })
     }
 
-    /// The exit as the descriptor alone shows it. Waits for a short time if the status is unknown
-    /// until the parent has reaped the process.
-    pub(super) fn exit_by_handle(&self) -> ProcessExit {
+    /// The exit as the descriptor alone shows it. If the status is unknown until the parent has reaped
+    /// the process, waits for that until [`REAP_TIME`] after `polled`.
+    pub(super) fn exit_by_handle(&self, polled: Instant) -> ProcessExit {
         let status = self.handle.as_ref().and_then(|handle| {
             handle.status().or_else(|| {
-                handle.wait_reaped(REAP_TIME);
+                handle.wait_reaped(REAP_TIME.saturating_sub(polled.elapsed()));
                 handle.status()
             })
         });

@@ -115,9 +115,11 @@ impl ExitWaiter {
                 return Ok(None);
             }
             let left = deadline.map(|end| end.saturating_duration_since(Instant::now()));
-            for tgid in self.poll(left)? {
+            let ended = self.poll(left)?;
+            let polled = Instant::now();
+            for tgid in ended {
                 let ended = self.targets.remove(&tgid);
-                self.exits.extend(ended.map(|target| target.exit_by_handle()));
+                self.exits.extend(ended.map(|target| target.exit_by_handle(polled)));
             }
             if self.exits.is_empty() && left.is_some_and(|left| left.is_zero()) {
                 return Ok(None);

@@ -5,7 +5,7 @@ use std::thread;
 
 use super::line::Line;
 use super::stage::Stage;
-use super::sys::{self, Creation, exit_thread};
+use super::sys::{self, Creation};
 use super::truth::Truth;
 use super::{Behaviour, Need::Programs, Need::Root, behaviours};
 use crate::common::load::{cpus, stay_on, this_task};

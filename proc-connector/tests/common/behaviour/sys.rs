@@ -1,5 +1,4 @@
-//! System calls that create, end and reap processes in ways that no safe library offers. The only
-//! `unsafe` code of the tests.
+//! System calls that create, end and reap processes in ways that no safe library offers.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
@@ -75,13 +74,6 @@ fn run(child: impl FnOnce()) -> ! {
 pub(crate) fn exit(code: i32) -> ! {
     // SAFETY: the call takes a number only, and does not return.
     unsafe { libc::_exit(code) }
-}
-
-/// Ends the calling thread only. The last thread's code becomes that of the process.
-pub(crate) fn exit_thread(code: i32) -> ! {
-    // SAFETY: the thread releases nothing that others use.
-    unsafe { libc::syscall(libc::SYS_exit, code) };
-    unreachable!("exit does not return")
 }
 
 /// A program that [`vfork`] executes.

@@ -5,7 +5,6 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use super::stage::Stage;
-use super::sys::exit_thread;
 use super::threads::{meet, running_threads, wait_forever};
 use super::{Behaviour, Need::Programs, behaviours};
 

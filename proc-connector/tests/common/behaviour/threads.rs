@@ -11,7 +11,7 @@ use super::ends::burn;
 use super::families::{SIBLING, receive, send, sibling};
 use super::line::Line;
 use super::stage::Stage;
-use super::sys::{self, exit_thread};
+use super::sys;
 use super::truth::now_ns;
 use super::{Behaviour, behaviours};
 

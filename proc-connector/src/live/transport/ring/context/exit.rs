@@ -157,22 +157,22 @@ impl Exit {
     /// the kernel kept changing the sums.
     pub(super) fn fill_process_usage(&self, asm: &mut Assembler) {
         let Some(usage) = &self.usage else { return };
-        let (read, failed) = (asm.label(), asm.label());
+        let (read, done) = (asm.label(), asm.label());
         for _ in 0..ATTEMPTS {
             let again = asm.label();
-            usage.load_even_sequence(asm, failed, again);
+            usage.load_even_sequence(asm, done, again);
             asm.store(Size::Double, R10, SCRATCH_2, R1);
-            self.nr_threads.load(asm, failed);
+            self.nr_threads.load(asm, done);
             asm.store(Size::Double, R10, SCRATCH_3, R1);
             for counter in &usage.counters {
                 counter.sum.store(asm, Size::Double, R7, PROCESS_USAGE.at(counter.at));
             }
-            usage.sequence.load(asm, failed);
+            usage.sequence.load(asm, done);
             asm.load(Size::Double, R2, R10, SCRATCH_2);
             asm.branch(Width::W32, Cond::Eq, R1, R2, read);
             asm.bind(again);
         }
-        asm.jump(failed);
+        asm.jump(done);
         asm.bind(read);
         usage.max_rss.load_or_zero(asm);
         asm.alu(Width::W64, Alu::Lsh, R1, page_shift());
@@ -180,20 +180,20 @@ impl Exit {
         add_recorded(asm, Recorded::PROCESS_USAGE);
         // The sums include the first thread once it is removed.
         asm.load(Size::Double, R1, R10, SCRATCH_3);
-        asm.branch(Width::W32, Cond::Eq, R1, 0, failed);
+        asm.branch(Width::W32, Cond::Eq, R1, 0, done);
         let leader = asm.label();
         branch_if_leader(asm, leader);
         for counter in &usage.counters {
             counter.leader.load_or_zero(asm);
             add(asm, PROCESS_USAGE.at(counter.at));
         }
-        asm.jump(failed);
+        asm.jump(done);
         asm.bind(leader);
         for counter in &usage.counters {
             asm.load(Size::Double, R1, R7, USAGE.at(counter.at));
             add(asm, PROCESS_USAGE.at(counter.at));
         }
-        asm.bind(failed);
+        asm.bind(done);
     }
 }
 
@@ -230,11 +230,9 @@ impl ProcessUsage {
             counters: counters.into_iter().map(counter).collect::<Option<_>>()?,
         })
     }
-}
 
-impl ProcessUsage {
     /// Emits code that loads the counter of the lock to `R1`. Jumps to `locked` if the kernel holds
-    /// the lock for too long. Many looks would take the verifier too long.
+    /// the lock for too long. The verifier follows each look, which limits their number.
     fn load_even_sequence(&self, asm: &mut Assembler, failed: Label, locked: Label) {
         let look = asm.label();
         asm.mov(R1, LOOKS);
