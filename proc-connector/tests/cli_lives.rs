@@ -14,6 +14,7 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
+use common::exit_thread::exit_thread;
 use common::helper_process::command;
 use common::program::text;
 use common::scratch::Scratch;
@@ -78,9 +79,9 @@ fn end_after_the_first_thread(first: i32, last: i32) {
         while fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
             thread::yield_now();
         }
-        sys::exit_thread(last);
+        exit_thread(last);
     });
-    sys::exit_thread(first);
+    exit_thread(first);
 }
 
 /// Waits for a child, and for the process that this child makes a child of this process.

@@ -34,7 +34,7 @@ use crate::status::ExitStatus;
 ///
 /// The ring transport always records the identity of the process, and at an exit whether the process
 /// is over. It records the rest if the connector was built with `context(true)`. A part is `None` if
-/// it was not recorded, or if the kernel does not let the program of a socket read it. Ids are those
+/// it was not recorded: most parts require `CAP_PERFMON`, and some depend on the kernel. Ids are those
 /// of the initial namespaces.
 ///
 /// ```
@@ -147,7 +147,8 @@ impl<'a> Context<'a> {
     }
 
     /// Of an exit with which the process [is over](Self::is_over): what all threads of the process
-    /// used together, including those that exited earlier.
+    /// used together, including those that exited earlier. The bytes read and written include those
+    /// of the children that the process has waited for.
     #[inline]
     pub fn process_usage(&self) -> Option<Usage> {
         self.parts.process_usage.map(Usage::new)

@@ -61,8 +61,8 @@
 //! - that a process ended with its last thread, and its status and [usage](Process::usage);
 //! - to which process an exit belongs that is received after its id was assigned again.
 //!
-//! When a parent ends, the kernel gives its children another one, without an event. The new parent is
-//! unknown until the next event of each child.
+//! When a parent ends, the kernel gives its children a new parent, without an event. The new parent
+//! is unknown until the next event of each child.
 //!
 //! The socket transport, and recordings of it, have no identities. The table then infers them from
 //! the order and the time stamps of events, and from `/proc`. What does not follow from these is
@@ -83,8 +83,8 @@
 //! Without a context, the table reads `/proc` when it receives an exec. This is too late for a
 //! process that lives for less than a millisecond. The files of a process in `/proc` are read
 //! relative to one open directory, and its start time is compared with the recorded creation time, or
-//! else with the event's time stamp. A value therefore never belongs to another process that reused
-//! the id.
+//! else with the event's time stamp. A value therefore belongs to no other process with the same id,
+//! unless the id was reused within 10 ms, the resolution of `/proc`.
 //!
 //! A child inherits its creator's values until it executes a program.
 //!

@@ -244,7 +244,7 @@ impl Process {
     }
 
     /// The device number of the controlling terminal, as in `/proc/PID/stat`; 0 without a terminal.
-    /// No event reports a change: this is the terminal at the last event of the first thread.
+    /// No event reports a change: this is the terminal at the last exec, or else at the fork.
     pub fn tty(&self) -> Option<u32> {
         self.tty
     }

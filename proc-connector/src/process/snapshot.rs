@@ -170,3 +170,43 @@ pub(super) trait SnapshotSource: Debug + Send + Sync {
     /// `CLOCK_MONOTONIC`, in nanoseconds.
     fn now_ns(&self) -> u64;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn image(exe: &str, args: &str, is_cut: bool) -> Image {
+        let args = Some(Arguments { bytes: args.as_bytes().into(), is_cut });
+        Image { exe: Some(exe.into()), args, ..Image::default() }
+    }
+
+    #[test]
+    fn a_reading_of_the_same_exec_may_show_less() {
+        let program = ProgramFile {
+            dev_major: 8,
+            dev_minor: 1,
+            ino: 77,
+            ctime_sec: 5,
+            ctime_nsec: 6,
+            nlink: 1,
+            is_deleted: false,
+            is_memfd: false,
+        };
+        let recorded = Image { program: Some(program), ..image("/bin/ls", "ls\0-l\0", false) };
+        for (read, is_shown) in [
+            (image("/bin/ls", "ls\0-l\0", false), true),
+            (image("/bin/ls (deleted)", "ls\0-l\0", false), true),
+            (image("/bin/ls", "ls\0-", true), true),
+            (Image { args: None, ..image("/bin/ls", "", false) }, true),
+            (Image { exe: None, ..image("", "ls\0-l\0", false) }, true),
+            (image("/bin/ls", "ls\0-", false), false),
+            (image("/bin/ls", "ls\0-a\0", false), false),
+            (image("/bin/cat", "ls\0-l\0", false), false),
+        ] {
+            assert_eq!(recorded.is_shown_by(&read), is_shown, "{read:?}");
+        }
+        // The kernel recorded nothing but the arguments.
+        let other = image("/bin/ls", "ls\0-l\0", false);
+        assert!(!other.is_shown_by(&other));
+    }
+}

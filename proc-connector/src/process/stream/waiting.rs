@@ -44,7 +44,9 @@ impl ProcessStream {
         timeout: Option<Duration>,
     ) -> Result<Option<ProcessExit>, WaitError> {
         let mut waiter = ExitWaiter::new();
-        match add(&mut self.connector, &mut self.tracker, &mut waiter, pid)? {
+        let added = add(&mut self.connector, &mut self.tracker, &mut waiter, pid);
+        self.update_descriptor();
+        match added? {
             Some(exit) => Ok(Some(exit)),
             None => self.next_exit(&mut waiter, timeout),
         }
@@ -69,6 +71,17 @@ impl ProcessStream {
         waiter: &mut ExitWaiter,
         timeout: Option<Duration>,
     ) -> Result<Option<ProcessExit>, WaitError> {
+        let exit = self.wait_for_next(waiter, timeout);
+        // Changes may have been queued, also before an error.
+        self.update_descriptor();
+        exit
+    }
+
+    fn wait_for_next(
+        &mut self,
+        waiter: &mut ExitWaiter,
+        timeout: Option<Duration>,
+    ) -> Result<Option<ProcessExit>, WaitError> {
         let timeout = if self.connector.is_nonblocking() { Some(Duration::ZERO) } else { timeout };
         let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         if waiter.take_news() {
@@ -88,7 +101,6 @@ impl ProcessStream {
             let next_poll = waiter.next_poll();
             let until = deadline.map_or(next_poll, |end| end.min(next_poll));
             receive_observed(&mut self.connector, &mut self.tracker, waiter, until)?;
-            self.update_descriptor();
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Single cases of events with identities, against a `/proc` with the given processes.
 
+mod ends;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;

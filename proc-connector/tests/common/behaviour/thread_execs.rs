@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::stage::Stage;
 use super::threads::{meet, running_threads, wait_forever};
 use super::{Behaviour, Need::Programs, behaviours};
+use crate::common::exit_thread::exit_thread;
 
 pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs];
     another_thread_executes,

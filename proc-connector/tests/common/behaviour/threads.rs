@@ -14,6 +14,7 @@ use super::stage::Stage;
 use super::sys;
 use super::truth::now_ns;
 use super::{Behaviour, behaviours};
+use crate::common::exit_thread::exit_thread;
 
 pub(crate) const PLAIN: &[Behaviour] = behaviours![&[];
     first_thread_ends_first,
