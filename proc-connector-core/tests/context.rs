@@ -8,7 +8,7 @@ const EXIT: u32 = 0x8000_0000;
 
 const EXEC_BIT: u32 = 1 << 14;
 /// The bits of all fields of the task.
-const TASK_BITS: u32 = 0b1111_1001_1111;
+const TASK_BITS: u32 = 0b1111_1001_1111 | 1 << 20;
 
 /// An identity in the host's byte order, with `detail` in its last 8 bytes.
 fn identity(detail: u64) -> Vec<u8> {
@@ -22,6 +22,7 @@ fn extension(bits: u32) -> Vec<u8> {
     let numbers = [5, 6, (8 << 32) | 7, (10 << 32) | 9, (12 << 32) | 11];
     bytes.extend(numbers.map(u64::to_ne_bytes).concat());
     bytes.extend([13_u32, 14, 15, 16, 17, 18].map(u32::to_ne_bytes).concat());
+    bytes.extend(19_u64.to_ne_bytes());
     bytes
 }
 
@@ -86,7 +87,7 @@ fn every_field_of_the_task_is_read_at_its_offset() {
 
 #[test]
 fn each_bit_enables_one_part() {
-    for bit in (0..12).filter(|bit| TASK_BITS & (1 << bit) != 0) {
+    for bit in (0..21).filter(|bit| TASK_BITS & (1 << bit) != 0) {
         let bytes = [identity(0), extension(1 << bit)].concat();
         let context = Context::parse(EXIT, &bytes).expect("a context");
         let present = [
@@ -99,6 +100,7 @@ fn each_bit_enables_one_part() {
             (8, context.session().is_some()),
             (9, context.tty().is_some()),
             (10, context.login_uid().is_some() && context.audit_session().is_some()),
+            (20, context.css_set() == Some(19)),
             (11, context.ns_tgid().is_some() && context.pid_ns().is_some()),
         ];
         assert!(present.iter().all(|&(of, present)| present == (of == bit)), "{bit}: {present:?}");

@@ -97,6 +97,9 @@ pub struct TaskHdr {
     pub ns_tgid: Word,
     /// Inode number of that pid namespace.
     pub pid_ns: Word,
+    /// A number that is the same as long as the task stays in its cgroups, in all hierarchies: the
+    /// address of its `css_set`.
+    pub css_set: Double,
 }
 
 /// Resource usage of a thread or a process.
@@ -208,6 +211,8 @@ bitflags::bitflags! {
         const CWD = 1 << 18;
         /// The environment variables.
         const ENV = 1 << 19;
+        /// `css_set`.
+        const CSS_SET = 1 << 20;
     }
 }
 

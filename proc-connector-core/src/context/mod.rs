@@ -255,6 +255,13 @@ impl<'a> Context<'a> {
     }
 
     #[inline]
+    /// A number that changes when the task is moved to another cgroup of any hierarchy. Programs must
+    /// not show it: it is an address of the kernel.
+    #[doc(hidden)]
+    pub fn css_set(&self) -> Option<u64> {
+        self.task(Recorded::CSS_SET, |task| task.css_set.get())
+    }
+
     fn task<T>(&self, part: Recorded, value: impl Fn(&layout::TaskHdr) -> T) -> Option<T> {
         self.parts.task.filter(|_| self.has(part)).map(value)
     }

@@ -122,7 +122,7 @@ impl Builder {
     ///
     /// The kernel makes the record when the event happens. By the time an event is read, `/proc`
     /// may no longer show the process. The context requires the ring transport, and makes its
-    /// records longer: an event takes 192 bytes instead of 104, an exit up to 352, and an exec 300
+    /// records longer: an event takes 200 bytes instead of 104, an exit up to 360, and an exec 300
     /// more than its arguments. Without the context, the ring still records the identity of the
     /// acting process, and whether a process is over. Over the socket, [`Event::context`] is always
     /// `None`.

@@ -28,7 +28,7 @@ impl Process {
             gid: None,
             session: None,
             cgroup: None,
-            cgroup_place: None,
+            css_set: None,
             tty: None,
             login_uid: None,
             audit_session: None,

@@ -59,8 +59,8 @@ pub struct Process {
     pub(super) gid: Option<Ids>,
     pub(super) session: Option<u32>,
     pub(super) cgroup: Option<Arc<Path>>,
-    /// The pid namespace and the version 2 cgroup in which `cgroup` was determined.
-    pub(super) cgroup_place: Option<Place>,
+    /// What the kernel recorded of the cgroups of all hierarchies when `cgroup` was determined.
+    pub(super) css_set: Option<u64>,
     pub(super) tty: Option<u32>,
     pub(super) login_uid: Option<u32>,
     pub(super) audit_session: Option<u32>,
@@ -88,9 +88,6 @@ pub(super) struct End {
     pub(super) status: Option<ExitStatus>,
     pub(super) usage: Option<Usage>,
 }
-
-/// The inode number of a pid namespace, and the id of a version 2 cgroup.
-pub(super) type Place = (Option<u32>, Option<u64>);
 
 /// The name of a thread: up to 16 bytes.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -265,9 +262,7 @@ impl Process {
     ///
     /// On a machine with hierarchies of version 1, this is the path in version 2, or in systemd's
     /// hierarchy if the former is the root, or in the hierarchies of the controllers if neither
-    /// exists. A hierarchy in which the process is in a container takes precedence. The ring
-    /// transport records no cgroup of version 1. The path is then that of the creator, until the
-    /// process executes a program as the leader of a session, or in another pid namespace.
+    /// exists. A hierarchy in which the process is in a container takes precedence.
     pub fn cgroup(&self) -> Option<&Path> {
         self.cgroup.as_deref()
     }

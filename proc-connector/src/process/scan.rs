@@ -23,7 +23,7 @@ impl ProcessTable {
     }
 
     /// Ends the processes whose ids were assigned again, and whose exits may be lost.
-    fn superseded_vanished(&mut self, ns: u64) {
+    pub(super) fn superseded_vanished(&mut self, ns: u64) {
         let end = End { ns, status: None, usage: None };
         while let Some(key) = self.population.end_any_superseded(end) {
             self.push(ChangeKind::Vanished, key);

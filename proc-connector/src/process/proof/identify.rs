@@ -140,6 +140,10 @@ impl ProcessTable {
         if let Some(key) = self.population.supersede(tgid) {
             self.push(ChangeKind::Vanished, key);
         }
+        if self.source.is_none() && self.rescan.is_missing_events {
+            // Its exit may be lost, and no scan will notice that.
+            self.superseded_vanished(ns);
+        }
         self.forget_parent(tgid);
     }
 

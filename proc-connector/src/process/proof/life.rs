@@ -3,6 +3,7 @@
 use proc_connector_core::proc_event::{Exit, Fork};
 
 use super::identify::Relation;
+use super::values::note_css_set;
 use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::process::{End, Process};
@@ -12,6 +13,14 @@ use crate::process::time::Start;
 impl ProcessTable {
     pub(super) fn proven_fork(&mut self, fork: &Fork, child_start: u64, proof: &Proof<'_>) {
         let creator = self.find_actor(proof);
+        if let Some(creator) = creator.and_then(|creator| self.population.get_mut(creator)) {
+            // `/proc` was read before the first event of a process.
+            if creator.css_set.is_some() {
+                note_css_set(creator, &proof.context);
+            } else {
+                creator.css_set = proof.context.css_set();
+            }
+        }
         let tgid = fork.child_tgid();
         let child = Identity { tgid, start: child_start };
         let relation = self.relation(child);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proc_connector_core::{Context, KernelPath};
 
 use crate::process::population::Key;
-use crate::process::process::{Name, Place, Process};
+use crate::process::process::{Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
 use crate::process::table::ProcessTable;
 
@@ -23,7 +23,7 @@ impl ProcessTable {
         } else if let Some(comm) = context.comm() {
             process.comm = Some(Name::new(comm));
         }
-        process.cgroup_place = Some((context.pid_ns(), context.cgroup_id()));
+        process.css_set = context.css_set();
         if let Some(path) = context.cgroup_id().and_then(|id| self.cgroups.path(id)) {
             // The parent may have moved to another cgroup since it was read.
             process.cgroup = Some(path.clone());
@@ -54,13 +54,12 @@ impl ProcessTable {
             Some(_) => {}
         }
         let cgroup_id = context.cgroup_id();
-        let place = Some((context.pid_ns(), cgroup_id));
+        note_css_set(process, context);
         match cgroup_id.and_then(|id| self.cgroups.path(id)) {
             Some(path) => process.cgroup = Some(path.clone()),
-            None if self.cgroups.has_version_1() && !can_have_moved(process, place) => {}
+            None if self.cgroups.has_version_1() && process.cgroup.is_some() => {}
             None => fields |= Fields::CGROUP,
         }
-        process.cgroup_place = place;
         if process.uid.is_none() || process.gid.is_none() {
             fields |= Fields::IDS;
         }
@@ -71,12 +70,13 @@ impl ProcessTable {
     }
 }
 
-/// Whether the process can be in another version 1 cgroup than its creator. Service managers and
-/// container runtimes move the first process of a session or of a pid namespace.
-fn can_have_moved(process: &Process, place: Option<Place>) -> bool {
-    process.cgroup.is_none()
-        || process.cgroup_place != place
-        || process.session.is_none_or(|session| session == process.tgid)
+/// Forgets the cgroup if the process was moved since it was determined, or if that is unknown.
+pub(super) fn note_css_set(process: &mut Process, context: &Context<'_>) {
+    let now = context.css_set();
+    if now.is_none() || process.css_set != now {
+        process.cgroup = None;
+    }
+    process.css_set = now;
 }
 
 /// Records the values of the thread that acted.

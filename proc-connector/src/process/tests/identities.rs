@@ -159,15 +159,15 @@ impl Stream {
     }
 
     /// A fork by init, with its pid namespace.
-    fn fork_in(&mut self, child: Id, pid_ns: u32) -> Vec<Reported> {
+    fn fork_in(&mut self, child: Id, css_set: u64) -> Vec<Reported> {
         let data = EventData::Fork {
             parent_pid: INIT.0,
             parent_tgid: INIT.0,
             child_pid: child.0,
             child_tgid: child.0,
         };
-        let task = TaskHdr { ns_tgid: 1.into(), pid_ns: pid_ns.into(), ..TaskHdr::default() };
-        let recorded = Recorded::PID_NS;
+        let task = TaskHdr { css_set: css_set.into(), ..TaskHdr::default() };
+        let recorded = Recorded::CSS_SET;
         let extension = RawExtension { recorded, task, ..RawExtension::default() };
         let context = RawContext::of_process(INIT, (0, 0)).with_child_start(child.1);
         self.apply(data, &context.with_extension(extension))
@@ -450,21 +450,21 @@ fn a_lost_exit_makes_a_process_vanish_and_never_end_twice() {
 fn version_1_cgroups_are_read_only_where_processes_are_moved() {
     let (mut stream, proc) = Stream::with_proc(&[INIT]);
     proc.set_version_1();
-    let mut exec = |child: Id, session: u32, pid_ns: u32| {
+    let mut exec = |child: Id, at_fork: u64, at_exec: u64| {
         let mut program = program("ls\0");
-        program.task.session = session.into();
-        program.task.pid_ns = pid_ns.into();
+        program.recorded |= Recorded::CSS_SET;
+        program.task.css_set = at_exec.into();
         proc.set(&[INIT, child]);
         let before = proc.reads();
-        stream.fork_in(child, 4);
+        stream.fork_in(child, at_fork);
         stream.exec(child, Some(program));
         proc.reads() - before
     };
     // The table learns that there are version 1 hierarchies.
-    assert_eq!(exec((100, tick(60, 0)), 1, 4), 1);
-    assert_eq!(exec((101, tick(60, 1)), 1, 4), 0);
-    assert_eq!(exec((102, tick(60, 2)), 102, 4), 1, "the leader of a session");
-    assert_eq!(exec((103, tick(60, 3)), 1, 5), 1, "the first process of a container");
+    assert_eq!(exec((100, tick(60, 0)), 4, 4), 1);
+    assert_eq!(exec((101, tick(60, 1)), 4, 4), 0);
+    assert_eq!(exec((102, tick(60, 2)), 4, 5), 1, "the child was moved");
+    assert_eq!(exec((103, tick(60, 3)), 5, 5), 1, "the creator was moved");
 }
 
 #[test]

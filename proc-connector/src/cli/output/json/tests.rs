@@ -116,6 +116,7 @@ fn a_task_has_all_that_the_kernel_recorded() {
         audit_session: u32::MAX.into(),
         ns_tgid: 18.into(),
         pid_ns: 19.into(),
+        css_set: 0.into(),
     };
     let parts: [&[u8]; 4] = [b"sh\0-c\0", b"./sh", b"sh\0bin\0", b"\xe9\0home\0"];
     let len = |part: usize| u32::try_from(parts[part].len()).expect("short").into();

@@ -2,21 +2,20 @@
 
 use proc_connector_core::context::layout::{ExitHdr, UsageHdr};
 
-use super::{A, ChangeKind, EventData, INIT, Id, Process, RawContext, Reported, Stream};
-use super::{ended, thread_ended};
+use super::{A, ChangeKind, EventData, INIT, Process, RawContext, Reported, Stream};
+use super::{ended, started, thread_ended};
 
 /// The exit of a thread of A while others are zombies, or are about to exit. The process has a status.
 fn exit_of_ending(stream: &mut Stream, process_pid: u32, status: u32) -> Vec<Reported> {
-    let (process_tgid, parent): (u32, Id) = (A.0, INIT);
     let data = EventData::Exit {
         process_pid,
-        process_tgid,
+        process_tgid: A.0,
         exit_code: status,
         exit_signal: 17,
-        parent_pid: parent.0,
-        parent_tgid: parent.0,
+        parent_pid: INIT.0,
+        parent_tgid: INIT.0,
     };
-    let mut context = RawContext::of_process(A, parent);
+    let mut context = RawContext::of_process(A, INIT);
     let exit = ExitHdr { state: ExitHdr::ENDING.into(), status: status.into() };
     context.identity.detail = zerocopy::transmute!(exit);
     stream.apply(data, &context)
@@ -48,12 +47,14 @@ fn an_unknown_thread_adds_the_usage_of_an_ended_process() {
 }
 
 #[test]
-fn the_exit_of_a_replaced_first_thread_ends_nothing() {
+fn after_a_loss_without_proc_the_owner_of_a_reused_id_vanishes() {
     let mut stream = Stream::new();
     stream.fork(INIT, INIT, A);
-    stream.thread(A, 30);
-    let executed = (ChangeKind::Executed, A.0, Some(A.1));
-    assert_eq!(stream.exec(A, None), [executed]);
-    assert_eq!(stream.exit(A, A.0, 0, None), []);
-    assert!(stream.table.get(A.0).is_some_and(Process::is_alive));
+    stream.lose();
+    let next = (A.0, A.1 + 1_000_000_000);
+    let vanished = (ChangeKind::Vanished, A.0, Some(A.1));
+    assert_eq!(stream.fork(INIT, INIT, next), [vanished, started(next)]);
+    // The exit was not lost, but late.
+    assert_eq!(stream.exit(A, A.0, 9, Some(9)), [ended(A)]);
+    assert_eq!(stream.status(A), Some(9));
 }

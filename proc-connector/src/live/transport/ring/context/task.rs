@@ -28,6 +28,7 @@ pub(super) struct Task {
     tty: Option<Tty>,
     audit: Option<[TaskMember; 2]>,
     pid_namespace: Option<PidNamespace>,
+    css_set: Option<TaskMember>,
 }
 
 /// How the program reads the device number of the controlling terminal.
@@ -105,6 +106,7 @@ impl Task {
             tty: tty(),
             audit: pair(["loginuid.val", "sessionid"]),
             pid_namespace: pid_namespace(),
+            css_set: member("cgroups"),
         }
     }
 
@@ -121,6 +123,7 @@ impl Task {
             (Recorded::TTY, self.tty.is_some()),
             (Recorded::AUDIT, self.audit.is_some()),
             (Recorded::PID_NS, self.pid_namespace.is_some()),
+            (Recorded::CSS_SET, self.css_set.is_some()),
         ];
         parts.into_iter().filter(|&(_, available)| available).map(|(part, _)| part).collect()
     }
@@ -172,6 +175,11 @@ impl Task {
         store(asm, audit_session, TASK.at(offset_of!(TaskHdr, audit_session)));
         self.fill_tty(asm);
         self.fill_pid_namespace(asm);
+        let css_set = TASK.at(offset_of!(TaskHdr, css_set));
+        match &self.css_set {
+            Some(member) => member.store(asm, Size::Double, R7, css_set),
+            None => asm.store(Size::Double, R7, css_set, 0),
+        }
     }
 
     fn fill_tty(&self, asm: &mut Assembler) {
