@@ -19,7 +19,7 @@ fn identity(detail: u64) -> Vec<u8> {
 fn extension(bits: u32) -> Vec<u8> {
     let mut bytes = [bits, 0].map(u32::to_ne_bytes).concat();
     bytes.extend(b"a name\0\0\0\0\0\0\0\0\0\0");
-    let numbers = [5, 6, (8 << 32) | 7, (10 << 32) | 9, (12 << 32) | 11];
+    let numbers = [5, 6, (8 << 32) + 7, (10 << 32) + 9, (12 << 32) + 11];
     bytes.extend(numbers.map(u64::to_ne_bytes).concat());
     bytes.extend([13_u32, 14, 15, 16, 17, 18].map(u32::to_ne_bytes).concat());
     bytes.extend(19_u64.to_ne_bytes());
@@ -33,7 +33,7 @@ fn usage(first: u64) -> Vec<u8> {
 /// The header of an exec, with the lengths of the variable parts.
 fn exec(lengths: [u32; 5]) -> Vec<u8> {
     let mut bytes = [21_u64, 22].map(u64::to_ne_bytes).concat();
-    let words = [23, (8 << 20) | 1, 0, 3];
+    let words = [23, (8 << 20) + 1, 0, 3];
     bytes.extend(words.iter().chain(&lengths).chain(&[0]).flat_map(|word| word.to_ne_bytes()));
     bytes
 }

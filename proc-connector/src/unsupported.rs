@@ -212,6 +212,7 @@ impl ProcessHandle {
         match self.0 {}
     }
 
+    #[allow(clippy::unnecessary_wraps, reason = "as on Linux")]
     pub(crate) fn poll_ended<'a>(
         _: impl Iterator<Item = &'a Self>,
         _: Option<Duration>,

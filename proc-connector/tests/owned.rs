@@ -110,7 +110,7 @@ fn context(args: &[u8], behind: &[u8]) -> Vec<u8> {
 }
 
 fn contexts() -> Vec<Vec<u8>> {
-    let most = [b'x'; 32 << 10];
+    let most = vec![b'x'; 32 << 10];
     let identity = RawContext::of_process((8, 500), (1, 100));
     let task = RawExtension { recorded: Recorded::COMM, ..RawExtension::default() };
     vec![

@@ -80,7 +80,7 @@ impl<'a> Context<'a> {
 }
 
 /// Identity. The process id and the start time together identify a process while the machine runs.
-impl<'a> Context<'a> {
+impl Context<'_> {
     /// Process id.
     #[inline]
     pub fn tgid(&self) -> Option<u32> {

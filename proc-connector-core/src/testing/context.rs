@@ -56,12 +56,14 @@ impl RawContext {
     }
 
     /// The context of a fork whose child was created at `start`.
+    #[must_use]
     pub fn with_child_start(mut self, start: u64) -> Self {
         self.identity.detail = start.into();
         self
     }
 
     /// The context of an exit: `None` if the process continues, or else its wait status.
+    #[must_use]
     pub fn with_end(mut self, status: Option<u32>) -> Self {
         let exit = ExitHdr {
             state: (if status.is_some() { ExitHdr::OVER } else { ExitHdr::CONTINUES }).into(),
@@ -72,6 +74,7 @@ impl RawContext {
     }
 
     /// The context with these parts after the identity.
+    #[must_use]
     pub fn with_extension(mut self, extension: RawExtension) -> Self {
         self.extension = Some(extension);
         self
@@ -89,8 +92,8 @@ impl RawContext {
         let header = ExtensionHdr { recorded: recorded.bits().into(), ..ExtensionHdr::default() };
         bytes.extend(header.as_bytes());
         bytes.extend(task.as_bytes());
-        bytes.extend(usage.iter().chain(process_usage).flat_map(|usage| usage.as_bytes()));
-        bytes.extend(exec.iter().flat_map(|exec| exec.as_bytes()));
+        bytes.extend(usage.iter().chain(process_usage).flat_map(IntoBytes::as_bytes));
+        bytes.extend(exec.iter().flat_map(IntoBytes::as_bytes));
         bytes.extend(tail);
         bytes
     }

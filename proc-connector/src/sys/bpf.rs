@@ -74,7 +74,7 @@ struct UpdateElement {
 /// Sets an element of an array whose values have 32 bits.
 pub(super) fn update_map(map: BorrowedFd<'_>, key: &u32, value: &i32) -> io::Result<()> {
     let request = UpdateElement {
-        map_fd: map.as_raw_fd().cast_unsigned(),
+        map_fd: u32::try_from(map.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidInput)?,
         padding: 0,
         key: address(std::ptr::from_ref(key)),
         value: address(std::ptr::from_ref(value)),

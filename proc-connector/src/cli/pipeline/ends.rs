@@ -120,6 +120,7 @@ mod tests {
     use super::{NotedEnds, RECENT};
 
     /// An exit of a thread of process 100, with a context. Returns what it reports about the process.
+    #[allow(clippy::option_option, reason = "an end has an optional status")]
     fn exit(
         ends: &mut NotedEnds,
         pid: u32,

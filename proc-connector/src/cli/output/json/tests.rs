@@ -57,11 +57,8 @@ fn the_end_of_a_process_differs_from_the_exit_of_its_thread() {
     let extension = RawExtension { usage: Some(usage()), ..RawExtension::default() };
     let context = RawContext::of_process((7, 70), (1, 10)).with_extension(extension);
     let used = proc_connector::parser::Usage { cpu_ns: 50, max_rss: Some(8), ..Default::default() };
-    let end = End {
-        status: Some(ExitStatus::from_raw(11 | 0x80)),
-        lifetime_ns: Some(9),
-        usage: Some(used),
-    };
+    let end =
+        End { status: Some(ExitStatus::from_raw(0x8b)), lifetime_ns: Some(9), usage: Some(used) };
     let line = line(exit(8), &context, Some(end));
     assert_eq!(
         (&line["code"], &line["signal"], &line["over"]),

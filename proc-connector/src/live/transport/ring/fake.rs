@@ -8,7 +8,6 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use proc_connector_core::{Notification, ParseError};
 
-use super::context::ContextPlan;
 use super::helpers::SenderCheck;
 use super::layout::Word;
 use super::queue::{Popped, RingQueue};
@@ -52,7 +51,7 @@ impl FakeRing {
             words,
             cursor,
             check: SenderCheck::FormOnly,
-            context: ContextPlan::default(),
+            context: Box::default(),
             buffers: None,
             slot: ProgramSlot::fake()?,
             wakeup,

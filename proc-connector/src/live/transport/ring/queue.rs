@@ -36,7 +36,7 @@ pub(crate) struct RingQueue {
     /// How the program recognises forged datagrams.
     pub(super) check: SenderCheck,
     /// Which properties of the acting task records contain.
-    pub(super) context: ContextPlan,
+    pub(super) context: Box<ContextPlan>,
     /// The buffers of the CPUs, in which the program fills in extended records.
     pub(super) buffers: Option<CpuBuffers>,
     /// The program, which the program of the socket calls.
@@ -115,7 +115,7 @@ impl RingQueue {
         let wakeup = Wakeup::new(socket).map_err(|error| RingError::from_map_error(&error))?;
         let slot =
             ProgramSlot::new(c"proc_program").map_err(|error| RingError::from_map_error(&error))?;
-        let cursor = Cursor::default();
+        let (cursor, context) = (Cursor::default(), Box::new(context));
         Ok(Self { ring, words, cursor, check, context, buffers, slot, wakeup, notice })
     }
 

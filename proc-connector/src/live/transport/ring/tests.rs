@@ -433,10 +433,10 @@ fn assert_describes_this_task(context: &Context<'_>, available: Recorded) {
     use std::os::unix::fs::MetadataExt;
 
     let has = |part| available.contains(part);
-    let stat = fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
-    let (_, stat) = stat.rsplit_once(')').expect("a name");
+    let line = fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
+    let (_, rest) = line.rsplit_once(')').expect("a name");
     // The first of these is field 3.
-    let fields: Vec<&str> = stat.split_whitespace().collect();
+    let fields: Vec<&str> = rest.split_whitespace().collect();
     let field = |number: usize| fields[number - 3].parse::<u64>().expect("a number");
     let ticks = |ns: Option<u64>| ns.map(|ns| ns / 10_000_000);
     assert_eq!(ticks(context.start_boottime_ns()), Some(field(22)));
@@ -451,10 +451,9 @@ fn assert_describes_this_task(context: &Context<'_>, available: Recorded) {
     let number = |path: &str| {
         fs::read_to_string(path).ok().map(|text| text.trim().parse::<u32>().expect("a number"))
     };
-    let euid = nix::unistd::geteuid().as_raw();
-    let egid = nix::unistd::getegid().as_raw();
-    assert_eq!(context.euid(), has(Recorded::EUID_EGID).then_some(euid));
-    assert_eq!(context.egid(), has(Recorded::EUID_EGID).then_some(egid));
+    let effective = (nix::unistd::geteuid().as_raw(), nix::unistd::getegid().as_raw());
+    let effective = has(Recorded::EUID_EGID).then_some(effective);
+    assert_eq!(context.euid().zip(context.egid()), effective);
     let as_u32 = |number: u64| u32::try_from(number).expect("32 bits");
     assert_eq!(context.session(), has(Recorded::SESSION).then(|| as_u32(field(6))));
     assert_eq!(context.tty(), has(Recorded::TTY).then(|| as_u32(field(7))));

@@ -43,7 +43,8 @@ pub(super) struct Exec {
 /// The file of the program.
 #[derive(Clone, Debug)]
 struct File {
-    exe_file: TaskMember,
+    /// The address of the `struct file`.
+    address: TaskMember,
     inode: TaskMember,
     dev: TaskMember,
     ino: TaskMember,
@@ -83,7 +84,7 @@ impl Exec {
             let dentry = |path: &str| member(&format!("mm->exe_file->f_path.dentry{path}"));
             let either = |paths: [&str; 3]| paths.into_iter().find_map(inode);
             Some(File {
-                exe_file: member("mm->exe_file")?,
+                address: member("mm->exe_file")?,
                 inode: member("mm->exe_file->f_inode")?,
                 dev: inode("i_sb->s_dev")?,
                 ino: inode("i_ino")?,
@@ -156,7 +157,7 @@ impl File {
         let at = |field| EXEC.at(field);
         let (unknown, linked, has_name) = (asm.label(), asm.label(), asm.label());
         let remembered = asm.remembered_pointers();
-        self.exe_file.remember(asm, POINTER_2, unknown);
+        self.address.remember(asm, POINTER_2, unknown);
         self.inode.remember(asm, POINTER_3, unknown);
         self.ino.load(asm, unknown);
         asm.store(Size::Double, R7, at(offset_of!(ExecHdr, ino)), R1);

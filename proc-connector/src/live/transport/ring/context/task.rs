@@ -34,7 +34,8 @@ pub(super) struct Task {
 /// How the program reads the device number of the controlling terminal.
 #[derive(Clone, Debug)]
 struct Tty {
-    tty: TaskMember,
+    /// The address of the `struct tty_struct`.
+    address: TaskMember,
     driver: TaskMember,
     major: TaskMember,
     minor_start: TaskMember,
@@ -59,7 +60,7 @@ struct PidNamespace {
 
 /// The inode number of the initial pid namespace (`PROC_PID_INIT_INO` in
 /// `include/linux/proc_ns.h`).
-const INITIAL_PID_NS: u32 = 0xeffffffc;
+const INITIAL_PID_NS: u32 = 0xefff_fffc;
 
 impl Task {
     pub(super) fn detect(memory: &KernelMemory) -> Self {
@@ -67,7 +68,7 @@ impl Task {
         let pair = |paths: [&str; 2]| Some([member(paths[0])?, member(paths[1])?]);
         let tty = || {
             Some(Tty {
-                tty: member("signal->tty")?,
+                address: member("signal->tty")?,
                 driver: member("signal->tty->driver")?,
                 major: member("signal->tty->driver->major")?,
                 minor_start: member("signal->tty->driver->minor_start")?,
@@ -136,7 +137,7 @@ impl Task {
         let [Some(uid), Some(gid)] = ids else { return Self { pid_tgid, comm, ..self } };
         let cgroup_id_in_memory = memory.member("cgroups->dfl_cgrp->kn->id");
         let (uid_gid, cgroup_id, real) = (None, None, Some([uid, gid]));
-        Self { pid_tgid, comm, uid_gid, real, cgroup_id, cgroup_id_in_memory, ..self }
+        Self { cgroup_id, pid_tgid, uid_gid, comm, real, cgroup_id_in_memory, ..self }
     }
 
     /// Emits code that fills in the `TaskHdr` of the record in `R7`.
@@ -187,7 +188,7 @@ impl Task {
         asm.store(Size::Word, R7, at, 0);
         let Some(tty) = &self.tty else { return };
         let (none, remembered) = (asm.label(), asm.remembered_pointers());
-        tty.tty.remember(asm, POINTER_1, none);
+        tty.address.remember(asm, POINTER_1, none);
         tty.driver.remember(asm, POINTER_2, none);
         tty.major.load(asm, none);
         asm.alu(Width::W64, Alu::Lsh, R1, 20);
