@@ -106,5 +106,8 @@ pub use proc_event::{
     Ack, Comm, Coredump, Event, Exec, Exit, Fork, Gid, Payload, ProcessIds, Ptrace, Sid, Uid,
 };
 pub use request::{McastOp, Request, RequestBytes};
+#[cfg(feature = "serde")]
+#[doc(hidden)]
+pub use serde_event::Text;
 pub use status::{ExitStatus, signal_name};
 pub use zerocopy::byteorder::{BigEndian, ByteOrder, LittleEndian, NativeEndian};

@@ -96,7 +96,9 @@ fn comm<M: SerializeMap, O: ByteOrder>(map: &mut M, comm: &Comm<O>) -> Result<()
 }
 
 /// Bytes as text, with U+FFFD in place of invalid UTF-8.
-struct Text<'a>(&'a [u8]);
+#[derive(Clone, Copy, Debug)]
+#[allow(clippy::exhaustive_structs, reason = "no public API")]
+pub struct Text<'a>(pub &'a [u8]);
 
 impl Serialize for Text<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

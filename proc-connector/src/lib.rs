@@ -139,6 +139,13 @@ pub use transport_kind::{NoRing, Transport};
 /// The crate `proc-connector-core`, which parses events on any system.
 pub use proc_connector_core as parser;
 
+// The tests of this repository enable this feature.
+#[cfg(all(feature = "testing", target_os = "linux"))]
+#[doc(hidden)]
+pub mod testing {
+    pub use crate::sys::behaviour;
+}
+
 // Only cargo-fuzz sets the cfg `fuzzing`.
 #[cfg(all(any(test, fuzzing), target_os = "linux"))]
 #[doc(hidden)]

@@ -1,10 +1,6 @@
 //! `trace`: how processes ended, which process created them and what they used, compared with
 //! `wait4`.
 
-#[path = "common/behaviour/sys.rs"]
-#[allow(dead_code, reason = "the generator of processes uses the rest")]
-mod sys;
-
 mod common;
 
 use std::fs;
@@ -14,7 +10,6 @@ use std::sync::Barrier;
 use std::thread;
 use std::time::Duration;
 
-use common::exit_thread::exit_thread;
 use common::helper_process::command;
 use common::program::text;
 use common::scratch::Scratch;
@@ -22,6 +17,7 @@ use common::tracing::{depth, line_of, printed_ids, run_traced};
 use common::{named, transport};
 use nix::time::{ClockId, clock_gettime};
 use proc_connector::Transport;
+use proc_connector::testing::behaviour::{self as sys, exit_thread};
 use serde_json::Value;
 
 fn main() -> ExitCode {

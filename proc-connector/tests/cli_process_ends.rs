@@ -6,7 +6,6 @@ use std::process::{ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::exit_thread::exit_thread;
 use common::helper_process::command;
 use common::listening::listening;
 use common::program::{program, run, text};
@@ -17,6 +16,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
 use proc_connector::parser::testing::wire::{Head, Order};
+use proc_connector::testing::behaviour::exit_thread;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {

@@ -1,9 +1,5 @@
 //! `stats`, compared with the events that the tests cause.
 
-#[path = "common/behaviour/sys.rs"]
-#[allow(dead_code, reason = "the generator of processes uses the rest")]
-mod sys;
-
 mod common;
 
 use std::fs;
@@ -19,6 +15,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::time::TimeValLike;
 use nix::unistd::Pid;
 use proc_connector::Transport;
+use proc_connector::testing::behaviour as sys;
 use serde_json::Value;
 
 fn main() -> ExitCode {

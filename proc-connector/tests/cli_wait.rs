@@ -8,7 +8,6 @@ use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::exit_thread::exit_thread;
 use common::failure::assert_fails;
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::namespaces::{require_namespaces, run_role};
@@ -18,6 +17,7 @@ use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill, raise};
 use nix::unistd::{Pid, gettid};
 use proc_connector::Transport;
+use proc_connector::testing::behaviour::exit_thread;
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {

@@ -9,7 +9,6 @@ use std::process::{Child, ExitCode, ExitStatus, Stdio};
 use std::thread;
 use std::time::Duration;
 
-use common::exit_thread::exit_thread;
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::load::{self, this_task};
 use common::{
@@ -24,6 +23,7 @@ use proc_connector::process::{
     ChangeKind, ChangeKinds, ExitWaiter, ProcessExit, ProcessItem, ProcessStream, WaitError,
     wait_for_exit,
 };
+use proc_connector::testing::behaviour::exit_thread;
 use proc_connector::{Error, Filter, LossCause, Transport};
 
 fn main() -> ExitCode {

@@ -3,6 +3,8 @@
 //! Each unsafe block holds one operation and the proof that it is sound.
 
 mod batch;
+#[cfg(feature = "testing")]
+pub mod behaviour;
 mod bpf;
 mod call;
 #[cfg(feature = "cli")]

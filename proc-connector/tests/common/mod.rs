@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "every test binary includes this directory and uses a part of it")]
 
-pub(crate) mod exit_thread;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
 pub(crate) mod helper_process;

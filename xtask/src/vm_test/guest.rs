@@ -37,7 +37,7 @@ pub(super) fn build(target_dir: &Path) -> Result<Binaries> {
     let mut build = cargo();
     build
         .args(["test", "--no-run"])
-        .args(["--package=proc-connector", "--features=async-io,capture,process,tokio"])
+        .args(["--package=proc-connector", "--features=async-io,capture,process,testing,tokio"])
         .args(TESTS.map(|name| format!("--test={name}")))
         .arg(format!("--test={INIT}"));
     let binaries = Binaries(build_static(build, target_dir)?);

@@ -9,7 +9,7 @@ pub(crate) mod line;
 pub(crate) mod programs;
 pub(crate) mod reuse;
 pub(crate) mod stage;
-pub(crate) mod sys;
+pub(crate) use proc_connector::testing::behaviour as sys;
 pub(crate) mod thread_execs;
 pub(crate) mod threads;
 pub(crate) mod traced;

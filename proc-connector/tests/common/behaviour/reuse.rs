@@ -5,10 +5,10 @@ use std::thread;
 
 use super::line::Line;
 use super::stage::Stage;
+use super::sys::exit_thread;
 use super::sys::{self, Creation};
 use super::truth::Truth;
 use super::{Behaviour, Need::Programs, Need::Root, behaviours};
-use crate::common::exit_thread::exit_thread;
 use crate::common::load::{cpus, stay_on, this_task};
 
 pub(crate) const AS_ROOT: &[Behaviour] = behaviours![&[Root];

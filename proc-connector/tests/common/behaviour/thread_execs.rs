@@ -5,9 +5,9 @@ use std::thread::{self, sleep};
 use std::time::Duration;
 
 use super::stage::Stage;
+use super::sys::exit_thread;
 use super::threads::{meet, running_threads, wait_forever};
 use super::{Behaviour, Need::Programs, behaviours};
-use crate::common::exit_thread::exit_thread;
 
 pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs];
     another_thread_executes,

@@ -12,9 +12,9 @@ use super::families::{SIBLING, receive, send, sibling};
 use super::line::Line;
 use super::stage::Stage;
 use super::sys;
+use super::sys::exit_thread;
 use super::truth::now_ns;
 use super::{Behaviour, behaviours};
-use crate::common::exit_thread::exit_thread;
 
 pub(crate) const PLAIN: &[Behaviour] = behaviours![&[];
     first_thread_ends_first,

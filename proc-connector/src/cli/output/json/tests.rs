@@ -115,7 +115,7 @@ fn a_task_has_all_that_the_kernel_recorded() {
         pid_ns: 19.into(),
         css_set: 0.into(),
     };
-    let parts: [&[u8]; 4] = [b"sh\0-c\0", b"./sh", b"sh\0bin\0", b"\xe9\0home\0"];
+    let parts: [&[u8]; 4] = [b"sh\0-c\0", b"./sh", b"sh\0bin\0", b"\xe9\0srv\0"];
     let len = |part: usize| u32::try_from(parts[part].len()).expect("short").into();
     let exec = ExecHdr {
         ino: 21.into(),
@@ -148,7 +148,7 @@ fn a_task_has_all_that_the_kernel_recorded() {
         "cgroup_id": 12, "ns_tgid": 18, "pid_ns": 19, "boot_ns": 11,
         "filename": "./sh", "args": ["sh", "-c"], "args_cut": false, "exe": "/bin/sh",
         "program": {"dev": "8:1", "ino": 21, "deleted": true, "memfd": false},
-        "cwd": "/home/\u{fffd}", "raw_cwd": b"/home/\xe9",
+        "cwd": "/srv/\u{fffd}", "raw_cwd": b"/srv/\xe9",
     });
     assert_eq!(line["task"], expected);
 }

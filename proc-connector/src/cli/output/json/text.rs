@@ -5,11 +5,8 @@ use std::path::Path;
 
 use proc_connector::Args;
 use proc_connector::parser::KernelPath;
+pub(super) use proc_connector::parser::Text;
 use serde::{Serialize, Serializer};
-
-/// Bytes as text, with U+FFFD in place of invalid UTF-8.
-#[derive(Clone, Copy)]
-pub(super) struct Text<'a>(pub(super) &'a [u8]);
 
 /// The value of `raw_KEY`: the bytes, if they are not UTF-8.
 pub(super) fn raw_bytes(bytes: &[u8]) -> Option<&[u8]> {
@@ -18,27 +15,6 @@ pub(super) fn raw_bytes(bytes: &[u8]) -> Option<&[u8]> {
 
 pub(super) fn path_bytes(path: &Path) -> &[u8] {
     path.as_os_str().as_encoded_bytes()
-}
-
-impl Serialize for Text<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match std::str::from_utf8(self.0) {
-            Ok(text) => serializer.serialize_str(text),
-            Err(_) => serializer.collect_str(self),
-        }
-    }
-}
-
-impl fmt::Display for Text<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for chunk in self.0.utf8_chunks() {
-            f.write_str(chunk.valid())?;
-            if !chunk.invalid().is_empty() {
-                f.write_char(char::REPLACEMENT_CHARACTER)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 /// Arguments as text.

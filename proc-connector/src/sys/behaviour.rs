@@ -1,4 +1,8 @@
-//! System calls that create, end and reap processes in ways that no safe library offers.
+//! System calls that create, end and reap processes in ways that no safe library offers, for the
+//! tests of this repository.
+
+#![allow(clippy::missing_panics_doc, reason = "a panic is a failed test")]
+#![allow(clippy::exhaustive_structs, reason = "no public API")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::io;
@@ -9,17 +13,17 @@ use std::ptr;
 use serde::{Deserialize, Serialize};
 
 /// The signal that kills a child whose function panicked, and its wait status.
-pub(crate) const PANICKED: i32 = 64;
+pub const PANICKED: i32 = 64;
 
 /// How a child is created. The default is a plain fork.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Creation {
+pub struct Creation {
     /// `CLONE_*`, without `CLONE_VM`: the child runs in a copy of the memory.
-    pub(crate) flags: i32,
+    pub flags: i32,
     /// The signal that the parent receives at the end of the child.
-    pub(crate) exit_signal: i32,
+    pub exit_signal: i32,
     /// The process id of the child.
-    pub(crate) pid: Option<u32>,
+    pub pid: Option<u32>,
 }
 
 impl Default for Creation {
@@ -30,7 +34,7 @@ impl Default for Creation {
 
 /// Creates a child that runs a function and exits with 0. Returns the process id of the child. Must
 /// be called by a process of one thread.
-pub(crate) fn fork(child: impl FnOnce()) -> u32 {
+pub fn fork(child: impl FnOnce()) -> u32 {
     // SAFETY: the C library makes the forked child usable, and this process has one thread.
     let pid = unsafe { libc::fork() };
     if pid == 0 {
@@ -44,7 +48,7 @@ pub(crate) fn fork(child: impl FnOnce()) -> u32 {
 /// # Errors
 ///
 /// Those of `clone3`: an id in use, or a missing privilege.
-pub(crate) fn clone(creation: Creation, child: impl FnOnce()) -> io::Result<u32> {
+pub fn clone(creation: Creation, child: impl FnOnce()) -> io::Result<u32> {
     let pids = creation.pid.map(|pid| [c_int::try_from(pid).expect("a pid")]);
     // SAFETY: the struct consists of numbers.
     let mut args: libc::clone_args = unsafe { MaybeUninit::zeroed().assume_init() };
@@ -71,14 +75,22 @@ fn run(child: impl FnOnce()) -> ! {
 }
 
 /// Ends the process, without the handlers of the C library.
-pub(crate) fn exit(code: i32) -> ! {
+pub fn exit(code: i32) -> ! {
     // SAFETY: the call takes a number only, and does not return.
     unsafe { libc::_exit(code) }
 }
 
+/// Ends the calling thread only, unlike the C library, whose first thread ends the process. The last
+/// thread's code becomes that of the process.
+pub fn exit_thread(code: i32) -> ! {
+    // SAFETY: the call takes a number only. The thread releases nothing that others use.
+    unsafe { libc::syscall(libc::SYS_exit, code) };
+    unreachable!("the thread has ended")
+}
+
 /// A program that [`vfork`] executes.
 #[derive(Debug)]
-pub(crate) struct Plan {
+pub struct Plan {
     path: CString,
     args: Vec<CString>,
     argv: Vec<*const c_char>,
@@ -89,7 +101,8 @@ pub(crate) struct Plan {
 }
 
 impl Plan {
-    pub(crate) fn new(path: &CStr, args: &[CString], inner: Option<Plan>) -> Self {
+    /// The execution of `path` with `args`. The child first creates a child that executes `inner`.
+    pub fn new(path: &CStr, args: &[CString], inner: Option<Plan>) -> Self {
         Self {
             path: path.to_owned(),
             args: args.to_vec(),
@@ -108,7 +121,7 @@ impl Plan {
     }
 
     /// The process ids of the inner children, the innermost last.
-    pub(crate) fn inner_pids(&self) -> Vec<u32> {
+    pub fn inner_pids(&self) -> Vec<u32> {
         let Some(inner) = &self.inner else { return Vec::new() };
         let mut pids = vec![u32::try_from(inner.pid).expect("a child")];
         pids.extend(inner.inner_pids());
@@ -128,7 +141,7 @@ impl Plan {
 
 /// Creates a child that shares this process's memory until it executes a program, as `vfork` does.
 /// Returns the process id of the child.
-pub(crate) fn vfork(plan: &mut Plan) -> u32 {
+pub fn vfork(plan: &mut Plan) -> u32 {
     plan.prepare();
     u32::try_from(plan.vfork()).expect("a child")
 }
@@ -148,14 +161,19 @@ extern "C" fn exec_plan(plan: *mut c_void) -> c_int {
 
 /// Resource usage as `wait4` reports it: of the process, and of the children that it reaped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Usage {
+pub struct Usage {
     /// User and system time, in nanoseconds with a resolution of 1 us each.
-    pub(crate) cpu_ns: u64,
-    pub(crate) max_rss_kib: u64,
-    pub(crate) minor_faults: u64,
-    pub(crate) major_faults: u64,
-    pub(crate) voluntary_switches: u64,
-    pub(crate) involuntary_switches: u64,
+    pub cpu_ns: u64,
+    /// Peak resident memory, in KiB.
+    pub max_rss_kib: u64,
+    /// Page faults that needed no I/O.
+    pub minor_faults: u64,
+    /// Page faults that needed I/O.
+    pub major_faults: u64,
+    /// Voluntary context switches.
+    pub voluntary_switches: u64,
+    /// Involuntary context switches.
+    pub involuntary_switches: u64,
 }
 
 /// Reaps a child. Returns its wait status and its resource usage.
@@ -163,7 +181,7 @@ pub(crate) struct Usage {
 /// # Errors
 ///
 /// Those of `wait4`: the process is no child.
-pub(crate) fn wait4(pid: u32) -> io::Result<(i32, Usage)> {
+pub fn wait4(pid: u32) -> io::Result<(i32, Usage)> {
     let pid = c_int::try_from(pid).expect("a pid");
     let mut status = 0;
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
@@ -199,31 +217,35 @@ impl From<libc::rusage> for Usage {
 }
 
 /// Gives a signal its default action.
-pub(crate) fn default_action(signal: i32) {
+pub fn default_action(signal: i32) {
     // SAFETY: the default action runs no code of this process.
     unsafe { libc::signal(signal, libc::SIG_DFL) };
 }
 
 /// Ignores a signal.
-pub(crate) fn ignore(signal: i32) {
+pub fn ignore(signal: i32) {
     // SAFETY: ignoring runs no code of this process.
     unsafe { libc::signal(signal, libc::SIG_IGN) };
 }
 
 /// Gives this process the lowest precedence.
-pub(crate) fn yield_to_others() {
+pub fn yield_to_others() {
     // SAFETY: the call takes a number only.
     unsafe { libc::nice(19) };
 }
 
 /// Sends a signal by number, also one without a name.
-pub(crate) fn kill(pid: u32, signal: i32) {
+pub fn kill(pid: u32, signal: i32) {
     // SAFETY: the call takes numbers only.
     unsafe { libc::kill(c_int::try_from(pid).expect("a pid"), signal) };
 }
 
 /// Changes the user ids of the calling thread only. The C library would change those of all.
-pub(crate) fn set_thread_user(user: u32) -> io::Result<()> {
+///
+/// # Errors
+///
+/// Those of `setresuid`: a missing privilege.
+pub fn set_thread_user(user: u32) -> io::Result<()> {
     // SAFETY: the call takes numbers only.
     match unsafe { libc::syscall(libc::SYS_setresuid, user, user, user) } {
         0 => Ok(()),
