@@ -3,27 +3,22 @@
 mod common;
 
 use std::collections::HashMap;
-use std::fs;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{Child, ExitCode, ExitStatus, Stdio};
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
-use common::helper_process::{HelperProcess, command, pause, print_number};
-use common::load::{self, this_task};
-use common::{
-    CAP_SYS_ADMIN, Deadline, builder, kernel_is_at_least, large_buffer, named, require_capability,
-    skip, transport,
+use common::ending::{
+    ORDERS, ends_as_ordered, ends_its_first_thread_first, ends_with_its_last_thread, has_children,
+    keeps_a_thread, ordered, ordered_with_id, pid_of, raw, reaped, until_ended,
+    without_first_threads,
 };
-use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, kill, raise};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
-use nix::unistd::Pid;
+use common::helper_process::HelperProcess;
+use common::load::{self};
+use common::{Deadline, builder, kernel_is_at_least, large_buffer, named, skip, transport};
+use nix::sys::signal::{Signal, kill};
 use proc_connector::process::{
-    ChangeKind, ChangeKinds, ExitWaiter, ProcessExit, ProcessItem, ProcessStream, WaitError,
-    wait_for_exit,
+    ChangeKind, ChangeKinds, ExitWaiter, ProcessItem, ProcessStream, WaitError, wait_for_exit,
 };
-use proc_connector::testing::behaviour::exit_thread;
 use proc_connector::{Error, Filter, LossCause, Transport};
 
 fn main() -> ExitCode {
@@ -60,128 +55,6 @@ fn main() -> ExitCode {
         a_stream_ignores_earlier_processes_with_the_same_id,
     ];
     common::main_with(&roles, &everywhere, &live)
-}
-
-/// The ways to end, as orders: an exit code, or 256 and a signal.
-const ORDERS: [u32; 5] = [0, 3, 255, 256 + 9, 256 + 6];
-
-/// Ends as the number on the standard input says.
-fn ends_as_ordered() {
-    let mut line = String::new();
-    std::io::stdin().read_line(&mut line).expect("a line");
-    let order: i32 = line.trim().parse().expect("a number");
-    setrlimit(Resource::RLIMIT_CORE, 0, 0).expect("a lower limit");
-    match order.checked_sub(256) {
-        Some(signal @ 0..) => raise(Signal::try_from(signal).expect("a signal")).expect("an end"),
-        _ => std::process::exit(order),
-    }
-}
-
-/// Starts a child for each order and prints its id. Each child ends after a pause; after a further
-/// pause this process reaps it and prints its status.
-fn has_children() {
-    let start = |_| command("ends_as_ordered").stdin(Stdio::piped()).spawn().expect("a process");
-    let children: Vec<Child> = ORDERS.into_iter().map(start).collect();
-    for child in &children {
-        print_number(child.id());
-    }
-    for (mut child, order) in children.into_iter().zip(ORDERS) {
-        pause();
-        let stdin = child.stdin.take().expect("a pipe");
-        std::io::Write::write_all(&mut { stdin }, format!("{order}\n").as_bytes())
-            .expect("it reads");
-        pause();
-        print_number(raw_status(child.wait().expect("a child")));
-    }
-}
-
-fn keeps_a_thread() {
-    thread::spawn(|| {
-        print_number(this_task().0);
-        thread::park();
-    });
-    pause();
-}
-
-/// Ends the first thread, prints a number, and ends the process with the code 7 from another
-/// thread after a pause.
-fn ends_its_first_thread_first() {
-    end_first_thread(|| std::process::exit(7));
-}
-
-/// The same, except that the last thread ends only itself.
-fn ends_with_its_last_thread() {
-    end_first_thread(|| exit_thread(7));
-}
-
-fn end_first_thread(end: fn()) {
-    thread::spawn(move || {
-        let has_ended = || {
-            let stat = fs::read_to_string("/proc/self/stat").expect("/proc is mounted");
-            stat.rsplit(") ").next().expect("a state").starts_with('Z')
-        };
-        while !has_ended() {
-            thread::yield_now();
-        }
-        print_number(1);
-        pause();
-        end();
-    });
-    exit_thread(5);
-}
-
-/// Processes that run without their first thread, and the first number of their statuses.
-fn without_first_threads() -> Vec<HelperProcess> {
-    let start = |role| {
-        let mut helper = HelperProcess::start(role);
-        helper.read_number();
-        helper
-    };
-    ["ends_its_first_thread_first", "ends_with_its_last_thread"].map(start).into()
-}
-
-/// A process that ends as ordered.
-fn ordered() -> HelperProcess {
-    HelperProcess::start("ends_as_ordered")
-}
-
-/// The status of an exit, as `wait4` encodes it.
-fn raw(exit: &ProcessExit) -> Option<u32> {
-    exit.status().map(proc_connector::ExitStatus::into_raw)
-}
-
-fn raw_status(status: ExitStatus) -> u32 {
-    status.into_raw().try_into().expect("wait statuses are positive")
-}
-
-/// The status that `wait4` returns.
-fn reaped(helper: HelperProcess) -> u32 {
-    raw_status(helper.wait())
-}
-
-fn pid_of(helper: &HelperProcess) -> Pid {
-    Pid::from_raw(helper.pid().try_into().expect("a pid"))
-}
-
-/// Waits until a process has ended, and leaves it unreaped.
-fn until_ended(helper: &HelperProcess) {
-    let options = WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT;
-    waitid(Id::Pid(pid_of(helper)), options).expect("a child");
-}
-
-/// Starts a process that ends as ordered, with a process id that is free.
-fn ordered_with_id(tgid: u32) -> HelperProcess {
-    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
-    let deadline = Deadline::new();
-    loop {
-        // The kernel gives the next id to the next process on the machine, which may be another.
-        fs::write("/proc/sys/kernel/ns_last_pid", (tgid - 1).to_string()).expect("a privilege");
-        let helper = ordered();
-        if helper.pid() == tgid {
-            return helper;
-        }
-        assert!(deadline.left().is_some(), "no process got the id {tgid}");
-    }
 }
 
 /// A limit for waits that must not reach it.

@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "every test binary includes this directory and uses a part of it")]
 
+#[cfg(all(feature = "process", feature = "testing"))]
+pub(crate) mod ending;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
 pub(crate) mod helper_process;
