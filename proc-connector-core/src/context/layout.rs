@@ -68,6 +68,9 @@ pub struct ExtensionHdr {
     pub reserved: Word,
 }
 
+/// The session of a task whose session is unknown. 0 is the session of kernel threads and `init`.
+pub const NO_SESSION: u32 = u32::MAX;
+
 /// The acting task.
 #[derive(Clone, Copy, Debug, Default, FromBytes, IntoBytes, KnownLayout, Immutable, Unaligned)]
 #[repr(C)]
@@ -85,7 +88,7 @@ pub struct TaskHdr {
     pub uid_gid: Double,
     /// Effective group id in the upper half, effective user id in the lower.
     pub euid_egid: Double,
-    /// Session id.
+    /// Session id, or [`NO_SESSION`].
     pub session: Word,
     /// Controlling terminal: 12 bits of major and 20 bits of minor number; 0 without a terminal.
     pub tty: Word,

@@ -216,10 +216,13 @@ impl<'a> Context<'a> {
         self.task(Recorded::BOOT_NS, |task| task.boot_ns.get())
     }
 
-    /// Session id: the process id of the session leader.
+    /// Session id: the process id of the session leader. 0 for kernel threads, `init`, and their
+    /// descendants that have not created a session. `None` at an exit of a process that its parent
+    /// has already reaped.
     #[inline]
     pub fn session(&self) -> Option<u32> {
-        self.task(Recorded::SESSION, |task| task.session.get()).and_then(nonzero)
+        let session = self.task(Recorded::SESSION, |task| task.session.get());
+        session.filter(|&session| session != layout::NO_SESSION)
     }
 
     /// Device number of the controlling terminal, as field 7 of `/proc/PID/stat`; 0 without a

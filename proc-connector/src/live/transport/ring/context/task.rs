@@ -2,7 +2,7 @@
 
 use std::mem::offset_of;
 
-use proc_connector_core::context::layout::{Recorded, TaskHdr};
+use proc_connector_core::context::layout::{NO_SESSION, Recorded, TaskHdr};
 use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Reg, Size, Width, imm};
@@ -170,7 +170,7 @@ impl Task {
         if let Some(cgroup_id) = &self.cgroup_id_in_memory {
             cgroup_id.store(asm, Size::Double, R7, TASK.at(offset_of!(TaskHdr, cgroup_id)));
         }
-        store(asm, self.session.as_ref(), TASK.at(offset_of!(TaskHdr, session)));
+        self.fill_session(asm);
         let [login_uid, audit_session] = split(self.audit.as_ref());
         store(asm, login_uid, TASK.at(offset_of!(TaskHdr, login_uid)));
         store(asm, audit_session, TASK.at(offset_of!(TaskHdr, audit_session)));
@@ -181,6 +181,16 @@ impl Task {
             Some(member) => member.store(asm, Size::Double, R7, css_set),
             None => asm.store(Size::Double, R7, css_set, 0),
         }
+    }
+
+    fn fill_session(&self, asm: &mut Assembler) {
+        let at = TASK.at(offset_of!(TaskHdr, session));
+        asm.store(Size::Word, R7, at, imm(NO_SESSION));
+        let Some(session) = &self.session else { return };
+        let none = asm.label();
+        session.load(asm, none);
+        asm.store(Size::Word, R7, at, R1);
+        asm.bind(none);
     }
 
     fn fill_tty(&self, asm: &mut Assembler) {
