@@ -236,8 +236,7 @@ impl RingQueue {
 
     /// The rest of the batch.
     pub(crate) fn records(&mut self) -> Records<'_> {
-        let lost = &self.words.words()[Word::Lost as usize];
-        Records { ring: &self.ring, lost, cursor: &mut self.cursor }
+        Records { ring: &self.ring, words: self.words.words(), cursor: &mut self.cursor }
     }
 
     /// Copies the next datagram to `buf`, which must be long enough, and releases its record.

@@ -12,6 +12,9 @@ use proc_connector_core::{EventMask, Filter};
 use super::super::context::{ContextPlan, Wants};
 use super::super::tests::{Harness, TaskCheck, identity_only, memory};
 use super::Since;
+use crate::live::transport::item::Item;
+use crate::live::transport::moderation::EventQueue;
+use crate::stream::{LossCause, Lost};
 
 /// An event of this process.
 fn own(what: u32) -> [u8; 76] {
@@ -229,16 +232,21 @@ fn the_events_of_a_cgroup_over_its_share_are_lost() {
     };
     harness.ring.limits.share = NonZeroU32::new(10);
     harness.ring.attach(&Filter::new(EventMask::UID)).expect("the kernel accepts the program");
-    let mut kept = 0;
-    let mut lost = 0;
+    let (mut kept, mut lost) = (0, 0);
     for _ in 0..25 {
         harness.send(&own(UID));
         // Not chosen by the filter, so it does not count.
         harness.send(&own(COMM));
-        for item in harness.drain() {
-            match item {
-                Ok(_) => kept += 1,
-                Err(count) => lost += u64::from(count),
+        while harness.ring.fetch().expect("a ring") {
+            for item in harness.ring.records() {
+                match item {
+                    Item::Message(Ok(_)) => kept += 1,
+                    Item::Lost(Lost { count: Some(count), cause }) => {
+                        assert_eq!(cause, LossCause::ShareExceeded);
+                        lost += count;
+                    }
+                    _ => panic!("neither an event nor a loss"),
+                }
             }
         }
     }
@@ -247,4 +255,36 @@ fn the_events_of_a_cgroup_over_its_share_are_lost() {
     assert_eq!(kept + lost, 25);
     let losses = harness.ring.share_losses();
     assert_eq!(losses.iter().map(|loss| loss.lost).sum::<u64>(), lost);
+}
+
+#[test]
+fn processes_that_do_not_fit_the_table_are_reported() {
+    let this = std::process::id();
+    let Some(mut harness) = Harness::new(0, &Filter::default(), TaskCheck::Off, identity_only())
+    else {
+        return;
+    };
+    harness.ring.limits.followed = 4;
+    harness.ring.attach(&of_root(this)).expect("a table");
+    assert!(harness.ring.followed().expect("a table").insert(this, own_start()).expect("a table"));
+    for child in 4_194_000..4_194_010 {
+        let words = [this, this, child, child, 0, 0];
+        harness.send(&RawEvent { what: FORK, words }.datagram());
+    }
+    let (mut forks, mut unfollowed) = (0, 0);
+    while harness.ring.fetch().expect("a ring") {
+        for item in harness.ring.records() {
+            match item {
+                Item::Message(Ok(_)) => forks += 1,
+                Item::Lost(Lost { count: Some(count), cause: LossCause::Unfollowed }) => {
+                    unfollowed += count;
+                }
+                _ => panic!("neither a fork nor a loss"),
+            }
+        }
+    }
+    let followed = harness.ring.followed().expect("a table");
+    let found = (4_194_000..4_194_010).filter(|&child| followed.contains(child)).count();
+    assert_eq!((forks, found as u64 + unfollowed), (10, 10));
+    assert!(unfollowed >= 6, "{unfollowed}");
 }
