@@ -310,7 +310,7 @@ impl Machine {
         let is_last = matches!(data, EventData::Exit { .. }) && process.threads.len() == 1;
         let context = self
             .has_contexts
-            .then(|| self.context(process, (tgid, pid), name, detail, &data, is_last));
+            .then(|| context_of(process, (tgid, pid), name, detail, &data, is_last));
         Sent {
             data,
             ns: self.now_ns,
@@ -320,40 +320,39 @@ impl Machine {
             is_in_program: process.is_in_program,
         }
     }
+}
 
-    fn context(
-        &self,
-        process: &Process,
-        (tgid, pid): (u32, u32),
-        number: u8,
-        detail: Option<u64>,
-        data: &EventData<'_>,
-        is_last: bool,
-    ) -> Vec<u8> {
-        let mut context = RawContext::of_process((tgid, process.start), (process.parent, 1));
-        if let Some(start) = detail {
-            context = context.with_child_start(start);
-        }
-        if matches!(data, EventData::Exit { .. }) {
-            context = context.with_end(is_last.then_some(0));
-        }
-        let mut comm = [0; 16];
-        comm[..name(number).len()].copy_from_slice(&name(number));
-        let pair = |high: u32, low: u32| (u64::from(high) << 32 | u64::from(low)).into();
-        let task = TaskHdr {
-            comm,
-            cgroup_id: process.cgroup.into(),
-            pid_tgid: pair(tgid, pid),
-            uid_gid: pair(0, process.user),
-            euid_egid: pair(0, process.user),
-            ..TaskHdr::default()
-        };
-        let recorded = Recorded::COMM
-            | Recorded::CGROUP_ID
-            | Recorded::PID_TGID
-            | Recorded::UID_GID
-            | Recorded::EUID_EGID;
-        let extension = RawExtension { recorded, task, ..RawExtension::default() };
-        context.with_extension(extension).bytes()
+fn context_of(
+    process: &Process,
+    (tgid, pid): (u32, u32),
+    number: u8,
+    detail: Option<u64>,
+    data: &EventData<'_>,
+    is_last: bool,
+) -> Vec<u8> {
+    let mut context = RawContext::of_process((tgid, process.start), (process.parent, 1));
+    if let Some(start) = detail {
+        context = context.with_child_start(start);
     }
+    if matches!(data, EventData::Exit { .. }) {
+        context = context.with_end(is_last.then_some(0));
+    }
+    let mut comm = [0; 16];
+    comm[..name(number).len()].copy_from_slice(&name(number));
+    let pair = |high: u32, low: u32| (u64::from(high) << 32 | u64::from(low)).into();
+    let task = TaskHdr {
+        comm,
+        cgroup_id: process.cgroup.into(),
+        pid_tgid: pair(tgid, pid),
+        uid_gid: pair(0, process.user),
+        euid_egid: pair(0, process.user),
+        ..TaskHdr::default()
+    };
+    let recorded = Recorded::COMM
+        | Recorded::CGROUP_ID
+        | Recorded::PID_TGID
+        | Recorded::UID_GID
+        | Recorded::EUID_EGID;
+    let extension = RawExtension { recorded, task, ..RawExtension::default() };
+    context.with_extension(extension).bytes()
 }
