@@ -48,6 +48,9 @@ pub struct Stats {
     pub transport: Transport,
     /// Why the ring is not in use; `None` if it is.
     pub no_ring: Option<NoRing>,
+    /// Whether conditions on the acting task are evaluated in user space. False if the filter has
+    /// none, or if the ring's program evaluates them.
+    pub user_space_filter: bool,
     kinds: [u64; KINDS],
 }
 

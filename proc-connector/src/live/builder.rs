@@ -206,15 +206,16 @@ impl Builder {
         socket.set_receive_buffer(bytes)?;
         let granted = socket.receive_buffer()?;
         // The filter precedes `bind`, so that only events that pass it are ever queued.
-        let selection = Selection::new(&self.filter, &socket)?;
+        let mut selection = Selection::new(&self.filter, &socket)?;
         let notice = Notice::new()?;
         let ack_socket = handshake::ack_socket()?;
         for socket in [&ack_socket, &socket] {
             socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         }
         let listens = handshake::listen(&socket, &ack_socket)?;
-        let overrun =
-            handshake::skip_acks(&socket).inspect_err(|_| handshake::ignore(&socket, listens))?;
+        let overrun = handshake::skip_acks(&socket)
+            .and_then(|overrun| selection.seed().map(|()| overrun))
+            .inspect_err(|_| handshake::ignore(&socket, listens))?;
         let intake = Intake::socket(
             socket,
             selection,

@@ -110,6 +110,7 @@ impl ProcConnector {
         totals.receive_buffer_events = intake.buffer_events();
         totals.transport = intake.transport();
         totals.no_ring = *no_ring;
+        totals.user_space_filter = intake.selection.is_in_user_space();
         totals
     }
 

@@ -45,9 +45,7 @@ pub(crate) use self::bpf::{Instruction, Program};
 pub(crate) use self::call::retry_on_interrupt;
 #[cfg(feature = "cli")]
 pub use self::child::TracedChild;
-#[cfg(feature = "process")]
-pub(crate) use self::clock::own_boottime;
-pub(crate) use self::clock::own_monotonic;
+pub(crate) use self::clock::{own_boottime, own_monotonic};
 pub(crate) use self::cpu_buffers::CpuBuffers;
 #[cfg(feature = "cli")]
 pub use self::end_request::EndRequest;

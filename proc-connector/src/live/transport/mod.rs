@@ -8,6 +8,7 @@
 //! | `moderation` | when the reader polls, sleeps or requests a wake-up |
 //! | `readiness` | the descriptor that callers poll |
 //! | `selection` | the filter, and counting missing sequence numbers |
+//! | `user_space`, `tasks` | filters with conditions on tasks, over the socket |
 //! | `item`, `wait` | shared types: an item of a batch, a receive's deadline |
 
 mod intake;
@@ -17,6 +18,8 @@ mod readiness;
 mod ring;
 mod selection;
 mod socket;
+mod tasks;
+mod user_space;
 mod wait;
 
 pub(crate) use self::intake::{Intake, Items};

@@ -2,7 +2,6 @@
 //! belong to the same process.
 
 mod cgroup_lines;
-mod cgroup_mounts;
 
 use std::ffi::OsStr;
 use std::io;
@@ -13,11 +12,11 @@ use std::path::{Path, PathBuf};
 use proc_connector_core::ExitStatus;
 
 use self::cgroup_lines::find_cgroup;
-use self::cgroup_mounts::Mounts;
 use super::identity::BootId;
 use super::snapshot::{Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource};
-use super::time::TICK_NS;
+use crate::live::host::cgroup_mounts::Mounts;
 use crate::live::host::proc_mount;
+use crate::live::host::stat::{self, Stat};
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::sys::{ProcDir, exists};
 
@@ -69,8 +68,8 @@ impl ProcFs {
         let seen_ns = self.now_ns();
         let directory = self.root.process(tgid)?;
         let mut buffer = [0; BUFFER_LEN];
-        let stat = Stat::parse(directory.read(c"stat", &mut buffer)?);
-        let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
+        let line = Stat::parse(directory.read(c"stat", &mut buffer)?);
+        let stat = line.ok_or(io::ErrorKind::InvalidData)?;
         // A first thread that exited remains as a zombie until all other threads exited and the
         // parent waited for the process.
         let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
@@ -78,7 +77,7 @@ impl ProcFs {
         let mut snapshot = Snapshot {
             seen_ns,
             boottime_offset_ns: self.boottime_offset_ns(),
-            start_ticks: initial_ticks(stat.start_ticks, self.offsets.boottime_ns),
+            start_ticks: stat::initial_ticks(stat.start_ticks, self.offsets.boottime_ns),
             parent: Some(stat.ppid).filter(|&parent| parent != 0),
             session: stat.session,
             is_kernel_thread: stat.flags & PF_KTHREAD != 0,
@@ -143,8 +142,7 @@ impl SnapshotSource for ProcFs {
     }
 
     fn ticks(&self, start_boottime_ns: u64) -> u64 {
-        let offset_ns = self.offsets.boottime_ns;
-        initial_ticks(start_boottime_ns.wrapping_add_signed(offset_ns) / TICK_NS, offset_ns)
+        stat::ticks(start_boottime_ns, self.offsets.boottime_ns)
     }
 
     fn boottime_offset_ns(&self) -> u64 {
@@ -155,17 +153,6 @@ impl SnapshotSource for ProcFs {
     fn now_ns(&self) -> u64 {
         time_namespace::monotonic_ns()
     }
-}
-
-/// Converts a time of `/proc` to the initial time namespace. The result is the tick in which the
-/// process was created, or the one before if the offset is not a multiple of a tick.
-///
-/// The kernel adds the offset without a sign. The sum wraps around for a process that is older than
-/// the namespace's clock.
-fn initial_ticks(ticks: u64, boottime_offset_ns: i64) -> u64 {
-    let ns = ticks.wrapping_mul(TICK_NS).wrapping_add_signed(boottime_offset_ns.wrapping_neg());
-    let is_before_the_start = ns > u64::MAX / 2;
-    if is_before_the_start { 0 } else { ns / TICK_NS }
 }
 
 /// The ids of all threads but the first.
@@ -207,42 +194,10 @@ fn arguments(cmdline: &[u8]) -> Arguments {
     Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
 }
 
-/// The fields of `/proc/PID/stat` in use.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat<'a> {
-    comm: &'a [u8],
-    state: u8,
-    ppid: u32,
-    session: u32,
-    flags: u32,
-    num_threads: u32,
-    start_ticks: u64,
-}
-
-impl<'a> Stat<'a> {
-    /// Parses `PID (COMM) STATE PPID ...`. The name may contain spaces and parentheses.
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let start = line.iter().position(|&byte| byte == b'(')? + 1;
-        let end = line.iter().rposition(|&byte| byte == b')')?;
-        let comm = line.get(start..end)?;
-        let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
-        // `proc(5)` counts the fields from 1; this iterator starts with the third.
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?.bytes().next()?;
-        let ppid = fields.next()?.parse().ok()?;
-        let session = fields.nth(1)?.parse().ok()?;
-        let flags = fields.nth(2)?.parse().ok()?;
-        let num_threads = fields.nth(10)?.parse().ok()?;
-        let start_ticks = fields.nth(1)?.parse().ok()?;
-        Some(Self { comm, state, ppid, session, flags, num_threads, start_ticks })
-    }
-}
-
 /// The real and the effective id in a line of `/proc/PID/status`.
 fn ids(status: &[u8], name: &[u8]) -> Option<Ids> {
-    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
-    let mut ids = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    Some(Ids { real: ids.next()?.parse().ok()?, effective: ids.next()?.parse().ok()? })
+    let (real, effective) = stat::ids(status, name)?;
+    Some(Ids { real, effective })
 }
 
 #[cfg(test)]
@@ -250,55 +205,6 @@ mod tests {
     use std::os::linux::fs::MetadataExt;
 
     use super::*;
-
-    #[test]
-    fn a_name_may_contain_parentheses_and_spaces() {
-        let line = b"42 (a) Z 1 (b) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 10500 99 100\n";
-        let stat = Stat::parse(line).expect("a line of stat");
-        let expected = Stat {
-            comm: b"a) Z 1 (b",
-            state: b'S',
-            ppid: 7,
-            session: 9,
-            flags: 4_194_560,
-            num_threads: 3,
-            start_ticks: 10_500,
-        };
-        assert_eq!(stat, expected);
-    }
-
-    #[test]
-    fn a_truncated_line_is_rejected() {
-        let line = b"42 (a) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 10500";
-        assert!(Stat::parse(line).is_some());
-        for len in 0..line.len() - "10500".len() {
-            assert_eq!(Stat::parse(&line[..len]), None, "{len}");
-        }
-        assert_eq!(Stat::parse(b") S ("), None);
-    }
-
-    #[test]
-    fn ids_are_the_first_two_of_the_line() {
-        let status = b"Name:\tUid: 9\nUid:\t1000\t0\t0\t0\nGid:\t5\t6\t7\t8\n";
-        assert_eq!(ids(status, b"Uid:"), Some(Ids { real: 1000, effective: 0 }));
-        assert_eq!(ids(status, b"Gid:"), Some(Ids { real: 5, effective: 6 }));
-        assert_eq!(ids(b"Uid:\tx\n", b"Uid:"), None);
-    }
-
-    #[test]
-    fn start_times_are_converted_to_the_initial_time_namespace() {
-        let second = 1_000_000_000;
-        assert_eq!(initial_ticks(10_500, 0), 10_500);
-        assert_eq!(initial_ticks(10_500, 5 * second), 10_000);
-        assert_eq!(initial_ticks(10_500, -5 * second), 11_000);
-        // The result is never later than the real start.
-        assert_eq!(initial_ticks(10_500, 5 * second + 1), 9_999);
-        assert_eq!(initial_ticks(10_500, -5 * second - 1), 11_000);
-        assert_eq!(initial_ticks(7, 5 * second), 0);
-        // Created 3 s after the machine's start, and 2 s before the start of the namespace's clock.
-        let wrapped = 0_u64.wrapping_add_signed(3 * second - 5 * second) / TICK_NS;
-        assert!((299..=300).contains(&initial_ticks(wrapped, -5 * second)));
-    }
 
     #[test]
     fn long_arguments_are_marked_as_cut() {
