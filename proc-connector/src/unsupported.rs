@@ -122,6 +122,11 @@ impl ProcConnector {
     }
 
     #[cfg(feature = "process")]
+    pub(crate) fn try_recv_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        match self.0 {}
+    }
+
+    #[cfg(feature = "process")]
     pub(crate) fn is_nonblocking(&mut self) -> bool {
         match self.0 {}
     }
@@ -201,6 +206,10 @@ impl ProcessHandle {
     }
 
     pub(crate) fn has_ended(&self) -> io::Result<bool> {
+        match self.0 {}
+    }
+
+    pub(crate) fn is_unreaped(&self) -> bool {
         match self.0 {}
     }
 

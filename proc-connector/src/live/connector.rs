@@ -172,6 +172,13 @@ impl ProcConnector {
         Ok(self.batch())
     }
 
+    /// Takes the next batch without waiting, also after a shutdown. `None` if nothing has arrived. A
+    /// batch is empty if all of its datagrams were refused or are acknowledgements; more can follow it.
+    #[cfg(feature = "process")]
+    pub(crate) fn try_recv_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        Ok(self.fill(Deadline::Now)?.then(|| self.batch()))
+    }
+
     /// Whether receives fail with [`Error::WouldBlock`] instead of waiting.
     #[cfg(feature = "process")]
     pub(crate) fn is_nonblocking(&mut self) -> bool {

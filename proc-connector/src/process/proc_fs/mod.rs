@@ -16,7 +16,7 @@ use self::cgroup_lines::find_cgroup;
 use self::cgroup_mounts::Mounts;
 use super::identity::BootId;
 use super::snapshot::{Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource};
-use super::time::TICK_NS;
+use super::time::{Start, TICK_NS};
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::sys::{ProcDir, exists};
@@ -50,6 +50,33 @@ struct ProcFs {
 /// Opens the `/proc` of this machine.
 pub(super) fn open() -> io::Result<Box<dyn SnapshotSource>> {
     Ok(Box::new(ProcFs::open()?))
+}
+
+/// The start time of the process that has this id now. `None` if it cannot be read.
+pub(super) fn start(tgid: u32) -> Option<Start> {
+    let offsets = time_namespace::offsets().ok()?;
+    let directory = proc_mount::open().ok()?.process(tgid).ok()?;
+    let mut buffer = [0; BUFFER_LEN];
+    let stat = Stat::parse(directory.read(c"stat", &mut buffer).ok()?)?;
+    let ticks = initial_ticks(stat.start_ticks, offsets.boottime_ns);
+    let mut found = Start::default();
+    found.refine(ticks, boottime_offset_ns());
+    Some(found)
+}
+
+/// The tick of a creation time, as [`SnapshotSource::ticks`].
+pub(super) fn ticks(start_boottime_ns: u64) -> Option<u64> {
+    Some(ticks_of(start_boottime_ns, time_namespace::offsets().ok()?))
+}
+
+fn ticks_of(start_boottime_ns: u64, offsets: Offsets) -> u64 {
+    let offset_ns = offsets.boottime_ns;
+    initial_ticks(start_boottime_ns.wrapping_add_signed(offset_ns) / TICK_NS, offset_ns)
+}
+
+fn boottime_offset_ns() -> u64 {
+    let now_ns = time_namespace::monotonic_ns();
+    time_namespace::boottime_ns().saturating_sub(now_ns)
 }
 
 impl ProcFs {
@@ -143,13 +170,11 @@ impl SnapshotSource for ProcFs {
     }
 
     fn ticks(&self, start_boottime_ns: u64) -> u64 {
-        let offset_ns = self.offsets.boottime_ns;
-        initial_ticks(start_boottime_ns.wrapping_add_signed(offset_ns) / TICK_NS, offset_ns)
+        ticks_of(start_boottime_ns, self.offsets)
     }
 
     fn boottime_offset_ns(&self) -> u64 {
-        let now_ns = self.now_ns();
-        time_namespace::boottime_ns().saturating_sub(now_ns)
+        boottime_offset_ns()
     }
 
     fn now_ns(&self) -> u64 {
