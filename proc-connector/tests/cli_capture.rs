@@ -320,6 +320,7 @@ fn a_long_file_on_a_terminal_has_a_progress_bar() {
     let errors = |file: &ScratchFile, stdout: Stdio| {
         let terminal = nix::pty::openpty(None, None).expect("a terminal");
         let mut child = program(&["replay", "--events", "ptrace", file.path()])
+            .env("TERM", "xterm")
             .stdout(stdout)
             .stderr(terminal.slave)
             .spawn()

@@ -1,10 +1,13 @@
 //! Filters of events: one predicate, evaluated in user space or in the kernel.
 
 mod program;
+mod tasks;
 
 use zerocopy::byteorder::ByteOrder;
 
 pub use self::program::MAX_PROGRAM_LEN;
+use self::tasks::TaskFilter;
+pub use self::tasks::{ActingTask, NamePattern, TooManyAlternatives, TreeRoot};
 use crate::mask::EventMask;
 use crate::proc_event::{Event, Payload};
 
@@ -30,6 +33,7 @@ pub struct Filter {
     processes_only: bool,
     failures_only: bool,
     tgids: Tgids,
+    tasks: TaskFilter,
 }
 
 /// The part of a filter that compares process ids.
@@ -54,7 +58,13 @@ impl Filter {
     /// Passes the kinds in `mask`.
     #[must_use]
     pub const fn new(mask: EventMask) -> Self {
-        Self { mask, processes_only: false, failures_only: false, tgids: Tgids::All }
+        Self {
+            mask,
+            processes_only: false,
+            failures_only: false,
+            tgids: Tgids::All,
+            tasks: TaskFilter::EMPTY,
+        }
     }
 
     /// Drops events of threads other than the leader of a process.
@@ -99,7 +109,7 @@ impl Filter {
         *self == Self::default()
     }
 
-    /// Whether an event passes.
+    /// Whether an event passes, apart from the conditions on the acting task.
     pub fn matches<O: ByteOrder>(&self, event: &Event<'_, O>) -> bool {
         self.mask.intersects(event.mask())
             && Subject::new(event).is_none_or(|subject| self.wants(&subject))
