@@ -14,6 +14,7 @@ use proc_connector_core::ExitStatus;
 use self::cgroup_lines::find_cgroup;
 use super::identity::BootId;
 use super::snapshot::{Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource};
+use super::time::Start;
 use crate::live::host::cgroup_mounts::Mounts;
 use crate::live::host::proc_mount;
 use crate::live::host::stat::{self, Stat};
@@ -49,6 +50,28 @@ struct ProcFs {
 /// Opens the `/proc` of this machine.
 pub(super) fn open() -> io::Result<Box<dyn SnapshotSource>> {
     Ok(Box::new(ProcFs::open()?))
+}
+
+/// The start time of the process that has this id now. `None` if it cannot be read.
+pub(super) fn start(tgid: u32) -> Option<Start> {
+    let offsets = time_namespace::offsets().ok()?;
+    let directory = proc_mount::open().ok()?.process(tgid).ok()?;
+    let mut buffer = [0; BUFFER_LEN];
+    let stat = Stat::parse(directory.read(c"stat", &mut buffer).ok()?)?;
+    let ticks = stat::initial_ticks(stat.start_ticks, offsets.boottime_ns);
+    let mut found = Start::default();
+    found.refine(ticks, boottime_offset_ns());
+    Some(found)
+}
+
+/// The tick of a creation time, as [`SnapshotSource::ticks`].
+pub(super) fn ticks(start_boottime_ns: u64) -> Option<u64> {
+    Some(stat::ticks(start_boottime_ns, time_namespace::offsets().ok()?.boottime_ns))
+}
+
+fn boottime_offset_ns() -> u64 {
+    let now_ns = time_namespace::monotonic_ns();
+    time_namespace::boottime_ns().saturating_sub(now_ns)
 }
 
 impl ProcFs {
@@ -146,8 +169,7 @@ impl SnapshotSource for ProcFs {
     }
 
     fn boottime_offset_ns(&self) -> u64 {
-        let now_ns = self.now_ns();
-        time_namespace::boottime_ns().saturating_sub(now_ns)
+        boottime_offset_ns()
     }
 
     fn now_ns(&self) -> u64 {
