@@ -37,6 +37,7 @@ impl ProcessTable {
             Some(creator) => Process::forked(serial, tgid, creator, proof.ns),
             None => Process { execs: Some(0), ..Process::unknown(serial, tgid) },
         };
+        process.is_creator_certain = true;
         process.parent = Some(fork.parent_tgid()).filter(|&parent| parent != 0);
         process.start = Start::forked(proof.ns, None);
         process.identify(child_start, self.boot_id);
@@ -46,6 +47,7 @@ impl ProcessTable {
             process.comm = None;
         }
         self.inherit(&mut process, &proof.context);
+        self.readings.add_heir(&process, is_first_thread);
         let key = if relation == Some(Relation::Later) {
             // A scan of `/proc` found the next process with the id, before this event was received.
             self.population.insert_superseded(process)
@@ -66,8 +68,9 @@ impl ProcessTable {
 
     pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
         let Some(key) = self.find_actor(proof) else { return };
-        self.record_program(key, proof.ns, &proof.context);
-        self.push(ChangeKind::Executed, key);
+        if !self.record_program(key, proof.ns, &proof.context) {
+            self.push(ChangeKind::Executed, key);
+        }
     }
 
     pub(super) fn proven_exit(&mut self, exit: &Exit<'_>, proof: &Proof<'_>) {
