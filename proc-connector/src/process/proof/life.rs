@@ -3,7 +3,7 @@
 use proc_connector_core::proc_event::{Exit, Fork};
 
 use super::identify::Relation;
-use super::values::note_css_set;
+use super::values::{note_css_set, note_namespace};
 use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::process::{End, Process};
@@ -89,6 +89,9 @@ impl ProcessTable {
             }
             return;
         };
+        if let Some(process) = self.population.get_mut(key) {
+            note_namespace(process, &proof.context);
+        }
         if is_over == Some(true) {
             self.end_by_proof(key, proof.actor, end);
             return;

@@ -97,7 +97,12 @@ fn record_task(process: &mut Process, context: &Context<'_>) {
     process.tty = context.tty().or(process.tty);
     process.login_uid = context.login_uid().or(process.login_uid);
     process.audit_session = context.audit_session().or(process.audit_session);
-    process.in_namespace = context.ns_tgid().zip(context.pid_ns()).or(process.in_namespace);
+    note_namespace(process, context);
+}
+
+/// Records the process id in the pid namespace of the process, which never changes.
+pub(super) fn note_namespace(process: &mut Process, context: &Context<'_>) {
+    process.in_namespace = process.in_namespace.or(context.ns_tgid().zip(context.pid_ns()));
 }
 
 /// The program of an exec. `None` if nothing was recorded.
