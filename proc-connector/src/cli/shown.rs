@@ -29,10 +29,10 @@ pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
 
 /// Appends escaped text to a line.
 pub(super) fn show(text: &[u8], line: &mut String) {
-    if text.iter().fold(true, |plain, &byte| plain & is_plain_byte(byte) & (byte != b'\\')) {
-        // All of it is valid.
-        line.push_str(std::str::from_utf8(text).unwrap_or_default());
-        return;
+    // This is much cheaper than looking for characters, which most text does not need.
+    let is_shown = |&byte: &u8| is_plain_byte(byte) && byte != b'\\';
+    if let (true, Ok(text)) = (text.iter().all(is_shown), std::str::from_utf8(text)) {
+        return line.push_str(text);
     }
     for chunk in text.utf8_chunks() {
         show_letters(chunk.valid(), line);
