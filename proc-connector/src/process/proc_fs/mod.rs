@@ -4,7 +4,7 @@
 mod cgroup_lines;
 mod cgroup_mounts;
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -100,8 +100,10 @@ impl ProcFs {
         let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
         // A first thread that exited remains as a zombie until all other threads exited and the
         // parent waited for the process.
-        let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
+        let has_ended = stat.has_ended();
         let num_threads = stat.num_threads;
+        // A tracer can keep ended threads, too.
+        let running = if has_ended { running_threads(&directory, tgid, num_threads) } else { None };
         let mut snapshot = Snapshot {
             seen_ns,
             boottime_offset_ns: self.boottime_offset_ns(),
@@ -110,7 +112,7 @@ impl ProcFs {
             session: stat.session,
             is_kernel_thread: stat.flags & PF_KTHREAD != 0,
             first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
-            is_alive: !has_ended || num_threads > 1,
+            is_alive: running.as_ref().is_none_or(|running| !running.is_empty()),
             others: None,
             image: None,
             uid: None,
@@ -125,7 +127,7 @@ impl ProcFs {
             }
         }
         if fields.contains(Fields::THREADS) {
-            snapshot.others = other_threads(&directory, tgid, num_threads);
+            snapshot.others = running.or_else(|| other_threads(&directory, tgid, num_threads));
         }
         if fields.contains(Fields::IMAGE) && !snapshot.is_kernel_thread {
             snapshot.image = image(&directory, &mut buffer);
@@ -203,6 +205,19 @@ fn other_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec
     Some(threads)
 }
 
+/// The ids of all threads but the first that have not ended.
+fn running_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec<u32>> {
+    let mut threads = other_threads(directory, tgid, num_threads)?;
+    threads.retain(|thread| {
+        let Ok(name) = CString::new(format!("task/{thread}/stat")) else { return false };
+        match directory.read(&name, &mut [0; 512]) {
+            Ok(stat) => !Stat::parse(stat).is_some_and(|stat| stat.has_ended()),
+            Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
+        }
+    });
+    Some(threads)
+}
+
 fn image(directory: &ProcDir, buffer: &mut [u8; BUFFER_LEN]) -> Option<Image> {
     let exe = directory.read_link(c"exe", buffer).ok();
     let exe = exe.map(|path| PathBuf::from(OsStr::from_bytes(path)));
@@ -245,6 +260,10 @@ struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
+    fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
     /// Parses `PID (COMM) STATE PPID ...`. The name may contain spaces and parentheses.
     fn parse(line: &'a [u8]) -> Option<Self> {
         let start = line.iter().position(|&byte| byte == b'(')? + 1;
