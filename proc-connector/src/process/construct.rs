@@ -131,6 +131,16 @@ impl Process {
         before.differs(self)
     }
 
+    /// Takes the program and the name of an exec that was [awaited](super::ProcessTable::awaited_exec)
+    /// from its report, where they are unknown.
+    pub fn take_program(&mut self, executed: &Self) {
+        self.awaits = None;
+        if self.image.is_none() {
+            self.image.clone_from(&executed.image);
+        }
+        self.comm = self.comm.or(executed.comm);
+    }
+
     fn differs(&self, other: &Self) -> bool {
         self.parent != other.parent
             || self.session != other.session
