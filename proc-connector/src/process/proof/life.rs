@@ -3,7 +3,7 @@
 use proc_connector_core::proc_event::{Exit, Fork};
 
 use super::identify::Relation;
-use super::values::note_css_set;
+use super::values::{note_css_set, record_first_thread};
 use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::process::{End, Process};
@@ -89,12 +89,15 @@ impl ProcessTable {
             }
             return;
         };
+        let pid = exit.process_pid();
+        let Some(process) = self.population.get_mut(key) else { return };
+        if pid == proof.actor.tgid && !process.stale.is_empty() {
+            record_first_thread(process, &proof.context);
+        }
         if is_over == Some(true) {
             self.end_by_proof(key, proof.actor, end);
             return;
         }
-        let Some(process) = self.population.get_mut(key) else { return };
-        let pid = exit.process_pid();
         let continues = is_over == Some(false) && process_status.is_none();
         if pid == proof.actor.tgid {
             // The exit of the first thread before an exec of another can follow the exec.
