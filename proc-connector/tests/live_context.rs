@@ -8,18 +8,27 @@ use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, ExitCode};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use common::helper_process::{HelperProcess, command, pause};
+use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::{Deadline, builder, kernel_is_at_least, load, named, skip, transport};
-use proc_connector::{Context, EventMask, Filter, Payload, ProcConnector, Received, Transport};
+use nix::sys::ptrace;
+use nix::sys::wait::{WaitPidFlag, waitpid};
+use nix::unistd::Pid;
+use proc_connector::testing::behaviour;
+use proc_connector::{
+    Context, EventMask, ExitStatus, Filter, Payload, ProcConnector, Received, Transport,
+};
 
 fn main() -> ExitCode {
-    let roles = named![ends, pauses, changes];
+    let roles = named![ends, pauses, changes, ends_threads];
     let tests = named![
         every_exec_has_its_own_arguments,
         long_arguments_are_truncated_and_marked,
         the_context_describes_the_acting_task,
         only_the_identity_is_recorded_unless_more_is_requested,
+        the_last_exit_of_threads_that_a_tracer_keeps_ends_their_process,
     ];
     common::main(&roles, &tests)
 }
@@ -35,6 +44,24 @@ fn changes() {
     pause();
     nix::sys::prctl::set_name(c"renamed").expect("a name");
     pause();
+}
+
+/// Creates threads that end one after the other, each after some work. The first thread ends among
+/// them.
+fn ends_threads() {
+    let thread = |number: u64| {
+        std::thread::spawn(move || {
+            sleep(Duration::from_millis(30 * number));
+            let until = Instant::now() + Duration::from_millis(5);
+            while Instant::now() < until {}
+            behaviour::exit_thread(3)
+        })
+    };
+    let threads = [thread(2), thread(3), thread(6)];
+    print_number(std::process::id());
+    sleep(Duration::from_millis(120));
+    drop(threads);
+    behaviour::exit_thread(5)
 }
 
 /// Records the context of all events, with at most this many bytes of arguments.
@@ -239,4 +266,50 @@ fn only_the_identity_is_recorded_unless_more_is_requested() {
             }
         }
     }
+}
+
+fn the_last_exit_of_threads_that_a_tracer_keeps_ends_their_process() {
+    require_context();
+    let mut connector = with_context(0);
+    let mut helper = HelperProcess::start("ends_threads");
+    let process = helper.read_number();
+    let tasks = fs::read_dir(format!("/proc/{process}/task")).expect("a process");
+    let threads: Vec<u32> = tasks
+        .map(|task| task.expect("a thread").file_name().to_string_lossy().parse().expect("an id"))
+        .filter(|&thread| thread != process)
+        .collect();
+    let pid = |id: u32| Pid::from_raw(id.try_into().expect("an id"));
+    for &thread in &threads {
+        ptrace::seize(pid(thread), ptrace::Options::empty()).expect("a thread that runs");
+    }
+    let deadline = Deadline::new();
+    let mut exits = Vec::new();
+    while exits.len() < 1 + threads.len() {
+        let left = deadline.left().expect("the exits of all threads");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = received else { panic!("the machine is too busy") };
+            let Payload::Exit(exit) = event.payload() else { continue };
+            if exit.process_tgid() == process {
+                let context = event.context().expect("a context");
+                exits.push((context.is_over(), context.process_status(), context.process_usage()));
+            }
+        }
+    }
+    // Only now are the threads removed.
+    for thread in threads {
+        waitpid(pid(thread), Some(WaitPidFlag::__WALL)).expect("a thread that has ended");
+    }
+    let (status, usage) = behaviour::wait4(process).expect("a child");
+    let (last, others) = exits.split_last().expect("several");
+    assert!(others.iter().all(|(is_over, ..)| *is_over == Some(false)), "{exits:?}");
+    let (is_over, process_status, recorded) = last;
+    assert_eq!(*is_over, Some(true));
+    assert_eq!(*process_status, status.try_into().ok().map(ExitStatus::from_raw));
+    let recorded = recorded.expect("the sums of all threads");
+    assert_eq!(recorded.min_flt, usage.minor_faults);
+    // The thread that reports the end has yet to leave the CPU.
+    assert!((1..=3).contains(&(usage.voluntary_switches - recorded.nvcsw)), "{usage:?}");
+    assert_eq!(recorded.max_rss, Some(usage.max_rss_kib << 10));
+    let difference = usage.cpu_ns.abs_diff(recorded.cpu_ns);
+    assert!(difference < 1_000_000 + usage.cpu_ns / 100, "{} ns of {}", difference, usage.cpu_ns);
 }

@@ -12,7 +12,8 @@ use crate::live::connector::ProcConnector;
 use crate::live::handshake;
 use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::transport::{
-    Intake, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue, Selection, Wants,
+    Intake, Limits, Notice, PollFd, QUEUED_EVENT, RingError, RingOptions, RingQueue, Selection,
+    Wants,
 };
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
@@ -242,7 +243,8 @@ impl Builder {
         let notice = Notice::new()?;
         let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;
         let bytes = |per_event| self.buffer_bytes(per_event);
-        let mut ring = RingQueue::open(socket.as_fd(), &self.filter, wants, bytes, &notice)?;
+        let options = RingOptions { filter: &self.filter, wants, limits: Limits::default() };
+        let mut ring = RingQueue::open(socket.as_fd(), &options, bytes, &notice)?;
         ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         let listens = handshake::listen(&socket, &socket).map_err(|error| match error {

@@ -16,7 +16,7 @@ use crate::live::host::namespace;
 use crate::live::host::proc_mount;
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::live::transport::{
-    Notice, QUEUED_EVENT, RingError, RingQueue, Selection, SenderCheck, Wants,
+    Limits, Notice, QUEUED_EVENT, RingError, RingOptions, RingQueue, Selection, SenderCheck, Wants,
 };
 use crate::sys::NetlinkSocket;
 use crate::transport_kind::{NoRing, Transport};
@@ -242,7 +242,9 @@ fn small_ring() -> Result<RingQueue, Error> {
     let socket = NetlinkSocket::new()?;
     let notice = Notice::new()?;
     let wants = Wants { args_len: 1, cwd: true, variables: vec![b"PATH".to_vec()] };
-    Ok(RingQueue::open(socket.as_fd(), &Filter::default(), Some(&wants), |_| 0, &notice)?)
+    let filter = Filter::default();
+    let options = RingOptions { filter: &filter, wants: Some(&wants), limits: Limits::default() };
+    Ok(RingQueue::open(socket.as_fd(), &options, |_| 0, &notice)?)
 }
 
 /// The finding of a check that depends on reading kernel memory.

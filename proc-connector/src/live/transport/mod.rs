@@ -29,7 +29,10 @@ pub(crate) use self::moderation::Step;
 pub(crate) use self::readiness::{Notice, PollFd, Unread};
 #[cfg(any(test, fuzzing))]
 pub use self::ring::{FakeRing, Seen};
-pub(crate) use self::ring::{Popped, RingError, RingQueue, SenderCheck, Wants};
+pub(crate) use self::ring::{
+    Followed, Limits, Popped, RingError, RingOptions, RingQueue, SenderCheck, ShareLoss, Since,
+    Wants,
+};
 pub(crate) use self::selection::Selection;
 pub(crate) use self::socket::QUEUED_EVENT;
 pub(crate) use self::wait::Deadline;

@@ -6,6 +6,7 @@ use std::process::{Child, Stdio};
 
 use super::possible;
 use super::stage::Stage;
+use super::sys;
 use super::truth::Truth;
 use crate::common::helper_process::command;
 
@@ -54,6 +55,10 @@ pub(crate) fn generate() {
         .into_iter()
         .filter(|behaviour| only.as_ref().is_none_or(|only| behaviour.name.contains(only)))
         .collect();
+    // A job of a shell without job control ignores these, and its children with it.
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP] {
+        sys::default_action(signal);
+    }
     let mut stage = Stage::new(Path::new(programs));
     for number in 0..count {
         let place = (number + seed.wrapping_mul(7919)) as usize % behaviours.len();

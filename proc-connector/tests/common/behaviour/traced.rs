@@ -1,9 +1,12 @@
 //! Processes under ptrace.
 
+use std::thread::{self, sleep};
+use std::time::Duration;
+
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{Pid, pause};
+use nix::unistd::{Pid, gettid, pause};
 
 use super::line::Line;
 use super::stage::Stage;
@@ -15,6 +18,7 @@ pub(crate) const PLAIN: &[Behaviour] = behaviours![&[];
     lets_its_parent_trace_it,
     is_attached_and_detached,
     ends_while_another_traces_it,
+    ends_while_a_tracer_keeps_its_threads,
 ];
 pub(crate) const WITH_PROGRAMS: &[Behaviour] = behaviours![&[Programs]; executes_while_traced];
 
@@ -84,4 +88,35 @@ fn ends_while_another_traces_it(stage: &Stage) {
         kill(tracee, Signal::SIGKILL).expect("a tracee");
         waitpid(tracee, None).expect("a tracee that ends");
     });
+}
+
+/// The threads end one after the other and stay zombies, because the tracer waits for none of them
+/// before it ends.
+fn ends_while_a_tracer_keeps_its_threads(stage: &Stage) {
+    let ready = Line::new();
+    let truth = stage.fork(|| {
+        thread::scope(|scope| {
+            for code in 1..4 {
+                let ready = &ready;
+                scope.spawn(move || {
+                    ready.send(&[gettid().as_raw().try_into().expect("an id")]);
+                    sleep(Duration::from_millis(5 * code));
+                    sys::exit_thread(code.try_into().expect("small"))
+                });
+            }
+            sleep(Duration::from_millis(10));
+            sys::exit_thread(5)
+        });
+    });
+    let threads = [ready.receive(), ready.receive(), ready.receive()];
+    let tracer = stage.fork(|| {
+        for thread in threads {
+            let thread = pid(thread.try_into().expect("an id"));
+            // A thread that has ended already cannot be traced.
+            let _ = ptrace::seize(thread, ptrace::Options::empty());
+        }
+        sleep(Duration::from_millis(25));
+    });
+    tracer.reap();
+    truth.reap();
 }

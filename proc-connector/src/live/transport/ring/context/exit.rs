@@ -6,9 +6,11 @@
 //! first thread stays until the parent has waited for the process. So the process is over
 //!
 //! - at the exit of the first thread, if it is the only one left;
-//! - at the exit of another thread, if at most the first is left, and has become a zombie.
+//! - at the exit of another thread, if at most the first is left, and has become a zombie;
+//! - if all threads that are left are zombies, which a tracer has not waited for. The kernel removes
+//!   such a thread only then.
 //!
-//! Both can hold for two threads that exit at the same time. The sums are then complete in both
+//! This can hold for two threads that exit at the same time. The sums are then complete in both
 //! events.
 
 use std::mem::offset_of;
@@ -19,8 +21,8 @@ use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, offset};
-use super::super::memory::{KernelMemory, TaskMember};
-use super::parts::{DETAIL, PROCESS_USAGE, USAGE, add_recorded};
+use super::super::memory::{KernelMemory, TaskMember, probe};
+use super::parts::{DETAIL, EXIT_STATE, PROCESS_USAGE, USAGE, add_recorded};
 use Reg::{R1, R2, R7, R10};
 
 /// How the program reads the state of the process.
@@ -36,7 +38,19 @@ pub(super) struct Exit {
     signal_flags: TaskMember,
     group_exit_code: TaskMember,
     leader_exit_code: TaskMember,
+    threads: Option<Threads>,
     usage: Option<ProcessUsage>,
+}
+
+/// How the program visits the threads that the kernel has not removed.
+#[derive(Clone, Debug)]
+struct Threads {
+    /// `signal->thread_head.next`, which refers to the `thread_node` of the first thread.
+    first: TaskMember,
+    /// Offsets from `thread_node`.
+    pid: i16,
+    tgid: i16,
+    exit_state: i16,
 }
 
 /// How the program reads the usage.
@@ -59,7 +73,16 @@ struct Counter {
     leader: TaskMember,
     /// Of the threads that were removed.
     sum: TaskMember,
+    /// Of a thread, from its `thread_node`.
+    of_thread: i16,
 }
+
+/// `exit_state` of a thread that has exited and that no other task has waited for
+/// (`include/linux/sched.h`).
+const EXIT_ZOMBIE: i32 = 0x20;
+
+/// The most threads that the program visits. Only a tracer keeps several.
+const MAX_THREADS: i32 = 8;
 
 /// A flag of `signal_struct` (`include/linux/sched/signal.h`): the exit code is that of the process.
 const SIGNAL_GROUP_EXIT: u32 = 4;
@@ -76,7 +99,6 @@ const LOOKS: i32 = 12;
 const PROCESS_PID: i16 = 52;
 const PROCESS_TGID: i16 = 56;
 
-const STATE: i16 = DETAIL + offset(offset_of!(ExitHdr, state));
 const STATUS: i16 = DETAIL + offset(offset_of!(ExitHdr, status));
 
 impl Exit {
@@ -90,6 +112,7 @@ impl Exit {
             signal_flags: member("signal->flags")?,
             group_exit_code: member("signal->group_exit_code")?,
             leader_exit_code: member("group_leader->exit_code")?,
+            threads: Threads::detect(memory),
             usage: if with_usage { ProcessUsage::detect(memory) } else { None },
         })
     }
@@ -101,14 +124,14 @@ impl Exit {
     /// Emits code that stores the state and the status. Jumps to `over` if the process is over, and
     /// falls through otherwise.
     pub(super) fn fill_state(&self, asm: &mut Assembler, over: Label) {
-        let (done, ending, is_leader, is_over) =
-            (asm.label(), asm.label(), asm.label(), asm.label());
+        let (done, ending, several, is_leader, is_over) =
+            (asm.label(), asm.label(), asm.label(), asm.label(), asm.label());
         self.live.load(asm, done);
-        asm.store(Size::Word, R7, STATE, imm(ExitHdr::CONTINUES));
+        asm.store(Size::Word, R7, EXIT_STATE, imm(ExitHdr::CONTINUES));
         asm.branch(Width::W32, Cond::Ne, R1, 0, done);
         self.fill_status(asm);
         self.nr_threads.load(asm, ending);
-        asm.branch(Width::W32, Cond::Gt, R1, 1, ending);
+        asm.branch(Width::W32, Cond::Gt, R1, 1, several);
         // Without any thread, the first thread may already be freed.
         asm.branch(Width::W32, Cond::Eq, R1, 0, is_over);
         branch_if_leader(asm, is_leader);
@@ -121,10 +144,14 @@ impl Exit {
         asm.branch(Width::W32, Cond::Eq, R1, 0, ending);
         asm.bind(is_leader);
         asm.bind(is_over);
-        asm.store(Size::Word, R7, STATE, imm(ExitHdr::OVER));
+        asm.store(Size::Word, R7, EXIT_STATE, imm(ExitHdr::OVER));
         asm.jump(over);
+        asm.bind(several);
+        if let Some(threads) = &self.threads {
+            threads.find_running(asm, is_over, ending);
+        }
         asm.bind(ending);
-        asm.store(Size::Word, R7, STATE, imm(ExitHdr::ENDING));
+        asm.store(Size::Word, R7, EXIT_STATE, imm(ExitHdr::ENDING));
         asm.bind(done);
     }
 
@@ -157,7 +184,7 @@ impl Exit {
     /// the kernel kept changing the sums.
     pub(super) fn fill_process_usage(&self, asm: &mut Assembler) {
         let Some(usage) = &self.usage else { return };
-        let (read, done) = (asm.label(), asm.label());
+        let (read, complete, done) = (asm.label(), asm.label(), asm.label());
         for _ in 0..ATTEMPTS {
             let again = asm.label();
             usage.load_even_sequence(asm, done, again);
@@ -177,23 +204,109 @@ impl Exit {
         usage.max_rss.load_or_zero(asm);
         asm.alu(Width::W64, Alu::Lsh, R1, page_shift());
         asm.store(Size::Double, R7, PROCESS_USAGE.at(MAX_RSS), R1);
-        add_recorded(asm, Recorded::PROCESS_USAGE);
         // The sums include the first thread once it is removed.
         asm.load(Size::Double, R1, R10, SCRATCH_3);
-        asm.branch(Width::W32, Cond::Eq, R1, 0, done);
+        asm.branch(Width::W32, Cond::Eq, R1, 0, complete);
+        if let Some(threads) = &self.threads {
+            let one = asm.label();
+            asm.branch(Width::W32, Cond::Eq, R1, 1, one);
+            threads.add_usage(asm, &usage.counters, complete, done);
+            asm.bind(one);
+        }
         let leader = asm.label();
         branch_if_leader(asm, leader);
         for counter in &usage.counters {
             counter.leader.load_or_zero(asm);
             add(asm, PROCESS_USAGE.at(counter.at));
         }
-        asm.jump(done);
+        asm.jump(complete);
         asm.bind(leader);
         for counter in &usage.counters {
             asm.load(Size::Double, R1, R7, USAGE.at(counter.at));
             add(asm, PROCESS_USAGE.at(counter.at));
         }
+        asm.bind(complete);
+        add_recorded(asm, Recorded::PROCESS_USAGE);
         asm.bind(done);
+    }
+}
+
+impl Threads {
+    fn detect(memory: &KernelMemory) -> Option<Self> {
+        let offset = |path| Self::offset(memory, path);
+        Some(Self {
+            first: memory.member("signal->thread_head.next")?,
+            pid: offset("pid")?,
+            tgid: offset("tgid")?,
+            exit_state: offset("exit_state")?,
+        })
+    }
+
+    /// The offset from `thread_node` of a member of `task_struct`.
+    fn offset(memory: &KernelMemory, path: &str) -> Option<i16> {
+        let types = memory.types()?;
+        let node = types.offset("task_struct", "thread_node")?;
+        i16::try_from(types.offset("task_struct", path)? - node).ok()
+    }
+
+    /// Emits code that jumps to `none` if all of the threads, whose number is in `R1`, are zombies or
+    /// the current thread. Otherwise jumps to `found`, or falls through.
+    ///
+    /// A thread in the state `EXIT_DEAD` is about to be removed, and will report the end itself.
+    fn find_running(&self, asm: &mut Assembler, none: Label, found: Label) {
+        self.visit(asm, none, found, |asm| {
+            let (next, other) = (asm.label(), asm.label());
+            asm.load(Size::Double, R1, R10, SCRATCH_2);
+            probe(asm, R1, self.pid, Size::Word, found);
+            asm.load(Size::Word, R2, R10, DATAGRAM + PROCESS_PID);
+            asm.branch(Width::W32, Cond::Ne, R1, R2, other);
+            asm.jump(next);
+            asm.bind(other);
+            asm.load(Size::Double, R1, R10, SCRATCH_2);
+            probe(asm, R1, self.exit_state, Size::Word, found);
+            asm.branch(Width::W32, Cond::Ne, R1, EXIT_ZOMBIE, found);
+            asm.bind(next);
+        });
+    }
+
+    /// Emits code that adds the usage of the threads, whose number is in `R1`, to that of the process,
+    /// and jumps to `complete`. Jumps to `failed` if a thread cannot be read.
+    fn add_usage(&self, asm: &mut Assembler, counters: &[Counter], complete: Label, failed: Label) {
+        self.visit(asm, complete, failed, |asm| {
+            for counter in counters {
+                asm.load(Size::Double, R1, R10, SCRATCH_2);
+                probe(asm, R1, counter.of_thread, Size::Double, failed);
+                add(asm, PROCESS_USAGE.at(counter.at));
+            }
+        });
+    }
+
+    /// Emits code that runs `visit` for each of the threads, whose number is in `R1`, with the address
+    /// of its `thread_node` in `SCRATCH_2`, and then jumps to `end`. Jumps to `failed` if there are too
+    /// many or if the list changes.
+    fn visit(
+        &self,
+        asm: &mut Assembler,
+        end: Label,
+        failed: Label,
+        visit: impl Fn(&mut Assembler),
+    ) {
+        asm.branch(Width::W32, Cond::Gt, R1, MAX_THREADS, failed);
+        asm.store(Size::Double, R10, SCRATCH_3, R1);
+        self.first.load(asm, failed);
+        for visited in 1..=MAX_THREADS {
+            asm.store(Size::Double, R10, SCRATCH_2, R1);
+            // The end of the list is not in a task.
+            probe(asm, R1, self.tgid, Size::Word, failed);
+            asm.load(Size::Word, R2, R10, DATAGRAM + PROCESS_TGID);
+            asm.branch(Width::W32, Cond::Ne, R1, R2, failed);
+            visit(asm);
+            asm.load(Size::Double, R1, R10, SCRATCH_3);
+            asm.branch(Width::W32, Cond::Eq, R1, visited, end);
+            asm.load(Size::Double, R1, R10, SCRATCH_2);
+            probe(asm, R1, 0, Size::Double, failed);
+        }
+        asm.jump(failed);
     }
 }
 
@@ -222,6 +335,7 @@ impl ProcessUsage {
                 own: member(own)?,
                 leader: member(&format!("group_leader->{own}"))?,
                 sum: member(&format!("signal->{sum}"))?,
+                of_thread: Threads::offset(memory, own)?,
             })
         };
         Some(Self {
