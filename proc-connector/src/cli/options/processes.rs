@@ -1,9 +1,12 @@
 //! Options that select events by their processes.
 
+use std::fmt;
+
 use glob::Pattern;
 
 use crate::cli::failure::Failure;
 use crate::cli::host::present;
+use crate::cli::shown::word;
 use crate::cli::values::{self, Root, User};
 
 /// Selects the events of some processes.
@@ -62,5 +65,26 @@ impl ProcessOptions {
         }
         self.cgroup.iter().try_for_each(|cgroup| present::cgroup(cgroup.as_str()))?;
         Ok(())
+    }
+}
+
+/// The options as typed on a command line, for the description of a capture.
+impl fmt::Display for ProcessOptions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tree, comm, user, cgroup } = self;
+        let tree = tree.iter().map(|root| match root {
+            Root::Pid(pid) => ("--tree", pid.to_string()),
+            Root::Name(name) => ("--tree", name.clone()),
+        });
+        let comm = comm.iter().map(|pattern| ("--comm", pattern.as_str().to_owned()));
+        let user = user.iter().map(|user| match user {
+            User::Id(id) => ("--user", id.to_string()),
+            User::Name(name) => ("--user", name.clone()),
+        });
+        let cgroup = cgroup.iter().map(|pattern| ("--cgroup", pattern.as_str().to_owned()));
+        let options = tree.chain(comm).chain(user).chain(cgroup);
+        let options: Vec<String> =
+            options.map(|(option, value)| format!("{option} {}", word(value.as_bytes()))).collect();
+        f.write_str(&options.join(" "))
     }
 }

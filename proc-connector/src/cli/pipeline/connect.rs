@@ -58,6 +58,17 @@ pub(crate) fn open_for_wait(
     open_with(options, ProcConnector::builder().filter(filter).context(true))
 }
 
+/// Reports that this process chooses by the acting task, which costs more than in the kernel.
+pub(crate) fn report_user_space(events: &ProcConnector) {
+    let stats = events.stats();
+    if stats.user_space_filter {
+        let reason = stats.no_ring.map(|reason| format!(": {reason}")).unwrap_or_default();
+        complain(format_args!(
+            "processes are chosen in user space, which requires all events of the machine{reason}"
+        ));
+    }
+}
+
 fn open_with(options: &ReceiveOptions, mut builder: Builder) -> Result<ProcConnector, Failure> {
     WallClock::try_new().map_err(Failure::Clock)?;
     if let Some(events) = options.buffer {

@@ -103,7 +103,7 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
         let Self { identify, choose, sink, count } = self;
         let subject = identify.apply(received);
-        choose.follow(identify.changes(), Some(received));
+        choose.follow(identify.table(), Some(received));
         if let Some(other) = ends::other(received, identify.changes()) {
             let (process, end) = (identify.process(other.subject), Some(other.end));
             if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
@@ -130,8 +130,8 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
-        if let Some(changes) = self.identify.rescan_if_due() {
-            self.choose.follow(changes, None);
+        if self.identify.rescan_if_due().is_some() {
+            self.choose.follow(self.identify.table(), None);
         }
         self.sink.flush()?;
         Ok(self.count.wants_more())
