@@ -135,7 +135,7 @@ pub use proc_connector_core::{
     UnknownEventName, Usage, signal_name,
 };
 pub use selector::{Selector, TaskProperties, UnknownTasks};
-pub use stats::Stats;
+pub use stats::{ShareLoss, Stats};
 pub use stream::{LossCause, Lost, Received};
 pub use transport_kind::{NoRing, Transport};
 

@@ -68,6 +68,18 @@ impl Stats {
     }
 }
 
+/// The events of a cgroup that exceeded its share, from [`ProcConnector::share_losses`].
+///
+/// [`ProcConnector::share_losses`]: crate::ProcConnector::share_losses
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShareLoss {
+    /// The id of the cgroup: the inode number of its directory in the version 2 hierarchy.
+    pub cgroup_id: u64,
+    /// The number of events that were lost.
+    pub lost: u64,
+}
+
 /// One counter for each bit of `what`.
 const KINDS: usize = u32::BITS as usize;
 

@@ -1,6 +1,7 @@
 //! Opening a connector with options.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -45,6 +46,7 @@ pub struct Builder {
     argument_bytes: Option<usize>,
     working_directory: bool,
     environment: Vec<Vec<u8>>,
+    limits: Limits,
 }
 
 // The defaults.
@@ -161,6 +163,32 @@ impl Builder {
         self
     }
 
+    /// Sets how many processes a filter that selects
+    /// [descendants](proc_connector_core::Filter::descendants_of) can follow at a time. The default is
+    /// 32,768, which takes about 2 MiB of the kernel's memory.
+    ///
+    /// Processes that exceed it are reported in the stream, as [`LossCause::Unfollowed`].
+    ///
+    /// [`LossCause::Unfollowed`]: crate::LossCause::Unfollowed
+    pub fn followed_processes(mut self, processes: NonZeroU32) -> Self {
+        self.limits.followed = processes.get();
+        self
+    }
+
+    /// Sets how many events of one cgroup are received in a second, to keep a busy cgroup from filling
+    /// the buffer. By default there is no limit.
+    ///
+    /// A second is 2^30 ns here. Of the events that pass the filter, those that exceed the limit are
+    /// lost. They are reported in the stream as [`LossCause::ShareExceeded`], and counted for each
+    /// cgroup by [`share_losses`](ProcConnector::share_losses). This requires the ring transport:
+    /// over the socket there is no limit.
+    ///
+    /// [`LossCause::ShareExceeded`]: crate::LossCause::ShareExceeded
+    pub fn share(mut self, events_per_second: NonZeroU32) -> Self {
+        self.limits.share = Some(events_per_second);
+        self
+    }
+
     /// Sets whether receives fail with [`Error::WouldBlock`] instead of waiting. The default is
     /// false.
     pub fn nonblocking(mut self, nonblocking: bool) -> Self {
@@ -243,7 +271,7 @@ impl Builder {
         let notice = Notice::new()?;
         let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;
         let bytes = |per_event| self.buffer_bytes(per_event);
-        let options = RingOptions { filter: &self.filter, wants, limits: Limits::default() };
+        let options = RingOptions { filter: &self.filter, wants, limits: self.limits };
         let mut ring = RingQueue::open(socket.as_fd(), &options, bytes, &notice)?;
         ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(bind_error)?;
@@ -255,6 +283,7 @@ impl Builder {
             error => error,
         })?;
         ring.set_awaiting_ack(false);
+        ring.seed().inspect_err(|_| handshake::ignore(&socket, listens))?;
         ring.start();
         let selection = Selection::filtered_by_ring(&self.filter);
         let intake = Intake::ring(socket, selection, self.coalesce_time(), notice, poll_fd, ring);

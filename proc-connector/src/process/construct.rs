@@ -20,7 +20,8 @@ impl Process {
             start_boottime_ns: None,
             start: Start::default(),
             parent: None,
-            creator: None,
+            above: None,
+            is_creator_certain: false,
             threads: Threads::ONE,
             comm: None,
             image: None,
@@ -39,6 +40,7 @@ impl Process {
             seen_ns: 0,
             read_ns: 0,
             exec_ns: 0,
+            awaits: None,
             predecessor_exit_pending: false,
         }
     }
@@ -48,7 +50,7 @@ impl Process {
     pub(super) fn forked(serial: u64, tgid: u32, parent: &Self, ns: u64) -> Self {
         let unknown = Self {
             parent: Some(parent.tgid),
-            creator: Some(parent.serial),
+            above: Some(parent.serial),
             boot_id: parent.boot_id,
             tty: parent.tty,
             login_uid: parent.login_uid,
@@ -68,6 +70,7 @@ impl Process {
             gid: parent.gid,
             session: parent.session,
             cgroup: parent.cgroup.clone(),
+            awaits: parent.awaits,
             ..unknown
         }
     }
@@ -82,7 +85,8 @@ impl Process {
                 start_boottime_ns: kept.start_boottime_ns,
                 start: kept.start,
                 parent: kept.parent,
-                creator: kept.creator,
+                above: kept.above,
+                is_creator_certain: kept.is_creator_certain,
                 threads: kept.threads,
                 execs: kept.execs,
                 ..Self::unknown(kept.serial, kept.tgid)

@@ -135,6 +135,7 @@ mod process;
 mod programs;
 mod proof;
 mod reading;
+mod readings;
 mod rescan;
 mod scan;
 mod snapshot;

@@ -16,6 +16,8 @@ pub(super) enum Key {
     Superseded(u32, u64),
     /// The sequence number of its end.
     Ended(u64),
+    /// The number of a process in an earlier state.
+    Frozen(usize),
 }
 
 #[derive(Debug)]
@@ -25,6 +27,8 @@ pub(super) struct Population {
     /// received, by process id and creation time.
     superseded: ById<(u32, u64), Arc<Process>>,
     ended: Ended,
+    /// Processes in an earlier state, which the changes of the last event have.
+    frozen: Vec<Arc<Process>>,
     next_serial: u64,
     /// How many ended processes are kept, and for how long.
     keep: usize,
@@ -51,6 +55,7 @@ impl Population {
             live: Live::default(),
             superseded: ById::default(),
             ended: Ended::default(),
+            frozen: Vec::new(),
             next_serial: 1,
             keep,
             keep_ns: 0,
@@ -74,7 +79,18 @@ impl Population {
             Key::Live(tgid) => self.live.shared(tgid),
             Key::Superseded(tgid, start) => self.superseded.get(&(tgid, start)),
             Key::Ended(number) => self.ended.get(number),
+            Key::Frozen(number) => self.frozen.get(number),
         }
+    }
+
+    /// Keeps a process in its present state until the next event.
+    pub(super) fn freeze(&mut self, process: Arc<Process>) -> Key {
+        self.frozen.push(process);
+        Key::Frozen(self.frozen.len() - 1)
+    }
+
+    pub(super) fn clear_frozen(&mut self) {
+        self.frozen.clear();
     }
 
     /// The ended processes, in the order of their ends.
@@ -112,6 +128,7 @@ impl Population {
     fn push_ended(&mut self, mut process: Arc<Process>, end: End) -> Key {
         let ended = Arc::make_mut(&mut process);
         ended.threads.end();
+        ended.awaits = None;
         ended.end = Some(end);
         Key::Ended(self.ended.push(process, end.ns))
     }
@@ -156,7 +173,7 @@ impl Population {
             Key::Superseded(tgid, start) => {
                 self.superseded.get_mut(&(tgid, start)).map(Arc::make_mut)
             }
-            Key::Ended(_) => None,
+            Key::Ended(_) | Key::Frozen(_) => None,
         }
     }
 

@@ -51,7 +51,10 @@ pub struct Process {
     pub(super) start_boottime_ns: Option<u64>,
     pub(super) start: Start,
     pub(super) parent: Option<u32>,
-    pub(super) creator: Option<u64>,
+    /// The serial of the creator, or else of the parent.
+    pub(super) above: Option<u64>,
+    /// Whether `above` is certainly the creator.
+    pub(super) is_creator_certain: bool,
     pub(super) threads: Threads,
     pub(super) comm: Option<Name>,
     pub(super) image: Option<Arc<Image>>,
@@ -77,6 +80,8 @@ pub struct Process {
     pub(super) read_ns: u64,
     /// The time of the last exec.
     pub(super) exec_ns: u64,
+    /// The process whose program is being read, if this one has the same program.
+    pub(super) awaits: Option<u32>,
     /// Whether the id was reused before the exit of its previous owner was reported.
     pub(super) predecessor_exit_pending: bool,
 }
@@ -154,9 +159,19 @@ impl Process {
         self.parent
     }
 
-    /// The [serial](Self::serial) of the process that created this one, if the table knew it.
+    /// The [serial](Self::serial) of the process that created this one, if that is certain.
+    ///
+    /// The ring transport records it. Over the socket transport, an event has only the parent, which is
+    /// not the creator if that used `CLONE_PARENT`. The creator is then known only if the parent had no
+    /// other child that could have done so.
     pub fn creator(&self) -> Option<u64> {
-        self.creator
+        self.above.filter(|_| self.is_creator_certain)
+    }
+
+    /// The [serial](Self::serial) of the process below which this one belongs in a tree of processes: its
+    /// creator if that is certain, or else its parent when the table first knew it.
+    pub fn tree_parent(&self) -> Option<u64> {
+        self.above
     }
 
     /// The number of threads; 0 after the end.
@@ -167,6 +182,13 @@ impl Process {
     /// Whether this is a kernel thread, which runs no program.
     pub fn is_kernel_thread(&self) -> bool {
         self.is_kernel_thread
+    }
+}
+
+impl Process {
+    /// Whether the process has certainly executed a program.
+    pub(super) fn has_executed(&self) -> bool {
+        self.exec_ns != 0
     }
 }
 
@@ -186,6 +208,12 @@ impl Process {
     /// creation was not in the stream, or events were lost since.
     pub fn execs(&self) -> Option<u32> {
         self.execs
+    }
+
+    /// The time of the last exec in the stream, in nanoseconds of `CLOCK_MONOTONIC`. `None` if the
+    /// stream had none.
+    pub fn exec_ns(&self) -> Option<u64> {
+        Some(self.exec_ns).filter(|&ns| ns != 0)
     }
 
     /// The file of the executable, recorded by the kernel at the exec. For a script, this is the

@@ -15,6 +15,7 @@ use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
 use super::programs::ProgramPaths;
+use super::readings::Readings;
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use crate::stream::Received;
@@ -60,6 +61,9 @@ pub struct ProcessTable {
     pub(super) thread_statuses: ThreadStatuses,
     pub(super) cgroups: CgroupPaths,
     pub(super) programs: ProgramPaths,
+    pub(super) readings: Readings,
+    /// Processes whose parent has ended, and whose new parent could not be read.
+    pub(super) unplaced: Vec<u32>,
     pub(super) boot_id: Option<BootId>,
     /// The identities of processes that ended recently, whose last threads may still report exits.
     pub(super) over: RecentlyOver,
@@ -103,6 +107,8 @@ impl ProcessTable {
             thread_statuses: ThreadStatuses::default(),
             cgroups: CgroupPaths::default(),
             programs: ProgramPaths::default(),
+            readings: Readings::default(),
+            unplaced: Vec::new(),
             boot_id: None,
             over: RecentlyOver::default(),
             changes: Vec::new(),
@@ -129,7 +135,7 @@ impl ProcessTable {
         let boot_id = source.boot_id();
         let mut table = Self { source: Some(source), boot_id, ..Self::without_proc() };
         table.scan()?;
-        table.changes.clear();
+        table.clear_changes();
         Ok(table)
     }
 }
@@ -189,7 +195,7 @@ impl ProcessTable {
     /// processes may then appear and vanish. The scan takes place in the first call after it
     /// becomes due, or in [`rescan_if_due`](Self::rescan_if_due).
     pub fn apply(&mut self, received: &Received<'_>) -> Changes<'_> {
-        self.changes.clear();
+        self.clear_changes();
         match received {
             Received::Event(event) => self.apply_event(event),
             Received::Lost(_) => self.apply_loss(),
@@ -204,7 +210,8 @@ impl ProcessTable {
     /// The time until the scan that a loss made necessary: wait for events no longer than this.
     /// `None` if no scan is pending.
     pub fn rescan_in(&self) -> Option<Duration> {
-        Some(self.rescan.due?.saturating_duration_since(Instant::now()))
+        let scan_in = self.rescan.due.map(|due| due.saturating_duration_since(Instant::now()));
+        [scan_in, self.readings.due_in()].into_iter().flatten().min()
     }
 
     /// Scans `/proc` if a loss made a scan necessary and it is due.
@@ -213,7 +220,8 @@ impl ProcessTable {
     ///
     /// Errors of reading `/proc`. The scan is then retried later.
     pub fn rescan_if_due(&mut self) -> io::Result<Changes<'_>> {
-        self.changes.clear();
+        self.clear_changes();
+        self.settle_received();
         if self.rescan.is_due() {
             self.scan()?;
         }
@@ -227,7 +235,7 @@ impl ProcessTable {
     ///
     /// Errors of reading `/proc`. The table is then unchanged.
     pub fn rescan(&mut self) -> io::Result<Changes<'_>> {
-        self.changes.clear();
+        self.clear_changes();
         self.scan()?;
         Ok(self.changes())
     }
@@ -241,10 +249,16 @@ impl ProcessTable {
     fn apply_event(&mut self, event: &Event<'_>) {
         self.last_event_ns = event.timestamp_ns();
         self.population.forget_old(self.last_event_ns);
+        self.settle_seen_before(self.last_event_ns);
         match self.proof(event) {
             Some(proof) => self.apply_proven(event, &proof),
             None => self.apply_inferred(event),
         }
+    }
+
+    fn clear_changes(&mut self) {
+        self.changes.clear();
+        self.population.clear_frozen();
     }
 
     pub(super) fn push(&mut self, kind: ChangeKind, key: Key) {

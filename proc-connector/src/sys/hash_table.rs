@@ -23,9 +23,6 @@ pub(crate) enum WhenFull {
     Evict,
 }
 
-/// `BPF_NOEXIST` of `bpf.h`, which has no type there.
-const ONLY_NEW: u64 = 1;
-
 impl<const N: usize> HashTable<N> {
     /// Creates an empty table for this number of keys.
     pub(crate) fn new(keys: u32, when_full: WhenFull, name: &CStr) -> io::Result<Self> {
@@ -34,16 +31,13 @@ impl<const N: usize> HashTable<N> {
         Ok(Self { fd: create_map(kind, name)? })
     }
 
-    /// Inserts a key. Returns whether it is new. The value of a known key stays.
-    pub(crate) fn insert_new(&self, key: u64, value: [u64; N]) -> io::Result<bool> {
-        let request = ElementRequest::new(self.as_fd(), &raw const key, value.as_ptr(), ONLY_NEW)?;
+    /// Sets the value of a key.
+    pub(crate) fn insert(&self, key: u64, value: [u64; N]) -> io::Result<()> {
+        let request = ElementRequest::new(self.as_fd(), &raw const key, value.as_ptr(), 0)?;
         // SAFETY: the command takes this request. Its pointers refer to a live key and value of the
         // table's sizes.
-        match unsafe { bpf_command(uapi::BPF_MAP_UPDATE_ELEM, &request) } {
-            Ok(_) => Ok(true),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
-            Err(error) => Err(error),
-        }
+        unsafe { bpf_command(uapi::BPF_MAP_UPDATE_ELEM, &request) }?;
+        Ok(())
     }
 
     /// The value of a key.
@@ -95,17 +89,17 @@ mod tests {
     use super::{HashTable, WhenFull};
 
     #[test]
-    fn a_table_keeps_the_first_value_of_each_key_and_refuses_too_many_keys() {
+    fn a_table_has_the_last_value_of_each_key_and_refuses_too_many_keys() {
         let table = match HashTable::<2>::new(3, WhenFull::Refuse, c"test") {
             Err(error) if error.kind() == io::ErrorKind::PermissionDenied => return,
             table => table.expect("a table"),
         };
-        assert_eq!(table.keys().expect("no key"), []);
+        assert!(table.keys().expect("no key").is_empty());
         for key in [5, u64::MAX, 7] {
-            assert!(table.insert_new(key, [key, 1]).expect("capacity"));
-            assert!(!table.insert_new(key, [0, 2]).expect("a known key"));
+            table.insert(key, [0, 2]).expect("capacity");
+            table.insert(key, [key, 1]).expect("a known key");
         }
-        assert!(table.insert_new(8, [0, 0]).is_err());
+        assert!(table.insert(8, [0, 0]).is_err());
         assert_eq!(table.get(5).expect("a value"), Some([5, 1]));
         assert_eq!(table.get(6).expect("no value"), None);
         let mut keys = table.keys().expect("keys");

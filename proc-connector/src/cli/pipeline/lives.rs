@@ -55,7 +55,9 @@ impl Lives {
         }
         let life = &mut self.all[place];
         match kind {
-            ChangeKind::Executed => life.programs.push(program(process, at_ns)),
+            ChangeKind::Executed => {
+                life.programs.push(program(process, process.exec_ns().or(at_ns)));
+            }
             ChangeKind::Renamed => life.rename(process),
             // The event of its exec was lost.
             ChangeKind::Corrected => life.correct(process),
@@ -107,7 +109,7 @@ impl Lives {
         if let Some(&place) = self.places.get(&process.serial()) {
             return Some(place);
         }
-        let known = process.creator().and_then(|creator| self.places.get(&creator).copied());
+        let known = process.tree_parent().and_then(|above| self.places.get(&above).copied());
         let creator = match scope {
             _ if known.is_some() => known,
             Scope::All => {
@@ -134,7 +136,7 @@ impl Lives {
                     }
                     return Some(0);
                 }
-                if process.creator().is_some() {
+                if process.tree_parent().is_some() {
                     return None;
                 }
                 // After a loss, the fork may be missing, but the parent is known.

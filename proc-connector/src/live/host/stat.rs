@@ -12,6 +12,8 @@ pub(crate) struct Stat<'a> {
     pub(crate) ppid: u32,
     pub(crate) session: u32,
     pub(crate) flags: u32,
+    /// User and system time.
+    pub(crate) cpu_ticks: u64,
     pub(crate) num_threads: u32,
     pub(crate) start_ticks: u64,
 }
@@ -29,9 +31,12 @@ impl<'a> Stat<'a> {
         let ppid = fields.next()?.parse().ok()?;
         let session = fields.nth(1)?.parse().ok()?;
         let flags = fields.nth(2)?.parse().ok()?;
-        let num_threads = fields.nth(10)?.parse().ok()?;
+        let utime: u64 = fields.nth(4)?.parse().ok()?;
+        let stime: u64 = fields.next()?.parse().ok()?;
+        let cpu_ticks = utime.saturating_add(stime);
+        let num_threads = fields.nth(4)?.parse().ok()?;
         let start_ticks = fields.nth(1)?.parse().ok()?;
-        Some(Self { comm, state, ppid, session, flags, num_threads, start_ticks })
+        Some(Self { comm, state, ppid, session, flags, cpu_ticks, num_threads, start_ticks })
     }
 }
 
@@ -74,6 +79,7 @@ mod tests {
             ppid: 7,
             session: 9,
             flags: 4_194_560,
+            cpu_ticks: 5 + 6,
             num_threads: 3,
             start_ticks: 10_500,
         };

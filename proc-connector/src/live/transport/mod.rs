@@ -30,8 +30,7 @@ pub(crate) use self::readiness::{Notice, PollFd, Unread};
 #[cfg(any(test, fuzzing))]
 pub use self::ring::{FakeRing, Seen};
 pub(crate) use self::ring::{
-    Followed, Limits, Popped, RingError, RingOptions, RingQueue, SenderCheck, ShareLoss, Since,
-    Wants,
+    Limits, Popped, RingError, RingOptions, RingQueue, SenderCheck, Wants,
 };
 pub(crate) use self::selection::Selection;
 pub(crate) use self::socket::QUEUED_EVENT;

@@ -13,7 +13,10 @@ use proc_connector_core::ExitStatus;
 
 use self::cgroup_lines::find_cgroup;
 use super::identity::BootId;
-use super::snapshot::{Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource};
+use super::snapshot::{
+    Activity, Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource,
+};
+use super::time::Start;
 use crate::live::host::cgroup_mounts::Mounts;
 use crate::live::host::proc_mount;
 use crate::live::host::stat::{self, Stat};
@@ -37,6 +40,9 @@ const MOUNTINFO_MAX: u64 = 64 << 20;
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`, one of the flags in `/proc/PID/stat`.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// `PF_FORKNOEXEC`: the process has executed no program since it was created.
+const PF_FORKNOEXEC: u32 = 0x40;
+
 /// The `/proc` of this machine, as mounted when the table was created.
 #[derive(Debug)]
 struct ProcFs {
@@ -49,6 +55,28 @@ struct ProcFs {
 /// Opens the `/proc` of this machine.
 pub(super) fn open() -> io::Result<Box<dyn SnapshotSource>> {
     Ok(Box::new(ProcFs::open()?))
+}
+
+/// The start time of the process that has this id now. `None` if it cannot be read.
+pub(super) fn start(tgid: u32) -> Option<Start> {
+    let offsets = time_namespace::offsets().ok()?;
+    let directory = proc_mount::open().ok()?.process(tgid).ok()?;
+    let mut buffer = [0; BUFFER_LEN];
+    let stat = Stat::parse(directory.read(c"stat", &mut buffer).ok()?)?;
+    let ticks = stat::initial_ticks(stat.start_ticks, offsets.boottime_ns);
+    let mut found = Start::default();
+    found.refine(ticks, boottime_offset_ns());
+    Some(found)
+}
+
+/// The tick of a creation time, as [`SnapshotSource::ticks`].
+pub(super) fn ticks(start_boottime_ns: u64) -> Option<u64> {
+    Some(stat::ticks(start_boottime_ns, time_namespace::offsets().ok()?.boottime_ns))
+}
+
+fn boottime_offset_ns() -> u64 {
+    let now_ns = time_namespace::monotonic_ns();
+    time_namespace::boottime_ns().saturating_sub(now_ns)
 }
 
 impl ProcFs {
@@ -74,6 +102,7 @@ impl ProcFs {
         // parent waited for the process.
         let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
         let num_threads = stat.num_threads;
+        let has_executed = stat.flags & PF_FORKNOEXEC == 0;
         let mut snapshot = Snapshot {
             seen_ns,
             boottime_offset_ns: self.boottime_offset_ns(),
@@ -88,6 +117,7 @@ impl ProcFs {
             uid: None,
             gid: None,
             cgroup: None,
+            activity: None,
             comm: stat.comm.to_vec(),
         };
         if snapshot.comm.contains(&b'\\') {
@@ -113,6 +143,21 @@ impl ProcFs {
             let status = directory.read(c"status", &mut buffer).unwrap_or_default();
             snapshot.uid = ids(status, b"Uid:");
             snapshot.gid = ids(status, b"Gid:");
+        }
+        if fields.contains(Fields::ACTIVITY) {
+            let line = directory.read(c"stat", &mut buffer)?;
+            let stat = Stat::parse(line).ok_or(io::ErrorKind::InvalidData)?;
+            let args = snapshot.image.as_ref().and_then(|image| image.args.as_ref());
+            snapshot.activity = Some(Activity {
+                read_ns: self.now_ns(),
+                has_other_args: args
+                    .is_some_and(|args| is_overwritten(args, argument_layout(line))),
+                has_executed,
+                // A tracer can stop a thread during an exec (`t`). The other states are those of a
+                // running thread, of a wait for a file or for memory, and of an exited thread.
+                is_idle: matches!(stat.state, b'S' | b'T'),
+                cpu_ticks: stat.cpu_ticks,
+            });
         }
         Ok(snapshot)
     }
@@ -146,8 +191,7 @@ impl SnapshotSource for ProcFs {
     }
 
     fn boottime_offset_ns(&self) -> u64 {
-        let now_ns = self.now_ns();
-        time_namespace::boottime_ns().saturating_sub(now_ns)
+        boottime_offset_ns()
     }
 
     fn now_ns(&self) -> u64 {
@@ -191,7 +235,34 @@ fn file_id(file: &std::fs::Metadata) -> FileId {
 /// last one is missing, the read was cut short (`get_mm_cmdline` in `fs/proc/base.c`).
 fn arguments(cmdline: &[u8]) -> Arguments {
     let bytes = &cmdline[..cmdline.len().min(ARGUMENTS_MAX)];
-    Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
+    let is_cut = bytes.len() < cmdline.len() || !bytes.ends_with(&[0]);
+    Arguments { bytes: bytes.into(), is_cut }
+}
+
+/// The addresses of the arguments and of the environment in `/proc/PID/stat`: `arg_start`, `arg_end` and
+/// `env_start`. `None` if this process may not read them, which the kernel shows as zero.
+fn argument_layout(stat: &[u8]) -> Option<[u64; 3]> {
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace().skip(48 - 3);
+    let mut next = || fields.next()?.parse().ok().filter(|&address| address != 0);
+    Some([next()?, next()?, next()?])
+}
+
+/// Whether the process has visibly replaced the arguments of its exec. An exec stores the environment
+/// directly behind the arguments. A process that writes a shorter title fills the rest with zeros; a
+/// longer one continues in the environment (`get_mm_cmdline` in `fs/proc/base.c`). `prctl(2)` can move
+/// the arguments.
+fn is_overwritten(args: &Arguments, layout: Option<[u64; 3]>) -> bool {
+    let shown = args.bytes.len();
+    if args.bytes.ends_with(&[0, 0]) || (args.is_cut && shown < ARGUMENTS_MAX) {
+        return true;
+    }
+    layout.is_some_and(|[arg_start, arg_end, env_start]| {
+        let len = arg_end.saturating_sub(arg_start);
+        let is_same_len = if args.is_cut { len > shown as u64 } else { len == shown as u64 };
+        arg_end != env_start || !is_same_len
+    })
 }
 
 /// The real and the effective id in a line of `/proc/PID/status`.
@@ -219,9 +290,36 @@ mod tests {
     }
 
     #[test]
+    fn overwritten_arguments_are_noticed() {
+        let fresh = Some([0x7000, 0x7006, 0x7006]);
+        for (cmdline, layout, expected) in [
+            (&b"ls\0-l\0"[..], fresh, false),
+            // This process may not read the addresses.
+            (b"ls\0-l\0", None, false),
+            // A title of another length, or padded with zeros.
+            (b"ls: a title\0", fresh, true),
+            (b"l\0", fresh, true),
+            (b"ls\0\0\0\0", fresh, true),
+            (b"ls\0\0", None, true),
+            // `PR_SET_MM_ARG_END`.
+            (b"ls\0", Some([0x7000, 0x7003, 0x7006]), true),
+            // The process ended during the read.
+            (b"ls\0-", fresh, true),
+        ] {
+            assert_eq!(is_overwritten(&arguments(cmdline), layout), expected, "{cmdline:?}");
+        }
+        let long = [vec![b'a'; ARGUMENTS_MAX], vec![b'b']].concat();
+        for (end, expected) in [(0x7000 + 9_000, false), (0x7000 + 100, true)] {
+            assert_eq!(is_overwritten(&arguments(&long), Some([0x7000, end, end])), expected);
+        }
+    }
+
+    #[test]
     fn the_snapshot_of_this_process_matches_std() {
         let proc = ProcFs::open().expect("/proc");
-        let snapshot = proc.read(std::process::id(), Fields::ALL).expect("this process");
+        let fields = Fields::ALL | Fields::ACTIVITY;
+        let snapshot = proc.read(std::process::id(), fields).expect("this process");
+        assert!(!snapshot.activity.expect("it was requested").has_other_args);
         let user = std::fs::metadata("/proc/self/fd").map(|fd| fd.st_uid());
         let image = snapshot.image.expect("a program");
         assert_eq!(image.exe, std::env::current_exe().ok());

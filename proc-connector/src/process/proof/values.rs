@@ -30,9 +30,14 @@ impl ProcessTable {
         }
     }
 
-    /// Records an exec at `ns`. Values that the kernel did not record are read from `/proc`.
-    pub(super) fn record_program(&mut self, key: Key, ns: u64, context: &Context<'_>) {
-        let Some(process) = self.population.get_mut(key) else { return };
+    /// Records an exec at `ns`. Values that the kernel did not record are read from `/proc`. Returns
+    /// whether the exec is reported later, with these values.
+    pub(super) fn record_program(&mut self, key: Key, ns: u64, context: &Context<'_>) -> bool {
+        if let Key::Live(tgid) = key {
+            self.settle(tgid, false);
+        }
+        let Some(process) = self.population.get_mut(key) else { return false };
+        process.awaits = None;
         process.exec_ns = ns;
         process.threads.exec();
         process.is_kernel_thread = false;
@@ -64,8 +69,9 @@ impl ProcessTable {
             fields |= Fields::IDS;
         }
         let is_complete = fields.is_empty() && process.comm.is_some();
-        if let (Key::Live(tgid), false) = (key, is_complete) {
-            self.fill_in(tgid, fields, cgroup_id);
+        match key {
+            Key::Live(tgid) if !is_complete => self.fill_in(tgid, fields, cgroup_id, true),
+            _ => false,
         }
     }
 }
@@ -91,7 +97,12 @@ fn record_task(process: &mut Process, context: &Context<'_>) {
     process.tty = context.tty().or(process.tty);
     process.login_uid = context.login_uid().or(process.login_uid);
     process.audit_session = context.audit_session().or(process.audit_session);
-    process.in_namespace = context.ns_tgid().zip(context.pid_ns()).or(process.in_namespace);
+    note_namespace(process, context);
+}
+
+/// Records the process id in the pid namespace of the process, which never changes.
+pub(super) fn note_namespace(process: &mut Process, context: &Context<'_>) {
+    process.in_namespace = process.in_namespace.or(context.ns_tgid().zip(context.pid_ns()));
 }
 
 /// The program of an exec. `None` if nothing was recorded.

@@ -36,7 +36,7 @@ mod records;
 mod tests;
 mod translate;
 
-pub(crate) use self::choice::{Followed, Limits, ShareLoss, Since};
+pub(crate) use self::choice::Limits;
 pub(crate) use self::context::Wants;
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};

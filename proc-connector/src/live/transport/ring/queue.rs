@@ -10,7 +10,9 @@ use std::thread;
 use proc_connector_core::Filter;
 
 use super::arming::{self, ArmingSteps};
-use super::choice::{Choice, ChoicePlan, Followed, Limits, ShareLoss};
+#[cfg(test)]
+use super::choice::Followed;
+use super::choice::{Choice, ChoicePlan, Limits};
 use super::context::{ContextPlan, MAX_RECORD_LEN, Wants};
 use super::helpers::SenderCheck;
 use super::layout::{RECORD_LEN, VARIABLES_LEN, WORDS, Word};
@@ -23,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::live::host::kernel;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::{Notice, Unread};
+use crate::stats::ShareLoss;
 use crate::sys::{
     CpuBuffers, ProgramSlot, RecordState, RingBuffer, SharedWords, Wakeup, page_size,
 };
@@ -145,9 +148,9 @@ impl RingQueue {
     }
 
     /// Loads the program for `filter`, in place of the present one. From now on exactly the events
-    /// that pass the filter are written to the ring.
+    /// that pass the filter are written to the ring. [`seed`](Self::seed) must follow.
     pub(crate) fn attach(&mut self, filter: &Filter) -> std::result::Result<(), RingError> {
-        let choice = self.choice_plan.prepare(filter, self.limits)?;
+        let choice = self.choice_plan.prepare(filter, self.limits, &self.choice)?;
         let spec = ProgramSpec {
             ring: self.ring.as_fd(),
             words: self.words.as_fd(),
@@ -163,6 +166,7 @@ impl RingQueue {
             let mut log = vec![0; 1 << 16];
             load(&code, &mut log).map_err(|_| RingError::from_load_error(&error, &log))
         })?;
+        self.set_seeding(choice.follows());
         let attach = || {
             self.slot.set(&program)?;
             load(&call(self.slot.as_fd()), &mut [])?.attach(self.wakeup.as_fd())
@@ -172,13 +176,27 @@ impl RingQueue {
         Ok(())
     }
 
-    /// The followed processes, if the filter selects descendants.
-    pub(crate) fn followed(&self) -> Option<&Followed> {
+    /// Finds the processes to follow that exist already, if the filter selects descendants. Call it
+    /// after [`attach`](Self::attach), when events arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchProcess`] if a root has ended, and errors of reading `/proc`.
+    pub(crate) fn seed(&self) -> Result<()> {
+        let seeded = self.choice.seed();
+        self.set_seeding(false);
+        self.word(Word::Unfollowed).fetch_add(seeded?, Relaxed);
+        Ok(())
+    }
+
+    /// The followed processes.
+    #[cfg(test)]
+    pub(super) fn followed(&self) -> Option<&Followed> {
         self.choice.followed()
     }
 
     /// Sets whether the program searches the ancestors of processes that are not followed.
-    pub(crate) fn set_seeding(&self, seeding: bool) {
+    pub(super) fn set_seeding(&self, seeding: bool) {
         self.word(Word::Seeding).store(seeding.into(), SeqCst);
     }
 

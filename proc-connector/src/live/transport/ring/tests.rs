@@ -69,6 +69,7 @@ impl Harness {
             _ => SenderCheck::FormOnly,
         };
         ring.attach(filter).expect("the kernel accepts the program");
+        ring.set_seeding(false);
         Some(Self { ring, sender, receiver })
     }
 

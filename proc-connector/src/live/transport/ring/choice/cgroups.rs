@@ -92,7 +92,7 @@ impl Cgroups {
         let capacity = u32::try_from(ids.len()).unwrap_or(u32::MAX);
         let selected = HashTable::new(capacity, WhenFull::Refuse, c"proc_cgroups")?;
         for &id in ids {
-            selected.insert_new(id, [1])?;
+            selected.insert(id, [1])?;
         }
         let verdicts = HashTable::new(VERDICTS, WhenFull::Evict, c"proc_verdicts")?;
         Ok(Self { plan, selected, verdicts })

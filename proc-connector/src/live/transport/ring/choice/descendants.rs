@@ -11,6 +11,7 @@
 
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::Arc;
 
 use proc_connector_core::Filter;
 use proc_connector_core::context::layout::ExitHdr;
@@ -22,6 +23,8 @@ use super::super::layout::{DATAGRAM, FOLLOWED, KEY, SCRATCH_2, SCRATCH_3, VALUE,
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use super::conditions::NamePlan;
 use super::table::{insert, look_up, remove};
+use crate::error::Result;
+use crate::live::host::processes::{self, Seed};
 use crate::sys::{HashTable, WhenFull};
 use Reg::{R0, R1, R2, R3, R7, R9, R10};
 
@@ -38,39 +41,42 @@ pub(super) struct FollowPlan {
 }
 
 /// The followed processes, as the program knows them.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Descendants {
     plan: FollowPlan,
     followed: Followed,
     /// The processes that ended last. Exits of their threads can follow.
-    ended: HashTable<1>,
+    ended: Arc<HashTable<1>>,
 }
 
 /// The table of followed processes: the creation time of each, by its id.
-#[derive(Debug)]
-pub(crate) struct Followed {
-    table: HashTable<1>,
+#[derive(Clone, Debug)]
+pub(in super::super) struct Followed {
+    table: Arc<HashTable<1>>,
 }
 
 /// When a followed process was created, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Since {
-    /// In nanoseconds of `CLOCK_BOOTTIME`.
-    Boottime(u64),
-    /// In clock ticks of that clock, as `/proc` has it.
+pub(in super::super) enum Since {
+    /// In clock ticks of `CLOCK_BOOTTIME`, as `/proc` has it.
     Ticks(u64),
+    /// The first event of a process with the id will show it.
+    Unknown,
 }
 
 /// Marks a creation time in ticks.
 const IN_TICKS: u64 = 1 << 63;
 /// Stands for a process whose creation time its first event will show.
-const UNKNOWN: i32 = 1;
+const UNKNOWN: u32 = 1;
 
 /// The length of a clock tick in nanoseconds (`USER_HZ` is 100 on all architectures of today).
 const TICK_NS: i32 = 10_000_000;
 
 /// How many ended processes are remembered.
 const ENDED: u32 = 4096;
+
+/// How many times `/proc` is read at most.
+const MAX_SCANS: usize = 8;
 
 /// How many ancestors the program searches.
 const MAX_ANCESTORS: i32 = 32;
@@ -89,6 +95,12 @@ const PROCESS_TGID: i16 = 56;
 const CHILD_PID: i16 = 60;
 const CHILD_TGID: i16 = 64;
 
+impl From<Seed> for Since {
+    fn from(seed: Seed) -> Self {
+        seed.start_ticks.map_or(Self::Unknown, Self::Ticks)
+    }
+}
+
 impl FollowPlan {
     pub(super) fn detect(memory: &KernelMemory, names: Option<NamePlan>) -> Option<Self> {
         let types = memory.types()?;
@@ -105,22 +117,28 @@ impl FollowPlan {
 }
 
 impl Followed {
-    /// Follows a process. The table may know it already. Returns false if the table is full.
-    pub(crate) fn insert(&self, tgid: u32, since: Since) -> io::Result<bool> {
+    /// Follows a process, in place of another with its id. Returns false if the table is full.
+    pub(in super::super) fn insert(&self, tgid: u32, since: Since) -> io::Result<bool> {
         let value = match since {
-            Since::Boottime(ns) => ns,
             Since::Ticks(ticks) => ticks | IN_TICKS,
+            Since::Unknown => UNKNOWN.into(),
         };
-        match self.table.insert_new(tgid.into(), [value]) {
-            Ok(_) => Ok(true),
+        match self.table.insert(tgid.into(), [value]) {
+            Ok(()) => Ok(true),
             Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => Ok(false),
             Err(error) => Err(error),
         }
     }
 
-    /// Whether a process with this id is followed.
-    pub(crate) fn contains(&self, tgid: u32) -> bool {
-        self.table.get(tgid.into()).is_ok_and(|value| value.is_some())
+    /// Whether a process is followed that has this id, and was created in this tick if that is given.
+    pub(in super::super) fn contains(&self, tgid: u32, ticks: Option<u64>) -> bool {
+        let since = self.table.get(tgid.into()).ok().flatten();
+        since.is_some_and(|[since]| match (ticks, since & !IN_TICKS) {
+            (None, _) => true,
+            (Some(_), known) if known == u64::from(UNKNOWN) => true,
+            (Some(ticks), known) if since & IN_TICKS != 0 => ticks == known,
+            (Some(ticks), known) => ticks == known / u64::from(TICK_NS.unsigned_abs()),
+        })
     }
 }
 
@@ -128,9 +146,39 @@ impl Descendants {
     pub(super) fn new(plan: FollowPlan, capacity: u32) -> io::Result<Self> {
         let table = HashTable::new(capacity, WhenFull::Refuse, c"proc_followed")?;
         let ended = HashTable::new(ENDED, WhenFull::Evict, c"proc_ended")?;
-        Ok(Self { plan, followed: Followed { table }, ended })
+        Ok(Self { plan, followed: Followed { table: Arc::new(table) }, ended: Arc::new(ended) })
     }
 
+    /// Follows the processes in `/proc` that `filter` selects. Returns the number of those that do not
+    /// fit the table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchProcess`](crate::Error::NoSuchProcess) if a root has ended, and errors of
+    /// reading `/proc`.
+    pub(super) fn seed(&self, filter: &Filter) -> Result<u32> {
+        let is_followed = |seed: Seed| self.followed.contains(seed.tgid, seed.start_ticks);
+        let mut filter = filter.clone();
+        let mut unfollowed = 0;
+        // A child that is created during a scan can be missing from it. Its parent is then followed
+        // from this scan on, or found by the program.
+        for _ in 0..MAX_SCANS {
+            let mut found = processes::members(&filter, is_followed)?;
+            found.retain(|&seed| !is_followed(seed));
+            for seed in &found {
+                let fits = self.followed.insert(seed.tgid, Since::from(*seed))?;
+                unfollowed += u32::from(!fits);
+            }
+            if found.is_empty() || unfollowed > 0 {
+                break;
+            }
+            // The roots are followed now, and may end.
+            filter = filter.descendants_of(&[]).unwrap_or_default();
+        }
+        Ok(unfollowed)
+    }
+
+    #[cfg(test)]
     pub(super) fn followed(&self) -> &Followed {
         &self.followed
     }
@@ -199,7 +247,7 @@ impl Descendants {
         asm.branch(Width::W64, Cond::Eq, R1, R2, same);
         // The exit of a thread whose first thread was freed has no creation time.
         asm.branch(Width::W64, Cond::Eq, R2, 0, same);
-        asm.branch(Width::W64, Cond::Eq, R1, UNKNOWN, learn);
+        asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), learn);
         branch_if_in_ticks(asm, in_ticks);
         asm.jump(other);
         asm.bind(in_ticks);
@@ -232,7 +280,7 @@ impl Descendants {
         asm.load(Size::Double, R1, R0, 0);
         asm.load(Size::Double, R2, R10, SCRATCH_3);
         asm.branch(Width::W64, Cond::Eq, R1, R2, found);
-        asm.branch(Width::W64, Cond::Eq, R1, UNKNOWN, found);
+        asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), found);
         branch_if_in_ticks(asm, in_ticks);
         asm.jump(next);
         asm.bind(in_ticks);
@@ -274,7 +322,7 @@ impl Descendants {
         asm.store(Size::Double, R10, KEY, R1);
         asm.load(Size::Double, R1, R7, DETAIL);
         asm.branch(Width::W64, Cond::Ne, R1, 0, known);
-        asm.mov(R1, UNKNOWN);
+        asm.mov(R1, imm(UNKNOWN));
         asm.bind(known);
         asm.store(Size::Double, R10, VALUE, R1);
         self.add(asm);

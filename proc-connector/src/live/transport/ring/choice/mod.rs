@@ -25,13 +25,16 @@ use proc_connector_core::Filter;
 
 use self::cgroups::{CgroupPlan, Cgroups};
 use self::conditions::{NamePlan, UserPlan};
+#[cfg(test)]
+pub(super) use self::descendants::Followed;
+#[cfg(test)]
+use self::descendants::Since;
 use self::descendants::{Descendants, FollowPlan};
-pub(crate) use self::descendants::{Followed, Since};
-pub(crate) use self::share::ShareLoss;
 use self::share::Shares;
 use super::asm::{Assembler, Label};
 use super::memory::KernelMemory;
 use super::reason::RingError;
+use crate::stats::ShareLoss;
 use crate::transport_kind::NoRing;
 
 /// How the program can read what conditions compare, on this kernel.
@@ -80,8 +83,13 @@ impl ChoicePlan {
         }
     }
 
-    /// Prepares the conditions of `filter`.
-    pub(super) fn prepare(&self, filter: &Filter, limits: Limits) -> Result<Choice, RingError> {
+    /// Prepares the conditions of `filter`, in place of `present`.
+    pub(super) fn prepare(
+        &self,
+        filter: &Filter,
+        limits: Limits,
+        present: &Choice,
+    ) -> Result<Choice, RingError> {
         fn required<T: Clone>(plan: Option<&T>) -> Result<T, RingError> {
             plan.cloned().ok_or(RingError::new(NoRing::NoTaskFilter))
         }
@@ -98,8 +106,15 @@ impl ChoicePlan {
             choice.cgroups = Some(Cgroups::new(plan, filter.cgroups()).map_err(map_error)?);
         }
         if filter.selects_descendants() {
-            let plan = required(self.descendants.as_ref())?;
-            choice.descendants = Some(Descendants::new(plan, limits.followed).map_err(map_error)?);
+            choice.descendants = match &present.descendants {
+                Some(descendants) if has_all_roots(filter, &present.filter) => {
+                    Some(descendants.clone())
+                }
+                _ => {
+                    let plan = required(self.descendants.as_ref())?;
+                    Some(Descendants::new(plan, limits.followed).map_err(map_error)?)
+                }
+            };
         }
         if let Some(share) = limits.share {
             let plan = required(self.cgroups.as_ref())?;
@@ -109,13 +124,31 @@ impl ChoicePlan {
     }
 }
 
+/// Whether processes that `old` selects as descendants are descendants for `new` as well.
+fn has_all_roots(new: &Filter, old: &Filter) -> bool {
+    old.roots().iter().all(|root| new.roots().contains(root))
+        && old.root_names().iter().all(|name| new.root_names().contains(name))
+}
+
 impl Choice {
     /// Whether there is anything to evaluate.
     pub(super) fn is_empty(&self) -> bool {
         !self.filter.selects_tasks() && self.shares.is_none()
     }
 
+    /// Follows the processes in `/proc` that the filter selects as descendants. Returns the number of
+    /// those that do not fit the table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchProcess`](crate::Error::NoSuchProcess) if a root has ended, and errors of
+    /// reading `/proc`.
+    pub(super) fn seed(&self) -> crate::error::Result<u32> {
+        self.descendants.as_ref().map_or(Ok(0), |descendants| descendants.seed(&self.filter))
+    }
+
     /// The table of followed processes.
+    #[cfg(test)]
     pub(super) fn followed(&self) -> Option<&Followed> {
         self.descendants.as_ref().map(Descendants::followed)
     }

@@ -10,6 +10,7 @@ use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width};
 use super::super::layout::{SCRATCH_2, SHARE, Word};
 use super::cgroups::CgroupPlan;
 use super::table::{insert, look_up};
+use crate::stats::ShareLoss;
 use crate::sys::{HashTable, WhenFull};
 use Reg::{R0, R1, R2, R9, R10};
 
@@ -20,16 +21,6 @@ pub(super) struct Shares {
     events: NonZeroU32,
     /// Of each cgroup: the second, the number of events in it, and the number of lost events.
     used: HashTable<3>,
-}
-
-/// The events of a cgroup that exceeded its share.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct ShareLoss {
-    /// The id of the cgroup: the inode number of its directory in the version 2 hierarchy.
-    pub cgroup_id: u64,
-    /// The number of events that were lost.
-    pub lost: u64,
 }
 
 /// How many cgroups are counted at a time.

@@ -153,7 +153,7 @@ fn events_of_followed_processes_pass() {
         harness.send(&fork(4_194_298, this).datagram());
         assert_eq!(harness.drain().len(), 2);
         let followed = harness.ring.followed().expect("a filter of descendants");
-        assert!(followed.contains(4_194_299) && !followed.contains(4_194_298));
+        assert!(followed.contains(4_194_299, None) && !followed.contains(4_194_298, None));
         // Whether the tracer is followed or the traced process. This process plays the tracer.
         let attach = |tgid| RawEvent { what: PTRACE, words: [tgid, tgid, this, this, 0, 0] };
         harness.send(&attach(4_194_298).datagram());
@@ -161,7 +161,7 @@ fn events_of_followed_processes_pass() {
         // The process still runs, so this exit does not end it.
         harness.send(&own(EXIT));
         assert_eq!(harness.drain(), [Ok(own(EXIT))]);
-        assert!(harness.ring.followed().expect("a table").contains(this));
+        assert!(harness.ring.followed().expect("a table").contains(this, None));
     }
 }
 
@@ -284,7 +284,7 @@ fn processes_that_do_not_fit_the_table_are_reported() {
         }
     }
     let followed = harness.ring.followed().expect("a table");
-    let found = (4_194_000..4_194_010).filter(|&child| followed.contains(child)).count();
+    let found = (4_194_000..4_194_010).filter(|&child| followed.contains(child, None)).count();
     assert_eq!((forks, found as u64 + unfollowed), (10, 10));
     assert!(unfollowed >= 6, "{unfollowed}");
 }
