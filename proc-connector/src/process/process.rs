@@ -121,6 +121,15 @@ impl fmt::Debug for Name {
     }
 }
 
+impl Process {
+    /// The memory that the process occupies, in bytes, including all values that it shares.
+    pub(super) fn size(&self) -> usize {
+        let image = self.image.as_deref().map_or(0, Image::size);
+        let cgroup = self.cgroup.as_deref().map_or(0, |path| path.as_os_str().len());
+        size_of::<Self>() + self.threads.size() + image + cgroup
+    }
+}
+
 /// Identity.
 impl Process {
     /// A number that is unique among all processes of this table.

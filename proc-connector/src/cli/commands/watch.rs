@@ -21,6 +21,10 @@ use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::{complain, on_stdout};
 use crate::cli::standard;
 
+/// The capacity of the output buffer, in bytes: about as much as a pause between two batches collects
+/// on a busy machine.
+const JSON_BUFFER: usize = 1 << 16;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -54,7 +58,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if conditions.are_any() && io::stderr().is_terminal() {
             report_waiting(&ProcessChooser::live(&conditions, Identify::live()?.table())?);
         }
-        let sink = Json::with_parts(BufWriter::new(stdout), *context, false);
+        let sink = Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, false);
         let mut flow = Direct::new(sink, choice.count());
         receive::listen(&mut events, listen.duration, &mut flow)?.report();
         return Ok(());
@@ -66,7 +70,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     report_waiting(&chooser);
     let chooser = Chooser::new(events, chooser);
     if format.json {
-        let sink = Json::with_parts(BufWriter::new(stdout), *context, format.who);
+        let sink =
+            Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, format.who);
         show(args, &mut connector, identify, chooser, sink)
     } else {
         let sink = Human::new(on_stdout(stdout), format.columns(), zone::local());

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use glob::Pattern;
 
 use super::mounts::{Mount, mounts};
+use crate::cli::shown::shown;
 use crate::cli::values;
 
 /// How deep the search for containers goes.
@@ -53,6 +54,30 @@ fn containers(mounts: &[Mount<'_>], start: &str) -> Vec<PathBuf> {
         search(Path::new(mount.place), start, DEPTH, &mut found);
     }
     found
+}
+
+/// The path of the cgroup with this id, from the root of a mounted hierarchy.
+pub(crate) fn path(id: u64) -> Option<String> {
+    let mountinfo = fs::read_to_string("/proc/self/mountinfo").ok()?;
+    let mounts = mounts(&mountinfo).into_iter().filter(|mount| mount.is_version_2);
+    for mount in mounts {
+        let place = Path::new(mount.place);
+        let found = directory_with_id(place, id, DEPTH);
+        if let Some(below) = found.as_deref().and_then(|found| found.strip_prefix(place).ok()) {
+            return Some(shown(Path::new("/").join(below).as_os_str().as_encoded_bytes()));
+        }
+    }
+    None
+}
+
+fn directory_with_id(directory: &Path, id: u64, depth: usize) -> Option<PathBuf> {
+    if fs::metadata(directory).ok()?.st_ino() == id {
+        return Some(directory.to_owned());
+    }
+    let depth = depth.checked_sub(1)?;
+    let entries = fs::read_dir(directory).ok()?.flatten();
+    let mut directories = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    directories.find_map(|entry| directory_with_id(&entry.path(), id, depth))
 }
 
 fn search(directory: &Path, start: &str, depth: usize, found: &mut Vec<PathBuf>) {

@@ -30,7 +30,14 @@ pub(crate) fn open(
         // Over the socket, arguments must be read from `/proc` before the process ends.
         None => builder.coalesce(COALESCE).socket_coalesce(SOCKET_COALESCE),
     };
+    let builder = match options.share {
+        Some(share) => builder.share(share),
+        None => builder,
+    };
     let events = open_with(&options.receive, builder)?;
+    if let (Some(_), Some(reason)) = (options.share, events.stats().no_ring) {
+        complain(format_args!("--share has no effect, because it requires the ring: {reason}"));
+    }
     end_on_signals(&events.shutdown_handle()).map_err(Failure::Signals)?;
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         let error = Cause(&error);
