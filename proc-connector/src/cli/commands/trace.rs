@@ -161,10 +161,8 @@ fn receive_late(
             thread::sleep(Duration::from_millis(1));
         }
     }
-    if trace.has_losses {
-        if trace.identify.rescan().is_some() {
-            trace.choose.follow(trace.identify.table(), None);
-        }
+    if trace.has_losses && trace.identify.rescan().is_some() {
+        trace.choose.follow(trace.identify.table(), None);
     }
     trace.finish()
 }
