@@ -555,11 +555,16 @@ const _: () = {
     ["Offset of field: sock_fprog::filter"][::core::mem::offset_of!(sock_fprog, filter) - 8usize];
 };
 pub const BPF_MAP_CREATE: bpf_cmd = 0;
+pub const BPF_MAP_LOOKUP_ELEM: bpf_cmd = 1;
 pub const BPF_MAP_UPDATE_ELEM: bpf_cmd = 2;
+pub const BPF_MAP_DELETE_ELEM: bpf_cmd = 3;
+pub const BPF_MAP_GET_NEXT_KEY: bpf_cmd = 4;
 pub const BPF_PROG_LOAD: bpf_cmd = 5;
 pub type bpf_cmd = core::ffi::c_uint;
+pub const BPF_MAP_TYPE_HASH: bpf_map_type = 1;
 pub const BPF_MAP_TYPE_ARRAY: bpf_map_type = 2;
 pub const BPF_MAP_TYPE_PROG_ARRAY: bpf_map_type = 3;
+pub const BPF_MAP_TYPE_LRU_HASH: bpf_map_type = 9;
 pub const BPF_MAP_TYPE_RINGBUF: bpf_map_type = 27;
 pub type bpf_map_type = core::ffi::c_uint;
 pub const BPF_PROG_TYPE_SOCKET_FILTER: bpf_prog_type = 1;
@@ -790,6 +795,8 @@ impl ::core::fmt::Debug for bpf_attr_prog_load {
     }
 }
 pub const BPF_FUNC_map_lookup_elem: bpf_func_id = 1;
+pub const BPF_FUNC_map_update_elem: bpf_func_id = 2;
+pub const BPF_FUNC_map_delete_elem: bpf_func_id = 3;
 pub const BPF_FUNC_get_smp_processor_id: bpf_func_id = 8;
 pub const BPF_FUNC_tail_call: bpf_func_id = 12;
 pub const BPF_FUNC_get_current_pid_tgid: bpf_func_id = 14;

@@ -108,6 +108,13 @@ pub enum Error {
     #[error("the kernel refused the filter")]
     FilterRefused(#[source] io::Error),
 
+    /// A filter selects the descendants of a process that does not exist, or has ended.
+    #[error("no process has the id {tgid}, or another one than the selected process has it")]
+    NoSuchProcess {
+        /// The process id.
+        tgid: u32,
+    },
+
     /// The ring was requested but is not available, or the kernel rejected a change to it.
     #[error("the ring cannot be used: {reason}{}", indented(log))]
     RingUnavailable {

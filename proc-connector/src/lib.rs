@@ -38,6 +38,7 @@
 //! | `process::ExitWaiter` | waits for processes to end |
 //! | [`ProcConnector`], [`Builder`] | open a subscription and receive from it |
 //! | [`Filter`], [`EventMask`] | select events inside the kernel |
+//! | [`Selector`] | evaluates a filter in user space, with its conditions on tasks |
 //! | [`Received`], [`Lost`] | an item of the stream: an event or a loss |
 //! | [`Event`], [`Payload`], [`Context`] | a borrowed event, its fields by kind, and the task that caused it |
 //! | [`OwnedEvent`] | the same event, owned: for channels, and from asynchronous streams |
@@ -87,6 +88,7 @@ mod live;
 mod owned;
 #[cfg(feature = "process")]
 pub mod process;
+mod selector;
 #[cfg(feature = "serde")]
 mod serde_forms;
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "nothing is received"))]
@@ -132,7 +134,8 @@ pub use proc_connector_core::{
     KernelPath, ParseError, Payload, ProcessIds, ProgramFile, Ptrace, Sid, TooManyTgids, Uid,
     UnknownEventName, Usage, signal_name,
 };
-pub use stats::Stats;
+pub use selector::{Selector, TaskProperties, UnknownTasks};
+pub use stats::{ShareLoss, Stats};
 pub use stream::{LossCause, Lost, Received};
 pub use transport_kind::{NoRing, Transport};
 

@@ -48,6 +48,9 @@ pub struct Stats {
     pub transport: Transport,
     /// Why the ring is not in use; `None` if it is.
     pub no_ring: Option<NoRing>,
+    /// Whether conditions on the acting task are evaluated in user space. False if the filter has
+    /// none, or if the ring's program evaluates them.
+    pub user_space_filter: bool,
     kinds: [u64; KINDS],
 }
 
@@ -63,6 +66,18 @@ impl Stats {
         let by_bit = self.kinds.iter().enumerate();
         by_bit.filter(|&(bit, _)| mask.bits() & (1 << bit) != 0).map(|(_, count)| count).sum()
     }
+}
+
+/// The events of a cgroup that exceeded its share, from [`ProcConnector::share_losses`].
+///
+/// [`ProcConnector::share_losses`]: crate::ProcConnector::share_losses
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct ShareLoss {
+    /// The id of the cgroup: the inode number of its directory in the version 2 hierarchy.
+    pub cgroup_id: u64,
+    /// The number of events that were lost.
+    pub lost: u64,
 }
 
 /// One counter for each bit of `what`.

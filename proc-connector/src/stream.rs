@@ -86,19 +86,27 @@ pub enum LossCause {
     /// A `process::ProcessStream` dropped changes of processes, because more
     /// of them were unread than it holds during a wait for an exit. The count is that of changes.
     QueueFull,
+    /// The cgroup of the acting task caused more events than [`Builder::share`] permits.
+    ///
+    /// [`Builder::share`]: https://docs.rs/proc-connector/latest/proc_connector/struct.Builder.html
+    ShareExceeded,
+    /// The table of followed processes was full. The count is that of processes: no event of them or
+    /// of their descendants passes a filter that selects descendants.
+    Unfollowed,
 }
 
 /// Formats a loss as `17 events: the receive buffer was full`.
 impl fmt::Display for Lost {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let unit = match self.cause {
-            LossCause::QueueFull => "change",
-            _ => "event",
+        let (one, several) = match self.cause {
+            LossCause::QueueFull => ("change", "changes"),
+            LossCause::Unfollowed => ("process", "processes"),
+            _ => ("event", "events"),
         };
         match self.count {
-            Some(1) => write!(f, "1 {unit}: {}", self.cause),
-            Some(count) => write!(f, "{count} {unit}s: {}", self.cause),
-            None => write!(f, "an unknown number of {unit}s: {}", self.cause),
+            Some(1) => write!(f, "1 {one}: {}", self.cause),
+            Some(count) => write!(f, "{count} {several}: {}", self.cause),
+            None => write!(f, "an unknown number of {several}: {}", self.cause),
         }
     }
 }
@@ -111,6 +119,8 @@ impl fmt::Display for LossCause {
             Self::Malformed(error) => error.fmt(f),
             Self::Recorded => f.write_str("the capture does not contain the cause"),
             Self::QueueFull => f.write_str("the queue of changes was full during a wait"),
+            Self::ShareExceeded => f.write_str("a cgroup exceeded its share"),
+            Self::Unfollowed => f.write_str("the table of followed processes was full"),
         }
     }
 }

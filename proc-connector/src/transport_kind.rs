@@ -73,6 +73,9 @@ pub enum NoRing {
     GoesDeaf,
     /// The program rejected the kernel's acknowledgement, whose layout is unknown.
     Unanswered,
+    /// The kernel does not let the program read what the filter's conditions on the acting task
+    /// compare.
+    NoTaskFilter,
     /// The requested buffer exceeds the maximum size of a ring, or the available memory.
     TooLarge,
     /// A system call failed with this errno.
@@ -91,6 +94,9 @@ impl NoRing {
             Self::Refused => "the kernel's verifier refused the program",
             Self::GoesDeaf => "this kernel stops sending events once no socket queues one",
             Self::Unanswered => "the kernel's datagrams have an unknown layout",
+            Self::NoTaskFilter => {
+                "the program cannot read the properties of tasks that the filter compares"
+            }
             Self::TooLarge => {
                 "the buffer exceeds the size limit of a ring, or the available memory"
             }
@@ -110,7 +116,11 @@ impl NoRing {
             Self::Unsupported => Some("update the kernel, with CONFIG_BPF_SYSCALL=y"),
             Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
             Self::TooLarge => Some("request a smaller buffer"),
-            Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
+            Self::NotWanted
+            | Self::Refused
+            | Self::Unanswered
+            | Self::NoTaskFilter
+            | Self::Os(_) => None,
         }
     }
 }

@@ -6,6 +6,7 @@
 use std::convert::Infallible;
 use std::io;
 use std::marker::PhantomData;
+use std::num::NonZeroU32;
 use std::time::{Duration, SystemTime};
 
 #[cfg(feature = "process")]
@@ -15,7 +16,7 @@ use proc_connector_core::Filter;
 use crate::diagnosis::{Diagnosis, Verdict, finding};
 use crate::error::{Error, Result};
 use crate::event::ProcEvent;
-use crate::stats::Stats;
+use crate::stats::{ShareLoss, Stats};
 use crate::stream::Received;
 use crate::transport_kind::Transport;
 
@@ -63,6 +64,16 @@ impl Builder {
     }
 
     /// As on Linux.
+    pub fn followed_processes(self, _: NonZeroU32) -> Self {
+        self
+    }
+
+    /// As on Linux.
+    pub fn share(self, _: NonZeroU32) -> Self {
+        self
+    }
+
+    /// As on Linux.
     pub fn argument_bytes(self, _: usize) -> Self {
         self
     }
@@ -105,6 +116,10 @@ impl ProcConnector {
         match self.0 {}
     }
 
+    pub fn share_losses(&self) -> Vec<ShareLoss> {
+        match self.0 {}
+    }
+
     pub fn set_filter(&mut self, _: &Filter) -> Result<()> {
         match self.0 {}
     }
@@ -118,6 +133,11 @@ impl ProcConnector {
     }
 
     pub fn recv_batch_timeout(&mut self, _: Duration) -> Result<Batch<'_>> {
+        match self.0 {}
+    }
+
+    #[cfg(feature = "process")]
+    pub(crate) fn try_recv_batch(&mut self) -> Result<Option<Batch<'_>>> {
         match self.0 {}
     }
 
@@ -201,6 +221,10 @@ impl ProcessHandle {
     }
 
     pub(crate) fn has_ended(&self) -> io::Result<bool> {
+        match self.0 {}
+    }
+
+    pub(crate) fn is_unreaped(&self) -> bool {
         match self.0 {}
     }
 

@@ -246,6 +246,10 @@ fn what_is_no_process_is_reported() {
         let arguments = arguments(&[pid]);
         assert_fails(&arguments, &run(&arguments), 127, &message);
     }
+    // The shell's process becomes that of the program.
+    let script = format!("exec \"$0\" wait --transport {} $$", transport_name());
+    let output = Command::new("sh").args(["-c", &script, PROGRAM]).output().expect("a shell");
+    assert_fails(&["$$"], &output, 127, "a process cannot wait for its own end");
     // The other processes are still waited for.
     let mut child = ordered();
     let wait = start(&[], &[reaped.parse().expect("a number"), child.id()]);
@@ -263,10 +267,14 @@ fn a_process_that_was_not_reaped_is_found() {
         assert!(deadline.left().is_some(), "it does not end");
         thread::sleep(Duration::from_millis(1));
     }
-    let output = run(&arguments(&[&child.id().to_string()]));
     // The kernel shows the status of an unreaped process since 6.15.
     let code = if kernel_is_at_least(6, 15) { 3 } else { 127 };
-    assert_ended(&output, code);
+    // No event will report the end. A short wait knows of it, too.
+    for timeout in ["60s", "10ms"] {
+        let pid = child.id().to_string();
+        let wait = ["wait", "--transport", transport_name(), "--timeout", timeout, &pid];
+        assert_ended(&run(&wait), code);
+    }
     assert_eq!(child.wait().expect("an exit status").code(), Some(3));
 }
 

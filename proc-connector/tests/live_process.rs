@@ -341,7 +341,7 @@ fn a_process_is_tracked_from_start_to_end() {
         observer.until_change(helper.pid(), ChangeKind::Ended),
     );
     let own = observer.table.get(std::process::id()).expect("this process");
-    assert_eq!((started.parent(), started.creator()), (Some(own.tgid()), Some(own.serial())));
+    assert_eq!((started.parent(), started.tree_parent()), (Some(own.tgid()), Some(own.serial())));
     assert_eq!(started.args(), own.args());
     assert!(started.is_alive() && !ended.is_alive());
     assert_eq!((started.serial(), started.start_ns()), (ended.serial(), ended.start_ns()));
@@ -361,7 +361,7 @@ fn an_orphan_gets_its_new_parent() {
     let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).expect("a parent");
     let parent = parent.trim().parse().expect("a number");
     let process = observer.table.get(orphan).expect("it lives");
-    let creator = observer.table.by_serial(process.creator().expect("a known creator"));
+    let creator = observer.table.by_serial(process.tree_parent().expect("a known parent"));
     assert_eq!(creator.map(Process::tgid), Some(pid));
     if transport() == Transport::Socket {
         assert_eq!(process.parent(), Some(parent));

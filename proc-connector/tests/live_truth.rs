@@ -137,32 +137,15 @@ fn check(load: &str, is_lossy: bool) {
 /// A transport, a field, and behaviours.
 type Known = (&'static str, &'static str, &'static [&'static str]);
 
-/// An exec was lost, or received when `/proc` no longer showed the process. Over the socket, starts and
-/// exits of threads can be lost too.
-const KNOWN_AFTER_LOSSES: &[Known] = &[
-    ("socket", "end time", &[]),
-    ("socket", "number of execs", &[]),
-    ("socket", "status", &[]),
-    ("ring", "number of execs", &[]),
-    ("ring", "last arguments", &[]),
-    ("ring", "last program", &[]),
-    ("ring", "name", &[]),
-];
+/// Over the socket, starts and exits of threads can be lost.
+const KNOWN_AFTER_LOSSES: &[Known] = &[("socket", "end time", &[]), ("socket", "status", &[])];
 
 /// Fields that are not yet right, with their transport and the behaviours for which they are wrong.
 /// An empty list of behaviours stands for all of them.
 const KNOWN: &[Known] = &[
-    // The creator in the event is the parent.
-    ("socket", "creator", SIBLINGS),
     ("socket", "status", THREADS),
-    // `/proc` shows a later program, a later owner of the id, or arguments that the process wrote
-    // over those of its exec.
-    ("socket", "arguments", &[]),
-    ("socket", "inherited arguments", &[]),
-    ("socket", "last arguments", &[]),
-    ("socket", "last program", &[]),
-    ("socket", "name", &[]),
-    ("socket", "program", &[]),
+    // `/proc` shows the arguments that the process wrote over those of its exec.
+    ("socket", "overwritten arguments", &[]),
     // Not recorded at the exit of a process that was reaped before.
     ("ring", "event: ns_tgid", &[]),
     ("ring", "event: session", &[]),
@@ -170,10 +153,6 @@ const KNOWN: &[Known] = &[
     // Recorded at an exec only.
     ("ring", "ns_tgid", &[]),
 ];
-
-/// `CLONE_PARENT`.
-const SIBLINGS: &[&str] =
-    &["a_sibling_outlives_its_creator", "a_thread_creates_a_sibling", "creates_a_sibling"];
 
 /// Threads exit one by one, and another than the first exits last with 0. The events of both can be
 /// received in either order, and those of a process that exits as a whole can look the same.

@@ -14,7 +14,7 @@ use common::ending::{
 };
 use common::helper_process::HelperProcess;
 use common::load::{self};
-use common::{Deadline, builder, kernel_is_at_least, large_buffer, named, skip, transport};
+use common::{Deadline, kernel_is_at_least, large_buffer, named, skip, transport};
 use nix::sys::signal::{Signal, kill};
 use proc_connector::process::{
     ChangeKind, ChangeKinds, ExitWaiter, ProcessItem, ProcessStream, WaitError, wait_for_exit,
@@ -45,8 +45,6 @@ fn main() -> ExitCode {
         a_stream_waits_for_the_last_thread,
         a_stream_of_first_threads_waits_for_the_last_thread,
         a_process_that_ended_before_the_wait_is_found,
-        a_lost_exit_is_reported_by_the_descriptor,
-        an_exit_that_a_filter_drops_is_reported_by_the_descriptor,
         changes_during_a_wait_stay_queued,
         changes_beyond_the_capacity_of_the_queue_are_a_loss,
         a_stream_without_a_record_of_a_process_reports_an_error,
@@ -265,43 +263,6 @@ fn a_process_that_ended_before_the_wait_is_found() {
             drop(helper);
         }
     }
-}
-
-fn a_lost_exit_is_reported_by_the_descriptor() {
-    let mut stream = builder().receive_buffer_events(50).open_processes().expect("a connector");
-    for order in ORDERS {
-        let mut helper = ordered();
-        let pid = helper.pid();
-        let mut waiter = ExitWaiter::new();
-        waiter.add(pid).expect("a process");
-        // Fills the buffer, so that the exit is lost.
-        load::threads(2_000);
-        helper.write_number(order);
-        until_ended(&helper);
-        load::threads(2_000);
-        let exit = stream.next_exit(&mut waiter, limit()).expect("no error").expect("an end");
-        assert_eq!((exit.tgid(), raw(&exit)), (pid, Some(reaped(helper))), "{order}");
-    }
-    assert_ne!(stream.stats().lost, 0);
-}
-
-fn an_exit_that_a_filter_drops_is_reported_by_the_descriptor() {
-    let own = Filter::default().only_tgids(&[std::process::id()]).expect("one id");
-    let mut stream = large_buffer().filter(own).open_processes().expect("a live connector");
-    let mut waiter = ExitWaiter::new();
-    let mut helpers = HashMap::new();
-    for order in ORDERS {
-        let mut helper = ordered();
-        waiter.add(helper.pid()).expect("a process");
-        helper.write_number(order);
-        helpers.insert(helper.pid(), helper);
-    }
-    while let Some(exit) = stream.next_exit(&mut waiter, limit()).expect("no error") {
-        let helper = helpers.remove(&exit.tgid()).expect("one exit each");
-        assert_eq!(raw(&exit), Some(reaped(helper)));
-    }
-    assert!(helpers.is_empty());
-    assert_eq!(stream.stats().lost, 0);
 }
 
 fn changes_during_a_wait_stay_queued() {

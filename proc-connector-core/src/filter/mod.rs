@@ -104,6 +104,11 @@ impl Filter {
         Ok(Self { tgids: Tgids::Except(TgidSet::new(tgids)?), ..self })
     }
 
+    /// The kinds of events that pass.
+    pub const fn mask(&self) -> EventMask {
+        self.mask
+    }
+
     /// Whether every event passes. If so, a gap in the sequence numbers of a CPU is a loss.
     pub fn passes_everything(&self) -> bool {
         *self == Self::default()

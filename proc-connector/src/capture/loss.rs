@@ -20,11 +20,14 @@ pub(super) struct CommentedLoss {
     cause: LossCause,
 }
 
+/// The causes that a comment can name.
+const RECORDED_CAUSES: [LossCause; 4] =
+    [LossCause::Overrun, LossCause::Oversized, LossCause::ShareExceeded, LossCause::Unfollowed];
+
 /// Parses a comment, which may contain any bytes; `None` for a comment of another program.
 pub(super) fn parse_comment(comment: &[u8]) -> Option<CommentedLoss> {
     let (count, cause_text) = std::str::from_utf8(comment).ok()?.split_once(LOST)?;
-    let causes = [LossCause::Overrun, LossCause::Oversized];
-    let cause = causes.into_iter().find(|cause| cause_text == cause.to_string());
+    let cause = RECORDED_CAUSES.into_iter().find(|cause| cause_text == cause.to_string());
     let is_count_unknown = count == UNKNOWN_COUNT;
     if cause.is_none() && !is_count_unknown {
         return None;
@@ -47,7 +50,7 @@ mod tests {
 
     #[test]
     fn a_comment_can_be_parsed_again() {
-        for cause in [LossCause::Overrun, LossCause::Oversized, LossCause::Recorded] {
+        for cause in RECORDED_CAUSES.into_iter().chain([LossCause::Recorded]) {
             for count in [Some(1), Some(u64::MAX), None] {
                 let lost = Lost { count, cause };
                 assert_eq!(from_count(count, parse_comment(comment(&lost).as_bytes())), Some(lost));

@@ -38,7 +38,7 @@ pub(super) const TRACE: &[Meaning] = &[
 pub(super) const WAIT: &[Meaning] = &[
     ("*", "the exit status of the process; of several, that of the first in the list that failed"),
     ("128+n", "the process was killed by signal n"),
-    ("127", "no process has the id, or its status is unknown"),
+    ("127", "no process to wait for has the id, or the status of the process is unknown"),
     ("124", "a process is still running at the timeout"),
     ("1", "waiting failed; standard error states the reason and the remedy"),
     USAGE,

@@ -48,6 +48,7 @@ impl<'a> Batch<'a> {
     fn lost(&mut self, lost: Lost) -> Received<'a> {
         let sum = self.counters.lost.get_mut();
         *sum = sum.saturating_add(lost.count.unwrap_or_default());
+        self.selection.note_loss();
         Received::Lost(lost)
     }
 }

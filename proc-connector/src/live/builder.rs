@@ -1,6 +1,7 @@
 //! Opening a connector with options.
 
 use std::io;
+use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use crate::live::connector::ProcConnector;
 use crate::live::handshake;
 use crate::live::host::kernel::{forgets_listeners, has_proc_events};
 use crate::live::transport::{
-    Intake, Notice, PollFd, QUEUED_EVENT, RingError, RingQueue, Selection, Wants,
+    Intake, Limits, Notice, PollFd, QUEUED_EVENT, RingError, RingOptions, RingQueue, Selection,
+    Wants,
 };
 use crate::sys::{EventFd, NetlinkSocket};
 use crate::transport_kind::{NoRing, Transport};
@@ -44,6 +46,7 @@ pub struct Builder {
     argument_bytes: Option<usize>,
     working_directory: bool,
     environment: Vec<Vec<u8>>,
+    limits: Limits,
 }
 
 // The defaults.
@@ -160,6 +163,32 @@ impl Builder {
         self
     }
 
+    /// Sets how many processes a filter that selects
+    /// [descendants](proc_connector_core::Filter::descendants_of) can follow at a time. The default is
+    /// 32,768, which takes about 2 MiB of the kernel's memory.
+    ///
+    /// Processes that exceed it are reported in the stream, as [`LossCause::Unfollowed`].
+    ///
+    /// [`LossCause::Unfollowed`]: crate::LossCause::Unfollowed
+    pub fn followed_processes(mut self, processes: NonZeroU32) -> Self {
+        self.limits.followed = processes.get();
+        self
+    }
+
+    /// Sets how many events of one cgroup are received in a second, to keep a busy cgroup from filling
+    /// the buffer. By default there is no limit.
+    ///
+    /// A second is 2^30 ns here. Of the events that pass the filter, those that exceed the limit are
+    /// lost. They are reported in the stream as [`LossCause::ShareExceeded`], and counted for each
+    /// cgroup by [`share_losses`](ProcConnector::share_losses). This requires the ring transport:
+    /// over the socket there is no limit.
+    ///
+    /// [`LossCause::ShareExceeded`]: crate::LossCause::ShareExceeded
+    pub fn share(mut self, events_per_second: NonZeroU32) -> Self {
+        self.limits.share = Some(events_per_second);
+        self
+    }
+
     /// Sets whether receives fail with [`Error::WouldBlock`] instead of waiting. The default is
     /// false.
     pub fn nonblocking(mut self, nonblocking: bool) -> Self {
@@ -205,15 +234,16 @@ impl Builder {
         socket.set_receive_buffer(bytes)?;
         let granted = socket.receive_buffer()?;
         // The filter precedes `bind`, so that only events that pass it are ever queued.
-        let selection = Selection::new(&self.filter, &socket)?;
+        let mut selection = Selection::new(&self.filter, &socket)?;
         let notice = Notice::new()?;
         let ack_socket = handshake::ack_socket()?;
         for socket in [&ack_socket, &socket] {
             socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         }
         let listens = handshake::listen(&socket, &ack_socket)?;
-        let overrun =
-            handshake::skip_acks(&socket).inspect_err(|_| handshake::ignore(&socket, listens))?;
+        let overrun = handshake::skip_acks(&socket)
+            .and_then(|overrun| selection.seed().map(|()| overrun))
+            .inspect_err(|_| handshake::ignore(&socket, listens))?;
         let intake = Intake::socket(
             socket,
             selection,
@@ -241,7 +271,8 @@ impl Builder {
         let notice = Notice::new()?;
         let poll_fd = PollFd::socket_and_notice(socket.as_fd(), &notice)?;
         let bytes = |per_event| self.buffer_bytes(per_event);
-        let mut ring = RingQueue::open(socket.as_fd(), &self.filter, wants, bytes, &notice)?;
+        let options = RingOptions { filter: &self.filter, wants, limits: self.limits };
+        let mut ring = RingQueue::open(socket.as_fd(), &options, bytes, &notice)?;
         ring.set_awaiting_ack(true);
         socket.bind(CN_IDX_PROC).map_err(bind_error)?;
         let listens = handshake::listen(&socket, &socket).map_err(|error| match error {
@@ -252,6 +283,7 @@ impl Builder {
             error => error,
         })?;
         ring.set_awaiting_ack(false);
+        ring.seed().inspect_err(|_| handshake::ignore(&socket, listens))?;
         ring.start();
         let selection = Selection::filtered_by_ring(&self.filter);
         let intake = Intake::ring(socket, selection, self.coalesce_time(), notice, poll_fd, ring);

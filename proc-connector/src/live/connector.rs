@@ -15,7 +15,7 @@ use crate::live::handshake;
 use crate::live::shutdown::Shutdown;
 use crate::live::stash::Stash;
 use crate::live::transport::{Deadline, Intake};
-use crate::stats::{Counters, Stats};
+use crate::stats::{Counters, ShareLoss, Stats};
 use crate::sys::{EventFd, exists};
 use crate::transport_kind::NoRing;
 
@@ -110,6 +110,7 @@ impl ProcConnector {
         totals.receive_buffer_events = intake.buffer_events();
         totals.transport = intake.transport();
         totals.no_ring = *no_ring;
+        totals.user_space_filter = intake.selection.is_in_user_space();
         totals
     }
 
@@ -124,6 +125,13 @@ impl ProcConnector {
     /// program.
     pub fn set_filter(&mut self, filter: &Filter) -> Result<()> {
         self.intake.set_filter(filter)
+    }
+
+    /// Returns the cgroups that lost events because they exceeded their
+    /// [share](crate::Builder::share), and the number of these events, since the filter was set. At
+    /// most 8,192 cgroups are counted; those without events for the longest time are forgotten first.
+    pub fn share_losses(&self) -> Vec<ShareLoss> {
+        self.intake.share_losses()
     }
 
     /// Returns a handle that ends receives from another thread.
@@ -170,6 +178,13 @@ impl ProcConnector {
         let nonblocking = *self.nonblocking.get_mut();
         self.fill(if nonblocking { Deadline::Now } else { Deadline::after(timeout) })?;
         Ok(self.batch())
+    }
+
+    /// Takes the next batch without waiting, also after a shutdown. `None` if nothing has arrived. A
+    /// batch is empty if all of its datagrams were refused or are acknowledgements; more can follow it.
+    #[cfg(feature = "process")]
+    pub(crate) fn try_recv_batch(&mut self) -> Result<Option<Batch<'_>>> {
+        Ok(self.fill(Deadline::Now)?.then(|| self.batch()))
     }
 
     /// Whether receives fail with [`Error::WouldBlock`] instead of waiting.

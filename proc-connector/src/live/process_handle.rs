@@ -47,6 +47,11 @@ impl ProcessHandle {
         Ok(ended.contains(&true))
     }
 
+    /// Whether the parent has certainly not reaped the process, so that no other process has its id.
+    pub(crate) fn is_unreaped(&self) -> bool {
+        matches!(self.fd.reaped(), Ok(Reaped::No))
+    }
+
     /// The status of the ended process as `waitpid(2)` returns it. `None` if the kernel does not
     /// report it to this process. The process stays unreaped.
     pub(crate) fn status(&self) -> Option<ExitStatus> {

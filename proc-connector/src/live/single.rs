@@ -193,6 +193,7 @@ impl ProcConnector {
             if matches!(error, Error::Overrun) {
                 let lost = self.intake.take_lost().unwrap_or_default();
                 self.counters.lost.fetch_add(lost, Ordering::Relaxed);
+                self.intake.selection.note_loss();
             }
             error
         })?;
@@ -223,7 +224,7 @@ impl ProcConnector {
         let mut notifications = Notifications::new(datagram);
         while let Some(notification) = notifications.next() {
             if let Ok(Notification::Event(event)) = notification {
-                if !self.intake.selection.wants(&event) {
+                if !self.intake.selection.wants_shared(&event) {
                     continue;
                 }
                 self.counters.received_shared(event.what());

@@ -135,9 +135,11 @@ mod process;
 mod programs;
 mod proof;
 mod reading;
+mod readings;
 mod rescan;
 mod scan;
 mod snapshot;
+mod stale;
 mod stream;
 mod table;
 #[cfg(test)]

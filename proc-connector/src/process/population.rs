@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::children::Live;
 use super::hasher::ById;
 use super::process::{End, Process};
+use super::stale::Stale;
 
 /// Locates a process until the next change to the table.
 #[derive(Clone, Copy, Debug)]
@@ -16,6 +17,8 @@ pub(super) enum Key {
     Superseded(u32, u64),
     /// The sequence number of its end.
     Ended(u64),
+    /// The number of a process in an earlier state.
+    Frozen(usize),
 }
 
 #[derive(Debug)]
@@ -25,6 +28,8 @@ pub(super) struct Population {
     /// received, by process id and creation time.
     superseded: ById<(u32, u64), Arc<Process>>,
     ended: Ended,
+    /// Processes in an earlier state, which the changes of the last event have.
+    frozen: Vec<Arc<Process>>,
     next_serial: u64,
     /// How many ended processes are kept, and for how long.
     keep: usize,
@@ -51,6 +56,7 @@ impl Population {
             live: Live::default(),
             superseded: ById::default(),
             ended: Ended::default(),
+            frozen: Vec::new(),
             next_serial: 1,
             keep,
             keep_ns: 0,
@@ -74,7 +80,18 @@ impl Population {
             Key::Live(tgid) => self.live.shared(tgid),
             Key::Superseded(tgid, start) => self.superseded.get(&(tgid, start)),
             Key::Ended(number) => self.ended.get(number),
+            Key::Frozen(number) => self.frozen.get(number),
         }
+    }
+
+    /// Keeps a process in its present state until the next event.
+    pub(super) fn freeze(&mut self, process: Arc<Process>) -> Key {
+        self.frozen.push(process);
+        Key::Frozen(self.frozen.len() - 1)
+    }
+
+    pub(super) fn clear_frozen(&mut self) {
+        self.frozen.clear();
     }
 
     /// The ended processes, in the order of their ends.
@@ -112,13 +129,19 @@ impl Population {
     fn push_ended(&mut self, mut process: Arc<Process>, end: End) -> Key {
         let ended = Arc::make_mut(&mut process);
         ended.threads.end();
+        ended.awaits = None;
         ended.end = Some(end);
         Key::Ended(self.ended.push(process, end.ns))
     }
 
-    /// Forgets the numbers of execs: some may be among lost events.
-    pub(super) fn forget_execs(&mut self) {
-        self.live.for_each_mut(|process| process.execs = None);
+    /// Marks all values that lost events may have changed.
+    pub(super) fn mark_stale(&mut self) {
+        let mark = |process: &mut Process| {
+            process.execs = None;
+            process.stale = Stale::all();
+        };
+        self.live.for_each_mut(mark);
+        self.superseded.values_mut().for_each(|process| mark(Arc::make_mut(process)));
     }
 
     /// Changes the parent of a live process.
@@ -156,7 +179,7 @@ impl Population {
             Key::Superseded(tgid, start) => {
                 self.superseded.get_mut(&(tgid, start)).map(Arc::make_mut)
             }
-            Key::Ended(_) => None,
+            Key::Ended(_) | Key::Frozen(_) => None,
         }
     }
 

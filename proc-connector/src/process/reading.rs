@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::change::ChangeKind;
-use super::process::{Name, Process};
+use super::process::Process;
 use super::snapshot::{Fields, Image, Snapshot};
 use super::table::ProcessTable;
 use super::time::existed;
@@ -64,24 +64,38 @@ impl ProcessTable {
     /// Reads the parent of a process whose previous parent has ended.
     pub(super) fn update_parent(&mut self, tgid: u32) {
         let snapshot = self.read_known(tgid, Fields::empty());
-        self.population.move_to_parent(tgid, snapshot.and_then(|snapshot| snapshot.parent));
+        let parent = snapshot.and_then(|snapshot| snapshot.parent);
+        if parent.is_none() {
+            self.unplaced.push(tgid);
+        }
+        self.population.move_to_parent(tgid, parent);
     }
 
     /// Fills in what `/proc` shows of a process that was just created or has just executed a
-    /// program. `cgroup_id` is the id recorded at the event, if any.
-    pub(super) fn fill_in(&mut self, tgid: u32, fields: Fields, cgroup_id: Option<u64>) {
-        let Some(snapshot) = self.read_known(tgid, fields) else { return };
-        let Some(process) = self.population.live.get_mut(tgid) else { return };
+    /// program. `cgroup_id` is the id recorded at the event, if any. Returns whether the exec is
+    /// reported later, with the program.
+    pub(super) fn fill_in(
+        &mut self,
+        tgid: u32,
+        fields: Fields,
+        cgroup_id: Option<u64>,
+        is_exec: bool,
+    ) -> bool {
+        let Some(process) = self.population.live.get(tgid) else { return false };
+        let is_unknown = process.image.is_none();
+        let needs_program = is_unknown || process.comm.is_none();
+        let program =
+            if needs_program { Fields::IMAGE | Fields::ACTIVITY } else { Fields::empty() };
+        let Some(mut snapshot) = self.read_known(tgid, fields | program) else { return false };
+        let Some(process) = self.population.live.get_mut(tgid) else { return false };
         process.start.refine(snapshot.start_ticks, snapshot.boottime_offset_ns);
-        let mut sets_inherited = process.session.is_none() || process.uid.is_none();
+        if process.session.is_none() || process.uid.is_none() {
+            process.read_ns = snapshot.seen_ns;
+        }
         process.session = process.session.or(Some(snapshot.session));
         process.uid = process.uid.or(snapshot.uid);
         process.gid = process.gid.or(snapshot.gid);
-        if process.comm.is_none() && !snapshot.comm.is_empty() {
-            process.comm = Some(Name::new(&snapshot.comm));
-            sets_inherited = true;
-        }
-        if let (Some(cgroup), Some(source)) = (snapshot.cgroup, &self.source) {
+        if let (Some(cgroup), Some(source)) = (snapshot.cgroup.take(), &self.source) {
             self.cgroups.note_hierarchies(&cgroup);
             if process.cgroup.as_deref() != Some(&cgroup.path) || cgroup_id.is_some() {
                 process.cgroup = Some(self.cgroups.learn(&**source, cgroup, cgroup_id));
@@ -89,26 +103,18 @@ impl ProcessTable {
         }
         // The arguments recorded at the event are correct. `/proc` adds details only if it shows
         // the same exec: the process may have executed another program in the meantime.
-        if let Some(read) = snapshot.image {
-            match process.image.as_mut().map(Arc::make_mut) {
-                Some(recorded) if recorded.program.is_some() => {
-                    recorded.exe =
-                        recorded.exe.take().or_else(|| self.programs.learn(recorded, &read));
-                }
-                Some(Image { args: Some(args), exe, .. }) => {
-                    if read.continues(args) {
-                        *args = read.args.unwrap_or_else(|| args.clone());
-                        *exe = exe.take().or(read.exe);
-                    }
-                }
-                _ => {
-                    process.image = Some(Arc::new(read));
-                    sets_inherited = true;
+        if let (Some(read), Some(recorded)) =
+            (&snapshot.image, process.image.as_mut().filter(|_| is_exec).map(Arc::make_mut))
+        {
+            if recorded.program.is_some() {
+                recorded.exe = recorded.exe.take().or_else(|| self.programs.learn(recorded, read));
+            } else if let Image { args: Some(args), exe, .. } = recorded {
+                if read.continues(args) {
+                    *args = read.args.clone().unwrap_or_else(|| args.clone());
+                    *exe = exe.take().or_else(|| read.exe.clone());
                 }
             }
         }
-        if sets_inherited {
-            process.read_ns = snapshot.seen_ns;
-        }
+        needs_program && self.await_program(tgid, snapshot, is_exec && is_unknown)
     }
 }

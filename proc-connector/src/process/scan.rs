@@ -15,7 +15,8 @@ impl ProcessTable {
         self.rescan.is_missing_events = true;
         // The expected exits may be among the lost events.
         self.pending_exits.clear();
-        self.population.forget_execs();
+        self.discard_readings();
+        self.population.mark_stale();
         if self.source.is_none() {
             self.superseded_vanished(self.last_event_ns);
         }
@@ -120,13 +121,14 @@ impl ProcessTable {
     pub(super) fn appeared(&mut self, tgid: u32, snapshot: Snapshot) {
         let mut process = Process::unknown(self.population.allocate_serial(), tgid);
         let parent = snapshot.parent.and_then(|parent| self.population.live.get(parent));
-        process.creator = parent.map(Process::serial);
+        process.above = parent.map(Process::serial);
         process.update(snapshot);
         let key = self.population.insert(process);
         self.push(ChangeKind::Appeared, key);
     }
 
     fn vanished(&mut self, tgid: u32, ns: u64) {
+        self.settle(tgid, false);
         if let Some(key) = self.population.end(tgid, End { ns, status: None, usage: None }) {
             self.push(ChangeKind::Vanished, key);
         }

@@ -102,6 +102,8 @@ bitflags::bitflags! {
         const THREADS = 1 << 3;
         /// The identity of the executable.
         const FILE = 1 << 4;
+        /// What the process does after everything else was read.
+        const ACTIVITY = 1 << 5;
         /// What a scan reads.
         const ALL = Self::IMAGE.bits() | Self::IDS.bits() | Self::CGROUP.bits() | Self::THREADS.bits();
     }
@@ -130,6 +132,23 @@ pub(super) struct Snapshot {
     pub(super) uid: Option<Ids>,
     pub(super) gid: Option<Ids>,
     pub(super) cgroup: Option<Cgroup>,
+    /// If requested.
+    pub(super) activity: Option<Activity>,
+}
+
+/// What the first thread of a process did at a moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Activity {
+    /// `CLOCK_MONOTONIC` after the read, in nanoseconds.
+    pub(super) read_ns: u64,
+    /// Whether the process has visibly replaced the arguments of its exec.
+    pub(super) has_other_args: bool,
+    /// Whether the process had executed a program since its creation, before anything was read.
+    pub(super) has_executed: bool,
+    /// Whether the thread waits for something that is not part of an exec.
+    pub(super) is_idle: bool,
+    /// The CPU time of all threads, in ticks.
+    pub(super) cpu_ticks: u64,
 }
 
 /// The cgroup of a process.

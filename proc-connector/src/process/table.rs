@@ -15,6 +15,7 @@ use super::population::{Key, Population};
 use super::proc_fs;
 use super::process::Process;
 use super::programs::ProgramPaths;
+use super::readings::Readings;
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use crate::stream::Received;
@@ -60,6 +61,9 @@ pub struct ProcessTable {
     pub(super) thread_statuses: ThreadStatuses,
     pub(super) cgroups: CgroupPaths,
     pub(super) programs: ProgramPaths,
+    pub(super) readings: Readings,
+    /// Processes whose parent has ended, and whose new parent could not be read.
+    pub(super) unplaced: Vec<u32>,
     pub(super) boot_id: Option<BootId>,
     /// The identities of processes that ended recently, whose last threads may still report exits.
     pub(super) over: RecentlyOver,
@@ -103,6 +107,8 @@ impl ProcessTable {
             thread_statuses: ThreadStatuses::default(),
             cgroups: CgroupPaths::default(),
             programs: ProgramPaths::default(),
+            readings: Readings::default(),
+            unplaced: Vec::new(),
             boot_id: None,
             over: RecentlyOver::default(),
             changes: Vec::new(),
@@ -129,7 +135,7 @@ impl ProcessTable {
         let boot_id = source.boot_id();
         let mut table = Self { source: Some(source), boot_id, ..Self::without_proc() };
         table.scan()?;
-        table.changes.clear();
+        table.clear_changes();
         Ok(table)
     }
 }
@@ -157,6 +163,13 @@ impl ProcessTable {
     pub fn by_serial(&self, serial: u64) -> Option<&Process> {
         let all = self.ended().rev().chain(self.iter()).chain(self.population.superseded());
         all.into_iter().find(|process| process.serial() == serial)
+    }
+
+    /// The [serial](Process::serial) of the process whose exec this one waits for: the program was read
+    /// from `/proc`, is not yet certain, and is [reported](super::ChangeKind::Executed) later. The
+    /// process that waits has executed this program itself, or inherits it.
+    pub fn awaited_exec(&self, process: &Process) -> Option<u64> {
+        self.readings.exec_awaited_by(process)
     }
 
     /// All live processes, in arbitrary order.
@@ -189,7 +202,7 @@ impl ProcessTable {
     /// processes may then appear and vanish. The scan takes place in the first call after it
     /// becomes due, or in [`rescan_if_due`](Self::rescan_if_due).
     pub fn apply(&mut self, received: &Received<'_>) -> Changes<'_> {
-        self.changes.clear();
+        self.clear_changes();
         match received {
             Received::Event(event) => self.apply_event(event),
             Received::Lost(_) => self.apply_loss(),
@@ -201,19 +214,25 @@ impl ProcessTable {
         self.changes()
     }
 
-    /// The time until the scan that a loss made necessary: wait for events no longer than this.
-    /// `None` if no scan is pending.
+    /// The time until [`rescan_if_due`](Self::rescan_if_due) has work to do: wait for events no longer
+    /// than this. `None` if no scan and no exec is pending.
     pub fn rescan_in(&self) -> Option<Duration> {
-        Some(self.rescan.due?.saturating_duration_since(Instant::now()))
+        let scan_in = self.rescan.due.map(|due| due.saturating_duration_since(Instant::now()));
+        [scan_in, self.readings.due_in()].into_iter().flatten().min()
     }
 
-    /// Scans `/proc` if a loss made a scan necessary and it is due.
+    /// Scans `/proc` if a loss made a scan necessary and it is due. Reports execs whose program is
+    /// certain by now.
+    ///
+    /// Call this once after each receive, when its events were applied: a receive that found no event
+    /// proves that the table has all earlier ones.
     ///
     /// # Errors
     ///
     /// Errors of reading `/proc`. The scan is then retried later.
     pub fn rescan_if_due(&mut self) -> io::Result<Changes<'_>> {
-        self.changes.clear();
+        self.clear_changes();
+        self.settle_received();
         if self.rescan.is_due() {
             self.scan()?;
         }
@@ -227,7 +246,7 @@ impl ProcessTable {
     ///
     /// Errors of reading `/proc`. The table is then unchanged.
     pub fn rescan(&mut self) -> io::Result<Changes<'_>> {
-        self.changes.clear();
+        self.clear_changes();
         self.scan()?;
         Ok(self.changes())
     }
@@ -241,10 +260,16 @@ impl ProcessTable {
     fn apply_event(&mut self, event: &Event<'_>) {
         self.last_event_ns = event.timestamp_ns();
         self.population.forget_old(self.last_event_ns);
+        self.settle_seen_before(self.last_event_ns);
         match self.proof(event) {
             Some(proof) => self.apply_proven(event, &proof),
             None => self.apply_inferred(event),
         }
+    }
+
+    fn clear_changes(&mut self) {
+        self.changes.clear();
+        self.population.clear_frozen();
     }
 
     pub(super) fn push(&mut self, kind: ChangeKind, key: Key) {

@@ -78,6 +78,15 @@ impl Observer {
         Self { table, alive, ended: Vec::new() }
     }
 
+    /// Panics if an exec has values of another one.
+    fn check_program(machine: &SharedMachine, process: &super::Process) {
+        let exec_ns = process.exec_ns().expect("an exec");
+        let machine = machine.machine();
+        let (name, args) = &machine.programs[&(process.tgid(), exec_ns)];
+        assert!(process.args().is_none_or(|read| read.bytes() == args.as_bytes()), "{process:?}");
+        assert!(process.comm().is_none_or(|read| read == name.as_bytes()), "{process:?}");
+    }
+
     fn record(
         alive: &mut BTreeSet<u64>,
         ended: &mut Vec<(u32, Option<u64>, Option<u32>)>,
@@ -104,8 +113,31 @@ impl Observer {
     fn deliver(&mut self, machine: &SharedMachine) -> bool {
         let (alive, ended) = (&mut self.alive, &mut self.ended);
         machine.deliver(&mut self.table, |table, received| {
-            table.apply(received).for_each(|change| Self::record(alive, ended, &change));
+            for change in table.apply(received) {
+                if change.kind == ChangeKind::Executed {
+                    Self::check_program(machine, change.process);
+                }
+                Self::record(alive, ended, &change);
+            }
         })
+    }
+
+    /// Delivers what is left. Two receives without events then make all values certain.
+    fn deliver_all(&mut self, machine: &SharedMachine) {
+        while self.deliver(machine) {}
+        for _ in 0..3 {
+            self.end_receive(machine);
+        }
+    }
+
+    /// Ends a receive.
+    fn end_receive(&mut self, machine: &SharedMachine) {
+        for change in self.table.rescan_if_due().expect("a machine") {
+            if change.kind == ChangeKind::Executed {
+                Self::check_program(machine, change.process);
+            }
+            Self::record(&mut self.alive, &mut self.ended, &change);
+        }
     }
 
     /// Scans with limited visibility; no living process may vanish.
@@ -205,16 +237,21 @@ fn run(shared: &SharedMachine, before: &[Step], after: &[Step]) {
     let mut observer = Observer::start(shared);
     for step in after {
         match step {
-            Step::Deliver(number) => (0..*number).for_each(|_| {
-                observer.deliver(shared);
-            }),
+            Step::Deliver(number) => {
+                (0..*number).for_each(|_| {
+                    observer.deliver(shared);
+                });
+                if *number > 0 {
+                    observer.end_receive(shared);
+                }
+            }
             Step::Scan => observer.scan(),
             Step::ScanPartly(visibility) => observer.scan_partly(shared, *visibility),
             step => perform(shared, step),
         }
     }
     shared.machine().settle();
-    while observer.deliver(shared) {}
+    observer.deliver_all(shared);
     // The table schedules a scan where it is uncertain. It does not schedule one for processes that
     // could not be read.
     let had_failed_reads = after.iter().any(|step| matches!(step, Step::ScanPartly(_)));
@@ -260,7 +297,7 @@ fn rescan_with(visibility: Visibility) -> (std::io::Result<Vec<ChangeKind>>, Vec
     perform(&shared, &Step::ProcessExit(5, 0));
     perform(&shared, &Step::Reap);
     shared.machine().settle();
-    while observer.deliver(&shared) {}
+    observer.deliver_all(&shared);
     shared.machine().show(visibility);
     let changes =
         observer.table.rescan().map(|changes| changes.map(|change| change.kind).collect());
@@ -296,7 +333,7 @@ proptest! {
         for step in &steps {
             perform(&shared, step);
             shared.machine().settle();
-            while observer.deliver(&shared) {}
+            observer.deliver_all(&shared);
             compare(&observer, &shared);
         }
     }

@@ -24,6 +24,8 @@ pub(super) enum MapKind {
     CpuBuffers { bytes: u32, cpus: u32 },
     /// An array with one program.
     ProgramSlot,
+    /// A hash table with 64-bit keys. When it is full, it refuses new keys or evicts old ones.
+    HashTable { keys: u32, value_bytes: u32, evicts: bool },
 }
 
 /// Creates a BPF map.
@@ -55,31 +57,46 @@ pub(super) fn create_map(kind: MapKind, name: &CStr) -> io::Result<OwnedFd> {
             request.value_size = 4;
             request.max_entries = 1;
         }
+        MapKind::HashTable { keys, value_bytes, evicts } => {
+            request.map_type =
+                if evicts { uapi::BPF_MAP_TYPE_LRU_HASH } else { uapi::BPF_MAP_TYPE_HASH };
+            request.key_size = 8;
+            request.value_size = value_bytes;
+            request.max_entries = keys;
+        }
     }
     // SAFETY: BPF_MAP_CREATE takes this request, which holds no pointers.
     unsafe { bpf(uapi::BPF_MAP_CREATE, &request) }
 }
 
-/// The request of `BPF_MAP_UPDATE_ELEM`, an anonymous member of `union bpf_attr`.
+/// The request of the commands for elements of a map, an anonymous member of `union bpf_attr`.
 #[repr(C)]
-struct UpdateElement {
+pub(super) struct ElementRequest {
     map_fd: u32,
     /// The next member is aligned to 8 bytes.
     padding: u32,
     key: u64,
+    /// The value, or the next key.
     value: u64,
     flags: u64,
 }
 
+impl ElementRequest {
+    pub(super) fn new<K, V>(
+        map: BorrowedFd<'_>,
+        key: *const K,
+        value: *const V,
+        flags: u64,
+    ) -> io::Result<Self> {
+        let map_fd = u32::try_from(map.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        let (key, value) = (address(key), address(value));
+        Ok(Self { map_fd, padding: 0, key, value, flags })
+    }
+}
+
 /// Sets an element of an array whose values have 32 bits.
 pub(super) fn update_map(map: BorrowedFd<'_>, key: &u32, value: &i32) -> io::Result<()> {
-    let request = UpdateElement {
-        map_fd: u32::try_from(map.as_raw_fd()).map_err(|_| io::ErrorKind::InvalidInput)?,
-        padding: 0,
-        key: address(std::ptr::from_ref(key)),
-        value: address(std::ptr::from_ref(value)),
-        flags: 0,
-    };
+    let request = ElementRequest::new(map, key, value, 0)?;
     // SAFETY: the command takes this request. Its pointers refer to live integers of the sizes of the
     // map's keys and values.
     unsafe { bpf_command(uapi::BPF_MAP_UPDATE_ELEM, &request) }?;
@@ -160,7 +177,10 @@ unsafe fn bpf<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<OwnedFd> {
 /// # Safety
 ///
 /// `request` must be the struct that the command takes, and its pointers must be valid for it.
-unsafe fn bpf_command<T>(command: uapi::bpf_cmd, request: &T) -> io::Result<libc::c_int> {
+pub(super) unsafe fn bpf_command<T>(
+    command: uapi::bpf_cmd,
+    request: &T,
+) -> io::Result<libc::c_int> {
     // SAFETY: the pointer and the length describe a live request, which the caller vouches for.
     let result = unsafe {
         libc::syscall(libc::SYS_bpf, long(command), std::ptr::from_ref(request), size_of::<T>())

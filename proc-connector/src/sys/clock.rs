@@ -9,7 +9,6 @@ pub(crate) fn own_monotonic() -> Duration {
 }
 
 /// `CLOCK_BOOTTIME` now, which includes time in suspend.
-#[cfg(feature = "process")]
 pub(crate) fn own_boottime() -> Duration {
     now(libc::CLOCK_BOOTTIME)
 }

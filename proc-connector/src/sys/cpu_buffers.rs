@@ -21,6 +21,11 @@ impl CpuBuffers {
         let kind = MapKind::CpuBuffers { bytes: bytes.next_multiple_of(8), cpus: possible_cpus() };
         Ok(Self { fd: create_map(kind, name)? })
     }
+
+    #[cfg(any(test, fuzzing))]
+    pub(super) fn from_fd(fd: OwnedFd) -> Self {
+        Self { fd }
+    }
 }
 
 impl AsFd for CpuBuffers {

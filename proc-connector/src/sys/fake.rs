@@ -6,6 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, FromRawFd, OwnedFd};
 
 use super::call::{check, check_len};
+use super::cpu_buffers::CpuBuffers;
 use super::mapping::page_size;
 use super::program_slot::ProgramSlot;
 use super::ring_buffer::RingBuffer;
@@ -14,6 +15,13 @@ use super::shared_words::SharedWords;
 impl<const WORDS: usize> SharedWords<WORDS> {
     pub(crate) fn fake() -> io::Result<Self> {
         Self::from_fd(memfd(page_size())?)
+    }
+}
+
+impl CpuBuffers {
+    /// Buffers that no program uses.
+    pub(crate) fn fake() -> io::Result<Self> {
+        Ok(Self::from_fd(memfd(page_size())?))
     }
 }
 

@@ -17,7 +17,6 @@ impl FileSystem {
     /// `nsfs`, which holds the targets of the links in `/proc/PID/ns`.
     pub(crate) const NAMESPACES: Self = Self(0x6e73_6673);
     /// cgroup version 2.
-    #[cfg(feature = "process")]
     pub(crate) const CGROUP2: Self = Self(0x6367_7270);
 
     /// The type of the file system that an open file is on.

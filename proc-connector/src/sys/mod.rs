@@ -21,6 +21,7 @@ mod fake;
 mod fork;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 mod gate;
+mod hash_table;
 mod host;
 mod mapping;
 mod netlink;
@@ -44,9 +45,7 @@ pub(crate) use self::bpf::{Instruction, Program};
 pub(crate) use self::call::retry_on_interrupt;
 #[cfg(feature = "cli")]
 pub use self::child::TracedChild;
-#[cfg(feature = "process")]
-pub(crate) use self::clock::own_boottime;
-pub(crate) use self::clock::own_monotonic;
+pub(crate) use self::clock::{own_boottime, own_monotonic};
 pub(crate) use self::cpu_buffers::CpuBuffers;
 #[cfg(feature = "cli")]
 pub use self::end_request::EndRequest;
@@ -58,6 +57,7 @@ pub(crate) use self::event_fd::EventFd;
 pub(crate) use self::fork::run_in_child;
 #[cfg(any(feature = "tokio", feature = "async-io"))]
 pub(crate) use self::gate::{Gate, OpenReason};
+pub(crate) use self::hash_table::{HashTable, WhenFull};
 pub(crate) use self::host::{FileSystem, exists, hides_architecture, uname};
 pub(crate) use self::mapping::page_size;
 pub(crate) use self::netlink::{Datagram, MemInfo, NetlinkSocket, RecvMode, Sender};

@@ -19,7 +19,6 @@ impl ProcDir {
     }
 
     /// Opens the directory of the process that has this id now.
-    #[cfg(feature = "process")]
     pub(crate) fn process(&self, tgid: u32) -> io::Result<Self> {
         self.directory(&std::ffi::CString::new(tgid.to_string())?)
     }
@@ -33,7 +32,6 @@ impl ProcDir {
     ///
     /// One `read` suffices: the kernel generates the file at that call, and returns fewer bytes
     /// than fit only at the end of the file.
-    #[cfg(feature = "process")]
     pub(crate) fn read<'b>(&self, name: &CStr, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
         let mut file = self.file(name)?;
         let len = retry_on_interrupt(|| file.read(buffer))?;
@@ -76,7 +74,6 @@ impl ProcDir {
     }
 
     /// The names in a subdirectory that are numbers. `.` stands for this directory.
-    #[cfg(feature = "process")]
     pub(crate) fn numbers(&self, name: &CStr) -> io::Result<Vec<u32>> {
         let directory = open(self.0.as_raw_fd(), name, libc::O_RDONLY | libc::O_DIRECTORY)?;
         let mut numbers = Vec::new();
@@ -114,7 +111,6 @@ fn open(directory: RawFd, name: &CStr, flags: libc::c_int) -> io::Result<OwnedFd
 }
 
 /// The next entries of a directory as the kernel packs them, empty at the directory's end.
-#[cfg(feature = "process")]
 fn entries<'b>(directory: BorrowedFd<'_>, buffer: &'b mut [u8]) -> io::Result<&'b [u8]> {
     // Not `readdir`, which requires a directory stream that owns the descriptor.
     // SAFETY: the pointer and the length describe a live buffer, which the kernel writes to.
@@ -133,10 +129,8 @@ fn entries<'b>(directory: BorrowedFd<'_>, buffer: &'b mut [u8]) -> io::Result<&'
 /// Iterates over the names in packed entries (`struct linux_dirent64` in `include/linux/dirent.h`):
 /// an inode number and an offset of 8 bytes each, the entry's length (2 bytes), a file type (1
 /// byte), and the NUL-terminated name.
-#[cfg(feature = "process")]
 struct Names<'a>(&'a [u8]);
 
-#[cfg(feature = "process")]
 impl<'a> Iterator for Names<'a> {
     type Item = &'a [u8];
 

@@ -34,7 +34,7 @@ const TYPES: [&str; 17] = [
 ];
 
 /// The constants of `bpf.h`, `filter.h` and `bpf_common.h` that the crates use, out of hundreds.
-pub(super) const BPF_CONSTANTS: [&str; 96] = [
+pub(super) const BPF_CONSTANTS: [&str; 103] = [
     "BPF_LD",
     "BPF_LDX",
     "BPF_ST",
@@ -99,14 +99,21 @@ pub(super) const BPF_CONSTANTS: [&str; 96] = [
     "BPF_PSEUDO_MAP_VALUE",
     "BPF_OBJ_NAME_LEN",
     "BPF_MAP_CREATE",
+    "BPF_MAP_LOOKUP_ELEM",
     "BPF_MAP_UPDATE_ELEM",
+    "BPF_MAP_DELETE_ELEM",
+    "BPF_MAP_GET_NEXT_KEY",
     "BPF_PROG_LOAD",
+    "BPF_MAP_TYPE_HASH",
+    "BPF_MAP_TYPE_LRU_HASH",
     "BPF_MAP_TYPE_ARRAY",
     "BPF_MAP_TYPE_PROG_ARRAY",
     "BPF_MAP_TYPE_RINGBUF",
     "BPF_PROG_TYPE_SOCKET_FILTER",
     "BPF_F_MMAPABLE",
     "BPF_FUNC_map_lookup_elem",
+    "BPF_FUNC_map_update_elem",
+    "BPF_FUNC_map_delete_elem",
     "BPF_FUNC_tail_call",
     "BPF_FUNC_get_smp_processor_id",
     "BPF_FUNC_skb_load_bytes",

@@ -36,8 +36,8 @@ pub(crate) struct Args {
 /// The exit status at a timeout, as of `timeout(1)`.
 const TIMEOUT: u8 = 124;
 
-/// The exit status for a process that does not exist or whose status is unknown, as of the shell's
-/// `wait`.
+/// The exit status for an id that is not that of another process, and for a process whose status is
+/// unknown, as of the shell's `wait`.
 const UNKNOWN: u8 = 127;
 
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {

@@ -55,7 +55,9 @@ impl Lives {
         }
         let life = &mut self.all[place];
         match kind {
-            ChangeKind::Executed => life.programs.push(program(process, at_ns)),
+            ChangeKind::Executed => {
+                life.programs.push(program(process, process.exec_ns().or(at_ns)));
+            }
             ChangeKind::Renamed => life.rename(process),
             // The event of its exec was lost.
             ChangeKind::Corrected => life.correct(process),
@@ -102,12 +104,17 @@ impl Lives {
         }
     }
 
+    /// Whether a process is in the scope.
+    pub(super) fn contains(&self, process: &Process) -> bool {
+        self.places.contains_key(&process.serial())
+    }
+
     /// The place of a process in `all`, if it is in the scope.
     fn place(&mut self, scope: Scope, process: &Process, kind: ChangeKind) -> Option<usize> {
         if let Some(&place) = self.places.get(&process.serial()) {
             return Some(place);
         }
-        let known = process.creator().and_then(|creator| self.places.get(&creator).copied());
+        let known = process.tree_parent().and_then(|above| self.places.get(&above).copied());
         let creator = match scope {
             _ if known.is_some() => known,
             Scope::All => {
@@ -134,7 +141,7 @@ impl Lives {
                     }
                     return Some(0);
                 }
-                if process.creator().is_some() {
+                if process.tree_parent().is_some() {
                     return None;
                 }
                 // After a loss, the fork may be missing, but the parent is known.
@@ -180,6 +187,9 @@ impl Life {
         self.end_ns = process.end_ns();
         self.status = process.exit_status();
         self.usage = process.usage();
+        if self.programs.is_empty() && self.inherited.is_none() {
+            self.inherited = name(process);
+        }
     }
 
     fn rename(&mut self, process: &Process) {

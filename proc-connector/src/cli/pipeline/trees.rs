@@ -56,7 +56,7 @@ impl Trees {
     pub(crate) fn join(&mut self, process: &Process, has_name: impl Fn(&str) -> bool) {
         let serial = process.serial();
         let mut is_member =
-            process.creator().is_some_and(|serial| self.members.contains_key(&serial));
+            process.tree_parent().is_some_and(|serial| self.members.contains_key(&serial));
         for root in &mut self.roots {
             is_member |= match root {
                 Root::Id { tgid, serial: known } => {

@@ -2,9 +2,12 @@
 //! namespaces.
 
 pub(crate) mod capabilities;
+pub(crate) mod cgroup_mounts;
 pub(crate) mod kernel;
 pub(crate) mod namespace;
 pub(crate) mod proc_mount;
+pub(crate) mod processes;
+pub(crate) mod stat;
 pub(crate) mod time_namespace;
 
 use std::io;

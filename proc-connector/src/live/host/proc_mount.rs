@@ -47,7 +47,6 @@ impl std::error::Error for Unusable {}
 
 /// An error of the system without a remedy is passed on unchanged, so that callers can check its
 /// errno.
-#[cfg(feature = "process")]
 impl From<Unusable> for io::Error {
     fn from(unusable: Unusable) -> Self {
         let kind = match &unusable {

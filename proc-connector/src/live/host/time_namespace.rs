@@ -46,7 +46,6 @@ pub(crate) fn monotonic_ns() -> u64 {
 }
 
 /// `CLOCK_BOOTTIME` of the initial time namespace, in nanoseconds.
-#[cfg(feature = "process")]
 pub(crate) fn boottime_ns() -> u64 {
     let offset = offsets().unwrap_or_default().boottime_ns;
     nanoseconds(crate::sys::own_boottime()).saturating_add_signed(offset.saturating_neg())

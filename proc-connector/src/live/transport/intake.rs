@@ -17,8 +17,9 @@ use super::ring::{Popped, Records, RingQueue};
 use super::selection::Selection;
 use super::socket::{Datagrams, SocketQueue};
 use super::wait::Deadline;
-use crate::error::Result;
-use crate::stats::Counters;
+use crate::error::{Error, Result};
+use crate::live::host::processes;
+use crate::stats::{Counters, ShareLoss};
 use crate::sys::{EventFd, NetlinkSocket, poll_readable};
 use crate::transport_kind::Transport;
 
@@ -144,10 +145,27 @@ impl Intake {
         match &mut self.queue {
             Backend::Socket(_) => self.selection.apply(filter, &self.socket),
             Backend::Ring(queue) => {
-                exclusive(queue).attach(filter)?;
+                // Fails before anything is changed if a root does not exist.
+                if !filter.roots().is_empty() {
+                    processes::members(filter, |_| false)?;
+                }
+                let queue = exclusive(queue);
+                queue.attach(filter)?;
                 self.selection.record_filter(filter);
-                Ok(())
+                match queue.seed() {
+                    // It has ended since then, and the queue has its exit.
+                    Err(Error::NoSuchProcess { .. }) => Ok(()),
+                    result => result,
+                }
             }
+        }
+    }
+
+    /// The cgroups that have exceeded their share.
+    pub(crate) fn share_losses(&self) -> Vec<ShareLoss> {
+        match &self.queue {
+            Backend::Socket(_) => Vec::new(),
+            Backend::Ring(queue) => lock(queue).share_losses(),
         }
     }
 

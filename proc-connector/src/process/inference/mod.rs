@@ -12,6 +12,7 @@ use crate::process::change::ChangeKind;
 use crate::process::population::Key;
 use crate::process::process::{End, Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
+use crate::process::stale::Stale;
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;
 
@@ -37,24 +38,28 @@ impl ProcessTable {
                 let ids = Ids { real: uid.ruid(), effective: uid.euid() };
                 self.change(uid.process_tgid(), ns, ChangeKind::UserChanged, |process| {
                     process.uid = Some(ids);
+                    process.stale -= Stale::USER;
                 });
             }
             Payload::Gid(gid) if gid.process_pid() == gid.process_tgid() => {
                 let ids = Ids { real: gid.rgid(), effective: gid.egid() };
                 self.change(gid.process_tgid(), ns, ChangeKind::GroupChanged, |process| {
                     process.gid = Some(ids);
+                    process.stale -= Stale::GROUP;
                 });
             }
             Payload::Comm(comm) if comm.process_pid() == comm.process_tgid() => {
                 let name = Name::new(comm.name());
                 self.change(comm.process_tgid(), ns, ChangeKind::Renamed, |process| {
                     process.comm = Some(name);
+                    process.stale -= Stale::NAME;
                 });
             }
             Payload::Sid(sid) => {
                 let tgid = sid.process_tgid();
                 self.change(tgid, ns, ChangeKind::SessionChanged, |process| {
                     process.session = Some(tgid);
+                    process.stale -= Stale::SESSION;
                 });
             }
             Payload::Ptrace(ptrace) => {
@@ -90,6 +95,7 @@ impl ProcessTable {
         if live.is_none() && !has_ended {
             self.read_alive(parent, ns);
         }
+        let is_creator_certain = self.has_no_child(parent);
         let serial = self.population.allocate_serial();
         let creator = if has_ended || is_id_reused {
             self.ended_after(parent, ns)
@@ -102,9 +108,14 @@ impl ProcessTable {
             None if is_id_reused => Process::unknown(serial, tgid),
             None => Process { parent: Some(parent), ..Process::unknown(serial, tgid) },
         };
+        process.is_creator_certain = is_creator_certain;
         process.start = Start::forked(ns, boottime_offset_ns);
         process.predecessor_exit_pending = predecessor_exit_pending;
-        process.comm = match event.context().and_then(|context| context.comm()) {
+        let recorded_name = event.context().and_then(|context| context.comm());
+        if recorded_name.is_some() {
+            process.stale -= Stale::NAME;
+        }
+        process.comm = match recorded_name {
             // The kernel renames its own threads later, without an event.
             _ if process.is_kernel_thread => None,
             Some(comm) => Some(Name::new(comm)),
@@ -118,20 +129,34 @@ impl ProcessTable {
             // The parent may have moved to another cgroup since it was read.
             process.cgroup = Some(path.clone());
         }
+        let inherits_name = fork.parent_pid() == parent;
         let fields = match (&process.image, process.comm) {
-            _ if process.is_kernel_thread => None,
+            _ if process.is_kernel_thread || (process.awaits.is_some() && inherits_name) => None,
             (None, _) => Some(Fields::ALL),
             (_, None) => Some(Fields::empty()),
             _ => None,
         };
+        self.readings.add_heir(&process, inherits_name);
         let key = self.population.insert(process);
         self.push(ChangeKind::Started, key);
         if let Some(fields) = fields {
-            self.fill_in(tgid, fields, cgroup_id);
+            self.fill_in(tgid, fields, cgroup_id, false);
         }
         if has_ended {
             self.update_parent(tgid);
         }
+    }
+
+    /// Whether a process certainly has no child, which could make further children of this process by
+    /// `CLONE_PARENT`.
+    fn has_no_child(&mut self, tgid: u32) -> bool {
+        let Self { population, unplaced, rescan, .. } = self;
+        unplaced.retain(|&orphan| {
+            population.live.get(orphan).is_some_and(|orphan| orphan.parent.is_none())
+        });
+        let is_childless =
+            population.live.contains(tgid) && population.children(tgid).next().is_none();
+        is_childless && unplaced.is_empty() && !rescan.is_missing_events
     }
 
     /// The ended process that had this id at `ns`. Its exit can be received before earlier events
@@ -182,16 +207,19 @@ impl ProcessTable {
         if process.start.is_after(ns) {
             return;
         }
-        self.changes.push((ChangeKind::Executed, Key::Live(tgid)));
+        self.settle(tgid, false);
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
         process.exec_ns = ns;
-        if ns <= process.seen_ns {
-            // The table already contains this program, or a later one.
-            return;
+        process.execs = process.execs.map(|execs| execs.saturating_add(1));
+        // Otherwise, `/proc` was read after the exec, and showed the threads of this program or of a
+        // later one.
+        if ns > process.seen_ns {
+            process.threads.exec();
+            self.thread_statuses.forget(tgid);
         }
-        process.threads.exec();
-        self.thread_statuses.forget(tgid);
-        process.execs = process.execs.map(|execs| execs + 1);
         process.is_kernel_thread = false;
+        process.awaits = None;
+        process.stale -= Stale::NAME | Stale::PROGRAM;
         let context = event.context();
         process.comm = context.and_then(|context| context.comm()).map(Name::new);
         let recorded = context.and_then(|context| context.args());
@@ -208,7 +236,9 @@ impl ProcessTable {
         if process.uid.is_none() {
             fields |= Fields::IDS;
         }
-        self.fill_in(tgid, fields, cgroup_id);
+        if !self.fill_in(tgid, fields, cgroup_id, true) {
+            self.push(ChangeKind::Executed, Key::Live(tgid));
+        }
     }
 
     /// An exec proves that a process recorded as ended is alive: a thread that was unknown to the
@@ -341,6 +371,7 @@ impl ProcessTable {
 
     /// Ends a process, and updates the parents of its children, which were reparented.
     fn end(&mut self, tgid: u32, end: End) {
+        self.settle_ended(tgid, end);
         if let Some(key) = self.population.end(tgid, end) {
             self.push(ChangeKind::Ended, key);
         }

@@ -2,9 +2,8 @@
 //! belong to the same process.
 
 mod cgroup_lines;
-mod cgroup_mounts;
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -13,11 +12,14 @@ use std::path::{Path, PathBuf};
 use proc_connector_core::ExitStatus;
 
 use self::cgroup_lines::find_cgroup;
-use self::cgroup_mounts::Mounts;
 use super::identity::BootId;
-use super::snapshot::{Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource};
-use super::time::TICK_NS;
+use super::snapshot::{
+    Activity, Arguments, Fields, FileId, Ids, Image, ReadError, Snapshot, SnapshotSource,
+};
+use super::time::Start;
+use crate::live::host::cgroup_mounts::Mounts;
 use crate::live::host::proc_mount;
+use crate::live::host::stat::{self, Stat};
 use crate::live::host::time_namespace::{self, Offsets};
 use crate::sys::{ProcDir, exists};
 
@@ -38,6 +40,9 @@ const MOUNTINFO_MAX: u64 = 64 << 20;
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`, one of the flags in `/proc/PID/stat`.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
+/// `PF_FORKNOEXEC`: the process has executed no program since it was created.
+const PF_FORKNOEXEC: u32 = 0x40;
+
 /// The `/proc` of this machine, as mounted when the table was created.
 #[derive(Debug)]
 struct ProcFs {
@@ -50,6 +55,28 @@ struct ProcFs {
 /// Opens the `/proc` of this machine.
 pub(super) fn open() -> io::Result<Box<dyn SnapshotSource>> {
     Ok(Box::new(ProcFs::open()?))
+}
+
+/// The start time of the process that has this id now. `None` if it cannot be read.
+pub(super) fn start(tgid: u32) -> Option<Start> {
+    let offsets = time_namespace::offsets().ok()?;
+    let directory = proc_mount::open().ok()?.process(tgid).ok()?;
+    let mut buffer = [0; BUFFER_LEN];
+    let stat = Stat::parse(directory.read(c"stat", &mut buffer).ok()?)?;
+    let ticks = stat::initial_ticks(stat.start_ticks, offsets.boottime_ns);
+    let mut found = Start::default();
+    found.refine(ticks, boottime_offset_ns());
+    Some(found)
+}
+
+/// The tick of a creation time, as [`SnapshotSource::ticks`].
+pub(super) fn ticks(start_boottime_ns: u64) -> Option<u64> {
+    Some(stat::ticks(start_boottime_ns, time_namespace::offsets().ok()?.boottime_ns))
+}
+
+fn boottime_offset_ns() -> u64 {
+    let now_ns = time_namespace::monotonic_ns();
+    time_namespace::boottime_ns().saturating_sub(now_ns)
 }
 
 impl ProcFs {
@@ -69,26 +96,30 @@ impl ProcFs {
         let seen_ns = self.now_ns();
         let directory = self.root.process(tgid)?;
         let mut buffer = [0; BUFFER_LEN];
-        let stat = Stat::parse(directory.read(c"stat", &mut buffer)?);
-        let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
+        let line = Stat::parse(directory.read(c"stat", &mut buffer)?);
+        let stat = line.ok_or(io::ErrorKind::InvalidData)?;
         // A first thread that exited remains as a zombie until all other threads exited and the
         // parent waited for the process.
-        let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
+        let has_ended = stat.has_ended();
         let num_threads = stat.num_threads;
+        let has_executed = stat.flags & PF_FORKNOEXEC == 0;
+        // A tracer can keep ended threads, too.
+        let running = if has_ended { running_threads(&directory, tgid, num_threads) } else { None };
         let mut snapshot = Snapshot {
             seen_ns,
             boottime_offset_ns: self.boottime_offset_ns(),
-            start_ticks: initial_ticks(stat.start_ticks, self.offsets.boottime_ns),
+            start_ticks: stat::initial_ticks(stat.start_ticks, self.offsets.boottime_ns),
             parent: Some(stat.ppid).filter(|&parent| parent != 0),
             session: stat.session,
             is_kernel_thread: stat.flags & PF_KTHREAD != 0,
             first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
-            is_alive: !has_ended || num_threads > 1,
+            is_alive: running.as_ref().is_none_or(|running| !running.is_empty()),
             others: None,
             image: None,
             uid: None,
             gid: None,
             cgroup: None,
+            activity: None,
             comm: stat.comm.to_vec(),
         };
         if snapshot.comm.contains(&b'\\') {
@@ -98,7 +129,7 @@ impl ProcFs {
             }
         }
         if fields.contains(Fields::THREADS) {
-            snapshot.others = other_threads(&directory, tgid, num_threads);
+            snapshot.others = running.or_else(|| other_threads(&directory, tgid, num_threads));
         }
         if fields.contains(Fields::IMAGE) && !snapshot.is_kernel_thread {
             snapshot.image = image(&directory, &mut buffer);
@@ -114,6 +145,21 @@ impl ProcFs {
             let status = directory.read(c"status", &mut buffer).unwrap_or_default();
             snapshot.uid = ids(status, b"Uid:");
             snapshot.gid = ids(status, b"Gid:");
+        }
+        if fields.contains(Fields::ACTIVITY) {
+            let line = directory.read(c"stat", &mut buffer)?;
+            let stat = Stat::parse(line).ok_or(io::ErrorKind::InvalidData)?;
+            let args = snapshot.image.as_ref().and_then(|image| image.args.as_ref());
+            snapshot.activity = Some(Activity {
+                read_ns: self.now_ns(),
+                has_other_args: args
+                    .is_some_and(|args| is_overwritten(args, argument_layout(line))),
+                has_executed,
+                // A tracer can stop a thread during an exec (`t`). The other states are those of a
+                // running thread, of a wait for a file or for memory, and of an exited thread.
+                is_idle: matches!(stat.state, b'S' | b'T'),
+                cpu_ticks: stat.cpu_ticks,
+            });
         }
         Ok(snapshot)
     }
@@ -143,29 +189,16 @@ impl SnapshotSource for ProcFs {
     }
 
     fn ticks(&self, start_boottime_ns: u64) -> u64 {
-        let offset_ns = self.offsets.boottime_ns;
-        initial_ticks(start_boottime_ns.wrapping_add_signed(offset_ns) / TICK_NS, offset_ns)
+        stat::ticks(start_boottime_ns, self.offsets.boottime_ns)
     }
 
     fn boottime_offset_ns(&self) -> u64 {
-        let now_ns = self.now_ns();
-        time_namespace::boottime_ns().saturating_sub(now_ns)
+        boottime_offset_ns()
     }
 
     fn now_ns(&self) -> u64 {
         time_namespace::monotonic_ns()
     }
-}
-
-/// Converts a time of `/proc` to the initial time namespace. The result is the tick in which the
-/// process was created, or the one before if the offset is not a multiple of a tick.
-///
-/// The kernel adds the offset without a sign. The sum wraps around for a process that is older than
-/// the namespace's clock.
-fn initial_ticks(ticks: u64, boottime_offset_ns: i64) -> u64 {
-    let ns = ticks.wrapping_mul(TICK_NS).wrapping_add_signed(boottime_offset_ns.wrapping_neg());
-    let is_before_the_start = ns > u64::MAX / 2;
-    if is_before_the_start { 0 } else { ns / TICK_NS }
 }
 
 /// The ids of all threads but the first.
@@ -175,6 +208,19 @@ fn other_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec
     }
     let mut threads = directory.numbers(c"task").ok()?;
     threads.retain(|&pid| pid != tgid);
+    Some(threads)
+}
+
+/// The ids of all threads but the first that have not ended.
+fn running_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec<u32>> {
+    let mut threads = other_threads(directory, tgid, num_threads)?;
+    threads.retain(|thread| {
+        let Ok(name) = CString::new(format!("task/{thread}/stat")) else { return false };
+        match directory.read(&name, &mut [0; 512]) {
+            Ok(stat) => !Stat::parse(stat).is_some_and(|stat| stat.has_ended()),
+            Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
+        }
+    });
     Some(threads)
 }
 
@@ -204,45 +250,40 @@ fn file_id(file: &std::fs::Metadata) -> FileId {
 /// last one is missing, the read was cut short (`get_mm_cmdline` in `fs/proc/base.c`).
 fn arguments(cmdline: &[u8]) -> Arguments {
     let bytes = &cmdline[..cmdline.len().min(ARGUMENTS_MAX)];
-    Arguments { bytes: bytes.into(), is_cut: bytes.len() < cmdline.len() || !bytes.ends_with(&[0]) }
+    let is_cut = bytes.len() < cmdline.len() || !bytes.ends_with(&[0]);
+    Arguments { bytes: bytes.into(), is_cut }
 }
 
-/// The fields of `/proc/PID/stat` in use.
-#[derive(Debug, PartialEq, Eq)]
-struct Stat<'a> {
-    comm: &'a [u8],
-    state: u8,
-    ppid: u32,
-    session: u32,
-    flags: u32,
-    num_threads: u32,
-    start_ticks: u64,
+/// The addresses of the arguments and of the environment in `/proc/PID/stat`: `arg_start`, `arg_end` and
+/// `env_start`. `None` if this process may not read them, which the kernel shows as zero.
+fn argument_layout(stat: &[u8]) -> Option<[u64; 3]> {
+    let end = stat.iter().rposition(|&byte| byte == b')')?;
+    let rest = std::str::from_utf8(stat.get(end + 1..)?).ok()?;
+    let mut fields = rest.split_ascii_whitespace().skip(48 - 3);
+    let mut next = || fields.next()?.parse().ok().filter(|&address| address != 0);
+    Some([next()?, next()?, next()?])
 }
 
-impl<'a> Stat<'a> {
-    /// Parses `PID (COMM) STATE PPID ...`. The name may contain spaces and parentheses.
-    fn parse(line: &'a [u8]) -> Option<Self> {
-        let start = line.iter().position(|&byte| byte == b'(')? + 1;
-        let end = line.iter().rposition(|&byte| byte == b')')?;
-        let comm = line.get(start..end)?;
-        let rest = std::str::from_utf8(line.get(end + 1..)?).ok()?;
-        // `proc(5)` counts the fields from 1; this iterator starts with the third.
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?.bytes().next()?;
-        let ppid = fields.next()?.parse().ok()?;
-        let session = fields.nth(1)?.parse().ok()?;
-        let flags = fields.nth(2)?.parse().ok()?;
-        let num_threads = fields.nth(10)?.parse().ok()?;
-        let start_ticks = fields.nth(1)?.parse().ok()?;
-        Some(Self { comm, state, ppid, session, flags, num_threads, start_ticks })
+/// Whether the process has visibly replaced the arguments of its exec. An exec stores the environment
+/// directly behind the arguments. A process that writes a shorter title fills the rest with zeros; a
+/// longer one continues in the environment (`get_mm_cmdline` in `fs/proc/base.c`). `prctl(2)` can move
+/// the arguments.
+fn is_overwritten(args: &Arguments, layout: Option<[u64; 3]>) -> bool {
+    let shown = args.bytes.len();
+    if args.bytes.ends_with(&[0, 0]) || (args.is_cut && shown < ARGUMENTS_MAX) {
+        return true;
     }
+    layout.is_some_and(|[arg_start, arg_end, env_start]| {
+        let len = arg_end.saturating_sub(arg_start);
+        let is_same_len = if args.is_cut { len > shown as u64 } else { len == shown as u64 };
+        arg_end != env_start || !is_same_len
+    })
 }
 
 /// The real and the effective id in a line of `/proc/PID/status`.
 fn ids(status: &[u8], name: &[u8]) -> Option<Ids> {
-    let line = status.split(|&byte| byte == b'\n').find_map(|line| line.strip_prefix(name))?;
-    let mut ids = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    Some(Ids { real: ids.next()?.parse().ok()?, effective: ids.next()?.parse().ok()? })
+    let (real, effective) = stat::ids(status, name)?;
+    Some(Ids { real, effective })
 }
 
 #[cfg(test)]
@@ -250,55 +291,6 @@ mod tests {
     use std::os::linux::fs::MetadataExt;
 
     use super::*;
-
-    #[test]
-    fn a_name_may_contain_parentheses_and_spaces() {
-        let line = b"42 (a) Z 1 (b) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 10500 99 100\n";
-        let stat = Stat::parse(line).expect("a line of stat");
-        let expected = Stat {
-            comm: b"a) Z 1 (b",
-            state: b'S',
-            ppid: 7,
-            session: 9,
-            flags: 4_194_560,
-            num_threads: 3,
-            start_ticks: 10_500,
-        };
-        assert_eq!(stat, expected);
-    }
-
-    #[test]
-    fn a_truncated_line_is_rejected() {
-        let line = b"42 (a) S 7 8 9 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 3 0 10500";
-        assert!(Stat::parse(line).is_some());
-        for len in 0..line.len() - "10500".len() {
-            assert_eq!(Stat::parse(&line[..len]), None, "{len}");
-        }
-        assert_eq!(Stat::parse(b") S ("), None);
-    }
-
-    #[test]
-    fn ids_are_the_first_two_of_the_line() {
-        let status = b"Name:\tUid: 9\nUid:\t1000\t0\t0\t0\nGid:\t5\t6\t7\t8\n";
-        assert_eq!(ids(status, b"Uid:"), Some(Ids { real: 1000, effective: 0 }));
-        assert_eq!(ids(status, b"Gid:"), Some(Ids { real: 5, effective: 6 }));
-        assert_eq!(ids(b"Uid:\tx\n", b"Uid:"), None);
-    }
-
-    #[test]
-    fn start_times_are_converted_to_the_initial_time_namespace() {
-        let second = 1_000_000_000;
-        assert_eq!(initial_ticks(10_500, 0), 10_500);
-        assert_eq!(initial_ticks(10_500, 5 * second), 10_000);
-        assert_eq!(initial_ticks(10_500, -5 * second), 11_000);
-        // The result is never later than the real start.
-        assert_eq!(initial_ticks(10_500, 5 * second + 1), 9_999);
-        assert_eq!(initial_ticks(10_500, -5 * second - 1), 11_000);
-        assert_eq!(initial_ticks(7, 5 * second), 0);
-        // Created 3 s after the machine's start, and 2 s before the start of the namespace's clock.
-        let wrapped = 0_u64.wrapping_add_signed(3 * second - 5 * second) / TICK_NS;
-        assert!((299..=300).contains(&initial_ticks(wrapped, -5 * second)));
-    }
 
     #[test]
     fn long_arguments_are_marked_as_cut() {
@@ -313,9 +305,36 @@ mod tests {
     }
 
     #[test]
+    fn overwritten_arguments_are_noticed() {
+        let fresh = Some([0x7000, 0x7006, 0x7006]);
+        for (cmdline, layout, expected) in [
+            (&b"ls\0-l\0"[..], fresh, false),
+            // This process may not read the addresses.
+            (b"ls\0-l\0", None, false),
+            // A title of another length, or padded with zeros.
+            (b"ls: a title\0", fresh, true),
+            (b"l\0", fresh, true),
+            (b"ls\0\0\0\0", fresh, true),
+            (b"ls\0\0", None, true),
+            // `PR_SET_MM_ARG_END`.
+            (b"ls\0", Some([0x7000, 0x7003, 0x7006]), true),
+            // The process ended during the read.
+            (b"ls\0-", fresh, true),
+        ] {
+            assert_eq!(is_overwritten(&arguments(cmdline), layout), expected, "{cmdline:?}");
+        }
+        let long = [vec![b'a'; ARGUMENTS_MAX], vec![b'b']].concat();
+        for (end, expected) in [(0x7000 + 9_000, false), (0x7000 + 100, true)] {
+            assert_eq!(is_overwritten(&arguments(&long), Some([0x7000, end, end])), expected);
+        }
+    }
+
+    #[test]
     fn the_snapshot_of_this_process_matches_std() {
         let proc = ProcFs::open().expect("/proc");
-        let snapshot = proc.read(std::process::id(), Fields::ALL).expect("this process");
+        let fields = Fields::ALL | Fields::ACTIVITY;
+        let snapshot = proc.read(std::process::id(), fields).expect("this process");
+        assert!(!snapshot.activity.expect("it was requested").has_other_args);
         let user = std::fs::metadata("/proc/self/fd").map(|fd| fd.st_uid());
         let image = snapshot.image.expect("a program");
         assert_eq!(image.exe, std::env::current_exe().ok());

@@ -134,6 +134,7 @@ impl ProcessTable {
     /// Takes a process off the live ones whose id another process has at `ns`. Its children have a new
     /// parent.
     pub(super) fn supersede(&mut self, tgid: u32, ns: u64) {
+        self.settle(tgid, false);
         if let Some(process) = self.population.live.get_mut(tgid) {
             process.forget_read_after(ns);
         }
@@ -173,6 +174,9 @@ impl ProcessTable {
     /// Ends a live or superseded process: its last thread exited.
     pub(super) fn end_by_proof(&mut self, key: Key, identity: Identity, end: End) {
         let boot_id = self.boot_id;
+        if let Key::Live(tgid) = key {
+            self.settle_ended(tgid, end);
+        }
         let known = self.population.by_key(key);
         let is_final = |known: &Process| {
             known.start_boottime_ns == Some(identity.start) && known.read_ns <= end.ns
@@ -186,7 +190,7 @@ impl ProcessTable {
         let ended = match key {
             Key::Live(tgid) => self.population.end(tgid, end),
             Key::Superseded(tgid, start) => self.population.end_superseded(tgid, start, end),
-            Key::Ended(_) => None,
+            Key::Ended(_) | Key::Frozen(_) => None,
         };
         if let Some(key) = ended {
             self.push(ChangeKind::Ended, key);

@@ -3,7 +3,7 @@
 use proc_connector_core::proc_event::{Exit, Fork};
 
 use super::identify::Relation;
-use super::values::note_css_set;
+use super::values::{note_css_set, note_namespace, record_first_thread};
 use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::process::{End, Process};
@@ -37,6 +37,7 @@ impl ProcessTable {
             Some(creator) => Process::forked(serial, tgid, creator, proof.ns),
             None => Process { execs: Some(0), ..Process::unknown(serial, tgid) },
         };
+        process.is_creator_certain = true;
         process.parent = Some(fork.parent_tgid()).filter(|&parent| parent != 0);
         process.start = Start::forked(proof.ns, None);
         process.identify(child_start, self.boot_id);
@@ -46,6 +47,7 @@ impl ProcessTable {
             process.comm = None;
         }
         self.inherit(&mut process, &proof.context);
+        self.readings.add_heir(&process, is_first_thread);
         let key = if relation == Some(Relation::Later) {
             // A scan of `/proc` found the next process with the id, before this event was received.
             self.population.insert_superseded(process)
@@ -66,8 +68,9 @@ impl ProcessTable {
 
     pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
         let Some(key) = self.find_actor(proof) else { return };
-        self.record_program(key, proof.ns, &proof.context);
-        self.push(ChangeKind::Executed, key);
+        if !self.record_program(key, proof.ns, &proof.context) {
+            self.push(ChangeKind::Executed, key);
+        }
     }
 
     pub(super) fn proven_exit(&mut self, exit: &Exit<'_>, proof: &Proof<'_>) {
@@ -86,12 +89,16 @@ impl ProcessTable {
             }
             return;
         };
+        let pid = exit.process_pid();
+        let Some(process) = self.population.get_mut(key) else { return };
+        note_namespace(process, &proof.context);
+        if pid == proof.actor.tgid && !process.stale.is_empty() {
+            record_first_thread(process, &proof.context);
+        }
         if is_over == Some(true) {
             self.end_by_proof(key, proof.actor, end);
             return;
         }
-        let Some(process) = self.population.get_mut(key) else { return };
-        let pid = exit.process_pid();
         let continues = is_over == Some(false) && process_status.is_none();
         if pid == proof.actor.tgid {
             // The exit of the first thread before an exec of another can follow the exec.
@@ -102,7 +109,7 @@ impl ProcessTable {
         } else if !process.threads.remove(pid) {
             return;
         }
-        // If a tracer keeps threads as zombies, no exit reports that the process is over.
+        // If a tracer keeps more threads than the ring's program visits, no exit reports the end.
         if !continues && process.threads.count() == 0 {
             self.end_by_proof(key, proof.actor, end);
         } else {

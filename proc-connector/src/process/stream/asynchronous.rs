@@ -1,6 +1,7 @@
 //! The stream for asynchronous code.
 
 use std::future::poll_fn;
+use std::ops::ControlFlow;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
@@ -12,7 +13,7 @@ use super::super::wait::{ExitWaiter, ProcessExit, WaitError};
 use super::item::ProcessItem;
 use super::process_stream::ProcessStream;
 use super::tracker::{Tracker, WAIT_CAPACITY};
-use super::waiting::{add, catch_up};
+use super::waiting::{WaitDeadline, add, at_deadline, catch_up};
 use crate::error::Error;
 #[cfg(feature = "async-io")]
 use crate::live::AsyncIo;
@@ -125,7 +126,7 @@ impl<R: Readiness> AsyncProcessStream<R> {
         waiter: &mut ExitWaiter,
         timeout: Option<Duration>,
     ) -> Result<Option<ProcessExit>, WaitError> {
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut deadline = WaitDeadline::after(timeout);
         if waiter.take_news() {
             catch_up(self.events.get_mut(), &mut self.tracker, waiter)?;
         }
@@ -136,13 +137,16 @@ impl<R: Readiness> AsyncProcessStream<R> {
             if waiter.is_empty() {
                 return Ok(None);
             }
-            if deadline.is_some_and(|end| end <= Instant::now()) {
-                catch_up(self.events.get_mut(), &mut self.tracker, waiter)?;
-                return Ok(waiter.next_proven(&self.tracker.table)?);
+            if deadline.has_passed() {
+                let (connector, tracker) = (self.events.get_mut(), &mut self.tracker);
+                match at_deadline(connector, tracker, waiter, &mut deadline)? {
+                    ControlFlow::Break(exit) => return Ok(exit),
+                    ControlFlow::Continue(()) => continue,
+                }
             }
-            let until = [deadline, Some(waiter.next_poll()), rescan_at(&self.tracker)];
-            let until = until.into_iter().flatten().min();
-            let filled = poll_fn(|cx| self.events.poll_fill(cx, until)).await?;
+            let until = deadline.min(waiter.next_poll());
+            let until = rescan_at(&self.tracker).map_or(until, |rescan| until.min(rescan));
+            let filled = poll_fn(|cx| self.events.poll_fill(cx, Some(until))).await?;
             let batch = filled.then(|| self.events.batch());
             let batch = batch.into_iter().flatten();
             self.tracker.apply_observed(batch, WAIT_CAPACITY, |change| waiter.observe(change));

@@ -167,9 +167,11 @@ impl ProcessStream {
             if let Some(item) = self.pop() {
                 return Ok(Some(item));
             }
-            let applied = self.tracker.apply(self.connector.recv_batch_timeout(Duration::ZERO)?);
+            let batch = self.connector.try_recv_batch()?;
+            let is_everything_read = batch.is_none();
+            self.tracker.apply(batch.into_iter().flatten());
             self.update_descriptor();
-            if applied == 0 && !self.tracker.has_items() {
+            if is_everything_read && !self.tracker.has_items() {
                 return Ok(None);
             }
         }

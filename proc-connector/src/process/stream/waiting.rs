@@ -1,5 +1,6 @@
 //! Waiting for exits with a stream.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -59,8 +60,13 @@ impl ProcessStream {
     ///
     /// The end of a process is certain when its descriptor shows it. Its status, usage and lifetime
     /// are those that the stream reports. If that event is lost or filtered out, the call returns
-    /// about a second after the end, with the status that the kernel reports by the descriptor. On a
-    /// non-blocking connector, the call never waits.
+    /// about a second after the end, with the status that the kernel reports by the descriptor.
+    ///
+    /// A process that has ended is never reported as running. If its event has not arrived at the
+    /// timeout, the call waits for the event for up to 100 ms more, then returns the exit without the
+    /// usage and the lifetime. With a timeout of zero, and on a non-blocking connector, the call
+    /// never waits.
+    ///
     /// Changes stay queued as in [`wait_for_exit`](Self::wait_for_exit).
     ///
     /// # Errors
@@ -84,7 +90,7 @@ impl ProcessStream {
         timeout: Option<Duration>,
     ) -> Result<Option<ProcessExit>, WaitError> {
         let timeout = if self.connector.is_nonblocking() { Some(Duration::ZERO) } else { timeout };
-        let deadline = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        let mut deadline = WaitDeadline::after(timeout);
         if waiter.take_news() {
             catch_up(&mut self.connector, &mut self.tracker, waiter)?;
         }
@@ -95,15 +101,74 @@ impl ProcessStream {
             if waiter.is_empty() {
                 return Ok(None);
             }
-            if deadline.is_some_and(|end| end <= Instant::now()) {
-                catch_up(&mut self.connector, &mut self.tracker, waiter)?;
-                return Ok(waiter.next_proven(&self.tracker.table)?);
+            if deadline.has_passed() {
+                let (connector, tracker) = (&mut self.connector, &mut self.tracker);
+                match at_deadline(connector, tracker, waiter, &mut deadline)? {
+                    ControlFlow::Break(exit) => return Ok(exit),
+                    ControlFlow::Continue(()) => continue,
+                }
             }
-            let next_poll = waiter.next_poll();
-            let until = deadline.map_or(next_poll, |end| end.min(next_poll));
-            receive_observed(&mut self.connector, &mut self.tracker, waiter, until)?;
+            let until = deadline.min(waiter.next_poll());
+            let batch = receive(&mut self.connector, &self.tracker, Some(until))?;
+            self.tracker.apply_observed(batch, WAIT_CAPACITY, |change| waiter.observe(change));
         }
     }
+}
+
+/// How long a wait continues after its timeout if a process has ended whose event has not arrived.
+const EVENT_GRACE: Duration = Duration::from_millis(100);
+
+/// When a wait returns although no exit is proven.
+#[derive(Debug)]
+pub(super) struct WaitDeadline {
+    at: Option<Instant>,
+    /// Whether the wait may continue for [`EVENT_GRACE`].
+    has_grace: bool,
+}
+
+impl WaitDeadline {
+    /// A time that is too late to be represented is no limit.
+    pub(super) fn after(timeout: Option<Duration>) -> Self {
+        let at = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
+        Self { at, has_grace: timeout.is_some_and(|timeout| !timeout.is_zero()) }
+    }
+
+    pub(super) fn has_passed(&self) -> bool {
+        self.at.is_some_and(|at| at <= Instant::now())
+    }
+
+    /// The earlier of the deadline and `time`.
+    pub(super) fn min(&self, time: Instant) -> Instant {
+        self.at.map_or(time, |at| at.min(time))
+    }
+
+    /// Extends the deadline. Returns false if that is not permitted, or was done before.
+    fn extend(&mut self) -> bool {
+        let has_grace = std::mem::take(&mut self.has_grace);
+        if has_grace {
+            self.at = Instant::now().checked_add(EVENT_GRACE);
+        }
+        has_grace
+    }
+}
+
+/// Ends a wait at its deadline, or extends the deadline if a process has ended whose event has not
+/// arrived.
+pub(super) fn at_deadline(
+    connector: &mut ProcConnector,
+    tracker: &mut Tracker,
+    waiter: &mut ExitWaiter,
+    deadline: &mut WaitDeadline,
+) -> Result<ControlFlow<Option<ProcessExit>>, WaitError> {
+    catch_up(connector, tracker, waiter)?;
+    waiter.poll_next_time();
+    if let Some(exit) = waiter.next_proven(&tracker.table)? {
+        return Ok(ControlFlow::Break(Some(exit)));
+    }
+    if waiter.has_ended() && deadline.extend() {
+        return Ok(ControlFlow::Continue(()));
+    }
+    Ok(ControlFlow::Break(waiter.next_ended(&tracker.table)))
 }
 
 /// Adds a process to a waiter. If it no longer exists, but the stream has reported its end, returns
@@ -119,8 +184,8 @@ pub(super) fn add(
         added => return added.map(|()| None),
     }
     catch_up(connector, tracker, waiter)?;
-    if tracker.table.get(pid).is_some() {
-        waiter.add_reaped(pid);
+    if let Some(process) = tracker.table.get(pid) {
+        waiter.add_reaped(process);
         return Ok(None);
     }
     let ended = tracker.table.ended().rev().find(|process| process.tgid() == pid);
@@ -136,20 +201,14 @@ pub(super) fn catch_up(
 ) -> Result<(), Error> {
     let mut left = connector.stats().receive_buffer_events;
     loop {
-        let applied = receive_observed(connector, tracker, waiter, Instant::now())?;
-        left = left.saturating_sub(applied);
-        if applied == 0 || left == 0 {
+        let batch = connector.try_recv_batch()?;
+        let is_everything_read = batch.is_none();
+        let batch = batch.into_iter().flatten();
+        let applied = tracker.apply_observed(batch, WAIT_CAPACITY, |change| waiter.observe(change));
+        // All datagrams of a batch may have been refused.
+        left = left.saturating_sub(applied.max(1));
+        if is_everything_read || left == 0 {
             return Ok(());
         }
     }
-}
-
-fn receive_observed(
-    connector: &mut ProcConnector,
-    tracker: &mut Tracker,
-    waiter: &mut ExitWaiter,
-    until: Instant,
-) -> Result<usize, Error> {
-    let batch = receive(connector, tracker, Some(until))?;
-    Ok(tracker.apply_observed(batch, WAIT_CAPACITY, |change| waiter.observe(change)))
 }

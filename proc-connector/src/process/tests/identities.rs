@@ -78,6 +78,7 @@ impl SnapshotSource for FakeProc {
             image: None,
             uid: Some(Ids { real: 0, effective: 0 }),
             gid: Some(Ids { real: 0, effective: 0 }),
+            activity: None,
             cgroup: Some(Cgroup {
                 path: "/a".into(),
                 id_determines_path: !self.has_version_1.load(Ordering::Relaxed),

@@ -31,6 +31,8 @@ pub(super) struct Task {
     pub(super) user: u32,
     pub(super) session: u32,
     pub(super) execs: u32,
+    /// Whether `/proc` shows a program whose exec is not reported yet.
+    is_executing: bool,
 }
 
 /// An item of the event stream.
@@ -72,6 +74,8 @@ pub(super) struct Machine {
     has_contexts: bool,
     /// The status of each process that ended, by process id and creation time.
     pub(super) ended: BTreeMap<(u32, u64), u32>,
+    /// The name and the arguments of each exec, by process id and time stamp.
+    pub(super) programs: BTreeMap<(u32, u64), (String, String)>,
 }
 
 impl Machine {
@@ -85,6 +89,7 @@ impl Machine {
             user: 0,
             session: 1,
             execs: 0,
+            is_executing: false,
         };
         Self {
             now_ns: 1_000_000_000,
@@ -98,6 +103,7 @@ impl Machine {
             late: Vec::new(),
             has_contexts: false,
             ended: BTreeMap::new(),
+            programs: BTreeMap::new(),
         }
     }
 
@@ -150,6 +156,7 @@ impl Machine {
             }
         }
         self.send_late();
+        self.finish_exec(picked);
         picked
     }
 
@@ -205,9 +212,22 @@ impl Machine {
             *steps = 0;
         }
         self.step();
+        let tgids: Vec<u32> = self.tasks.keys().copied().collect();
+        for tgid in tgids {
+            self.finish_exec(tgid);
+        }
         if self.lost > 0 {
             self.queue.push_back(Delivery::Lost(std::mem::take(&mut self.lost)));
         }
+    }
+
+    /// The next event or loss. A receive that finds no event reports the loss of later ones.
+    fn next_delivery(&mut self) -> Option<Delivery> {
+        let lost = || {
+            Some(Delivery::Lost(std::mem::take(&mut self.lost)))
+                .filter(|lost| !matches!(lost, Delivery::Lost(0)))
+        };
+        self.queue.pop_front().or_else(lost)
     }
 
     fn send(&mut self, data: EventData<'_>, context: Vec<u8>) {
@@ -313,7 +333,17 @@ impl Machine {
         task.args = format!("/bin/{name}\0--x\0");
         task.comm = name[..15].to_owned();
         task.execs += 1;
+        task.is_executing = true;
+    }
+
+    /// Sends the event of an exec. `/proc` shows the program before.
+    fn finish_exec(&mut self, tgid: u32) {
+        let task = self.tasks.get_mut(&tgid).expect("a process");
+        if !std::mem::take(&mut task.is_executing) {
+            return;
+        }
         let args = task.args.clone();
+        let program = (task.comm.clone(), args.clone());
         let context = self.context(tgid, tgid, |mut context| {
             let len = u32::try_from(args.len()).expect("short");
             let extension = context.extension.as_mut().expect("a task");
@@ -323,6 +353,7 @@ impl Machine {
             context
         });
         self.send(EventData::Exec { process_pid: tgid, process_tgid: tgid }, context);
+        self.programs.insert((tgid, self.now_ns), program);
     }
 
     pub(super) fn thread_exit(&mut self, choice: usize, late: u32) {

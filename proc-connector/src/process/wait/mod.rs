@@ -2,6 +2,7 @@
 
 mod error;
 mod exit;
+mod identity;
 mod target;
 mod waiter;
 
@@ -41,3 +42,6 @@ pub fn wait_for_exit(
     waiter.add(pid)?;
     waiter.wait(timeout)
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests;

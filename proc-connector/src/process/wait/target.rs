@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 
 use super::super::process::Process;
 use super::super::table::ProcessTable;
+use super::super::time::Start;
 use super::ProcessExit;
+use super::identity::{EARLY_EVENT_NS, Identity};
 use crate::platform::ProcessHandle;
 
 #[derive(Debug)]
@@ -17,13 +19,12 @@ pub(super) struct Target {
     pub(super) tgid: u32,
     /// `None`: the process has been reaped, and its exit is expected in the stream.
     pub(super) handle: Option<ProcessHandle>,
-    /// `CLOCK_MONOTONIC` before the descriptor was opened: processes that started later are others.
-    opened_ns: u64,
-    /// Whether the process was running when the descriptor had been opened.
-    was_running: bool,
+    identity: Identity,
     /// Whether the table was searched for an end that was reported before the wait.
     is_searched: bool,
     report: Option<Report>,
+    /// Whether the end of a process was reported that has the same id and an unknown start.
+    has_doubtful_report: bool,
     /// When the descriptor first showed that the process has ended.
     over_since: Option<Instant>,
 }
@@ -45,47 +46,52 @@ const POLL_TIME: Duration = Duration::from_millis(250);
 /// How long an event may arrive after a scan of `/proc` found that the process has ended.
 const LATE_EVENT_TIME: Duration = Duration::from_millis(100);
 
-/// The kernel may send the event of the last exit shortly before the descriptor becomes readable.
+/// How soon after a report the descriptor usually becomes readable.
 const EARLY_EVENT_TIME: Duration = Duration::from_nanos(EARLY_EVENT_NS);
-const EARLY_EVENT_NS: u64 = 20_000_000;
 
 /// How long a parent may take to reap an ended process.
 const REAP_TIME: Duration = Duration::from_millis(100);
 
 impl Target {
-    /// The process that a descriptor refers to, which was opened after `opened_ns`.
+    /// The process that a descriptor refers to, which was opened after `opened_ns`. `start` is
+    /// that of `/proc`.
     ///
     /// # Errors
     ///
     /// An error of polling the descriptor.
-    pub(super) fn new(tgid: u32, handle: ProcessHandle, opened_ns: u64) -> io::Result<Self> {
-        let was_running = !handle.has_ended()?;
-        Ok(Self { handle: Some(handle), was_running, ..Self::reaped(tgid, opened_ns) })
+    pub(super) fn new(
+        tgid: u32,
+        handle: ProcessHandle,
+        start: Option<Start>,
+        opened_ns: u64,
+    ) -> io::Result<Self> {
+        let identity = match start {
+            Some(start) => Identity::Start { start, opened_ns },
+            None => Identity::Opened { opened_ns, was_running: !handle.has_ended()? },
+        };
+        Ok(Self::with(tgid, Some(handle), identity))
     }
 
-    /// The process that last had this id before `opened_ns`.
-    pub(super) fn reaped(tgid: u32, opened_ns: u64) -> Self {
+    /// A reaped process whose end the table has not recorded.
+    pub(super) fn reaped(process: &Process) -> Self {
+        Self::with(process.tgid(), None, Identity::Record(process.serial()))
+    }
+
+    fn with(tgid: u32, handle: Option<ProcessHandle>, identity: Identity) -> Self {
         Self {
             tgid,
-            handle: None,
-            opened_ns,
-            was_running: false,
+            handle,
+            identity,
             is_searched: false,
             report: None,
+            has_doubtful_report: false,
             over_since: None,
         }
     }
 
-    /// Whether a process with the same id can be the target.
+    /// Whether a process of the table can be the target.
     fn can_be(&self, process: &Process) -> bool {
-        process.tgid() == self.tgid
-            && process.start_ns().is_none_or(|start| start <= self.opened_ns)
-            && (!self.was_running || process.end_ns().is_none_or(|end| self.earliest_end() <= end))
-    }
-
-    /// The earliest time stamp that an exit of a process can have that was running at `opened_ns`.
-    fn earliest_end(&self) -> u64 {
-        self.opened_ns.saturating_sub(EARLY_EVENT_NS)
+        process.tgid() == self.tgid && self.identity.can_be(process)
     }
 
     /// Records that a process with the same id exists. Ends that were reported before are those of
@@ -101,6 +107,8 @@ impl Target {
         if self.can_be(process) {
             let (process, at) = (Arc::new(process.clone()), Instant::now());
             self.report = Some(Report { process, at });
+        } else if process.start_ns().is_none() && process.start_boottime_ns().is_none() {
+            self.has_doubtful_report = true;
         }
     }
 
@@ -109,11 +117,15 @@ impl Target {
         if std::mem::replace(&mut self.is_searched, true) || self.report.is_some() {
             return;
         }
-        if !table.get(self.tgid).is_some_and(|live| self.can_be(live)) {
+        if self.live(table).is_none() {
             if let Some(ended) = table.ended().rev().find(|process| self.can_be(process)) {
                 self.record_end(ended);
             }
         }
+    }
+
+    fn live<'a>(&self, table: &'a ProcessTable) -> Option<&'a Process> {
+        table.get(self.tgid).filter(|live| self.can_be(live))
     }
 
     /// The exit, once it is certain. `is_over`: the descriptor shows that the process has ended.
@@ -123,39 +135,55 @@ impl Target {
         table: &ProcessTable,
         now: Instant,
     ) -> Option<ProcessExit> {
-        let is_over = is_over || self.handle.is_none();
-        let live = table.get(self.tgid).filter(|live| self.can_be(live));
-        if let Some(report) = &self.report {
-            let age = now.saturating_duration_since(report.at);
-            if !is_over {
-                // The reported process is a predecessor if another has the id, or if the target is
-                // still running long after the report.
-                if live.is_some() || age > EVENT_TIME {
-                    self.report = None;
-                }
-                return None;
+        let report_age =
+            self.report.as_ref().map(|report| now.saturating_duration_since(report.at));
+        if !is_over && self.handle.is_some() {
+            // The reported process is a predecessor if the target is still running long after the
+            // report. A tracer can keep the last threads of the target itself as zombies.
+            if report_age > Some(EVENT_TIME) && !self.identity.is_certain() {
+                self.report = None;
             }
-            let reported = report.process.exit_status();
-            if reported.is_none() && age < LATE_EVENT_TIME {
-                return None;
-            }
-            // The descriptor's status is that of this very process. The table can have missed the
-            // start of the process, or infer the status from the wrong exit.
-            let status = self.handle.as_ref().and_then(ProcessHandle::status);
-            let is_same = status.is_none() || reported.is_none() || status == reported;
-            let is_same = is_same || report.process.start_boottime_ns().is_none();
-            let process = is_same.then(|| Arc::clone(&report.process));
-            return Some(ProcessExit::new(self.tgid, status.or(reported), process));
-        }
-        if !is_over {
             return None;
         }
         let over_since = *self.over_since.get_or_insert(now);
-        // The event was lost, or a filter dropped it.
-        (now.saturating_duration_since(over_since) >= EVENT_TIME).then(|| {
-            let status = self.handle.as_ref().and_then(ProcessHandle::status);
-            ProcessExit::new(self.tgid, status, live.map(|live| Arc::new(live.clone())))
-        })
+        let is_final = match (&self.report, report_age) {
+            (Some(report), Some(age)) => {
+                report.process.exit_status().is_some() || age >= LATE_EVENT_TIME
+            }
+            // The event was lost, or a filter dropped it.
+            _ => now.saturating_duration_since(over_since) >= EVENT_TIME,
+        };
+        if is_final {
+            return Some(self.known_exit(table));
+        }
+        // The table has no record of the target that can still end.
+        let is_unrecorded = self.report.is_none() && self.live(table).is_none();
+        (self.has_doubtful_report && is_unrecorded)
+            .then(|| self.known_exit(table))
+            .filter(|exit| exit.status().is_some())
+    }
+
+    /// Whether the process had ended when its descriptor was last polled.
+    pub(super) fn has_ended(&self) -> bool {
+        self.over_since.is_some()
+    }
+
+    /// The exit of the ended process, with what is known of it now.
+    pub(super) fn known_exit(&self, table: &ProcessTable) -> ProcessExit {
+        let status = self.handle.as_ref().and_then(ProcessHandle::status);
+        let Some(Report { process, .. }) = &self.report else {
+            let live = self.live(table).map(|live| Arc::new(live.clone()));
+            return ProcessExit::new(self.tgid, status, live);
+        };
+        // The descriptor's status is that of this very process. The table can have missed the
+        // start of the process, or infer the status from the wrong exit.
+        let reported = process.exit_status();
+        let is_same = status.is_none()
+            || reported.is_none()
+            || status == reported
+            || process.start_boottime_ns().is_none();
+        let process = is_same.then(|| Arc::clone(process));
+        ProcessExit::new(self.tgid, status.or(reported), process)
     }
 
     /// The exit as the descriptor alone shows it. If the status is unknown until the parent has reaped
@@ -175,6 +203,9 @@ impl Target {
         match (&self.report, self.over_since) {
             (Some(report), _) if now.saturating_duration_since(report.at) < EARLY_EVENT_TIME => {
                 Duration::from_millis(1)
+            }
+            (Some(report), None) if now.saturating_duration_since(report.at) > EVENT_TIME => {
+                POLL_TIME
             }
             (Some(_), _) => EARLY_EVENT_TIME,
             (None, Some(since)) => EVENT_TIME.saturating_sub(now.saturating_duration_since(since)),

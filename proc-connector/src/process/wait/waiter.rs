@@ -5,6 +5,8 @@ use std::io;
 use std::time::{Duration, Instant};
 
 use super::super::change::{Change, ChangeKind};
+use super::super::proc_fs;
+use super::super::process::Process;
 use super::super::table::ProcessTable;
 use super::target::Target;
 use super::{ProcessExit, WaitError};
@@ -76,14 +78,16 @@ impl ExitWaiter {
             HandleError::Unsupported(error) => WaitError::Unsupported(error),
             HandleError::Os(error) => error.into(),
         })?;
-        self.targets.insert(pid, Target::new(pid, handle, opened_ns)?);
+        // A process that is not reaped has its id to itself.
+        let start = proc_fs::start(pid).filter(|_| handle.is_unreaped());
+        self.targets.insert(pid, Target::new(pid, handle, start, opened_ns)?);
         self.has_news = true;
         Ok(())
     }
 
     /// Adds a process that has been reaped, but whose exit a stream has not reported yet.
-    pub(crate) fn add_reaped(&mut self, pid: u32) {
-        self.targets.insert(pid, Target::reaped(pid, clock_ns()));
+    pub(crate) fn add_reaped(&mut self, process: &Process) {
+        self.targets.insert(process.tgid(), Target::reaped(process));
         self.next_poll = None;
     }
 
@@ -167,6 +171,28 @@ impl ExitWaiter {
             self.next_poll = None;
         }
         has_news
+    }
+
+    /// Makes the next call of [`next_proven`](Self::next_proven) poll the descriptors.
+    pub(crate) fn poll_next_time(&mut self) {
+        self.next_poll = None;
+    }
+
+    /// Whether a process has ended whose exit is not proven yet.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.targets.values().any(Target::has_ended)
+    }
+
+    /// Takes the next exit of the processes that had ended at the last poll, with what is known of it
+    /// now.
+    pub(crate) fn next_ended(&mut self, table: &ProcessTable) -> Option<ProcessExit> {
+        self.targets.retain(|_, target| {
+            let exit = target.has_ended().then(|| target.known_exit(table));
+            let is_waiting = exit.is_none();
+            self.exits.extend(exit);
+            is_waiting
+        });
+        self.exits.pop_front()
     }
 
     /// When to call [`next_proven`](Self::next_proven) again, even if the stream reports nothing.

@@ -68,7 +68,8 @@ impl<'a> Report<'a> {
         let is_of = |seen: &&Seen| {
             let mut seen = *seen;
             loop {
-                let creator = seen.first.creator().and_then(|serial| self.by_serial.get(&serial));
+                let creator =
+                    seen.first.tree_parent().and_then(|serial| self.by_serial.get(&serial));
                 match creator {
                     Some(creator) if creator.first.tgid() == root => return true,
                     Some(creator) => seen = creator,
@@ -91,7 +92,8 @@ impl<'a> Report<'a> {
         judged.push(("inherited arguments", arguments(first, &truth.images[0])));
         judged.push(("execs", compare(Some(seen.execs.len()), &(truth.images.len() - 1))));
         for (process, image) in seen.execs.iter().zip(&truth.images[1..]) {
-            judged.push(("arguments", arguments(process, image)));
+            let field = if is_overwriting(truth, image) { OVERWRITTEN } else { "arguments" };
+            judged.push((field, arguments(process, image)));
             judged.push(("program", program(process, image)));
             judged.push(("program file", judge_program(process.program(), image)));
             if !image.filename.is_empty() {
@@ -148,7 +150,8 @@ fn judge_end(last: &Process, truth: &Truth, judged: &mut Vec<Judged>) {
     judge_usage(judged, USAGE, last.usage(), truth.usage);
     let ids = |ids: Option<Ids>| ids.map(|ids| (ids.real, ids.effective));
     let image = truth.images.last().expect("one at least");
-    judged.push(("last arguments", arguments(last, image)));
+    let field = if is_overwriting(truth, image) { OVERWRITTEN } else { "last arguments" };
+    judged.push((field, arguments(last, image)));
     judged.push(("last program", program(last, image)));
     judge_known(judged, "status", last.exit_status().map(raw), truth.status);
     judge_known(judged, "last parent", last.parent(), truth.last_parent);
@@ -187,6 +190,14 @@ pub(crate) fn compare<T: PartialEq + Debug>(reported: Option<T>, actual: &T) -> 
 pub(crate) fn wrong(reported: &impl Debug, actual: &impl Debug) -> Verdict {
     let short = |text: String| text.chars().take(200).collect::<String>();
     Wrong(format!("{} instead of {}", short(format!("{reported:?}")), short(format!("{actual:?}"))))
+}
+
+/// Arguments that a process may have overwritten before `/proc` was read, by as many bytes.
+const OVERWRITTEN: &str = "overwritten arguments";
+
+/// Whether the program overwrites its arguments.
+fn is_overwriting(truth: &Truth, image: &Image) -> bool {
+    truth.behaviour.starts_with("overwrites_its_arguments") && image.exe.ends_with("/overwrite")
 }
 
 fn arguments(process: &Process, image: &Image) -> Verdict {

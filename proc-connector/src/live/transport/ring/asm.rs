@@ -90,6 +90,8 @@ pub(super) enum Alu {
     Mov,
     Add,
     Sub,
+    /// Unsigned division.
+    Div,
     And,
     Or,
     /// Shift to the left.
@@ -104,6 +106,7 @@ impl Alu {
             Self::Mov => uapi::BPF_MOV,
             Self::Add => uapi::BPF_ADD,
             Self::Sub => uapi::BPF_SUB,
+            Self::Div => uapi::BPF_DIV,
             Self::And => uapi::BPF_AND,
             Self::Or => uapi::BPF_OR,
             Self::Lsh => uapi::BPF_LSH,
@@ -245,6 +248,12 @@ impl Assembler {
         self.push(code, base, by, offset, imm(uapi::BPF_ADD));
     }
 
+    /// Adds `by` atomically to the 64-bit word at `base + offset`.
+    pub(super) fn atomic_add_double(&mut self, base: Reg, offset: i16, by: Reg) {
+        let code = uapi::BPF_STX | uapi::BPF_ATOMIC | uapi::BPF_DW;
+        self.push(code, base, by, offset, imm(uapi::BPF_ADD));
+    }
+
     /// Loads the address of a map, for a helper's argument.
     pub(super) fn load_map(&mut self, to: Reg, map: BorrowedFd<'_>) {
         self.load_wide(to, uapi::BPF_PSEUDO_MAP_FD, map);
@@ -257,7 +266,7 @@ impl Assembler {
 
     pub(super) fn jump(&mut self, to: Label) {
         self.jumps.push((self.code.len(), to));
-        self.push(uapi::BPF_JMP | uapi::BPF_JA, Reg::R0, Reg::R0, 0, 0);
+        self.push(JUMP, Reg::R0, Reg::R0, 0, 0);
     }
 
     /// Jumps if the comparison holds.
@@ -284,20 +293,42 @@ impl Assembler {
 
     /// Ends the program. `R0` holds its result.
     pub(super) fn exit(&mut self) {
-        self.push(uapi::BPF_JMP | uapi::BPF_EXIT, Reg::R0, Reg::R0, 0, 0);
+        self.push(EXIT, Reg::R0, Reg::R0, 0, 0);
     }
 
-    /// Resolves all jumps and returns the instructions.
-    pub(super) fn finish(mut self) -> Result<Vec<Instruction>, AssemblyError> {
-        for (at, label) in self.jumps {
-            let to = self.labels[label.0].ok_or(AssemblyError::UnboundLabel)?;
-            // Relative to the instruction after the jump.
-            let distance = i64::try_from(to).and_then(|to| Ok(to - i64::try_from(at + 1)?));
-            let distance = distance.ok().and_then(|distance| i16::try_from(distance).ok());
-            let distance = distance.ok_or(AssemblyError::JumpTooFar)?;
-            self.code[at][2..4].copy_from_slice(&distance.to_ne_bytes());
+    /// Resolves all jumps and returns the instructions. Unreachable instructions, which the verifier
+    /// rejects, are left out.
+    pub(super) fn finish(self) -> Result<Vec<Instruction>, AssemblyError> {
+        let mut targets = vec![None; self.code.len()];
+        for (at, label) in &self.jumps {
+            targets[*at] = Some(self.labels[label.0].ok_or(AssemblyError::UnboundLabel)?);
         }
-        Ok(self.code)
+        let reachable = reachable(&self.code, &targets);
+        // The new position of each instruction, or of the next one if it is left out.
+        let mut len = 0;
+        let mut positions: Vec<usize> = Vec::with_capacity(self.code.len());
+        for &is_kept in &reachable {
+            positions.push(len);
+            len += usize::from(is_kept);
+        }
+        positions.push(len);
+        let mut code = Vec::with_capacity(len);
+        for (at, mut instruction) in self.code.into_iter().enumerate() {
+            if !reachable[at] {
+                continue;
+            }
+            if let Some(target) = targets[at] {
+                let to = *positions.get(target).ok_or(AssemblyError::UnboundLabel)?;
+                // Relative to the instruction after the jump.
+                let distance =
+                    i64::try_from(to).and_then(|to| Ok(to - i64::try_from(code.len() + 1)?));
+                let distance = distance.ok().and_then(|distance| i16::try_from(distance).ok());
+                let distance = distance.ok_or(AssemblyError::JumpTooFar)?;
+                instruction[2..4].copy_from_slice(&distance.to_ne_bytes());
+            }
+            code.push(instruction);
+        }
+        Ok(code)
     }
 
     fn operate(&mut self, code: u32, left: Reg, right: Operand) {
@@ -309,9 +340,8 @@ impl Assembler {
 
     /// A load of a 64-bit immediate, which occupies two instructions.
     fn load_wide(&mut self, to: Reg, kind: u32, map: BorrowedFd<'_>) {
-        let code = uapi::BPF_LD | uapi::BPF_IMM | uapi::BPF_DW;
         let fd = map.as_raw_fd();
-        self.code.push(encode(code, to as u8, register_number(kind), 0, fd));
+        self.code.push(encode(WIDE_LOAD, to as u8, register_number(kind), 0, fd));
         self.code.push([0; 8]);
     }
 
@@ -319,6 +349,35 @@ impl Assembler {
         self.code.push(encode(code, dst as u8, src as u8, offset, imm));
     }
 }
+
+/// Whether the kernel can execute each instruction.
+fn reachable(code: &[Instruction], targets: &[Option<usize>]) -> Vec<bool> {
+    let mut reachable = vec![false; code.len()];
+    let mut pending = vec![0];
+    while let Some(at) = pending.pop() {
+        let Some(seen) = reachable.get_mut(at) else { continue };
+        if std::mem::replace(seen, true) {
+            continue;
+        }
+        pending.extend(targets[at]);
+        let [operation, ..] = code[at];
+        let operation = u32::from(operation);
+        if operation == WIDE_LOAD {
+            if let Some(second) = reachable.get_mut(at + 1) {
+                *second = true;
+            }
+            pending.push(at + 2);
+        } else if ![JUMP, EXIT].contains(&operation) {
+            pending.push(at + 1);
+        }
+    }
+    reachable
+}
+
+const JUMP: u32 = uapi::BPF_JMP | uapi::BPF_JA;
+const EXIT: u32 = uapi::BPF_JMP | uapi::BPF_EXIT;
+/// Occupies two instructions.
+const WIDE_LOAD: u32 = uapi::BPF_LD | uapi::BPF_IMM | uapi::BPF_DW;
 
 /// A pseudo source (`BPF_PSEUDO_*`), which a wide load encodes in its source register's field.
 #[expect(clippy::cast_possible_truncation, reason = "the values in use are 1 and 2")]
@@ -351,7 +410,7 @@ mod tests {
     #[test]
     fn instructions_are_encoded_as_by_llvm() {
         type Emit = fn(&mut Assembler);
-        let cases: [(&str, Emit, Instruction); 16] = [
+        let cases: [(&str, Emit, Instruction); 18] = [
             ("r6 = r1", |asm| asm.mov(R6, R1), [0xbf, 0x16, 0, 0, 0, 0, 0, 0]),
             ("r2 = 76", |asm| asm.mov(R2, 76), [0xb7, 0x02, 0, 0, 0x4c, 0, 0, 0]),
             (
@@ -394,6 +453,16 @@ mod tests {
                 "lock *(u32 *)(r9 + 8) += r1",
                 |asm| asm.atomic_add(R9, 8, R1),
                 [0xc3, 0x19, 0x08, 0, 0, 0, 0, 0],
+            ),
+            (
+                "lock *(u64 *)(r9 + 8) += r1",
+                |asm| asm.atomic_add_double(R9, 8, R1),
+                [0xdb, 0x19, 0x08, 0, 0, 0, 0, 0],
+            ),
+            (
+                "r2 /= 10",
+                |asm| asm.alu(Width::W64, Alu::Div, R2, 10),
+                [0x37, 0x02, 0, 0, 0x0a, 0, 0, 0],
             ),
             ("call 131", |asm| asm.call(131), [0x85, 0, 0, 0, 0x83, 0, 0, 0]),
             ("exit", Assembler::exit, [0x95, 0, 0, 0, 0, 0, 0, 0]),
@@ -443,6 +512,22 @@ mod tests {
     }
 
     #[test]
+    fn unreachable_instructions_are_left_out() {
+        let code = assembled(|asm| {
+            let (unused, used) = (asm.label(), asm.label());
+            asm.branch(Width::W64, Cond::Eq, R0, 0, used);
+            asm.exit();
+            asm.bind(unused);
+            asm.mov(R0, 2);
+            asm.jump(used);
+            asm.bind(used);
+            asm.exit();
+        });
+        let [branch, exit, last] = code[..] else { panic!("{code:?}") };
+        assert_eq!((branch[2..4].to_vec(), exit), (vec![1, 0], last));
+    }
+
+    #[test]
     fn a_jump_to_an_unbound_label_is_an_error() {
         let mut asm = Assembler::default();
         let label = asm.label();
@@ -454,9 +539,10 @@ mod tests {
     fn a_jump_beyond_16_bits_is_an_error() {
         let mut asm = Assembler::default();
         let label = asm.label();
-        asm.jump(label);
-        (0..=i16::MAX).for_each(|_| asm.exit());
+        asm.branch(Width::W64, Cond::Eq, R0, 0, label);
+        (0..=i16::MAX).for_each(|_| asm.mov(R0, 1));
         asm.bind(label);
+        asm.exit();
         assert_eq!(asm.finish(), Err(AssemblyError::JumpTooFar));
     }
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering::SeqCst;
 
 use proc_connector_core::{Notification, ParseError};
 
+use super::choice::Limits;
 use super::helpers::SenderCheck;
 use super::layout::Word;
 use super::queue::{Popped, RingQueue};
@@ -16,7 +17,7 @@ use crate::error::Result;
 use crate::live::transport::item::Item;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::Notice;
-use crate::sys::{ProgramSlot, RingBuffer, SharedWords, Wakeup};
+use crate::sys::{CpuBuffers, ProgramSlot, RingBuffer, SharedWords, Wakeup};
 
 /// A ring's reader, with access to the kernel's side of its memory.
 #[derive(Debug)]
@@ -52,7 +53,10 @@ impl FakeRing {
             cursor,
             check: SenderCheck::FormOnly,
             context: Box::default(),
-            buffers: None,
+            choice_plan: Box::default(),
+            choice: Box::default(),
+            limits: Limits::default(),
+            buffers: CpuBuffers::fake()?,
             slot: ProgramSlot::fake()?,
             wakeup,
             notice,

@@ -49,6 +49,15 @@ pub(super) const POINTER_2: i16 = DATAGRAM - 72;
 pub(super) const POINTER_3: i16 = DATAGRAM - 80;
 pub(super) const POINTER_4: i16 = DATAGRAM - 88;
 
+/// Offsets from `R10` of a key and a value of a hash table, and of a name of 16 bytes.
+pub(super) const KEY: i16 = DATAGRAM - 96;
+pub(super) const VALUE: i16 = DATAGRAM - 104;
+pub(super) const NAME: i16 = DATAGRAM - 120;
+/// Offset from `R10` of the use of a share, three 64-bit words.
+pub(super) const SHARE: i16 = DATAGRAM - 152;
+/// Offset from `R10` of whether the acting process is followed.
+pub(super) const FOLLOWED: i16 = DATAGRAM - 128;
+
 /// The length of the variables in front of a record in the buffer of a CPU.
 ///
 /// The verifier does not track their values, unlike those on the stack. So it does not try all
@@ -75,9 +84,15 @@ pub(super) enum Word {
     LostAcks,
     /// Datagrams that the kernel cannot have sent, modulo 2^32.
     Refused,
+    /// Nonzero while the processes to follow are searched in `/proc`.
+    Seeding,
+    /// Processes that the table of followed processes had no space for, modulo 2^32.
+    Unfollowed,
+    /// Those of the lost events that exceeded the share of their cgroup, modulo 2^32.
+    OverShare,
 }
 
-pub(super) const WORDS: usize = Word::Refused as usize + 1;
+pub(super) const WORDS: usize = Word::OverShare as usize + 1;
 
 impl Word {
     /// Offset in the shared words, in bytes.

@@ -9,6 +9,7 @@
 //! | `layout` | the layout of a record and of the shared words |
 //! | `program` | the program: check, filter, record, wake |
 //! | `translate` | a filter's classic BPF as part of the program |
+//! | `choice` | the part of the program that evaluates conditions on the acting task |
 //! | `context` | the part of the program that records the acting task |
 //! | `memory` | reading values of the task from kernel memory |
 //! | `helpers`, `btf` | which BPF helpers and kernel structs this kernel offers |
@@ -19,6 +20,7 @@
 mod arming;
 mod asm;
 mod btf;
+mod choice;
 mod context;
 #[cfg(any(test, fuzzing))]
 mod fake;
@@ -34,10 +36,11 @@ mod records;
 mod tests;
 mod translate;
 
+pub(crate) use self::choice::Limits;
 pub(crate) use self::context::Wants;
 #[cfg(any(test, fuzzing))]
 pub use self::fake::{FakeRing, Seen};
 pub(crate) use self::helpers::SenderCheck;
-pub(crate) use self::queue::{Popped, RingQueue};
+pub(crate) use self::queue::{Popped, RingOptions, RingQueue};
 pub(crate) use self::reason::RingError;
 pub(crate) use self::records::Records;

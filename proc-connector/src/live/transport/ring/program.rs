@@ -6,7 +6,8 @@
 //! 1. **Check.** The program refuses and counts datagrams that the kernel did not send. It reads the
 //!    sender's process id from the socket buffer. Where it may not read kernel memory, it refuses events
 //!    that only the process named in them can cause if another process runs the program.
-//! 2. **Filter.** The translated filter decides whether to continue.
+//! 2. **Filter.** The translated filter decides whether to continue, and then the conditions on the
+//!    acting task.
 //! 3. **Record.** The program reserves a record, fills it in and submits it. A record with more than
 //!    the identity has no constant length, which the verifier requires: the program fills it in in the
 //!    buffer of its CPU, and copies it to the ring. If the ring is full it counts a loss instead.
@@ -30,6 +31,7 @@ use proc_connector_sys as uapi;
 use uapi::sock_filter;
 
 use super::asm::{Alu, Assembler, AssemblyError, Cond, Label, Reg, Size, Width, imm, len_imm};
+use super::choice::Choice;
 use super::context::ContextPlan;
 use super::helpers::{SenderCheck, TaskValue, read_sender_process};
 use super::layout::{
@@ -49,8 +51,10 @@ pub(super) struct ProgramSpec<'a> {
     pub(super) check: SenderCheck,
     /// Which properties of the acting task records contain.
     pub(super) context: &'a ContextPlan,
-    /// The buffers of the CPUs, in which the program fills in extended records.
-    pub(super) buffers: Option<BorrowedFd<'a>>,
+    /// The conditions on the acting task.
+    pub(super) choice: &'a Choice,
+    /// The buffers of the CPUs, in which the program fills in records that it cannot reserve.
+    pub(super) buffers: BorrowedFd<'a>,
 }
 
 /// Offset of `cn_msg.ack` in a datagram.
@@ -95,9 +99,14 @@ impl ProgramSpec<'_> {
             unwanted: asm.label(),
         };
         self.load_and_check(&mut asm, &labels);
-        self.apply_filter(&mut asm, &labels)?;
-        asm.bind(labels.wanted);
-        self.write_record(&mut asm, &labels);
+        if self.choice.is_empty() {
+            self.apply_filter(&mut asm, labels.wanted, labels.unwanted)?;
+            asm.bind(labels.wanted);
+            self.context.load_task(&mut asm, labels.full);
+            self.write_record(&mut asm, &labels);
+        } else {
+            self.write_chosen_record(&mut asm, &labels)?;
+        }
         wake_reader(&mut asm, &labels);
 
         asm.bind(labels.end);
@@ -171,40 +180,100 @@ impl ProgramSpec<'_> {
     }
 
     /// Jumps to `wanted` or `unwanted`. Falls through if the filter keeps all events.
-    fn apply_filter(&self, asm: &mut Assembler, labels: &Labels) -> Result<(), AssemblyError> {
-        if self.filter.passes_everything() {
+    fn apply_filter(
+        &self,
+        asm: &mut Assembler,
+        wanted: Label,
+        unwanted: Label,
+    ) -> Result<(), AssemblyError> {
+        let filter = self.filter.clone().without_tasks();
+        if filter.passes_everything() {
             return Ok(());
         }
         let mut buffer = vec![sock_filter { code: 0, jt: 0, jf: 0, k: 0 }; MAX_PROGRAM_LEN];
-        let program = self.filter.compile(&mut buffer).ok_or(AssemblyError::UnsupportedFilter)?;
-        translate(asm, program, DATAGRAM, labels.wanted, labels.unwanted)
+        let program = filter.compile(&mut buffer).ok_or(AssemblyError::UnsupportedFilter)?;
+        translate(asm, program, DATAGRAM, wanted, unwanted)
     }
 
-    /// Writes a record. Afterwards `R6` does not hold the socket buffer any more.
-    fn write_record(&self, asm: &mut Assembler, labels: &Labels) {
+    /// Writes a record if the filter and the conditions on the acting task keep the event.
+    fn write_chosen_record(
+        &self,
+        asm: &mut Assembler,
+        labels: &Labels,
+    ) -> Result<(), AssemblyError> {
+        let (dropped, over_share, ack) = (asm.label(), asm.label(), asm.label());
         self.context.load_task(asm, labels.full);
-        let Some(buffers) = self.buffers else {
+        self.find_buffer(asm, labels.full);
+        self.fill_base(asm);
+        self.choice.initialize(asm);
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        asm.branch(Width::W32, Cond::Eq, R1, 0, ack);
+        self.choice.follow(asm, labels.unwanted);
+        self.apply_filter(asm, labels.wanted, dropped)?;
+        asm.bind(labels.wanted);
+        self.choice.evaluate(asm, dropped, over_share);
+        asm.bind(ack);
+        if self.context.is_extended() {
+            self.context.fill_extension(asm);
+        } else {
+            asm.mov(R3, len_imm(RECORD_LEN));
+        }
+        asm.store(Size::Double, R10, SCRATCH_1, R3);
+        self.choice.retire(asm);
+        asm.load(Size::Double, R3, R10, SCRATCH_1);
+        self.output(asm, labels.full);
+        let written = asm.label();
+        asm.jump(written);
+
+        // If nothing jumps there, the assembler leaves the code out.
+        for (reason, then) in [(dropped, labels.unwanted), (over_share, labels.full)] {
+            asm.bind(reason);
+            if self.choice.follows() {
+                self.context.fill_dropped_exit(asm);
+                self.choice.retire(asm);
+            }
+            asm.jump(then);
+        }
+        asm.bind(written);
+        Ok(())
+    }
+
+    /// Writes a record. `R6` holds the address of the task.
+    fn write_record(&self, asm: &mut Assembler, labels: &Labels) {
+        if self.context.is_extended() {
+            self.find_buffer(asm, labels.full);
+            self.fill_base(asm);
+            self.context.fill_extension(asm);
+            self.output(asm, labels.full);
+        } else {
             self.reserve(asm, labels.full);
             self.fill_base(asm);
             submit(asm);
-            return;
-        };
+        }
+    }
+
+    /// Points `R7` to the record in the buffer of this CPU. Only one task at a time runs the program
+    /// on a CPU, because the kernel sends events under a lock of the CPU (`send_msg` in
+    /// `drivers/connector/cn_proc.c`).
+    fn find_buffer(&self, asm: &mut Assembler, missing: Label) {
         asm.call(uapi::BPF_FUNC_get_smp_processor_id);
         asm.store(Size::Word, R10, SCRATCH_1, R0);
-        asm.load_map(R1, buffers);
+        asm.load_map(R1, self.buffers);
         asm.mov(R2, R10);
         asm.alu(Width::W64, Alu::Add, R2, i32::from(SCRATCH_1));
         asm.call(uapi::BPF_FUNC_map_lookup_elem);
-        asm.branch(Width::W64, Cond::Eq, R0, 0, labels.full);
+        asm.branch(Width::W64, Cond::Eq, R0, 0, missing);
         asm.mov(R7, R0);
         asm.alu(Width::W64, Alu::Add, R7, len_imm(VARIABLES_LEN));
-        self.fill_base(asm);
-        self.context.fill_extension(asm);
+    }
+
+    /// Copies the record in `R7`, whose length is in `R3`, to the ring.
+    fn output(&self, asm: &mut Assembler, full: Label) {
         asm.load_map(R1, self.ring);
         asm.mov(R2, R7);
         asm.mov(R4, imm(uapi::BPF_RB_NO_WAKEUP));
         asm.call(uapi::BPF_FUNC_ringbuf_output);
-        asm.branch(Width::W64, Cond::Ne, R0, 0, labels.full);
+        asm.branch(Width::W64, Cond::Ne, R0, 0, full);
     }
 
     /// Fills in the message and the identity of the record in `R7`.

@@ -10,9 +10,12 @@ use std::thread;
 use proc_connector_core::Filter;
 
 use super::arming::{self, ArmingSteps};
+#[cfg(test)]
+use super::choice::Followed;
+use super::choice::{Choice, ChoicePlan, Limits};
 use super::context::{ContextPlan, MAX_RECORD_LEN, Wants};
 use super::helpers::SenderCheck;
-use super::layout::{VARIABLES_LEN, WORDS, Word};
+use super::layout::{RECORD_LEN, VARIABLES_LEN, WORDS, Word};
 use super::load::load;
 use super::memory::{KernelMemory, Trust};
 use super::program::{ProgramSpec, call};
@@ -22,6 +25,7 @@ use crate::error::{Error, Result};
 use crate::live::host::kernel;
 use crate::live::transport::moderation::EventQueue;
 use crate::live::transport::readiness::{Notice, Unread};
+use crate::stats::ShareLoss;
 use crate::sys::{
     CpuBuffers, ProgramSlot, RecordState, RingBuffer, SharedWords, Wakeup, page_size,
 };
@@ -37,8 +41,12 @@ pub(crate) struct RingQueue {
     pub(super) check: SenderCheck,
     /// Which properties of the acting task records contain.
     pub(super) context: Box<ContextPlan>,
-    /// The buffers of the CPUs, in which the program fills in extended records.
-    pub(super) buffers: Option<CpuBuffers>,
+    /// How the program can evaluate conditions on the acting task, and those of the present filter.
+    pub(super) choice_plan: Box<ChoicePlan>,
+    pub(super) choice: Box<Choice>,
+    pub(super) limits: Limits,
+    /// The buffers of the CPUs, in which the program fills in records that it cannot reserve.
+    pub(super) buffers: CpuBuffers,
     /// The program, which the program of the socket calls.
     pub(super) slot: ProgramSlot,
     /// The socket that the program is attached to. The program wakes the reader by queuing a
@@ -46,6 +54,15 @@ pub(crate) struct RingQueue {
     pub(super) wakeup: Wakeup,
     /// Raised while the ring holds unread records but the socket's queue is empty.
     pub(super) notice: Arc<Notice>,
+}
+
+/// What a ring receives and records.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RingOptions<'a> {
+    pub(crate) filter: &'a Filter,
+    /// What records contain besides the identity.
+    pub(crate) wants: Option<&'a Wants>,
+    pub(crate) limits: Limits,
 }
 
 /// The bytes that an event other than an exit or an exec occupies in a ring, with the kernel's
@@ -64,21 +81,21 @@ pub(crate) enum Popped {
 }
 
 impl RingQueue {
-    /// Creates a ring for the events of `socket` that pass `filter`. Its size is at least `bytes` of
+    /// Creates a ring for the events of `socket`. Its size is at least `bytes` of
     /// the length of a record with the kernel's header.
     pub(crate) fn open(
         socket: BorrowedFd<'_>,
-        filter: &Filter,
-        wants: Option<&Wants>,
+        options: &RingOptions<'_>,
         bytes: impl Fn(usize) -> usize,
         notice: &Arc<Notice>,
     ) -> std::result::Result<Self, RingError> {
         let open = |trust| {
             let memory = KernelMemory::detect(trust);
-            let context = ContextPlan::new(&memory, wants);
+            let context = ContextPlan::new(&memory, options.wants);
             let bytes = bytes(bytes_per_event(&context));
-            let ring = Self::new(socket, bytes, &memory, context, Arc::clone(notice))?;
-            ring.attach(filter)?;
+            let mut ring = Self::new(socket, bytes, &memory, context, Arc::clone(notice))?;
+            ring.limits = options.limits;
+            ring.attach(options.filter)?;
             Ok(ring)
         };
         match open(Trust::All) {
@@ -107,27 +124,41 @@ impl RingQueue {
             .map_err(|error| RingError::from_map_error(&error))?;
         let words =
             SharedWords::new(c"proc_words").map_err(|error| RingError::from_map_error(&error))?;
-        let buffers = context
-            .is_extended()
-            .then(|| CpuBuffers::new(VARIABLES_LEN + MAX_RECORD_LEN, c"proc_record"));
-        let buffers = buffers.transpose().map_err(|error| RingError::from_map_error(&error))?;
+        let record_len = if context.is_extended() { MAX_RECORD_LEN } else { RECORD_LEN };
+        let buffers = CpuBuffers::new(VARIABLES_LEN + record_len, c"proc_record")
+            .map_err(|error| RingError::from_map_error(&error))?;
         let check = SenderCheck::detect(memory);
         let wakeup = Wakeup::new(socket).map_err(|error| RingError::from_map_error(&error))?;
         let slot =
             ProgramSlot::new(c"proc_program").map_err(|error| RingError::from_map_error(&error))?;
-        let (cursor, context) = (Cursor::default(), Box::new(context));
-        Ok(Self { ring, words, cursor, check, context, buffers, slot, wakeup, notice })
+        Ok(Self {
+            ring,
+            words,
+            cursor: Cursor::default(),
+            check,
+            context: Box::new(context),
+            choice_plan: Box::new(ChoicePlan::detect(memory)),
+            choice: Box::default(),
+            limits: Limits::default(),
+            buffers,
+            slot,
+            wakeup,
+            notice,
+        })
     }
 
-    /// Loads the program for `filter`, in place of the present one. From now on exactly the events that pass the filter are written to the ring.
-    pub(crate) fn attach(&self, filter: &Filter) -> std::result::Result<(), RingError> {
+    /// Loads the program for `filter`, in place of the present one. From now on exactly the events
+    /// that pass the filter are written to the ring. [`seed`](Self::seed) must follow.
+    pub(crate) fn attach(&mut self, filter: &Filter) -> std::result::Result<(), RingError> {
+        let choice = self.choice_plan.prepare(filter, self.limits, &self.choice)?;
         let spec = ProgramSpec {
             ring: self.ring.as_fd(),
             words: self.words.as_fd(),
             filter,
             check: self.check,
             context: &self.context,
-            buffers: self.buffers.as_ref().map(AsFd::as_fd),
+            choice: &choice,
+            buffers: self.buffers.as_fd(),
         };
         let code = spec.assemble().map_err(RingError::from_assembly_error)?;
         let program = load(&code, &mut []).or_else(|error| {
@@ -135,11 +166,43 @@ impl RingQueue {
             let mut log = vec![0; 1 << 16];
             load(&code, &mut log).map_err(|_| RingError::from_load_error(&error, &log))
         })?;
+        self.set_seeding(choice.follows());
         let attach = || {
             self.slot.set(&program)?;
             load(&call(self.slot.as_fd()), &mut [])?.attach(self.wakeup.as_fd())
         };
-        attach().map_err(|error| RingError::from_map_error(&error))
+        attach().map_err(|error| RingError::from_map_error(&error))?;
+        *self.choice = choice;
+        Ok(())
+    }
+
+    /// Finds the processes to follow that exist already, if the filter selects descendants. Call it
+    /// after [`attach`](Self::attach), when events arrive.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchProcess`] if a root has ended, and errors of reading `/proc`.
+    pub(crate) fn seed(&self) -> Result<()> {
+        let seeded = self.choice.seed();
+        self.set_seeding(false);
+        self.word(Word::Unfollowed).fetch_add(seeded?, Relaxed);
+        Ok(())
+    }
+
+    /// The followed processes.
+    #[cfg(test)]
+    pub(super) fn followed(&self) -> Option<&Followed> {
+        self.choice.followed()
+    }
+
+    /// Sets whether the program searches the ancestors of processes that are not followed.
+    pub(super) fn set_seeding(&self, seeding: bool) {
+        self.word(Word::Seeding).store(seeding.into(), SeqCst);
+    }
+
+    /// The cgroups that have exceeded their share.
+    pub(crate) fn share_losses(&self) -> Vec<ShareLoss> {
+        self.choice.share_losses()
     }
 
     /// Sets whether the program queues acknowledgements at the socket as well as in the ring.
@@ -191,8 +254,7 @@ impl RingQueue {
 
     /// The rest of the batch.
     pub(crate) fn records(&mut self) -> Records<'_> {
-        let lost = &self.words.words()[Word::Lost as usize];
-        Records { ring: &self.ring, lost, cursor: &mut self.cursor }
+        Records { ring: &self.ring, words: self.words.words(), cursor: &mut self.cursor }
     }
 
     /// Copies the next datagram to `buf`, which must be long enough, and releases its record.

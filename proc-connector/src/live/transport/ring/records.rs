@@ -7,7 +7,7 @@ use proc_connector_core::proc_event::Delivery;
 use proc_connector_core::{CnMsg, Event, Notification, netlink};
 use proc_connector_sys as uapi;
 
-use super::layout::{CONTEXT, LOST, MESSAGE_LEN};
+use super::layout::{CONTEXT, LOST, MESSAGE_LEN, WORDS, Word};
 use crate::live::transport::item::Item;
 use crate::stream::{LossCause, Lost};
 use crate::sys::{RecordState, RingBuffer};
@@ -26,6 +26,9 @@ pub(super) struct Cursor {
     batch_end: usize,
     /// The value of `Word::Lost` up to which losses were reported.
     pub(super) reported: u32,
+    /// The same of `Word::OverShare` and `Word::Unfollowed`.
+    reported_over_share: u32,
+    reported_unfollowed: u32,
 }
 
 impl Cursor {
@@ -64,8 +67,7 @@ impl Cursor {
 #[derive(Debug)]
 pub(crate) struct Records<'a> {
     pub(super) ring: &'a RingBuffer,
-    /// The shared word that counts lost events.
-    pub(super) lost: &'a AtomicU32,
+    pub(super) words: &'a [AtomicU32; WORDS],
     pub(super) cursor: &'a mut Cursor,
 }
 
@@ -74,11 +76,41 @@ impl Records<'_> {
     /// whose count reports the loss in the right place.
     #[cold]
     pub(super) fn losses_at_end(&mut self) -> Option<u32> {
-        let lost = self.lost.load(Acquire);
+        let lost = self.word(Word::Lost).load(Acquire);
         let is_last = self.ring.producer_pos() == self.cursor.position;
         // The word is never older than a record's count. Unlike in `losses_before`, the difference
         // is new however large it is.
         if is_last { self.cursor.advance_reported(lost) } else { None }
+    }
+
+    /// The item for events that were lost before the next record. Of each gap, as many events are
+    /// attributed to shares as were lost to them since the last report, and only the others to the
+    /// full ring.
+    #[cold]
+    fn lost(&mut self, count: u32) -> Item<'static> {
+        let over_share = self.word(Word::OverShare).load(Acquire);
+        let over_share = over_share.wrapping_sub(self.cursor.reported_over_share).min(count);
+        if over_share == 0 {
+            return loss(count, LossCause::Overrun);
+        }
+        self.cursor.reported_over_share = self.cursor.reported_over_share.wrapping_add(over_share);
+        // The rest is reported next.
+        self.cursor.reported = self.cursor.reported.wrapping_sub(count - over_share);
+        loss(over_share, LossCause::ShareExceeded)
+    }
+
+    /// The item for processes that could not be followed since the last report.
+    #[cold]
+    fn unfollowed(&mut self) -> Option<Item<'static>> {
+        let unfollowed = self.word(Word::Unfollowed).load(Relaxed);
+        let new = unfollowed.wrapping_sub(self.cursor.reported_unfollowed);
+        self.cursor.reported_unfollowed = unfollowed;
+        (new != 0).then(|| loss(new, LossCause::Unfollowed))
+    }
+
+    #[inline]
+    fn word(&self, word: Word) -> &AtomicU32 {
+        &self.words[word as usize]
     }
 }
 
@@ -89,12 +121,12 @@ impl<'a> Iterator for Records<'a> {
     fn next(&mut self) -> Option<Item<'a>> {
         loop {
             if self.cursor.is_at_batch_end() {
-                return None;
+                return self.unfollowed();
             }
             match self.ring.record_at(self.cursor.position, self.cursor.producer_pos) {
                 RecordState::Record(record, next) => {
                     if let Some(lost) = self.cursor.losses_before(record) {
-                        return Some(overrun(lost));
+                        return Some(self.lost(lost));
                     }
                     self.cursor.position = next;
                     if let Some(message) = message(record) {
@@ -104,8 +136,12 @@ impl<'a> Iterator for Records<'a> {
                 RecordState::Discarded(next) => self.cursor.position = next,
                 RecordState::Busy | RecordState::Corrupt => return None,
                 RecordState::Empty => {
-                    let unchanged = self.lost.load(Relaxed) == self.cursor.reported;
-                    return if unchanged { None } else { self.losses_at_end().map(overrun) };
+                    let unchanged = self.word(Word::Lost).load(Relaxed) == self.cursor.reported;
+                    let lost = if unchanged { None } else { self.losses_at_end() };
+                    return match lost {
+                        Some(lost) => Some(self.lost(lost)),
+                        None => self.unfollowed(),
+                    };
                 }
             }
         }
@@ -179,9 +215,8 @@ fn message_type() -> [u8; 4] {
     [first, second, 0, 0]
 }
 
-#[cold]
-fn overrun(lost: u32) -> Item<'static> {
-    Item::Lost(Lost { count: Some(lost.into()), cause: LossCause::Overrun })
+fn loss(count: u32, cause: LossCause) -> Item<'static> {
+    Item::Lost(Lost { count: Some(count.into()), cause })
 }
 
 #[cfg(test)]

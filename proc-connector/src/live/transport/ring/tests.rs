@@ -31,22 +31,22 @@ use crate::sys::poll_readable;
 use crate::transport_kind::NoRing;
 
 /// A ring, with a pair of sockets whose receiver has the program attached.
-struct Harness {
-    ring: RingQueue,
+pub(super) struct Harness {
+    pub(super) ring: RingQueue,
     sender: Socket,
     receiver: Socket,
 }
 
 /// Whether the program refuses actions of other tasks than the sender.
 #[derive(Clone, Copy)]
-enum TaskCheck {
+pub(super) enum TaskCheck {
     Off,
     On,
 }
 
 impl Harness {
     /// `None` if this process may not use the ring, with the reason on standard error.
-    fn new(
+    pub(super) fn new(
         bytes: usize,
         filter: &Filter,
         task_check: TaskCheck,
@@ -69,10 +69,11 @@ impl Harness {
             _ => SenderCheck::FormOnly,
         };
         ring.attach(filter).expect("the kernel accepts the program");
+        ring.set_seeding(false);
         Some(Self { ring, sender, receiver })
     }
 
-    fn send(&self, datagram: &[u8]) {
+    pub(super) fn send(&self, datagram: &[u8]) {
         match (&self.sender).write(datagram) {
             Ok(sent) => assert_eq!(sent, datagram.len()),
             // Some kernels report to the sender that the receiver's filter dropped the datagram.
@@ -93,7 +94,7 @@ impl Harness {
     }
 
     /// Empties the ring. `Err` holds the count of a loss.
-    fn drain(&mut self) -> Vec<Result<[u8; 76], u32>> {
+    pub(super) fn drain(&mut self) -> Vec<Result<[u8; 76], u32>> {
         let mut items = Vec::new();
         let mut buffer = [0; 76];
         loop {
@@ -116,12 +117,12 @@ impl Harness {
 }
 
 /// Reading the types of the kernel takes a moment, so all tests share them.
-fn memory() -> &'static KernelMemory {
+pub(super) fn memory() -> &'static KernelMemory {
     static MEMORY: OnceLock<KernelMemory> = OnceLock::new();
     MEMORY.get_or_init(|| KernelMemory::detect(Trust::Nothing))
 }
 
-fn identity_only() -> ContextPlan {
+pub(super) fn identity_only() -> ContextPlan {
     ContextPlan::new(memory(), None)
 }
 

@@ -32,12 +32,7 @@ pub(super) fn translate(
         let to = usize::try_from(distance).ok().and_then(|distance| at.checked_add(1 + distance));
         to.and_then(|to| labels.get(to)).copied().ok_or(AssemblyError::UnsupportedFilter)
     };
-    let reachable = reachable(program);
     for (at, instruction) in program.iter().enumerate() {
-        // The verifier rejects unreachable instructions.
-        if !reachable[at] {
-            continue;
-        }
         asm.bind(labels[at]);
         let sock_filter { code, jt, jf, k } = *instruction;
         let code = u32::from(code);
@@ -76,30 +71,6 @@ pub(super) fn translate(
         }
     }
     Ok(())
-}
-
-/// Which instructions are reachable. One pass suffices because classic BPF jumps forward only.
-fn reachable(program: &[sock_filter]) -> Vec<bool> {
-    let mut reachable = vec![false; program.len()];
-    reachable[..1.min(program.len())].fill(true);
-    for (at, instruction) in program.iter().enumerate() {
-        if !reachable[at] {
-            continue;
-        }
-        let code = u32::from(instruction.code);
-        let next: [usize; 2] = match code & CLASS {
-            uapi::BPF_RET => continue,
-            uapi::BPF_JMP if code & OPERATION == uapi::BPF_JA => [instruction.k as usize; 2],
-            uapi::BPF_JMP => [instruction.jt.into(), instruction.jf.into()],
-            _ => [0; 2],
-        };
-        for distance in next {
-            if let Some(to) = at.checked_add(1 + distance).and_then(|to| reachable.get_mut(to)) {
-                *to = true;
-            }
-        }
-    }
-    reachable
 }
 
 /// The bits of an opcode that hold the instruction class and the operation (`bpf_common.h`).

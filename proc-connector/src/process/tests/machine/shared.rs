@@ -9,7 +9,7 @@ use proc_connector_core::{ExitStatus, Notification, Notifications};
 use super::{Delivery, Machine, OFFSET_NS, Task, Visibility};
 use crate::process::identity::BootId;
 use crate::process::snapshot::{
-    Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
+    Activity, Arguments, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
 };
 use crate::process::table::ProcessTable;
 use crate::process::time::TICK_NS;
@@ -41,7 +41,7 @@ impl SharedMachine {
         table: &mut ProcessTable,
         deliver: impl FnOnce(&mut ProcessTable, &Received<'_>),
     ) -> bool {
-        let sent = self.machine().queue.pop_front();
+        let sent = self.machine().next_delivery();
         match sent {
             None => return false,
             Some(Delivery::Lost(count)) => {
@@ -103,6 +103,13 @@ impl SnapshotSource for SharedMachine {
             uid: fields.contains(Fields::IDS).then_some(ids),
             gid: fields.contains(Fields::IDS).then_some(ids),
             cgroup: None,
+            activity: fields.contains(Fields::ACTIVITY).then_some(Activity {
+                read_ns: machine.now_ns,
+                has_other_args: false,
+                has_executed: task.execs > 0,
+                is_idle: !task.is_executing,
+                cpu_ticks: 0,
+            }),
         })
     }
 

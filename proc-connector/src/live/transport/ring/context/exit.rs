@@ -22,7 +22,7 @@ use proc_connector_sys as uapi;
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::layout::{DATAGRAM, SCRATCH_2, SCRATCH_3, offset};
 use super::super::memory::{KernelMemory, TaskMember, probe};
-use super::parts::{DETAIL, PROCESS_USAGE, USAGE, add_recorded};
+use super::parts::{DETAIL, EXIT_STATE, PROCESS_USAGE, USAGE, add_recorded};
 use Reg::{R1, R2, R7, R10};
 
 /// How the program reads the state of the process.
@@ -99,7 +99,6 @@ const LOOKS: i32 = 12;
 const PROCESS_PID: i16 = 52;
 const PROCESS_TGID: i16 = 56;
 
-const STATE: i16 = DETAIL + offset(offset_of!(ExitHdr, state));
 const STATUS: i16 = DETAIL + offset(offset_of!(ExitHdr, status));
 
 impl Exit {
@@ -128,7 +127,7 @@ impl Exit {
         let (done, ending, several, is_leader, is_over) =
             (asm.label(), asm.label(), asm.label(), asm.label(), asm.label());
         self.live.load(asm, done);
-        asm.store(Size::Word, R7, STATE, imm(ExitHdr::CONTINUES));
+        asm.store(Size::Word, R7, EXIT_STATE, imm(ExitHdr::CONTINUES));
         asm.branch(Width::W32, Cond::Ne, R1, 0, done);
         self.fill_status(asm);
         self.nr_threads.load(asm, ending);
@@ -145,14 +144,14 @@ impl Exit {
         asm.branch(Width::W32, Cond::Eq, R1, 0, ending);
         asm.bind(is_leader);
         asm.bind(is_over);
-        asm.store(Size::Word, R7, STATE, imm(ExitHdr::OVER));
+        asm.store(Size::Word, R7, EXIT_STATE, imm(ExitHdr::OVER));
         asm.jump(over);
         asm.bind(several);
         if let Some(threads) = &self.threads {
             threads.find_running(asm, is_over, ending);
         }
         asm.bind(ending);
-        asm.store(Size::Word, R7, STATE, imm(ExitHdr::ENDING));
+        asm.store(Size::Word, R7, EXIT_STATE, imm(ExitHdr::ENDING));
         asm.bind(done);
     }
 

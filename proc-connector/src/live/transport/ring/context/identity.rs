@@ -9,7 +9,7 @@ use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::helpers::{self, TaskValue};
 use super::super::layout::{CONTEXT, DATAGRAM, LEADER, PARENT, SCRATCH_2, SIGNAL, offset};
 use super::super::memory::{KernelMemory, TaskMember, probe};
-use super::parts::{DETAIL, TGID, WHAT};
+use super::parts::{DETAIL, START, TGID, WHAT};
 use Reg::{R0, R1, R2, R7, R10};
 
 /// How the program reads the identity.
@@ -192,5 +192,4 @@ fn store_or_zero(asm: &mut Assembler, member: Option<&TaskMember>, size: Size, a
 }
 
 const PARENT_TGID: i16 = offset(CONTEXT + offset_of!(IdentityHdr, parent_tgid));
-const START: i16 = offset(CONTEXT + offset_of!(IdentityHdr, start_boottime));
 const PARENT_START: i16 = offset(CONTEXT + offset_of!(IdentityHdr, parent_start_boottime));

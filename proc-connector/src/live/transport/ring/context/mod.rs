@@ -25,9 +25,8 @@ use self::exec::{Exec, MAX_TAIL_LEN};
 use self::exit::Exit;
 use self::identity::Identity;
 pub(crate) use self::parts::Wants;
-use self::parts::{
-    AFTER_TASK, EXEC_TAIL, EXTENSION, PROCESS_USAGE, RECORDED, branch_unless, load_tail_len,
-};
+use self::parts::{AFTER_TASK, EXEC_TAIL, EXTENSION, PROCESS_USAGE, RECORDED, load_tail_len};
+pub(super) use self::parts::{DETAIL, EXIT_STATE, START, TGID, branch_unless};
 use self::task::Task;
 use super::asm::{Alu, Assembler, Label, Reg, Size, Width, imm, len_imm};
 use super::memory::{KernelMemory, TaskPointer};
@@ -116,6 +115,16 @@ impl ContextPlan {
     pub(super) fn fill_identity(&self, asm: &mut Assembler) {
         self.identity.fill(asm);
         let Some(exit) = self.exit.as_ref().filter(|_| self.extension.is_none()) else { return };
+        let done = asm.label();
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, done);
+        exit.fill_state(asm, done);
+        asm.bind(done);
+    }
+
+    /// Emits code that fills in whether the process of an exit is over, if the record of the event is
+    /// not completed.
+    pub(super) fn fill_dropped_exit(&self, asm: &mut Assembler) {
+        let Some(exit) = self.exit.as_ref().filter(|_| self.extension.is_some()) else { return };
         let done = asm.label();
         branch_unless(asm, uapi::PROC_EVENT_EXIT, done);
         exit.fill_state(asm, done);

@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use proc_connector_core::context::layout::{
-    ExecHdr, ExtensionHdr, IdentityHdr, Recorded, TaskHdr, UsageHdr,
+    ExecHdr, ExitHdr, ExtensionHdr, IdentityHdr, Recorded, TaskHdr, UsageHdr,
 };
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm, len_imm};
@@ -59,7 +59,7 @@ pub(super) fn load_tail_len(asm: &mut Assembler, to: Reg, limit: usize, too_long
 }
 
 /// Emits code that jumps to `other` unless the event is of the kind `what`.
-pub(super) fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
+pub(in super::super) fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
     asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
     asm.branch(Width::W32, Cond::Ne, R1, imm(what), other);
 }
@@ -68,5 +68,8 @@ pub(super) fn branch_unless(asm: &mut Assembler, what: u32, other: Label) {
 pub(super) const WHAT: i16 = 36;
 
 /// Places in the identity that the other parts use.
-pub(super) const TGID: i16 = offset(CONTEXT + offset_of!(IdentityHdr, tgid));
-pub(super) const DETAIL: i16 = offset(CONTEXT + offset_of!(IdentityHdr, detail));
+pub(in super::super) const TGID: i16 = offset(CONTEXT + offset_of!(IdentityHdr, tgid));
+pub(in super::super) const START: i16 = offset(CONTEXT + offset_of!(IdentityHdr, start_boottime));
+pub(in super::super) const DETAIL: i16 = offset(CONTEXT + offset_of!(IdentityHdr, detail));
+/// At an exit, whether the process is over.
+pub(in super::super) const EXIT_STATE: i16 = DETAIL + offset(offset_of!(ExitHdr, state));

@@ -20,16 +20,16 @@ struct Mount {
 
 /// All mounts of version 2: `/sys/fs/cgroup`, a directory below it on a hybrid machine, or none.
 #[derive(Debug, Default)]
-pub(super) struct Mounts(Vec<Mount>);
+pub(crate) struct Mounts(Vec<Mount>);
 
 impl Mounts {
     /// Parses `/proc/self/mountinfo`.
-    pub(super) fn parse(mountinfo: &[u8]) -> Self {
+    pub(crate) fn parse(mountinfo: &[u8]) -> Self {
         Self(mountinfo.split(|&byte| byte == b'\n').filter_map(Mount::parse).collect())
     }
 
     /// The id of the cgroup with this path: the inode number of its directory.
-    pub(super) fn id(&self, cgroup: &Path) -> Option<u64> {
+    pub(crate) fn id(&self, cgroup: &Path) -> Option<u64> {
         self.0.iter().filter_map(|mount| mount.directory(cgroup)).find_map(|path| {
             let mut options = OpenOptions::new();
             let options = options.read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY);

@@ -1,0 +1,369 @@
+//! The followed processes: the roots, and all processes that descend from them.
+//!
+//! The program adds a child when a followed process forks, and removes a process when it is over. It
+//! distinguishes processes by their ids and creation times, so a later process with the same id is
+//! not followed.
+//!
+//! When a filter is set, descendants may exist already. The reader sets [`Word::Seeding`], reads
+//! `/proc`, and inserts the processes that it finds. Meanwhile the program searches the ancestors of
+//! each process that acts and is not followed: one that is not in the table yet, but descends from a
+//! process in it, is then added before its next child.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::Arc;
+
+use proc_connector_core::Filter;
+use proc_connector_core::context::layout::ExitHdr;
+use proc_connector_sys as uapi;
+
+use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
+use super::super::context::{DETAIL, EXIT_STATE, START, TGID, branch_unless};
+use super::super::layout::{DATAGRAM, FOLLOWED, KEY, SCRATCH_2, SCRATCH_3, VALUE, Word, variable};
+use super::super::memory::{KernelMemory, TaskMember, probe};
+use super::conditions::NamePlan;
+use super::table::{insert, look_up, remove};
+use crate::error::Result;
+use crate::live::host::processes::{self, Seed};
+use crate::sys::{HashTable, WhenFull};
+use Reg::{R0, R1, R2, R3, R7, R9, R10};
+
+/// How the program finds the ancestors of a process.
+#[derive(Clone, Debug)]
+pub(super) struct FollowPlan {
+    parent: TaskMember,
+    /// Offsets in a `task_struct`.
+    real_parent: i16,
+    group_leader: i16,
+    tgid: i16,
+    start: i16,
+    names: Option<NamePlan>,
+}
+
+/// The followed processes, as the program knows them.
+#[derive(Clone, Debug)]
+pub(super) struct Descendants {
+    plan: FollowPlan,
+    followed: Followed,
+    /// The processes that ended last. Exits of their threads can follow.
+    ended: Arc<HashTable<1>>,
+}
+
+/// The table of followed processes: the creation time of each, by its id.
+#[derive(Clone, Debug)]
+pub(in super::super) struct Followed {
+    table: Arc<HashTable<1>>,
+}
+
+/// When a followed process was created, as far as it is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in super::super) enum Since {
+    /// In clock ticks of `CLOCK_BOOTTIME`, as `/proc` has it.
+    Ticks(u64),
+    /// The first event of a process with the id will show it.
+    Unknown,
+}
+
+/// Marks a creation time in ticks.
+const IN_TICKS: u64 = 1 << 63;
+/// Stands for a process whose creation time its first event will show.
+const UNKNOWN: u32 = 1;
+
+/// The length of a clock tick in nanoseconds (`USER_HZ` is 100 on all architectures of today).
+const TICK_NS: i32 = 10_000_000;
+
+/// How many ended processes are remembered.
+const ENDED: u32 = 4096;
+
+/// How many times `/proc` is read at most.
+const MAX_SCANS: usize = 8;
+
+/// How many ancestors the program searches.
+const MAX_ANCESTORS: i32 = 32;
+
+/// Values of the variable `FOLLOWED`.
+const NOT_FOLLOWED: i32 = 0;
+const IS_FOLLOWED: i32 = 1;
+
+/// A variable in front of the record: the address of an ancestor's `task_struct`.
+const ANCESTOR: i16 = variable(4);
+/// On the stack: the number of ancestors that are left. The verifier follows it to the end.
+const STEPS: i16 = SCRATCH_2;
+
+/// Offsets in the datagram.
+const PROCESS_TGID: i16 = 56;
+const CHILD_PID: i16 = 60;
+const CHILD_TGID: i16 = 64;
+
+impl From<Seed> for Since {
+    fn from(seed: Seed) -> Self {
+        seed.start_ticks.map_or(Self::Unknown, Self::Ticks)
+    }
+}
+
+impl FollowPlan {
+    pub(super) fn detect(memory: &KernelMemory, names: Option<NamePlan>) -> Option<Self> {
+        let types = memory.types()?;
+        let offset = |member| i16::try_from(types.offset("task_struct", member)?).ok();
+        Some(Self {
+            parent: memory.member("real_parent")?,
+            real_parent: offset("real_parent")?,
+            group_leader: offset("group_leader")?,
+            tgid: offset("tgid")?,
+            start: offset("start_boottime")?,
+            names,
+        })
+    }
+}
+
+impl Followed {
+    /// Follows a process, in place of another with its id. Returns false if the table is full.
+    pub(in super::super) fn insert(&self, tgid: u32, since: Since) -> io::Result<bool> {
+        let value = match since {
+            Since::Ticks(ticks) => ticks | IN_TICKS,
+            Since::Unknown => UNKNOWN.into(),
+        };
+        match self.table.insert(tgid.into(), [value]) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::ArgumentListTooLong => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Whether a process is followed that has this id, and was created in this tick if that is given.
+    pub(in super::super) fn contains(&self, tgid: u32, ticks: Option<u64>) -> bool {
+        let since = self.table.get(tgid.into()).ok().flatten();
+        since.is_some_and(|[since]| match (ticks, since & !IN_TICKS) {
+            (None, _) => true,
+            (Some(_), known) if known == u64::from(UNKNOWN) => true,
+            (Some(ticks), known) if since & IN_TICKS != 0 => ticks == known,
+            (Some(ticks), known) => ticks == known / u64::from(TICK_NS.unsigned_abs()),
+        })
+    }
+}
+
+impl Descendants {
+    pub(super) fn new(plan: FollowPlan, capacity: u32) -> io::Result<Self> {
+        let table = HashTable::new(capacity, WhenFull::Refuse, c"proc_followed")?;
+        let ended = HashTable::new(ENDED, WhenFull::Evict, c"proc_ended")?;
+        Ok(Self { plan, followed: Followed { table: Arc::new(table) }, ended: Arc::new(ended) })
+    }
+
+    /// Follows the processes in `/proc` that `filter` selects. Returns the number of those that do not
+    /// fit the table.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::NoSuchProcess`](crate::Error::NoSuchProcess) if a root has ended, and errors of
+    /// reading `/proc`.
+    pub(super) fn seed(&self, filter: &Filter) -> Result<u32> {
+        let is_followed = |seed: Seed| self.followed.contains(seed.tgid, seed.start_ticks);
+        let mut filter = filter.clone();
+        let mut unfollowed = 0;
+        // A child that is created during a scan can be missing from it. Its parent is then followed
+        // from this scan on, or found by the program.
+        for _ in 0..MAX_SCANS {
+            let mut found = processes::members(&filter, is_followed)?;
+            found.retain(|&seed| !is_followed(seed));
+            for seed in &found {
+                let fits = self.followed.insert(seed.tgid, Since::from(*seed))?;
+                unfollowed += u32::from(!fits);
+            }
+            if found.is_empty() || unfollowed > 0 {
+                break;
+            }
+            // The roots are followed now, and may end.
+            filter = filter.descendants_of(&[]).unwrap_or_default();
+        }
+        Ok(unfollowed)
+    }
+
+    #[cfg(test)]
+    pub(super) fn followed(&self) -> &Followed {
+        &self.followed
+    }
+
+    /// Emits code that initializes the variable of [`follow`](Self::follow).
+    pub(super) fn prepare(asm: &mut Assembler) {
+        asm.store(Size::Double, R10, FOLLOWED, NOT_FOLLOWED);
+    }
+
+    /// Emits code that jumps to `unwanted` if the acting process is not followed. `FOLLOWED` holds
+    /// whether it is. A child that it creates is followed from now on.
+    ///
+    /// The record in `R7` has the identity.
+    pub(super) fn follow(&self, asm: &mut Assembler, filter: &Filter, unwanted: Label) {
+        let (followed, other, adopted, done) = (asm.label(), asm.label(), asm.label(), asm.label());
+        let table = self.followed.table.as_fd();
+        asm.load(Size::Word, R1, R7, TGID);
+        asm.store(Size::Double, R10, KEY, R1);
+        look_up(asm, table);
+        asm.branch(Width::W64, Cond::Eq, R0, 0, other);
+        self.compare(asm, followed, other);
+
+        asm.bind(other);
+        let no_search = asm.label();
+        asm.load(Size::Word, R1, R9, Word::Seeding.offset());
+        asm.branch(Width::W32, Cond::Eq, R1, 0, no_search);
+        self.search_ancestors(asm, adopted, no_search);
+        asm.bind(no_search);
+        self.find_ended(asm, done);
+        if !filter.root_names().is_empty() {
+            if let Some(names) = self.plan.names {
+                let no_exec = asm.label();
+                branch_unless(asm, uapi::PROC_EVENT_EXEC, no_exec);
+                names.check(asm, filter.root_names(), no_exec);
+                asm.jump(adopted);
+                asm.bind(no_exec);
+            }
+        }
+        // An attach concerns the traced process as well.
+        branch_unless(asm, uapi::PROC_EVENT_PTRACE, unwanted);
+        asm.load(Size::Word, R1, R10, DATAGRAM + PROCESS_TGID);
+        asm.store(Size::Double, R10, KEY, R1);
+        look_up(asm, table);
+        asm.branch(Width::W64, Cond::Eq, R0, 0, unwanted);
+        asm.jump(done);
+
+        asm.bind(adopted);
+        asm.load(Size::Word, R1, R7, TGID);
+        asm.store(Size::Double, R10, KEY, R1);
+        asm.load(Size::Double, R1, R7, START);
+        asm.branch(Width::W64, Cond::Eq, R1, 0, unwanted);
+        asm.store(Size::Double, R10, VALUE, R1);
+        self.add(asm);
+        asm.bind(followed);
+        asm.store(Size::Double, R10, FOLLOWED, IS_FOLLOWED);
+        self.add_child(asm, done);
+        asm.bind(done);
+    }
+
+    /// Emits code that jumps to `same` if the value at `R0`, which belongs to the id of the acting
+    /// process, is its creation time.
+    fn compare(&self, asm: &mut Assembler, same: Label, other: Label) {
+        let (in_ticks, learn) = (asm.label(), asm.label());
+        asm.load(Size::Double, R1, R0, 0);
+        asm.load(Size::Double, R2, R7, START);
+        asm.branch(Width::W64, Cond::Eq, R1, R2, same);
+        // The exit of a thread whose first thread was freed has no creation time.
+        asm.branch(Width::W64, Cond::Eq, R2, 0, same);
+        asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), learn);
+        branch_if_in_ticks(asm, in_ticks);
+        asm.jump(other);
+        asm.bind(in_ticks);
+        asm.alu(Width::W64, Alu::Div, R2, TICK_NS);
+        asm.branch(Width::W64, Cond::Ne, R1, R2, other);
+        asm.bind(learn);
+        asm.load(Size::Double, R2, R7, START);
+        asm.store(Size::Double, R0, 0, R2);
+        asm.jump(same);
+    }
+
+    /// Emits code that jumps to `found` if an ancestor of the acting process is followed, and to
+    /// `missing` otherwise.
+    fn search_ancestors(&self, asm: &mut Assembler, found: Label, missing: Label) {
+        let (step, next, in_ticks) = (asm.label(), asm.label(), asm.label());
+        self.plan.parent.load(asm, missing);
+        asm.store(Size::Double, R7, ANCESTOR, R1);
+        asm.store(Size::Double, R10, STEPS, MAX_ANCESTORS);
+        asm.bind(step);
+        asm.load(Size::Double, R1, R7, ANCESTOR);
+        probe(asm, R1, self.plan.tgid, Size::Word, missing);
+        asm.branch(Width::W64, Cond::Eq, R1, 0, missing);
+        asm.store(Size::Double, R10, KEY, R1);
+        asm.load(Size::Double, R1, R7, ANCESTOR);
+        probe(asm, R1, self.plan.group_leader, Size::Double, missing);
+        probe(asm, R1, self.plan.start, Size::Double, missing);
+        asm.store(Size::Double, R10, SCRATCH_3, R1);
+        look_up(asm, self.followed.table.as_fd());
+        asm.branch(Width::W64, Cond::Eq, R0, 0, next);
+        asm.load(Size::Double, R1, R0, 0);
+        asm.load(Size::Double, R2, R10, SCRATCH_3);
+        asm.branch(Width::W64, Cond::Eq, R1, R2, found);
+        asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), found);
+        branch_if_in_ticks(asm, in_ticks);
+        asm.jump(next);
+        asm.bind(in_ticks);
+        asm.alu(Width::W64, Alu::Div, R2, TICK_NS);
+        asm.branch(Width::W64, Cond::Eq, R1, R2, found);
+        asm.bind(next);
+        asm.load(Size::Double, R1, R7, ANCESTOR);
+        probe(asm, R1, self.plan.real_parent, Size::Double, missing);
+        asm.store(Size::Double, R7, ANCESTOR, R1);
+        asm.load(Size::Double, R1, R10, STEPS);
+        asm.alu(Width::W64, Alu::Sub, R1, 1);
+        asm.store(Size::Double, R10, STEPS, R1);
+        asm.branch(Width::W64, Cond::Ne, R1, 0, step);
+        asm.jump(missing);
+    }
+
+    /// Emits code that jumps to `found` if the event is the exit of a thread whose process has ended.
+    fn find_ended(&self, asm: &mut Assembler, found: Label) {
+        let other = asm.label();
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, other);
+        asm.load(Size::Word, R1, R7, TGID);
+        asm.store(Size::Double, R10, KEY, R1);
+        look_up(asm, self.ended.as_fd());
+        asm.branch(Width::W64, Cond::Eq, R0, 0, other);
+        asm.load(Size::Double, R1, R7, START);
+        asm.branch(Width::W64, Cond::Eq, R1, 0, found);
+        asm.load(Size::Double, R2, R0, 0);
+        asm.branch(Width::W64, Cond::Eq, R1, R2, found);
+        asm.bind(other);
+    }
+
+    /// Emits code that follows the child of a fork. Jumps to `other` for other events.
+    fn add_child(&self, asm: &mut Assembler, other: Label) {
+        let known = asm.label();
+        branch_unless(asm, uapi::PROC_EVENT_FORK, other);
+        asm.load(Size::Word, R1, R10, DATAGRAM + CHILD_PID);
+        asm.load(Size::Word, R2, R10, DATAGRAM + CHILD_TGID);
+        asm.branch(Width::W32, Cond::Ne, R1, R2, other);
+        asm.store(Size::Double, R10, KEY, R1);
+        asm.load(Size::Double, R1, R7, DETAIL);
+        asm.branch(Width::W64, Cond::Ne, R1, 0, known);
+        asm.mov(R1, imm(UNKNOWN));
+        asm.bind(known);
+        asm.store(Size::Double, R10, VALUE, R1);
+        self.add(asm);
+    }
+
+    /// Emits code that adds the key and the value, and counts a failure.
+    fn add(&self, asm: &mut Assembler) {
+        let added = asm.label();
+        insert(asm, self.followed.table.as_fd(), VALUE);
+        asm.branch(Width::W64, Cond::Eq, R0, 0, added);
+        asm.mov(R1, 1);
+        asm.atomic_add(R9, Word::Unfollowed.offset(), R1);
+        asm.bind(added);
+    }
+
+    /// Emits code that removes the acting process if it is followed, and over after this event.
+    pub(super) fn retire(&self, asm: &mut Assembler) {
+        let done = asm.label();
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, done);
+        asm.load(Size::Double, R1, R10, FOLLOWED);
+        asm.branch(Width::W64, Cond::Ne, R1, IS_FOLLOWED, done);
+        asm.load(Size::Word, R1, R7, EXIT_STATE);
+        asm.branch(Width::W32, Cond::Ne, R1, imm(ExitHdr::OVER), done);
+        asm.load(Size::Word, R1, R7, TGID);
+        asm.store(Size::Double, R10, KEY, R1);
+        remove(asm, self.followed.table.as_fd());
+        asm.load(Size::Double, R1, R7, START);
+        asm.store(Size::Double, R10, VALUE, R1);
+        insert(asm, self.ended.as_fd(), VALUE);
+        asm.bind(done);
+    }
+}
+
+/// Emits code that jumps to `in_ticks` if `R1` is a creation time in ticks, with these in `R1`.
+fn branch_if_in_ticks(asm: &mut Assembler, in_ticks: Label) {
+    let other = asm.label();
+    asm.mov(R3, R1);
+    asm.alu(Width::W64, Alu::Rsh, R3, 63);
+    asm.branch(Width::W64, Cond::Eq, R3, 0, other);
+    asm.alu(Width::W64, Alu::Lsh, R1, 1);
+    asm.alu(Width::W64, Alu::Rsh, R1, 1);
+    asm.jump(in_ticks);
+    asm.bind(other);
+}
