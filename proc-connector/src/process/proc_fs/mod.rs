@@ -4,7 +4,7 @@
 mod cgroup_lines;
 mod cgroup_mounts;
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -78,7 +78,7 @@ impl ProcFs {
         let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
         // A first thread that exited remains as a zombie until all other threads exited and the
         // parent waited for the process.
-        let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
+        let has_ended = stat.has_ended();
         let num_threads = stat.num_threads;
         let has_executed = stat.flags & PF_FORKNOEXEC == 0;
         let mut snapshot = Snapshot {
@@ -89,7 +89,7 @@ impl ProcFs {
             session: stat.session,
             is_kernel_thread: stat.flags & PF_KTHREAD != 0,
             first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
-            is_alive: !has_ended || num_threads > 1,
+            is_alive: !has_ended,
             others: None,
             image: None,
             uid: None,
@@ -98,6 +98,9 @@ impl ProcFs {
             activity: None,
             comm: stat.comm.to_vec(),
         };
+        if has_ended && num_threads > 1 {
+            snapshot.is_alive = has_running_thread(&directory, tgid, &mut buffer);
+        }
         if snapshot.comm.contains(&b'\\') {
             // Some kernels write backslashes and line feeds as escapes in `stat`.
             if let Ok(comm) = directory.read(c"comm", &mut buffer) {
@@ -190,6 +193,17 @@ fn initial_ticks(ticks: u64, boottime_offset_ns: i64) -> u64 {
     if is_before_the_start { 0 } else { ns / TICK_NS }
 }
 
+/// Whether another thread than the first runs. A tracer keeps threads that have exited as zombies.
+fn has_running_thread(directory: &ProcDir, tgid: u32, buffer: &mut [u8; BUFFER_LEN]) -> bool {
+    let Ok(threads) = directory.numbers(c"task") else { return true };
+    let mut others = threads.into_iter().filter(|&pid| pid != tgid);
+    others.any(|pid| {
+        let Ok(path) = CString::new(format!("task/{pid}/stat")) else { return false };
+        let stat = directory.read(&path, buffer).ok().map(Stat::parse);
+        stat.is_some_and(|stat| stat.is_none_or(|stat| !stat.has_ended()))
+    })
+}
+
 /// The ids of all threads but the first.
 fn other_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec<u32>> {
     if num_threads <= 1 {
@@ -271,6 +285,11 @@ struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
+    /// Whether the thread is a zombie, or is being freed.
+    fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
     /// Parses `PID (COMM) STATE PPID ...`. The name may contain spaces and parentheses.
     fn parse(line: &'a [u8]) -> Option<Self> {
         let start = line.iter().position(|&byte| byte == b'(')? + 1;
