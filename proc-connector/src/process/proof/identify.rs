@@ -55,7 +55,8 @@ impl ProcessTable {
         if let Some(key) = self.superseded_as(actor) {
             return Some(key);
         }
-        if self.is_over(actor) {
+        // The fork of a later process was received. Its end was, too, if the process is unknown.
+        if self.is_over(actor) || self.over.is_after_start(actor) {
             return None;
         }
         self.appeared_by_proof(proof);

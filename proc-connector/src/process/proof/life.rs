@@ -12,6 +12,7 @@ use crate::process::time::Start;
 
 impl ProcessTable {
     pub(super) fn proven_fork(&mut self, fork: &Fork, child_start: u64, proof: &Proof<'_>) {
+        self.over.note_fork(child_start);
         let creator = self.find_actor(proof);
         if let Some(creator) = creator.and_then(|creator| self.population.get_mut(creator)) {
             // `/proc` was read before the first event of a process.
