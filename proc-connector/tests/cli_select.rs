@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use common::failure::assert_fails;
@@ -120,11 +120,16 @@ fn lines_of(command: &str, options: &[&str], maker: Maker) -> (Vec<Value>, BTree
     let ids = maker.run();
     // Longer than the program pauses between two batches, so that it has received the last exits.
     std::thread::sleep(Duration::from_millis(100));
-    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).expect("a process");
+    interrupt(&child);
     let output = child.wait_with_output().expect("an exit status");
     assert!(output.status.success(), "{}", text(&output.stderr));
     let lines = text(&output.stdout).lines();
     (lines.map(|line| serde_json::from_str(line).expect("JSON")).collect(), ids)
+}
+
+fn interrupt(child: &Child) {
+    let pid = i32::try_from(child.id()).expect("a process id");
+    kill(Pid::from_raw(pid), Signal::SIGINT).expect("a process");
 }
 
 /// Asserts that lines are the forks and exits of these processes and of no others. `has_end`: the
@@ -216,7 +221,7 @@ fn record_writes_a_tree() {
         let recording = listening(program(&arguments));
         let ids = maker.run();
         std::thread::sleep(Duration::from_millis(100));
-        kill(Pid::from_raw(recording.id().cast_signed()), Signal::SIGINT).expect("a process");
+        interrupt(&recording);
         let output = recording.wait_with_output().expect("an exit status");
         assert!(output.status.success(), "{}", text(&output.stderr));
         let output = run(&["replay", "--json", &file]);

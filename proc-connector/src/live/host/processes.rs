@@ -46,10 +46,9 @@ impl Processes {
         for tgid in root.numbers(c".")? {
             match read(&root, tgid, offset_ns) {
                 Ok(Some(process)) => drop(by_tgid.insert(tgid, process)),
-                Ok(None) => {}
                 Err(error) if is_of_this_process(&error) => return Err(error),
                 // It has ended.
-                Err(_) => {}
+                Ok(None) | Err(_) => {}
             }
         }
         Ok(Self { by_tgid, earlier: Vec::new() })

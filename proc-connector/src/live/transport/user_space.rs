@@ -149,7 +149,9 @@ impl UserSpace {
                 .filter(|&seed| !is_old(seed) && selector.follows(seed.tgid))
                 .map(|seed| seed.tgid)
                 .collect();
-            doubtful.into_iter().for_each(|tgid| selector.unfollow(tgid));
+            for tgid in doubtful {
+                selector.unfollow(tgid);
+            }
             for seed in members {
                 selector.follow(seed.tgid, None);
             }
