@@ -14,15 +14,19 @@ use common::helper_process::{HelperProcess, ROLE, pause, print_number};
 use common::listening::listening;
 use common::program::{program, run, text};
 use common::scratch::Scratch;
-use common::{CAP_SETUID, named, require_capability, skip, transport, transport_name};
+use common::{
+    CAP_SETUID, Deadline, builder, named, require_capability, skip, transport, transport_name,
+};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-use proc_connector::Transport;
+use proc_connector::parser::filter::NamePattern;
+use proc_connector::process::ProcessTable;
 use proc_connector::testing::behaviour::{exit, fork, wait4};
+use proc_connector::{Filter, Payload, Received, Transport};
 use serde_json::Value;
 
 fn main() -> ExitCode {
-    let roles = named![makes_children, makes_traced_children, floods];
+    let roles = named![ends, starts_a_link, makes_children, makes_traced_children, floods];
     let everywhere = named![too_many_alternatives_are_bad_usage];
     let live = named![
         watch_receives_a_tree,
@@ -34,6 +38,7 @@ fn main() -> ExitCode {
         trace_receives_its_tree,
         the_choice_in_user_space_is_reported,
         a_cgroup_has_a_share,
+        parents_of_selected_processes_are_known,
     ];
     common::main_with(&roles, &everywhere, &live)
 }
@@ -61,6 +66,45 @@ fn floods() {
     pause();
     for _ in 0..200_000 {
         wait4(fork(|| exit(0))).expect("a child");
+    }
+}
+
+fn ends() {}
+
+/// Starts a link in the current directory, and waits.
+fn starts_a_link() {
+    let mut command = Command::new(format!("./{NAME}"));
+    command.env(ROLE, "ends").status().expect("a link");
+    pause();
+}
+
+fn parents_of_selected_processes_are_known() {
+    if transport() == Transport::Socket {
+        skip("only the ring records the parent of a process");
+    }
+    let names = [NamePattern::exact(NAME.as_bytes())];
+    let filter = Filter::default().named(&names).expect("one");
+    let mut connector = builder().context(true).filter(filter).open().expect("a connector");
+    let mut table = ProcessTable::new().expect("/proc");
+    let scratch = Scratch::new("parent");
+    let own = std::env::current_exe().expect("/proc is mounted");
+    std::os::unix::fs::symlink(own, scratch.file(NAME)).expect("a link");
+    // Started after the scan of `/proc`, and never selected.
+    let parent = HelperProcess::start_in("starts_a_link", scratch.directory());
+    let deadline = Deadline::new();
+    loop {
+        let left = deadline.left().expect("an exec");
+        for received in connector.recv_batch_timeout(left).expect("a batch") {
+            let Received::Event(event) = received else { panic!("a loss") };
+            table.apply(&received);
+            let Payload::Exec(exec) = event.payload() else { continue };
+            let process = table.get(exec.process_tgid()).expect("it runs");
+            assert_eq!(process.parent(), Some(parent.pid()));
+            let known = table.get(parent.pid()).expect("the parent");
+            assert!(known.comm().is_some_and(|comm| comm.starts_with(b"cli_select")));
+            assert!(known.start_boottime_ns().is_some() && known.args().is_some());
+            return;
+        }
     }
 }
 
