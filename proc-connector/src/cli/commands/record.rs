@@ -64,11 +64,11 @@ fn record<W: Write>(
 ) -> Result<(), Failure> {
     let conditions = Conditions::live(&args.processes)?;
     let filter = args.choice.filter()?;
-    // The table of processes needs all events.
+    // Patterns of names need the context of each event, and the table of processes needs all events.
     let is_plain = conditions.rest().is_empty();
     let in_kernel = if is_plain { filter.clone() } else { Filter::default() };
     // First, so that an existing file keeps its contents if recording is not possible.
-    let mut events = connect::open(&args.listen, &conditions.filter(in_kernel)?, false)?;
+    let mut events = connect::open(&args.listen, &conditions.filter(in_kernel)?, !is_plain)?;
     args.choice.check_processes()?;
     connect::report_user_space(&events);
     let mut origin = Origin::this_machine();
