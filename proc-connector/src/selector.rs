@@ -229,7 +229,7 @@ impl Selector {
                 if is_member {
                     members.acted(actor.tgid, actor.start);
                     match event.context().and_then(|context| context.is_over()) {
-                        Some(true) => members.remove(actor.tgid),
+                        Some(true) => members.over(actor.tgid, actor.start),
                         Some(false) => {}
                         None => {
                             let is_leader = exit.process_pid() == exit.process_tgid();
@@ -237,7 +237,7 @@ impl Selector {
                         }
                     }
                 }
-                is_member
+                is_member || members.is_over(actor.tgid, actor.start)
             }
             Payload::Ptrace(ptrace) => is_member || members.contains(ptrace.process_tgid(), None),
             _ => {
