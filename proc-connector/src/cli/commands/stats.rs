@@ -125,7 +125,9 @@ impl Stage for Counting<'_> {
     }
 
     fn after_batch(&mut self, now: Instant) -> Result<bool, Failure> {
-        self.identify.rescan_if_due();
+        if let Some(changes) = self.identify.rescan_if_due() {
+            self.tally.count_deferred(changes);
+        }
         if self.next.is_some_and(|next| next <= now) {
             self.report(now)?;
             // Intervals end at multiples of their length; those that have passed are left out.

@@ -139,7 +139,7 @@ fn receive_late(
     let ended = Instant::now();
     loop {
         let (count, _) = receive::pass_batch(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
-        trace.finish()?;
+        trace.after_batch(Instant::now())?;
         let late = match trace.choose.ended() {
             (true, true) => Duration::ZERO,
             (true, false) => LATE_OTHERS,
@@ -158,10 +158,12 @@ fn receive_late(
             thread::sleep(Duration::from_millis(1));
         }
     }
-    if let Some(changes) = trace.identify.rescan_if_needed() {
-        trace.choose.follow(changes, None);
+    if trace.has_losses {
+        if let Some(changes) = trace.identify.rescan() {
+            trace.choose.follow(changes, None);
+        }
     }
-    Ok(())
+    trace.finish()
 }
 
 /// The command as a title.

@@ -20,6 +20,10 @@ use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::{complain, on_stdout};
 use crate::cli::standard;
 
+/// The capacity of the output buffer, in bytes: about as much as a pause between two batches collects
+/// on a busy machine.
+const JSON_BUFFER: usize = 1 << 16;
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
     #[command(flatten)]
@@ -48,7 +52,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
     if format.json && !needs_processes {
         let mut events = open(args, &choice.filter()?, *context)?;
-        let sink = Json::with_parts(BufWriter::new(stdout), *context, false);
+        let sink = Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, false);
         let mut flow = Direct::new(sink, choice.count());
         receive::listen(&mut events, listen.duration, &mut flow)?.report();
         return Ok(());
@@ -64,7 +68,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let chooser = Chooser::new(events, chooser);
     if format.json {
-        let sink = Json::with_parts(BufWriter::new(stdout), *context, format.who);
+        let sink =
+            Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, format.who);
         show(args, &mut connector, identify, chooser, sink)
     } else {
         let sink = Human::new(on_stdout(stdout), format.columns(), zone::local());

@@ -5,6 +5,9 @@ use proc_connector::process::Process;
 /// The bytes of a name that the kernel keeps (`TASK_COMM_LEN` in `include/linux/sched.h`).
 const COMM_LEN: usize = 15;
 
+/// The number of arguments that can contain a name.
+const FIRST: usize = 3;
+
 /// Programs that run the file in their first argument, without version numbers (`python3.11`).
 const INTERPRETERS: [&str; 19] = [
     "sh", "ash", "bash", "dash", "ksh", "mksh", "zsh", "fish", "csh", "tcsh", "python", "pypy",
@@ -16,12 +19,13 @@ const INTERPRETERS: [&str; 19] = [
 pub(crate) fn has_name(process: &Process, matches: impl Fn(&str) -> bool) -> bool {
     let comm = process.comm();
     let args: Vec<&[u8]> = process.args().map_or_else(Vec::new, |args| {
-        let mut all: Vec<&[u8]> = args.iter().collect();
-        if args.is_cut() {
+        let mut first: Vec<&[u8]> = args.iter().take(FIRST + 1).collect();
+        if args.is_cut() && first.len() <= FIRST {
             // The last argument may be cut in the middle of a name.
-            all.pop();
+            first.pop();
         }
-        all
+        first.truncate(FIRST);
+        first
     });
     names(comm, &args).any(|name| matches(&String::from_utf8_lossy(name)))
 }
@@ -37,7 +41,7 @@ fn names<'a>(comm: Option<&'a [u8]>, args: &[&'a [u8]]) -> impl Iterator<Item = 
 /// kernel adds the path of the script to the arguments.
 fn executed<'a>(comm: &[u8], args: &[&'a [u8]]) -> Option<&'a [u8]> {
     // The interpreter and at most one argument for it precede the script.
-    args.iter().take(3).map(|arg| base(arg)).find(|name| name.starts_with(comm))
+    args.iter().take(FIRST).map(|arg| base(arg)).find(|name| name.starts_with(comm))
 }
 
 /// The script that an interpreter runs. After `#!/usr/bin/env`, only the arguments contain its name.
