@@ -33,6 +33,8 @@ struct Member {
     threads: Option<u32>,
     /// The time of its last exec.
     exec_ns: u64,
+    /// A time at which it existed. Earlier forks do not create another process with its id.
+    existed_ns: u64,
     /// The number of its seeming end.
     end: Option<u64>,
 }
@@ -61,6 +63,14 @@ impl Members {
         *member = Member { start: start.or(member.start), ..Member::default() };
     }
 
+    /// Adds a process that exists at this time.
+    pub(super) fn add_existing(&mut self, tgid: u32, start: Option<u64>, existed_ns: u64) {
+        self.add(tgid, start);
+        if let Some(member) = self.by_tgid.get_mut(&tgid) {
+            member.existed_ns = existed_ns;
+        }
+    }
+
     pub(super) fn remove(&mut self, tgid: u32) {
         self.by_tgid.remove(&tgid);
     }
@@ -85,8 +95,11 @@ impl Members {
 
     /// Records that a process which is not followed has created the process with this id. An earlier
     /// process with the id is over.
-    pub(super) fn reused(&mut self, tgid: u32, start: Option<u64>) {
+    pub(super) fn reused(&mut self, tgid: u32, start: Option<u64>, ns: u64) {
         let Some(member) = self.by_tgid.get_mut(&tgid) else { return };
+        if ns < member.existed_ns {
+            return;
+        }
         let is_root = member.is_expected
             && member
                 .start
@@ -141,7 +154,7 @@ impl Members {
     /// some time, because the exits of threads that an exec ended can be received after it.
     pub(super) fn thread_exited(&mut self, tgid: u32, is_leader: bool, ns: u64) {
         let Some(member) = self.by_tgid.get_mut(&tgid) else { return };
-        if ns < member.exec_ns {
+        if ns < member.exec_ns.max(member.existed_ns) {
             return;
         }
         member.threads = member.threads.map(|threads| threads.saturating_sub(1));

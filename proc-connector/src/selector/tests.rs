@@ -209,3 +209,13 @@ fn a_start_in_ticks_is_that_of_the_process() {
     members.acted(7, Some(51_234_567));
     assert!(!members.contains(7, Some(51_234_568)) && members.contains(7, Some(51_234_567)));
 }
+
+#[test]
+fn an_old_fork_of_an_existing_process_does_not_end_it() {
+    let mut members = super::members::Members::default();
+    members.add_existing(7, None, 1_000);
+    members.reused(7, None, 999);
+    assert!(members.contains(7, None));
+    members.reused(7, None, 1_000);
+    assert!(!members.contains(7, None));
+}
