@@ -8,8 +8,8 @@ mod common;
 #[path = "common/behaviour/mod.rs"]
 #[allow(dead_code, reason = "the behaviours themselves are not used here")]
 mod behaviour;
-#[path = "common/choice/mod.rs"]
-mod choice;
+#[path = "common/choice/maker.rs"]
+mod maker;
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -20,10 +20,10 @@ use std::time::Duration;
 
 use behaviour::programs::Programs;
 use behaviour::sys;
-use choice::maker::{Record, makes_trees};
 use common::helper_process::{HelperProcess, command, print_number};
 use common::scratch::Scratch;
 use common::{CAP_SYS_ADMIN, Deadline, large_buffer, load, named, require_capability, transport};
+use maker::{Record, makes_trees};
 use proc_connector::parser::filter::TreeRoot;
 use proc_connector::{Event, Filter, Payload, ProcConnector, Received, Transport};
 

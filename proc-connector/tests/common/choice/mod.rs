@@ -3,5 +3,5 @@
 #![allow(dead_code, reason = "every test binary that includes this directory uses a part of it")]
 
 pub(crate) mod cgroup;
-pub(crate) mod maker;
 pub(crate) mod pair;
+pub(crate) mod tree;

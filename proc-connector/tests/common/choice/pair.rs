@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::time::Duration;
 
-use nix::time::{ClockId, clock_gettime};
 use proc_connector::parser::Context;
 use proc_connector::{Event, Filter, ProcConnector, Received, Selector, TaskProperties};
 use proc_connector_core::testing::kinds::EXIT;
 
 use super::cgroup;
+use super::tree::{now_ns, position};
 use crate::common::{Deadline, builder, load};
 
 /// How many different events of a filter are described.
@@ -205,10 +205,6 @@ fn describe_filter(filter: &Filter) -> String {
     )
 }
 
-fn position(event: &Event<'_>) -> Position {
-    (event.cpu(), event.seq())
-}
-
 fn describe(event: &Event<'_>) -> String {
     let context = event.context().as_ref().map(describe_context);
     let words =
@@ -229,10 +225,4 @@ fn describe_context(context: &Context<'_>) -> String {
         context.comm().map(String::from_utf8_lossy),
         context.cgroup_id()
     )
-}
-
-fn now_ns() -> u64 {
-    let now = clock_gettime(ClockId::CLOCK_MONOTONIC).expect("a clock");
-    u64::try_from(now.tv_sec()).expect("not negative") * 1_000_000_000
-        + u64::try_from(now.tv_nsec()).expect("not negative")
 }
