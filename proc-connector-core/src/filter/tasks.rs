@@ -15,8 +15,8 @@ pub struct TreeRoot {
     /// The process id.
     pub tgid: u32,
     /// The start of the process, in nanoseconds of `CLOCK_BOOTTIME`, which distinguishes it from
-    /// later processes with the same id. `None` selects the process that has the id when the filter
-    /// is applied.
+    /// later processes with the same id. It is compared to a clock tick of 10 ms, to which `/proc`
+    /// rounds it. `None` selects the process that has the id when the filter is applied.
     pub start_boottime_ns: Option<u64>,
 }
 
