@@ -127,6 +127,7 @@
 //! In a time namespace, all times are those of the initial time namespace, as in events: see
 //! [`WallClock`](crate::WallClock).
 
+mod certainty;
 mod cgroups;
 mod change;
 mod children;
