@@ -161,6 +161,7 @@ impl Stage for Counting<'_> {
 
     fn after_batch(&mut self, now: Instant) -> Result<bool, Failure> {
         if self.identify.rescan_if_due().is_some() {
+            self.tally.count_deferred(self.identify.changes());
             self.chooser.follow(self.identify.table(), None);
         }
         if self.next.is_some_and(|next| next <= now) {

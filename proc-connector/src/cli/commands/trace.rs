@@ -142,7 +142,7 @@ fn receive_late(
     let ended = Instant::now();
     loop {
         let (count, _) = receive::pass_batch(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
-        trace.finish()?;
+        trace.after_batch(Instant::now())?;
         let late = match trace.choose.ended() {
             (true, true) => Duration::ZERO,
             (true, false) => LATE_OTHERS,
@@ -161,10 +161,10 @@ fn receive_late(
             thread::sleep(Duration::from_millis(1));
         }
     }
-    if trace.identify.rescan_if_needed().is_some() {
+    if trace.has_losses && trace.identify.rescan().is_some() {
         trace.choose.follow(trace.identify.table(), None);
     }
-    Ok(())
+    trace.finish()
 }
 
 /// The command as a title.

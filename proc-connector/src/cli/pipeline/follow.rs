@@ -143,6 +143,10 @@ impl Choose for Follower {
     fn chooses(&mut self, item: &Item<'_>) -> bool {
         self.is_in_scope || matches!(item.received, Received::Lost(_))
     }
+
+    fn chooses_held(&mut self, item: &Item<'_>) -> bool {
+        item.process.is_some_and(|process| self.lives.contains(process))
+    }
 }
 
 /// Leaves out the processes that are not wanted. Keeps an unknown creator if it has several wanted

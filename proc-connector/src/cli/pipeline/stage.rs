@@ -43,6 +43,11 @@ pub(crate) trait Choose {
     /// Whether to show an event of a process, or a loss. Losses are always shown.
     fn chooses(&mut self, item: &Item<'_>) -> bool;
 
+    /// Whether to show an event that was held until the program of its process was known.
+    fn chooses_held(&mut self, item: &Item<'_>) -> bool {
+        self.chooses(item)
+    }
+
     /// Whether to show the end of a process that has no event of its own.
     fn chooses_end(&mut self, _: &Process, _: &End) -> bool {
         false
