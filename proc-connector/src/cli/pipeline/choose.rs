@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
+use proc_connector::process::{ChangeKind, Process, ProcessTable};
 use proc_connector::{Filter, Received, Selector, TaskProperties};
 
 use super::conditions::{Conditions, Rest};
@@ -181,10 +181,10 @@ struct Known<'a>(&'a ProcessTable);
 impl<'a> Known<'a> {
     /// The process in its state after the last event, which may have ended it.
     fn find(&self, tgid: u32) -> Option<&'a Process> {
-        let is_of_id = |change: &Change<'_>| {
-            change.process.tgid() == tgid && change.kind != ChangeKind::Vanished
-        };
-        self.0.changes().find(is_of_id).map(|change| change.process).or_else(|| self.0.get(tgid))
+        let mut changes = self.0.changes();
+        let last = changes
+            .find(|change| change.process.tgid() == tgid && change.kind != ChangeKind::Vanished);
+        last.map(|change| change.process).or_else(|| self.0.get(tgid))
     }
 }
 
