@@ -210,7 +210,7 @@ fn a_changed_filter_loses_and_repeats_nothing() {
     let own = NamePattern::prefix(b"live_attach");
     let common = EventMask::from_bits_retain(kind);
     // All of them pass the events of this kind in the tree.
-    let filters = [
+    let filters = vec![
         of(&[this]),
         of(&[this, that]),
         Filter::default().of_users(&[nix::unistd::getuid().as_raw()]).expect("few enough"),
