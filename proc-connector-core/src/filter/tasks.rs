@@ -47,7 +47,7 @@ impl TreeRoot {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct NamePattern {
     bytes: [u8; NAME_LEN],
-    len: usize,
+    len: u8,
     is_prefix: bool,
 }
 
@@ -70,7 +70,8 @@ impl NamePattern {
         let name = until_zero(name);
         let name = &name[..name.len().min(NAME_LEN)];
         bytes[..name.len()].copy_from_slice(name);
-        Self { bytes, len: name.len(), is_prefix }
+        #[expect(clippy::cast_possible_truncation, reason = "at most 15")]
+        Self { bytes, len: name.len() as u8, is_prefix }
     }
 
     /// Whether a name matches. A name ends before its first zero byte.
@@ -82,7 +83,7 @@ impl NamePattern {
 
     /// The name, or its start.
     pub fn bytes(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.bytes[..usize::from(self.len)]
     }
 
     /// Whether names match that start with the bytes.
