@@ -210,7 +210,7 @@ fn a_changed_filter_loses_and_repeats_nothing() {
     let own = NamePattern::prefix(b"live_attach");
     let common = EventMask::from_bits_retain(kind);
     // All of them pass the events of this kind in the tree.
-    #[allow(clippy::useless_vec, reason = "too large for the stack")]
+    #[expect(clippy::useless_vec, reason = "an array would be large for the stack")]
     let filters = vec![
         of(&[this]),
         of(&[this, that]),

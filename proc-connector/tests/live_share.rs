@@ -271,8 +271,8 @@ fn empty_conditions_select_all_tasks() {
     let any_name = Filter::default().named(&[NamePattern::prefix(b"")]).expect("one");
     // Over the socket, the name of a thread that has ended is unknown, and matches no pattern.
     let count = if transport() == Transport::Ring { 2 } else { 1 };
-    for filter in vec![empty, any_name].into_iter().take(count) {
-        let mut connector = large_buffer().filter(filter).open().expect("a live connector");
+    for filter in [&empty, &any_name].into_iter().take(count) {
+        let mut connector = large_buffer().filter(filter.clone()).open().expect("a live connector");
         let threads = load::threads(3);
         let mut received = Received::default();
         received.until(&mut connector, |received, _| {

@@ -27,14 +27,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
     /// Stop a machine after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
     timeout: u64,
 }
 
 impl Args {
     /// The arguments for `cargo xtask ci`.
     pub(crate) fn all() -> Self {
-        Self { kernel: Choice::All, timeout: 900 }
+        Self { kernel: Choice::All, timeout: 1200 }
     }
 }
 

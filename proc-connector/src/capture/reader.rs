@@ -16,6 +16,7 @@ use super::error::Error;
 use super::format::{Format, Packets};
 use super::input::Input;
 use super::packet::Packet;
+use crate::selector::{Selector, UnknownTasks};
 use crate::stream::{LossCause, Lost, Received};
 
 /// Reads a capture: a file of [`Writer`](super::Writer), any other pcap or pcapng file of netlink
@@ -47,6 +48,8 @@ pub struct Reader<R> {
     input: Input<R>,
     packets: Packets,
     filter: Filter,
+    /// Evaluates a filter with conditions on the acting task, instead of `filter`.
+    selector: Option<Box<Selector>>,
     /// The current packet, and the number of bytes already read from its messages.
     packet: Option<Packet>,
     read: usize,
@@ -93,6 +96,7 @@ impl<R: Read> Reader<R> {
             input,
             packets,
             filter: Filter::default(),
+            selector: None,
             packet: None,
             read: 0,
             current: Current::Native(0),
@@ -103,9 +107,17 @@ impl<R: Read> Reader<R> {
     }
 
     /// Skips events that do not match a filter, like a connector with this filter.
+    ///
+    /// Captures contain no properties of tasks. Of the conditions on the acting task, they can meet
+    /// those on descendants of processes given by id, users after a change of the user, and names
+    /// after a change of the name.
     #[must_use]
     pub fn with_filter(self, filter: Filter) -> Self {
-        Self { filter, ..self }
+        if filter.selects_tasks() {
+            let selector = Some(Box::new(Selector::new(&filter)));
+            return Self { filter: Filter::default(), selector, ..self };
+        }
+        Self { filter, selector: None, ..self }
     }
 
     /// Returns the next event or loss; `None` at the end.
@@ -125,7 +137,25 @@ impl<R: Read> Reader<R> {
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Recorded<'_>>, Error> {
-        if self.advance()? { Ok(self.current()) } else { Ok(None) }
+        while self.advance()? {
+            if self.selector.is_none() || self.is_selected() {
+                return Ok(self.current());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the selector selects the current item. Losses are always selected.
+    fn is_selected(&mut self) -> bool {
+        let Some(mut selector) = self.selector.take() else { return true };
+        let is_selected = match self.current() {
+            Some(Recorded { received: Received::Event(event), .. }) => {
+                selector.matches(&event, &mut UnknownTasks)
+            }
+            _ => true,
+        };
+        self.selector = Some(selector);
+        is_selected
     }
 
     /// Advances to the next event or loss; returns false at the end.

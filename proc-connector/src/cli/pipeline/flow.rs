@@ -158,7 +158,7 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
         self.has_losses |= matches!(received, Received::Lost(_));
         let subject = self.identify.apply(received);
-        self.choose.follow(self.identify.changes(), Some(received));
+        self.choose.follow(self.identify.table(), Some(received));
         self.held.note(self.identify.changes());
         self.write_held(false)?;
         let Self { identify, choose, sink, count, held, .. } = self;
@@ -192,9 +192,9 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
-        if let Some(changes) = self.identify.rescan_if_due() {
-            self.held.note(changes.clone());
-            self.choose.follow(changes, None);
+        if self.identify.rescan_if_due().is_some() {
+            self.held.note(self.identify.changes());
+            self.choose.follow(self.identify.table(), None);
             self.write_held(false)?;
         }
         self.sink.flush()?;

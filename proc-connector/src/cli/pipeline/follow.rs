@@ -2,8 +2,8 @@
 
 use std::collections::HashSet;
 
-use proc_connector::process::Changes;
-use proc_connector::{ExitStatus, Received};
+use proc_connector::process::ProcessTable;
+use proc_connector::{ExitStatus, ProcessIds, Received};
 
 use super::lives::{Lives, Scope};
 use super::stage::Choose;
@@ -110,7 +110,7 @@ impl Follower {
 }
 
 impl Choose for Follower {
-    fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>) {
+    fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>) {
         let mut at_ns = None;
         match received {
             Some(Received::Event(event)) => {
@@ -126,11 +126,14 @@ impl Choose for Follower {
         }
         self.lives.touched.clear();
         self.is_in_scope = false;
-        for change in changes {
+        for change in table.changes() {
             self.is_in_scope |= self.lives.change(self.scope, &change, at_ns);
         }
         if let Some(Received::Event(event)) = received {
             self.lives.add_io(event);
+            // An exec changes nothing while its program is uncertain.
+            let is_known = |ids: ProcessIds| self.lives.by_tgid.contains_key(&ids.tgid);
+            self.is_in_scope |= event.process().is_some_and(is_known);
         }
         if self.is_in_scope && at_ns.is_some() {
             self.last_ns = self.now_ns;

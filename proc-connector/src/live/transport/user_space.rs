@@ -151,8 +151,10 @@ impl UserSpace {
                 .filter(|&seed| !is_old(seed) && selector.follows(seed.tgid))
                 .map(|seed| seed.tgid)
                 .collect();
-            doubtful.into_iter().for_each(|tgid| selector.unfollow(tgid));
             let now = clock_ns();
+            for tgid in doubtful {
+                selector.unfollow(tgid);
+            }
             for seed in members {
                 selector.follow_existing(seed.tgid, None, now);
             }

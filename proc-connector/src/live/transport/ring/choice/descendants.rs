@@ -224,7 +224,7 @@ impl Descendants {
         asm.store(Size::Double, R10, KEY, R1);
         look_up(asm, table);
         asm.branch(Width::W64, Cond::Eq, R0, 0, other);
-        self.compare(asm, followed, other);
+        Self::compare(asm, followed, other);
 
         asm.bind(other);
         let no_search = asm.label();
@@ -265,7 +265,7 @@ impl Descendants {
 
     /// Emits code that jumps to `same` if the value at `R0`, which belongs to the id of the acting
     /// process, is its creation time.
-    fn compare(&self, asm: &mut Assembler, same: Label, other: Label) {
+    fn compare(asm: &mut Assembler, same: Label, other: Label) {
         let (in_ticks, learn) = (asm.label(), asm.label());
         asm.load(Size::Double, R1, R0, 0);
         asm.load(Size::Double, R2, R7, START);
