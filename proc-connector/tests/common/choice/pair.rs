@@ -6,7 +6,7 @@ use std::fs;
 use std::time::Duration;
 
 use proc_connector::parser::Context;
-use proc_connector::{Event, Filter, ProcConnector, Received, Selector, TaskProperties};
+use proc_connector::{Filter, OwnedEvent, ProcConnector, Received, Selector, TaskProperties};
 use proc_connector_core::testing::kinds::EXIT;
 
 use super::cgroup;
@@ -35,8 +35,7 @@ pub(crate) struct Comparison {
     connector: ProcConnector,
     pub(crate) pairs: Vec<Pair>,
     cgroups: Cgroups,
-    /// All events, described.
-    events: BTreeMap<Position, String>,
+    events: BTreeMap<Position, OwnedEvent>,
     /// The time at which all connectors were open.
     from_ns: u64,
     exited: Vec<u32>,
@@ -78,7 +77,7 @@ impl Comparison {
         let connector = builder().receive_buffer(64 << 20).context(true).open();
         let connector = connector.expect("a live connector");
         let open = |filter: Filter| {
-            let builder = builder().receive_buffer(4 << 20).filter(filter.clone());
+            let builder = builder().receive_buffer(8 << 20).filter(filter.clone());
             let connector = builder.open().unwrap_or_else(|error| panic!("{filter:?}: {error}"));
             let mut selector = Selector::new(&filter);
             for (pid, comm) in &running {
@@ -112,7 +111,7 @@ impl Comparison {
             }
             let is_counted = event.timestamp_ns() >= self.from_ns;
             if is_counted {
-                self.events.insert(position(&event), describe(&event));
+                self.events.insert(position(&event), OwnedEvent::from(event));
             }
             for pair in &mut self.pairs {
                 if pair.selector.matches(&event, &mut self.cgroups) && is_counted {
@@ -143,7 +142,7 @@ impl Comparison {
     pub(crate) fn differences(&self) -> Vec<String> {
         let mut differences = Vec::new();
         for pair in &self.pairs {
-            let differs = |(position, _): &(&Position, &String)| {
+            let differs = |(position, _): &(&Position, &OwnedEvent)| {
                 pair.in_kernel.get(position) != pair.in_user_space.get(position)
             };
             let events: Vec<_> = self.events.iter().filter(differs).collect();
@@ -153,6 +152,7 @@ impl Comparison {
             for (position, event) in events.into_iter().take(SHOWN) {
                 let count = |of: &BTreeMap<_, _>| of.get(position).copied().unwrap_or(0);
                 let (kernel, user_space) = (count(&pair.in_kernel), count(&pair.in_user_space));
+                let event = describe(event);
                 differences.push(format!("  kernel {kernel}, user space {user_space}: {event}"));
             }
         }
@@ -205,7 +205,7 @@ fn describe_filter(filter: &Filter) -> String {
     )
 }
 
-fn describe(event: &Event<'_>) -> String {
+fn describe(event: &OwnedEvent) -> String {
     let context = event.context().as_ref().map(describe_context);
     let words =
         event.data().chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().expect("4")));
