@@ -41,7 +41,8 @@ impl Filter {
     }
 
     /// Passes only events of tasks in these cgroups of the version 2 hierarchy and below them. The id
-    /// of a cgroup is the inode number of its directory.
+    /// of a cgroup is the inode number of its directory. An id without a cgroup is no error, and
+    /// selects nothing.
     ///
     /// # Errors
     ///

@@ -1,12 +1,14 @@
 //! The two forms of a filter over the same events: in the kernel, and in user space over an unfiltered
 //! stream.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
 use std::time::Duration;
 
 use proc_connector::parser::Context;
-use proc_connector::{Event, Filter, ProcConnector, Received, Selector, TaskProperties};
+use proc_connector::{
+    Event, Filter, OwnedEvent, ProcConnector, Received, Selector, TaskProperties,
+};
 use proc_connector_core::testing::kinds::EXIT;
 
 use super::cgroup;
@@ -25,8 +27,10 @@ pub(crate) struct Pair {
     pub(crate) filter: Filter,
     connector: ProcConnector,
     selector: Selector,
-    in_kernel: BTreeMap<Position, usize>,
-    in_user_space: BTreeMap<Position, usize>,
+    /// How many times each event was selected, and when it was sent.
+    in_kernel: BTreeMap<Position, (usize, u64)>,
+    in_user_space: BTreeMap<Position, (usize, u64)>,
+    last_ns: u64,
 }
 
 /// An unfiltered connector, and pairs that receive the same events.
@@ -35,10 +39,11 @@ pub(crate) struct Comparison {
     connector: ProcConnector,
     pub(crate) pairs: Vec<Pair>,
     cgroups: Cgroups,
-    /// All events, described.
-    events: BTreeMap<Position, String>,
+    events: BTreeMap<Position, OwnedEvent>,
     /// The time at which all connectors were open.
     from_ns: u64,
+    /// The time up to which all have received all events.
+    to_ns: u64,
     exited: Vec<u32>,
 }
 
@@ -78,7 +83,7 @@ impl Comparison {
         let connector = builder().receive_buffer(64 << 20).context(true).open();
         let connector = connector.expect("a live connector");
         let open = |filter: Filter| {
-            let builder = builder().receive_buffer(4 << 20).filter(filter.clone());
+            let builder = builder().receive_buffer(8 << 20).filter(filter.clone());
             let connector = builder.open().unwrap_or_else(|error| panic!("{filter:?}: {error}"));
             let mut selector = Selector::new(&filter);
             for (pid, comm) in &running {
@@ -87,7 +92,7 @@ impl Comparison {
                 }
             }
             let (in_kernel, in_user_space) = Default::default();
-            Pair { filter, connector, selector, in_kernel, in_user_space }
+            Pair { filter, connector, selector, in_kernel, in_user_space, last_ns: 0 }
         };
         let pairs = filters.into_iter().map(open).collect();
         Self {
@@ -96,6 +101,7 @@ impl Comparison {
             cgroups: Cgroups(cgroup::all()),
             events: BTreeMap::new(),
             from_ns: now_ns(),
+            to_ns: 0,
             exited: Vec::new(),
         }
     }
@@ -112,11 +118,11 @@ impl Comparison {
             }
             let is_counted = event.timestamp_ns() >= self.from_ns;
             if is_counted {
-                self.events.insert(position(&event), describe(&event));
+                self.events.insert(position(&event), OwnedEvent::from(event));
             }
             for pair in &mut self.pairs {
                 if pair.selector.matches(&event, &mut self.cgroups) && is_counted {
-                    *pair.in_user_space.entry(position(&event)).or_default() += 1;
+                    count(&mut pair.in_user_space, &event);
                 }
             }
         }
@@ -127,6 +133,7 @@ impl Comparison {
 
     /// Receives all events that were sent until now.
     pub(crate) fn catch_up(&mut self) {
+        let now = now_ns();
         // The kernel sends an event to one listener after the other. When this one has received the
         // second of two events of a CPU, all have received the first.
         for cpu in [load::cpus(), load::cpus()].concat() {
@@ -136,24 +143,31 @@ impl Comparison {
                 self.take(Duration::from_millis(1));
             }
         }
-        while self.pairs.iter_mut().any(|pair| pair.take(self.from_ns)) {}
+        for pair in &mut self.pairs {
+            while pair.take(self.from_ns) && pair.last_ns <= now {}
+        }
+        self.to_ns = now;
     }
 
     /// Compares the two forms of each filter. Returns their differences.
     pub(crate) fn differences(&self) -> Vec<String> {
         let mut differences = Vec::new();
         for pair in &self.pairs {
-            let differs = |(position, _): &(&Position, &String)| {
-                pair.in_kernel.get(position) != pair.in_user_space.get(position)
-            };
-            let events: Vec<_> = self.events.iter().filter(differs).collect();
+            let all = pair.in_kernel.iter().chain(&pair.in_user_space);
+            let in_time =
+                all.filter(|(_, (_, ns))| *ns <= self.to_ns).map(|(position, _)| position);
+            let events: BTreeSet<&Position> = in_time
+                .filter(|at| pair.in_kernel.get(*at) != pair.in_user_space.get(*at))
+                .collect();
             if !events.is_empty() {
                 differences.push(format!("{} events of {}", events.len(), pair.describe()));
             }
-            for (position, event) in events.into_iter().take(SHOWN) {
-                let count = |of: &BTreeMap<_, _>| of.get(position).copied().unwrap_or(0);
-                let (kernel, user_space) = (count(&pair.in_kernel), count(&pair.in_user_space));
-                differences.push(format!("  kernel {kernel}, user space {user_space}: {event}"));
+            for position in events.into_iter().take(SHOWN) {
+                let times =
+                    |of: &BTreeMap<_, (usize, u64)>| of.get(position).map_or(0, |(n, _)| *n);
+                let (kernel, user_space) = (times(&pair.in_kernel), times(&pair.in_user_space));
+                let event = self.events.get(position).map(describe);
+                differences.push(format!("  kernel {kernel}, user space {user_space}: {event:?}"));
             }
         }
         differences
@@ -172,8 +186,9 @@ impl Pair {
         for received in batch {
             let Received::Event(event) = received else { panic!("{received:?}") };
             has_any = true;
+            self.last_ns = event.timestamp_ns();
             if event.timestamp_ns() >= from_ns {
-                *self.in_kernel.entry(position(&event)).or_default() += 1;
+                count(&mut self.in_kernel, &event);
             }
         }
         has_any
@@ -205,7 +220,11 @@ fn describe_filter(filter: &Filter) -> String {
     )
 }
 
-fn describe(event: &Event<'_>) -> String {
+fn count(events: &mut BTreeMap<Position, (usize, u64)>, event: &Event<'_>) {
+    events.entry(position(event)).or_insert((0, event.timestamp_ns())).0 += 1;
+}
+
+fn describe(event: &OwnedEvent) -> String {
     let context = event.context().as_ref().map(describe_context);
     let words =
         event.data().chunks_exact(4).map(|word| u32::from_ne_bytes(word.try_into().expect("4")));

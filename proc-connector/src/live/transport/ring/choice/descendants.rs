@@ -373,10 +373,11 @@ impl Descendants {
         asm.branch(Width::W32, Cond::Ne, R1, imm(ExitHdr::OVER), done);
         asm.load(Size::Word, R1, R7, TGID);
         asm.store(Size::Double, R10, KEY, R1);
-        remove(asm, self.followed.table.as_fd());
         asm.load(Size::Double, R1, R7, START);
         asm.store(Size::Double, R10, VALUE, R1);
+        // In this order: another thread of the process may exit on another CPU meanwhile.
         insert(asm, self.ended.as_fd(), VALUE);
+        remove(asm, self.followed.table.as_fd());
         asm.bind(done);
     }
 }
