@@ -20,6 +20,7 @@ use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::context::{DETAIL, EXIT_STATE, START, TGID, branch_unless};
+use super::super::helpers::{self, TaskValue};
 use super::super::layout::{DATAGRAM, FOLLOWED, KEY, SCRATCH_2, SCRATCH_3, VALUE, Word, variable};
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use super::conditions::NamePlan;
@@ -32,6 +33,7 @@ use Reg::{R0, R1, R2, R3, R7, R9, R10};
 /// How the program finds the ancestors of a process.
 #[derive(Clone, Debug)]
 pub(super) struct FollowPlan {
+    pid_tgid: TaskValue,
     parent: TaskMember,
     /// Offsets in a `task_struct`.
     real_parent: i16,
@@ -92,6 +94,7 @@ const ANCESTOR: i16 = variable(4);
 const STEPS: i16 = SCRATCH_2;
 
 /// Offsets in the datagram.
+const WHAT: i16 = 36;
 const PROCESS_TGID: i16 = 56;
 const CHILD_PID: i16 = 60;
 const CHILD_TGID: i16 = 64;
@@ -107,6 +110,7 @@ impl FollowPlan {
         let types = memory.types()?;
         let offset = |member| i16::try_from(types.offset("task_struct", member)?).ok();
         Some(Self {
+            pid_tgid: helpers::pid_tgid(memory)?,
             parent: memory.member("real_parent")?,
             real_parent: offset("real_parent")?,
             group_leader: offset("group_leader")?,
@@ -211,6 +215,32 @@ impl Descendants {
     /// Emits code that initializes the variable of [`follow`](Self::follow).
     pub(super) fn prepare(asm: &mut Assembler) {
         asm.store(Size::Double, R10, FOLLOWED, NOT_FOLLOWED);
+    }
+
+    /// Emits code that jumps to `unwanted` if the id of the acting process shows that the event cannot
+    /// concern a followed process. This is the case for most events, and takes less time than reading
+    /// the identity.
+    pub(super) fn reject(&self, asm: &mut Assembler, filter: &Filter, unwanted: Label) {
+        let (possible, no_exit) = (asm.label(), asm.label());
+        asm.load(Size::Word, R1, R9, Word::Seeding.offset());
+        asm.branch(Width::W32, Cond::Ne, R1, 0, possible);
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        // The traced process of an attach can be followed.
+        asm.branch(Width::W32, Cond::Eq, R1, imm(uapi::PROC_EVENT_PTRACE), possible);
+        if !filter.root_names().is_empty() {
+            asm.branch(Width::W32, Cond::Eq, R1, imm(uapi::PROC_EVENT_EXEC), possible);
+        }
+        self.plan.pid_tgid.load(asm);
+        asm.alu(Width::W64, Alu::Rsh, R0, 32);
+        asm.store(Size::Double, R10, KEY, R0);
+        look_up(asm, self.followed.table.as_fd());
+        asm.branch(Width::W64, Cond::Ne, R0, 0, possible);
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, no_exit);
+        look_up(asm, self.ended.as_fd());
+        asm.branch(Width::W64, Cond::Ne, R0, 0, possible);
+        asm.bind(no_exit);
+        asm.jump(unwanted);
+        asm.bind(possible);
     }
 
     /// Emits code that jumps to `unwanted` if the acting process is not followed. `FOLLOWED` holds
