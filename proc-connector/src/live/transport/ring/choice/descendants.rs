@@ -21,7 +21,7 @@ use proc_connector_sys as uapi;
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::context::{DETAIL, EXIT_STATE, START, TGID, branch_unless};
 use super::super::helpers::{self, TaskValue};
-use super::super::layout::{DATAGRAM, FOLLOWED, KEY, SCRATCH_2, SCRATCH_3, VALUE, Word, variable};
+use super::super::layout::{DATAGRAM, KEY, SCRATCH_2, SCRATCH_3, VALUE, Word, variable};
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use super::conditions::NamePlan;
 use super::table::{insert, look_up, remove};
@@ -88,8 +88,11 @@ const MAX_ANCESTORS: i32 = 32;
 const NOT_FOLLOWED: i32 = 0;
 const IS_FOLLOWED: i32 = 1;
 
-/// A variable in front of the record: the address of an ancestor's `task_struct`.
+/// Variables in front of the record: the address of an ancestor's `task_struct`, and whether the
+/// acting process is followed. The verifier would check the rest of the program for each value of a
+/// variable on the stack.
 const ANCESTOR: i16 = variable(4);
+const FOLLOWED: i16 = variable(7);
 /// On the stack: the number of ancestors that are left. The verifier follows it to the end.
 const STEPS: i16 = SCRATCH_2;
 
@@ -214,7 +217,7 @@ impl Descendants {
 
     /// Emits code that initializes the variable of [`follow`](Self::follow).
     pub(super) fn prepare(asm: &mut Assembler) {
-        asm.store(Size::Double, R10, FOLLOWED, NOT_FOLLOWED);
+        asm.store(Size::Double, R7, FOLLOWED, NOT_FOLLOWED);
     }
 
     /// Emits code that jumps to `unwanted` if the id of the acting process shows that the event cannot
@@ -288,7 +291,7 @@ impl Descendants {
         asm.store(Size::Double, R10, VALUE, R1);
         self.add(asm);
         asm.bind(followed);
-        asm.store(Size::Double, R10, FOLLOWED, IS_FOLLOWED);
+        asm.store(Size::Double, R7, FOLLOWED, IS_FOLLOWED);
         self.add_child(asm, done);
         asm.bind(done);
     }
@@ -397,7 +400,7 @@ impl Descendants {
     pub(super) fn retire(&self, asm: &mut Assembler) {
         let done = asm.label();
         branch_unless(asm, uapi::PROC_EVENT_EXIT, done);
-        asm.load(Size::Double, R1, R10, FOLLOWED);
+        asm.load(Size::Double, R1, R7, FOLLOWED);
         asm.branch(Width::W64, Cond::Ne, R1, IS_FOLLOWED, done);
         asm.load(Size::Word, R1, R7, EXIT_STATE);
         asm.branch(Width::W32, Cond::Ne, R1, imm(ExitHdr::OVER), done);
