@@ -78,14 +78,18 @@
 
 mod bare;
 mod byte_order;
+mod comment;
 mod cooked;
+mod css_sets;
 mod error;
 mod format;
 mod input;
 mod loss;
+mod note;
 mod origin;
 mod other_file;
 mod packet;
+mod packet_block;
 mod pcap;
 mod pcapng;
 mod reader;
@@ -93,6 +97,8 @@ mod writer;
 
 pub use error::{Error, Part, Reason};
 pub use format::Format;
+pub use note::Note;
+pub(crate) use note::{Kind, Listed, Scan};
 pub use origin::Origin;
 pub use reader::{Reader, Recorded};
 pub use writer::Writer;

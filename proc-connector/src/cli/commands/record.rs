@@ -55,7 +55,7 @@ fn record<W: Write>(
     output: impl FnOnce() -> Result<W, Failure>,
 ) -> Result<(), Failure> {
     // First, so that an existing file keeps its contents if recording is not possible.
-    let mut events = connect::open(&args.listen, &args.choice.filter()?, false)?;
+    let mut events = connect::open(&args.listen, &args.choice.filter()?, true)?;
     args.choice.check_processes()?;
     let mut origin = Origin::this_machine();
     if args.anonymous {

@@ -188,8 +188,14 @@ fn shared<S>(stage: S) -> Rc<RefCell<S>> {
 
 /// Reports the summary, and packets that could not be read.
 fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
-    let Outcome { summary, skipped, unread, damage } = outcome;
+    let Outcome { summary, skipped, unread, unread_comments, damage } = outcome;
     summary.report();
+    if unread_comments > 0 {
+        complain(format_args!(
+            "{unread_comments} comments with recorded values could not be read: they were edited, or \
+             written by another version of this program; their events are shown without these values"
+        ));
+    }
     let has_unread = unread.packets > 0;
     if let Some(error) = damage {
         if has_unread {

@@ -22,6 +22,8 @@ pub(crate) struct Outcome {
     /// Packets of other protocols.
     pub(crate) skipped: u64,
     pub(crate) unread: Unread,
+    /// Comments with recorded values that could not be read.
+    pub(crate) unread_comments: u64,
     /// The damage at which reading ended.
     pub(crate) damage: Option<capture::Error>,
 }
@@ -73,5 +75,6 @@ pub(crate) fn read<'a, S: Stage + 'a>(
     outcome.summary.time = started.elapsed();
     outcome.unread.cut = reader.cut();
     outcome.skipped = reader.skipped();
+    outcome.unread_comments = reader.unread_comments();
     Ok(outcome)
 }
