@@ -1,18 +1,38 @@
 //! Numbers and bytes in comments.
 
+/// The numbers from 0 to 99, each with two digits.
+const PAIRS: [u8; 200] = {
+    let (mut pairs, mut number) = ([0; 200], 0);
+    while number < 100_u8 {
+        let at = number as usize * 2;
+        pairs[at] = b'0' + number / 10;
+        pairs[at + 1] = b'0' + number % 10;
+        number += 1;
+    }
+    pairs
+};
+
 /// Appends a decimal number.
 #[inline]
 pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
+    if number < 10 {
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        out.push(b'0' + number as u8);
+        return;
+    }
     let (mut digits, mut start) = ([0; 20], 20);
-    loop {
+    while number >= 10 {
+        #[expect(clippy::cast_possible_truncation, reason = "less than 100")]
+        let at = (number % 100) as usize * 2;
+        number /= 100;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[at..at + 2]);
+    }
+    if number > 0 {
         start -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "a digit is less than 10")]
-        let digit = (number % 10) as u8;
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        let digit = number as u8;
         digits[start] = b'0' + digit;
-        number /= 10;
-        if number == 0 {
-            break;
-        }
     }
     out.extend_from_slice(&digits[start..]);
 }
@@ -36,6 +56,26 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
         number = number * 10 + u64::from(digit);
     }
     Some(number)
+}
+
+/// Reads the decimal number at the start of `text`, and moves `text` behind it.
+#[inline]
+pub(super) fn take_number(text: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut count) = (0_u64, 0);
+    for &byte in *text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        if count < 19 {
+            number = number * 10 + u64::from(digit);
+        } else {
+            number = number.checked_mul(10)?.checked_add(digit.into())?;
+        }
+        count += 1;
+    }
+    *text = &text[count..];
+    (count > 0).then_some(number)
 }
 
 /// Reads a decimal number of 32 bits.
@@ -80,37 +120,49 @@ impl<'a> Numbers<'a> {
 /// The byte that stands for the zero byte, which separates strings.
 const SEPARATOR: u8 = b',';
 
-/// Whether a byte stands for itself.
-#[inline]
-fn is_plain(byte: u8) -> bool {
-    matches!(byte, 0x21..=0x7e) && byte != b'%' && byte != SEPARATOR
-}
+/// Which bytes stand for themselves.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0x21);
+    while byte < 0x7f {
+        plain[byte] = byte != b'%' as usize && byte != SEPARATOR as usize;
+        byte += 1;
+    }
+    plain
+};
 
 /// Appends bytes: a zero byte as `,`, printable characters as they are, and others as `%` and two
 /// digits.
 pub(super) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.is_ascii() {
-        for &byte in bytes {
-            if is_plain(byte) {
-                out.push(byte);
-            } else {
-                push_special(byte, out);
-            }
-        }
+        push_ascii(bytes, out);
         return;
     }
     for chunk in bytes.utf8_chunks() {
         for character in chunk.valid().chars() {
-            if character.is_ascii() || character.is_control() {
-                let mut buffer = [0; 4];
-                for &byte in character.encode_utf8(&mut buffer).as_bytes() {
-                    if is_plain(byte) { out.push(byte) } else { push_special(byte, out) }
-                }
+            let mut buffer = [0; 4];
+            let encoded = character.encode_utf8(&mut buffer).as_bytes();
+            if character.is_ascii() {
+                push_ascii(encoded, out);
+            } else if character.is_control() {
+                encoded.iter().for_each(|&byte| push_escape(byte, out));
             } else {
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
+                out.extend_from_slice(encoded);
             }
         }
         chunk.invalid().iter().for_each(|&byte| push_escape(byte, out));
+    }
+}
+
+#[inline]
+fn push_ascii(mut bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len());
+    loop {
+        let plain = bytes.iter().position(|&byte| !PLAIN[usize::from(byte)]);
+        let (run, rest) = bytes.split_at(plain.unwrap_or(bytes.len()));
+        out.extend_from_slice(run);
+        let [special, after @ ..] = rest else { return };
+        push_special(*special, out);
+        bytes = after;
     }
 }
 

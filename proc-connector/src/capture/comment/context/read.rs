@@ -5,19 +5,99 @@ use proc_connector_core::context::layout::{
 };
 use zerocopy::IntoBytes;
 
-use super::super::text::{Numbers, number, number32, read_bytes};
-use super::super::words;
+use super::super::VERSION;
+use super::super::text::{read_bytes, take_number};
 
 /// Replaces `out` by the bytes of the context that a comment has, for
 /// [`Event::with_context`](proc_connector_core::Event::with_context). `None` if the comment is damaged.
 #[inline]
 pub(in crate::capture) fn read(comment: &[u8], timestamp_ns: u64, out: &mut Vec<u8>) -> Option<()> {
     let mut parts = Parts::default();
-    for (key, value) in words(comment) {
-        parts.set(key, value, timestamp_ns)?;
+    let mut value = Value(comment.get(VERSION.len()..)?);
+    while let Some(key) = value.take_key() {
+        parts.set(key, &mut value, timestamp_ns)?;
     }
     out.clear();
     parts.restore(out)
+}
+
+/// The rest of a comment.
+#[derive(Clone, Copy)]
+struct Value<'a>(&'a [u8]);
+
+/// A key of up to 8 bytes as a number, so that comparing keys is fast.
+const fn key(name: &[u8]) -> u64 {
+    let (mut key, mut at) = (0, 0);
+    while at < name.len() {
+        key = key << 8 | name[at] as u64;
+        at += 1;
+    }
+    key
+}
+
+impl<'a> Value<'a> {
+    /// Moves to the value of the next key. `Some(0)` is a key of more than 8 bytes.
+    #[inline]
+    fn take_key(&mut self) -> Option<u64> {
+        while let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let (mut key, mut len) = (0, 0);
+        while let Some(&byte) = self.0.get(len).filter(|&&byte| byte != b' ' && byte != b'=') {
+            key = key << 8 | u64::from(byte);
+            len += 1;
+        }
+        if len == 0 && self.0.is_empty() {
+            return None;
+        }
+        let rest = &self.0[len..];
+        self.0 = rest.strip_prefix(b"=").unwrap_or(rest);
+        Some(if len > 8 { 0 } else { key })
+    }
+
+    #[inline]
+    fn is_at_end(&self) -> bool {
+        matches!(self.0, [] | [b' ', ..])
+    }
+
+    /// The next number of a list that is separated by colons.
+    #[inline]
+    fn next(&mut self) -> Option<u64> {
+        let number = take_number(&mut self.0)?;
+        match self.0 {
+            [b':', rest @ ..] => self.0 = rest,
+            _ if self.is_at_end() => {}
+            _ => return None,
+        }
+        Some(number)
+    }
+
+    #[inline]
+    fn next32(&mut self) -> Option<u32> {
+        self.next()?.try_into().ok()
+    }
+
+    /// The next number; `Some(None)` if its place is empty.
+    #[inline]
+    fn next_if_any(&mut self) -> Option<Option<u64>> {
+        match self.0 {
+            [b':', rest @ ..] => {
+                self.0 = rest;
+                Some(None)
+            }
+            _ if self.is_at_end() => Some(None),
+            _ => self.next().map(Some),
+        }
+    }
+
+    /// The rest of the value.
+    #[inline]
+    fn text(&mut self) -> &'a [u8] {
+        let end = self.0.iter().position(|&byte| byte == b' ').unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest;
+        text
+    }
 }
 
 /// The parts of a context, as in its comment.
@@ -41,140 +121,182 @@ struct Parts<'a> {
 impl<'a> Parts<'a> {
     /// Sets the value of a key. An unknown key has no effect.
     #[inline]
-    fn set(&mut self, key: &[u8], value: &'a [u8], timestamp_ns: u64) -> Option<()> {
+    fn set(&mut self, key: u64, value: &mut Value<'a>, timestamp_ns: u64) -> Option<()> {
+        let part = self.read_value(key, value, timestamp_ns)?;
+        self.recorded |= part.bits();
+        if !value.is_at_end() {
+            // More numbers, of a later version.
+            value.text();
+        }
+        Some(())
+    }
+
+    /// Reads a value. Returns the parts of the context that it is.
+    #[inline]
+    fn read_value(
+        &mut self,
+        key: u64,
+        value: &mut Value<'a>,
+        timestamp_ns: u64,
+    ) -> Option<Recorded> {
+        const P: u64 = self::key(b"p");
+        const PP: u64 = self::key(b"pp");
+        const CHILD: u64 = self::key(b"child");
+        const OVER: u64 = self::key(b"over");
+        const ENDING: u64 = self::key(b"ending");
+        const ALIVE: u64 = self::key(b"alive");
+        const T: u64 = self::key(b"t");
+        const COMM: u64 = self::key(b"comm");
+        const U: u64 = self::key(b"u");
+        const E: u64 = self::key(b"e");
+        const S: u64 = self::key(b"s");
+        const TTY: u64 = self::key(b"tty");
+        const AU: u64 = self::key(b"au");
+        const NS: u64 = self::key(b"ns");
+        const CG: u64 = self::key(b"cg");
+        const CS: u64 = self::key(b"cs");
+        const BOOT: u64 = self::key(b"boot");
+        const RU: u64 = self::key(b"ru");
+        const PU: u64 = self::key(b"pu");
+        const FILE: u64 = self::key(b"file");
+        const DELETED: u64 = self::key(b"deleted");
+        const MEMFD: u64 = self::key(b"memfd");
+        const ARGS: u64 = self::key(b"args");
+        const CUT: u64 = self::key(b"cut");
+        const FILENAME: u64 = self::key(b"filename");
+        const EXE: u64 = self::key(b"exe");
+        const CWD: u64 = self::key(b"cwd");
+        const ENV: u64 = self::key(b"env");
         let Self { identity, task, exec, .. } = self;
-        let mut numbers = Numbers::new(value);
-        let part = match key {
-            b"p" => {
+        Some(match key {
+            P => {
                 self.has_identity = true;
-                identity.tgid = numbers.next32()?.into();
-                identity.start_boottime = numbers.next()?.into();
-                return Some(());
+                identity.tgid = value.next32()?.into();
+                identity.start_boottime = value.next()?.into();
+                Recorded::empty()
             }
-            b"pp" => {
-                identity.parent_tgid = numbers.next32()?.into();
-                identity.parent_start_boottime = numbers.next()?.into();
-                return Some(());
+            PP => {
+                identity.parent_tgid = value.next32()?.into();
+                identity.parent_start_boottime = value.next()?.into();
+                Recorded::empty()
             }
-            b"child" => {
-                identity.detail = number(value)?.into();
-                return Some(());
+            CHILD => {
+                identity.detail = value.next()?.into();
+                Recorded::empty()
             }
-            b"over" => return self.set_end(ExitHdr::OVER, number32(value)?),
-            b"ending" => return self.set_end(ExitHdr::ENDING, number32(value)?),
-            b"continues" => return self.set_end(ExitHdr::CONTINUES, 0),
-            b"t" => {
-                let pid = u64::from(numbers.next32()?);
-                let tgid = match numbers.next_text() {
-                    Some(tgid) => number32(tgid)?,
-                    None => identity.tgid.get(),
-                };
-                task.pid_tgid = (u64::from(tgid) << 32 | pid).into();
+            OVER => self.set_end(ExitHdr::OVER, value.next32()?),
+            ENDING => self.set_end(ExitHdr::ENDING, value.next32()?),
+            ALIVE => self.set_end(ExitHdr::CONTINUES, 0),
+            T => {
+                let own = identity.tgid.get();
+                let (pid, tgid) =
+                    if value.is_at_end() { (own, own) } else { (value.next32()?, value.next32()?) };
+                task.pid_tgid = (u64::from(tgid) << 32 | u64::from(pid)).into();
                 Recorded::PID_TGID
             }
-            b"comm" => {
-                task.comm = comm(value)?;
+            COMM => {
+                task.comm = comm(value.text())?;
                 Recorded::COMM
             }
-            b"u" => {
-                task.uid_gid = id_pair(&mut numbers)?.into();
+            U => {
+                task.uid_gid = id_pair(value)?.into();
                 Recorded::UID_GID
             }
-            b"e" => {
-                task.euid_egid = id_pair(&mut numbers)?.into();
+            E => {
+                task.euid_egid =
+                    if value.is_at_end() { task.uid_gid } else { id_pair(value)?.into() };
                 Recorded::EUID_EGID
             }
-            b"s" => {
-                task.session = number32(value)?.into();
+            S => {
+                task.session = value.next32()?.into();
                 Recorded::SESSION
             }
-            b"tty" => {
-                let [major, minor] = [numbers.next32()?, numbers.next32()?];
-                task.tty = (major << 20 | (minor & 0xf_ffff)).into();
+            TTY => {
+                task.tty = device(value)?.into();
                 Recorded::TTY
             }
-            b"au" => {
-                let mut next = || match numbers.next_text()? {
-                    [] => Some(u32::MAX),
-                    text => number32(text),
+            AU => {
+                let mut next = || match value.next_if_any()? {
+                    None => Some(u32::MAX),
+                    Some(id) => u32::try_from(id).ok(),
                 };
                 task.login_uid = next()?.into();
                 task.audit_session = next()?.into();
                 Recorded::AUDIT
             }
-            b"ns" => {
-                task.ns_tgid = numbers.next32()?.into();
-                task.pid_ns = numbers.next32()?.into();
+            NS => {
+                task.pid_ns = value.next32()?.into();
+                task.ns_tgid =
+                    if value.is_at_end() { identity.tgid } else { value.next32()?.into() };
                 Recorded::PID_NS
             }
-            b"cg" => {
-                task.cgroup_id = number(value)?.into();
+            CG => {
+                task.cgroup_id = value.next()?.into();
                 Recorded::CGROUP_ID
             }
-            b"cs" => {
-                task.css_set = number(value)?.into();
+            CS => {
+                task.css_set = value.next()?.into();
                 Recorded::CSS_SET
             }
-            b"boot" => {
-                task.boot_ns = timestamp_ns.wrapping_add(number(value)?).into();
+            BOOT => {
+                task.boot_ns = timestamp_ns.wrapping_add(value.next()?).into();
                 Recorded::BOOT_NS
             }
-            b"ru" => {
-                let read = usage(value)?;
-                self.usage = read.map(Option::unwrap_or_default);
+            RU => {
+                self.usage = usage(value)?.map(Option::unwrap_or_default);
                 Recorded::USAGE
             }
-            b"pu" => {
+            PU => {
                 self.process_usage = usage(value)?;
                 Recorded::PROCESS_USAGE
             }
-            b"file" => {
-                let [major, minor] = [numbers.next32()?, numbers.next32()?];
-                exec.dev = (major << 20 | (minor & 0xf_ffff)).into();
-                exec.ino = numbers.next()?.into();
-                exec.ctime_sec = numbers.next()?.into();
-                exec.ctime_nsec = numbers.next32()?.into();
-                exec.nlink = numbers.next32()?.into();
+            FILE => {
+                exec.dev = device(value)?.into();
+                exec.ino = value.next()?.into();
+                exec.ctime_sec = value.next()?.into();
+                exec.ctime_nsec = value.next32()?.into();
+                exec.nlink = value.next32()?.into();
                 Recorded::EXEC | Recorded::PROGRAM
             }
-            b"deleted" => return self.add_flag(ExecHdr::UNHASHED),
-            b"memfd" => return self.add_flag(ExecHdr::ROOT),
-            b"args" => {
-                self.args = value;
+            DELETED => self.add_flag(ExecHdr::UNHASHED),
+            MEMFD => self.add_flag(ExecHdr::ROOT),
+            ARGS => {
+                self.args = value.text();
                 Recorded::EXEC | Recorded::ARGS
             }
-            b"cut" => Recorded::ARGS_CUT,
-            b"filename" => {
-                self.filename = value;
+            CUT => Recorded::ARGS_CUT,
+            FILENAME => {
+                self.filename = value.text();
                 Recorded::EXEC | Recorded::FILENAME
             }
-            b"exe" => {
-                self.exe = value.strip_prefix(b"/")?;
+            EXE => {
+                self.exe = value.text().strip_prefix(b"/")?;
                 Recorded::EXEC | Recorded::EXE
             }
-            b"cwd" => {
-                self.cwd = value.strip_prefix(b"/")?;
+            CWD => {
+                self.cwd = value.text().strip_prefix(b"/")?;
                 Recorded::EXEC | Recorded::CWD
             }
-            b"env" => {
-                self.env = value;
+            ENV => {
+                self.env = value.text();
                 Recorded::EXEC | Recorded::ENV
             }
-            _ => return Some(()),
-        };
-        self.recorded |= part.bits();
-        Some(())
+            _ => {
+                value.text();
+                Recorded::empty()
+            }
+        })
     }
 
-    fn set_end(&mut self, state: u32, status: u32) -> Option<()> {
+    fn set_end(&mut self, state: u32, status: u32) -> Recorded {
         let exit = ExitHdr { state: state.into(), status: status.into() };
         self.identity.detail = zerocopy::transmute!(exit);
-        Some(())
+        Recorded::empty()
     }
 
-    fn add_flag(&mut self, flag: u32) -> Option<()> {
+    fn add_flag(&mut self, flag: u32) -> Recorded {
         self.exec.flags = (self.exec.flags.get() | flag).into();
-        Some(())
+        Recorded::empty()
     }
 
     /// Appends the bytes of the context.
@@ -237,9 +359,16 @@ impl<'a> Parts<'a> {
 
 /// The user id in the lower half, the group id in the upper.
 #[inline]
-fn id_pair(numbers: &mut Numbers<'_>) -> Option<u64> {
-    let [uid, gid] = [numbers.next32()?, numbers.next32()?];
+fn id_pair(value: &mut Value<'_>) -> Option<u64> {
+    let [uid, gid] = [value.next32()?, value.next32()?];
     Some(u64::from(gid) << 32 | u64::from(uid))
+}
+
+/// A device: 12 bits of major and 20 bits of minor number.
+#[inline]
+fn device(value: &mut Value<'_>) -> Option<u32> {
+    let [major, minor] = [value.next32()?, value.next32()?];
+    Some(major << 20 | (minor & 0xf_ffff))
 }
 
 /// A name of up to 16 bytes.
@@ -256,15 +385,12 @@ fn comm(value: &[u8]) -> Option<[u8; 16]> {
     Some(comm)
 }
 
-/// The numbers of a usage, as far as they are present.
-fn usage(value: &[u8]) -> Option<[Option<u64>; 10]> {
-    let (mut usage, mut numbers) = ([None; 10], Numbers::new(value));
+/// The numbers of a usage. Numbers that equal their default are missing.
+#[inline]
+fn usage(value: &mut Value<'_>) -> Option<[Option<u64>; 10]> {
+    let mut usage = [None; 10];
     for place in &mut usage {
-        match numbers.next_text() {
-            None => break,
-            Some([]) => {}
-            Some(text) => *place = Some(number(text)?),
-        }
+        *place = value.next_if_any()?;
     }
     Some(usage)
 }

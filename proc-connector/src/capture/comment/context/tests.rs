@@ -136,8 +136,8 @@ fn an_identity_is_short() {
 fn an_exec_is_readable() {
     let parts = [&b"cc\0-c\0a b.c\0"[..], b"/bin/cc", b"gcc\0bin\0usr\0", b"", b"LANG=C\0"];
     let context = RawContext::of_process((7, 70), (1, 10)).with_extension(exec(parts)).bytes();
-    let expected = "pc1 p=7:70 pp=1:10 t=8 comm=make u=1000:100 e=0:100 s=17 tty=136:5 au=1000: \
-                    ns=7:19 cg=12 cs=3 boot=250 file=8:1:21:1700000000:9:1 deleted \
+    let expected = "pc1 p=7:70 pp=1:10 t=8:7 comm=make u=1000:100 e=0:100 s=17 tty=136:5 \
+                    au=1000: ns=19 cg=12 cs=3 boot=250 file=8:1:21:1700000000:9:1 deleted \
                     exe=/usr/bin/gcc cwd=/ filename=/bin/cc args=cc,-c,a%20b.c, env=LANG=C,";
     assert_eq!(text(EXEC, &context).as_deref(), Some(expected));
     check(EXEC, &context);

@@ -30,7 +30,7 @@ pub(in crate::capture) fn write(
         match (is_over, status) {
             (true, status) => put(out, b" over=", [status.map_or(0, |it| it.into_raw().into())]),
             (false, Some(status)) => put(out, b" ending=", [status.into_raw().into()]),
-            (false, None) => out.extend_from_slice(b" continues"),
+            (false, None) => out.extend_from_slice(b" alive"),
         }
     } else if let Some(child) = context.child_start_boottime_ns() {
         put(out, b" child=", [child]);
@@ -111,10 +111,11 @@ fn write_task(
     out: &mut Vec<u8>,
 ) {
     let has = |part| recorded.contains(part);
+    let own_tgid = identity.tgid.get();
     if has(Recorded::PID_TGID) {
         let [tgid, pid] = halves(task.pid_tgid);
-        if tgid == identity.tgid.get() {
-            put(out, b" t=", [pid.into()]);
+        if (pid, tgid) == (own_tgid, own_tgid) {
+            out.extend_from_slice(b" t");
         } else {
             put(out, b" t=", [pid.into(), tgid.into()]);
         }
@@ -130,7 +131,11 @@ fn write_task(
     }
     if has(Recorded::EUID_EGID) {
         let [gid, uid] = halves(task.euid_egid);
-        put(out, b" e=", [uid.into(), gid.into()]);
+        if has(Recorded::UID_GID) && task.euid_egid == task.uid_gid {
+            out.extend_from_slice(b" e");
+        } else {
+            put(out, b" e=", [uid.into(), gid.into()]);
+        }
     }
     if has(Recorded::SESSION) {
         put(out, b" s=", [task.session.get().into()]);
@@ -151,7 +156,11 @@ fn write_task(
         }
     }
     if has(Recorded::PID_NS) {
-        put(out, b" ns=", [task.ns_tgid.get().into(), task.pid_ns.get().into()]);
+        put(out, b" ns=", [task.pid_ns.get().into()]);
+        let ns_tgid = task.ns_tgid.get();
+        if ns_tgid != own_tgid {
+            put(out, b":", [ns_tgid.into()]);
+        }
     }
     if has(Recorded::CGROUP_ID) {
         put(out, b" cg=", [task.cgroup_id.get()]);
