@@ -97,6 +97,7 @@ fn doctor_reports_each_check_in_both_formats() {
         "privileges",
         "filter",
         "ring",
+        "task filter",
         "forgeries",
         "subscription",
     ];

@@ -56,7 +56,7 @@ fn a_command_takes_at_most_a_third_of_the_line() {
     let processes = ShortLivedProcesses::start(&long);
     for columns in widths() {
         let common = ["watch", "--duration", "20s", "--transport", transport_name()];
-        let options = ["--comm", "#*", "--events", "exec,exit", "--count", "4"];
+        let options = ["--comm", "cli_layout*", "--events", "exec,exit", "--count", "4"];
         let (status, shown) =
             terminal::run(&mut program(&[&common[..], &options].concat()), columns);
         assert!(status.success(), "{shown}");

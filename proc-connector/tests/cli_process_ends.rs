@@ -2,10 +2,11 @@
 
 mod common;
 
-use std::process::{ExitCode, Stdio};
+use std::process::{Child, ExitCode, Stdio};
 use std::thread;
 use std::time::Duration;
 
+use common::ending::{KeptThread, keeps_a_thread};
 use common::helper_process::command;
 use common::listening::listening;
 use common::program::{program, run, text};
@@ -25,6 +26,7 @@ fn main() -> ExitCode {
         first_thread_fails_and_another_exits_with_0,
         fifty_threads_are_killed,
         burns_and_allocates,
+        keeps_a_thread,
     ];
     let everywhere = named![
         a_recorded_process_ends_with_its_last_thread,
@@ -36,6 +38,7 @@ fn main() -> ExitCode {
         json_and_lines_choose_the_same_failed_processes,
         threads_and_ends_are_distinguished_on_request,
         an_end_has_the_usage_that_the_kernel_recorded,
+        an_end_is_shown_while_a_tracer_keeps_a_thread,
     ];
     common::main_with(&roles, &everywhere, &live)
 }
@@ -194,6 +197,32 @@ fn a_recorded_id_that_is_reused_ends_its_process() {
     assert_eq!(details[..3], ["by 1", "ended after 1.0 ms", "by 1"], "{lines:#?}");
 }
 
+/// A tracer keeps a thread of an ended process as a zombie, and `watch` ends before the tracer does.
+fn an_end_is_shown_while_a_tracer_keeps_a_thread() {
+    for options in [&[][..], &["--json", "--who"], &["--json"]] {
+        let is_known = transport() == Transport::Ring || options != ["--json"];
+        // Without the forks of threads, the socket cannot know the last exit.
+        let common = ["watch", "--transport", transport_name(), "--events", "fork,exit"];
+        let watch = listening(program(&[&common, options].concat()));
+        let (mut helper, kept) = KeptThread::start();
+        let pid = helper.pid();
+        helper.resume();
+        kept.until_ended();
+        let output = interrupt(watch);
+        if options.is_empty() {
+            let lines = lines(&output);
+            let [end] = exits_of(&lines, pid)[..] else { panic!("{lines:#?}") };
+            assert!(end.starts_with("exit 0 after "), "{end}");
+        } else {
+            let objects = objects(&output);
+            let ends = objects.iter().filter(|line| line["tgid"] == pid && line["over"] == true);
+            let codes: Vec<Option<u64>> =
+                ends.map(|line| line["process_end"]["code"].as_u64()).collect();
+            assert_eq!(codes, if is_known { vec![Some(0)] } else { vec![] }, "{objects:#?}");
+        }
+    }
+}
+
 /// Runs a `watch` with these options while a process plays each of the roles. Returns the output, and
 /// the ids of the processes.
 fn watch_roles(options: &[&str], roles: &[&str]) -> (Vec<u8>, Vec<u32>) {
@@ -205,13 +234,18 @@ fn watch_roles(options: &[&str], roles: &[&str]) -> (Vec<u8>, Vec<u32>) {
         child.id()
     });
     let pids = pids.collect();
+    (interrupt(watch), pids)
+}
+
+/// Ends a `watch` after the exits of all processes that have ended. Returns its output.
+fn interrupt(watch: Child) -> Vec<u8> {
     // The kernel wakes the parent before it sends the exit.
     thread::sleep(Duration::from_millis(100));
     kill(Pid::from_raw(watch.id().try_into().expect("a pid")), Signal::SIGINT).expect("a child");
     let output = watch.wait_with_output().expect("an exit status");
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(text(&output.stderr).contains(", 0 lost, "), "{}", text(&output.stderr));
-    (output.stdout, pids)
+    output.stdout
 }
 
 const ROLES: [&str; 3] = [

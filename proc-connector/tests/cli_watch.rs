@@ -12,8 +12,9 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use common::helper_process::{HelperProcess, command, pause, print_number};
+use common::helper_process::{HelperProcess, command, pause, print_number, with_role};
 use common::program::{run, start_watch, text};
+use common::scratch::Scratch;
 use common::{CAP_SETUID, NOBODY, load, named, require_capability, transport};
 use nix::sys;
 use nix::sys::signal::Signal;
@@ -42,18 +43,19 @@ fn exits_3() {
     std::process::exit(3)
 }
 
-/// On each request, creates a child that has a child.
+/// On each request, creates a child that has a child. Both are links in the current directory.
 fn has_children() {
     loop {
         pause();
-        let mut child = command("has_a_child").arg0("between").spawn().expect("a child");
+        let mut child =
+            with_role("has_a_child", Command::new("./between")).spawn().expect("a child");
         child.wait().expect("an exit status");
         print_number(child.id());
     }
 }
 
 fn has_a_child() {
-    let mut below = command("exits_3");
+    let mut below = with_role("exits_3", Command::new("./below"));
     let mut child = below.arg0("/some/where/below").arg("a word").spawn().expect("a child");
     child.wait().expect("an exit status");
 }
@@ -174,7 +176,7 @@ fn a_line_has_the_user_the_command_and_the_lifetime() {
     let is_exit = is_exit_of(&repeated);
     // A process that ended before the scan of `/proc` is mostly unknown.
     let is_it = |line: &str| is_exit(line) && line.contains(&user.name);
-    let lines = watch_until(&["--failed", "--comm", "a helper"], is_it);
+    let lines = watch_until(&["--failed", "--comm", "cli_watch*"], is_it);
     let exit = exit_among(&lines);
     let words: Vec<&str> = exit.split_whitespace().collect();
     // The name fits into its column.
@@ -186,12 +188,28 @@ fn a_line_has_the_user_the_command_and_the_lifetime() {
     }
 }
 
+/// This binary under the names of the programs that [`has_children`] runs.
+fn links() -> Scratch {
+    let scratch = Scratch::new("links");
+    for name in ["between", "below"] {
+        let program = std::env::current_exe().expect("/proc is mounted");
+        std::os::unix::fs::symlink(program, scratch.file(name)).expect("a link");
+    }
+    scratch
+}
+
 fn a_tree_is_a_process_and_its_descendants() {
-    let root = HelperProcess::start("has_children");
+    let links = links();
+    let root = HelperProcess::start_in("has_children", links.directory());
     let tree = root.pid().to_string();
     let repeated = RepeatedRole::start_children_of(root);
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
-    let lines = watch_until(&["--tree", &tree], is_exit_of(&repeated));
+    // The first child that ends may have started before `watch`.
+    let (is_exit, exits) = (is_exit_of(&repeated), Cell::new(0));
+    let lines = watch_until(&["--tree", &tree], |line| {
+        exits.set(exits.get() + u32::from(is_exit(line)));
+        exits.get() == 2
+    });
     let pids: Vec<(&str, u32)> =
         lines.iter().filter_map(|line| columns(line)).map(|(kind, pid, _)| (kind, pid)).collect();
     assert!(pids.iter().all(|&(_, pid)| !elsewhere.created(pid)), "{lines:#?}");
@@ -206,7 +224,9 @@ fn a_tree_can_be_named() {
         // the event.
         return;
     }
-    let repeated = RepeatedRole::start_children_of(HelperProcess::start("has_children"));
+    let links = links();
+    let root = HelperProcess::start_in("has_children", links.directory());
+    let repeated = RepeatedRole::start_children_of(root);
     let lines = watch_until(&["--tree", "between"], is_exit_of(&repeated));
     let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
     let (kind, pid, _) = columns(first).expect("columns");
@@ -219,7 +239,9 @@ fn names_can_contain_patterns() {
     if transport() == Transport::Socket {
         return;
     }
-    let repeated = RepeatedRole::start_children_of(HelperProcess::start("has_children"));
+    let links = links();
+    let root = HelperProcess::start_in("has_children", links.directory());
+    let repeated = RepeatedRole::start_children_of(root);
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
     let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
     let lines = watch_until(&["--comm", "b[ef]low"], shown);

@@ -191,6 +191,7 @@ fn the_ring_records_what_the_kernel_provides() {
     let list = recorded.split_once("not available: ").map_or("", |(_, list)| list);
     let lacks: Vec<&str> = list.split(", ").filter(|part| !part.is_empty()).collect();
     assert_eq!(lacks, *missing);
+    assert_eq!(fact("task filter"), "the kernel evaluates conditions on the acting task");
     let forgeries = fact("forgeries");
     assert!(forgeries.contains("refuses all forged events"), "{forgeries}");
 }

@@ -137,17 +137,8 @@ fn check(load: &str, is_lossy: bool) {
 /// A transport, a field, and behaviours.
 type Known = (&'static str, &'static str, &'static [&'static str]);
 
-/// An exec was lost, or received when `/proc` no longer showed the process. Over the socket, starts and
-/// exits of threads can be lost too.
-const KNOWN_AFTER_LOSSES: &[Known] = &[
-    ("socket", "end time", &[]),
-    ("socket", "number of execs", &[]),
-    ("socket", "status", &[]),
-    ("ring", "number of execs", &[]),
-    ("ring", "last arguments", &[]),
-    ("ring", "last program", &[]),
-    ("ring", "name", &[]),
-];
+/// Over the socket, starts and exits of threads can be lost.
+const KNOWN_AFTER_LOSSES: &[Known] = &[("socket", "end time", &[]), ("socket", "status", &[])];
 
 /// Fields that are not yet right, with their transport and the behaviours for which they are wrong.
 /// An empty list of behaviours stands for all of them.

@@ -11,17 +11,13 @@ use std::thread;
 use std::time::Duration;
 
 use common::ending::{
-    ORDERS, ends_as_ordered, keeps_a_thread, ordered, pid_of, raw, reaped, until_ended,
+    KeptThread, ORDERS, ends_as_ordered, keeps_a_thread, ordered, raw, reaped, until_ended,
 };
-use common::helper_process::HelperProcess;
 use common::raw::RawSocket;
 use common::{Deadline, builder, kernel_is_at_least, large_buffer, load, named, transport};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::ptrace;
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
 use proc_connector::process::{
-    ChangeKind, ExitWaiter, ProcessExit, ProcessItem, ProcessStream, WaitError,
+    ChangeKind, ExitWaiter, ProcessExit, ProcessItem, ProcessStream, ProcessTable, WaitError,
 };
 use proc_connector::{Builder, Filter, Transport};
 use socket2::{SockFilter, SockRef};
@@ -292,39 +288,26 @@ fn acknowledgements_of_others_hide_no_change() {
 /// process, although the events of all its exits have arrived.
 fn an_end_is_remembered_while_a_tracer_keeps_a_thread() {
     let mut stream = large_buffer().open_processes().expect("a live connector");
-    let mut helper = HelperProcess::start("keeps_a_thread");
-    let thread = helper.read_number();
-    let traced = Pid::from_raw(thread.try_into().expect("an id"));
-    ptrace::seize(traced, ptrace::Options::empty()).expect("a child may be traced");
+    let (mut helper, kept) = KeptThread::start();
     let (mut before, mut after) = (ExitWaiter::new(), ExitWaiter::new());
     before.add(helper.pid()).expect("a process");
     helper.resume();
-    let deadline = Deadline::new();
-    while ![helper.pid(), thread].iter().all(|tid| is_zombie(helper.pid(), *tid)) {
-        assert!(deadline.left().is_some(), "it does not end");
-        thread::yield_now();
-    }
+    kept.until_ended();
     after.add(helper.pid()).expect("a process");
+    let table = ProcessTable::new().expect("/proc");
+    assert!(table.get(helper.pid()).is_none(), "none of its threads runs");
     // Longer than an event may take to arrive after the end of its process.
     let long = Some(Duration::from_millis(1_200));
     for (waiter, timeout) in [(&mut before, long), (&mut after, SHORT)] {
         let exit = stream.next_exit(waiter, timeout).expect("no error");
         assert!(exit.is_none(), "waitpid does not return, either: {exit:?}");
     }
-    let status = waitpid(pid_of(&helper), Some(WaitPidFlag::WNOHANG)).expect("a child");
-    assert_eq!(status, WaitStatus::StillAlive);
-
-    waitpid(traced, Some(WaitPidFlag::__WALL)).expect("a traced thread");
+    drop(kept);
     for waiter in [&mut before, &mut after] {
         let exit = stream.next_exit(waiter, limit()).expect("no error").expect("an end");
         assert_eq!((exit.tgid(), raw(&exit)), (helper.pid(), Some(0)));
         assert!(exit.lifetime_ns().is_some(), "{exit:?}");
+        assert_eq!(exit.usage().is_some(), transport() == Transport::Ring, "{exit:?}");
     }
     assert_eq!(reaped(helper), 0);
-}
-
-/// Whether a thread has ended, and is not reaped.
-fn is_zombie(process: u32, tid: u32) -> bool {
-    let stat = std::fs::read_to_string(format!("/proc/{process}/task/{tid}/stat"));
-    stat.expect("an unreaped thread").rsplit(") ").next().is_some_and(|rest| rest.starts_with('Z'))
 }

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::Instant;
 
 use nix::mount::{MsFlags, mount};
 use nix::sys::reboot::{RebootMode, reboot};
@@ -64,9 +65,11 @@ fn run_plan() -> io::Result<Tally> {
         if user != "root" {
             test.uid(NOBODY).gid(NOBODY);
         }
+        let start = Instant::now();
         let status = test.status()?;
+        let seconds = start.elapsed().as_secs_f64();
         let result = if status.success() { "ok".to_owned() } else { format!("FAILED, {status}") };
-        say(&format!("{name} {user}: {result}"));
+        say(&format!("{name} {user}: {result} after {seconds:.1} s"));
         tally.runs += 1;
         tally.failed += usize::from(!status.success());
     }

@@ -6,7 +6,9 @@ mod kernel;
 mod qemu;
 pub(crate) mod seeds;
 
+use std::panic::resume_unwind;
 use std::path::Path;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::Duration;
 
 use anyhow::{Result, bail, ensure};
@@ -15,7 +17,8 @@ use clap::ValueEnum;
 use crate::command;
 use crate::workspace::Metadata;
 use guest::Binaries;
-use qemu::Boot;
+use kernel::Kernel;
+use qemu::{Boot, Machine};
 
 /// Run the live tests on Debian's kernels under QEMU
 #[derive(clap::Args, Debug)]
@@ -24,14 +27,14 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
     /// Stop a machine after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
     timeout: u64,
 }
 
 impl Args {
     /// The arguments for `cargo xtask ci`.
     pub(crate) fn all() -> Self {
-        Self { kernel: Choice::All, timeout: 900 }
+        Self { kernel: Choice::All, timeout: 1200 }
     }
 }
 
@@ -107,14 +110,20 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let binaries = guest::build(&directory.join("build"))?;
     ensure!(binaries.tests().any(|name| name == LIMITS), "the test {LIMITS} is missing");
 
-    let mut outcomes = Vec::new();
-    for series in args.kernel.series() {
-        let kernel = kernel::fetch(series.name, &directory)?;
-        for variant in Variant::ALL {
-            let boot = boot(series, variant, &kernel.image, &binaries, &directory, args.timeout)?;
-            outcomes.push(Outcome { kernel: kernel.name.clone(), variant, boot });
-        }
+    let mut kernels = Vec::new();
+    for &series in args.kernel.series() {
+        kernels.push((series, kernel::fetch(series.name, &directory)?));
     }
+    // Each machine has one processor, and keeps one of this machine's busy.
+    let outcomes: Result<Vec<Vec<Outcome>>> = thread::scope(|scope| {
+        let start = |(series, kernel)| {
+            let (binaries, directory) = (&binaries, &directory);
+            scope.spawn(move || outcomes(series, &kernel, binaries, directory, args.timeout))
+        };
+        let running: Vec<_> = kernels.into_iter().map(start).collect();
+        running.into_iter().map(joined).collect()
+    });
+    let outcomes: Vec<Outcome> = outcomes?.into_iter().flatten().collect();
     println!("\n{}", table(&outcomes));
     let failed = outcomes.iter().filter(|outcome| outcome.boot.verdict.is_err()).count();
     if failed > 0 {
@@ -132,18 +141,32 @@ fn need_qemu() -> Result<()> {
     Ok(())
 }
 
-fn boot(
-    series: &Series,
-    variant: Variant,
-    image: &Path,
+fn joined<T>(thread: ScopedJoinHandle<'_, Result<T>>) -> Result<T> {
+    thread.join().unwrap_or_else(|panic| resume_unwind(panic))
+}
+
+/// Boots all variants of a kernel, one after the other.
+fn outcomes(
+    series: Series,
+    kernel: &Kernel,
     binaries: &Binaries,
     directory: &Path,
     timeout: u64,
-) -> Result<Boot> {
-    let plan = plan(*series, variant, binaries.tests());
-    let initramfs = directory.join("initramfs.cpio");
-    binaries.write_initramfs(&plan, &initramfs)?;
-    qemu::boot(image, &initramfs, variant.parameter(), Duration::from_secs(timeout))
+) -> Result<Vec<Outcome>> {
+    let initramfs = directory.join(format!("initramfs-{}.cpio", series.name));
+    let mut outcomes = Vec::new();
+    for variant in Variant::ALL {
+        binaries.write_initramfs(&plan(series, variant, binaries.tests()), &initramfs)?;
+        let machine = Machine {
+            name: series.name,
+            kernel: &kernel.image,
+            initramfs: &initramfs,
+            parameter: variant.parameter(),
+        };
+        let boot = machine.boot(Duration::from_secs(timeout))?;
+        outcomes.push(Outcome { kernel: kernel.name.clone(), variant, boot });
+    }
+    Ok(outcomes)
 }
 
 /// The test binaries to run: a line `USER NAME [ARGUMENT ...]` for each run.

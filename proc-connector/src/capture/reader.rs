@@ -18,6 +18,7 @@ use super::format::{Format, Packets};
 use super::input::Input;
 use super::note::Note;
 use super::packet::Packet;
+use crate::selector::{Selector, UnknownTasks};
 use crate::stream::{LossCause, Lost, Received};
 
 /// Reads a capture: a file of [`Writer`](super::Writer), any other pcap or pcapng file of netlink
@@ -49,6 +50,8 @@ pub struct Reader<R> {
     input: Input<R>,
     packets: Packets,
     filter: Filter,
+    /// Evaluates a filter with conditions on the acting task, instead of `filter`.
+    selector: Option<Box<Selector>>,
     /// The current packet, and the number of bytes already read from its messages.
     packet: Option<Packet>,
     read: usize,
@@ -107,6 +110,7 @@ impl<R: Read> Reader<R> {
             input,
             packets,
             filter: Filter::default(),
+            selector: None,
             packet: None,
             read: 0,
             current: Current::Native(0),
@@ -120,9 +124,17 @@ impl<R: Read> Reader<R> {
     }
 
     /// Skips events that do not match a filter, like a connector with this filter.
+    ///
+    /// Captures contain no properties of tasks. Of the conditions on the acting task, they can meet
+    /// those on descendants of processes given by id, users after a change of the user, and names
+    /// after a change of the name.
     #[must_use]
     pub fn with_filter(self, filter: Filter) -> Self {
-        Self { filter, ..self }
+        if filter.selects_tasks() {
+            let selector = Some(Box::new(Selector::new(&filter)));
+            return Self { filter: Filter::default(), selector, ..self };
+        }
+        Self { filter, selector: None, ..self }
     }
 
     /// Returns the next event or loss; `None` at the end.
@@ -142,12 +154,30 @@ impl<R: Read> Reader<R> {
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Recorded<'_>>, Error> {
-        if self.advance()? { Ok(self.current()) } else { Ok(None) }
+        self.notes.clear();
+        while self.advance()? {
+            if self.selector.is_none() || self.is_selected() {
+                return Ok(self.current());
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether the selector selects the current item. Losses are always selected.
+    fn is_selected(&mut self) -> bool {
+        let Some(mut selector) = self.selector.take() else { return true };
+        let is_selected = match self.current() {
+            Some(Recorded { received: Received::Event(event), .. }) => {
+                selector.matches(&event, &mut UnknownTasks)
+            }
+            _ => true,
+        };
+        self.selector = Some(selector);
+        is_selected
     }
 
     /// Advances to the next event or loss; returns false at the end.
     fn advance(&mut self) -> Result<bool, Error> {
-        self.notes.clear();
         loop {
             let Some(packet) = &mut self.packet else {
                 let Some(mut packet) = self.packets.next(&mut self.input)? else {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use proc_connector::capture;
+use proc_connector::parser::filter::TooManyAlternatives;
 use proc_connector::program::Chain;
 
 use super::cause::{Cause, NotReceived, NotStarted};
@@ -46,6 +47,8 @@ pub(super) enum Failure {
     Absent(Absent),
     BinaryToTerminal,
     Usage(proc_connector::TooManyTgids),
+    /// The same for other lists of a filter.
+    TooMany(TooManyAlternatives),
     Output(io::Error),
     /// The program was started without this standard stream.
     Closed(&'static str),
@@ -82,7 +85,10 @@ impl Failure {
     /// The exit status of the program.
     pub(super) fn exit_code(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::BinaryToTerminal | Self::Absent(Absent::NameOfRecorded(_)) => 2,
+            Self::Usage(_)
+            | Self::TooMany(_)
+            | Self::BinaryToTerminal
+            | Self::Absent(Absent::NameOfRecorded(_)) => 2,
             // As in shells.
             Self::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
             Self::Command { .. } => 126,
@@ -122,6 +128,12 @@ impl From<proc_connector::TooManyTgids> for Failure {
     }
 }
 
+impl From<TooManyAlternatives> for Failure {
+    fn from(error: TooManyAlternatives) -> Self {
+        Self::TooMany(error)
+    }
+}
+
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Self::Output(error)
@@ -151,6 +163,7 @@ impl fmt::Display for Failure {
             ),
             Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),
+            Self::TooMany(error) => error.fmt(f),
             Self::Output(error) => write!(f, "cannot write to standard output: {}", Cause(error)),
             Self::Closed(stream) => {
                 write!(f, "standard {stream} is closed: connect it to a file or to /dev/null")

@@ -29,12 +29,13 @@ pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
 
 /// Appends escaped text to a line.
 pub(super) fn show(text: &[u8], line: &mut String) {
+    // This is much cheaper than looking for characters, which most text does not need.
+    let is_shown = |&byte: &u8| is_plain_byte(byte) && byte != b'\\';
+    if let (true, Ok(text)) = (text.iter().all(is_shown), std::str::from_utf8(text)) {
+        return line.push_str(text);
+    }
     for chunk in text.utf8_chunks() {
-        if is_plain(chunk.valid()) && !chunk.valid().contains('\\') {
-            line.push_str(chunk.valid());
-        } else {
-            show_letters(chunk.valid(), line);
-        }
+        show_letters(chunk.valid(), line);
         for byte in chunk.invalid() {
             // Writing to a string cannot fail.
             let _ = write!(line, "\\x{byte:02x}");
@@ -102,7 +103,7 @@ impl<W: Write> Screened<W> {
 
     /// Writes a line from a buffer, to which this adds a line feed.
     pub(super) fn write_line(&mut self, line: &mut String) -> io::Result<()> {
-        if !is_plain(line) {
+        if !is_plain(line) && !line.chars().all(is_seen) {
             *line = screened(line, self.styles);
         }
         line.push('\n');
@@ -203,7 +204,8 @@ pub(super) fn width(text: &str) -> usize {
 
 /// Whether a character is visible and does not change the text around it.
 pub(super) fn is_seen(letter: char) -> bool {
-    matches!(letter, ' '..='~')
+    // The micro sign is part of many durations.
+    matches!(letter, ' '..='~' | 'µ')
         || !(letter.is_ascii() || is_ignorable(letter) || !is_printable(letter))
 }
 

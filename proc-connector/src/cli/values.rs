@@ -1,7 +1,7 @@
 //! Parsers for option values. Each rejects impossible values and suggests a valid form.
 
 use std::ffi::OsStr;
-use std::num::{IntErrorKind, ParseIntError};
+use std::num::{IntErrorKind, NonZeroU32, ParseIntError};
 use std::time::Duration;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
@@ -44,6 +44,12 @@ pub(super) fn count(text: &str) -> Result<u64, String> {
         Ok(count) => Ok(count),
         Err(error) => Err(not_a_number(text, &error)),
     }
+}
+
+/// Reads a number of events per second.
+pub(super) fn share(text: &str) -> Result<NonZeroU32, String> {
+    let share = u32::try_from(count(text)?).ok().and_then(NonZeroU32::new);
+    share.ok_or_else(|| format!("larger than {}", u32::MAX))
 }
 
 /// Reads the maximum length of a list, which may be 0.

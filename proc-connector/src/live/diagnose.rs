@@ -1,10 +1,12 @@
 //! Checks whether, and how well, this process can receive process events.
 
 use std::fs;
+use std::num::NonZeroU32;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
 use proc_connector_core::Filter;
+use proc_connector_core::filter::{NamePattern, TreeRoot};
 
 use crate::diagnosis::{Diagnosis, Finding, Verdict, finding};
 use crate::error::{Chain, Error, Namespace};
@@ -212,10 +214,11 @@ fn check_filter() -> Finding {
 fn check_ring() -> Vec<Finding> {
     const CHECK: &str = "ring";
     const SOCKET: &str = "the socket refuses all forged events, by their sender";
+    const USER_SPACE: &str = "conditions on the acting task are evaluated in user space";
     let attempt = if forgets_listeners() {
         Err(RingError::new(NoRing::GoesDeaf).into())
     } else {
-        small_ring()
+        small_ring(&Filter::default(), Limits::default())
     };
     let error = match attempt {
         Ok(ring) => {
@@ -227,7 +230,18 @@ fn check_ring() -> Vec<Finding> {
                 _ => format!("{check}; {SOCKET}"),
             };
             let is_complete = matches!(check, SenderCheck::Sender(_));
-            return vec![usable, recorded, by_memory("forgeries", is_complete, forgeries)];
+            let forgeries = by_memory("forgeries", is_complete, forgeries);
+            let conditions = every_condition().is_some_and(|filter| {
+                let limits = Limits { share: NonZeroU32::new(1), ..Limits::default() };
+                small_ring(&filter, limits).is_ok()
+            });
+            let fact = if conditions {
+                "the kernel evaluates conditions on the acting task"
+            } else {
+                USER_SPACE
+            };
+            let conditions = by_memory("task filter", conditions, fact.to_owned());
+            return vec![usable, recorded, conditions, forgeries];
         }
         Err(Error::RingUnavailable { reason, .. }) => Finding {
             remedy: reason.remedy().map(str::to_owned),
@@ -235,15 +249,23 @@ fn check_ring() -> Vec<Finding> {
         },
         Err(error) => finding(CHECK, Verdict::Limited, format!("not usable: {}", Chain(&error))),
     };
-    vec![error, finding("forgeries", Verdict::Ok, SOCKET)]
+    let conditions = finding("task filter", Verdict::Ok, USER_SPACE);
+    vec![error, conditions, finding("forgeries", Verdict::Ok, SOCKET)]
 }
 
-fn small_ring() -> Result<RingQueue, Error> {
+/// A filter with every condition on the acting task.
+fn every_condition() -> Option<Filter> {
+    let name = NamePattern::exact(b"name");
+    let filter = Filter::default().descendants_of(&[TreeRoot::new(1)]).ok()?;
+    let filter = filter.descendants_of_programs(&[name]).ok()?.of_users(&[0]).ok()?;
+    filter.in_cgroups(&[1]).ok()?.named(&[name]).ok()
+}
+
+fn small_ring(filter: &Filter, limits: Limits) -> Result<RingQueue, Error> {
     let socket = NetlinkSocket::new()?;
     let notice = Notice::new()?;
     let wants = Wants { args_len: 1, cwd: true, variables: vec![b"PATH".to_vec()] };
-    let filter = Filter::default();
-    let options = RingOptions { filter: &filter, wants: Some(&wants), limits: Limits::default() };
+    let options = RingOptions { filter, wants: Some(&wants), limits };
     Ok(RingQueue::open(socket.as_fd(), &options, |_| 0, &notice)?)
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::identity::BootId;
 use super::process::{Name, Process};
 use super::snapshot::Snapshot;
+use super::stale::Stale;
 use super::threads::Threads;
 use super::time::Start;
 
@@ -41,6 +42,7 @@ impl Process {
             read_ns: 0,
             exec_ns: 0,
             awaits: None,
+            stale: Stale::empty(),
             predecessor_exit_pending: false,
         }
     }
@@ -54,6 +56,7 @@ impl Process {
             boot_id: parent.boot_id,
             tty: parent.tty,
             login_uid: parent.login_uid,
+            stale: parent.stale & Stale::LOGIN,
             audit_session: parent.audit_session,
             is_kernel_thread: parent.is_kernel_thread,
             execs: Some(0),
@@ -71,6 +74,7 @@ impl Process {
             session: parent.session,
             cgroup: parent.cgroup.clone(),
             awaits: parent.awaits,
+            stale: parent.stale,
             ..unknown
         }
     }
@@ -110,6 +114,11 @@ impl Process {
         self.comm = Some(Name::new(&snapshot.comm));
         self.seen_ns = snapshot.seen_ns;
         self.read_ns = snapshot.seen_ns;
+        self.stale -= Stale::SESSION | Stale::NAME;
+        self.stale
+            .set(Stale::PROGRAM, self.stale.contains(Stale::PROGRAM) && snapshot.image.is_none());
+        self.stale.set(Stale::USER, self.stale.contains(Stale::USER) && snapshot.uid.is_none());
+        self.stale.set(Stale::GROUP, self.stale.contains(Stale::GROUP) && snapshot.gid.is_none());
         if let Some(others) = snapshot.others {
             self.threads = Threads::with_others(snapshot.first, others);
         }
@@ -129,6 +138,16 @@ impl Process {
             }
         }
         before.differs(self)
+    }
+
+    /// Takes the program and the name of an exec that was [awaited](super::ProcessTable::awaited_exec)
+    /// from its report, where they are unknown.
+    pub fn take_program(&mut self, executed: &Self) {
+        self.awaits = None;
+        if self.image.is_none() {
+            self.image.clone_from(&executed.image);
+        }
+        self.comm = self.comm.or(executed.comm);
     }
 
     fn differs(&self, other: &Self) -> bool {

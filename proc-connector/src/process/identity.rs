@@ -67,15 +67,14 @@ const PROCESS_ID: ParseIdError =
 impl fmt::Display for BootId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DIGITS: &[u8; 16] = b"0123456789abcdef";
-        let mut text = String::with_capacity(36);
+        let mut text = [b'-'; 36];
         for (place, byte) in self.0.iter().enumerate() {
-            if matches!(place, 4 | 6 | 8 | 10) {
-                text.push('-');
-            }
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+            // A hyphen precedes the places 4, 6, 8 and 10.
+            let at = 2 * place + (place.saturating_sub(2) / 2).min(4);
+            text[at] = DIGITS[usize::from(byte >> 4)];
+            text[at + 1] = DIGITS[usize::from(byte & 0xf)];
         }
-        f.write_str(&text)
+        f.write_str(std::str::from_utf8(&text).unwrap_or_default())
     }
 }
 

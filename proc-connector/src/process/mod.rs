@@ -139,6 +139,7 @@ mod readings;
 mod rescan;
 mod scan;
 mod snapshot;
+mod stale;
 mod stream;
 mod table;
 #[cfg(test)]

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::children::Live;
 use super::hasher::ById;
 use super::process::{End, Process};
+use super::stale::Stale;
 
 /// Locates a process until the next change to the table.
 #[derive(Clone, Copy, Debug)]
@@ -133,9 +134,14 @@ impl Population {
         Key::Ended(self.ended.push(process, end.ns))
     }
 
-    /// Forgets the numbers of execs: some may be among lost events.
-    pub(super) fn forget_execs(&mut self) {
-        self.live.for_each_mut(|process| process.execs = None);
+    /// Marks all values that lost events may have changed.
+    pub(super) fn mark_stale(&mut self) {
+        let mark = |process: &mut Process| {
+            process.execs = None;
+            process.stale = Stale::all();
+        };
+        self.live.for_each_mut(mark);
+        self.superseded.values_mut().for_each(|process| mark(Arc::make_mut(process)));
     }
 
     /// Changes the parent of a live process.

@@ -9,6 +9,7 @@ use proc_connector_core::{Args, ExitStatus, ProgramFile, Usage};
 use super::container::container_id;
 use super::identity::{BootId, ProcessId};
 use super::snapshot::{Ids, Image};
+use super::stale::Stale;
 use super::threads::Threads;
 use super::time::Start;
 
@@ -80,6 +81,8 @@ pub struct Process {
     pub(super) read_ns: u64,
     /// The time of the last exec.
     pub(super) exec_ns: u64,
+    /// Values that are not shown.
+    pub(super) stale: Stale,
     /// The process whose program is being read, if this one has the same program.
     pub(super) awaits: Option<u32>,
     /// Whether the id was reused before the exit of its previous owner was reported.
@@ -118,6 +121,15 @@ impl Name {
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         String::from_utf8_lossy(self.bytes()).fmt(f)
+    }
+}
+
+impl Process {
+    /// The memory that the process occupies, in bytes, including all values that it shares.
+    pub(super) fn size(&self) -> usize {
+        let image = self.image.as_deref().map_or(0, Image::size);
+        let cgroup = self.cgroup.as_deref().map_or(0, |path| path.as_os_str().len());
+        size_of::<Self>() + self.threads.size() + image + cgroup
     }
 }
 
@@ -186,6 +198,10 @@ impl Process {
 }
 
 impl Process {
+    fn shown_image(&self) -> Option<&Image> {
+        self.image.as_deref().filter(|_| !self.stale.contains(Stale::PROGRAM))
+    }
+
     /// Whether the process has certainly executed a program.
     pub(super) fn has_executed(&self) -> bool {
         self.exec_ns != 0
@@ -196,12 +212,12 @@ impl Process {
 impl Process {
     /// The name of the first thread: up to 15 bytes of any value except zero.
     pub fn comm(&self) -> Option<&[u8]> {
-        self.comm.as_ref().map(Name::bytes)
+        self.comm.as_ref().filter(|_| !self.stale.contains(Stale::NAME)).map(Name::bytes)
     }
 
     /// The arguments of the last exec, or the parent's if the process executed no program.
     pub fn args(&self) -> Option<Args<'_>> {
-        self.image.as_ref()?.args()
+        self.shown_image()?.args()
     }
 
     /// The number of programs that the process has executed since its creation. `None` if its
@@ -219,25 +235,25 @@ impl Process {
     /// The file of the executable, recorded by the kernel at the exec. For a script, this is the
     /// interpreter.
     pub fn program(&self) -> Option<ProgramFile> {
-        self.image.as_ref()?.program
+        self.shown_image()?.program
     }
 
     /// The name by which the program was executed, recorded by the kernel at the exec. It is
     /// relative to the [working directory](Self::cwd) at that time. For a script, this is the name of
     /// the script.
     pub fn filename(&self) -> Option<&[u8]> {
-        self.image.as_ref()?.filename.as_deref()
+        self.shown_image()?.filename.as_deref()
     }
 
     /// The working directory at the last exec, if the kernel recorded it.
     pub fn cwd(&self) -> Option<&Path> {
-        self.image.as_ref()?.cwd.as_deref()
+        self.shown_image()?.cwd.as_deref()
     }
 
     /// The path of the executable, as the kernel reports it: with ` (deleted)` appended if the file
     /// was removed or replaced before the path was read.
     pub fn exe(&self) -> Option<&Path> {
-        self.image.as_ref()?.exe.as_deref()
+        self.shown_image()?.exe.as_deref()
     }
 }
 
@@ -245,33 +261,33 @@ impl Process {
 impl Process {
     /// The real and effective user id.
     pub fn uid(&self) -> Option<Ids> {
-        self.uid
+        self.uid.filter(|_| !self.stale.contains(Stale::USER))
     }
 
     /// The real and effective group id.
     pub fn gid(&self) -> Option<Ids> {
-        self.gid
+        self.gid.filter(|_| !self.stale.contains(Stale::GROUP))
     }
 
     /// The session id: the process id of the session leader.
     pub fn session(&self) -> Option<u32> {
-        self.session
+        self.session.filter(|_| !self.stale.contains(Stale::SESSION))
     }
 
     /// The user id of the login, which `su` and `sudo` do not change; `u32::MAX` before a login.
     pub fn login_uid(&self) -> Option<u32> {
-        self.login_uid
+        self.login_uid.filter(|_| !self.stale.contains(Stale::LOGIN))
     }
 
     /// The session id of the audit subsystem; `u32::MAX` before a login.
     pub fn audit_session(&self) -> Option<u32> {
-        self.audit_session
+        self.audit_session.filter(|_| !self.stale.contains(Stale::LOGIN))
     }
 
     /// The device number of the controlling terminal, as in `/proc/PID/stat`; 0 without a terminal.
     /// No event reports a change: this is the terminal at the last exec, or else at the fork.
     pub fn tty(&self) -> Option<u32> {
-        self.tty
+        self.tty.filter(|_| !self.stale.contains(Stale::LOGIN))
     }
 
     /// The process id in the process's own pid namespace.

@@ -130,6 +130,12 @@ impl Readings {
         due.min()
     }
 
+    /// The serial of the process whose exec is reported later.
+    pub(super) fn exec_awaited_by(&self, process: &Process) -> Option<u64> {
+        let reading = self.by_tgid.get(&process.awaits?)?;
+        reading.executed.as_ref().map(|_| reading.serial)
+    }
+
     /// Adds a process that inherits the values of the process that it awaits.
     pub(super) fn add_heir(&mut self, heir: &Process, inherits_name: bool) {
         if let Some(reading) = heir.awaits.and_then(|owner| self.by_tgid.get_mut(&owner)) {

@@ -16,7 +16,7 @@ impl ProcessTable {
         // The expected exits may be among the lost events.
         self.pending_exits.clear();
         self.discard_readings();
-        self.population.forget_execs();
+        self.population.mark_stale();
         if self.source.is_none() {
             self.superseded_vanished(self.last_event_ns);
         }

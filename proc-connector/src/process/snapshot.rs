@@ -49,6 +49,15 @@ pub(super) struct Arguments {
 }
 
 impl Image {
+    /// The memory that the image occupies, in bytes.
+    pub(super) fn size(&self) -> usize {
+        let args = self.args.as_ref().map_or(0, |args| args.bytes.len());
+        let filename = self.filename.as_ref().map_or(0, |name| name.len());
+        let paths = [&self.exe, &self.cwd].into_iter().flatten();
+        let paths: usize = paths.map(|path| path.as_os_str().len()).sum();
+        size_of::<Self>() + args + filename + paths
+    }
+
     pub(super) fn args(&self) -> Option<Args<'_>> {
         self.args.as_ref().map(|args| Args::new(&args.bytes, args.is_cut))
     }

@@ -165,6 +165,13 @@ impl ProcessTable {
         all.into_iter().find(|process| process.serial() == serial)
     }
 
+    /// The [serial](Process::serial) of the process whose exec this one waits for: the program was read
+    /// from `/proc`, is not yet certain, and is [reported](super::ChangeKind::Executed) later. The
+    /// process that waits has executed this program itself, or inherits it.
+    pub fn awaited_exec(&self, process: &Process) -> Option<u64> {
+        self.readings.exec_awaited_by(process)
+    }
+
     /// All live processes, in arbitrary order.
     pub fn iter(&self) -> impl Iterator<Item = &Process> {
         self.population.live.iter()
@@ -207,14 +214,18 @@ impl ProcessTable {
         self.changes()
     }
 
-    /// The time until the scan that a loss made necessary: wait for events no longer than this.
-    /// `None` if no scan is pending.
+    /// The time until [`rescan_if_due`](Self::rescan_if_due) has work to do: wait for events no longer
+    /// than this. `None` if no scan and no exec is pending.
     pub fn rescan_in(&self) -> Option<Duration> {
         let scan_in = self.rescan.due.map(|due| due.saturating_duration_since(Instant::now()));
         [scan_in, self.readings.due_in()].into_iter().flatten().min()
     }
 
-    /// Scans `/proc` if a loss made a scan necessary and it is due.
+    /// Scans `/proc` if a loss made a scan necessary and it is due. Reports execs whose program is
+    /// certain by now.
+    ///
+    /// Call this once after each receive, when its events were applied: a receive that found no event
+    /// proves that the table has all earlier ones.
     ///
     /// # Errors
     ///

@@ -29,6 +29,12 @@ impl Threads {
         self.others.len() + usize::from(self.first.is_ok())
     }
 
+    /// The memory of the ids that are not stored in place, in bytes, at most.
+    pub(super) fn size(&self) -> usize {
+        // A node of a B-tree is at least almost half full.
+        3 * size_of::<u32>() * (self.others.len() + self.leaving.len())
+    }
+
     /// Returns whether the thread was unknown.
     pub(super) fn add(&mut self, pid: u32) -> bool {
         self.others.insert(pid)

@@ -5,9 +5,10 @@ use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ExitStatus, Stdio};
 use std::thread;
 
+use nix::sys::ptrace;
 use nix::sys::resource::{Resource, setrlimit};
-use nix::sys::signal::{Signal, raise};
-use nix::sys::wait::{Id, WaitPidFlag, waitid};
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 use proc_connector::process::ProcessExit;
 use proc_connector::testing::behaviour::exit_thread;
@@ -135,5 +136,46 @@ pub(crate) fn ordered_with_id(tgid: u32) -> HelperProcess {
             return helper;
         }
         assert!(deadline.left().is_some(), "no process got the id {tgid}");
+    }
+}
+
+/// A thread of a [`keeps_a_thread`] process that this thread traces. It stays a zombie until this is
+/// dropped, and its process with it.
+#[derive(Debug)]
+pub(crate) struct KeptThread {
+    process: Pid,
+    thread: Pid,
+}
+
+impl KeptThread {
+    /// Traces the thread of a new process.
+    pub(crate) fn start() -> (HelperProcess, Self) {
+        let mut helper = HelperProcess::start("keeps_a_thread");
+        let thread = Pid::from_raw(helper.read_number().try_into().expect("an id"));
+        ptrace::seize(thread, ptrace::Options::empty()).expect("a child may be traced");
+        let process = pid_of(&helper);
+        (helper, Self { process, thread })
+    }
+
+    /// Waits until all threads have ended, and asserts that `waitpid` does not return.
+    pub(crate) fn until_ended(&self) {
+        let is_zombie = |thread: Pid| {
+            let stat = fs::read_to_string(format!("/proc/{}/task/{thread}/stat", self.process));
+            stat.expect("an unreaped thread").rsplit(") ").next().expect("a state").starts_with('Z')
+        };
+        let deadline = Deadline::new();
+        while ![self.process, self.thread].into_iter().all(is_zombie) {
+            assert!(deadline.left().is_some(), "it does not end");
+            thread::yield_now();
+        }
+        let state = waitpid(self.process, Some(WaitPidFlag::WNOHANG));
+        assert_eq!(state, Ok(WaitStatus::StillAlive));
+    }
+}
+
+impl Drop for KeptThread {
+    fn drop(&mut self) {
+        let _ = kill(self.process, Signal::SIGKILL);
+        let _ = waitpid(self.thread, Some(WaitPidFlag::__WALL));
     }
 }

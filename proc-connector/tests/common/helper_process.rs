@@ -35,8 +35,14 @@ impl HelperProcess {
     }
 
     pub(crate) fn start_in(role: &str, directory: &Path) -> Self {
-        let mut child = command(role)
-            .current_dir(directory)
+        let mut command = command(role);
+        command.current_dir(directory);
+        Self::spawn(command)
+    }
+
+    /// Starts a [`command`].
+    pub(crate) fn spawn(mut command: Command) -> Self {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

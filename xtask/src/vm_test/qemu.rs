@@ -1,6 +1,6 @@
 //! Boots a machine, prints its console, and waits for its result.
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -30,16 +30,52 @@ pub(super) struct Boot {
     pub(super) console: Vec<String>,
 }
 
-/// Boots a kernel with a file system, and waits until the machine is off.
-pub(super) fn boot(
-    kernel: &Path,
-    initramfs: &Path,
-    parameter: &str,
+/// A machine to boot.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Machine<'a> {
+    /// Precedes each line of its console.
+    pub(super) name: &'a str,
+    pub(super) kernel: &'a Path,
+    pub(super) initramfs: &'a Path,
+    /// An additional kernel parameter.
+    pub(super) parameter: &'a str,
+}
+
+impl Machine<'_> {
+    /// Boots the machine, and waits until it is off.
+    pub(super) fn boot(self, timeout: Duration) -> Result<Boot> {
+        let start = Instant::now();
+        let mut emulator = Emulator(self.qemu().spawn().context(PROGRAM)?);
+        let console = emulator.0.stdout.take().context("the machine has no console")?;
+        Ok(watch(self.name, console, start, timeout))
+    }
+
+    fn qemu(self) -> Command {
+        let mut qemu = Command::new(PROGRAM);
+        // Without `rdrand`, the machine has no source of entropy, and programs that request random
+        // numbers block forever.
+        qemu.args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "512"])
+            .args(["-nic", "none", "-no-reboot"])
+            // Not `-nographic`, with which the firmware clears the terminal first.
+            .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
+            .arg("-kernel")
+            .arg(self.kernel)
+            .arg("-initrd")
+            .arg(self.initramfs)
+            .args(["-append", &format!("{PARAMETERS} {}", self.parameter)])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped());
+        qemu
+    }
+}
+
+/// Prints and evaluates the console until the machine is off.
+fn watch(
+    name: &str,
+    console: impl Read + Send + 'static,
+    start: Instant,
     timeout: Duration,
-) -> Result<Boot> {
-    let start = Instant::now();
-    let mut machine = Machine(qemu(kernel, initramfs, parameter).spawn().context(PROGRAM)?);
-    let console = machine.0.stdout.take().context("the machine has no console")?;
+) -> Boot {
     let (sender, lines) = mpsc::channel();
     thread::spawn(move || {
         for line in BufReader::new(console).split(b'\n').map_while(Result::ok) {
@@ -59,7 +95,7 @@ pub(super) fn boot(
     loop {
         match lines.recv_timeout(timeout.saturating_sub(start.elapsed())) {
             Ok(line) => {
-                println!("| {line}");
+                println!("{name:<4} | {line}");
                 if let Some(said) = said(&line) {
                     boot.note(said, start.elapsed());
                 }
@@ -74,7 +110,7 @@ pub(super) fn boot(
         }
     }
     boot.all = start.elapsed();
-    Ok(boot)
+    boot
 }
 
 impl Boot {
@@ -96,28 +132,10 @@ fn said(line: &str) -> Option<&str> {
     line.split_once(MARK).map(|(_, said)| said)
 }
 
-fn qemu(kernel: &Path, initramfs: &Path, parameter: &str) -> Command {
-    let mut qemu = Command::new(PROGRAM);
-    // Without `rdrand`, the machine has no source of entropy, and programs that request random
-    // numbers block forever.
-    qemu.args(["-accel", "tcg", "-cpu", "qemu64,+rdrand", "-m", "512"])
-        .args(["-nic", "none", "-no-reboot"])
-        // Not `-nographic`, with which the firmware clears the terminal first.
-        .args(["-display", "none", "-monitor", "none", "-serial", "stdio"])
-        .arg("-kernel")
-        .arg(kernel)
-        .arg("-initrd")
-        .arg(initramfs)
-        .args(["-append", &format!("{PARAMETERS} {parameter}")])
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped());
-    qemu
-}
-
 /// A running emulator, killed on drop.
-struct Machine(Child);
+struct Emulator(Child);
 
-impl Drop for Machine {
+impl Drop for Emulator {
     fn drop(&mut self) {
         // The emulator has already ended, unless it timed out.
         let _ = self.0.kill();

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, ensure};
 
-use super::{Choice, guest, kernel, need_qemu, qemu};
+use super::qemu::Machine;
+use super::{Choice, guest, kernel, need_qemu};
 use crate::workspace::{self, Metadata};
 
 /// Record the seeds of the fuzz targets on Debian's kernels under QEMU
@@ -41,7 +42,13 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     for series in args.kernel.series() {
         let kernel = kernel::fetch(series.name, &directory)?;
         let timeout = Duration::from_secs(args.timeout);
-        let boot = qemu::boot(&kernel.image, &initramfs, "", timeout)?;
+        let machine = Machine {
+            name: series.name,
+            kernel: &kernel.image,
+            initramfs: &initramfs,
+            parameter: "",
+        };
+        let boot = machine.boot(timeout)?;
         boot.verdict.map_err(|verdict| anyhow!("{}: {verdict}", kernel.name))?;
         let seeds = seeds(&boot.console).with_context(|| kernel.name.clone())?;
         ensure!(!seeds.is_empty(), "{}: nothing was recorded", kernel.name);

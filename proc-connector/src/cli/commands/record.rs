@@ -3,14 +3,19 @@
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
+use proc_connector::Filter;
 use proc_connector::capture::{Origin, Writer};
 
 use crate::cli::failure::Failure;
 use crate::cli::options::events::EventOptions;
 use crate::cli::options::listen::ListenOptions;
+use crate::cli::options::processes::ProcessOptions;
 use crate::cli::output::capture::Capture;
 use crate::cli::output_file;
-use crate::cli::pipeline::flow::Direct;
+use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
+use crate::cli::pipeline::conditions::Conditions;
+use crate::cli::pipeline::flow::{Direct, Identified};
+use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::{connect, receive};
 use crate::cli::standard;
 
@@ -27,6 +32,9 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     choice: EventOptions,
+
+    #[command(flatten)]
+    processes: ProcessOptions,
 
     #[command(flatten)]
     listen: ListenOptions,
@@ -54,18 +62,37 @@ fn record<W: Write>(
     args: &Args,
     output: impl FnOnce() -> Result<W, Failure>,
 ) -> Result<(), Failure> {
+    let conditions = Conditions::live(&args.processes)?;
+    let filter = args.choice.filter()?;
+    // The table of processes needs all events.
+    let is_plain = conditions.rest().is_empty();
+    let in_kernel = if is_plain { filter.clone() } else { Filter::default() };
     // First, so that an existing file keeps its contents if recording is not possible.
-    let mut events = connect::open(&args.listen, &args.choice.filter()?, true)?;
+    let mut events = connect::open(&args.listen, &conditions.filter(in_kernel)?, true)?;
     args.choice.check_processes()?;
+    connect::report_user_space(&events);
     let mut origin = Origin::this_machine();
     if args.anonymous {
         origin.host = None;
     }
-    origin.filter = Some(args.choice.to_string()).filter(|filter| !filter.is_empty());
+    let options = [args.choice.to_string(), args.processes.to_string()];
+    let options: Vec<String> = options.into_iter().filter(|text| !text.is_empty()).collect();
+    origin.filter = Some(options.join(" ")).filter(|filter| !filter.is_empty());
+    let identify = if is_plain { None } else { Some(Identify::live()?) };
     let sink = Capture(Writer::with_origin(output()?, &origin)?);
-    let mut flow = Direct::new(sink, args.choice.count());
-    let summary = receive::listen(&mut events, args.listen.duration, &mut flow)?;
-    flow.sink.0.finish()?;
+    let (count, duration) = (args.choice.count(), args.listen.duration);
+    let (sink, summary) = if let Some(identify) = identify {
+        let processes = ProcessChooser::live(&conditions, identify.table())?;
+        let chooser = Chooser::plain(filter, processes);
+        let mut flow = Identified::new(identify, chooser, sink, count);
+        let summary = receive::listen(&mut events, duration, &mut flow)?;
+        (flow.sink, summary)
+    } else {
+        let mut flow = Direct::new(sink, count);
+        let summary = receive::listen(&mut events, duration, &mut flow)?;
+        (flow.sink, summary)
+    };
+    sink.0.finish()?;
     summary.report();
     Ok(())
 }

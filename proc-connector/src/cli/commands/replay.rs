@@ -21,6 +21,7 @@ use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
 use crate::cli::output::sink::Sink;
 use crate::cli::pipeline::choose::{Chooser, DrawnChooser, ProcessChooser};
+use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
 use crate::cli::pipeline::follow::Follower;
 use crate::cli::pipeline::identify::Identify;
@@ -134,7 +135,7 @@ fn show<'a>(
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
-    let processes = ProcessChooser::recorded(processes)?;
+    let processes = ProcessChooser::recorded(&Conditions::recorded(processes)?)?;
     let chooser = Chooser::new(choice.choice(format.includes_threads())?, processes);
     if format.json {
         let sink = BufWriter::new(waiting.timed(stdout));
@@ -167,7 +168,7 @@ fn draw<'a>(
     reader: Reader<impl Read>,
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
-    let processes = ProcessChooser::recorded(&args.processes)?;
+    let processes = ProcessChooser::recorded(&Conditions::recorded(&args.processes)?)?;
     let chooser = Chooser::new(args.choice.choice(true)?, processes);
     let mut files = Files::open(&args.output, OnFailure::Stop)?;
     files.begin()?;

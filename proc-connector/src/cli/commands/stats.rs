@@ -8,10 +8,14 @@ use proc_connector::{Filter, Received, Transport};
 use crate::cli::failure::Failure;
 use crate::cli::host::zone;
 use crate::cli::options::listen::ListenOptions;
+use crate::cli::options::processes::ProcessOptions;
+use crate::cli::output::sink::Item;
 use crate::cli::output::statistics::block::{self, View};
 use crate::cli::output::statistics::report::Report;
 use crate::cli::output::statistics::screen::Screen;
 use crate::cli::output::statistics::table::By;
+use crate::cli::pipeline::choose::ProcessChooser;
+use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::stage::Stage;
 use crate::cli::pipeline::tally::{Interval, Tally};
@@ -45,6 +49,9 @@ pub(crate) struct Args {
     top: usize,
 
     #[command(flatten)]
+    processes: ProcessOptions,
+
+    #[command(flatten)]
     listen: ListenOptions,
 }
 
@@ -59,10 +66,13 @@ fn parse_interval(text: &str) -> Result<Duration, String> {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // The table of processes needs all events. Contexts have the names of short-lived processes, which
     // end before `/proc` can be read.
-    let mut events = connect::open(&args.listen, &Filter::default(), true)?;
+    let conditions = Conditions::live(&args.processes)?;
+    let mut events = connect::open(&args.listen, &conditions.filter(Filter::default())?, true)?;
+    connect::report_user_space(&events);
     let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
+    let chooser = ProcessChooser::live(&conditions, identify.table())?;
     let transport = events.stats().transport;
-    let mut counting = Counting::new(args, identify, Output::new(args)?, transport);
+    let mut counting = Counting::new(args, identify, chooser, Output::new(args)?, transport);
     receive::listen(&mut events, args.listen.duration, &mut counting)?.report();
     Ok(())
 }
@@ -71,6 +81,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 struct Counting<'a> {
     args: &'a Args,
     identify: Identify,
+    chooser: ProcessChooser<'a>,
     output: Output,
     tally: Tally,
     transport: Transport,
@@ -83,19 +94,36 @@ struct Counting<'a> {
 }
 
 impl<'a> Counting<'a> {
-    fn new(args: &'a Args, identify: Identify, output: Output, transport: Transport) -> Self {
+    fn new(
+        args: &'a Args,
+        identify: Identify,
+        chooser: ProcessChooser<'a>,
+        output: Output,
+        transport: Transport,
+    ) -> Self {
         let (tally, since) = (Tally::default(), Instant::now());
-        Self { args, identify, output, tally, transport, since, next: None, total: 0, reports: 0 }
+        Self {
+            args,
+            identify,
+            chooser,
+            output,
+            tally,
+            transport,
+            since,
+            next: None,
+            total: 0,
+            reports: 0,
+        }
     }
 
     /// Reports the interval up to `now`, and begins another.
     fn report(&mut self, now: Instant) -> Result<(), Failure> {
-        let Self { args, identify, output, tally, .. } = self;
+        let Self { args, identify, chooser, output, tally, .. } = self;
         let interval = Interval {
             time: now.saturating_duration_since(self.since),
             end: SystemTime::now(),
             transport: self.transport,
-            processes: identify.table().len(),
+            processes: chooser.running(identify.table()),
         };
         let user_name = |uid| identify.user_name(uid).map(str::to_owned);
         output.show(&tally.report(interval, args.top, user_name))?;
@@ -114,8 +142,15 @@ impl Stage for Counting<'_> {
     }
 
     fn take(&mut self, received: &Received<'_>, _: Option<SystemTime>) -> Result<bool, Failure> {
-        self.identify.apply(received);
-        self.tally.count(received, self.identify.table());
+        let Self { identify, chooser, tally, .. } = self;
+        let subject = identify.apply(received);
+        let table = identify.table();
+        chooser.follow(table, Some(received));
+        let process = identify.process(subject);
+        let item = Item { received, time: None, process, user: None, is_over: None, end: None };
+        if chooser.chooses(&item) {
+            tally.count(received, table);
+        }
         Ok(true)
     }
 
@@ -125,7 +160,10 @@ impl Stage for Counting<'_> {
     }
 
     fn after_batch(&mut self, now: Instant) -> Result<bool, Failure> {
-        self.identify.rescan_if_due();
+        if self.identify.rescan_if_due().is_some() {
+            self.tally.count_deferred(self.identify.changes());
+            self.chooser.follow(self.identify.table(), None);
+        }
         if self.next.is_some_and(|next| next <= now) {
             self.report(now)?;
             // Intervals end at multiples of their length; those that have passed are left out.

@@ -8,6 +8,7 @@ use std::process::{self, Command, ExitCode};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use proc_connector::parser::filter::TreeRoot;
 use proc_connector::program::{TracedChild, start_traced};
 use proc_connector::{
     EventMask, ExitStatus, Filter, ProcConnector, Shutdown, Transport, WallClock,
@@ -120,13 +121,15 @@ fn wait_status(status: process::ExitStatus) -> ExitStatus {
     ExitStatus::from_raw(u32::from_ne_bytes(status.into_raw().to_ne_bytes()))
 }
 
-/// Opens a connector for the events that a tree requires, or for all events if a file contains events.
+/// Opens a connector for the events that a tree requires, or for all events of the tree if a file
+/// contains events. The root is this process, so that the fork of the command is received.
 fn open(args: &Args) -> Result<ProcConnector, Failure> {
     let filter = if args.output.iter().any(Target::is_lines) {
         Filter::default()
     } else {
         Filter::new(EventMask::FORK | EventMask::EXEC | EventMask::EXIT | EventMask::COMM)
     };
+    let filter = filter.descendants_of(&[TreeRoot::new(process::id())])?;
     connect::open_for_trace(&args.receive, filter)
 }
 
@@ -139,7 +142,7 @@ fn receive_late(
     let ended = Instant::now();
     loop {
         let (count, _) = receive::pass_batch(events.recv_batch_timeout(Duration::ZERO)?, trace)?;
-        trace.finish()?;
+        trace.after_batch(Instant::now())?;
         let late = match trace.choose.ended() {
             (true, true) => Duration::ZERO,
             (true, false) => LATE_OTHERS,
@@ -158,10 +161,12 @@ fn receive_late(
             thread::sleep(Duration::from_millis(1));
         }
     }
-    if let Some(changes) = trace.identify.rescan_if_needed() {
-        trace.choose.follow(changes, None);
+    if trace.has_losses {
+        if trace.identify.rescan().is_some() {
+            trace.choose.follow(trace.identify.table(), None);
+        }
     }
-    Ok(())
+    trace.finish()
 }
 
 /// The command as a title.

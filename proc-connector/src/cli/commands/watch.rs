@@ -14,11 +14,16 @@ use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
 use crate::cli::output::sink::Sink;
 use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
+use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::{complain, on_stdout};
 use crate::cli::standard;
+
+/// The capacity of the output buffer, in bytes: about as much as a pause between two batches collects
+/// on a busy machine.
+const JSON_BUFFER: usize = 1 << 16;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -45,26 +50,28 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let stdout = standard::output()?;
     // Before the connector is opened, so that an invalid choice is reported on every machine.
     let events = choice.choice(format.includes_threads())?;
-    let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
+    let conditions = Conditions::live(processes)?;
+    let needs_processes = format.who || !conditions.rest().is_empty() || choice.depends_on_ends();
     if format.json && !needs_processes {
-        let mut events = open(args, &choice.filter()?, *context)?;
-        let sink = Json::with_parts(BufWriter::new(stdout), *context, false);
+        let mut events = open(args, &conditions.filter(choice.filter()?)?, *context)?;
+        // Reading the processes of the machine is only useful if a person reads the answer.
+        if conditions.are_any() && io::stderr().is_terminal() {
+            report_waiting(&ProcessChooser::live(&conditions, Identify::live()?.table())?);
+        }
+        let sink = Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, false);
         let mut flow = Direct::new(sink, choice.count());
         receive::listen(&mut events, listen.duration, &mut flow)?.report();
         return Ok(());
     }
-    let uids = processes.uids()?;
-    // The table of processes needs all events; the program filters them.
-    let mut connector = open(args, &Filter::default(), true)?;
+    // The table needs all events of the chosen processes; the program filters them.
+    let mut connector = open(args, &conditions.filter(Filter::default())?, true)?;
     let identify = Identify::live()?;
-    processes.check()?;
-    let chooser = ProcessChooser::live(processes, uids, identify.table());
-    if chooser.matches_none_of(identify.table()) {
-        report_waiting();
-    }
+    let chooser = ProcessChooser::live(&conditions, identify.table())?;
+    report_waiting(&chooser);
     let chooser = Chooser::new(events, chooser);
     if format.json {
-        let sink = Json::with_parts(BufWriter::new(stdout), *context, format.who);
+        let sink =
+            Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, format.who);
         show(args, &mut connector, identify, chooser, sink)
     } else {
         let sink = Human::new(on_stdout(stdout), format.columns(), zone::local());
@@ -93,13 +100,14 @@ fn open(args: &Args, filter: &Filter, context: bool) -> Result<ProcConnector, Fa
         ));
     }
     args.choice.check_processes()?;
+    connect::report_user_space(&events);
     Ok(events)
 }
 
 /// Reports on a terminal that no process matches yet, because silence would look like a failure. In a
 /// log, this message would.
-fn report_waiting() {
-    if io::stderr().is_terminal() {
+fn report_waiting(chooser: &ProcessChooser<'_>) {
+    if chooser.has_chosen_none() && io::stderr().is_terminal() {
         complain("waiting: no process matches yet");
     }
 }

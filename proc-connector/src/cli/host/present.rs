@@ -81,71 +81,10 @@ pub(crate) fn cgroup(wanted: &str) -> Result<(), Absent> {
         return Ok(());
     }
     let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap_or_default();
-    let mounts: Vec<Mount<'_>> = mounts.lines().filter_map(Mount::parse).collect();
+    let mounts = super::mounts::mounts(&mounts);
     // Without a mounted hierarchy, this cannot be checked.
     if mounts.is_empty() || mounts.iter().any(|mount| mount.may_contain(wanted)) {
         return Ok(());
     }
     Err(Absent::Cgroup(wanted.to_owned()))
-}
-
-/// A mount of a cgroup hierarchy.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Mount<'a> {
-    /// The cgroup at the mount point.
-    root: &'a str,
-    place: &'a str,
-}
-
-impl<'a> Mount<'a> {
-    /// Parses a line of `/proc/PID/mountinfo` that describes a cgroup mount of either version.
-    fn parse(line: &'a str) -> Option<Self> {
-        let (mount, kind) = line.split_once(" - ")?;
-        if !["cgroup", "cgroup2"].contains(&kind.split(' ').next()?) {
-            return None;
-        }
-        let mut fields = mount.split(' ').skip(3);
-        Some(Self { root: fields.next()?, place: fields.next()? })
-    }
-
-    /// Whether a cgroup exists below this mount, or lies outside of it.
-    fn may_contain(self, path: &str) -> bool {
-        let below = path.strip_prefix(self.root.trim_end_matches('/'));
-        match below.filter(|below| below.is_empty() || below.starts_with('/')) {
-            Some(below) => Path::new(self.place).join(below.trim_start_matches('/')).is_dir(),
-            None => true,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::Mount;
-
-    #[test]
-    fn mounts_of_cgroups_are_found_among_others() {
-        let v2 = "30 23 0:26 / /sys/fs/cgroup rw,nosuid shared:9 - cgroup2 cgroup2 rw";
-        let v1 = "35 31 0:30 /docker/1 /sys/fs/cgroup/cpu,cpuacct ro - cgroup cgroup rw,cpu";
-        let mount = |root, place| Some(Mount { root, place });
-        assert_eq!(Mount::parse(v2), mount("/", "/sys/fs/cgroup"));
-        assert_eq!(Mount::parse(v1), mount("/docker/1", "/sys/fs/cgroup/cpu,cpuacct"));
-        for other in ["31 30 0:27 / /sys/fs/cgroup ro - tmpfs tmpfs ro", "", "a - cgroup"] {
-            assert_eq!(Mount::parse(other), None, "{other}");
-        }
-    }
-
-    #[test]
-    fn a_cgroup_outside_of_the_mount_may_exist() {
-        let mount = Mount { root: "/docker/1", place: "/proc/self" };
-        for (path, may) in [
-            ("/docker/1", true),
-            ("/docker/1/fd", true),
-            ("/docker/1/fd/", true),
-            ("/docker/1/none", false),
-            ("/docker/10", true),
-            ("/elsewhere", true),
-        ] {
-            assert_eq!(mount.may_contain(path), may, "{path}");
-        }
-    }
 }

@@ -9,6 +9,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use nix::unistd::{Uid, User};
+use rustc_hash::FxBuildHasher;
 
 /// The maximum number of cached names. At least half of them are the most recently used.
 const MAX_CACHED: usize = 4096;
@@ -30,8 +31,8 @@ type Name = Option<Box<str>>;
 #[derive(Debug)]
 pub(crate) struct Users {
     /// The cache, in two generations: when the young one is full, it replaces the old one.
-    young: HashMap<u32, Known>,
-    old: HashMap<u32, Known>,
+    young: HashMap<u32, Known, FxBuildHasher>,
+    old: HashMap<u32, Known, FxBuildHasher>,
     lookups: Lookups,
     budget: WaitBudget,
 }
@@ -87,8 +88,8 @@ impl Default for Users {
 impl Users {
     fn with_lookup(lookup: impl Fn(u32) -> Name + Send + 'static) -> Self {
         Self {
-            young: HashMap::new(),
-            old: HashMap::new(),
+            young: HashMap::default(),
+            old: HashMap::default(),
             lookups: Lookups::NotStarted(Box::new(lookup)),
             budget: WaitBudget { since: Instant::now(), left: WAIT_PER_SECOND },
         }

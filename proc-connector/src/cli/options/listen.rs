@@ -1,5 +1,6 @@
 //! Options for receiving events from the kernel.
 
+use std::num::NonZeroU32;
 use std::time::Duration;
 
 use crate::cli::values;
@@ -27,6 +28,11 @@ pub(crate) struct ListenOptions {
     /// less CPU time, but delays events. The default is 10ms over the ring and 1ms over the socket.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) coalesce: Option<Duration>,
+
+    /// Drop the events of a cgroup that exceed this number per second, so that a busy container does not
+    /// fill the buffer. The output reports them as losses. Requires the ring and cgroups of version 2.
+    #[arg(long, value_name = "N", value_parser = values::share, allow_negative_numbers = true)]
+    pub(crate) share: Option<NonZeroU32>,
 
     /// Stop after this time, such as 10s, 500ms or 1m30s.
     #[arg(long, value_name = "TIME", value_parser = values::positive_duration)]

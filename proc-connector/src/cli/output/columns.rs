@@ -1,5 +1,7 @@
 //! Text in terminal columns.
 
+use std::fmt::Write;
+
 use unicode_width::UnicodeWidthStr;
 
 /// The zero-width joiner, which joins letters to an emoji.
@@ -24,31 +26,60 @@ pub(super) fn fitted(text: &str, width: Option<usize>) -> String {
 
 /// A duration in nanoseconds, formatted with two or three digits.
 pub(crate) fn short_time(ns: u64) -> String {
+    let mut text = String::new();
+    write_short_time(ns, &mut text);
+    text
+}
+
+/// Appends a duration in nanoseconds, formatted with two or three digits.
+pub(super) fn write_short_time(ns: u64, text: &mut String) {
     let units = [(1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s")];
     let (unit, name) = units.into_iter().rfind(|&(unit, _)| ns >= unit).unwrap_or((1, "ns"));
     let (whole, tenths) = (ns / unit, ns % unit * 10 / unit);
     if name == "s" && whole >= 60 {
         let (hours, minutes, seconds) = (whole / 3_600, whole / 60 % 60, whole % 60);
-        return match hours {
-            0 => format!("{minutes}m{seconds:02}s"),
-            _ => format!("{hours}h{minutes:02}m"),
+        // Writing to a string cannot fail.
+        let _ = match hours {
+            0 => write!(text, "{minutes}m{seconds:02}s"),
+            _ => write!(text, "{hours}h{minutes:02}m"),
         };
+        return;
     }
+    write_number(whole, text);
     if whole < 10 && unit > 1 {
-        format!("{whole}.{tenths} {name}")
-    } else {
-        format!("{whole} {name}")
+        text.push('.');
+        write_number(tenths, text);
     }
+    text.push(' ');
+    text.push_str(name);
+}
+
+/// Appends a number. This is several times as fast as `write!`.
+pub(super) fn write_number(number: impl itoa::Integer, text: &mut String) {
+    text.push_str(itoa::Buffer::new().format(number));
 }
 
 /// A size in bytes, formatted with up to four digits and a unit that is a power of 1024.
 pub(crate) fn short_size(bytes: u64) -> String {
+    let mut text = String::new();
+    write_short_size(bytes, &mut text);
+    text
+}
+
+/// Appends a size in bytes, formatted with up to four digits and a unit that is a power of 1024.
+pub(super) fn write_short_size(bytes: u64, text: &mut String) {
     let units = [(1 << 10, 'K'), (1 << 20, 'M'), (1 << 30, 'G'), (1 << 40, 'T')];
     let Some((unit, name)) = units.into_iter().rfind(|&(unit, _)| bytes >= unit) else {
-        return if bytes == 0 { "0".to_owned() } else { format!("{bytes}B") };
+        write_number(bytes, text);
+        return text.push_str(if bytes == 0 { "" } else { "B" });
     };
     let (whole, tenths) = (bytes / unit, bytes % unit * 10 / unit);
-    if whole < 10 { format!("{whole}.{tenths}{name}") } else { format!("{whole}{name}") }
+    write_number(whole, text);
+    if whole < 10 {
+        text.push('.');
+        write_number(tenths, text);
+    }
+    text.push(name);
 }
 
 #[cfg(test)]

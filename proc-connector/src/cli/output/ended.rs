@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proc_connector::process::Process;
 use serde::Serialize;
 
-use super::columns::{short_size, short_time};
+use super::columns::{write_short_size, write_short_time};
 use super::json::{EndKeys, ProcessKeys};
 use super::names::write_command_line;
 use super::sink::End;
@@ -87,17 +87,21 @@ fn text(ended: &Ended) -> String {
 
 /// The end of a process: `exit 3 after 12 ms`, and more: `, 9.8 ms CPU, 34M`.
 pub(super) fn write_end(end: &End, detail: &mut String, more: &mut String) {
-    // Writing to a string cannot fail.
-    let _ = match (end.status, end.lifetime_ns.map(short_time)) {
-        (Some(status), Some(lived)) => write!(detail, "{status} after {lived}"),
-        (Some(status), None) => write!(detail, "{status}"),
-        (None, Some(lived)) => write!(detail, "ended after {lived}"),
-        (None, None) => Ok(()),
-    };
+    if let Some(status) = end.status {
+        // Writing to a string cannot fail.
+        let _ = write!(detail, "{status}");
+    }
+    if let Some(lived) = end.lifetime_ns {
+        detail.push_str(if end.status.is_some() { " after " } else { "ended after " });
+        write_short_time(lived, detail);
+    }
     let Some(usage) = end.usage else { return };
-    let _ = write!(more, ", {} CPU", short_time(usage.cpu_ns));
+    more.push_str(", ");
+    write_short_time(usage.cpu_ns, more);
+    more.push_str(" CPU");
     if let Some(peak) = usage.max_rss {
-        let _ = write!(more, ", {}", short_size(peak));
+        more.push_str(", ");
+        write_short_size(peak, more);
     }
 }
 

@@ -9,7 +9,7 @@ use jiff::tz::TimeZone;
 use proc_connector::{Event, Lost, Payload, Received};
 use unicode_width::UnicodeWidthStr;
 
-use super::columns::fitted;
+use super::columns::{fitted, write_number};
 use super::ended::write_end;
 use super::layout::{Cells, HEADINGS, Layout};
 use super::moment::{Clock, Moment};
@@ -103,16 +103,16 @@ impl<W: Write> Human<W> {
         };
         self.begin(moment)?;
         let Text { line, id: id_text, user, detail, more, command } = &mut self.text;
-        let style = if self.output.has_styles() { style } else { Style::new() };
-        // Writing to a string cannot fail.
-        let _ = write!(id_text, "{id}");
+        let has_style = self.output.has_styles();
+        write_number(id, id_text);
         show(item.user.as_deref().unwrap_or_default().as_bytes(), user);
         if let Some(process) = item.process {
             write_command_line(process, command);
         }
-        let _ = write!(line, "{style}");
+        // Writing to a string cannot fail.
+        let _ = if has_style { write!(line, "{style}") } else { Ok(()) };
         self.layout.write_kind(kind, line);
-        let _ = write!(line, "{style:#}");
+        let _ = if has_style { write!(line, "{style:#}") } else { Ok(()) };
         self.layout.write_rest(Cells { kind, id: id_text, user, detail, more, command }, line);
         self.output.write_line(line)
     }

@@ -30,8 +30,6 @@ pub(super) struct Clock {
     offset: String,
 }
 
-const NS: i128 = 1_000_000_000;
-
 impl Clock {
     pub(super) fn new(zone: &'static TimeZone) -> Self {
         Self { zone, second: None, of_day: String::new(), offset: String::new() }
@@ -83,9 +81,8 @@ impl Clock {
     }
 
     /// Updates the texts to the second of this time. Returns the nanoseconds within it.
-    fn load(&mut self, time: SystemTime) -> i128 {
-        let ns = Timestamp::try_from(time).unwrap_or_default().as_nanosecond();
-        let second = i64::try_from(ns.div_euclid(NS)).unwrap_or_default();
+    fn load(&mut self, time: SystemTime) -> u32 {
+        let (second, ns) = second_and_ns(Timestamp::try_from(time).unwrap_or_default());
         if self.second != Some(second) {
             let time = Timestamp::from_second(second).unwrap_or_default();
             let time = time.to_zoned(self.zone.clone());
@@ -93,8 +90,16 @@ impl Clock {
             self.offset = time.strftime("%:z").to_string();
             self.second = Some(second);
         }
-        ns.rem_euclid(NS)
+        ns
     }
+}
+
+/// The whole seconds since 1970, rounded down, and the nanoseconds since then.
+pub(super) fn second_and_ns(time: Timestamp) -> (i64, u32) {
+    let (second, ns) = (time.as_second(), time.subsec_nanosecond());
+    // Both are negative before 1970.
+    let (second, ns) = if ns < 0 { (second - 1, ns + 1_000_000_000) } else { (second, ns) };
+    (second, ns.unsigned_abs())
 }
 
 #[cfg(test)]

@@ -1,48 +1,68 @@
 //! Chooses the events to show.
 
-use glob::Pattern;
-use proc_connector::Received;
-use proc_connector::process::{Change, ChangeKind, Changes, Process, ProcessTable};
+use std::collections::HashSet;
 
+use proc_connector::process::{ChangeKind, Process, ProcessTable};
+use proc_connector::{Filter, Received, Selector, TaskProperties};
+
+use super::conditions::{Conditions, Rest};
 use super::follow::Follower;
-use super::process_names::has_name;
 use super::stage::Choose;
-use super::trees::Trees;
 use crate::cli::failure::Failure;
 use crate::cli::options::events::EventChoice;
-use crate::cli::options::processes::ProcessOptions;
 use crate::cli::output::sink::{End, Item};
-use crate::cli::values;
 
 /// Chooses events by their fields and by their processes.
 #[derive(Debug)]
 pub(crate) struct Chooser<'a> {
-    events: EventChoice,
+    events: Events,
     processes: ProcessChooser<'a>,
+}
+
+/// The choice by the fields of events.
+#[derive(Debug)]
+enum Events {
+    Identified(EventChoice),
+    /// Exits are those of threads.
+    Plain(Filter),
 }
 
 impl<'a> Chooser<'a> {
     pub(crate) fn new(events: EventChoice, processes: ProcessChooser<'a>) -> Self {
-        Self { events, processes }
+        Self { events: Events::Identified(events), processes }
+    }
+
+    /// Chooses what passes a filter.
+    pub(crate) fn plain(filter: Filter, processes: ProcessChooser<'a>) -> Self {
+        Self { events: Events::Plain(filter), processes }
     }
 }
 
 impl Choose for Chooser<'_> {
-    fn follow(&mut self, changes: Changes<'_>, _: Option<&Received<'_>>) {
-        self.processes.follow(changes);
+    fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>) {
+        self.processes.follow(table, received);
     }
 
     fn chooses(&mut self, item: &Item<'_>) -> bool {
         match item.received {
             Received::Event(event) => {
-                self.processes.wants(item.process) && self.events.matches(event, item.end.as_ref())
+                self.processes.chooses(item)
+                    && match &self.events {
+                        Events::Identified(events) => events.matches(event, item.end.as_ref()),
+                        Events::Plain(filter) => filter.matches(event),
+                    }
             }
             Received::Lost(_) => true,
         }
     }
 
     fn chooses_end(&mut self, process: &Process, end: &End) -> bool {
-        self.processes.wants(Some(process)) && self.events.matches_end(process.tgid(), end)
+        match &self.events {
+            Events::Identified(events) => {
+                self.processes.chooses_end(process) && events.matches_end(process.tgid(), end)
+            }
+            Events::Plain(_) => false,
+        }
     }
 }
 
@@ -54,99 +74,137 @@ pub(crate) struct DrawnChooser<'a> {
 }
 
 impl Choose for DrawnChooser<'_> {
-    fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>) {
-        self.chooser.processes.follow(changes.clone());
-        self.follower.follow(changes, received);
+    fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>) {
+        self.chooser.processes.follow(table, received);
+        self.follower.follow(table, received);
     }
 
     fn chooses(&mut self, item: &Item<'_>) -> bool {
         // The filter selects events only: a process is drawn even if none of its events passes.
-        if self.chooser.processes.wants(item.process) {
+        if self.chooser.processes.chooses(item) {
             self.follower.want();
         }
         self.chooser.chooses(item)
     }
 }
 
-/// Chooses processes.
+/// Chooses events by their processes.
 #[derive(Debug)]
 pub(crate) struct ProcessChooser<'a> {
-    options: &'a ProcessOptions,
-    /// The ids of the selected users.
-    uids: Vec<u32>,
-    trees: Trees,
+    /// Whether any condition is set.
+    is_selective: bool,
+    rest: Rest<'a>,
+    /// Evaluates the other conditions on recorded events. Live events were received by them.
+    selector: Option<Selector>,
+    /// Whether the last event meets those conditions.
+    is_selected: bool,
+    /// The serials of the processes that were chosen and have not ended.
+    chosen: HashSet<u64>,
+    /// The same for processes that ended with the last event.
+    ended: HashSet<u64>,
 }
 
 impl<'a> ProcessChooser<'a> {
     /// Chooses among the processes of a recording.
-    ///
-    /// Fails for a user given by name.
-    pub(crate) fn recorded(options: &'a ProcessOptions) -> Result<Self, Failure> {
-        Ok(Self { options, uids: options.recorded_uids()?, trees: Trees::new(&options.tree) })
+    pub(crate) fn recorded(conditions: &Conditions<'a>) -> Result<Self, Failure> {
+        let selector = Selector::new(&conditions.filter(Filter::default())?);
+        Ok(Self { selector: Some(selector), ..Self::new(conditions, HashSet::new()) })
     }
 
-    /// Chooses among the processes of this machine, those in the table first. `uids` are the ids of
-    /// the selected [users](ProcessOptions::uids).
-    pub(crate) fn live(options: &'a ProcessOptions, uids: Vec<u32>, table: &ProcessTable) -> Self {
-        let mut new = Self { options, uids, trees: Trees::new(&options.tree) };
-        // A parent has to join a tree before its children do.
-        let mut processes: Vec<&Process> = table.iter().collect();
-        processes.sort_unstable_by_key(|process| (process.start_ns(), process.tgid()));
-        for process in processes {
-            new.join_or_leave(ChangeKind::Appeared, process);
-        }
-        new
+    /// Chooses among live events, which a filter with the conditions has already passed.
+    pub(crate) fn live(conditions: &Conditions<'a>, table: &ProcessTable) -> Result<Self, Failure> {
+        let chosen = if conditions.are_any() { conditions.met_by(table)? } else { HashSet::new() };
+        Ok(Self::new(conditions, chosen))
     }
 
-    /// Whether the options select processes and none in the table matches.
-    pub(crate) fn matches_none_of(&self, table: &ProcessTable) -> bool {
-        self.options.is_any_given() && !table.iter().any(|process| self.matches(process))
-    }
-
-    fn follow(&mut self, changes: Changes<'_>) {
-        for Change { kind, process, .. } in changes {
-            self.join_or_leave(kind, process);
+    fn new(conditions: &Conditions<'a>, chosen: HashSet<u64>) -> Self {
+        Self {
+            is_selective: conditions.are_any(),
+            rest: conditions.rest(),
+            selector: None,
+            is_selected: true,
+            chosen,
+            ended: HashSet::new(),
         }
     }
 
-    fn join_or_leave(&mut self, kind: ChangeKind, process: &Process) {
-        match kind {
-            ChangeKind::Started | ChangeKind::Executed | ChangeKind::Appeared => {
-                self.trees.join(process, |tree| has_name(process, |name| name == tree));
+    /// Whether processes are selected, and none was chosen that still runs.
+    pub(crate) fn has_chosen_none(&self) -> bool {
+        self.is_selective && self.chosen.is_empty()
+    }
+
+    /// The number of processes that run, as they are known. Without conditions, these are all.
+    pub(crate) fn running(&self, table: &ProcessTable) -> usize {
+        if self.is_selective { self.chosen.len() } else { table.len() }
+    }
+
+    pub(crate) fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>) {
+        if !self.is_selective {
+            return;
+        }
+        if let (Some(selector), Some(Received::Event(event))) = (&mut self.selector, received) {
+            self.is_selected = selector.matches(event, &mut Known(table));
+        }
+        self.ended.clear();
+        for change in table.changes() {
+            if matches!(change.kind, ChangeKind::Ended | ChangeKind::Vanished) {
+                let serial = change.process.serial();
+                if self.chosen.remove(&serial) {
+                    self.ended.insert(serial);
+                }
             }
-            ChangeKind::Ended | ChangeKind::Vanished => self.trees.leave(process),
-            _ => {}
         }
     }
 
-    /// Whether events of this process are wanted. An unknown process matches no option.
-    fn wants(&self, process: Option<&Process>) -> bool {
-        process.map_or(!self.options.is_any_given(), |process| self.matches(process))
+    /// Whether an event is chosen.
+    pub(crate) fn chooses(&mut self, item: &Item<'_>) -> bool {
+        let Received::Event(event) = item.received else { return true };
+        if !self.is_selective {
+            return true;
+        }
+        let chooses = self.is_selected && self.rest.wants(event, item.process);
+        if let Some(process) = item.process.filter(|process| chooses && process.is_alive()) {
+            self.chosen.insert(process.serial());
+        }
+        chooses
     }
 
-    fn matches(&self, process: &Process) -> bool {
-        let ProcessOptions { tree: _, comm, user, cgroup } = self.options;
-        (self.trees.is_empty() || self.trees.contains(process))
-            && (comm.is_empty()
-                || comm.iter().any(|pattern| has_name(process, |name| pattern.matches(name))))
-            && (user.is_empty() || self.is_of_selected_user(process))
-            && (cgroup.is_empty() || cgroup.iter().any(|cgroup| is_in_cgroup(process, cgroup)))
-    }
-
-    fn is_of_selected_user(&self, process: &Process) -> bool {
-        let ids = process.uid().map(|ids| [ids.real, ids.effective]);
-        ids.is_some_and(|ids| ids.iter().any(|uid| self.uids.contains(uid)))
+    /// Whether the end of a process is chosen, which has no event of its own.
+    fn chooses_end(&self, process: &Process) -> bool {
+        !self.is_selective || self.ended.contains(&process.serial())
     }
 }
 
-/// Whether a process is in a cgroup or below it, or in a container.
-fn is_in_cgroup(process: &Process, selected: &Pattern) -> bool {
-    let Some(path) = process.cgroup().map(|path| path.to_string_lossy()) else { return false };
-    let name = selected.as_str().trim_end_matches('/');
-    selected.matches(&path)
-        || path.strip_prefix(name).is_some_and(|below| below.is_empty() || below.starts_with('/'))
-        || (values::is_container(name)
-            && process.container().is_some_and(|id| id.starts_with(name)))
+/// The properties of processes that a table knows.
+struct Known<'a>(&'a ProcessTable);
+
+impl<'a> Known<'a> {
+    /// The process in its state after the last event, which may have ended it.
+    fn find(&self, tgid: u32) -> Option<&'a Process> {
+        let mut changes = self.0.changes();
+        let changed = changes
+            .find(|change| change.process.tgid() == tgid && change.kind != ChangeKind::Vanished);
+        changed.map(|change| change.process).or_else(|| self.0.get(tgid))
+    }
+}
+
+impl TaskProperties for Known<'_> {
+    fn users(&mut self, tgid: u32) -> Option<(u32, u32)> {
+        self.find(tgid)?.uid().map(|ids| (ids.real, ids.effective))
+    }
+
+    /// That of the first thread. The names of others are unknown.
+    fn comm(&mut self, tgid: u32, _: u32) -> Option<[u8; 16]> {
+        let name = self.find(tgid)?.comm()?;
+        let mut comm = [0; 16];
+        let len = name.len().min(15);
+        comm[..len].copy_from_slice(&name[..len]);
+        Some(comm)
+    }
+
+    fn cgroups(&mut self, _: u32, _: &mut Vec<u64>) -> bool {
+        false
+    }
 }
 
 #[cfg(test)]

@@ -30,7 +30,14 @@ pub(crate) fn open(
         // Over the socket, arguments must be read from `/proc` before the process ends.
         None => builder.coalesce(COALESCE).socket_coalesce(SOCKET_COALESCE),
     };
+    let builder = match options.share {
+        Some(share) => builder.share(share),
+        None => builder,
+    };
     let events = open_with(&options.receive, builder)?;
+    if let (Some(_), Some(reason)) = (options.share, events.stats().no_ring) {
+        complain(format_args!("--share has no effect, because it requires the ring: {reason}"));
+    }
     end_on_signals(&events.shutdown_handle()).map_err(Failure::Signals)?;
     if let Err(error) = sd_notify::notify(&[NotifyState::Ready]) {
         let error = Cause(&error);
@@ -56,6 +63,17 @@ pub(crate) fn open_for_wait(
     filter: Filter,
 ) -> Result<ProcConnector, Failure> {
     open_with(options, ProcConnector::builder().filter(filter).context(true))
+}
+
+/// Reports that this process chooses by the acting task, which costs more than in the kernel.
+pub(crate) fn report_user_space(events: &ProcConnector) {
+    let stats = events.stats();
+    if stats.user_space_filter {
+        let reason = stats.no_ring.map(|reason| format!(": {reason}")).unwrap_or_default();
+        complain(format_args!(
+            "processes are chosen in user space, which requires all events of the machine{reason}"
+        ));
+    }
 }
 
 fn open_with(options: &ReceiveOptions, mut builder: Builder) -> Result<ProcConnector, Failure> {

@@ -17,6 +17,10 @@ pub(crate) struct OtherEnd {
 
 /// The ends of processes as the kernel records them, each once: the last two threads of a process can
 /// exit at the same time, and then both report the end.
+///
+/// An exit while other threads are still about to exit has the status of the process, but is not its
+/// end, even if it is the exit of the first thread. Without a table, an end is missing if the last of
+/// these exits is lost.
 #[derive(Debug, Default)]
 pub(crate) struct NotedEnds {
     /// The processes that ended last, by their ids and creation times.

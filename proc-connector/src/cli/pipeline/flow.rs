@@ -7,6 +7,7 @@ use proc_connector::Received;
 use proc_connector::process::Process;
 
 use super::ends::{self, NotedEnds};
+use super::held::{Held, HeldItem, State};
 use super::identify::{Identify, Subject};
 use super::stage::{Choose, Stage};
 use crate::cli::failure::Failure;
@@ -77,13 +78,67 @@ pub(crate) struct Identified<C, S> {
     pub(crate) choose: C,
     pub(crate) sink: S,
     count: Count,
+    held: Held,
+    /// Whether events were lost.
+    pub(crate) has_losses: bool,
 }
 
 impl<C: Choose, S: Sink> Identified<C, S> {
     /// Wants at most this many events.
     pub(crate) fn new(identify: Identify, choose: C, sink: S, wanted: u64) -> Self {
-        Self { identify, choose, sink, count: Count::new(wanted) }
+        let count = Count::new(wanted);
+        Self { identify, choose, sink, count, held: Held::default(), has_losses: false }
     }
+
+    /// Writes the held events whose turn it is, or all.
+    fn write_held(&mut self, all: bool) -> Result<(), Failure> {
+        let Self { identify, choose, sink, count, held, .. } = self;
+        while let Some(mut item) = held.pop(all) {
+            if item.state == State::Known {
+                if !item.show(|item| choose.chooses_held(item)) {
+                    continue;
+                }
+                if sink.shows_users() {
+                    item.user = item.process().and_then(|process| identify.user_of(process));
+                }
+            }
+            if count.wants_more() {
+                item.show(|shown| write(sink, count, shown, item.state == State::OtherEnd))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Writes an item, or the end of another process.
+fn write(
+    sink: &mut impl Sink,
+    count: &mut Count,
+    item: &Item<'_>,
+    is_other_end: bool,
+) -> Result<(), Failure> {
+    if is_other_end {
+        count.shown += u64::from(sink.write_end(item)?);
+    } else {
+        sink.write(item)?;
+        count.add(item.received);
+    }
+    Ok(())
+}
+
+/// Writes an item, or holds it behind others.
+fn write_or_hold(
+    sink: &mut impl Sink,
+    count: &mut Count,
+    held: &mut Held,
+    item: &Item<'_>,
+    state: State,
+) -> Result<(), Failure> {
+    if held.is_empty() && !matches!(state, State::Waits(..)) {
+        return write(sink, count, item, state == State::OtherEnd);
+    }
+    held.push(HeldItem::new(item, state));
+    Ok(())
 }
 
 /// The process, and the name of its user if the format shows it.
@@ -101,15 +156,18 @@ fn process_and_user<'a>(
 
 impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
-        let Self { identify, choose, sink, count } = self;
-        let subject = identify.apply(received);
-        choose.follow(identify.changes(), Some(received));
+        self.has_losses |= matches!(received, Received::Lost(_));
+        let subject = self.identify.apply(received);
+        self.choose.follow(self.identify.table(), Some(received));
+        self.held.note(self.identify.changes());
+        self.write_held(false)?;
+        let Self { identify, choose, sink, count, held, .. } = self;
         if let Some(other) = ends::other(received, identify.changes()) {
             let (process, end) = (identify.process(other.subject), Some(other.end));
             if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
                 let (process, user) = process_and_user(identify, other.subject, sink);
                 let item = Item { received, time, process, user, is_over: Some(true), end };
-                count.shown += u64::from(sink.write_end(&item)?);
+                write_or_hold(sink, count, held, &item, State::OtherEnd)?;
                 if !count.wants_more() {
                     return Ok(false);
                 }
@@ -117,10 +175,14 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
         }
         let (is_over, end) = ends::identified(received, identify.changes());
         let process = identify.process(subject);
-        if choose.chooses(&Item { received, time, process, user: None, is_over, end }) {
+        let item = Item { received, time, process, user: None, is_over, end };
+        let awaited = process.and_then(|process| identify.table().awaited_exec(process));
+        if let Some(serial) = awaited {
+            write_or_hold(sink, count, held, &item, State::Waits(serial))?;
+        } else if choose.chooses(&item) {
             let (process, user) = process_and_user(identify, subject, sink);
-            sink.write(&Item { received, time, process, user, is_over, end })?;
-            count.add(received);
+            let item = Item { received, time, process, user, is_over, end };
+            write_or_hold(sink, count, held, &item, State::Event)?;
         }
         Ok(count.wants_more())
     }
@@ -130,14 +192,17 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
-        if let Some(changes) = self.identify.rescan_if_due() {
-            self.choose.follow(changes, None);
+        if self.identify.rescan_if_due().is_some() {
+            self.held.note(self.identify.changes());
+            self.choose.follow(self.identify.table(), None);
+            self.write_held(false)?;
         }
         self.sink.flush()?;
         Ok(self.count.wants_more())
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
+        self.write_held(true)?;
         self.sink.flush()
     }
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use proc_connector::process::Changes;
+use proc_connector::process::ProcessTable;
 use proc_connector::{ExitStatus, Received};
 
 use super::lives::{Lives, Scope};
@@ -110,7 +110,7 @@ impl Follower {
 }
 
 impl Choose for Follower {
-    fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>) {
+    fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>) {
         let mut at_ns = None;
         match received {
             Some(Received::Event(event)) => {
@@ -126,7 +126,7 @@ impl Choose for Follower {
         }
         self.lives.touched.clear();
         self.is_in_scope = false;
-        for change in changes {
+        for change in table.changes() {
             self.is_in_scope |= self.lives.change(self.scope, &change, at_ns);
         }
         if let Some(Received::Event(event)) = received {
@@ -139,6 +139,10 @@ impl Choose for Follower {
 
     fn chooses(&mut self, item: &Item<'_>) -> bool {
         self.is_in_scope || matches!(item.received, Received::Lost(_))
+    }
+
+    fn chooses_held(&mut self, item: &Item<'_>) -> bool {
+        item.process.is_some_and(|process| self.lives.contains(process))
     }
 }
 

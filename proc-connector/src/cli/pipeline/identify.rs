@@ -82,6 +82,13 @@ impl Identify {
         self.table.changes()
     }
 
+    /// The name of a process's effective user, or the user's id while the name is unknown.
+    pub(super) fn user_of(&mut self, process: &Process) -> Option<String> {
+        let uid = process.uid()?.effective;
+        let name = self.user_name(uid).map(str::to_owned);
+        Some(name.unwrap_or_else(|| uid.to_string()))
+    }
+
     pub(crate) fn process(&self, subject: Subject) -> Option<&Process> {
         find(&self.table, subject)
     }
@@ -117,9 +124,8 @@ impl Identify {
         self.table.rescan_if_due().ok()
     }
 
-    /// Scans `/proc` now, if a loss made that necessary. Returns the changes.
-    pub(crate) fn rescan_if_needed(&mut self) -> Option<Changes<'_>> {
-        self.table.rescan_in()?;
+    /// Scans `/proc` now. Returns the changes.
+    pub(crate) fn rescan(&mut self) -> Option<Changes<'_>> {
         self.table.rescan().ok()
     }
 }
@@ -131,8 +137,8 @@ fn find(table: &ProcessTable, Subject { tgid, serial, at_ns }: Subject) -> Optio
     };
     table.get(tgid).filter(is_subject).or_else(|| {
         // A process that has ended cannot be found by its id.
-        let mut changed = table.changes().map(|change| change.process);
-        changed.find(|process| Some(process.serial()) == serial)
+        let changed = table.changes().map(|change| change.process);
+        changed.filter(|process| Some(process.serial()) == serial).last()
     })
 }
 

@@ -104,6 +104,11 @@ impl Lives {
         }
     }
 
+    /// Whether a process is in the scope.
+    pub(super) fn contains(&self, process: &Process) -> bool {
+        self.places.contains_key(&process.serial())
+    }
+
     /// The place of a process in `all`, if it is in the scope.
     fn place(&mut self, scope: Scope, process: &Process, kind: ChangeKind) -> Option<usize> {
         if let Some(&place) = self.places.get(&process.serial()) {
@@ -182,6 +187,9 @@ impl Life {
         self.end_ns = process.end_ns();
         self.status = process.exit_status();
         self.usage = process.usage();
+        if self.programs.is_empty() && self.inherited.is_none() {
+            self.inherited = name(process);
+        }
     }
 
     fn rename(&mut self, process: &Process) {

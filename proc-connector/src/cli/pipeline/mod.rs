@@ -2,18 +2,18 @@
 
 pub(super) mod await_end;
 pub(super) mod choose;
+pub(super) mod conditions;
 pub(super) mod connect;
 mod ends;
 pub(super) mod flow;
-pub(super) mod follow;
+pub(crate) mod follow;
+pub(super) mod held;
 pub(super) mod identify;
 mod lives;
-mod process_names;
 pub(super) mod receive;
 pub(super) mod recording;
 pub(super) mod stage;
 pub(super) mod summary;
 pub(super) mod tally;
 mod thread_io;
-mod trees;
 pub(super) mod waiting_input;

@@ -1,5 +1,6 @@
 //! The loop that receives live events.
 
+use std::cmp::Reverse;
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::{Error, ProcConnector, Received, WallClock};
@@ -7,7 +8,8 @@ use proc_connector::{Error, ProcConnector, Received, WallClock};
 use super::stage::Stage;
 use super::summary::Summary;
 use crate::cli::failure::Failure;
-use crate::cli::host::privileges;
+use crate::cli::host::{cgroups, privileges};
+use crate::cli::shown::complain;
 
 /// Why receiving ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,7 +36,23 @@ pub(crate) fn listen(
         receive_rest(events, stage)?;
         stage.finish()?;
     }
+    report_shares(events);
     Ok(Summary { events: stage.shown(), lost: events.stats().lost, time: started.elapsed() })
+}
+
+/// Reports the cgroups that exceeded their share, the one with the most losses first.
+fn report_shares(events: &ProcConnector) {
+    const MOST: usize = 10;
+    let mut losses = events.share_losses();
+    losses.sort_by_key(|loss| Reverse(loss.lost));
+    for loss in losses.iter().take(MOST).filter(|loss| loss.lost > 0) {
+        let (id, lost) = (loss.cgroup_id, loss.lost);
+        let path = cgroups::path(id).unwrap_or_else(|| "which was removed".to_owned());
+        complain(format_args!("cgroup {id}, {path}: {lost} events over its share were lost"));
+    }
+    if let Some(others) = losses.len().checked_sub(MOST).filter(|&others| others > 0) {
+        complain(format_args!("{others} other cgroups lost events over their share"));
+    }
 }
 
 /// Passes events to the stage until one of the [reasons to end](End).

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::Received;
-use proc_connector::process::{Changes, Process};
+use proc_connector::process::{Process, ProcessTable};
 
 use crate::cli::failure::Failure;
 use crate::cli::output::sink::{End, Item};
@@ -36,12 +36,17 @@ pub(crate) trait Stage {
 
 /// Chooses among events whose process is identified.
 pub(crate) trait Choose {
-    /// Follows changes in the table of processes, caused by `received` or, if that is `None`, found in
-    /// `/proc`.
-    fn follow(&mut self, changes: Changes<'_>, received: Option<&Received<'_>>);
+    /// Follows the last changes in the table of processes, caused by `received` or, if that is `None`,
+    /// found in `/proc`.
+    fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>);
 
     /// Whether to show an event of a process, or a loss. Losses are always shown.
     fn chooses(&mut self, item: &Item<'_>) -> bool;
+
+    /// Whether to show an event that was held until the program of its process was known.
+    fn chooses_held(&mut self, item: &Item<'_>) -> bool {
+        self.chooses(item)
+    }
 
     /// Whether to show the end of a process that has no event of its own.
     fn chooses_end(&mut self, _: &Process, _: &End) -> bool {

@@ -7,7 +7,7 @@ mod keys;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use proc_connector::process::{ChangeKind, Process, ProcessTable};
+use proc_connector::process::{ChangeKind, Changes, Process, ProcessTable};
 use proc_connector::{Event, EventMask, Payload, Received, Transport};
 
 use self::ended::Ended;
@@ -46,9 +46,17 @@ struct Actors {
 impl Tally {
     /// Counts an event or a loss that was just applied to the table.
     pub(crate) fn count(&mut self, received: &Received<'_>, table: &ProcessTable) {
+        let exec_ns = match received {
+            Received::Event(event) => Some(event.timestamp_ns()),
+            Received::Lost(_) => None,
+        };
         for change in table.changes() {
-            if change.kind == ChangeKind::Ended {
-                self.ended(change.process);
+            match change.kind {
+                ChangeKind::Ended => self.ended(change.process),
+                ChangeKind::Executed if change.process.exec_ns() != exec_ns => {
+                    self.execs.count(Some(change.process));
+                }
+                _ => {}
             }
         }
         match received {
@@ -57,6 +65,13 @@ impl Tally {
                 self.losses += 1;
                 self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
             }
+        }
+    }
+
+    /// Counts the execs that the table has reported without an event.
+    pub(crate) fn count_deferred(&mut self, changes: Changes<'_>) {
+        for change in changes.filter(|change| change.kind == ChangeKind::Executed) {
+            self.execs.count(Some(change.process));
         }
     }
 
@@ -73,7 +88,11 @@ impl Tally {
                 EventMask::FORK
             }
             Payload::Exec(exec) => {
-                self.execs.count(table.get(exec.process_tgid()));
+                let tgid = exec.process_tgid();
+                let process = table.get(tgid);
+                if process.is_none_or(|process| table.awaited_exec(process).is_none()) {
+                    self.execs.count(process);
+                }
                 EventMask::EXEC
             }
             Payload::Exit(_) => EventMask::EXIT,

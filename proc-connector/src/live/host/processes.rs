@@ -159,7 +159,7 @@ fn read(root: &ProcDir, tgid: u32, offset_ns: i64) -> io::Result<Option<Listed>>
     let directory = root.process(tgid)?;
     let stat = Stat::parse(directory.read(c"stat", &mut buffer)?);
     let stat = stat.ok_or(io::ErrorKind::InvalidData)?;
-    let has_ended = matches!(stat.state, b'Z' | b'X' | b'x') && stat.num_threads <= 1;
+    let has_ended = stat.has_ended() && stat.num_threads <= 1;
     let start_ticks = initial_ticks(stat.start_ticks, offset_ns);
     let mut listed = Listed { parent: stat.ppid, start_ticks, comm: stat.comm.to_vec() };
     if listed.comm.contains(&b'\\') {

@@ -19,6 +19,11 @@ pub(crate) struct Stat<'a> {
 }
 
 impl<'a> Stat<'a> {
+    /// Whether the thread has ended.
+    pub(crate) fn has_ended(&self) -> bool {
+        matches!(self.state, b'Z' | b'X' | b'x')
+    }
+
     /// Parses `PID (COMM) STATE PPID ...`. The name may contain spaces and parentheses.
     pub(crate) fn parse(line: &'a [u8]) -> Option<Self> {
         let start = line.iter().position(|&byte| byte == b'(')? + 1;

@@ -12,6 +12,7 @@ use crate::process::change::ChangeKind;
 use crate::process::population::Key;
 use crate::process::process::{End, Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
+use crate::process::stale::Stale;
 use crate::process::table::ProcessTable;
 use crate::process::time::Start;
 
@@ -37,24 +38,28 @@ impl ProcessTable {
                 let ids = Ids { real: uid.ruid(), effective: uid.euid() };
                 self.change(uid.process_tgid(), ns, ChangeKind::UserChanged, |process| {
                     process.uid = Some(ids);
+                    process.stale -= Stale::USER;
                 });
             }
             Payload::Gid(gid) if gid.process_pid() == gid.process_tgid() => {
                 let ids = Ids { real: gid.rgid(), effective: gid.egid() };
                 self.change(gid.process_tgid(), ns, ChangeKind::GroupChanged, |process| {
                     process.gid = Some(ids);
+                    process.stale -= Stale::GROUP;
                 });
             }
             Payload::Comm(comm) if comm.process_pid() == comm.process_tgid() => {
                 let name = Name::new(comm.name());
                 self.change(comm.process_tgid(), ns, ChangeKind::Renamed, |process| {
                     process.comm = Some(name);
+                    process.stale -= Stale::NAME;
                 });
             }
             Payload::Sid(sid) => {
                 let tgid = sid.process_tgid();
                 self.change(tgid, ns, ChangeKind::SessionChanged, |process| {
                     process.session = Some(tgid);
+                    process.stale -= Stale::SESSION;
                 });
             }
             Payload::Ptrace(ptrace) => {
@@ -106,7 +111,11 @@ impl ProcessTable {
         process.is_creator_certain = is_creator_certain;
         process.start = Start::forked(ns, boottime_offset_ns);
         process.predecessor_exit_pending = predecessor_exit_pending;
-        process.comm = match event.context().and_then(|context| context.comm()) {
+        let recorded_name = event.context().and_then(|context| context.comm());
+        if recorded_name.is_some() {
+            process.stale -= Stale::NAME;
+        }
+        process.comm = match recorded_name {
             // The kernel renames its own threads later, without an event.
             _ if process.is_kernel_thread => None,
             Some(comm) => Some(Name::new(comm)),
@@ -210,6 +219,7 @@ impl ProcessTable {
         }
         process.is_kernel_thread = false;
         process.awaits = None;
+        process.stale -= Stale::NAME | Stale::PROGRAM;
         let context = event.context();
         process.comm = context.and_then(|context| context.comm()).map(Name::new);
         let recorded = context.and_then(|context| context.args());

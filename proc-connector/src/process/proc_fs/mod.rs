@@ -3,7 +3,7 @@
 
 mod cgroup_lines;
 
-use std::ffi::OsStr;
+use std::ffi::{CString, OsStr};
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -100,9 +100,11 @@ impl ProcFs {
         let stat = line.ok_or(io::ErrorKind::InvalidData)?;
         // A first thread that exited remains as a zombie until all other threads exited and the
         // parent waited for the process.
-        let has_ended = matches!(stat.state, b'Z' | b'X' | b'x');
+        let has_ended = stat.has_ended();
         let num_threads = stat.num_threads;
         let has_executed = stat.flags & PF_FORKNOEXEC == 0;
+        // A tracer can keep ended threads, too.
+        let running = if has_ended { running_threads(&directory, tgid, num_threads) } else { None };
         let mut snapshot = Snapshot {
             seen_ns,
             boottime_offset_ns: self.boottime_offset_ns(),
@@ -111,7 +113,7 @@ impl ProcFs {
             session: stat.session,
             is_kernel_thread: stat.flags & PF_KTHREAD != 0,
             first: if has_ended { Err(ExitStatus::from_raw(0)) } else { Ok(()) },
-            is_alive: !has_ended || num_threads > 1,
+            is_alive: running.as_ref().is_none_or(|running| !running.is_empty()),
             others: None,
             image: None,
             uid: None,
@@ -127,7 +129,7 @@ impl ProcFs {
             }
         }
         if fields.contains(Fields::THREADS) {
-            snapshot.others = other_threads(&directory, tgid, num_threads);
+            snapshot.others = running.or_else(|| other_threads(&directory, tgid, num_threads));
         }
         if fields.contains(Fields::IMAGE) && !snapshot.is_kernel_thread {
             snapshot.image = image(&directory, &mut buffer);
@@ -206,6 +208,19 @@ fn other_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec
     }
     let mut threads = directory.numbers(c"task").ok()?;
     threads.retain(|&pid| pid != tgid);
+    Some(threads)
+}
+
+/// The ids of all threads but the first that have not ended.
+fn running_threads(directory: &ProcDir, tgid: u32, num_threads: u32) -> Option<Vec<u32>> {
+    let mut threads = other_threads(directory, tgid, num_threads)?;
+    threads.retain(|thread| {
+        let Ok(name) = CString::new(format!("task/{thread}/stat")) else { return false };
+        match directory.read(&name, &mut [0; 512]) {
+            Ok(stat) => !Stat::parse(stat).is_some_and(|stat| stat.has_ended()),
+            Err(error) => !matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESRCH)),
+        }
+    });
     Some(threads)
 }
 

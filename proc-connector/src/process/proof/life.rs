@@ -3,7 +3,7 @@
 use proc_connector_core::proc_event::{Exit, Fork};
 
 use super::identify::Relation;
-use super::values::{note_css_set, note_namespace};
+use super::values::{note_css_set, note_namespace, record_first_thread};
 use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::process::{End, Process};
@@ -89,15 +89,16 @@ impl ProcessTable {
             }
             return;
         };
-        if let Some(process) = self.population.get_mut(key) {
-            note_namespace(process, &proof.context);
+        let pid = exit.process_pid();
+        let Some(process) = self.population.get_mut(key) else { return };
+        note_namespace(process, &proof.context);
+        if pid == proof.actor.tgid && !process.stale.is_empty() {
+            record_first_thread(process, &proof.context);
         }
         if is_over == Some(true) {
             self.end_by_proof(key, proof.actor, end);
             return;
         }
-        let Some(process) = self.population.get_mut(key) else { return };
-        let pid = exit.process_pid();
         let continues = is_over == Some(false) && process_status.is_none();
         if pid == proof.actor.tgid {
             // The exit of the first thread before an exec of another can follow the exec.
@@ -108,7 +109,7 @@ impl ProcessTable {
         } else if !process.threads.remove(pid) {
             return;
         }
-        // If a tracer keeps threads as zombies, no exit reports that the process is over.
+        // If a tracer keeps more threads than the ring's program visits, no exit reports the end.
         if !continues && process.threads.count() == 0 {
             self.end_by_proof(key, proof.actor, end);
         } else {

@@ -15,6 +15,7 @@ use super::evidence::{Identity, Proof};
 use super::population::Key;
 use super::process::{Name, Process};
 use super::snapshot::Ids;
+use super::stale::Stale;
 use super::table::ProcessTable;
 
 impl ProcessTable {
@@ -71,23 +72,27 @@ impl ProcessTable {
                 let ids = Ids { real: uid.ruid(), effective: uid.euid() };
                 self.proven_change(proof, ChangeKind::UserChanged, |process| {
                     process.uid = Some(ids);
+                    process.stale -= Stale::USER;
                 });
             }
             Payload::Gid(gid) if gid.process_pid() == gid.process_tgid() => {
                 let ids = Ids { real: gid.rgid(), effective: gid.egid() };
                 self.proven_change(proof, ChangeKind::GroupChanged, |process| {
                     process.gid = Some(ids);
+                    process.stale -= Stale::GROUP;
                 });
             }
             Payload::Comm(comm) if comm.process_pid() == comm.process_tgid() => {
                 let name = Name::new(comm.name());
                 self.proven_change(proof, ChangeKind::Renamed, |process| {
                     process.comm = Some(name);
+                    process.stale -= Stale::NAME;
                 });
             }
             Payload::Sid(_) => {
                 self.proven_change(proof, ChangeKind::SessionChanged, |process| {
                     process.session = Some(proof.actor.tgid);
+                    process.stale -= Stale::SESSION;
                 });
             }
             Payload::Coredump(_) => self.proven_change(proof, ChangeKind::Dumped, |_| {}),
@@ -95,7 +100,8 @@ impl ProcessTable {
         }
     }
 
-    /// Updates one field of the process that acted.
+    /// Updates one field of the process that acted. If `/proc` was read after the event, the change is
+    /// only reported.
     fn proven_change(
         &mut self,
         proof: &Proof<'_>,
@@ -103,9 +109,15 @@ impl ProcessTable {
         change: impl FnOnce(&mut Process),
     ) {
         let Some(key) = self.find_actor(proof) else { return };
-        if let Some(process) = self.population.get_mut(key) {
+        let Some(process) = self.population.get_mut(key) else { return };
+        if proof.ns > process.seen_ns {
             change(process);
             self.push(kind, key);
+            return;
         }
+        let mut then = process.clone();
+        change(&mut then);
+        let key = self.population.freeze(then.into());
+        self.push(kind, key);
     }
 }

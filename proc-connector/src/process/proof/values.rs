@@ -6,9 +6,11 @@ use std::sync::Arc;
 
 use proc_connector_core::{Context, KernelPath};
 
+use crate::process::change::ChangeKind;
 use crate::process::population::Key;
 use crate::process::process::{Name, Process};
 use crate::process::snapshot::{Arguments, Fields, Ids, Image};
+use crate::process::stale::Stale;
 use crate::process::table::ProcessTable;
 
 impl ProcessTable {
@@ -22,6 +24,7 @@ impl ProcessTable {
             process.comm = None;
         } else if let Some(comm) = context.comm() {
             process.comm = Some(Name::new(comm));
+            process.stale -= Stale::NAME;
         }
         process.css_set = context.css_set();
         if let Some(path) = context.cgroup_id().and_then(|id| self.cgroups.path(id)) {
@@ -37,14 +40,23 @@ impl ProcessTable {
             self.settle(tgid, false);
         }
         let Some(process) = self.population.get_mut(key) else { return false };
-        process.awaits = None;
-        process.exec_ns = ns;
-        process.threads.exec();
-        process.is_kernel_thread = false;
         process.execs = process.execs.map(|execs| execs.saturating_add(1));
-        record_task(process, context);
-        process.comm = context.comm().map(Name::new);
-        process.image = image(context).map(Arc::new);
+        if ns <= process.seen_ns {
+            // `/proc` was read after the exec, and shows this program or a later one.
+            let mut then = process.clone();
+            record_exec(&mut then, ns, context);
+            process.exec_ns = ns;
+            if let (Some(recorded), Some(read)) = (&then.image, &process.image) {
+                if recorded.is_shown_by(read) {
+                    process.image = Some(Arc::clone(recorded));
+                }
+            }
+            let key = self.population.freeze(then.into());
+            self.push(ChangeKind::Executed, key);
+            return true;
+        }
+        record_exec(process, ns, context);
+        process.threads.exec();
         let mut fields = Fields::empty();
         match process.image.as_mut().map(Arc::make_mut) {
             None => fields |= Fields::IMAGE,
@@ -85,13 +97,41 @@ pub(super) fn note_css_set(process: &mut Process, context: &Context<'_>) {
     process.css_set = now;
 }
 
+/// Records an exec at `ns`.
+fn record_exec(process: &mut Process, ns: u64, context: &Context<'_>) {
+    process.awaits = None;
+    process.exec_ns = ns;
+    process.is_kernel_thread = false;
+    process.stale -= Stale::NAME | Stale::PROGRAM;
+    record_task(process, context);
+    process.comm = context.comm().map(Name::new);
+    process.image = image(context).map(Arc::new);
+}
+
+/// Records the values of the thread that acted, which is the first.
+pub(super) fn record_first_thread(process: &mut Process, context: &Context<'_>) {
+    record_task(process, context);
+    if let Some(comm) = context.comm() {
+        process.comm = Some(Name::new(comm));
+        process.stale -= Stale::NAME;
+    }
+}
+
 /// Records the values of the thread that acted.
 fn record_task(process: &mut Process, context: &Context<'_>) {
     if let (Some(real), Some(effective)) = (context.uid(), context.euid()) {
         process.uid = Some(Ids { real, effective });
+        process.stale -= Stale::USER;
     }
     if let (Some(real), Some(effective)) = (context.gid(), context.egid()) {
         process.gid = Some(Ids { real, effective });
+        process.stale -= Stale::GROUP;
+    }
+    if context.session().is_some() {
+        process.stale -= Stale::SESSION;
+    }
+    if context.tty().is_some() && context.login_uid().is_some() {
+        process.stale -= Stale::LOGIN;
     }
     process.session = context.session().or(process.session);
     process.tty = context.tty().or(process.tty);

@@ -20,8 +20,18 @@ pub(super) struct Tracker {
 /// How many events and losses are applied before the queue is read.
 const STEP: usize = 256;
 
-/// How many changes the queue holds during a wait for an exit.
-pub(super) const WAIT_CAPACITY: usize = 1 << 14;
+/// How much the queue holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Capacity {
+    changes: usize,
+    /// The memory of the changed processes. The last change may exceed it.
+    bytes: usize,
+}
+
+const UNLIMITED: Capacity = Capacity { changes: usize::MAX, bytes: usize::MAX };
+
+/// How much the queue holds during a wait for an exit.
+pub(super) const WAIT_CAPACITY: Capacity = Capacity { changes: 1 << 14, bytes: 16 << 20 };
 
 impl Tracker {
     pub(super) fn new(table: ProcessTable) -> Self {
@@ -29,7 +39,7 @@ impl Tracker {
     }
 
     pub(super) fn pop(&mut self) -> Option<ProcessItem> {
-        self.queue.items.pop_front()
+        self.queue.pop()
     }
 
     pub(super) fn has_items(&self) -> bool {
@@ -44,7 +54,7 @@ impl Tracker {
     /// Applies the first items of a batch, and scans `/proc` if that is due. Returns how many items
     /// were applied.
     pub(super) fn apply<'a>(&mut self, batch: impl Iterator<Item = Received<'a>>) -> usize {
-        self.apply_observed(batch, usize::MAX, |_| {})
+        self.apply_observed(batch, UNLIMITED, |_| {})
     }
 
     /// The same during a wait for an exit: calls `observe` for each change, also of kinds that the
@@ -53,7 +63,7 @@ impl Tracker {
     pub(super) fn apply_observed<'a>(
         &mut self,
         batch: impl Iterator<Item = Received<'a>>,
-        capacity: usize,
+        capacity: Capacity,
         mut observe: impl FnMut(Change<'_>),
     ) -> usize {
         let Self { table, kinds, queue } = self;
@@ -83,11 +93,23 @@ impl Tracker {
 #[derive(Debug, Default)]
 struct Queue {
     items: VecDeque<ProcessItem>,
+    /// The memory of the processes in the items. What several of them share is counted each time.
+    bytes: usize,
 }
 
 impl Queue {
-    fn push_change(&mut self, change: Change<'_>, capacity: usize) {
-        if self.items.len() < capacity {
+    fn pop(&mut self) -> Option<ProcessItem> {
+        let item = self.items.pop_front();
+        if let Some(ProcessItem::Change(change)) = &item {
+            // The table copies a shared process before it changes it, so this is the size from before.
+            self.bytes -= change.process.size();
+        }
+        item
+    }
+
+    fn push_change(&mut self, change: Change<'_>, capacity: Capacity) {
+        if self.items.len() < capacity.changes && self.bytes < capacity.bytes {
+            self.bytes += change.process.size();
             let (kind, process) = (change.kind, change.share());
             self.items.push_back(ProcessItem::Change(ProcessChange { kind, process }));
         } else {
@@ -113,13 +135,15 @@ impl Queue {
 
 #[cfg(test)]
 mod tests {
+    use proc_connector_core::context::layout::{ExecHdr, Recorded};
+    use proc_connector_core::testing::context::{RawContext, RawExtension};
     use proc_connector_core::{EventData, EventRecord, Notification, Notifications};
 
     use super::super::super::change::ChangeKind;
     use super::super::super::table::ProcessTable;
     use super::super::item::ProcessItem;
     use super::super::kinds::ChangeKinds;
-    use super::{STEP, Tracker};
+    use super::{Capacity, STEP, Tracker, UNLIMITED};
     use crate::owned::{OwnedEvent, OwnedReceived};
     use crate::stream::{LossCause, Lost};
 
@@ -127,13 +151,35 @@ mod tests {
     fn fork(tgid: u32) -> OwnedReceived {
         let data =
             EventData::Fork { parent_pid: 1, parent_tgid: 1, child_pid: tgid, child_tgid: tgid };
+        received(tgid, data, None)
+    }
+
+    /// The execution of a program by this process, with one argument of `len` bytes.
+    fn exec(tgid: u32, len: u32) -> OwnedReceived {
+        let exec = ExecHdr { args_len: len.into(), ..ExecHdr::default() };
+        let extension = RawExtension {
+            recorded: Recorded::ARGS,
+            exec: Some(exec),
+            tail: vec![b'x'; len as usize],
+            ..RawExtension::default()
+        };
+        let context = RawContext::of_process((tgid, tgid.into()), (1, 1)).with_extension(extension);
+        let data = EventData::Exec { process_pid: tgid, process_tgid: tgid };
+        received(tgid, data, Some(&context.bytes()))
+    }
+
+    fn received(tgid: u32, data: EventData<'_>, context: Option<&[u8]>) -> OwnedReceived {
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let record = EventRecord { seq: 1, cpu: 0, timestamp_ns: u64::from(tgid), data };
         record.encode_native(&mut datagram).expect("capacity");
-        match Notifications::new(&datagram).next() {
-            Some(Ok(Notification::Event(event))) => OwnedReceived::Event(OwnedEvent::from(event)),
-            other => panic!("{other:?}"),
-        }
+        let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+            panic!("an event")
+        };
+        let event = match context {
+            Some(context) => event.with_context(context),
+            None => event,
+        };
+        OwnedReceived::Event(OwnedEvent::from(event))
     }
 
     fn overrun(count: u64) -> OwnedReceived {
@@ -163,7 +209,8 @@ mod tests {
         let stream = [fork(2), fork(3), fork(4), overrun(5), fork(5), overrun(6), fork(6), fork(7)];
         let mut observed = 0;
         let batch = stream.iter().map(OwnedReceived::as_received);
-        tracker.apply_observed(batch, 2, |change| {
+        let capacity = Capacity { changes: 2, ..UNLIMITED };
+        tracker.apply_observed(batch, capacity, |change| {
             observed += u32::from(change.kind == ChangeKind::Started);
         });
         assert_eq!(observed, 6);
@@ -175,6 +222,24 @@ mod tests {
 
         tracker.apply([fork(8), overrun(1), fork(9)].iter().map(OwnedReceived::as_received));
         assert_eq!(taken(&mut tracker), [Ok(8), Err((LossCause::Overrun, Some(1))), Ok(9)]);
+    }
+
+    #[test]
+    fn a_queue_of_large_processes_is_full_earlier() {
+        let mut tracker = tracker(ChangeKinds::EXECUTED);
+        let capacity = Capacity { bytes: 1 << 20, ..UNLIMITED };
+        let full = |count| Err((LossCause::QueueFull, Some(count)));
+        for _ in 0..2 {
+            let execs: Vec<_> = (2..102).map(|tgid| exec(tgid, 32 << 10)).collect();
+            let batch = execs.iter().map(OwnedReceived::as_received);
+            tracker.apply_observed(batch, capacity, |_| {});
+            // With less than 1 KiB of other data, 32 processes exceed the capacity and 31 do not.
+            let expected: Vec<_> = (2..34).map(Ok).chain([full(68)]).collect();
+            assert_eq!(taken(&mut tracker), expected);
+        }
+        let execs: Vec<_> = (2..102).map(|tgid| exec(tgid, 100)).collect();
+        tracker.apply_observed(execs.iter().map(OwnedReceived::as_received), capacity, |_| {});
+        assert_eq!(taken(&mut tracker).len(), 100);
     }
 
     #[test]

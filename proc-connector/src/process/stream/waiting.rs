@@ -20,7 +20,8 @@ impl ProcessStream {
     /// taken for the process that had the id at the time of the call.
     ///
     /// Changes that arrive meanwhile stay queued for [`next_change`](Self::next_change). The queue
-    /// holds 16,384 of them; further ones are counted, and the count is yielded as a loss of the cause
+    /// holds 16,384 of them, or fewer if the processes occupy 16 MiB; further ones are counted, and
+    /// the count is yielded as a loss of the cause
     /// [`QueueFull`](crate::LossCause::QueueFull). A stream that is only used to wait need not queue
     /// any: see [`only`](Self::only).
     ///

@@ -5,19 +5,20 @@ mod process;
 mod program;
 mod task;
 mod text;
+mod time;
 
 use std::io::{self, Write};
 
-use jiff::Timestamp;
 use proc_connector::Received;
 use serde::Serialize;
 
 pub(super) use self::end::EndKeys;
 pub(super) use self::process::ProcessKeys;
 use self::task::TaskKeys;
+use self::time::Clock;
 use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
-use crate::cli::shown::json::line;
+use crate::cli::shown::json::append;
 
 /// Writes events as JSON lines.
 #[derive(Debug)]
@@ -25,17 +26,20 @@ pub(crate) struct Json<W> {
     output: W,
     with_task: bool,
     with_process: bool,
+    clock: Clock,
+    /// The buffer of a line, reused for all lines.
+    line: Vec<u8>,
 }
 
 impl<W: Write> Json<W> {
     /// Writes each event with its `task`, if the kernel has recorded it.
     pub(crate) fn new(output: W) -> Self {
-        Self { output, with_task: true, with_process: false }
+        Self::with_parts(output, true, false)
     }
 
     /// Writes each event with the requested parts: `task` and `process`.
     pub(crate) fn with_parts(output: W, with_task: bool, with_process: bool) -> Self {
-        Self { output, with_task, with_process }
+        Self { output, with_task, with_process, clock: Clock::default(), line: Vec::new() }
     }
 
     /// Writes out the lines.
@@ -45,20 +49,23 @@ impl<W: Write> Json<W> {
 
     /// Writes the line of an item.
     pub(super) fn line(&mut self, item: &Item<'_>) -> io::Result<()> {
-        let time = item.time.and_then(|time| Timestamp::try_from(time).ok());
+        let Self { output, with_task, with_process, clock, line } = self;
+        let time = item.time.and_then(|time| clock.text(time));
+        line.clear();
         match item.received {
             Received::Event(event) => {
-                let context = event.context().filter(|_| self.with_task);
+                let context = event.context().filter(|_| *with_task);
                 let task = context.as_ref().map(TaskKeys::new);
-                let process = item.process.filter(|_| self.with_process);
+                let process = item.process.filter(|_| *with_process);
                 let process =
                     process.map(|process| ProcessKeys::new(process, item.user.as_deref()));
                 let (over, process_end) = (item.is_over, item.end.as_ref().map(EndKeys::new));
-                let object = Line { received: event, time, over, process_end, task, process };
-                line(&mut self.output, &object)
+                append(line, &Line { received: event, time, over, process_end, task, process })?;
             }
-            Received::Lost(lost) => line(&mut self.output, &Line::new(lost, time)),
+            Received::Lost(lost) => append(line, &Line::new(lost, time))?,
         }
+        line.push(b'\n');
+        output.write_all(line)
     }
 }
 
@@ -81,7 +88,7 @@ impl<W: Write> Sink for Json<W> {
 struct Line<'a, T> {
     #[serde(flatten)]
     received: T,
-    time: Option<Timestamp>,
+    time: Option<&'a str>,
     /// Whether the process of an exit is over.
     #[serde(skip_serializing_if = "Option::is_none")]
     over: Option<bool>,
@@ -94,8 +101,8 @@ struct Line<'a, T> {
     process: Option<ProcessKeys<'a>>,
 }
 
-impl<T> Line<'_, T> {
-    fn new(received: T, time: Option<Timestamp>) -> Self {
+impl<'a, T> Line<'a, T> {
+    fn new(received: T, time: Option<&'a str>) -> Self {
         Self { received, time, over: None, process_end: None, task: None, process: None }
     }
 }

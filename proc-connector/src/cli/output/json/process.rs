@@ -6,8 +6,7 @@ use serde::{Serialize, Serializer};
 use super::program::{Device, ProgramKeys};
 use super::text::{RawTexts, Text, Texts, path_bytes, raw_bytes};
 
-/// The process that an event is about, in its state after the event. An unknown value is null, except
-/// for the keys of [`RecordedKeys`].
+/// The process that an event is about, in its state after the event. An unknown value is null.
 #[derive(Serialize)]
 pub(in crate::cli::output) struct ProcessKeys<'a> {
     id: Option<IdText>,
@@ -40,13 +39,7 @@ pub(in crate::cli::output) struct ProcessKeys<'a> {
     /// Present if the process has ended.
     #[serde(skip_serializing_if = "Option::is_none")]
     lifetime_ns: Option<u64>,
-    #[serde(flatten)]
-    recorded: RecordedKeys<'a>,
-}
-
-/// Values that only the ring transport records. Otherwise they are left out.
-#[derive(Serialize)]
-struct RecordedKeys<'a> {
+    // Values that only the ring transport records. Otherwise they are left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     start_boottime_ns: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -85,6 +78,7 @@ impl<'a> ProcessKeys<'a> {
         let (comm, args) = (process.comm(), process.args());
         let (exe, cgroup) = (process.exe().map(path_bytes), process.cgroup().map(path_bytes));
         let (uid, gid) = (process.uid(), process.gid());
+        let (filename, cwd) = (process.filename(), process.cwd().map(path_bytes));
         Self {
             id: process.id().map(IdText),
             tgid: process.tgid(),
@@ -109,15 +103,6 @@ impl<'a> ProcessKeys<'a> {
             threads: process.threads(),
             start_ns: process.start_ns(),
             lifetime_ns: process.lifetime_ns(),
-            recorded: RecordedKeys::new(process),
-        }
-    }
-}
-
-impl<'a> RecordedKeys<'a> {
-    fn new(process: &'a Process) -> Self {
-        let (filename, cwd) = (process.filename(), process.cwd().map(path_bytes));
-        Self {
             start_boottime_ns: process.start_boottime_ns(),
             filename: filename.map(Text),
             raw_filename: filename.and_then(raw_bytes),

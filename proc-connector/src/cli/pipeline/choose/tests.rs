@@ -1,13 +1,16 @@
 //! The choice by trees, with events made by hand.
 
 use proc_connector::Received;
+use proc_connector::parser::context::layout::{Recorded, TaskHdr};
+use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 
-use super::{Choose, Chooser, End, EventChoice, Item, ProcessChooser, values};
+use super::{Choose, Chooser, Conditions, End, EventChoice, Events, Item, ProcessChooser};
 use crate::cli::options::events::EventOptions;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::pipeline::ends;
 use crate::cli::pipeline::identify::Identify;
+use crate::cli::values;
 
 const MS: u64 = 1_000_000;
 
@@ -37,21 +40,35 @@ fn choice(options: &[&str]) -> EventChoice {
 
 impl<'a> Story<'a> {
     fn new(options: &'a ProcessOptions) -> Self {
-        let processes = ProcessChooser::recorded(options).expect("ids of users");
+        let conditions = Conditions::recorded(options).expect("ids of users");
+        let processes = ProcessChooser::recorded(&conditions).expect("few conditions");
         let chooser = Chooser::new(choice(&[]), processes);
         Self { identify: Identify::recorded(), chooser, now_ns: 1_000_000_000 }
     }
 
     /// Identifies an event of that time. Returns whether it is chosen.
     fn event_at(&mut self, timestamp_ns: u64, data: EventData<'_>) -> bool {
+        self.event_with(timestamp_ns, data, None)
+    }
+
+    fn event_with(
+        &mut self,
+        timestamp_ns: u64,
+        data: EventData<'_>,
+        context: Option<&[u8]>,
+    ) -> bool {
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let len = record.encode_native(&mut datagram).expect("capacity");
         match Notifications::new(&datagram[..len]).next() {
             Some(Ok(Notification::Event(event))) => {
+                let event = match context {
+                    Some(context) => event.with_context(context),
+                    None => event,
+                };
                 let received = Received::Event(event);
                 let subject = self.identify.apply(&received);
-                self.chooser.follow(self.identify.changes(), Some(&received));
+                self.chooser.follow(self.identify.table(), Some(&received));
                 let process = self.identify.process(subject);
                 let (is_over, end) = ends::identified(&received, self.identify.changes());
                 let item =
@@ -79,10 +96,17 @@ impl<'a> Story<'a> {
         self.event(EventData::Exec { process_pid: tgid, process_tgid: tgid })
     }
 
-    fn rename(&mut self, tgid: u32, name: &[u8]) -> bool {
+    /// An exec whose name the kernel has recorded.
+    fn exec_as(&mut self, tgid: u32, name: &[u8]) -> bool {
         let mut comm = [0; 16];
         comm[..name.len()].copy_from_slice(name);
-        self.event(EventData::Comm { process_pid: tgid, process_tgid: tgid, comm })
+        let task = TaskHdr { comm, ..TaskHdr::default() };
+        let recorded = Recorded::COMM;
+        let extension = RawExtension { recorded, task, ..RawExtension::default() };
+        let context = RawContext::default().with_extension(extension).bytes();
+        self.now_ns += MS;
+        let exec = EventData::Exec { process_pid: tgid, process_tgid: tgid };
+        self.event_with(self.now_ns, exec, Some(&context))
     }
 
     /// Enough other processes start and end that the table forgets those that ended before.
@@ -136,7 +160,8 @@ fn a_process_that_gets_the_id_of_a_member_is_not_in_the_tree() {
 fn a_root_may_start_later() {
     let options = options(&["100"]);
     let mut story = Story::new(&options);
-    assert!(!story.exec(9) && story.fork(9, 100) && story.exec(100) && story.exit(100));
+    // The fork is an event of process 9.
+    assert!(!story.exec(9) && !story.fork(9, 100) && story.exec(100) && story.exit(100));
     assert!(!story.fork(9, 100));
 }
 
@@ -144,10 +169,8 @@ fn a_root_may_start_later() {
 fn every_process_of_a_name_is_a_root() {
     let options = options(&["make"]);
     let mut story = Story::new(&options);
-    story.rename(100, b"make");
-    // It becomes a root with its next program, as do the processes that it creates under this name.
-    assert!(story.fork(100, 101) && story.fork(101, 102) && story.exit(101));
-    assert!(!story.exec(9) && story.exec(102));
+    assert!(!story.exec(100) && story.exec_as(101, b"make") && story.exec_as(102, b"make"));
+    assert!(story.fork(101, 103) && story.exec_as(103, b"cc") && !story.exec_as(104, b"cc"));
 }
 
 #[test]
@@ -159,9 +182,8 @@ fn a_fork_that_is_received_after_its_parents_exit_is_in_the_tree() {
     assert!(story.exit(100));
     assert!(story.event_at(before, fork(100, 101)));
     assert!(story.exec(101));
-    // A new process that has the root's id is not in the tree, and not the parent.
+    // A new process that has the root's id is not in the tree.
     assert!(!story.fork(9, 100));
-    assert!(story.event_at(before + 1, fork(100, 103)));
     assert!(!story.fork(100, 104));
 }
 
@@ -172,7 +194,8 @@ fn the_memory_of_a_tree_is_bounded_by_its_live_members() {
     assert!(story.exec(100));
     for child in 0..10_000 {
         assert!(story.fork(100, 1_000 + child) && story.exit(1_000 + child));
-        assert!(story.chooser.processes.trees.len() <= 4_100, "{child}");
+        let selector = story.chooser.processes.selector.as_ref().expect("a recording");
+        assert!(selector.followed().count() <= 4_100, "{child}");
     }
 }
 
@@ -205,7 +228,7 @@ fn failed_processes_are_chosen_once_by_their_own_status() {
         (&["--failed", "--pid", "101"], 9, 9, [false, false, false]),
     ] {
         let mut story = Story::new(&all);
-        story.chooser.events = choice(words);
+        story.chooser.events = Events::Identified(choice(words));
         story.fork(1, 100);
         assert_eq!(threads_exit(&mut story, first, last), expected, "{words:?} {first} {last}");
     }

@@ -35,7 +35,7 @@ impl Stream {
 
     fn take(&mut self, received: &Received<'_>) {
         self.table.apply(received);
-        self.follower.follow(self.table.changes(), Some(received));
+        self.follower.follow(&self.table, Some(received));
     }
 
     fn event(&mut self, data: EventData<'_>, context: &RawContext) {
