@@ -98,6 +98,7 @@ mod writer;
 pub use error::{Error, Part, Reason};
 pub use format::Format;
 pub use note::Note;
+#[cfg(feature = "process")]
 pub(crate) use note::{Kind, Listed, Scan};
 pub use origin::Origin;
 pub use reader::{Reader, Recorded};

@@ -33,6 +33,14 @@ impl Note {
         }
     }
 
+    /// The effective user id of a process that existed, if this note has one.
+    pub fn process_uid(&self) -> Option<u32> {
+        match &self.0 {
+            Kind::Process(process) => Some(process.uid?.1),
+            _ => None,
+        }
+    }
+
     /// The comment of this note, as a capture has it.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         comment::note::write(&self.0, out);

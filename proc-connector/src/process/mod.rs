@@ -136,11 +136,15 @@ mod programs;
 mod proof;
 mod reading;
 mod readings;
+#[cfg(feature = "capture")]
+mod recorded;
 mod rescan;
 mod scan;
 mod snapshot;
 mod stale;
 mod stream;
+#[cfg(feature = "capture")]
+mod survey;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -156,5 +160,7 @@ pub use self::snapshot::Ids;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 pub use self::stream::AsyncProcessStream;
 pub use self::stream::{ChangeKinds, ProcessChange, ProcessItem, ProcessStream};
+#[cfg(feature = "capture")]
+pub use self::survey::Survey;
 pub use self::table::ProcessTable;
 pub use self::wait::{ExitWaiter, ProcessExit, WaitError, wait_for_exit};

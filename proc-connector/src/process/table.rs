@@ -267,7 +267,7 @@ impl ProcessTable {
         }
     }
 
-    fn clear_changes(&mut self) {
+    pub(super) fn clear_changes(&mut self) {
         self.changes.clear();
         self.population.clear_frozen();
     }

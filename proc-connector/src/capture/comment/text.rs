@@ -107,11 +107,6 @@ impl<'a> Numbers<'a> {
     }
 
     #[inline]
-    pub(super) fn next(&mut self) -> Option<u64> {
-        number(self.next_text()?)
-    }
-
-    #[inline]
     pub(super) fn next32(&mut self) -> Option<u32> {
         number32(self.next_text()?)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use proc_connector::Filter;
 use proc_connector::capture::{Origin, Writer};
+use proc_connector::process::Survey;
 
 use crate::cli::failure::Failure;
 use crate::cli::options::events::EventOptions;
@@ -15,8 +16,9 @@ use crate::cli::output_file;
 use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
 use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
-use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::identify::{Identify, is_permanent};
 use crate::cli::pipeline::{connect, receive};
+use crate::cli::shown::complain;
 use crate::cli::standard;
 
 #[derive(Debug, clap::Args)]
@@ -79,7 +81,8 @@ fn record<W: Write>(
     let options: Vec<String> = options.into_iter().filter(|text| !text.is_empty()).collect();
     origin.filter = Some(options.join(" ")).filter(|filter| !filter.is_empty());
     let identify = if is_plain { None } else { Some(Identify::live()?) };
-    let sink = Capture(Writer::with_origin(output()?, &origin)?);
+    let survey = survey()?;
+    let sink = Capture::new(Writer::with_origin(output()?, &origin)?, survey)?;
     let (count, duration) = (args.choice.count(), args.listen.duration);
     let (sink, summary) = if let Some(identify) = identify {
         let processes = ProcessChooser::live(&conditions, identify.table())?;
@@ -92,7 +95,21 @@ fn record<W: Write>(
         let summary = receive::listen(&mut events, duration, &mut flow)?;
         (flow.sink, summary)
     };
-    sink.0.finish()?;
+    sink.finish()?;
     summary.report();
     Ok(())
+}
+
+/// Opens `/proc`. Without a usable `/proc` it warns, and the recording has no processes that existed before.
+fn survey() -> Result<Option<Survey>, Failure> {
+    match Survey::new() {
+        Ok(survey) => Ok(Some(survey)),
+        Err(error) if is_permanent(error.kind()) => {
+            complain(format_args!(
+                "warning: the recording has no processes that exist already: {error}"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Proc(error)),
+    }
 }

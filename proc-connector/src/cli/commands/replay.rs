@@ -52,6 +52,11 @@ pub(crate) struct Args {
     #[command(flatten)]
     format: FormatOptions,
 
+    /// Add `task` to each object: the task that caused the event, its resource usage at an exit, and the
+    /// program and arguments at an exec, as the kernel recorded them (requires --json).
+    #[arg(long, requires = "json")]
+    context: bool,
+
     /// Write a file instead of showing events: a timeline of the processes (.svg), trace events for
     /// Perfetto (.json), or the events as with --json (.jsonl). May be given more than once. --tree,
     /// --comm, --user and --cgroup select the processes.
@@ -119,7 +124,7 @@ fn show<'a>(
     input: impl Read,
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
-    let Args { format, output, choice, processes, .. } = args;
+    let Args { format, context, output, choice, processes, .. } = args;
     // First, so that existing files keep their contents if the recording cannot be read.
     let reader = match Reader::new(input) {
         Err(error) if waiting.explains(&error) => return Ok(Outcome::default()),
@@ -131,7 +136,7 @@ fn show<'a>(
     let stdout = standard::output()?;
     let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
     if format.json && !needs_processes {
-        let sink = Json::new(BufWriter::new(waiting.timed(stdout)));
+        let sink = Json::with_parts(BufWriter::new(waiting.timed(stdout)), *context, false);
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
@@ -139,7 +144,8 @@ fn show<'a>(
     let chooser = Chooser::new(choice.choice(format.includes_threads())?, processes);
     if format.json {
         let sink = BufWriter::new(waiting.timed(stdout));
-        identified(args, title, reader, chooser, Json::with_parts(sink, true, format.who), waiting)
+        let sink = Json::with_parts(sink, *context, format.who);
+        identified(args, title, reader, chooser, sink, waiting)
     } else {
         let sink = on_stdout(waiting.timed(stdout));
         let sink = Human::new(sink, format.columns(), zone::local());

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::Received;
+use proc_connector::capture::Note;
 use proc_connector::process::Process;
 
 use super::ends::{self, NotedEnds};
@@ -55,6 +56,10 @@ impl<S: Sink> Stage for Direct<S> {
         self.sink.write(&Item { received, time, process: None, user: None, is_over, end })?;
         self.count.add(received);
         Ok(self.count.wants_more())
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.sink.due_in()
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
@@ -187,8 +192,17 @@ impl<C: Choose, S: Sink> Stage for Identified<C, S> {
         Ok(count.wants_more())
     }
 
+    fn note(&mut self, notes: &[Note]) -> Result<(), Failure> {
+        if self.identify.apply_notes(notes) {
+            self.held.note(self.identify.changes());
+            self.choose.follow(self.identify.table(), None);
+            self.write_held(false)?;
+        }
+        Ok(())
+    }
+
     fn due_in(&self) -> Option<Duration> {
-        self.identify.rescan_in()
+        self.identify.rescan_in().into_iter().chain(self.sink.due_in()).min()
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {

@@ -61,6 +61,9 @@ pub(crate) fn read<'a, S: Stage + 'a>(
             let sum = &mut outcome.summary.lost;
             *sum = sum.saturating_add(lost.count.unwrap_or_default());
         }
+        if !recorded.notes.is_empty() {
+            stage.borrow_mut().note(recorded.notes)?;
+        }
         if !stage.borrow_mut().take(&recorded.received, recorded.time)? {
             break;
         }
