@@ -14,6 +14,7 @@ mod options;
 mod output;
 mod output_file;
 mod pipeline;
+mod redact;
 mod shown;
 mod standard;
 mod values;

@@ -133,7 +133,7 @@ pub(super) fn is_container(text: &str) -> bool {
     (SHORT_ID..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
+pub(super) fn pattern(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| {
         let (place, problem) = (error.pos + 1, error.msg);
         format!("{problem}, at character {place}; to match a literal bracket, write [[] or []]")

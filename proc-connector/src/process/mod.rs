@@ -138,6 +138,7 @@ mod reading;
 mod readings;
 #[cfg(feature = "capture")]
 mod recorded;
+mod redact;
 mod rescan;
 mod scan;
 mod snapshot;
@@ -156,6 +157,7 @@ mod wait;
 pub use self::change::{Change, ChangeKind, Changes};
 pub use self::identity::{BootId, ParseIdError, ProcessId};
 pub use self::process::Process;
+pub use self::redact::Redact;
 pub use self::snapshot::Ids;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 pub use self::stream::AsyncProcessStream;

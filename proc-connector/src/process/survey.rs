@@ -1,12 +1,14 @@
 //! Reads the processes of this machine for a recording.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proc_connector_core::{Event, Payload};
 
 use super::hasher::ById;
 use super::proc_fs;
+use super::redact::{Redact, Redacted};
 use super::rescan::Rescan;
 use super::snapshot::{Fields, Ids, ReadError, Snapshot, SnapshotSource};
 use crate::capture::{Kind, Listed, Note, Scan};
@@ -81,6 +83,15 @@ impl Survey {
     /// Those of [`ProcessTable::new`](super::ProcessTable::new).
     pub fn new() -> io::Result<Self> {
         Ok(Self::with_source(proc_fs::open()?))
+    }
+
+    /// The same as [`new`](Self::new), without the values that `redact` leaves out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn redacted(redact: Arc<dyn Redact>) -> io::Result<Self> {
+        Ok(Self::with_source(Box::new(Redacted { source: proc_fs::open()?, redact })))
     }
 
     fn with_source(source: Box<dyn SnapshotSource>) -> Self {

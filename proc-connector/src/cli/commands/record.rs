@@ -18,6 +18,7 @@ use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
 use crate::cli::pipeline::identify::{Identify, is_permanent};
 use crate::cli::pipeline::{connect, receive};
+use crate::cli::redact::{RedactOptions, Redactor};
 use crate::cli::shown::complain;
 use crate::cli::standard;
 
@@ -28,9 +29,8 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Leave the host name out of the file.
-    #[arg(long)]
-    anonymous: bool,
+    #[command(flatten)]
+    redact: RedactOptions,
 
     #[command(flatten)]
     choice: EventOptions,
@@ -64,6 +64,7 @@ fn record<W: Write>(
     args: &Args,
     output: impl FnOnce() -> Result<W, Failure>,
 ) -> Result<(), Failure> {
+    let redactor = args.redact.redactor();
     let conditions = Conditions::live(&args.processes)?;
     let filter = args.choice.filter()?;
     // The table of processes needs all events.
@@ -74,24 +75,24 @@ fn record<W: Write>(
     args.choice.check_processes()?;
     connect::report_user_space(&events);
     let mut origin = Origin::this_machine();
-    if args.anonymous {
+    if args.redact.anonymous {
         origin.host = None;
     }
     let options = [args.choice.to_string(), args.processes.to_string()];
     let options: Vec<String> = options.into_iter().filter(|text| !text.is_empty()).collect();
     origin.filter = Some(options.join(" ")).filter(|filter| !filter.is_empty());
-    let identify = if is_plain { None } else { Some(Identify::live()?) };
-    let survey = survey()?;
+    let identify = if is_plain { None } else { Some(Identify::live_redacted(redactor.as_ref())?) };
+    let survey = survey(redactor.as_ref())?;
     let sink = Capture::new(Writer::with_origin(output()?, &origin)?, survey)?;
     let (count, duration) = (args.choice.count(), args.listen.duration);
     let (sink, summary) = if let Some(identify) = identify {
         let processes = ProcessChooser::live(&conditions, identify.table())?;
         let chooser = Chooser::plain(filter, processes);
-        let mut flow = Identified::new(identify, chooser, sink, count);
+        let mut flow = Identified::new(identify, chooser, sink, count).redacting(redactor);
         let summary = receive::listen(&mut events, duration, &mut flow)?;
         (flow.sink, summary)
     } else {
-        let mut flow = Direct::new(sink, count);
+        let mut flow = Direct::new(sink, count).redacting(redactor);
         let summary = receive::listen(&mut events, duration, &mut flow)?;
         (flow.sink, summary)
     };
@@ -101,8 +102,12 @@ fn record<W: Write>(
 }
 
 /// Opens `/proc`. Without a usable `/proc` it warns, and the recording has no processes that existed before.
-fn survey() -> Result<Option<Survey>, Failure> {
-    match Survey::new() {
+fn survey(redactor: Option<&Redactor>) -> Result<Option<Survey>, Failure> {
+    let survey = match redactor {
+        None => Survey::new(),
+        Some(redactor) => Survey::redacted(redactor.rules()),
+    };
+    match survey {
         Ok(survey) => Ok(Some(survey)),
         Err(error) if is_permanent(error.kind()) => {
             complain(format_args!(

@@ -13,6 +13,7 @@ use super::identify::{Identify, Subject};
 use super::stage::{Choose, Stage};
 use crate::cli::failure::Failure;
 use crate::cli::output::sink::{Item, Sink};
+use crate::cli::redact::Redactor;
 
 /// Counts the shown events, up to the wanted number.
 #[derive(Debug)]
@@ -41,17 +42,28 @@ pub(crate) struct Direct<S> {
     pub(crate) sink: S,
     count: Count,
     ends: NotedEnds,
+    redactor: Option<Redactor>,
 }
 
 impl<S: Sink> Direct<S> {
     /// Wants at most this many events.
     pub(crate) fn new(sink: S, wanted: u64) -> Self {
-        Self { sink, count: Count::new(wanted), ends: NotedEnds::default() }
+        Self { sink, count: Count::new(wanted), ends: NotedEnds::default(), redactor: None }
+    }
+
+    /// Redacts the events.
+    pub(crate) fn redacting(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
     }
 }
 
 impl<S: Sink> Stage for Direct<S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
+        let received = match &mut self.redactor {
+            None => *received,
+            Some(redactor) => redactor.apply(received),
+        };
+        let received = &received;
         let (is_over, end) = self.ends.of(received);
         self.sink.write(&Item { received, time, process: None, user: None, is_over, end })?;
         self.count.add(received);
@@ -84,6 +96,7 @@ pub(crate) struct Identified<C, S> {
     pub(crate) sink: S,
     count: Count,
     held: Held,
+    redactor: Option<Redactor>,
     /// Whether events were lost.
     pub(crate) has_losses: bool,
 }
@@ -92,7 +105,50 @@ impl<C: Choose, S: Sink> Identified<C, S> {
     /// Wants at most this many events.
     pub(crate) fn new(identify: Identify, choose: C, sink: S, wanted: u64) -> Self {
         let count = Count::new(wanted);
-        Self { identify, choose, sink, count, held: Held::default(), has_losses: false }
+        let held = Held::default();
+        Self { identify, choose, sink, count, held, redactor: None, has_losses: false }
+    }
+
+    /// Redacts the events. The processes must be redacted, too.
+    pub(crate) fn redacting(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// Handles an event or a loss after redaction.
+    fn take_redacted(
+        &mut self,
+        received: &Received<'_>,
+        time: Option<SystemTime>,
+    ) -> Result<bool, Failure> {
+        self.has_losses |= matches!(received, Received::Lost(_));
+        let subject = self.identify.apply(received);
+        self.choose.follow(self.identify.table(), Some(received));
+        self.held.note(self.identify.changes());
+        self.write_held(false)?;
+        let Self { identify, choose, sink, count, held, .. } = self;
+        if let Some(other) = ends::other(received, identify.changes()) {
+            let (process, end) = (identify.process(other.subject), Some(other.end));
+            if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
+                let (process, user) = process_and_user(identify, other.subject, sink);
+                let item = Item { received, time, process, user, is_over: Some(true), end };
+                write_or_hold(sink, count, held, &item, State::OtherEnd)?;
+                if !count.wants_more() {
+                    return Ok(false);
+                }
+            }
+        }
+        let (is_over, end) = ends::identified(received, identify.changes());
+        let process = identify.process(subject);
+        let item = Item { received, time, process, user: None, is_over, end };
+        let awaited = process.and_then(|process| identify.table().awaited_exec(process));
+        if let Some(serial) = awaited {
+            write_or_hold(sink, count, held, &item, State::Waits(serial))?;
+        } else if choose.chooses(&item) {
+            let (process, user) = process_and_user(identify, subject, sink);
+            let item = Item { received, time, process, user, is_over, end };
+            write_or_hold(sink, count, held, &item, State::Event)?;
+        }
+        Ok(count.wants_more())
     }
 
     /// Writes the held events whose turn it is, or all.
@@ -161,35 +217,12 @@ fn process_and_user<'a>(
 
 impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
-        self.has_losses |= matches!(received, Received::Lost(_));
-        let subject = self.identify.apply(received);
-        self.choose.follow(self.identify.table(), Some(received));
-        self.held.note(self.identify.changes());
-        self.write_held(false)?;
-        let Self { identify, choose, sink, count, held, .. } = self;
-        if let Some(other) = ends::other(received, identify.changes()) {
-            let (process, end) = (identify.process(other.subject), Some(other.end));
-            if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
-                let (process, user) = process_and_user(identify, other.subject, sink);
-                let item = Item { received, time, process, user, is_over: Some(true), end };
-                write_or_hold(sink, count, held, &item, State::OtherEnd)?;
-                if !count.wants_more() {
-                    return Ok(false);
-                }
-            }
-        }
-        let (is_over, end) = ends::identified(received, identify.changes());
-        let process = identify.process(subject);
-        let item = Item { received, time, process, user: None, is_over, end };
-        let awaited = process.and_then(|process| identify.table().awaited_exec(process));
-        if let Some(serial) = awaited {
-            write_or_hold(sink, count, held, &item, State::Waits(serial))?;
-        } else if choose.chooses(&item) {
-            let (process, user) = process_and_user(identify, subject, sink);
-            let item = Item { received, time, process, user, is_over, end };
-            write_or_hold(sink, count, held, &item, State::Event)?;
-        }
-        Ok(count.wants_more())
+        let Some(mut redactor) = self.redactor.take() else {
+            return self.take_redacted(received, time);
+        };
+        let taken = self.take_redacted(&redactor.apply(received), time);
+        self.redactor = Some(redactor);
+        taken
     }
 
     fn note(&mut self, notes: &[Note]) -> Result<(), Failure> {

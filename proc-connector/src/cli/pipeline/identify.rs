@@ -11,6 +11,7 @@ use proc_connector::process::{Changes, Process, ProcessTable};
 
 use crate::cli::failure::Failure;
 use crate::cli::host::users::Users;
+use crate::cli::redact::Redactor;
 use crate::cli::shown::complain;
 
 /// The processes of this machine or of a recording.
@@ -60,7 +61,16 @@ impl Identify {
     /// The processes of this machine. Call it after opening the connector, which then receives every
     /// later change. Without a usable `/proc` it warns, and processes are known from events only.
     pub(crate) fn live() -> Result<Self, Failure> {
-        let table = match ProcessTable::new() {
+        Self::live_redacted(None)
+    }
+
+    /// The same, without what the redactor leaves out.
+    pub(crate) fn live_redacted(redactor: Option<&Redactor>) -> Result<Self, Failure> {
+        let table = match redactor {
+            None => ProcessTable::new(),
+            Some(redactor) => ProcessTable::redacted(redactor.rules()),
+        };
+        let table = match table {
             Err(error) if is_permanent(error.kind()) => {
                 complain(format_args!(
                     "warning: processes are known only from their events: {error}"
