@@ -72,6 +72,8 @@ pub struct Writer<W: Write> {
     css_sets: CssSets,
     events: u64,
     lost: u64,
+    /// The number of bytes that the output received.
+    written: u64,
     /// The time of the last item.
     time: SystemTime,
 }
@@ -104,6 +106,7 @@ impl<W: Write> Writer<W> {
             css_sets: CssSets::default(),
             events: 0,
             lost: 0,
+            written: 0,
             time: SystemTime::UNIX_EPOCH,
         };
         writer.flush()?;
@@ -122,6 +125,16 @@ impl<W: Write> Writer<W> {
         }
         self.time = time;
         if self.blocks.get_ref().len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
+    /// The number of bytes of the capture so far, including those that are not yet written.
+    pub fn len(&self) -> u64 {
+        self.written + self.blocks.get_ref().len() as u64
+    }
+
+    /// Whether the capture has no event and no loss.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0 && self.lost == 0 && self.pending.is_none()
     }
 
     /// Records a note that was made at `time`, the time of day: before the events that are recorded
@@ -241,6 +254,7 @@ impl<W: Write> Writer<W> {
     fn write_out(&mut self) -> io::Result<()> {
         let blocks = self.blocks.get_mut();
         let written = self.output.write_all(blocks);
+        self.written += blocks.len() as u64;
         // After a partial write, writing the blocks again would repeat some of their bytes.
         blocks.clear();
         written

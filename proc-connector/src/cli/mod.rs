@@ -15,6 +15,7 @@ mod output;
 mod output_file;
 mod pipeline;
 mod redact;
+mod rotated;
 mod shown;
 mod standard;
 mod values;

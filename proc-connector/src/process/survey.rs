@@ -125,6 +125,9 @@ impl Survey {
     }
 
     fn read_all(&mut self) -> io::Result<Vec<Note>> {
+        // Each list makes a file complete, together with the paths that follow.
+        self.tries.clear();
+        self.last_cgroup = 0;
         let (at_ns, listed) = (self.source.now_ns(), self.source.list()?);
         let mut notes = Vec::with_capacity(listed.len() + 1);
         notes.push(Note(Kind::Scan(Scan::default())));
