@@ -50,6 +50,10 @@
 //! its option `epb_dropcount`. If no packet follows, the number is the increase of `isb_ifdrop` in
 //! the next interface statistics block. A comment contains the cause.
 //!
+//! A comment of a packet has the [context](proc_connector_core::Context) of its event as text. Packets with an
+//! empty netlink message have comments with the processes that existed at a moment: [`Recorded::notes`]. The
+//! guide describes both.
+//!
 //! # Other programs' files
 //!
 //! [`Reader`] follows the rules of the pcapng draft for readers. It skips blocks and options that

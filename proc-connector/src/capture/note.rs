@@ -41,6 +41,11 @@ impl Note {
         }
     }
 
+    /// Whether this note belongs to a list of processes.
+    pub(crate) fn is_list(&self) -> bool {
+        matches!(self.0, Kind::Scan(_) | Kind::Process(_))
+    }
+
     /// The comment of this note, as a capture has it.
     pub(crate) fn write(&self, out: &mut Vec<u8>) {
         comment::note::write(&self.0, out);

@@ -69,6 +69,8 @@ pub struct Writer<W: Write> {
     pending: Option<(Lost, SystemTime)>,
     /// The comments of notes that are not yet written, as options.
     notes: Vec<u8>,
+    /// Whether these notes list processes.
+    has_list: bool,
     css_sets: CssSets,
     events: u64,
     lost: u64,
@@ -103,6 +105,7 @@ impl<W: Write> Writer<W> {
             output,
             pending: None,
             notes: Vec::new(),
+            has_list: false,
             css_sets: CssSets::default(),
             events: 0,
             lost: 0,
@@ -150,6 +153,11 @@ impl<W: Write> Writer<W> {
             add_loss_options(&mut block, &lost);
             block.finish();
         }
+        let is_list = note.is_list();
+        if self.has_list && !is_list {
+            self.write_pending_notes(time);
+        }
+        self.has_list = is_list;
         packet_block::comment_option(&mut self.notes, |out| note.write(out));
         if self.notes.len() < MAX_NOTES {
             return Ok(());
@@ -184,6 +192,10 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
+        if self.has_list {
+            // A list has packets of its own, so that it can be left out of a copy.
+            self.write_pending_notes(time);
+        }
         let out = self.blocks.get_mut();
         let mut block = PacketBlock::new(out, since_epoch(time), |out| {
             let start = out.len();
@@ -210,6 +222,7 @@ impl<W: Write> Writer<W> {
             block.options(&self.notes);
             block.finish();
             self.notes.clear();
+            self.has_list = false;
         }
     }
 

@@ -48,17 +48,6 @@ impl Place {
             Self::Existing(file) => Blocks::lock(file)?.empty(),
         }
     }
-
-    /// Creates the file, or empties the existing one.
-    pub(super) fn open(self) -> io::Result<File> {
-        match self {
-            Self::New(new) => new.create(),
-            Self::Existing(file) => {
-                empty(&file)?;
-                Ok(file)
-            }
-        }
-    }
 }
 
 /// Empties a file; a pipe or a device has no length.

@@ -30,8 +30,8 @@ use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
 use crate::cli::shown::{complain, on_stdout, report, shown};
 use crate::cli::standard;
 
-/// A build of a program in C (`make -j2 test`), recorded with `record --anonymous` and reduced to the
-/// processes of the build. Its tests cause events of every kind.
+/// A build of a program in C (`make -j2 test`), recorded by `demo/record.sh`. Its test causes events of
+/// every kind.
 const DEMO: &[u8] = include_bytes!("../../../demo/build.pcapng");
 
 /// Larger files get a progress bar.

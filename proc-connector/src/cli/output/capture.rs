@@ -89,12 +89,10 @@ impl Capture {
         let Ok(notes) = survey.processes() else { return Ok(()) };
         let time = SystemTime::now();
         for note in &notes {
-            if let Some(uid) = note.process_uid() {
-                users.note(uid, time, writer)?;
-            }
-        }
-        for note in &notes {
             writer.write_note(note, time)?;
+        }
+        for uid in notes.iter().filter_map(Note::process_uid) {
+            users.note(uid, time, writer)?;
         }
         Ok(())
     }
