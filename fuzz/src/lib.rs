@@ -4,4 +4,5 @@
 
 pub mod naive;
 pub mod naive_ring;
+pub mod naive_selector;
 pub mod shape;

@@ -64,9 +64,15 @@ macro_rules! references {
 [`EventMask`]: crate::EventMask
 [`ExitStatus`]: crate::ExitStatus
 [`Filter`]: crate::Filter
+[`Error::NoSuchProcess`]: crate::Error::NoSuchProcess
+[`Filter::descendants_of`]: crate::Filter::descendants_of
+[`Filter::descendants_of_programs`]: crate::Filter::descendants_of_programs
 [`Filter::except_tgids`]: crate::Filter::except_tgids
 [`Filter::failures_only`]: crate::Filter::failures_only
+[`Filter::in_cgroups`]: crate::Filter::in_cgroups
+[`Filter::named`]: crate::Filter::named
 [`Filter::new`]: crate::Filter::new
+[`Filter::of_users`]: crate::Filter::of_users
 [`Filter::only_tgids`]: crate::Filter::only_tgids
 [`Filter::processes_only`]: crate::Filter::processes_only
 [`LossCause`]: crate::LossCause
@@ -83,7 +89,9 @@ macro_rules! references {
 [`ProcEvent`]: crate::ProcEvent
 [`Received::Lost`]: crate::Received::Lost
 [`Shutdown`]: crate::Shutdown
+[`Selector`]: crate::Selector
 [`Stats::refused`]: crate::Stats::refused
+[`Stats::user_space_filter`]: crate::Stats::user_space_filter
 [`Transport::Auto`]: crate::Transport::Auto
 [`Transport::Ring`]: crate::Transport::Ring
 [`Transport::Socket`]: crate::Transport::Socket
@@ -97,6 +105,7 @@ macro_rules! references {
 [`Survey`]: crate::process::Survey
 [`capture`]: crate::capture
 [`Error::is_of_one_packet`]: crate::capture::Error::is_of_one_packet
+[`parser`]: crate::parser
 [`process`]: crate::process
 [`rescan_in`]: crate::process::ProcessTable::rescan_in
 [`Builder::open_processes`]: crate::Builder::open_processes

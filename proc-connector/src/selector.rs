@@ -121,6 +121,18 @@ impl Selector {
         self.members.add(tgid, start_boottime_ns);
     }
 
+    /// The same for a process that exists at `timestamp_ns`, a time of the events' clock. Forks before
+    /// that time do not end it, even if they create a process with its id: the scan that found it
+    /// may precede the events that are received next.
+    pub fn follow_existing(
+        &mut self,
+        tgid: u32,
+        start_boottime_ns: Option<u64>,
+        timestamp_ns: u64,
+    ) {
+        self.members.add_existing(tgid, start_boottime_ns, timestamp_ns);
+    }
+
     /// Stops following a process, but not its descendants.
     pub fn unfollow(&mut self, tgid: u32) {
         self.members.remove(tgid);
@@ -204,7 +216,7 @@ impl Selector {
                 if is_member {
                     members.created(child, start);
                 } else {
-                    members.reused(child, start);
+                    members.reused(child, start, ns);
                 }
                 is_member
             }
@@ -229,7 +241,7 @@ impl Selector {
                 if is_member {
                     members.acted(actor.tgid, actor.start);
                     match event.context().and_then(|context| context.is_over()) {
-                        Some(true) => members.remove(actor.tgid),
+                        Some(true) => members.over(actor.tgid, actor.start),
                         Some(false) => {}
                         None => {
                             let is_leader = exit.process_pid() == exit.process_tgid();
@@ -237,7 +249,7 @@ impl Selector {
                         }
                     }
                 }
-                is_member
+                is_member || members.is_over(actor.tgid, actor.start)
             }
             Payload::Ptrace(ptrace) => is_member || members.contains(ptrace.process_tgid(), None),
             _ => {

@@ -10,7 +10,9 @@ use captures::{
     read_all, section, swap,
 };
 use proc_connector::capture::{Error, Format, Reader};
-use proc_connector::{EventMask, Filter, LossCause};
+use proc_connector::parser::filter::TreeRoot;
+use proc_connector::parser::{EventData, EventRecord};
+use proc_connector::{EventMask, Filter, LossCause, Received};
 
 const ROUTE: u16 = 0;
 const GENERIC: u16 = 16;
@@ -284,4 +286,30 @@ fn input_that_is_not_a_capture_is_rejected() {
     }
     assert!(matches!(read_all(&[]).1, Some(Error::Empty)));
     assert_eq!(blocks(Order::Little, DEMO).len(), 74 + 3);
+}
+
+#[test]
+fn a_filter_with_a_tree_follows_its_processes() {
+    let fork = |parent, child| EventData::Fork {
+        parent_pid: parent,
+        parent_tgid: parent,
+        child_pid: child,
+        child_tgid: child,
+    };
+    let exec = |tgid| EventData::Exec { process_pid: tgid, process_tgid: tgid };
+    let mut messages = Vec::new();
+    for (timestamp_ns, data) in (1..).zip([fork(7, 8), fork(1, 9), exec(9), exec(8), fork(8, 10)]) {
+        let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+        let record = EventRecord { seq: 0, cpu: 0, timestamp_ns, data };
+        let len = record.encode_native(&mut datagram).expect("capacity");
+        messages.extend_from_slice(&datagram[..len]);
+    }
+    let filter = Filter::default().descendants_of(&[TreeRoot::new(7)]).expect("one");
+    let mut reader = Reader::new(&messages[..]).expect("bare messages").with_filter(filter);
+    let mut found = Vec::new();
+    while let Some(recorded) = reader.next().expect("an event") {
+        let Received::Event(event) = recorded.received else { panic!("a loss") };
+        found.push(event.timestamp_ns());
+    }
+    assert_eq!(found, [1, 4, 5]);
 }

@@ -199,8 +199,8 @@ fn links() -> Scratch {
 }
 
 fn a_tree_is_a_process_and_its_descendants() {
-    let links = links();
-    let root = HelperProcess::start_in("has_children", links.directory());
+    let scratch = links();
+    let root = HelperProcess::start_in("has_children", scratch.directory());
     let tree = root.pid().to_string();
     let repeated = RepeatedRole::start_children_of(root);
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
@@ -224,8 +224,8 @@ fn a_tree_can_be_named() {
         // the event.
         return;
     }
-    let links = links();
-    let root = HelperProcess::start_in("has_children", links.directory());
+    let scratch = links();
+    let root = HelperProcess::start_in("has_children", scratch.directory());
     let repeated = RepeatedRole::start_children_of(root);
     let lines = watch_until(&["--tree", "between"], is_exit_of(&repeated));
     let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
@@ -239,8 +239,8 @@ fn names_can_contain_patterns() {
     if transport() == Transport::Socket {
         return;
     }
-    let links = links();
-    let root = HelperProcess::start_in("has_children", links.directory());
+    let scratch = links();
+    let root = HelperProcess::start_in("has_children", scratch.directory());
     let repeated = RepeatedRole::start_children_of(root);
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
     let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");

@@ -84,7 +84,7 @@ fn receive_until(
         for received in batch {
             match OwnedReceived::from(received) {
                 OwnedReceived::Event(event) => events.push(event),
-                lost => panic!("{lost:?}"),
+                OwnedReceived::Lost(lost) => panic!("{lost}"),
             }
         }
     }
@@ -118,7 +118,7 @@ fn floods() {
 fn family() {
     pause();
     // An orphan, whose parent ends first. The end of a pipe shows the end of the orphan.
-    let (reader, writer) = std::io::pipe().expect("a pipe");
+    let (reader, writer) = nix::unistd::pipe().expect("a pipe");
     let parent = fork(|| {
         let orphan = fork(|| {
             std::thread::sleep(std::time::Duration::from_millis(20));
@@ -132,8 +132,7 @@ fn family() {
     });
     drop(writer);
     wait4(parent).expect("a child");
-    let mut reader = reader;
-    std::io::copy(&mut reader, &mut std::io::sink()).expect("the end");
+    std::io::copy(&mut fs::File::from(reader), &mut std::io::sink()).expect("the end");
     print_number(parent);
     // A sibling: a child of this process that another child created.
     let creator = fork(|| {
@@ -189,7 +188,7 @@ fn gets_the_id() {
 fn a_tree_has_all_its_events_and_no_others() {
     const CREATED: usize = 9;
     let mut family = HelperProcess::start("family");
-    let mut reuser = HelperProcess::start("gets_the_id");
+    let mut helper = HelperProcess::start("gets_the_id");
     let mut all = open(&Filter::default());
     let mut chosen = open(&tree(family.pid()));
     assert_eq!(chosen.stats().user_space_filter, transport() == Transport::Socket);
@@ -198,19 +197,19 @@ fn a_tree_has_all_its_events_and_no_others() {
     let mut ids: BTreeSet<u32> = (0..CREATED).map(|_| family.read_number()).collect();
     assert_eq!(ids.len(), CREATED);
     let reused = *ids.iter().next().expect("an id");
-    reuser.write_number(reused);
-    let is_reused = reuser.read_number() == reused;
+    helper.write_number(reused);
+    let is_reused = helper.read_number() == reused;
     if !is_reused {
         eprintln!("skipped: the reuse of an id needs CAP_CHECKPOINT_RESTORE, or the id is in use");
     }
     ids.insert(family.pid());
-    let reuser_id = reuser.pid();
+    let creator = helper.pid();
     family.resume();
     let all = receive(&mut all, family.pid());
     let events = receive(&mut chosen, family.pid());
     drop(flood);
     // The truth: all events of the processes that the family printed, up to the reuse.
-    let is_reuse = |event: &OwnedEvent| sign(event) == (EventMask::FORK, reuser_id, reused);
+    let is_reuse = |event: &OwnedEvent| sign(event) == (EventMask::FORK, creator, reused);
     let reuse = all.iter().position(is_reuse);
     assert_eq!(reuse.is_some(), is_reused);
     let expected: Vec<&OwnedEvent> = all
@@ -347,8 +346,8 @@ fn programs_of_a_name_start_trees() {
 }
 
 fn users_are_those_at_the_event() {
-    require_capability(CAP_SETUID, "CAP_SETUID");
     const USER: u32 = 54_321;
+    require_capability(CAP_SETUID, "CAP_SETUID");
     let filter = Filter::default().of_users(&[USER, NOBODY - 7]).expect("two");
     let (events, child, grandchild) = events_of_acts(&filter, &[("SELECT_USER", "54321")]);
     let changed = (EventMask::UID, child, 0);

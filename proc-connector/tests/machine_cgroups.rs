@@ -14,7 +14,7 @@ use common::namespaces::require_namespaces;
 use common::{Deadline, builder, named, skip};
 use nix::sched::{CloneFlags, unshare};
 use proc_connector::ProcConnector;
-use proc_connector::process::{ChangeKind, Process, ProcessTable};
+use proc_connector::process::{Change, ChangeKind, Process, ProcessTable};
 
 fn main() -> ExitCode {
     let roles = named![pauses, executes_in_its_new_cgroup, looks_out_of_a_namespace];
@@ -254,14 +254,17 @@ impl Observer {
         let deadline = Deadline::new();
         loop {
             let left = deadline.left().expect("an exec");
+            let left = self.table.rescan_in().map_or(left, |due| due.min(left));
             let mut found = None;
-            for received in self.connector.recv_batch_timeout(left).expect("a batch") {
-                for change in self.table.apply(&received) {
-                    if change.kind == ChangeKind::Executed && change.process.tgid() == tgid {
-                        found = Some(change.process.cgroup().map(Path::to_owned));
-                    }
+            let mut note = |change: Change<'_>| {
+                if change.kind == ChangeKind::Executed && change.process.tgid() == tgid {
+                    found = Some(change.process.cgroup().map(Path::to_owned));
                 }
+            };
+            for received in self.connector.recv_batch_timeout(left).expect("a batch") {
+                self.table.apply(&received).for_each(&mut note);
             }
+            self.table.rescan_if_due().expect("/proc is mounted").for_each(&mut note);
             if let Some(found) = found {
                 return found;
             }

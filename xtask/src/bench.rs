@@ -34,7 +34,7 @@ const PARSING: [(&str, &str, [&str; 2]); 2] = [
 const PROFILES: [(&str, &str); 2] = [("bench", "LTO"), ("user", "a user's release build")];
 
 /// Benches that listen and print their own tables.
-const LIVE: [&str; 4] = ["load", "latency", "capacity", "lives"];
+const LIVE: [&str; 5] = ["load", "latency", "capacity", "lives", "choose"];
 
 /// What the lines contain that the bench of the table of processes prints itself.
 const TABLE: [&str; 3] = ["event with", " processes: ", " execs"];

@@ -1,5 +1,6 @@
 //! Filters of events: one predicate, evaluated in user space or in the kernel.
 
+mod conditions;
 mod program;
 mod tasks;
 

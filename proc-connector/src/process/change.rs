@@ -56,7 +56,9 @@ impl fmt::Debug for Change<'_> {
 pub enum ChangeKind {
     /// A fork created the process.
     Started,
-    /// The process executed a new program.
+    /// The process executed a new program. If the program is read from `/proc`, this is reported when it
+    /// is certain that the program is that of the exec: with a later event, or by
+    /// [`rescan_if_due`](super::ProcessTable::rescan_if_due).
     Executed,
     /// The last thread of the process exited. This is reported once for each process.
     Ended,

@@ -67,12 +67,19 @@
 //! The socket transport, and recordings of it, have no identities. The table then infers them from
 //! the order and the time stamps of events, and from `/proc`. What does not follow from these is
 //! `None`, for example the status of a process whose threads exited with different statuses, and the
-//! usage of every process. Three things cannot be noticed:
+//! usage of every process. In particular:
 //!
-//! - A process made with `CLONE_PARENT` seems to be created by its parent.
-//! - `/proc` is read after the event. If the process executed another program in between, its
-//!   [`Executed`](ChangeKind::Executed) has the values of that program.
-//! - A process can overwrite the arguments that `/proc` shows.
+//! - An event has only the parent of a new process, which is not its creator if that used
+//!   `CLONE_PARENT`. The [creator](Process::creator) is known if the parent has no other child. The
+//!   child is given the values of its parent until it executes a program.
+//! - `/proc` is read after an exec, and shows a later program as soon as the process executes one. Name,
+//!   arguments and path are used only when it is certain that they are those of the exec: the process was
+//!   idle, used CPU time or exited after the reading, and the table has all events until then. For a busy
+//!   process this takes up to a quarter of a second. [`Executed`](ChangeKind::Executed) is reported then.
+//!   Programs that executed another one at once are unknown.
+//! - A process can overwrite the arguments that `/proc` shows. They are unknown if their length or place
+//!   changed. Arguments that were overwritten in place, by as many bytes, cannot be told from those of
+//!   the exec.
 //!
 //! # Origin of the values
 //!
@@ -99,8 +106,10 @@
 //!
 //! After [`Received::Lost`](crate::Received::Lost), the table scans `/proc` as soon as no more
 //! losses arrive, and reports which processes [appeared](ChangeKind::Appeared) and
-//! [vanished](ChangeKind::Vanished). Until then, values of processes may be outdated. A stream wakes up
-//! for the scan. A receive loop with a table must wait no longer than
+//! [vanished](ChangeKind::Vanished). Until an event or the scan has them, the values that lost events may
+//! have changed are `None`: name, program, ids, session, terminal and login. The parent, the cgroup and
+//! the number of threads may be outdated until the scan. The terminal and the login stay unknown until the
+//! next exec, and the number of execs forever. A stream wakes up for the scan. A receive loop with a table must wait no longer than
 //! [`rescan_in`](ProcessTable::rescan_in).
 //!
 //! # Restricted `/proc`
@@ -118,6 +127,7 @@
 //! In a time namespace, all times are those of the initial time namespace, as in events: see
 //! [`WallClock`](crate::WallClock).
 
+mod certainty;
 mod cgroups;
 mod change;
 mod children;

@@ -216,6 +216,10 @@ impl Process {
     }
 
     /// The arguments of the last exec, or the parent's if the process executed no program.
+    ///
+    /// If the kernel did not record them, they are those in `/proc` when it was read. The program may
+    /// have overwritten them in place. For a process that existed before the table, they are what `/proc`
+    /// shows, also if that is a title that the process has set.
     pub fn args(&self) -> Option<Args<'_>> {
         self.shown_image()?.args()
     }

@@ -15,6 +15,7 @@ impl ProcessTable {
         self.rescan.is_missing_events = true;
         // The expected exits may be among the lost events.
         self.pending_exits.clear();
+        self.over.note_loss();
         self.discard_readings();
         self.population.mark_stale();
         if self.source.is_none() {

@@ -6,6 +6,9 @@ use std::collections::{HashMap, VecDeque};
 /// over only seemingly.
 const ENDED: usize = 4096;
 
+/// The length of a clock tick, to which `/proc` rounds the start of a process.
+const TICK_NS: u64 = 10_000_000;
+
 /// The followed processes, by id.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Members {
@@ -13,6 +16,11 @@ pub(super) struct Members {
     /// The ids of processes that seem to be over and the numbers of their ends, the first end first.
     ended: VecDeque<(u32, u64)>,
     ends: u64,
+    /// The processes that are over, with their starts. Exits of their threads can follow, because two
+    /// threads that end at the same time can both seem to be the last one.
+    over: HashMap<u32, Option<u64>>,
+    /// The ids in `over`, the first end first.
+    over_order: VecDeque<u32>,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
@@ -25,6 +33,8 @@ struct Member {
     threads: Option<u32>,
     /// The time of its last exec.
     exec_ns: u64,
+    /// A time at which it existed. Earlier forks do not create another process with its id.
+    existed_ns: u64,
     /// The number of its seeming end.
     end: Option<u64>,
 }
@@ -53,16 +63,48 @@ impl Members {
         *member = Member { start: start.or(member.start), ..Member::default() };
     }
 
+    /// Adds a process that exists at this time.
+    pub(super) fn add_existing(&mut self, tgid: u32, start: Option<u64>, existed_ns: u64) {
+        self.add(tgid, start);
+        if let Some(member) = self.by_tgid.get_mut(&tgid) {
+            member.existed_ns = existed_ns;
+        }
+    }
+
     pub(super) fn remove(&mut self, tgid: u32) {
         self.by_tgid.remove(&tgid);
     }
 
+    /// Removes a process after the exit of its last thread.
+    pub(super) fn over(&mut self, tgid: u32, start: Option<u64>) {
+        let Some(member) = self.by_tgid.remove(&tgid) else { return };
+        if self.over.insert(tgid, start.or(member.start)).is_none() {
+            self.over_order.push_back(tgid);
+        }
+        if self.over_order.len() > ENDED {
+            if let Some(first) = self.over_order.pop_front() {
+                self.over.remove(&first);
+            }
+        }
+    }
+
+    /// Whether a process was followed until its end.
+    pub(super) fn is_over(&self, tgid: u32, start: Option<u64>) -> bool {
+        self.over.get(&tgid).is_some_and(|&ended| start.is_none() || ended == start)
+    }
+
     /// Records that a process which is not followed has created the process with this id. An earlier
     /// process with the id is over.
-    pub(super) fn reused(&mut self, tgid: u32, start: Option<u64>) {
+    pub(super) fn reused(&mut self, tgid: u32, start: Option<u64>, ns: u64) {
         let Some(member) = self.by_tgid.get_mut(&tgid) else { return };
+        if ns < member.existed_ns {
+            return;
+        }
         let is_root = member.is_expected
-            && member.start.zip(start).is_none_or(|(expected, start)| expected == start);
+            && member
+                .start
+                .zip(start)
+                .is_none_or(|(expected, start)| expected / TICK_NS == start / TICK_NS);
         if is_root {
             *member =
                 Member { start: start.or(member.start), threads: Some(1), ..Member::default() };
@@ -74,6 +116,7 @@ impl Members {
     /// Whether a process is followed. `start` distinguishes it from others with the same id.
     pub(super) fn contains(&self, tgid: u32, start: Option<u64>) -> bool {
         let is_same = |member: &Member| match (member.start, start) {
+            (Some(known), Some(start)) if member.is_expected => known / TICK_NS == start / TICK_NS,
             (Some(known), Some(start)) => known == start,
             // A root that is known by its start can be missing until its fork.
             (Some(_), None) => !member.is_expected,
@@ -88,7 +131,7 @@ impl Members {
             return;
         }
         let Some(member) = self.by_tgid.get_mut(&tgid) else { return };
-        member.start = member.start.or(start);
+        member.start = start.or(member.start);
         member.is_expected = false;
         member.end = None;
     }
@@ -111,7 +154,7 @@ impl Members {
     /// some time, because the exits of threads that an exec ended can be received after it.
     pub(super) fn thread_exited(&mut self, tgid: u32, is_leader: bool, ns: u64) {
         let Some(member) = self.by_tgid.get_mut(&tgid) else { return };
-        if ns < member.exec_ns {
+        if ns < member.exec_ns.max(member.existed_ns) {
             return;
         }
         member.threads = member.threads.map(|threads| threads.saturating_sub(1));

@@ -174,7 +174,7 @@ fn a_new_filter_keeps_the_processes_of_roots_that_remain() {
 
 #[test]
 fn a_root_is_identified_by_its_start() {
-    let root = TreeRoot::with_start(ROOT, 999);
+    let root = TreeRoot::with_start(ROOT, 50_000_000);
     let filter = Filter::default().descendants_of(&[root]).expect("one");
     let mut machine = Machine::new(true);
     let mut selector = Selector::new(&filter);
@@ -183,4 +183,39 @@ fn a_root_is_identified_by_its_start() {
         let mut properties = event.properties.clone();
         assert!(!event.with_event(|event| selector.matches(event, &mut properties)));
     }
+}
+
+#[test]
+fn exits_that_follow_the_end_of_a_process_belong_to_it() {
+    let mut members = super::members::Members::default();
+    members.created(7, Some(70));
+    members.over(7, Some(70));
+    assert!(!members.contains(7, Some(70)));
+    assert!(
+        members.is_over(7, Some(70)) && members.is_over(7, None) && !members.is_over(7, Some(71))
+    );
+    for tgid in 100..4196 {
+        members.created(tgid, None);
+        members.over(tgid, None);
+    }
+    assert!(!members.is_over(7, None) && members.is_over(4195, None));
+}
+
+#[test]
+fn a_start_in_ticks_is_that_of_the_process() {
+    let mut members = super::members::Members::default();
+    members.expect(7, Some(50_000_000));
+    assert!(members.contains(7, Some(59_999_999)) && !members.contains(7, Some(60_000_000)));
+    members.acted(7, Some(51_234_567));
+    assert!(!members.contains(7, Some(51_234_568)) && members.contains(7, Some(51_234_567)));
+}
+
+#[test]
+fn an_old_fork_of_an_existing_process_does_not_end_it() {
+    let mut members = super::members::Members::default();
+    members.add_existing(7, None, 1_000);
+    members.reused(7, None, 999);
+    assert!(members.contains(7, None));
+    members.reused(7, None, 1_000);
+    assert!(!members.contains(7, None));
 }

@@ -95,8 +95,8 @@ impl ElementRequest {
 }
 
 /// Sets an element of an array whose values have 32 bits.
-pub(super) fn update_map(map: BorrowedFd<'_>, key: &u32, value: &i32) -> io::Result<()> {
-    let request = ElementRequest::new(map, key, value, 0)?;
+pub(super) fn update_map(map: BorrowedFd<'_>, key: u32, value: i32) -> io::Result<()> {
+    let request = ElementRequest::new(map, &raw const key, &raw const value, 0)?;
     // SAFETY: the command takes this request. Its pointers refer to live integers of the sizes of the
     // map's keys and values.
     unsafe { bpf_command(uapi::BPF_MAP_UPDATE_ELEM, &request) }?;

@@ -49,6 +49,15 @@ impl<const N: usize> HashTable<N> {
         found(unsafe { bpf_command(uapi::BPF_MAP_LOOKUP_ELEM, &request) }.map(|_| value))
     }
 
+    /// Removes a key. Returns whether it existed.
+    pub(crate) fn remove(&self, key: u64) -> io::Result<bool> {
+        let request =
+            ElementRequest::new(self.as_fd(), &raw const key, std::ptr::null::<u64>(), 0)?;
+        // SAFETY: the command takes this request. Its pointer refers to a live key.
+        let removed = unsafe { bpf_command(uapi::BPF_MAP_DELETE_ELEM, &request) };
+        Ok(found(removed.map(drop))?.is_some())
+    }
+
     /// All keys at this moment. A key that is inserted or removed meanwhile may be missing or repeated.
     pub(crate) fn keys(&self) -> io::Result<Vec<u64>> {
         let mut keys = Vec::new();
@@ -105,5 +114,7 @@ mod tests {
         let mut keys = table.keys().expect("keys");
         keys.sort_unstable();
         assert_eq!(keys, [5, 7, u64::MAX]);
+        assert!(table.remove(5).expect("a key") && !table.remove(5).expect("no key"));
+        assert_eq!(table.get(5).expect("no value"), None);
     }
 }

@@ -27,7 +27,7 @@ impl ProgramSlot {
 
     /// Puts a program into the slot, in place of the present one. Later calls run the new program.
     pub(crate) fn set(&self, program: &Program) -> io::Result<()> {
-        update_map(self.fd.as_fd(), &0, &program.as_fd().as_raw_fd())
+        update_map(self.fd.as_fd(), 0, program.as_fd().as_raw_fd())
     }
 }
 

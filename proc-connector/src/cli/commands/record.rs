@@ -92,12 +92,12 @@ fn record(
     let redactor = args.redact.redactor();
     let conditions = Conditions::live(&args.processes)?;
     let filter = args.choice.filter()?;
-    // The table of processes needs all events.
+    // Patterns of names need the context of each event, and the table of processes needs all events.
     let is_plain = conditions.rest().is_empty();
     let in_kernel = if is_plain { filter.clone() } else { Filter::default() };
     // First, so that an existing file keeps its contents if recording is not possible.
     let in_kernel = conditions.filter(in_kernel)?;
-    let mut events = connect::open(&args.listen, &in_kernel, !args.raw)?;
+    let mut events = connect::open(&args.listen, &in_kernel, !args.raw || !is_plain)?;
     args.choice.check_processes()?;
     connect::report_user_space(&events);
     let identify = if is_plain { None } else { Some(Identify::live_redacted(redactor.as_ref())?) };

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use proc_connector::parser::filter::TreeRoot;
 use proc_connector::program::{TracedChild, start_traced};
 use proc_connector::{
-    EventMask, ExitStatus, Filter, ProcConnector, Shutdown, Transport, WallClock,
+    Error, EventMask, ExitStatus, Filter, ProcConnector, Shutdown, Transport, WallClock,
 };
 
 use super::not_started;
@@ -137,8 +137,12 @@ fn open(args: &Args) -> Result<ProcConnector, Failure> {
     } else {
         Filter::new(EventMask::FORK | EventMask::EXEC | EventMask::EXIT | EventMask::COMM)
     };
-    let filter = filter.descendants_of(&[TreeRoot::new(process::id())])?;
-    connect::open_for_trace(&args.receive, filter)
+    let tree = filter.clone().descendants_of(&[TreeRoot::new(process::id())])?;
+    match connect::open_for_trace(&args.receive, tree) {
+        // Without a usable `/proc`, the processes of the tree are found among all.
+        Err(Failure::Connector(Error::Os(_))) => connect::open_for_trace(&args.receive, filter),
+        opened => opened,
+    }
 }
 
 /// Receives the events that are queued at the end of the command, and late ones.
@@ -169,10 +173,8 @@ fn receive_late(
             thread::sleep(Duration::from_millis(1));
         }
     }
-    if trace.has_losses {
-        if trace.identify.rescan().is_some() {
-            trace.choose.follow(trace.identify.table(), None);
-        }
+    if trace.has_losses && trace.identify.rescan().is_some() {
+        trace.choose.follow(trace.identify.table(), None);
     }
     trace.finish()
 }

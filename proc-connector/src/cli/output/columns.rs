@@ -33,8 +33,12 @@ pub(crate) fn short_time(ns: u64) -> String {
 
 /// Appends a duration in nanoseconds, formatted with two or three digits.
 pub(super) fn write_short_time(ns: u64, text: &mut String) {
-    let units = [(1, "ns"), (1_000, "µs"), (1_000_000, "ms"), (1_000_000_000, "s")];
-    let (unit, name) = units.into_iter().rfind(|&(unit, _)| ns >= unit).unwrap_or((1, "ns"));
+    let (unit, name) = match ns {
+        0..1_000 => (1, "ns"),
+        1_000..1_000_000 => (1_000, "µs"),
+        1_000_000..1_000_000_000 => (1_000_000, "ms"),
+        1_000_000_000.. => (1_000_000_000, "s"),
+    };
     let (whole, tenths) = (ns / unit, ns % unit * 10 / unit);
     if name == "s" && whole >= 60 {
         let (hours, minutes, seconds) = (whole / 3_600, whole / 60 % 60, whole % 60);

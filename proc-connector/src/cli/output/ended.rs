@@ -8,7 +8,7 @@ use proc_connector::process::Process;
 use serde::Serialize;
 
 use super::columns::{write_short_size, write_short_time};
-use super::json::{EndKeys, ProcessKeys};
+use super::json::{EndKeys, IdText, ProcessKeys};
 use super::names::write_command_line;
 use super::sink::End;
 use crate::cli::shown::{Screened, Styles, json};
@@ -48,7 +48,7 @@ impl<W: Write> EndedWriter<W> {
 
     pub(crate) fn write(&mut self, ended: &Ended) -> io::Result<()> {
         if self.is_json {
-            json::line(&mut self.output, &EndedKeys::new(ended))?;
+            json::line(&mut self.output, &EndedKeys::new(ended, &mut IdText::default()))?;
         } else {
             let mut output = Screened::new(&mut self.output, Styles::Dropped);
             output.write_line(&mut text(ended))?;
@@ -58,12 +58,12 @@ impl<W: Write> EndedWriter<W> {
 }
 
 impl<'a> EndedKeys<'a> {
-    fn new(ended: &'a Ended) -> Self {
+    fn new(ended: &'a Ended, id: &'a mut IdText) -> Self {
         let process = ended.process.as_deref();
         Self {
             tgid: ended.tgid,
             end: EndKeys::new(&ended.end),
-            process: process.map(|process| ProcessKeys::new(process, ended.user.as_deref())),
+            process: process.map(|process| ProcessKeys::new(process, ended.user.as_deref(), id)),
         }
     }
 }

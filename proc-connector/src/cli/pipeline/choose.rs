@@ -182,9 +182,9 @@ impl<'a> Known<'a> {
     /// The process in its state after the last event, which may have ended it.
     fn find(&self, tgid: u32) -> Option<&'a Process> {
         let mut changes = self.0.changes();
-        let changed = changes
+        let last = changes
             .find(|change| change.process.tgid() == tgid && change.kind != ChangeKind::Vanished);
-        changed.map(|change| change.process).or_else(|| self.0.get(tgid))
+        last.map(|change| change.process).or_else(|| self.0.get(tgid))
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use proc_connector::process::ProcessTable;
-use proc_connector::{ExitStatus, Received};
+use proc_connector::{ExitStatus, ProcessIds, Received};
 
 use super::lives::{Lives, Scope};
 use super::stage::Choose;
@@ -131,6 +131,9 @@ impl Choose for Follower {
         }
         if let Some(Received::Event(event)) = received {
             self.lives.add_io(event);
+            // An exec changes nothing while its program is uncertain.
+            let is_known = |ids: ProcessIds| self.lives.by_tgid.contains_key(&ids.tgid);
+            self.is_in_scope |= event.process().is_some_and(is_known);
         }
         if self.is_in_scope && at_ns.is_some() {
             self.last_ns = self.now_ns;

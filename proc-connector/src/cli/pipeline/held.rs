@@ -49,7 +49,7 @@ impl HeldItem {
         let &Item { received, time, process, is_over, end, .. } = item;
         let user = item.user.as_deref().map(str::to_owned);
         let process = process.cloned();
-        Self { received: received.clone().into(), time, process, user, is_over, end, state }
+        Self { received: (*received).into(), time, process, user, is_over, end, state }
     }
 
     /// Calls `show` with the item.

@@ -2,6 +2,7 @@
 //! Parsers read the same text.
 
 mod serializer;
+mod string;
 
 use std::io::{self, Write};
 

@@ -52,9 +52,11 @@ impl Evaluation {
         matches
     }
 
+    /// Follows processes that exist now.
     fn follow(&mut self, seeds: &[Seed]) {
+        let now = clock_ns();
         for seed in seeds {
-            self.selector.follow(seed.tgid, None);
+            self.selector.follow_existing(seed.tgid, None, now);
         }
     }
 }
@@ -149,9 +151,12 @@ impl UserSpace {
                 .filter(|&seed| !is_old(seed) && selector.follows(seed.tgid))
                 .map(|seed| seed.tgid)
                 .collect();
-            doubtful.into_iter().for_each(|tgid| selector.unfollow(tgid));
+            let now = clock_ns();
+            for tgid in doubtful {
+                selector.unfollow(tgid);
+            }
             for seed in members {
-                selector.follow(seed.tgid, None);
+                selector.follow_existing(seed.tgid, None, now);
             }
         }
         if tasks.read_all().is_ok() {

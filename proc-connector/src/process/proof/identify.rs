@@ -4,7 +4,7 @@ use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::population::Key;
 use crate::process::process::{End, Process};
-use crate::process::snapshot::Fields;
+use crate::process::snapshot::{Fields, Snapshot};
 use crate::process::table::ProcessTable;
 
 /// How a live process relates to an identity with the same process id.
@@ -35,7 +35,7 @@ impl ProcessTable {
                 }
             }
         }
-        self.adopt(tgid, proof.parent);
+        self.adopt(tgid, proof.parent, proof.ns);
         Some(Key::Live(tgid))
     }
 
@@ -55,7 +55,8 @@ impl ProcessTable {
         if let Some(key) = self.superseded_as(actor) {
             return Some(key);
         }
-        if self.is_over(actor) {
+        // The fork of a later process was received. Its end was, too, if the process is unknown.
+        if self.is_over(actor) || self.over.is_after_start(actor) {
             return None;
         }
         self.appeared_by_proof(proof);
@@ -64,14 +65,37 @@ impl ProcessTable {
 
     /// Changes the parent of a live process, unless the parent has ended.
     #[cold]
-    fn adopt(&mut self, tgid: u32, parent: Option<Identity>) {
+    fn adopt(&mut self, tgid: u32, parent: Option<Identity>, ns: u64) {
         let known = self.population.live.get(tgid).and_then(|known| known.parent);
         let Some(parent) = parent.filter(|parent| known != Some(parent.tgid)) else { return };
+        self.ensure_parent(parent, ns);
         let is_live = match self.relation(parent) {
             Some(relation) => relation == Relation::Same,
             None => !self.is_over(parent),
         };
         self.population.move_to_parent(tgid, is_live.then_some(parent.tgid));
+    }
+
+    /// Adds a parent that no event has shown, because a filter excludes it, if `/proc` still shows it.
+    /// A known process that had the id before has ended without an event.
+    fn ensure_parent(&mut self, parent: Identity, ns: u64) {
+        match self.relation(parent) {
+            Some(Relation::Same | Relation::Later) => return,
+            Some(Relation::Earlier) => self.supersede(parent.tgid, ns),
+            None if self.is_over(parent) => return,
+            None => {}
+        }
+        if let Some(snapshot) = self.read_identity(parent) {
+            self.appeared(parent.tgid, snapshot);
+            self.learn_start(parent, None);
+        }
+    }
+
+    /// Reads the process with this identity, if it has not ended.
+    fn read_identity(&self, Identity { tgid, start }: Identity) -> Option<Snapshot> {
+        let source = self.source.as_ref()?;
+        let snapshot = source.read(tgid, Fields::ALL).ok()?;
+        (snapshot.is_alive && snapshot.start_ticks == source.ticks(start)).then_some(snapshot)
     }
 
     /// How the live process with the id relates to the identity. `None`: no live process has the id.
@@ -159,12 +183,11 @@ impl ProcessTable {
 
     /// Adds a process that existed before its first event.
     fn appeared_by_proof(&mut self, proof: &Proof<'_>) {
-        let Identity { tgid, start } = proof.actor;
-        let snapshot = self.source.as_ref().and_then(|source| {
-            let snapshot = source.read(tgid, Fields::ALL).ok()?;
-            (snapshot.is_alive && snapshot.start_ticks == source.ticks(start)).then_some(snapshot)
-        });
-        match snapshot {
+        if let Some(parent) = proof.parent {
+            self.ensure_parent(parent, proof.ns);
+        }
+        let tgid = proof.actor.tgid;
+        match self.read_identity(proof.actor) {
             Some(snapshot) => self.appeared(tgid, snapshot),
             None => self.add_unknown(tgid),
         }

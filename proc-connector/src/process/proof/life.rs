@@ -12,6 +12,7 @@ use crate::process::time::Start;
 
 impl ProcessTable {
     pub(super) fn proven_fork(&mut self, fork: &Fork, child_start: u64, proof: &Proof<'_>) {
+        self.over.note_fork(child_start);
         let creator = self.find_actor(proof);
         if let Some(creator) = creator.and_then(|creator| self.population.get_mut(creator)) {
             // `/proc` was read before the first event of a process.
@@ -92,7 +93,9 @@ impl ProcessTable {
         let pid = exit.process_pid();
         let Some(process) = self.population.get_mut(key) else { return };
         note_namespace(process, &proof.context);
-        if pid == proof.actor.tgid && !process.stale.is_empty() {
+        // An earlier exit can be that of a first thread which an exec of another has replaced.
+        let is_first_at_the_end = is_over == Some(true) && pid == proof.actor.tgid;
+        if is_first_at_the_end && !process.stale.is_empty() && proof.ns > process.seen_ns {
             record_first_thread(process, &proof.context);
         }
         if is_over == Some(true) {

@@ -41,6 +41,8 @@ impl ProcessTable {
         }
         let Some(process) = self.population.get_mut(key) else { return false };
         process.execs = process.execs.map(|execs| execs.saturating_add(1));
+        // Earlier events, which are older than a scan too, have added the threads that this exec ends.
+        process.threads.exec();
         if ns <= process.seen_ns {
             // `/proc` was read after the exec, and shows this program or a later one.
             let mut then = process.clone();
@@ -56,7 +58,6 @@ impl ProcessTable {
             return true;
         }
         record_exec(process, ns, context);
-        process.threads.exec();
         let mut fields = Fields::empty();
         match process.image.as_mut().map(Arc::make_mut) {
             None => fields |= Fields::IMAGE,

@@ -1,6 +1,7 @@
 //! Single cases of events with identities, against a `/proc` with the given processes.
 
 mod ends;
+mod losses;
 
 use std::collections::BTreeMap;
 use std::io;

@@ -1,6 +1,7 @@
 //! Events as JSON: one object per line.
 
 mod end;
+mod id;
 mod process;
 mod program;
 mod task;
@@ -13,6 +14,7 @@ use proc_connector::Received;
 use serde::Serialize;
 
 pub(super) use self::end::EndKeys;
+pub(super) use self::id::IdText;
 pub(super) use self::process::ProcessKeys;
 use self::task::TaskKeys;
 use self::time::Clock;
@@ -27,6 +29,7 @@ pub(crate) struct Json<W> {
     with_task: bool,
     with_process: bool,
     clock: Clock,
+    id: IdText,
     /// The buffer of a line, reused for all lines.
     line: Vec<u8>,
 }
@@ -39,7 +42,8 @@ impl<W: Write> Json<W> {
 
     /// Writes each event with the requested parts: `task` and `process`.
     pub(crate) fn with_parts(output: W, with_task: bool, with_process: bool) -> Self {
-        Self { output, with_task, with_process, clock: Clock::default(), line: Vec::new() }
+        let (clock, id) = (Clock::default(), IdText::default());
+        Self { output, with_task, with_process, clock, id, line: Vec::new() }
     }
 
     /// Writes out the lines.
@@ -49,7 +53,7 @@ impl<W: Write> Json<W> {
 
     /// Writes the line of an item.
     pub(super) fn line(&mut self, item: &Item<'_>) -> io::Result<()> {
-        let Self { output, with_task, with_process, clock, line } = self;
+        let Self { output, with_task, with_process, clock, id, line } = self;
         let time = item.time.and_then(|time| clock.text(time));
         line.clear();
         match item.received {
@@ -58,7 +62,7 @@ impl<W: Write> Json<W> {
                 let task = context.as_ref().map(TaskKeys::new);
                 let process = item.process.filter(|_| *with_process);
                 let process =
-                    process.map(|process| ProcessKeys::new(process, item.user.as_deref()));
+                    process.map(|process| ProcessKeys::new(process, item.user.as_deref(), id));
                 let (over, process_end) = (item.is_over, item.end.as_ref().map(EndKeys::new));
                 append(line, &Line { received: event, time, over, process_end, task, process })?;
             }

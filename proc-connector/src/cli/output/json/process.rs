@@ -1,15 +1,16 @@
 //! The process that an event is about.
 
-use proc_connector::process::{Process, ProcessId};
-use serde::{Serialize, Serializer};
+use proc_connector::process::Process;
+use serde::Serialize;
 
+use super::id::IdText;
 use super::program::{Device, ProgramKeys};
 use super::text::{RawTexts, Text, Texts, path_bytes, raw_bytes};
 
 /// The process that an event is about, in its state after the event. An unknown value is null.
 #[derive(Serialize)]
 pub(in crate::cli::output) struct ProcessKeys<'a> {
-    id: Option<IdText>,
+    id: Option<&'a str>,
     tgid: u32,
     parent: Option<u32>,
     execs: Option<u32>,
@@ -64,23 +65,18 @@ pub(in crate::cli::output) struct ProcessKeys<'a> {
     pid_ns: Option<u32>,
 }
 
-/// An id of a process as text.
-struct IdText(ProcessId);
-
-impl Serialize for IdText {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
 impl<'a> ProcessKeys<'a> {
-    pub(in crate::cli::output) fn new(process: &'a Process, user: Option<&'a str>) -> Self {
+    pub(in crate::cli::output) fn new(
+        process: &'a Process,
+        user: Option<&'a str>,
+        id: &'a mut IdText,
+    ) -> Self {
         let (comm, args) = (process.comm(), process.args());
         let (exe, cgroup) = (process.exe().map(path_bytes), process.cgroup().map(path_bytes));
         let (uid, gid) = (process.uid(), process.gid());
         let (filename, cwd) = (process.filename(), process.cwd().map(path_bytes));
         Self {
-            id: process.id().map(IdText),
+            id: process.id().map(|process| id.text(process)),
             tgid: process.tgid(),
             parent: process.parent(),
             execs: process.execs(),

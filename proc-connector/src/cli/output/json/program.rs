@@ -1,7 +1,5 @@
 //! The file of a program.
 
-use std::fmt;
-
 use proc_connector::parser::ProgramFile;
 use serde::{Serialize, Serializer};
 
@@ -38,13 +36,9 @@ impl Device {
 
 impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl fmt::Display for Device {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.major, self.minor)
+        let (mut major, mut minor) = (itoa::Buffer::new(), itoa::Buffer::new());
+        let parts = [major.format(self.major), ":", minor.format(self.minor)];
+        serializer.serialize_str(&parts.concat())
     }
 }
 

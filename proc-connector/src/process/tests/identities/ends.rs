@@ -2,7 +2,7 @@
 
 use proc_connector_core::context::layout::{ExitHdr, UsageHdr};
 
-use super::{A, ChangeKind, EventData, INIT, Process, RawContext, Reported, Stream};
+use super::{A, B, ChangeKind, EventData, INIT, Process, RawContext, Reported, Stream};
 use super::{ended, started, thread_ended};
 
 /// The exit of a thread of A while others are zombies, or are about to exit. The process has a status.
@@ -57,4 +57,28 @@ fn after_a_loss_without_proc_the_owner_of_a_reused_id_vanishes() {
     // The exit was not lost, but late.
     assert_eq!(stream.exit(A, A.0, 9, Some(9)), [ended(A)]);
     assert_eq!(stream.status(A), Some(9));
+}
+
+#[test]
+fn a_late_exit_never_adds_a_process_that_has_ended() {
+    let mut stream = Stream::new();
+    stream.table = stream.table.keep_ended(0, std::time::Duration::ZERO);
+    // One process existed before the first event, the other is created by it.
+    let early = (19, A.1 - 1);
+    assert_eq!(stream.exit(early, early.0, 9, Some(9)).last(), Some(&ended(early)));
+    stream.fork(INIT, INIT, B);
+    let later = (B.0 + 1, B.1 + 2_000_000_000);
+    stream.fork(INIT, INIT, later);
+    stream.exit(later, later.0, 9, Some(9));
+    for number in 0..1_000 {
+        let other = (1_000 + number, later.1 + 1 + u64::from(number));
+        stream.fork(INIT, INIT, other);
+        stream.exit(other, other.0, 0, Some(0));
+    }
+    assert_eq!(stream.exit(early, 30, 9, Some(9)), []);
+    assert_eq!(stream.exit(later, 30, 9, Some(9)), []);
+    // After a loss, the fork of a process may be missing.
+    stream.lose();
+    let unseen = (5_000, later.1 + 9_000);
+    assert_eq!(stream.exit(unseen, unseen.0, 9, Some(9)).last(), Some(&ended(unseen)));
 }

@@ -3,10 +3,12 @@
 use proc_connector_core::filter::NamePattern;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
+use super::super::context::branch_unless;
 use super::super::helpers::{self, TaskValue};
-use super::super::layout::NAME;
+use super::super::layout::{DATAGRAM, NAME};
 use super::super::memory::{KernelMemory, TaskMember};
 use Reg::{R1, R10};
+use proc_connector_sys as uapi;
 
 /// How the program reads the users of the acting task.
 #[derive(Clone, Debug)]
@@ -39,6 +41,9 @@ impl UserPlan {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct NamePlan(TaskValue);
 
+/// Offset in the datagram of the new name in an event of the kind COMM.
+const COMM: i16 = 60;
+
 /// The length of a name (`TASK_COMM_LEN`).
 const NAME_LEN: usize = 16;
 
@@ -47,13 +52,22 @@ impl NamePlan {
         helpers::comm(memory).map(Self)
     }
 
-    /// Emits code that jumps to `unwanted` unless the name matches a pattern.
+    /// Emits code that jumps to `unwanted` unless the name matches a pattern. A thread can rename
+    /// another thread of its process: the new name then counts, which the event contains.
     pub(super) fn check(self, asm: &mut Assembler, patterns: &[NamePattern], unwanted: Label) {
-        let wanted = asm.label();
+        let (wanted, own, known) = (asm.label(), asm.label(), asm.label());
+        branch_unless(asm, uapi::PROC_EVENT_COMM, own);
+        for at in (0..16).step_by(4) {
+            asm.load(Size::Word, R1, R10, DATAGRAM + COMM + at);
+            asm.store(Size::Word, R10, NAME + at, R1);
+        }
+        asm.jump(known);
+        asm.bind(own);
         for at in [NAME, NAME + 8] {
             asm.store(Size::Double, R10, at, 0);
         }
         self.0.fill(asm, R10, NAME, 16);
+        asm.bind(known);
         for pattern in patterns {
             let next = asm.label();
             let (bytes, mask) = compared(pattern);

@@ -9,6 +9,7 @@
 //! each process that acts and is not followed: one that is not in the table yet, but descends from a
 //! process in it, is then added before its next child.
 
+use std::collections::HashSet;
 use std::io;
 use std::os::fd::AsFd;
 use std::sync::Arc;
@@ -130,6 +131,19 @@ impl Followed {
         }
     }
 
+    /// Removes processes that ended before their program could see it: those that have caused no event,
+    /// and are not in this list of live ones.
+    fn retain(&self, live: &[Seed]) -> io::Result<()> {
+        let live: HashSet<u64> = live.iter().map(|seed| seed.tgid.into()).collect();
+        for tgid in self.table.keys()?.into_iter().filter(|tgid| !live.contains(tgid)) {
+            let is_silent = self.table.get(tgid)?.is_some_and(|[since]| since & IN_TICKS != 0);
+            if is_silent {
+                self.table.remove(tgid)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Whether a process is followed that has this id, and was created in this tick if that is given.
     pub(in super::super) fn contains(&self, tgid: u32, ticks: Option<u64>) -> bool {
         let since = self.table.get(tgid.into()).ok().flatten();
@@ -159,23 +173,34 @@ impl Descendants {
     pub(super) fn seed(&self, filter: &Filter) -> Result<u32> {
         let is_followed = |seed: Seed| self.followed.contains(seed.tgid, seed.start_ticks);
         let mut filter = filter.clone();
-        let mut unfollowed = 0;
+        let (mut unfollowed, mut found) = (0, Vec::new());
         // A child that is created during a scan can be missing from it. Its parent is then followed
         // from this scan on, or found by the program.
         for _ in 0..MAX_SCANS {
-            let mut found = processes::members(&filter, is_followed)?;
-            found.retain(|&seed| !is_followed(seed));
-            for seed in &found {
-                let fits = self.followed.insert(seed.tgid, Since::from(*seed))?;
+            found = processes::members(&filter, is_followed)?;
+            let mut has_new = false;
+            for &seed in found.iter().filter(|&&seed| !is_followed(seed)) {
+                let fits = self.followed.insert(seed.tgid, Since::from(seed))?;
                 unfollowed += u32::from(!fits);
+                has_new = true;
             }
-            if found.is_empty() || unfollowed > 0 {
+            if !has_new || unfollowed > 0 {
                 break;
             }
             // The roots are followed now, and may end.
             filter = filter.descendants_of(&[]).unwrap_or_default();
         }
+        self.followed.retain(&found)?;
         Ok(unfollowed)
+    }
+
+    /// Follows the processes in `/proc` that `filter` selects, before its program replaces another: the
+    /// new program then finds their descendants from its first event on. Errors are those of the later
+    /// [`seed`](Self::seed) as well.
+    pub(super) fn seed_early(&self, filter: &Filter) {
+        for seed in processes::members(filter, |_| false).unwrap_or_default() {
+            let _ = self.followed.insert(seed.tgid, Since::from(seed));
+        }
     }
 
     #[cfg(test)]
@@ -199,7 +224,7 @@ impl Descendants {
         asm.store(Size::Double, R10, KEY, R1);
         look_up(asm, table);
         asm.branch(Width::W64, Cond::Eq, R0, 0, other);
-        self.compare(asm, followed, other);
+        Self::compare(asm, followed, other);
 
         asm.bind(other);
         let no_search = asm.label();
@@ -240,7 +265,7 @@ impl Descendants {
 
     /// Emits code that jumps to `same` if the value at `R0`, which belongs to the id of the acting
     /// process, is its creation time.
-    fn compare(&self, asm: &mut Assembler, same: Label, other: Label) {
+    fn compare(asm: &mut Assembler, same: Label, other: Label) {
         let (in_ticks, learn) = (asm.label(), asm.label());
         asm.load(Size::Double, R1, R0, 0);
         asm.load(Size::Double, R2, R7, START);
@@ -348,10 +373,11 @@ impl Descendants {
         asm.branch(Width::W32, Cond::Ne, R1, imm(ExitHdr::OVER), done);
         asm.load(Size::Word, R1, R7, TGID);
         asm.store(Size::Double, R10, KEY, R1);
-        remove(asm, self.followed.table.as_fd());
         asm.load(Size::Double, R1, R7, START);
         asm.store(Size::Double, R10, VALUE, R1);
+        // In this order: another thread of the process may exit on another CPU meanwhile.
         insert(asm, self.ended.as_fd(), VALUE);
+        remove(asm, self.followed.table.as_fd());
         asm.bind(done);
     }
 }

@@ -55,6 +55,8 @@ pub(super) struct Choice {
     cgroups: Option<Cgroups>,
     descendants: Option<Descendants>,
     shares: Option<Shares>,
+    /// Whether this is not the choice before the first filter.
+    is_prepared: bool,
 }
 
 /// Limits that a caller can set.
@@ -94,7 +96,7 @@ impl ChoicePlan {
             plan.cloned().ok_or(RingError::new(NoRing::NoTaskFilter))
         }
         let map_error = |error: std::io::Error| RingError::from_map_error(&error);
-        let mut choice = Choice { filter: filter.clone(), ..Choice::default() };
+        let mut choice = Choice { filter: filter.clone(), is_prepared: true, ..Choice::default() };
         if !filter.users().is_empty() {
             choice.users = Some(required(self.users.as_ref())?);
         }
@@ -112,7 +114,11 @@ impl ChoicePlan {
                 }
                 _ => {
                     let plan = required(self.descendants.as_ref())?;
-                    Some(Descendants::new(plan, limits.followed).map_err(map_error)?)
+                    let new = Descendants::new(plan, limits.followed).map_err(map_error)?;
+                    if present.is_prepared {
+                        new.seed_early(filter);
+                    }
+                    Some(new)
                 }
             };
         }
