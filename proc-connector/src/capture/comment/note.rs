@@ -148,6 +148,7 @@ fn read_process<'a>(
             _ => {}
         }
     }
+    process.id_determines_cgroup |= process.cgroup.is_none();
     // Without its start, a process cannot be distinguished from others with its id.
     has_start.then_some(process)
 }
