@@ -71,6 +71,7 @@ pub(crate) struct Scan {
 }
 
 /// A process in a list, as `/proc` showed it.
+#[allow(clippy::struct_excessive_bools, reason = "they are independent")]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Listed {
     pub(crate) tgid: u32,

@@ -35,7 +35,9 @@ impl<'a> PacketBlock<'a> {
         let [high, low] = [(nanos >> 32) as u32, nanos as u32];
         // The lengths are set later. The interface is the first.
         let fields = [ENHANCED_PACKET, 0, 0, high, low, 0, 0];
-        fields.iter().for_each(|field| out.extend_from_slice(&field.to_ne_bytes()));
+        for field in fields {
+            out.extend_from_slice(&field.to_ne_bytes());
+        }
         let data = out.len();
         out.extend_from_slice(&cooked::HEADER);
         if let Err(error) = write_message(out) {

@@ -149,11 +149,12 @@ fn redact_context(rules: &Rules, context: &Context<'_>, out: &mut Vec<u8>) -> Op
     let (extension, rest) = ExtensionHdr::read_from_prefix(rest).ok()?;
     let (mut task, mut rest) = TaskHdr::read_from_prefix(rest).ok()?;
     let mut recorded = Recorded::from_bits_retain(extension.recorded.get());
-    let mut usages = 0;
+    let mut usages_len = 0;
     for part in [Recorded::USAGE, Recorded::PROCESS_USAGE] {
-        usages += usize::from(recorded.contains(part)) * size_of::<UsageHdr>();
+        usages_len += usize::from(recorded.contains(part)) * size_of::<UsageHdr>();
     }
-    let usages = rest.split_off(..usages)?;
+    let usages;
+    (usages, rest) = rest.split_at_checked(usages_len)?;
     let mut program = None;
     if recorded.contains(Recorded::EXEC) {
         let (exec, tail) = ExecHdr::read_from_prefix(rest).ok()?;
@@ -177,7 +178,9 @@ fn redact_context(rules: &Rules, context: &Context<'_>, out: &mut Vec<u8>) -> Op
     let Some((mut exec, mut tail)) = program else { return Some(()) };
     let mut parts = Vec::with_capacity(5);
     for len in [exec.args_len, exec.filename_len, exec.exe_len, exec.cwd_len, exec.env_len] {
-        parts.push(tail.split_off(..usize::try_from(len.get()).ok()?)?);
+        let (part, rest) = tail.split_at_checked(usize::try_from(len.get()).ok()?)?;
+        parts.push(part);
+        tail = rest;
     }
     let [args, filename, exe, cwd, env] = parts[..] else { return None };
     let (args, env) = (rules.args(args), rules.args(env));

@@ -22,7 +22,6 @@ pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
     }
     let (mut digits, mut start) = ([0; 20], 20);
     while number >= 10 {
-        #[expect(clippy::cast_possible_truncation, reason = "less than 100")]
         let at = (number % 100) as usize * 2;
         number /= 100;
         start -= 2;
@@ -139,12 +138,16 @@ pub(super) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
             if character.is_ascii() {
                 push_ascii(encoded, out);
             } else if character.is_control() {
-                encoded.iter().for_each(|&byte| push_escape(byte, out));
+                for &byte in encoded {
+                    push_escape(byte, out);
+                }
             } else {
                 out.extend_from_slice(encoded);
             }
         }
-        chunk.invalid().iter().for_each(|&byte| push_escape(byte, out));
+        for &byte in chunk.invalid() {
+            push_escape(byte, out);
+        }
     }
 }
 

@@ -36,7 +36,7 @@ pub(crate) struct Args {
     redact: RedactOptions,
 
     /// Write bare netlink messages, for other parsers: without times of day, names and arguments. Lost
-    /// events are a message of the type NLMSG_OVERRUN.
+    /// events are a message of the type 4 (overrun).
     #[arg(long, conflicts_with = "rotation")]
     raw: bool,
 

@@ -6,6 +6,7 @@
 mod read;
 #[cfg(test)]
 mod tests;
+mod value;
 mod write;
 
 pub(in crate::capture) use self::read::read;

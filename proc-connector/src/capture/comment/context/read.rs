@@ -6,98 +6,20 @@ use proc_connector_core::context::layout::{
 use zerocopy::IntoBytes;
 
 use super::super::VERSION;
-use super::super::text::{read_bytes, take_number};
+use super::super::text::read_bytes;
+use super::value::{Place, Value, key as key_of};
 
 /// Replaces `out` by the bytes of the context that a comment has, for
 /// [`Event::with_context`](proc_connector_core::Event::with_context). `None` if the comment is damaged.
 #[inline]
 pub(in crate::capture) fn read(comment: &[u8], timestamp_ns: u64, out: &mut Vec<u8>) -> Option<()> {
     let mut parts = Parts::default();
-    let mut value = Value(comment.get(VERSION.len()..)?);
+    let mut value = Value::new(comment.get(VERSION.len()..)?);
     while let Some(key) = value.take_key() {
         parts.set(key, &mut value, timestamp_ns)?;
     }
     out.clear();
     parts.restore(out)
-}
-
-/// The rest of a comment.
-#[derive(Clone, Copy)]
-struct Value<'a>(&'a [u8]);
-
-/// A key of up to 8 bytes as a number, so that comparing keys is fast.
-const fn key(name: &[u8]) -> u64 {
-    let (mut key, mut at) = (0, 0);
-    while at < name.len() {
-        key = key << 8 | name[at] as u64;
-        at += 1;
-    }
-    key
-}
-
-impl<'a> Value<'a> {
-    /// Moves to the value of the next key. `Some(0)` is a key of more than 8 bytes.
-    #[inline]
-    fn take_key(&mut self) -> Option<u64> {
-        while let [b' ', rest @ ..] = self.0 {
-            self.0 = rest;
-        }
-        let (mut key, mut len) = (0, 0);
-        while let Some(&byte) = self.0.get(len).filter(|&&byte| byte != b' ' && byte != b'=') {
-            key = key << 8 | u64::from(byte);
-            len += 1;
-        }
-        if len == 0 && self.0.is_empty() {
-            return None;
-        }
-        let rest = &self.0[len..];
-        self.0 = rest.strip_prefix(b"=").unwrap_or(rest);
-        Some(if len > 8 { 0 } else { key })
-    }
-
-    #[inline]
-    fn is_at_end(&self) -> bool {
-        matches!(self.0, [] | [b' ', ..])
-    }
-
-    /// The next number of a list that is separated by colons.
-    #[inline]
-    fn next(&mut self) -> Option<u64> {
-        let number = take_number(&mut self.0)?;
-        match self.0 {
-            [b':', rest @ ..] => self.0 = rest,
-            _ if self.is_at_end() => {}
-            _ => return None,
-        }
-        Some(number)
-    }
-
-    #[inline]
-    fn next32(&mut self) -> Option<u32> {
-        self.next()?.try_into().ok()
-    }
-
-    /// The next number; `Some(None)` if its place is empty.
-    #[inline]
-    fn next_if_any(&mut self) -> Option<Option<u64>> {
-        match self.0 {
-            [b':', rest @ ..] => {
-                self.0 = rest;
-                Some(None)
-            }
-            _ if self.is_at_end() => Some(None),
-            _ => self.next().map(Some),
-        }
-    }
-
-    /// The rest of the value.
-    #[inline]
-    fn text(&mut self) -> &'a [u8] {
-        let end = self.0.iter().position(|&byte| byte == b' ').unwrap_or(self.0.len());
-        let (text, rest) = self.0.split_at(end);
-        self.0 = rest;
-        text
-    }
 }
 
 /// The parts of a context, as in its comment.
@@ -132,6 +54,7 @@ impl<'a> Parts<'a> {
     }
 
     /// Reads a value. Returns the parts of the context that it is.
+    #[expect(clippy::too_many_lines, reason = "a table of keys")]
     #[inline]
     fn read_value(
         &mut self,
@@ -139,34 +62,34 @@ impl<'a> Parts<'a> {
         value: &mut Value<'a>,
         timestamp_ns: u64,
     ) -> Option<Recorded> {
-        const P: u64 = self::key(b"p");
-        const PP: u64 = self::key(b"pp");
-        const CHILD: u64 = self::key(b"child");
-        const OVER: u64 = self::key(b"over");
-        const ENDING: u64 = self::key(b"ending");
-        const ALIVE: u64 = self::key(b"alive");
-        const T: u64 = self::key(b"t");
-        const COMM: u64 = self::key(b"comm");
-        const U: u64 = self::key(b"u");
-        const E: u64 = self::key(b"e");
-        const S: u64 = self::key(b"s");
-        const TTY: u64 = self::key(b"tty");
-        const AU: u64 = self::key(b"au");
-        const NS: u64 = self::key(b"ns");
-        const CG: u64 = self::key(b"cg");
-        const CS: u64 = self::key(b"cs");
-        const BOOT: u64 = self::key(b"boot");
-        const RU: u64 = self::key(b"ru");
-        const PU: u64 = self::key(b"pu");
-        const FILE: u64 = self::key(b"file");
-        const DELETED: u64 = self::key(b"deleted");
-        const MEMFD: u64 = self::key(b"memfd");
-        const ARGS: u64 = self::key(b"args");
-        const CUT: u64 = self::key(b"cut");
-        const FILENAME: u64 = self::key(b"filename");
-        const EXE: u64 = self::key(b"exe");
-        const CWD: u64 = self::key(b"cwd");
-        const ENV: u64 = self::key(b"env");
+        const P: u64 = key_of(b"p");
+        const PP: u64 = key_of(b"pp");
+        const CHILD: u64 = key_of(b"child");
+        const OVER: u64 = key_of(b"over");
+        const ENDING: u64 = key_of(b"ending");
+        const ALIVE: u64 = key_of(b"alive");
+        const T: u64 = key_of(b"t");
+        const COMM: u64 = key_of(b"comm");
+        const U: u64 = key_of(b"u");
+        const E: u64 = key_of(b"e");
+        const S: u64 = key_of(b"s");
+        const TTY: u64 = key_of(b"tty");
+        const AU: u64 = key_of(b"au");
+        const NS: u64 = key_of(b"ns");
+        const CG: u64 = key_of(b"cg");
+        const CS: u64 = key_of(b"cs");
+        const BOOT: u64 = key_of(b"boot");
+        const RU: u64 = key_of(b"ru");
+        const PU: u64 = key_of(b"pu");
+        const FILE: u64 = key_of(b"file");
+        const DELETED: u64 = key_of(b"deleted");
+        const MEMFD: u64 = key_of(b"memfd");
+        const ARGS: u64 = key_of(b"args");
+        const CUT: u64 = key_of(b"cut");
+        const FILENAME: u64 = key_of(b"filename");
+        const EXE: u64 = key_of(b"exe");
+        const CWD: u64 = key_of(b"cwd");
+        const ENV: u64 = key_of(b"env");
         let Self { identity, task, exec, .. } = self;
         Some(match key {
             P => {
@@ -216,9 +139,9 @@ impl<'a> Parts<'a> {
                 Recorded::TTY
             }
             AU => {
-                let mut next = || match value.next_if_any()? {
-                    None => Some(u32::MAX),
-                    Some(id) => u32::try_from(id).ok(),
+                let mut next = || match value.next_or_empty()? {
+                    Place::Empty => Some(u32::MAX),
+                    Place::Number(id) => u32::try_from(id).ok(),
                 };
                 task.login_uid = next()?.into();
                 task.audit_session = next()?.into();
@@ -390,24 +313,26 @@ fn comm(value: &[u8]) -> Option<[u8; 16]> {
 fn usage(value: &mut Value<'_>) -> Option<[Option<u64>; 10]> {
     let mut usage = [None; 10];
     for place in &mut usage {
-        *place = value.next_if_any()?;
+        if let Place::Number(number) = value.next_or_empty()? {
+            *place = Some(number);
+        }
     }
     Some(usage)
 }
 
 fn usage_header(numbers: [u64; 10]) -> UsageHdr {
-    let [cpu_ns, utime, stime, nvcsw, nivcsw, min_flt, maj_flt, read_bytes, write_bytes, max_rss] =
+    let [cpu_ns, utime, stime, voluntary, involuntary, min_flt, maj_flt, read, written, max_rss] =
         numbers.map(Into::into);
     UsageHdr {
         cpu_ns,
         utime,
         stime,
-        nvcsw,
-        nivcsw,
+        nvcsw: voluntary,
+        nivcsw: involuntary,
         min_flt,
         maj_flt,
-        read_bytes,
-        write_bytes,
+        read_bytes: read,
+        write_bytes: written,
         max_rss,
     }
 }
