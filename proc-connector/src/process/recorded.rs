@@ -186,3 +186,61 @@ fn path_buf(bytes: &[u8]) -> PathBuf {
 fn path_buf(bytes: &[u8]) -> PathBuf {
     String::from_utf8_lossy(bytes).into_owned().into()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::process::ChangeKind;
+
+    fn scan(count: u32, at_ns: u64) -> Note {
+        let boot_id = Some(b"0a1b2c3d-4e5f-4071-8293-a4b5c6d7e8f9".to_vec());
+        Note(Kind::Scan(Scan { count, at_ns, boottime_offset_ns: 0, boot_id }))
+    }
+
+    fn process(tgid: u32, comm: &str) -> Note {
+        Note(Kind::Process(Box::new(Listed {
+            tgid,
+            seen_ns: 1_000_000_000,
+            start_ticks: 5,
+            parent: Some(1),
+            session: 6,
+            comm: Some(comm.into()).filter(|comm: &Vec<u8>| !comm.is_empty()),
+            uid: Some((1000, 0)),
+            exe: Some(b"/bin/sh".to_vec()),
+            args: Some(b"sh\0-i\0".to_vec()),
+            others: Some(vec![9]),
+            ..Listed::default()
+        })))
+    }
+
+    fn changes(table: &mut ProcessTable, notes: &[Note]) -> Vec<(ChangeKind, u32)> {
+        table.apply_notes(notes).map(|change| (change.kind, change.process.tgid())).collect()
+    }
+
+    #[test]
+    fn listed_processes_are_known() {
+        let mut table = ProcessTable::without_proc();
+        let found =
+            changes(&mut table, &[scan(2, 1_000_000_000), process(7, "sh"), process(8, "")]);
+        assert_eq!(found, [(ChangeKind::Appeared, 7), (ChangeKind::Appeared, 8)]);
+        let known = table.get(7).expect("it is listed");
+        assert_eq!((known.comm(), known.parent(), known.threads()), (Some(&b"sh"[..]), Some(1), 2));
+        assert_eq!(known.args().map(|args| args.bytes()), Some(&b"sh\0-i\0"[..]));
+        assert_eq!(known.exe(), Some(Path::new("/bin/sh")));
+        assert_eq!(known.start_ns(), Some(50_000_000));
+        // An anonymous recording has no names.
+        assert_eq!(table.get(8).expect("it is listed").comm(), None);
+    }
+
+    #[test]
+    fn a_process_that_a_later_list_lacks_has_vanished() {
+        let mut table = ProcessTable::without_proc();
+        changes(&mut table, &[scan(2, 1_000_000_000), process(7, "a"), process(8, "b")]);
+        // A note is missing: nothing is known about process 8.
+        assert_eq!(changes(&mut table, &[scan(2, 2_000_000_000), process(7, "a")]), []);
+        let found = changes(&mut table, &[scan(1, 3_000_000_000), process(7, "a")]);
+        assert_eq!(found, [(ChangeKind::Vanished, 8)]);
+        // Processes without the start of their list are ignored.
+        assert_eq!(changes(&mut table, &[process(9, "c")]), []);
+    }
+}

@@ -269,7 +269,7 @@ mod tests {
     fn a_list_has_empty_places() {
         let mut list = Numbers::new(b"1::3");
         assert_eq!(
-            [list.next(), list.next(), list.next(), list.next()],
+            [list.next32(), list.next32(), list.next32(), list.next32()],
             [Some(1), None, Some(3), None]
         );
     }
