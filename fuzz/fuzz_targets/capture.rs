@@ -48,6 +48,7 @@ fn read(input: impl Read, filter: Filter) -> Vec<Seen> {
         let continues = match reader.next() {
             Ok(None) => return seen,
             Ok(Some(recorded)) => {
+                table.apply_notes(recorded.notes).for_each(|_| ());
                 table.apply(&recorded.received).for_each(|_| ());
                 assert!(table.iter().all(|process| process.is_alive()));
                 assert!(table.ended().all(|process| {

@@ -49,6 +49,40 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
+//! # Recordings
+//!
+//! `proc-connector record --raw FILE` writes the kernel's datagrams one after another. The whole file is a
+//! valid buffer:
+//!
+//! ```
+//! use proc_connector_core::{Control, Notification, Notifications};
+//!
+//! # use proc_connector_core::{EventData, EventRecord};
+//! # let data = EventData::Exec { process_pid: 7, process_tgid: 7 };
+//! # let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+//! # let len = EventRecord { seq: 41, cpu: 1, timestamp_ns: 5, data }.encode_native(&mut datagram)?;
+//! # let overrun = [16, 0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+//! # let overrun = if cfg!(target_endian = "little") { &overrun[..] } else { &[] };
+//! # let file = [&datagram[..len], overrun, &datagram[..len]].concat();
+//! // let file = std::fs::read("events.raw")?;
+//! let mut events = 0;
+//! for notification in Notifications::new(&file) {
+//!     match notification? {
+//!         Notification::Event(event) => {
+//!             println!("{} {:?}", event.timestamp_ns(), event.payload());
+//!             events += 1;
+//!         }
+//!         Notification::Control(Control::Overrun) => println!("events were lost"),
+//!         _ => {}
+//!     }
+//! }
+//! assert_eq!(events, 2);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+//!
+//! A pcapng file of `record` has the names, arguments and users, too. The module `capture` of the crate
+//! `proc-connector` reads it, and yields the same [`Event`] with its [context](Event::context).
+//!
 //! # Byte order
 //!
 //! Parsers and encoders are generic over a [`ByteOrder`], by default that of the host

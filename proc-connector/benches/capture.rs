@@ -13,6 +13,8 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use proc_connector::capture::{Origin, Reader, Writer};
 use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{EventMask, Filter, ProcEvent, Received};
+use proc_connector_core::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
+use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::testing::mixed::{self, EVENTS};
 
 const COUNT: u32 = 1_000_000;
@@ -20,6 +22,95 @@ const COUNT: u32 = 1_000_000;
 /// The demo's events as consecutive messages, repeated up to the required number.
 fn messages() -> Vec<u8> {
     mixed::events().repeat((COUNT / EVENTS) as usize)
+}
+
+/// The context of an event, with the parts that the ring records at an event of this kind.
+fn context(what: u32) -> Vec<u8> {
+    const START: u64 = 354_711_123_456_789;
+    let number = |pair: [u64; 2]| (pair[0] << 32 | pair[1]).into();
+    let task = TaskHdr {
+        comm: *b"x86_64-linux-gnu",
+        boot_ns: (START + 5_000_000).into(),
+        cgroup_id: 4711.into(),
+        pid_tgid: number([123_456, 123_456]),
+        uid_gid: number([1000, 1000]),
+        euid_egid: number([1000, 1000]),
+        session: 120_000.into(),
+        tty: (136 << 20 | 5).into(),
+        login_uid: 1000.into(),
+        audit_session: 3.into(),
+        ns_tgid: 123_456.into(),
+        pid_ns: 4_026_531_836.into(),
+        css_set: 0xffff_8880_1234_5678.into(),
+    };
+    let usage = UsageHdr {
+        cpu_ns: 12_345_678.into(),
+        utime: 8_000_000.into(),
+        stime: 4_000_000.into(),
+        nvcsw: 12.into(),
+        nivcsw: 3.into(),
+        min_flt: 1234.into(),
+        write_bytes: 40_960.into(),
+        max_rss: 23_456_768.into(),
+        ..UsageHdr::default()
+    };
+    let mut extension = RawExtension { task, ..RawExtension::default() };
+    extension.recorded = Recorded::from_bits_truncate(0xfff | Recorded::CSS_SET.bits())
+        - Recorded::ARGS
+        - Recorded::ARGS_CUT;
+    let context = RawContext::of_process((123_456, START), (120_000, START - 7_000_000_000));
+    let context = match what {
+        1 => context.with_child_start(START + 4_000_000),
+        0x8000_0000 => {
+            (extension.usage, extension.process_usage) = (Some(usage), Some(usage));
+            context.with_end(Some(0))
+        }
+        2 => {
+            let parts = [
+                &b"gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/main.c\0-o\0build/main.o\0"[..],
+                b"/usr/bin/gcc",
+                b"x86_64-linux-gnu-gcc-12\0bin\0usr\0",
+                b"project\0user\0home\0",
+            ];
+            let len = |part: usize| u32::try_from(parts[part].len()).expect("short").into();
+            extension.exec = Some(ExecHdr {
+                ino: 1_234_567.into(),
+                ctime_sec: 1_700_000_000.into(),
+                ctime_nsec: 123_456_789.into(),
+                dev: (254 << 20).into(),
+                nlink: 1.into(),
+                args_len: len(0),
+                filename_len: len(1),
+                exe_len: len(2),
+                cwd_len: len(3),
+                ..ExecHdr::default()
+            });
+            extension.recorded |= Recorded::ARGS | Recorded::PROGRAM | Recorded::FILENAME;
+            extension.recorded |= Recorded::EXE | Recorded::CWD;
+            extension.tail = parts.concat();
+            context
+        }
+        _ => context,
+    };
+    context.with_extension(extension).bytes()
+}
+
+/// Records with the context of each event.
+fn record_whole(messages: &[u8], output: impl io::Write) -> io::Result<()> {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let [fork, exec, exit, other] = [1, 2, 0x8000_0000, 4].map(context);
+    let mut writer = Writer::with_origin(output, &Origin::default())?;
+    for notification in Notifications::new(messages) {
+        let Ok(Notification::Event(event)) = notification else { continue };
+        let context = match event.what() {
+            1 => &fork,
+            2 => &exec,
+            0x8000_0000 => &exit,
+            _ => &other,
+        };
+        writer.write(&Received::Event(event.with_context(context)), time)?;
+    }
+    writer.finish()
 }
 
 fn record(messages: &[u8], output: impl io::Write) -> io::Result<()> {
@@ -40,6 +131,7 @@ fn replay(file: &[u8], filter: &Filter) -> u64 {
     while let Some(recorded) = reader.next().expect("no damage") {
         if let Received::Event(event) = recorded.received {
             black_box(ProcEvent::from(event));
+            black_box(event.context());
             black_box(recorded.time);
             events += 1;
         }
@@ -63,6 +155,21 @@ fn capture(c: &mut Criterion) {
         b.iter(|| replay(&file, &some));
     });
     group.bench_function("record", |b| b.iter(|| record(black_box(&messages), io::sink())));
+    let mut whole = Vec::new();
+    record_whole(&messages, &mut whole).expect("memory");
+    assert_eq!(replay(&whole, &all), events);
+    println!(
+        "{} bytes an event with contexts, {} without",
+        whole.len() as u64 / events,
+        file.len() as u64 / events
+    );
+    group.bench_function("replay all with contexts", |b| b.iter(|| replay(&whole, &all)));
+    group.bench_function("replay execs and exits of processes with contexts", |b| {
+        b.iter(|| replay(&whole, &some));
+    });
+    group.bench_function("record with contexts", |b| {
+        b.iter(|| record_whole(black_box(&messages), io::sink()));
+    });
     let mut copy = vec![0; file.len()];
     group.bench_function("a copy of the file in memory", |b| {
         b.iter(|| copy.copy_from_slice(black_box(&file)));

@@ -99,8 +99,13 @@ macro_rules! references {
 [`WallClock::try_new`]: crate::WallClock::try_new
 [`diagnose`]: crate::diagnose
 [`Reader::skipped`]: crate::capture::Reader::skipped
+[`Reader::unread_comments`]: crate::capture::Reader::unread_comments
+[`Recorded::notes`]: crate::capture::Recorded::notes
+[`ProcessTable::apply_notes`]: crate::process::ProcessTable::apply_notes
+[`Survey`]: crate::process::Survey
 [`capture`]: crate::capture
 [`Error::is_of_one_packet`]: crate::capture::Error::is_of_one_packet
+[`parser`]: crate::parser
 [`process`]: crate::process
 [`rescan_in`]: crate::process::ProcessTable::rescan_in
 [`Builder::open_processes`]: crate::Builder::open_processes

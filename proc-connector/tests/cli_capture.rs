@@ -14,7 +14,7 @@ use captures::{
     pcapng, swap,
 };
 use common::helper_process::run_to_end;
-use common::program::{PROGRAM, program, run, text};
+use common::program::{PROGRAM, RECORDING, program, run, text};
 use common::scratch::ScratchFile;
 use common::wire::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
 use common::{Deadline, named};
@@ -27,8 +27,9 @@ use serde_json::{Value, json};
 
 fn main() -> ExitCode {
     let everywhere = named![
-        the_demo_in_json_matches_its_bytes,
-        the_demo_in_lines_is_readable,
+        a_recording_in_json_matches_its_bytes,
+        a_recording_in_lines_is_readable,
+        the_demo_shows_names,
         a_capture_in_the_other_byte_order_yields_identical_output,
         replay_filters_select_the_same_lines,
         a_damaged_file_yields_the_events_before_the_damage_and_fails,
@@ -119,8 +120,8 @@ fn object(event: &Plain) -> Value {
     object
 }
 
-fn the_demo_in_json_matches_its_bytes() {
-    let output = run(&["replay", "--demo", "--json"]);
+fn a_recording_in_json_matches_its_bytes() {
+    let output = run(&["replay", RECORDING, "--json"]);
     assert_eq!(output.status.code(), Some(0));
     let mut lines = json_lines(&output.stdout);
     // As tshark prints them: 1795393336.701127632 and 1795393337.085459405.
@@ -132,7 +133,7 @@ fn the_demo_in_json_matches_its_bytes() {
     let expected: Vec<Value> = demo_events().iter().map(object).collect();
     assert_eq!(lines, expected);
     assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
-    // The demo contains every kind, threads, failures and a crash with a core dump.
+    // The recording contains every kind, threads, failures and a crash with a core dump.
     for kind in ["fork", "exec", "exit", "uid", "gid", "sid", "ptrace", "comm", "coredump"] {
         assert!(lines.iter().any(|line| line["event"] == kind), "{kind}");
     }
@@ -140,8 +141,8 @@ fn the_demo_in_json_matches_its_bytes() {
     assert_eq!(crash["core_dumped"], true);
 }
 
-fn the_demo_in_lines_is_readable() {
-    let output = run(&["replay", "--demo", "--threads"]);
+fn a_recording_in_lines_is_readable() {
+    let output = run(&["replay", RECORDING, "--threads"]);
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 74);
     assert_eq!(lines[0], "00:22:16.701127+00:00  fork       14583            by 14187");
@@ -159,14 +160,33 @@ fn the_demo_in_lines_is_readable() {
         let ids = [("child_pid", "child_tgid"), ("pid", "tgid")];
         ids.iter().any(|(pid, tgid)| line[pid] != line[tgid])
     };
-    let json = json_lines(&run(&["replay", "--demo", "--json"]).stdout);
-    let without = run(&["replay", "--demo"]);
+    let json = json_lines(&run(&["replay", RECORDING, "--json"]).stdout);
+    let without = run(&["replay", RECORDING]);
     let shown = text(&without.stdout).lines().count();
     assert_eq!(shown, 74 - json.iter().filter(threads).count());
 }
 
+fn the_demo_shows_names() {
+    let output = run(&["replay", "--demo", "--wide"]);
+    assert_eq!(output.status.code(), Some(0));
+    let lines: Vec<&str> = text(&output.stdout).lines().collect();
+    // What the build runs: see `demo/src`.
+    for command in [" make -j2 test", " cc -O2 -Wall -c -o hello.o hello.c", " ./hello world"] {
+        let exec = |line: &&&str| line.contains(" exec ") && line.ends_with(command);
+        let line = lines.iter().find(exec).unwrap_or_else(|| panic!("{command}: {lines:#?}"));
+        assert!(line.contains(" root "), "{line}");
+    }
+    let crash = |line: &&str| line.contains("SIGSEGV (core dumped)") && line.ends_with(" ./check");
+    assert!(lines.iter().any(crash), "{lines:#?}");
+    let all = json_lines(&run(&["replay", "--demo", "--json", "--who"]).stdout);
+    for kind in ["fork", "exec", "exit", "uid", "gid", "sid", "ptrace", "comm", "coredump"] {
+        let event = all.iter().find(|line| line["event"] == kind).expect(kind);
+        assert!(event["process"]["comm"].is_string(), "{event}");
+    }
+}
+
 fn a_capture_in_the_other_byte_order_yields_identical_output() {
-    let expected = run(&["replay", "--demo", "--json"]).stdout;
+    let expected = run(&["replay", RECORDING, "--json"]).stdout;
     let packets = |order| -> Vec<captures::Packet> {
         let machine = |bytes: &[u8]| match order {
             Order::Little => bytes.to_vec(),
@@ -196,7 +216,7 @@ fn a_capture_in_the_other_byte_order_yields_identical_output() {
 type Choose<'a> = &'a dyn Fn(&Value) -> bool;
 
 fn replay_filters_select_the_same_lines() {
-    let whole = json_lines(&run(&["replay", "--demo", "--json"]).stdout);
+    let whole = json_lines(&run(&["replay", RECORDING, "--json"]).stdout);
     let thread = |line: &Value| match line["event"].as_str() {
         Some("fork") => line["child_pid"] != line["child_tgid"],
         Some("exec" | "coredump") => false,
@@ -215,7 +235,7 @@ fn replay_filters_select_the_same_lines() {
         (&["--events", "all", "--count", "7"], &|line| whole[..7].contains(line)),
     ];
     for (arguments, choose) in cases {
-        let chosen = run(&[&["replay", "--demo", "--json"], arguments].concat());
+        let chosen = run(&[&["replay", RECORDING, "--json"], arguments].concat());
         let expected: Vec<Value> = whole.iter().filter(|line| choose(line)).cloned().collect();
         assert!(!expected.is_empty() && expected.len() < whole.len());
         let mut chosen = json_lines(&chosen.stdout);
@@ -232,7 +252,7 @@ fn remove_end(line: &mut Value) {
 }
 
 fn a_damaged_file_yields_the_events_before_the_damage_and_fails() {
-    let whole = run(&["replay", "--demo", "--json"]).stdout;
+    let whole = run(&["replay", RECORDING, "--json"]).stdout;
     let lines: Vec<&str> = text(&whole).split_inclusive('\n').collect();
     let blocks = blocks(Order::Little, DEMO);
     let (ten, eleven) = (blocks[2 + 10].clone(), blocks[2 + 11].clone());
@@ -285,7 +305,7 @@ fn bad_usage_exits_with_2() {
     for (arguments, help) in [
         (&["replay"][..], "--demo"),
         (&["replay", "--demo", "file"], "--demo"),
-        (&["replay", "--demo", "--events", "boot"], "coredump"),
+        (&["replay", RECORDING, "--events", "boot"], "coredump"),
         (&["record"], "FILE"),
     ] {
         let output = run(arguments);

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 
 use captures::{DEMO, demo_events};
 use common::named;
-use common::program::{run, text};
+use common::program::{RECORDING, run, text};
 use common::scratch::Scratch;
 use common::wire::{EXEC, EXIT, FORK};
 use serde_json::Value;
@@ -29,7 +29,7 @@ fn main() -> ExitCode {
 
 fn a_file_of_another_kind_is_bad_usage() {
     for arguments in
-        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", "--demo", "-o", "chart"]]
+        [&["trace", "-o", "x.png", "--", "true"][..], &["replay", RECORDING, "-o", "chart"]]
     {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -38,7 +38,7 @@ fn a_file_of_another_kind_is_bad_usage() {
         }
     }
     assert_eq!(run(&["trace"]).status.code(), Some(2));
-    let both = ["replay", "--demo", "--json", "-o", "x.svg"];
+    let both = ["replay", RECORDING, "--json", "-o", "x.svg"];
     assert_eq!(run(&both).status.code(), Some(2));
 }
 
@@ -56,7 +56,7 @@ fn demo_processes() -> BTreeMap<u32, u32> {
 fn a_recording_can_be_drawn_as_a_timeline() {
     let scratch = Scratch::new("timeline");
     let file = scratch.file("demo.svg");
-    let output = run(&["replay", "--demo", "-o", &file]);
+    let output = run(&["replay", RECORDING, "-o", &file]);
     assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     assert!(output.stdout.is_empty());
     assert!(text(&output.stderr).starts_with("74 events, 0 lost"), "{}", text(&output.stderr));
@@ -114,8 +114,8 @@ fn a_recording_can_be_written_as_trace_events() {
 fn a_recording_can_be_folded_into_lines() {
     let scratch = Scratch::new("lines");
     let file = scratch.file("demo.jsonl");
-    assert_eq!(run(&["replay", "--demo", "-o", &file]).status.code(), Some(0));
-    let lines = run(&["replay", "--demo", "--json"]);
+    assert_eq!(run(&["replay", RECORDING, "-o", &file]).status.code(), Some(0));
+    let lines = run(&["replay", RECORDING, "--json"]);
     let parsed = |text: &str| -> Vec<Value> {
         text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     };
@@ -152,7 +152,7 @@ fn a_tree_of_a_recording_is_drawn_alone() {
     let files = ["x.json", "x.jsonl"].map(|name| scratch.file(name));
     let root = 14_759;
     let tree = root.to_string();
-    let options = ["replay", "--demo", "--tree", &tree, "-o", &files[0], "-o", &files[1]];
+    let options = ["replay", RECORDING, "--tree", &tree, "-o", &files[0], "-o", &files[1]];
     assert_eq!(run(&options).status.code(), Some(0));
     let [trace, lines] = files.map(|file| fs::read_to_string(file).expect("a file"));
     let trace: Value = serde_json::from_str(&trace).expect("JSON");
@@ -169,12 +169,12 @@ fn a_tree_of_a_recording_is_drawn_alone() {
     // The chart covers only their lifetimes.
     let first = processes.iter().filter_map(|event| event["ts"].as_f64()).reduce(f64::min);
     assert_eq!(first, Some(0.0));
-    let same = run(&["replay", "--demo", "--tree", &tree, "--json"]);
+    let same = run(&["replay", RECORDING, "--tree", &tree, "--json"]);
     assert_eq!(lines, text(&same.stdout));
 }
 
 fn a_file_that_cannot_be_written_is_named() {
-    let output = run(&["replay", "--demo", "-o", "/nowhere/x.svg"]);
+    let output = run(&["replay", RECORDING, "-o", "/nowhere/x.svg"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
 }

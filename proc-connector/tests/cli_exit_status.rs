@@ -63,7 +63,7 @@ fn a_traced_command_keeps_its_status() {
 }
 
 fn replays_exit_as_documented() {
-    let damaged = include_bytes!("../demo/build.pcapng");
+    let damaged = include_bytes!("captures/build.pcapng");
     let damaged = ScratchFile::containing("damaged", &damaged[..damaged.len() / 2]);
     for (arguments, status) in [
         (&["replay", "--demo"][..], 0),

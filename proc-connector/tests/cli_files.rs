@@ -6,7 +6,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::process::ExitCode;
 
-use common::program::{run, started_by_shell, text};
+use common::program::{RECORDING, run, started_by_shell, text};
 use common::scratch::Scratch;
 use common::{named, require_capability, transport_name};
 use nix::sys::stat::Mode;
@@ -32,7 +32,7 @@ fn mode(file: &str) -> u32 {
 
 /// Arguments that draw the demo to a file.
 fn draw(file: &str) -> Vec<String> {
-    ["replay", "--demo", "-o", file].map(str::to_owned).to_vec()
+    ["replay", RECORDING, "-o", file].map(str::to_owned).to_vec()
 }
 
 fn run_all(arguments: &[String]) -> std::process::Output {
@@ -43,7 +43,7 @@ fn a_new_chart_is_readable_by_its_owner_only() {
     let scratch = Scratch::new("new");
     for name in ["x.svg", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
-        let mut command = started_by_shell("umask 0", &["replay", "--demo", "-o", &file]);
+        let mut command = started_by_shell("umask 0", &["replay", RECORDING, "-o", &file]);
         assert!(command.status().expect("a running process").success());
         assert_eq!(mode(&file), 0o600, "{name}");
     }
@@ -142,7 +142,7 @@ fn files_planted_by_other_users_are_refused() {
 fn a_missing_directory_is_named() {
     let error = "the directory /nowhere does not exist";
     for arguments in
-        [&["replay", "--demo", "-o", "/nowhere/x.svg"][..], &["record", "/nowhere/x.pcapng"]]
+        [&["replay", RECORDING, "-o", "/nowhere/x.svg"][..], &["record", "/nowhere/x.pcapng"]]
     {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(1));

@@ -11,7 +11,7 @@ use std::thread::JoinHandle;
 
 use captures::{CONNECTOR, Order, Packet, cooked, pcapng};
 use common::helper_process::command;
-use common::program::program;
+use common::program::{RECORDING, program};
 use common::scratch::ScratchFile;
 use common::wire::{COMM, EXEC, EXIT, NLMSG_DONE, cn_msg, event, message, proc_event};
 use common::{named, skip, terminal, transport, transport_name};
@@ -175,13 +175,13 @@ fn headings_are_printed_on_terminals_only() {
         (&[], 60, &["+00:00", "KIND", "PID", "DETAIL", "COMMAND"]),
         (&[], 20, &["KIND", "PID", "COMMAND"]),
     ] {
-        let mut command = program(&[&["replay", "--demo"], options].concat());
+        let mut command = program(&[&["replay", RECORDING], options].concat());
         let (_, shown) = terminal::run(command.env("TZ", "UTC"), columns);
         assert_eq!(headings(&shown), expected, "{shown}");
         assert_eq!(shown.matches("COMMAND").count(), 1, "{shown}");
     }
     // The columns are aligned with their headings.
-    let mut command = program(&["replay", "--demo"]);
+    let mut command = program(&["replay", RECORDING]);
     let (_, shown) = terminal::run(command.env("TZ", "UTC"), 120);
     let lines: Vec<&str> = shown.lines().collect();
     assert_eq!(lines[0].find("KIND"), lines[1].find("fork"), "{shown}");
@@ -197,18 +197,18 @@ fn headings_are_printed_on_terminals_only() {
     let (_, shown) = terminal::run(&mut program(&["replay", file.path()]), 120);
     assert_eq!(headings(&shown)[0], "SECONDS", "{shown}");
 
-    let piped = program(&["replay", "--demo"]).output().expect("the program runs");
+    let piped = program(&["replay", RECORDING]).output().expect("the program runs");
     assert!(!common::program::text(&piped.stdout).contains("COMMAND"));
 }
 
 fn wide_lines_are_complete_without_a_terminal() {
     let piped = Command::new(env!("CARGO_BIN_EXE_proc-connector"))
-        .args(["replay", "--demo"])
+        .args(["replay", RECORDING])
         .env("TZ", "UTC")
         .output()
         .expect("the program runs");
     let piped = common::program::text(&piped.stdout).replace("+00:00", "");
-    let mut wide = program(&["replay", "--demo", "--wide"]);
+    let mut wide = program(&["replay", RECORDING, "--wide"]);
     let (_, shown) = terminal::run(wide.env("TZ", "UTC"), 30);
     let shown: Vec<&str> =
         shown.lines().skip(1).filter(|line| !line.contains("events/s")).collect();

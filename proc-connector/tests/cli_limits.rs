@@ -8,7 +8,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use captures::DEMO;
-use common::program::{PROGRAM, Running, Status, program, run, started_by, text};
+use common::program::{PROGRAM, RECORDING, Running, Status, program, run, started_by, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::{
     CAP_NET_ADMIN, CAP_SETGID, CAP_SETUID, has_capability, kernel_is_at_least, named,
@@ -44,7 +44,7 @@ fn every_command_reports_a_low_descriptor_limit() {
         &["record", "--duration", "50ms", &capture],
         &["trace", "-o", &chart, "--", "true"],
         &["replay", demo.path()],
-        &["replay", "--demo", "-o", &chart],
+        &["replay", RECORDING, "-o", &chart],
         &["doctor"],
     ];
     for arguments in commands {
@@ -112,7 +112,7 @@ fn listening_needs_no_further_process() {
         &["watch", "--duration", "50ms"][..],
         &["record", "--duration", "50ms", "-"],
         &["stats", "--duration", "50ms"],
-        &["replay", "--demo"],
+        &["replay", RECORDING],
         &["doctor"],
     ] {
         let output = without_privilege(1, arguments);

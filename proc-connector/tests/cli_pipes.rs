@@ -14,7 +14,7 @@ use std::time::Duration;
 use captures::DEMO;
 use captures::demo::until_event;
 use common::helper_process::run_to_end;
-use common::program::{REPLAY_JSON as JSON, Running, program, read_all, replay, text};
+use common::program::{RECORDING, REPLAY_JSON as JSON, Running, program, read_all, replay, text};
 use common::scratch::Scratch;
 use common::{named, transport_name};
 use nix::fcntl::OFlag;
@@ -129,7 +129,7 @@ fn a_closed_pipe_ends_every_command_quietly() {
         &["stats", "--interval", "10ms"],
         &["doctor"],
         &["doctor", "--json"],
-        &["replay", "--demo"],
+        &["replay", RECORDING],
         &["watch", "--help"],
     ];
     for arguments in commands {

@@ -6,7 +6,7 @@ mod common;
 use std::process::ExitCode;
 
 use captures::DEMO;
-use common::program::{run, started_by_shell, text};
+use common::program::{RECORDING, run, started_by_shell, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::{named, transport_name};
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
 fn a_full_or_closed_standard_error_does_not_change_the_status() {
     let demo = ScratchFile::containing("demo.pcapng", DEMO);
     for (arguments, status) in [
-        (&["replay", "--demo"][..], 0),
+        (&["replay", RECORDING][..], 0),
         (&["replay", demo.path()], 0),
         (&["replay", "/no/such/file"], 1),
         (&["replay", "/dev/null"], 1),
@@ -46,9 +46,9 @@ fn a_full_or_closed_standard_error_does_not_change_the_status() {
 
 fn a_full_standard_output_is_an_error() {
     for arguments in [
-        &["replay", "--demo"][..],
-        &["replay", "--demo", "--json"],
-        &["replay", "--demo", "--json", "--who"],
+        &["replay", RECORDING][..],
+        &["replay", RECORDING, "--json"],
+        &["replay", RECORDING, "--json", "--who"],
         &["doctor"],
         &["doctor", "--json"],
         &["--help"],
@@ -66,8 +66,8 @@ fn a_full_standard_output_is_an_error() {
 
 fn a_closed_standard_output_is_an_error() {
     for arguments in [
-        &["replay", "--demo"][..],
-        &["replay", "--demo", "--json"],
+        &["replay", RECORDING][..],
+        &["replay", RECORDING, "--json"],
         &["doctor"],
         &["--help"],
         &["--version"],
@@ -86,7 +86,7 @@ fn a_closed_standard_output_is_an_error() {
     }
     let scratch = Scratch::new("closed");
     let file = scratch.file("x.svg");
-    let arguments = ["replay", "--demo", "-o", &file];
+    let arguments = ["replay", RECORDING, "-o", &file];
     let output = started_by_shell("exec >&-", &arguments).output().expect("a running process");
     assert_eq!(output.status.code(), Some(0), "nothing is written there: {}", text(&output.stderr));
 }
@@ -98,7 +98,7 @@ fn a_closed_standard_input_is_an_error() {
     let errors = text(&output.stderr);
     assert!(errors.starts_with("proc-connector: standard input is closed"), "{errors}");
     let output =
-        started_by_shell("exec <&-", &["replay", "--demo"]).output().expect("a running process");
+        started_by_shell("exec <&-", &["replay", RECORDING]).output().expect("a running process");
     assert_eq!(output.status.code(), Some(0));
 }
 

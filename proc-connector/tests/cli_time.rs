@@ -8,7 +8,7 @@ use std::path::Path;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use common::listening::listening;
-use common::program::{program, text};
+use common::program::{RECORDING, program, text};
 use common::scratch::Scratch;
 use common::{has_capability, named, skip, terminal};
 use nix::mount::{MsFlags, mount};
@@ -78,7 +78,7 @@ fn install(scratch: &Scratch) -> String {
 }
 
 fn replay(zone: &str, zones: &str) -> Output {
-    let mut command = program(&["replay", "--demo", "--count", "1"]);
+    let mut command = program(&["replay", RECORDING, "--count", "1"]);
     command.env("TZ", zone).env("TZDIR", zones).output().expect("the program runs")
 }
 
@@ -130,7 +130,7 @@ fn summer_time_follows_the_zone() {
         skip("needs the package tzdata");
     }
     for zone in ["America/New_York", ":America/New_York", "/usr/share/zoneinfo/America/New_York"] {
-        let mut command = program(&["replay", "--demo", "--count", "1"]);
+        let mut command = program(&["replay", RECORDING, "--count", "1"]);
         let output = command.env("TZ", zone).output().expect("the program runs");
         // In November.
         begins(&output, -5 * 3600, zone);
@@ -173,7 +173,7 @@ fn a_zone_that_is_not_found_is_reported() {
         assert!(report.contains(&name), "{errors}");
         assert_eq!(errors.lines().count(), 2, "{errors}");
     }
-    let mut all = program(&["replay", "--demo"]);
+    let mut all = program(&["replay", RECORDING]);
     let output = all.env("TZ", "Test/There").output().expect("the program runs");
     assert_eq!(text(&output.stderr).matches("Test/There").count(), 1, "reported once");
 }
@@ -191,7 +191,7 @@ fn replay_with(mounts: impl FnOnce() -> nix::Result<()>) {
         println!("cannot: {error}");
         return;
     }
-    let mut command = program(&["replay", "--demo", "--count", "1"]);
+    let mut command = program(&["replay", RECORDING, "--count", "1"]);
     // The test that starts this role sets the zone.
     match std::env::var_os("TZ") {
         Some(zone) => command.env("TZ", zone),
@@ -269,7 +269,7 @@ fn missing_zone_files_are_reported() {
 
 fn times_in_json_do_not_depend_on_the_zone() {
     for zone in ["UTC", "EST5", "<+0330>-3:30", "No/Such"] {
-        let mut command = program(&["replay", "--demo", "--json", "--count", "1"]);
+        let mut command = program(&["replay", RECORDING, "--json", "--count", "1"]);
         let output = command.env("TZ", zone).output().expect("the program runs");
         let line: Value = serde_json::from_slice(&output.stdout).expect("JSON");
         assert_eq!(line["time"], "2026-11-23T00:22:16.701127632Z", "{zone}");
@@ -280,7 +280,7 @@ fn times_in_json_do_not_depend_on_the_zone() {
 
 fn headings_on_a_terminal_have_the_offset() {
     for (columns, heading) in [(120, "TIME +03:30 "), (100, "TIME +03:30 "), (80, "+03:30 ")] {
-        let mut command = program(&["replay", "--demo"]);
+        let mut command = program(&["replay", RECORDING]);
         let (_, shown) = terminal::run(command.env("TZ", "<+0330>-3:30"), columns);
         let (headings, lines) = shown.split_once('\n').expect("lines");
         assert!(headings.starts_with(heading), "{shown}");
@@ -288,7 +288,7 @@ fn headings_on_a_terminal_have_the_offset() {
     }
     // A changed offset is printed again; in this zone, it changes in the middle of the demo.
     let rule = "EST5EDT,J326/19:22:17,J1";
-    let mut command = program(&["replay", "--demo"]);
+    let mut command = program(&["replay", RECORDING]);
     let (_, shown) = terminal::run(command.env("TZ", rule), 120);
     let lines: Vec<&str> = shown.lines().collect();
     let headings: Vec<&&str> = lines.iter().filter(|line| line.starts_with("TIME ")).collect();

@@ -8,7 +8,7 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
 use common::failure::assert_fails;
-use common::program::{program, run, text};
+use common::program::{RECORDING, program, run, text};
 use common::{
     CAP_SETUID, NOBODY, kernel_is_at_least, named, require_capability, skip, transport,
     transport_name,
@@ -84,8 +84,8 @@ fn an_invalid_value_is_rejected_with_the_valid_ones() {
         (&["stats", "--top=-1"], "negative"),
         (&["trace", "--buffer", "0", "--", "true"], "1 or more"),
         (&["record", "--pid", "0", "-"], "1 to 4194303"),
-        (&["replay", "--demo", "--pid", "0"], "1 to 4194303"),
-        (&["replay", "--demo", "--count", "0"], "1 or more"),
+        (&["replay", RECORDING, "--pid", "0"], "1 to 4194303"),
+        (&["replay", RECORDING, "--count", "0"], "1 or more"),
     ] {
         assert_fails(arguments, &run(arguments), 2, message);
     }
@@ -111,7 +111,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
         }
     }
     for kinds in ["exec,exit", "EXEC,Exit", "exec, exit", "exit,exec,exit"] {
-        let output = run(&["replay", "--demo", "--json", "--events", kinds]);
+        let output = run(&["replay", RECORDING, "--json", "--events", kinds]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let lines = text(&output.stdout).lines();
         let lines: Vec<Value> =
@@ -145,10 +145,10 @@ fn times_need_units_in_every_option() {
 }
 
 fn a_recording_contains_no_user_names() {
-    let arguments = ["replay", "--demo", "--user", "root"];
+    let arguments = ["replay", RECORDING, "--user", "root"];
     assert_fails(&arguments, &run(&arguments), 2, "give the id of root");
     // The demo contains a process that became this user.
-    let output = run(&["replay", "--demo", "--json", "--user", "65534"]);
+    let output = run(&["replay", RECORDING, "--json", "--user", "65534"]);
     assert!(text(&output.stdout).contains(r#""event":"uid""#), "{}", text(&output.stdout));
 }
 

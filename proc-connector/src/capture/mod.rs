@@ -50,6 +50,10 @@
 //! its option `epb_dropcount`. If no packet follows, the number is the increase of `isb_ifdrop` in
 //! the next interface statistics block. A comment contains the cause.
 //!
+//! A comment of a packet has the [context](proc_connector_core::Context) of its event as text. Packets with an
+//! empty netlink message have comments with the processes that existed at a moment: [`Recorded::notes`]. The
+//! guide describes both.
+//!
 //! # Other programs' files
 //!
 //! [`Reader`] follows the rules of the pcapng draft for readers. It skips blocks and options that
@@ -78,14 +82,18 @@
 
 mod bare;
 mod byte_order;
+mod comment;
 mod cooked;
+mod css_sets;
 mod error;
 mod format;
 mod input;
 mod loss;
+mod note;
 mod origin;
 mod other_file;
 mod packet;
+mod packet_block;
 mod pcap;
 mod pcapng;
 mod reader;
@@ -93,6 +101,9 @@ mod writer;
 
 pub use error::{Error, Part, Reason};
 pub use format::Format;
+pub use note::Note;
+#[cfg(feature = "process")]
+pub(crate) use note::{Kind, Listed, Scan};
 pub use origin::Origin;
 pub use reader::{Reader, Recorded};
 pub use writer::Writer;

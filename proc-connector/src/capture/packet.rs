@@ -3,8 +3,10 @@
 use std::ops::Range;
 use std::time::SystemTime;
 
+use super::comment::{self, Origin};
 use super::cooked::Link;
 use super::error::{Error, Part};
+use super::note::Note;
 use crate::stream::Lost;
 
 /// A packet at the start of the input's window.
@@ -17,6 +19,12 @@ pub(super) struct Packet {
     pub(super) time: Option<SystemTime>,
     /// A loss before the packet.
     pub(super) lost: Option<Lost>,
+    /// The range in the window of the comment with the context of the event; empty if there is none.
+    pub(super) context: Range<usize>,
+    /// The notes in the packet's comments.
+    pub(super) notes: Vec<Note>,
+    /// The number of comments of this format that could not be read.
+    pub(super) unread_comments: u32,
     /// Whether the packet does not belong to the connector.
     pub(super) is_unrelated: bool,
     /// Whether the packet was captured only in part.
@@ -46,5 +54,24 @@ impl Packet {
         if !self.is_unrelated {
             self.messages = start + needed..start + data.len();
         }
+    }
+
+    /// Reads a comment, which starts at `at` in the window. Returns false for a comment that is not in the
+    /// format of contexts and notes.
+    #[inline]
+    pub(super) fn read_comment(&mut self, comment: &[u8], at: usize) -> bool {
+        match comment::origin(comment) {
+            // The context is read with its event, unless a filter excludes the event.
+            Origin::Known if comment::is_context(comment) && self.context.is_empty() => {
+                self.context = at..at + comment.len();
+            }
+            Origin::Known => match Note::read(comment) {
+                Some(note) => self.notes.push(note),
+                None => self.unread_comments += 1,
+            },
+            Origin::OtherVersion => self.unread_comments += 1,
+            Origin::Other => return false,
+        }
+        true
     }
 }

@@ -195,11 +195,13 @@ impl Interface {
         };
         if dropped.is_some() || !options.is_empty() {
             let mut comment = None;
-            for (code, value) in options::iter(order, options) {
+            let start = bytes.len() - options.len();
+            for (code, at, value) in options::iter(order, options) {
                 match (block.kind, code) {
                     (block::ENHANCED_PACKET, DROP_COUNT) => {
                         dropped = order.u64_from(value).or(dropped);
                     }
+                    (_, options::COMMENT) if packet.read_comment(value, start + at) => {}
                     (_, options::COMMENT) => {
                         comment = comment.or_else(|| loss::parse_comment(value));
                     }

@@ -12,9 +12,11 @@ use proc_connector_core::{
 };
 
 use super::byte_order::{self, Foreign, Order};
+use super::comment;
 use super::error::Error;
 use super::format::{Format, Packets};
 use super::input::Input;
+use super::note::Note;
 use super::packet::Packet;
 use crate::selector::{Selector, UnknownTasks};
 use crate::stream::{LossCause, Lost, Received};
@@ -56,9 +58,18 @@ pub struct Reader<R> {
     current: Current,
     /// An event converted from the other byte order.
     native: Vec<u8>,
+    /// The context of the current event.
+    context: Vec<u8>,
+    /// The notes before the current item.
+    notes: Vec<Note>,
     skipped: u64,
     cut: u64,
+    unread_comments: u64,
 }
+
+/// The number of notes that are kept for an item. It exceeds the number of processes of any machine with
+/// the default `pid_max`.
+const MAX_NOTES: usize = 1 << 18;
 
 /// An event or a loss from a capture.
 #[derive(Clone, Copy, Debug)]
@@ -69,6 +80,9 @@ pub struct Recorded<'a> {
     /// The time of day. For an event, by the recording machine's clock; for a loss, the time of the
     /// next packet. `None` if the capture has no times.
     pub time: Option<SystemTime>,
+    /// What the recorder noted before this item: apply it to a
+    /// [`ProcessTable`](crate::process::ProcessTable::apply_note) before the item.
+    pub notes: &'a [Note],
 }
 
 /// The location of the current item.
@@ -101,8 +115,11 @@ impl<R: Read> Reader<R> {
             read: 0,
             current: Current::Native(0),
             native: Vec::new(),
+            context: Vec::new(),
+            notes: Vec::new(),
             skipped: 0,
             cut: 0,
+            unread_comments: 0,
         })
     }
 
@@ -137,6 +154,7 @@ impl<R: Read> Reader<R> {
     )]
     #[inline]
     pub fn next(&mut self) -> Result<Option<Recorded<'_>>, Error> {
+        self.notes.clear();
         while self.advance()? {
             if self.selector.is_none() || self.is_selected() {
                 return Ok(self.current());
@@ -162,8 +180,14 @@ impl<R: Read> Reader<R> {
     fn advance(&mut self) -> Result<bool, Error> {
         loop {
             let Some(packet) = &mut self.packet else {
-                let Some(packet) = self.packets.next(&mut self.input)? else { return Ok(false) };
+                let Some(mut packet) = self.packets.next(&mut self.input)? else {
+                    return Ok(false);
+                };
                 self.skipped += u64::from(packet.is_unrelated);
+                self.unread_comments += u64::from(packet.unread_comments);
+                if !packet.notes.is_empty() && self.notes.len() < MAX_NOTES {
+                    self.notes.append(&mut packet.notes);
+                }
                 self.packet = Some(packet);
                 self.read = 0;
                 continue;
@@ -211,26 +235,45 @@ impl<R: Read> Reader<R> {
     /// Finds the next item in the current packet; `None` at its end.
     #[inline]
     fn find_in_packet(&mut self) -> Result<Option<Current>, ParseError> {
-        let Some(packet) = &self.packet else { return Ok(None) };
+        let Some(packet) = &mut self.packet else { return Ok(None) };
+        self.context.clear();
         let messages = self.input.bytes().get(packet.messages.clone()).unwrap_or_default();
+        let start = packet.messages.start;
         match byte_order::detect_packet_order(messages) {
-            Order::Native => {
-                let found = find::<NativeEndian>(messages, &mut self.read, &self.filter)?;
-                let start = packet.messages.start;
-                Ok(found.map(|found| match found {
-                    Found::Event(_, at) => Current::Window(start + at.start..start + at.end),
-                    Found::Lost(lost) => Current::Lost(lost),
-                }))
-            }
-            Order::Foreign => {
-                let found = find::<Foreign>(messages, &mut self.read, &self.filter)?;
-                Ok(found.map(|found| match found {
-                    Found::Event(event, _) => {
-                        Current::Native(byte_order::to_native(event, &mut self.native))
-                    }
-                    Found::Lost(lost) => Current::Lost(lost),
-                }))
-            }
+            Order::Native => match find::<NativeEndian>(messages, &mut self.read, &self.filter)? {
+                Some(Found::Event(event, at)) => {
+                    let time = event.timestamp_ns();
+                    self.find_context(time);
+                    Ok(Some(Current::Window(start + at.start..start + at.end)))
+                }
+                Some(Found::Lost(lost)) => Ok(Some(Current::Lost(lost))),
+                None => Ok(None),
+            },
+            Order::Foreign => match find::<Foreign>(messages, &mut self.read, &self.filter)? {
+                Some(Found::Event(event, _)) => {
+                    let time = event.timestamp_ns();
+                    let len = byte_order::to_native(event, &mut self.native);
+                    self.find_context(time);
+                    Ok(Some(Current::Native(len)))
+                }
+                Some(Found::Lost(lost)) => Ok(Some(Current::Lost(lost))),
+                None => Ok(None),
+            },
+        }
+    }
+
+    /// Reads the context of the first event of the current packet, which happened at `time`.
+    #[inline]
+    fn find_context(&mut self, time: u64) {
+        let Some(packet) = &mut self.packet else { return };
+        if packet.context.is_empty() {
+            return;
+        }
+        let comment = std::mem::take(&mut packet.context);
+        let comment = self.input.bytes().get(comment).unwrap_or_default();
+        if comment::context::read(comment, time, &mut self.context).is_none() {
+            self.context.clear();
+            self.unread_comments += 1;
         }
     }
 
@@ -238,14 +281,18 @@ impl<R: Read> Reader<R> {
     #[inline]
     fn current(&self) -> Option<Recorded<'_>> {
         let time = self.packet.as_ref().and_then(|packet| packet.time);
+        let notes = &self.notes;
         let bytes = match &self.current {
-            Current::Lost(lost) => return Some(Recorded { received: Received::Lost(*lost), time }),
+            Current::Lost(lost) => {
+                return Some(Recorded { received: Received::Lost(*lost), time, notes });
+            }
             Current::Window(range) => self.input.bytes().get(range.clone())?,
             Current::Native(len) => self.native.get(..*len)?,
         };
         match Notifications::new(bytes).next()? {
             Ok(Notification::Event(event)) => {
-                Some(Recorded { received: Received::Event(event), time })
+                let received = Received::Event(event.with_context(&self.context));
+                Some(Recorded { received, time, notes })
             }
             _ => None,
         }
@@ -266,6 +313,12 @@ impl<R> Reader<R> {
     /// The number of packets skipped because they belong to other protocols or link types.
     pub fn skipped(&self) -> u64 {
         self.skipped
+    }
+
+    /// The number of comments with contexts or notes that could not be read: they are damaged, or of
+    /// another version of the format. Their events are complete otherwise.
+    pub fn unread_comments(&self) -> u64 {
+        self.unread_comments
     }
 
     /// The number of packets that could not be read because the capturing program truncated them to

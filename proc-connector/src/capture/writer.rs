@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use pcap_file::pcapng::PcapNgWriter;
-use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption,
 };
@@ -16,11 +15,17 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::{DataLink, Endianness, PcapError};
 use proc_connector_core::Event;
 
-use super::{cooked, loss, origin::Origin};
+use super::css_sets::CssSets;
+use super::note::Note;
+use super::packet_block::{self, PacketBlock};
+use super::{comment, loss, origin::Origin};
 use crate::stream::{Lost, Received};
 
 /// The number of bytes collected before they are written.
 const BUFFER: usize = 64 << 10;
+
+/// The number of bytes of notes that a packet has. Readers have limits for packets.
+const MAX_NOTES: usize = 32 << 10;
 
 /// The maximum length of a text of an [`Origin`], in bytes.
 const MAX_TEXT: usize = 1024;
@@ -62,9 +67,15 @@ pub struct Writer<W: Write> {
     output: W,
     /// A loss not yet written: the next packet or statistics block reports it.
     pending: Option<(Lost, SystemTime)>,
-    packet: Vec<u8>,
+    /// The comments of notes that are not yet written, as options.
+    notes: Vec<u8>,
+    /// Whether these notes list processes.
+    has_list: bool,
+    css_sets: CssSets,
     events: u64,
     lost: u64,
+    /// The number of bytes that the output received.
+    written: u64,
     /// The time of the last item.
     time: SystemTime,
 }
@@ -93,9 +104,12 @@ impl<W: Write> Writer<W> {
             blocks,
             output,
             pending: None,
-            packet: cooked::HEADER.to_vec(),
+            notes: Vec::new(),
+            has_list: false,
+            css_sets: CssSets::default(),
             events: 0,
             lost: 0,
+            written: 0,
             time: SystemTime::UNIX_EPOCH,
         };
         writer.flush()?;
@@ -116,12 +130,49 @@ impl<W: Write> Writer<W> {
         if self.blocks.get_ref().len() >= BUFFER { self.write_out() } else { Ok(()) }
     }
 
+    /// The number of bytes of the capture so far, including those that are not yet written.
+    pub fn len(&self) -> u64 {
+        self.written + self.blocks.get_ref().len() as u64
+    }
+
+    /// Whether the capture has no event and no loss.
+    pub fn is_empty(&self) -> bool {
+        self.events == 0 && self.lost == 0 && self.pending.is_none()
+    }
+
+    /// Records a note that was made at `time`, the time of day: before the events that are recorded
+    /// later.
+    ///
+    /// # Errors
+    ///
+    /// Errors of the output. The capture then ends where writing failed.
+    pub fn write_note(&mut self, note: &Note, time: SystemTime) -> io::Result<()> {
+        if let Some((lost, time)) = self.pending.take() {
+            // The loss precedes the note.
+            let mut block = PacketBlock::empty(self.blocks.get_mut(), since_epoch(time));
+            add_loss_options(&mut block, &lost);
+            block.finish();
+        }
+        let is_list = note.is_list();
+        if self.has_list && !is_list {
+            self.write_pending_notes(time);
+        }
+        self.has_list = is_list;
+        packet_block::comment_option(&mut self.notes, |out| note.write(out));
+        if self.notes.len() < MAX_NOTES {
+            return Ok(());
+        }
+        self.write_pending_notes(time);
+        if self.blocks.get_ref().len() >= BUFFER { self.write_out() } else { Ok(()) }
+    }
+
     /// Writes everything recorded so far to the output.
     ///
     /// # Errors
     ///
     /// Errors of the output.
     pub fn flush(&mut self) -> io::Result<()> {
+        self.write_pending_notes(self.time);
         self.write_pending_loss()?;
         self.write_out()?;
         self.output.flush()
@@ -133,6 +184,7 @@ impl<W: Write> Writer<W> {
     ///
     /// Errors of the output.
     pub fn finish(mut self) -> io::Result<()> {
+        self.write_pending_notes(self.time);
         self.write_pending_loss()?;
         self.write_statistics(self.time, None)?;
         self.write_out()?;
@@ -140,29 +192,42 @@ impl<W: Write> Writer<W> {
     }
 
     fn write_event(&mut self, event: &Event<'_>, time: SystemTime) -> io::Result<()> {
-        self.packet.resize(cooked::HEADER_LEN + event.encoded_len(), 0);
-        event.encode(&mut self.packet[cooked::HEADER_LEN..]).map_err(io::Error::other)?;
-        let options = match self.pending.take() {
-            None => Vec::new(),
-            Some((lost, _)) => {
-                let comment = EnhancedPacketOption::Comment(loss::comment(&lost).into());
-                let count = lost.count.map(EnhancedPacketOption::DropCount);
-                count.into_iter().chain([comment]).collect()
-            }
-        };
-        let block = EnhancedPacketBlock {
-            interface_id: 0,
-            timestamp: since_epoch(time),
-            original_len: u32::try_from(self.packet.len()).unwrap_or(u32::MAX),
-            data: Cow::Borrowed(&self.packet),
-            options,
-        };
-        self.blocks.write_pcapng_block(block).map_err(into_io)?;
+        if self.has_list {
+            // A list has packets of its own, so that it can be left out of a copy.
+            self.write_pending_notes(time);
+        }
+        let out = self.blocks.get_mut();
+        let mut block = PacketBlock::new(out, since_epoch(time), |out| {
+            let start = out.len();
+            out.resize(start + event.encoded_len(), 0);
+            event.encode(&mut out[start..]).map(|_| ())
+        })
+        .map_err(io::Error::other)?;
+        if let Some((lost, _)) = self.pending.take() {
+            add_loss_options(&mut block, &lost);
+        }
+        block.options(&self.notes);
+        self.notes.clear();
+        let css_sets = &mut self.css_sets;
+        block.comment(|out| comment::context::write(event, |set| css_sets.number(set), out));
+        block.finish();
         self.events += 1;
         Ok(())
     }
 
+    /// Writes the pending notes in a packet without an event.
+    fn write_pending_notes(&mut self, time: SystemTime) {
+        if !self.notes.is_empty() {
+            let mut block = PacketBlock::empty(self.blocks.get_mut(), since_epoch(time));
+            block.options(&self.notes);
+            block.finish();
+            self.notes.clear();
+            self.has_list = false;
+        }
+    }
+
     fn add_loss(&mut self, lost: Lost, time: SystemTime) -> io::Result<()> {
+        self.write_pending_notes(time);
         // A packet can report only one loss.
         self.write_pending_loss()?;
         self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
@@ -202,6 +267,7 @@ impl<W: Write> Writer<W> {
     fn write_out(&mut self) -> io::Result<()> {
         let blocks = self.blocks.get_mut();
         let written = self.output.write_all(blocks);
+        self.written += blocks.len() as u64;
         // After a partial write, writing the blocks again would repeat some of their bytes.
         blocks.clear();
         written
@@ -226,6 +292,16 @@ impl<W: Write> std::fmt::Debug for Writer<W> {
             .field("lost", &self.lost)
             .finish_non_exhaustive()
     }
+}
+
+fn add_loss_options(block: &mut PacketBlock<'_>, lost: &Lost) {
+    if let Some(count) = lost.count {
+        block.drop_count(count);
+    }
+    block.comment(|out| {
+        out.extend_from_slice(loss::comment(lost).as_bytes());
+        true
+    });
 }
 
 fn section(origin: &Origin) -> SectionHeaderBlock<'static> {

@@ -14,6 +14,8 @@ mod options;
 mod output;
 mod output_file;
 mod pipeline;
+mod redact;
+mod rotated;
 mod shown;
 mod standard;
 mod values;

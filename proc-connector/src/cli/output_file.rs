@@ -14,6 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
+use super::rotated::Blocks;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -40,14 +41,11 @@ pub(super) struct NewFile {
 const MAX_LINKS: usize = 40;
 
 impl Place {
-    /// Creates the file, or empties the existing one.
-    pub(super) fn open(self) -> io::Result<File> {
+    /// Creates the file, or empties the existing one, unless another recording writes to it.
+    pub(super) fn open_for_recording(self) -> io::Result<Blocks> {
         match self {
-            Self::New(new) => new.create(),
-            Self::Existing(file) => {
-                empty(&file)?;
-                Ok(file)
-            }
+            Self::New(new) => Blocks::lock(new.create()?),
+            Self::Existing(file) => Blocks::lock(file)?.empty(),
         }
     }
 }

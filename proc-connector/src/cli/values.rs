@@ -63,6 +63,21 @@ pub(super) fn capacity(text: &str) -> Result<usize, String> {
     usize::try_from(events).map_err(|_| "more events than this machine can address".to_owned())
 }
 
+/// Reads a number of bytes, with a suffix for powers of 1,024.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let (digits, unit) = match text.strip_suffix(['K', 'M', 'G', 'k', 'm', 'g']) {
+        Some(digits) => (digits, &text[digits.len()..]),
+        None => (text, ""),
+    };
+    let shift = match unit {
+        "" => 0,
+        "K" | "k" => 10,
+        "M" | "m" => 20,
+        _ => 30,
+    };
+    count(digits)?.checked_mul(1 << shift).ok_or_else(|| format!("larger than {}", u64::MAX))
+}
+
 fn not_a_number(text: &str, error: &ParseIntError) -> String {
     match error.kind() {
         IntErrorKind::PosOverflow => format!("larger than {}", u64::MAX),
@@ -133,7 +148,7 @@ pub(super) fn is_container(text: &str) -> bool {
     (SHORT_ID..=64).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit())
 }
 
-fn pattern(text: &str) -> Result<Pattern, String> {
+pub(super) fn pattern(text: &str) -> Result<Pattern, String> {
     Pattern::new(text).map_err(|error| {
         let (place, problem) = (error.pos + 1, error.msg);
         format!("{problem}, at character {place}; to match a literal bracket, write [[] or []]")

@@ -45,12 +45,17 @@ impl CgroupPaths {
         let path: Arc<Path> = cgroup.path.into();
         let id = id.filter(|_| cgroup.id_determines_path);
         if let Some(id) = id.filter(|&id| source.cgroup_id(&path) == Some(id)) {
-            if self.paths.len() >= MAX_PATHS {
-                self.paths.clear();
-            }
-            self.paths.insert(id, Arc::clone(&path));
+            self.insert(id, Arc::clone(&path));
         }
         path
+    }
+
+    /// Records the path of the cgroup `id`.
+    pub(super) fn insert(&mut self, id: u64, path: Arc<Path>) {
+        if self.paths.len() >= MAX_PATHS {
+            self.paths.clear();
+        }
+        self.paths.insert(id, path);
     }
 }
 

@@ -111,7 +111,8 @@ impl Process {
         self.parent = snapshot.parent;
         self.session = Some(snapshot.session);
         self.is_kernel_thread = snapshot.is_kernel_thread;
-        self.comm = Some(Name::new(&snapshot.comm));
+        // A recording can leave names out.
+        self.comm = Some(Name::new(&snapshot.comm)).filter(|_| !snapshot.comm.is_empty());
         self.seen_ns = snapshot.seen_ns;
         self.read_ns = snapshot.seen_ns;
         self.stale -= Stale::SESSION | Stale::NAME;

@@ -146,11 +146,16 @@ mod programs;
 mod proof;
 mod reading;
 mod readings;
+#[cfg(feature = "capture")]
+mod recorded;
+mod redact;
 mod rescan;
 mod scan;
 mod snapshot;
 mod stale;
 mod stream;
+#[cfg(feature = "capture")]
+mod survey;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -163,9 +168,12 @@ mod wait;
 pub use self::change::{Change, ChangeKind, Changes};
 pub use self::identity::{BootId, ParseIdError, ProcessId};
 pub use self::process::Process;
+pub use self::redact::Redact;
 pub use self::snapshot::Ids;
 #[cfg(all(target_os = "linux", any(feature = "tokio", feature = "async-io")))]
 pub use self::stream::AsyncProcessStream;
 pub use self::stream::{ChangeKinds, ProcessChange, ProcessItem, ProcessStream};
+#[cfg(feature = "capture")]
+pub use self::survey::Survey;
 pub use self::table::ProcessTable;
 pub use self::wait::{ExitWaiter, ProcessExit, WaitError, wait_for_exit};

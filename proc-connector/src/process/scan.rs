@@ -33,7 +33,7 @@ impl ProcessTable {
     }
 
     pub(super) fn schedule_rescan(&mut self) {
-        if self.source.is_some() {
+        if self.source.as_ref().is_some_and(|source| source.is_live()) {
             self.rescan.after_loss(Instant::now());
         }
     }

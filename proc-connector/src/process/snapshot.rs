@@ -197,6 +197,11 @@ pub(super) trait SnapshotSource: Debug + Send + Sync {
 
     /// `CLOCK_MONOTONIC`, in nanoseconds.
     fn now_ns(&self) -> u64;
+
+    /// Whether this machine is read now, and not a recording.
+    fn is_live(&self) -> bool {
+        true
+    }
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The process table: construction, queries, and the methods that keep it up to date.
 
 use std::io;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use proc_connector_core::Event;
@@ -16,6 +17,7 @@ use super::proc_fs;
 use super::process::Process;
 use super::programs::ProgramPaths;
 use super::readings::Readings;
+use super::redact::{Redact, Redacted};
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
 use super::unreported::Unreported;
@@ -91,6 +93,15 @@ impl ProcessTable {
     /// cannot be read. Also on systems other than Linux.
     pub fn new() -> io::Result<Self> {
         Self::with_source(proc_fs::open()?)
+    }
+
+    /// The same as [`new`](Self::new), without the values that `redact` leaves out.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`new`](Self::new).
+    pub fn redacted(redact: Arc<dyn Redact>) -> io::Result<Self> {
+        Self::with_source(Box::new(Redacted { source: proc_fs::open()?, redact }))
     }
 
     /// Creates an empty table that never reads `/proc`: for recordings, or events of another
@@ -273,7 +284,7 @@ impl ProcessTable {
         }
     }
 
-    fn clear_changes(&mut self) {
+    pub(super) fn clear_changes(&mut self) {
         self.changes.clear();
         self.population.clear_frozen();
     }

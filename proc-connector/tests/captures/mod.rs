@@ -11,8 +11,8 @@ use std::time::{Duration, SystemTime};
 use proc_connector::capture::{Error, Reader};
 use proc_connector::{Event, LossCause, Received};
 
-/// The recording that `replay --demo` shows, from a little-endian machine.
-pub(crate) const DEMO: &[u8] = include_bytes!("../../demo/build.pcapng");
+/// A recording of a build by an earlier version, from a little-endian machine: its events have only ids.
+pub(crate) const DEMO: &[u8] = include_bytes!("build.pcapng");
 
 const COMM: u32 = 0x200;
 

@@ -9,6 +9,10 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+/// A recording of a build, which an earlier version made: its events have only ids.
+pub(crate) const RECORDING: &str =
+    concat!(env!("CARGO_MANIFEST_DIR"), "/tests/captures/build.pcapng");
+
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_proc-connector");
 
 /// The program with these arguments, in UTC, without input, and with captured output.

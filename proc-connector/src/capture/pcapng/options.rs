@@ -38,12 +38,16 @@ impl Header {
     }
 }
 
-/// Iterates over the options of a list, by code and value.
-pub(super) fn iter(order: Order, mut bytes: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+/// Iterates over the options of a list, by code, offset and value.
+#[inline]
+pub(super) fn iter(order: Order, list: &[u8]) -> impl Iterator<Item = (u16, usize, &[u8])> {
+    let mut at = 0;
     std::iter::from_fn(move || {
+        let bytes = list.get(at..)?;
         let header = Header::read(order, bytes, bytes.len() as u64)?;
-        let value = bytes.get(HEADER_LEN..HEADER_LEN + header.len)?;
-        bytes = bytes.get(header.total()..).unwrap_or_default();
-        Some((header.code, value))
+        let start = at + HEADER_LEN;
+        let value = list.get(start..start + header.len)?;
+        at += header.total();
+        Some((header.code, start, value))
     })
 }

@@ -1,22 +1,28 @@
 //! `record`: writes events to a capture file.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 
-use proc_connector::Filter;
-use proc_connector::capture::{Origin, Writer};
+use proc_connector::capture::Origin;
+use proc_connector::process::Survey;
+use proc_connector::{Filter, ProcConnector};
 
 use crate::cli::failure::Failure;
 use crate::cli::options::events::EventOptions;
 use crate::cli::options::listen::ListenOptions;
 use crate::cli::options::processes::ProcessOptions;
-use crate::cli::output::capture::Capture;
+use crate::cli::output::capture::{Capture, Output, Raw};
+use crate::cli::output::sink::Sink;
 use crate::cli::output_file;
 use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
 use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
-use crate::cli::pipeline::identify::Identify;
+use crate::cli::pipeline::identify::{Identify, is_permanent};
+use crate::cli::pipeline::summary::Summary;
 use crate::cli::pipeline::{connect, receive};
+use crate::cli::redact::{RedactOptions, Redactor};
+use crate::cli::rotated::{Rotation, RotationOptions};
+use crate::cli::shown::complain;
 use crate::cli::standard;
 
 #[derive(Debug, clap::Args)]
@@ -26,9 +32,16 @@ pub(crate) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Leave the host name out of the file.
-    #[arg(long)]
-    anonymous: bool,
+    #[command(flatten)]
+    redact: RedactOptions,
+
+    /// Write bare netlink messages, for other parsers: without times of day, names and arguments. Lost
+    /// events are a message of the type 4 (overrun).
+    #[arg(long, conflicts_with = "rotation")]
+    raw: bool,
+
+    #[command(flatten)]
+    rotation: RotationOptions,
 
     #[command(flatten)]
     choice: EventOptions,
@@ -42,57 +55,118 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if standard::is_dash(&args.file) {
+        if args.rotation.is_given() {
+            let error = io::Error::new(
+                io::ErrorKind::InvalidInput,
+                "standard output cannot be divided into files: name a file",
+            );
+            return Err(Failure::File { path: args.file.clone(), error });
+        }
         let output = standard::output()?;
         if output.is_terminal() {
             return Err(Failure::BinaryToTerminal);
         }
-        return record(args, || Ok(output));
+        return record(args, || Ok((Box::new(output), None)));
     }
     let in_file = |error| Failure::File { path: args.file.clone(), error };
-    // Opening a pipe waits for its reader. A signal still ends the program here.
-    let place = output_file::find(&args.file).map_err(in_file)?;
-    let recorded = record(args, || place.open().map_err(in_file));
+    let recorded = if args.rotation.is_given() {
+        record(args, || {
+            let mut rotation = Rotation::new(&args.rotation, &args.file)?;
+            Ok((Box::new(rotation.open()?), Some(rotation)))
+        })
+    } else {
+        // Opening a pipe waits for its reader. A signal still ends the program here.
+        let place = output_file::find(&args.file).map_err(in_file)?;
+        record(args, || Ok((Box::new(place.open_for_recording().map_err(in_file)?), None)))
+    };
     recorded.map_err(|failure| match failure {
         Failure::Output(error) => in_file(error),
         failure => failure,
     })
 }
 
-fn record<W: Write>(
+fn record(
     args: &Args,
-    output: impl FnOnce() -> Result<W, Failure>,
+    open: impl FnOnce() -> Result<(Output, Option<Rotation>), Failure>,
 ) -> Result<(), Failure> {
+    let redactor = args.redact.redactor();
     let conditions = Conditions::live(&args.processes)?;
     let filter = args.choice.filter()?;
     // Patterns of names need the context of each event, and the table of processes needs all events.
     let is_plain = conditions.rest().is_empty();
     let in_kernel = if is_plain { filter.clone() } else { Filter::default() };
     // First, so that an existing file keeps its contents if recording is not possible.
-    let mut events = connect::open(&args.listen, &conditions.filter(in_kernel)?, !is_plain)?;
+    let in_kernel = conditions.filter(in_kernel)?;
+    let mut events = connect::open(&args.listen, &in_kernel, !args.raw || !is_plain)?;
     args.choice.check_processes()?;
     connect::report_user_space(&events);
+    let identify = if is_plain { None } else { Some(Identify::live_redacted(redactor.as_ref())?) };
+    let chooser = match &identify {
+        None => None,
+        Some(identify) => Some(ProcessChooser::live(&conditions, identify.table())?),
+    };
+    let chooser = chooser.map(|processes| Chooser::plain(filter, processes));
+    let chosen = identify.zip(chooser);
+    if args.raw {
+        let (output, _) = open()?;
+        let (_, summary) = listen(args, &mut events, chosen, redactor, Raw::new(output))?;
+        summary.report();
+        return Ok(());
+    }
+    let survey = survey(redactor.as_ref())?;
+    let (output, rotation) = open()?;
+    let sink = Capture::new(output, origin(args), rotation, survey)?;
+    let (sink, summary) = listen(args, &mut events, chosen, redactor, sink)?;
+    sink.finish()?;
+    summary.report();
+    Ok(())
+}
+
+/// Records until the end. Returns the sink and the summary.
+fn listen<S: Sink>(
+    args: &Args,
+    events: &mut ProcConnector,
+    chosen: Option<(Identify, Chooser<'_>)>,
+    redactor: Option<Redactor>,
+    sink: S,
+) -> Result<(S, Summary), Failure> {
+    let (count, duration) = (args.choice.count(), args.listen.duration);
+    if let Some((identify, chooser)) = chosen {
+        let flow = Identified::new(identify, chooser, sink, count);
+        let mut flow = flow.redacting(redactor);
+        let summary = receive::listen(events, duration, &mut flow)?;
+        return Ok((flow.sink, summary));
+    }
+    let mut flow = Direct::new(sink, count).redacting(redactor);
+    let summary = receive::listen(events, duration, &mut flow)?;
+    Ok((flow.sink, summary))
+}
+
+fn origin(args: &Args) -> Origin {
     let mut origin = Origin::this_machine();
-    if args.anonymous {
+    if args.redact.anonymous {
         origin.host = None;
     }
     let options = [args.choice.to_string(), args.processes.to_string()];
     let options: Vec<String> = options.into_iter().filter(|text| !text.is_empty()).collect();
     origin.filter = Some(options.join(" ")).filter(|filter| !filter.is_empty());
-    let identify = if is_plain { None } else { Some(Identify::live()?) };
-    let sink = Capture(Writer::with_origin(output()?, &origin)?);
-    let (count, duration) = (args.choice.count(), args.listen.duration);
-    let (sink, summary) = if let Some(identify) = identify {
-        let processes = ProcessChooser::live(&conditions, identify.table())?;
-        let chooser = Chooser::plain(filter, processes);
-        let mut flow = Identified::new(identify, chooser, sink, count);
-        let summary = receive::listen(&mut events, duration, &mut flow)?;
-        (flow.sink, summary)
-    } else {
-        let mut flow = Direct::new(sink, count);
-        let summary = receive::listen(&mut events, duration, &mut flow)?;
-        (flow.sink, summary)
+    origin
+}
+
+/// Opens `/proc`. Without a usable `/proc` it warns, and the recording has no processes that existed before.
+fn survey(redactor: Option<&Redactor>) -> Result<Option<Survey>, Failure> {
+    let survey = match redactor {
+        None => Survey::new(),
+        Some(redactor) => Survey::redacted(redactor.rules()),
     };
-    sink.0.finish()?;
-    summary.report();
-    Ok(())
+    match survey {
+        Ok(survey) => Ok(Some(survey)),
+        Err(error) if is_permanent(error.kind()) => {
+            complain(format_args!(
+                "warning: the recording has no processes that exist already: {error}"
+            ));
+            Ok(None)
+        }
+        Err(error) => Err(Failure::Proc(error)),
+    }
 }

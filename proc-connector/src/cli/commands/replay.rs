@@ -30,8 +30,8 @@ use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
 use crate::cli::shown::{complain, on_stdout, report, shown};
 use crate::cli::standard;
 
-/// A build of a program in C (`make -j2 test`), recorded with `record --anonymous` and reduced to the
-/// processes of the build. Its tests cause events of every kind.
+/// A build of a program in C (`make -j2 test`), recorded by `demo/record.sh`. Its test causes events of
+/// every kind.
 const DEMO: &[u8] = include_bytes!("../../../demo/build.pcapng");
 
 /// Larger files get a progress bar.
@@ -51,6 +51,11 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     format: FormatOptions,
+
+    /// Add `task` to each object: the task that caused the event, its resource usage at an exit, and the
+    /// program and arguments at an exec, as the kernel recorded them (requires --json).
+    #[arg(long, requires = "json")]
+    context: bool,
 
     /// Write a file instead of showing events: a timeline of the processes (.svg), trace events for
     /// Perfetto (.json), or the events as with --json (.jsonl). May be given more than once. --tree,
@@ -119,7 +124,7 @@ fn show<'a>(
     input: impl Read,
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
-    let Args { format, output, choice, processes, .. } = args;
+    let Args { format, context, output, choice, processes, .. } = args;
     // First, so that existing files keep their contents if the recording cannot be read.
     let reader = match Reader::new(input) {
         Err(error) if waiting.explains(&error) => return Ok(Outcome::default()),
@@ -131,7 +136,7 @@ fn show<'a>(
     let stdout = standard::output()?;
     let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
     if format.json && !needs_processes {
-        let sink = Json::new(BufWriter::new(waiting.timed(stdout)));
+        let sink = Json::with_parts(BufWriter::new(waiting.timed(stdout)), *context, false);
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
@@ -139,7 +144,8 @@ fn show<'a>(
     let chooser = Chooser::new(choice.choice(format.includes_threads())?, processes);
     if format.json {
         let sink = BufWriter::new(waiting.timed(stdout));
-        identified(args, title, reader, chooser, Json::with_parts(sink, true, format.who), waiting)
+        let sink = Json::with_parts(sink, *context, format.who);
+        identified(args, title, reader, chooser, sink, waiting)
     } else {
         let sink = on_stdout(waiting.timed(stdout));
         let sink = Human::new(sink, format.columns(), zone::local());
@@ -189,8 +195,14 @@ fn shared<S>(stage: S) -> Rc<RefCell<S>> {
 
 /// Reports the summary, and packets that could not be read.
 fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
-    let Outcome { summary, skipped, unread, damage } = outcome;
+    let Outcome { summary, skipped, unread, unread_comments, damage } = outcome;
     summary.report();
+    if unread_comments > 0 {
+        complain(format_args!(
+            "{unread_comments} comments with recorded values could not be read: they were edited, or \
+             written by another version of this program; their events are shown without these values"
+        ));
+    }
     let has_unread = unread.packets > 0;
     if let Some(error) = damage {
         if has_unread {

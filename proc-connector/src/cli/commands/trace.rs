@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{self, Command, ExitCode};
@@ -27,6 +28,7 @@ use crate::cli::pipeline::follow::{Child, Follower};
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::stage::{Choose, Stage};
 use crate::cli::pipeline::{connect, receive};
+use crate::cli::redact::{RedactOptions, Redactor};
 use crate::cli::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
@@ -48,6 +50,9 @@ pub(crate) struct Args {
     /// descendants of each process, and require the ring.
     #[arg(long, value_name = "KEY", conflicts_with = "quiet")]
     sort: Option<SortKey>,
+
+    #[command(flatten)]
+    redact: RedactOptions,
 
     #[command(flatten)]
     receive: ReceiveOptions,
@@ -74,14 +79,17 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
     let mut files = Files::open(&args.output, OnFailure::Continue)?;
     // The table must exist before the command starts, and the connector before the table.
-    let identify = Identify::live()?;
+    let redactor = args.redact.redactor();
+    let identify = Identify::live_redacted(redactor.as_ref())?;
     let start_ns = WallClock::now_ns();
     let running = start(&args.command, &events.shutdown_handle())?;
     let begun = files.begin();
-    let title = title(&args.command);
-    let program = Program { at_ns: None, name: name(&args.command), command: Some(title.clone()) };
+    let words = shown_words(&args.command, redactor.as_ref());
+    let title = title(&words);
+    let program = Program { at_ns: None, name: name(&words), command: Some(title.clone()) };
     let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
     let mut trace = Trace::new(identify, Follower::for_child(&child), files, u64::MAX);
+    trace = trace.redacting(redactor);
     let received = begun.and_then(|()| receive::receive(&mut events, None, &mut trace));
     // Waits even after a failure, because only this process can.
     let status = running.wait().map_err(Failure::Waiting)?;
@@ -169,6 +177,13 @@ fn receive_late(
         trace.choose.follow(trace.identify.table(), None);
     }
     trace.finish()
+}
+
+/// The words of the command, without what the redactor leaves out.
+fn shown_words(command: &[OsString], redactor: Option<&Redactor>) -> Vec<OsString> {
+    let Some(redactor) = redactor else { return command.to_vec() };
+    let words: Vec<Vec<u8>> = command.iter().map(|word| word.as_bytes().to_vec()).collect();
+    redactor.command(&words).into_iter().map(OsString::from_vec).collect()
 }
 
 /// The command as a title.

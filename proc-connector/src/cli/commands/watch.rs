@@ -18,6 +18,7 @@ use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::{connect, receive};
+use crate::cli::redact::RedactOptions;
 use crate::cli::shown::{complain, on_stdout};
 use crate::cli::standard;
 
@@ -42,11 +43,14 @@ pub(crate) struct Args {
     processes: ProcessOptions,
 
     #[command(flatten)]
+    redact: RedactOptions,
+
+    #[command(flatten)]
     listen: ListenOptions,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let Args { format, context, choice, processes, listen } = args;
+    let Args { format, context, choice, processes, redact, listen } = args;
     let stdout = standard::output()?;
     // Before the connector is opened, so that an invalid choice is reported on every machine.
     let events = choice.choice(format.includes_threads())?;
@@ -59,13 +63,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
             report_waiting(&ProcessChooser::live(&conditions, Identify::live()?.table())?);
         }
         let sink = Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, false);
-        let mut flow = Direct::new(sink, choice.count());
+        let mut flow = Direct::new(sink, choice.count()).redacting(redact.redactor());
         receive::listen(&mut events, listen.duration, &mut flow)?.report();
         return Ok(());
     }
     // The table needs all events of the chosen processes; the program filters them.
     let mut connector = open(args, &conditions.filter(Filter::default())?, true)?;
-    let identify = Identify::live()?;
+    let identify = Identify::live_redacted(redact.redactor().as_ref())?;
     let chooser = ProcessChooser::live(&conditions, identify.table())?;
     report_waiting(&chooser);
     let chooser = Chooser::new(events, chooser);
@@ -87,6 +91,7 @@ fn show(
     sink: impl Sink,
 ) -> Result<(), Failure> {
     let mut flow = Identified::new(identify, chooser, sink, args.choice.count());
+    flow = flow.redacting(args.redact.redactor());
     receive::listen(events, args.listen.duration, &mut flow)?.report();
     Ok(())
 }

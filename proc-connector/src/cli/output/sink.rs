@@ -1,7 +1,7 @@
 //! The interface of output formats.
 
 use std::borrow::Cow;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use proc_connector::parser::Usage;
 use proc_connector::process::Process;
@@ -49,6 +49,12 @@ pub(crate) trait Sink {
     }
 
     fn write(&mut self, item: &Item<'_>) -> Result<(), Failure>;
+
+    /// How long the source may wait for events before it calls [`flush`](Self::flush). `None` stands for
+    /// an unlimited time.
+    fn due_in(&self) -> Option<Duration> {
+        None
+    }
 
     /// Writes the end of a process that is not the process of the event: a fork that reuses its id
     /// shows that it has ended. Returns whether the format shows ends that have no event of their own.

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::Received;
+use proc_connector::capture::Note;
 use proc_connector::process::Process;
 
 use super::ends::{self, NotedEnds};
@@ -12,6 +13,7 @@ use super::identify::{Identify, Subject};
 use super::stage::{Choose, Stage};
 use crate::cli::failure::Failure;
 use crate::cli::output::sink::{Item, Sink};
+use crate::cli::redact::Redactor;
 
 /// Counts the shown events, up to the wanted number.
 #[derive(Debug)]
@@ -40,21 +42,36 @@ pub(crate) struct Direct<S> {
     pub(crate) sink: S,
     count: Count,
     ends: NotedEnds,
+    redactor: Option<Redactor>,
 }
 
 impl<S: Sink> Direct<S> {
     /// Wants at most this many events.
     pub(crate) fn new(sink: S, wanted: u64) -> Self {
-        Self { sink, count: Count::new(wanted), ends: NotedEnds::default() }
+        Self { sink, count: Count::new(wanted), ends: NotedEnds::default(), redactor: None }
+    }
+
+    /// Redacts the events.
+    pub(crate) fn redacting(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
     }
 }
 
 impl<S: Sink> Stage for Direct<S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
+        let received = match &mut self.redactor {
+            None => *received,
+            Some(redactor) => redactor.apply(received),
+        };
+        let received = &received;
         let (is_over, end) = self.ends.of(received);
         self.sink.write(&Item { received, time, process: None, user: None, is_over, end })?;
         self.count.add(received);
         Ok(self.count.wants_more())
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.sink.due_in()
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
@@ -79,6 +96,7 @@ pub(crate) struct Identified<C, S> {
     pub(crate) sink: S,
     count: Count,
     held: Held,
+    redactor: Option<Redactor>,
     /// Whether events were lost.
     pub(crate) has_losses: bool,
 }
@@ -87,7 +105,50 @@ impl<C: Choose, S: Sink> Identified<C, S> {
     /// Wants at most this many events.
     pub(crate) fn new(identify: Identify, choose: C, sink: S, wanted: u64) -> Self {
         let count = Count::new(wanted);
-        Self { identify, choose, sink, count, held: Held::default(), has_losses: false }
+        let held = Held::default();
+        Self { identify, choose, sink, count, held, redactor: None, has_losses: false }
+    }
+
+    /// Redacts the events. The processes must be redacted, too.
+    pub(crate) fn redacting(self, redactor: Option<Redactor>) -> Self {
+        Self { redactor, ..self }
+    }
+
+    /// Handles an event or a loss after redaction.
+    fn take_redacted(
+        &mut self,
+        received: &Received<'_>,
+        time: Option<SystemTime>,
+    ) -> Result<bool, Failure> {
+        self.has_losses |= matches!(received, Received::Lost(_));
+        let subject = self.identify.apply(received);
+        self.choose.follow(self.identify.table(), Some(received));
+        self.held.note(self.identify.changes());
+        self.write_held(false)?;
+        let Self { identify, choose, sink, count, held, .. } = self;
+        if let Some(other) = ends::other(received, identify.changes()) {
+            let (process, end) = (identify.process(other.subject), Some(other.end));
+            if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
+                let (process, user) = process_and_user(identify, other.subject, sink);
+                let item = Item { received, time, process, user, is_over: Some(true), end };
+                write_or_hold(sink, count, held, &item, State::OtherEnd)?;
+                if !count.wants_more() {
+                    return Ok(false);
+                }
+            }
+        }
+        let (is_over, end) = ends::identified(received, identify.changes());
+        let process = identify.process(subject);
+        let item = Item { received, time, process, user: None, is_over, end };
+        let awaited = process.and_then(|process| identify.table().awaited_exec(process));
+        if let Some(serial) = awaited {
+            write_or_hold(sink, count, held, &item, State::Waits(serial))?;
+        } else if choose.chooses(&item) {
+            let (process, user) = process_and_user(identify, subject, sink);
+            let item = Item { received, time, process, user, is_over, end };
+            write_or_hold(sink, count, held, &item, State::Event)?;
+        }
+        Ok(count.wants_more())
     }
 
     /// Writes the held events whose turn it is, or all.
@@ -156,39 +217,25 @@ fn process_and_user<'a>(
 
 impl<C: Choose, S: Sink> Stage for Identified<C, S> {
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
-        self.has_losses |= matches!(received, Received::Lost(_));
-        let subject = self.identify.apply(received);
-        self.choose.follow(self.identify.table(), Some(received));
-        self.held.note(self.identify.changes());
-        self.write_held(false)?;
-        let Self { identify, choose, sink, count, held, .. } = self;
-        if let Some(other) = ends::other(received, identify.changes()) {
-            let (process, end) = (identify.process(other.subject), Some(other.end));
-            if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
-                let (process, user) = process_and_user(identify, other.subject, sink);
-                let item = Item { received, time, process, user, is_over: Some(true), end };
-                write_or_hold(sink, count, held, &item, State::OtherEnd)?;
-                if !count.wants_more() {
-                    return Ok(false);
-                }
-            }
+        let Some(mut redactor) = self.redactor.take() else {
+            return self.take_redacted(received, time);
+        };
+        let taken = self.take_redacted(&redactor.apply(received), time);
+        self.redactor = Some(redactor);
+        taken
+    }
+
+    fn note(&mut self, notes: &[Note]) -> Result<(), Failure> {
+        if self.identify.apply_notes(notes) {
+            self.held.note(self.identify.changes());
+            self.choose.follow(self.identify.table(), None);
+            self.write_held(false)?;
         }
-        let (is_over, end) = ends::identified(received, identify.changes());
-        let process = identify.process(subject);
-        let item = Item { received, time, process, user: None, is_over, end };
-        let awaited = process.and_then(|process| identify.table().awaited_exec(process));
-        if let Some(serial) = awaited {
-            write_or_hold(sink, count, held, &item, State::Waits(serial))?;
-        } else if choose.chooses(&item) {
-            let (process, user) = process_and_user(identify, subject, sink);
-            let item = Item { received, time, process, user, is_over, end };
-            write_or_hold(sink, count, held, &item, State::Event)?;
-        }
-        Ok(count.wants_more())
+        Ok(())
     }
 
     fn due_in(&self) -> Option<Duration> {
-        self.identify.rescan_in()
+        self.identify.rescan_in().into_iter().chain(self.sink.due_in()).min()
     }
 
     fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {

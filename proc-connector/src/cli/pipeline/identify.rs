@@ -1,22 +1,43 @@
 //! Identifies the process of an event, and the name of its user.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io;
 use std::time::Duration;
 
 use proc_connector::Received;
+use proc_connector::capture::Note;
 use proc_connector::process::{Changes, Process, ProcessTable};
 
 use crate::cli::failure::Failure;
 use crate::cli::host::users::Users;
+use crate::cli::redact::Redactor;
 use crate::cli::shown::complain;
 
 /// The processes of this machine or of a recording.
 #[derive(Debug)]
 pub(crate) struct Identify {
     table: ProcessTable,
-    /// `None` for a recording: this machine does not know its users.
-    users: Option<Users>,
+    users: Names,
+    /// Whether an event or a loss was applied.
+    has_begun: bool,
+}
+
+/// The names of users.
+#[derive(Debug)]
+enum Names {
+    Live(Users),
+    /// Those in a recording. This machine does not know its users.
+    Recorded(HashMap<u32, Box<str>>),
+}
+
+impl Names {
+    fn name(&mut self, uid: u32) -> Option<&str> {
+        match self {
+            Self::Live(users) => users.name(uid),
+            Self::Recorded(names) => names.get(&uid).map(|name| &**name),
+        }
+    }
 }
 
 /// The process that an event is about. The table has it until the next event.
@@ -40,7 +61,16 @@ impl Identify {
     /// The processes of this machine. Call it after opening the connector, which then receives every
     /// later change. Without a usable `/proc` it warns, and processes are known from events only.
     pub(crate) fn live() -> Result<Self, Failure> {
-        let table = match ProcessTable::new() {
+        Self::live_redacted(None)
+    }
+
+    /// The same, without what the redactor leaves out.
+    pub(crate) fn live_redacted(redactor: Option<&Redactor>) -> Result<Self, Failure> {
+        let table = match redactor {
+            None => ProcessTable::new(),
+            Some(redactor) => ProcessTable::redacted(redactor.rules()),
+        };
+        let table = match table {
             Err(error) if is_permanent(error.kind()) => {
                 complain(format_args!(
                     "warning: processes are known only from their events: {error}"
@@ -49,12 +79,25 @@ impl Identify {
             }
             table => table.map_err(Failure::Proc)?,
         };
-        Ok(Self { table, users: Some(Users::default()) })
+        Ok(Self { table, users: Names::Live(Users::default()), has_begun: false })
     }
 
-    /// The processes of a recording, which are known from its events only.
+    /// The processes of a recording, which are known from its events and notes.
     pub(crate) fn recorded() -> Self {
-        Self { table: ProcessTable::without_proc(), users: None }
+        let users = Names::Recorded(HashMap::new());
+        Self { table: ProcessTable::without_proc(), users, has_begun: false }
+    }
+
+    /// Applies notes of a recording. Returns whether the recording has begun. Before, they are about
+    /// processes that existed earlier.
+    pub(crate) fn apply_notes(&mut self, notes: &[Note]) -> bool {
+        if let Names::Recorded(names) = &mut self.users {
+            for (uid, name) in notes.iter().filter_map(Note::user) {
+                names.insert(uid, String::from_utf8_lossy(name).into());
+            }
+        }
+        self.table.apply_notes(notes);
+        self.has_begun
     }
 
     /// Keeps at most `number` ended processes, for `time` after their end.
@@ -68,6 +111,7 @@ impl Identify {
 
     /// Applies an event or a loss to the table. Returns the process that it is about.
     pub(crate) fn apply(&mut self, received: &Received<'_>) -> Subject {
+        self.has_begun = true;
         let (ids, at_ns) = match received {
             Received::Event(event) => (event.process(), event.timestamp_ns()),
             Received::Lost(_) => (None, 0),
@@ -98,11 +142,11 @@ impl Identify {
         &mut self,
         subject: Subject,
     ) -> (Option<&Process>, Option<Cow<'_, str>>) {
-        let Self { table, users } = self;
+        let Self { table, users, .. } = self;
         let process = find(table, subject);
         let uid = process.and_then(Process::uid).map(|ids| ids.effective);
         let user = uid.map(|uid| {
-            let name = users.as_mut().and_then(|users| users.name(uid));
+            let name = users.name(uid);
             name.map_or_else(|| Cow::Owned(uid.to_string()), Cow::Borrowed)
         });
         (process, user)
@@ -110,7 +154,7 @@ impl Identify {
 
     /// The name of a user of this machine.
     pub(crate) fn user_name(&mut self, uid: u32) -> Option<&str> {
-        self.users.as_mut()?.name(uid)
+        self.users.name(uid)
     }
 
     /// How long to wait for events before calling [`rescan_if_due`](Self::rescan_if_due).
@@ -143,7 +187,7 @@ fn find(table: &ProcessTable, Subject { tgid, serial, at_ns }: Subject) -> Optio
 }
 
 /// Whether the error is permanent, unlike a lack of descriptors or memory.
-fn is_permanent(kind: io::ErrorKind) -> bool {
+pub(crate) fn is_permanent(kind: io::ErrorKind) -> bool {
     use io::ErrorKind::{NotFound, PermissionDenied, Unsupported};
     matches!(kind, NotFound | PermissionDenied | Unsupported)
 }

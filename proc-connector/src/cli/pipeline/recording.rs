@@ -22,6 +22,8 @@ pub(crate) struct Outcome {
     /// Packets of other protocols.
     pub(crate) skipped: u64,
     pub(crate) unread: Unread,
+    /// Comments with recorded values that could not be read.
+    pub(crate) unread_comments: u64,
     /// The damage at which reading ended.
     pub(crate) damage: Option<capture::Error>,
 }
@@ -59,6 +61,9 @@ pub(crate) fn read<'a, S: Stage + 'a>(
             let sum = &mut outcome.summary.lost;
             *sum = sum.saturating_add(lost.count.unwrap_or_default());
         }
+        if !recorded.notes.is_empty() {
+            stage.borrow_mut().note(recorded.notes)?;
+        }
         if !stage.borrow_mut().take(&recorded.received, recorded.time)? {
             break;
         }
@@ -73,5 +78,6 @@ pub(crate) fn read<'a, S: Stage + 'a>(
     outcome.summary.time = started.elapsed();
     outcome.unread.cut = reader.cut();
     outcome.skipped = reader.skipped();
+    outcome.unread_comments = reader.unread_comments();
     Ok(outcome)
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::Received;
+use proc_connector::capture::Note;
 use proc_connector::process::{Process, ProcessTable};
 
 use crate::cli::failure::Failure;
@@ -16,6 +17,11 @@ pub(crate) trait Stage {
     /// Handles an event or a loss, with its time of day if that is known. Returns whether the stage
     /// wants more.
     fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure>;
+
+    /// Handles what the recorder noted before the next event or loss of a recording.
+    fn note(&mut self, _: &[Note]) -> Result<(), Failure> {
+        Ok(())
+    }
 
     /// How long the source may wait for events before it calls
     /// [`after_batch`](Self::after_batch). `None` stands for an unlimited time.

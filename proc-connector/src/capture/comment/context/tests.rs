@@ -1,0 +1,284 @@
+//! Contexts are equal after they were written and read. The contexts are built by the test module of the
+//! parser.
+
+use proc_connector_core::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
+use proc_connector_core::testing::context::{RawContext, RawExtension};
+use proc_connector_core::{Context, Event, EventData, EventRecord, Notification, Notifications};
+use proptest::prelude::*;
+
+use super::{read, write};
+
+const TIME: u64 = 1_000_000_007;
+
+fn with_event(data: EventData<'_>, context: &[u8], test: impl FnOnce(Event<'_>)) {
+    let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
+    let record = EventRecord { seq: 1, cpu: 0, timestamp_ns: TIME, data };
+    record.encode_native(&mut datagram).expect("a known kind");
+    let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
+        panic!("an event")
+    };
+    test(event.with_context(context));
+}
+
+const FORK: EventData<'_> =
+    EventData::Fork { parent_pid: 7, parent_tgid: 7, child_pid: 8, child_tgid: 8 };
+const EXEC: EventData<'_> = EventData::Exec { process_pid: 7, process_tgid: 7 };
+const EXIT: EventData<'_> = EventData::Exit {
+    process_pid: 7,
+    process_tgid: 7,
+    exit_code: 256,
+    exit_signal: 17,
+    parent_pid: 1,
+    parent_tgid: 1,
+};
+
+fn text(data: EventData<'_>, context: &[u8]) -> Option<String> {
+    let mut text = Vec::new();
+    let mut found = None;
+    with_event(data, context, |event| {
+        let is_written = write(&event, |css_set| css_set, &mut text);
+        found = is_written.then(|| String::from_utf8(text.clone()).expect("a comment is UTF-8"));
+    });
+    found
+}
+
+/// All values of a context, independent of its bytes.
+fn values(context: &Context<'_>) -> Vec<String> {
+    fn all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
+        parts.into_iter().collect()
+    }
+    let ids = (context.tgid(), context.start_boottime_ns(), context.parent_tgid());
+    let starts = (context.parent_start_boottime_ns(), context.child_start_boottime_ns());
+    let args = context.args().map(|args| (args.bytes(), args.is_cut()));
+    let paths = [context.exe(), context.cwd()].map(|path| path.map(|path| all(path.components())));
+    vec![
+        format!("{ids:?} {starts:?} {:?} {:?}", context.is_over(), context.process_status()),
+        format!("{:?} {:?}", context.usage(), context.process_usage()),
+        format!("{:?} {:?} {:?}", context.comm(), context.pid(), context.boot_ns()),
+        format!("{:?} {:?}", context.uid().zip(context.gid()), context.euid().zip(context.egid())),
+        format!("{:?} {:?} {:?}", context.session(), context.tty(), context.cgroup_id()),
+        format!("{:?} {:?}", context.login_uid(), context.audit_session()),
+        format!("{:?} {:?} {:?}", context.ns_tgid(), context.pid_ns(), context.css_set()),
+        format!("{:?} {:?} {args:?}", context.program(), context.filename()),
+        format!("{paths:?} {:?}", context.env().map(|env| env.bytes())),
+    ]
+}
+
+/// Holds a context against the one that is read from its comment.
+fn check(data: EventData<'_>, context: &[u8]) {
+    let text = text(data, context).expect("a context");
+    let mut bytes = Vec::new();
+    read(text.as_bytes(), TIME, &mut bytes).unwrap_or_else(|| panic!("unreadable: {text}"));
+    with_event(data, context, |event| {
+        let expected = values(&event.context().expect("a context"));
+        let found = values(&event.with_context(&bytes).context().expect("a context"));
+        assert_eq!(found, expected, "{text}");
+    });
+}
+
+fn task() -> TaskHdr {
+    let pair = |high: u64, low: u64| (high << 32 | low).into();
+    TaskHdr {
+        comm: *b"make\0\0\0\0\0\0\0\0\0\0\0\0",
+        boot_ns: (TIME + 250).into(),
+        cgroup_id: 12.into(),
+        pid_tgid: pair(7, 8),
+        uid_gid: pair(100, 1000),
+        euid_egid: pair(100, 0),
+        session: 17.into(),
+        tty: (136 << 20 | 5).into(),
+        login_uid: 1000.into(),
+        audit_session: u32::MAX.into(),
+        ns_tgid: 7.into(),
+        pid_ns: 19.into(),
+        css_set: 3.into(),
+    }
+}
+
+fn exec(parts: [&[u8]; 5]) -> RawExtension {
+    let len = |part: &[u8]| u32::try_from(part.len()).expect("short").into();
+    let [args_len, filename_len, exe_len, cwd_len, env_len] = parts.map(len);
+    let exec = ExecHdr {
+        ino: 21.into(),
+        ctime_sec: 1_700_000_000.into(),
+        ctime_nsec: 9.into(),
+        dev: (8 << 20 | 1).into(),
+        nlink: 1.into(),
+        flags: ExecHdr::UNHASHED.into(),
+        args_len,
+        filename_len,
+        exe_len,
+        cwd_len,
+        env_len,
+        ..ExecHdr::default()
+    };
+    RawExtension {
+        recorded: Recorded::all() - Recorded::ARGS_CUT,
+        task: task(),
+        exec: Some(exec),
+        tail: parts.concat(),
+        ..RawExtension::default()
+    }
+}
+
+#[test]
+fn an_identity_is_short() {
+    let context = RawContext::of_process((7, 70), (1, 10)).with_child_start(75).bytes();
+    assert_eq!(text(FORK, &context).as_deref(), Some("pc1 p=7:70 pp=1:10 child=75"));
+    check(FORK, &context);
+    let context = RawContext::of_process((7, 70), (0, 0)).with_end(Some(256)).bytes();
+    assert_eq!(text(EXIT, &context).as_deref(), Some("pc1 p=7:70 over=256"));
+    check(EXIT, &context);
+    assert_eq!(text(FORK, &[]), None, "an event without a context");
+}
+
+#[test]
+fn an_exec_is_readable() {
+    let parts = [&b"cc\0-c\0a b.c\0"[..], b"/bin/cc", b"gcc\0bin\0usr\0", b"", b"LANG=C\0"];
+    let context = RawContext::of_process((7, 70), (1, 10)).with_extension(exec(parts)).bytes();
+    let expected = "pc1 p=7:70 pp=1:10 t=8:7 comm=make u=1000:100 e=0:100 s=17 tty=136:5 \
+                    au=1000: ns=19 cg=12 cs=3 boot=250 file=8:1:21:1700000000:9:1 deleted \
+                    exe=/usr/bin/gcc cwd=/ filename=/bin/cc args=cc,-c,a%20b.c, env=LANG=C,";
+    assert_eq!(text(EXEC, &context).as_deref(), Some(expected));
+    check(EXEC, &context);
+}
+
+#[test]
+fn a_usage_that_equals_the_default_is_left_out() {
+    let usage = |cpu: u64, min_flt: u64, max_rss: u64| UsageHdr {
+        cpu_ns: cpu.into(),
+        min_flt: min_flt.into(),
+        max_rss: max_rss.into(),
+        ..UsageHdr::default()
+    };
+    let extension = |usage, process_usage| RawExtension {
+        usage: Some(usage),
+        process_usage: Some(process_usage),
+        ..RawExtension::default()
+    };
+    for (own, all, expected) in [
+        (usage(5, 3, 4096), usage(5, 3, 4096), "ru=5:::::3::::4096 pu="),
+        (usage(5, 3, 0), usage(9, 3, 4096), "ru=5:::::3 pu=9:::::::::4096"),
+        // A number can also be smaller.
+        (usage(5, 3, 4096), usage(5, 0, 0), "ru=5:::::3::::4096 pu=:::::0::::0"),
+    ] {
+        let context = RawContext::of_process((7, 70), (1, 10)).with_end(Some(0));
+        let context = context.with_extension(extension(own, all)).bytes();
+        assert_eq!(text(EXIT, &context), Some(format!("pc1 p=7:70 pp=1:10 over=0 {expected}")));
+        check(EXIT, &context);
+    }
+}
+
+#[test]
+fn arguments_that_do_not_fit_are_cut() {
+    let args = [b'\n'; 32_768];
+    let context = RawContext::of_process((7, 70), (1, 10));
+    let context = context.with_extension(exec([&args, b"/a", b"a\0", b"", b"X=1\0"])).bytes();
+    let text = text(EXEC, &context).expect("a context");
+    assert!(text.len() < usize::from(u16::MAX), "{}", text.len());
+    let mut bytes = Vec::new();
+    read(text.as_bytes(), TIME, &mut bytes).expect("a context");
+    let context = Context::parse(2, &bytes).expect("a context");
+    let read = context.args().expect("arguments");
+    assert!(read.is_cut() && args.starts_with(read.bytes()) && read.bytes().len() > 10_000);
+    assert_eq!(context.filename(), Some(&b"/a"[..]));
+}
+
+#[test]
+fn unknown_keys_are_skipped_and_damage_is_noticed() {
+    let mut bytes = Vec::new();
+    let mut is_readable = |text: &str| read(text.as_bytes(), TIME, &mut bytes).is_some();
+    assert!(is_readable("pc1 p=7:70 later=1:2 flag x=%"));
+    for damaged in [
+        "pc1 ",
+        "pc1 pp=1:10",
+        "pc1 p=",
+        "pc1 p=7",
+        "pc1 p=seven:70",
+        "pc1 p=4294967296:70",
+        "pc1 p=7:70 u=1000",
+        "pc1 p=7:70 args=%4",
+        "pc1 p=7:70 comm=12345678901234567",
+        "pc1 p=7:70 exe=bin",
+        "pc1 p=7:70 exe=/b,in",
+        "pc1 p=7:70 ru=1:x",
+    ] {
+        assert!(!is_readable(damaged), "{damaged}");
+    }
+}
+
+fn names() -> impl Strategy<Value = Vec<u8>> {
+    // Each name ends with a zero byte.
+    let name = proptest::collection::vec(1..=255_u8, 1..20);
+    proptest::collection::vec(name, 0..5)
+        .prop_map(|names| names.into_iter().flat_map(|name| [name, vec![0]].concat()).collect())
+}
+
+proptest! {
+    #[test]
+    fn every_context_is_read_again(
+        kind in 0..3_usize,
+        numbers in proptest::collection::vec(any::<u64>(), 40),
+        recorded in any::<u32>(),
+        comm in "[a-z ,%/é]{0,8}",
+        args in proptest::collection::vec(any::<u8>(), 0..200),
+        filename in proptest::collection::vec(any::<u8>(), 0..50),
+        [exe, cwd] in [names(), names()],
+        env in proptest::collection::vec(any::<u8>(), 0..50),
+    ) {
+        #[expect(clippy::cast_possible_truncation, reason = "any number will do")]
+        let word = |place: usize| numbers[place] as u32;
+        let usage = |from: usize| UsageHdr {
+            cpu_ns: numbers[from].into(),
+            utime: 0.into(),
+            stime: numbers[from + 1].into(),
+            nvcsw: (numbers[from + 2] % 2).into(),
+            nivcsw: (numbers[from + 3] % 2).into(),
+            min_flt: numbers[from + 4].into(),
+            maj_flt: 0.into(),
+            read_bytes: numbers[from + 5].into(),
+            write_bytes: numbers[from + 6].into(),
+            max_rss: (numbers[from + 7] % 2).into(),
+        };
+        let mut name = [0; 16];
+        name[..comm.len()].copy_from_slice(comm.as_bytes());
+        let task = TaskHdr {
+            comm: name,
+            boot_ns: numbers[0].into(),
+            cgroup_id: numbers[1].into(),
+            pid_tgid: numbers[2].into(),
+            uid_gid: numbers[3].into(),
+            euid_egid: numbers[4].into(),
+            session: word(5).into(),
+            tty: word(6).into(),
+            login_uid: word(7).into(),
+            audit_session: word(8).into(),
+            ns_tgid: word(9).into(),
+            pid_ns: word(10).into(),
+            css_set: numbers[11].into(),
+        };
+        let parts = [&args[..], &filename, &exe, &cwd, &env];
+        let mut extension = exec(parts);
+        let recorded = Recorded::from_bits_truncate(recorded);
+        extension.exec = extension.exec.filter(|_| recorded.contains(Recorded::EXEC));
+        extension.usage = recorded.contains(Recorded::USAGE).then(|| usage(12));
+        let process_usage = recorded.contains(Recorded::PROCESS_USAGE);
+        extension.process_usage = process_usage.then(|| usage(20));
+        (extension.recorded, extension.task) = (recorded, task);
+        if extension.exec.is_none() {
+            extension.tail.clear();
+        }
+        let context = RawContext::of_process((word(28), numbers[29]), (word(30), numbers[31]));
+        let (data, context) = match kind {
+            0 => (FORK, context.with_child_start(numbers[32])),
+            1 => (EXEC, context),
+            _ => (EXIT, context.with_end((numbers[33] % 2 == 0).then_some(word(34)))),
+        };
+        check(data, &context.with_extension(extension).bytes());
+    }
+
+    #[test]
+    fn any_comment_is_read_without_a_panic(text in "pc1 ([a-z]{1,4}=[0-9:,%/a-f]{0,12} ){0,6}") {
+        let _ = read(text.as_bytes(), u64::MAX, &mut Vec::new());
+    }
+}

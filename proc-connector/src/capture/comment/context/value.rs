@@ -1,0 +1,92 @@
+//! The words of a comment.
+
+use super::super::text::take_number;
+
+/// The rest of a comment.
+#[derive(Clone, Copy)]
+pub(super) struct Value<'a>(&'a [u8]);
+
+/// A place in a list of numbers.
+pub(super) enum Place {
+    Empty,
+    Number(u64),
+}
+
+/// A key of up to 8 bytes as a number, so that comparing keys is fast.
+pub(super) const fn key(name: &[u8]) -> u64 {
+    let (mut key, mut at) = (0, 0);
+    while at < name.len() {
+        key = key << 8 | name[at] as u64;
+        at += 1;
+    }
+    key
+}
+
+impl<'a> Value<'a> {
+    pub(super) fn new(comment: &'a [u8]) -> Self {
+        Self(comment)
+    }
+
+    /// Moves to the value of the next key. `Some(0)` is a key of more than 8 bytes.
+    #[inline]
+    pub(super) fn take_key(&mut self) -> Option<u64> {
+        while let [b' ', rest @ ..] = self.0 {
+            self.0 = rest;
+        }
+        let (mut key, mut len) = (0, 0);
+        while let Some(&byte) = self.0.get(len).filter(|&&byte| byte != b' ' && byte != b'=') {
+            key = key << 8 | u64::from(byte);
+            len += 1;
+        }
+        if len == 0 && self.0.is_empty() {
+            return None;
+        }
+        let rest = &self.0[len..];
+        self.0 = rest.strip_prefix(b"=").unwrap_or(rest);
+        Some(if len > 8 { 0 } else { key })
+    }
+
+    #[inline]
+    pub(super) fn is_at_end(&self) -> bool {
+        matches!(self.0, [] | [b' ', ..])
+    }
+
+    /// The next number of a list that is separated by colons.
+    #[inline]
+    pub(super) fn next(&mut self) -> Option<u64> {
+        let number = take_number(&mut self.0)?;
+        match self.0 {
+            [b':', rest @ ..] => self.0 = rest,
+            _ if self.is_at_end() => {}
+            _ => return None,
+        }
+        Some(number)
+    }
+
+    #[inline]
+    pub(super) fn next32(&mut self) -> Option<u32> {
+        self.next()?.try_into().ok()
+    }
+
+    /// The next place of a list. `None` if it is damaged.
+    #[inline]
+    pub(super) fn next_or_empty(&mut self) -> Option<Place> {
+        match self.0 {
+            [b':', rest @ ..] => {
+                self.0 = rest;
+                Some(Place::Empty)
+            }
+            _ if self.is_at_end() => Some(Place::Empty),
+            _ => self.next().map(Place::Number),
+        }
+    }
+
+    /// The rest of the value.
+    #[inline]
+    pub(super) fn text(&mut self) -> &'a [u8] {
+        let end = self.0.iter().position(|&byte| byte == b' ').unwrap_or(self.0.len());
+        let (text, rest) = self.0.split_at(end);
+        self.0 = rest;
+        text
+    }
+}

@@ -1,0 +1,276 @@
+//! Numbers and bytes in comments.
+
+/// The numbers from 0 to 99, each with two digits.
+const PAIRS: [u8; 200] = {
+    let (mut pairs, mut number) = ([0; 200], 0);
+    while number < 100_u8 {
+        let at = number as usize * 2;
+        pairs[at] = b'0' + number / 10;
+        pairs[at + 1] = b'0' + number % 10;
+        number += 1;
+    }
+    pairs
+};
+
+/// Appends a decimal number.
+#[inline]
+pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
+    if number < 10 {
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        out.push(b'0' + number as u8);
+        return;
+    }
+    let (mut digits, mut start) = ([0; 20], 20);
+    while number >= 10 {
+        let at = (number % 100) as usize * 2;
+        number /= 100;
+        start -= 2;
+        digits[start..start + 2].copy_from_slice(&PAIRS[at..at + 2]);
+    }
+    if number > 0 {
+        start -= 1;
+        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
+        let digit = number as u8;
+        digits[start] = b'0' + digit;
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+/// Reads a decimal number that fills `text`.
+#[inline]
+pub(super) fn number(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    // 19 digits fit.
+    if text.len() > 19 {
+        return std::str::from_utf8(text).ok().filter(|text| !text.starts_with('+'))?.parse().ok();
+    }
+    let mut number = 0_u64;
+    for &byte in text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        number = number * 10 + u64::from(digit);
+    }
+    Some(number)
+}
+
+/// Reads the decimal number at the start of `text`, and moves `text` behind it.
+#[inline]
+pub(super) fn take_number(text: &mut &[u8]) -> Option<u64> {
+    let (mut number, mut count) = (0_u64, 0);
+    for &byte in *text {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            break;
+        }
+        if count < 19 {
+            number = number * 10 + u64::from(digit);
+        } else {
+            number = number.checked_mul(10)?.checked_add(digit.into())?;
+        }
+        count += 1;
+    }
+    *text = &text[count..];
+    (count > 0).then_some(number)
+}
+
+/// Reads a decimal number of 32 bits.
+#[inline]
+pub(super) fn number32(text: &[u8]) -> Option<u32> {
+    number(text)?.try_into().ok()
+}
+
+/// The numbers of a list, separated by colons. An empty place is `None`.
+#[derive(Debug)]
+pub(super) struct Numbers<'a>(Option<&'a [u8]>);
+
+impl<'a> Numbers<'a> {
+    pub(super) fn new(list: &'a [u8]) -> Self {
+        Self(Some(list))
+    }
+
+    /// The text of the next place; `None` at the end.
+    #[inline]
+    pub(super) fn next_text(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0?;
+        match rest.iter().position(|&byte| byte == b':') {
+            Some(at) => {
+                self.0 = Some(&rest[at + 1..]);
+                Some(&rest[..at])
+            }
+            None => self.0.take(),
+        }
+    }
+
+    #[inline]
+    pub(super) fn next32(&mut self) -> Option<u32> {
+        number32(self.next_text()?)
+    }
+}
+
+/// The byte that stands for the zero byte, which separates strings.
+const SEPARATOR: u8 = b',';
+
+/// Which bytes stand for themselves.
+const PLAIN: [bool; 256] = {
+    let (mut plain, mut byte) = ([false; 256], 0x21);
+    while byte < 0x7f {
+        plain[byte] = byte != b'%' as usize && byte != SEPARATOR as usize;
+        byte += 1;
+    }
+    plain
+};
+
+/// Appends bytes: a zero byte as `,`, printable characters as they are, and others as `%` and two
+/// digits.
+pub(super) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    if bytes.is_ascii() {
+        push_ascii(bytes, out);
+        return;
+    }
+    for chunk in bytes.utf8_chunks() {
+        for character in chunk.valid().chars() {
+            let mut buffer = [0; 4];
+            let encoded = character.encode_utf8(&mut buffer).as_bytes();
+            if character.is_ascii() {
+                push_ascii(encoded, out);
+            } else if character.is_control() {
+                for &byte in encoded {
+                    push_escape(byte, out);
+                }
+            } else {
+                out.extend_from_slice(encoded);
+            }
+        }
+        for &byte in chunk.invalid() {
+            push_escape(byte, out);
+        }
+    }
+}
+
+#[inline]
+fn push_ascii(mut bytes: &[u8], out: &mut Vec<u8>) {
+    out.reserve(bytes.len());
+    loop {
+        let plain = bytes.iter().position(|&byte| !PLAIN[usize::from(byte)]);
+        let (run, rest) = bytes.split_at(plain.unwrap_or(bytes.len()));
+        out.extend_from_slice(run);
+        let [special, after @ ..] = rest else { return };
+        push_special(*special, out);
+        bytes = after;
+    }
+}
+
+fn push_special(byte: u8, out: &mut Vec<u8>) {
+    if byte == 0 { out.push(SEPARATOR) } else { push_escape(byte, out) }
+}
+
+/// Appends a byte as `%` and two digits.
+pub(super) fn push_escape(byte: u8, out: &mut Vec<u8>) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    let [high, low] = [byte >> 4, byte & 15].map(|digit| DIGITS[usize::from(digit)]);
+    out.extend_from_slice(&[b'%', high, low]);
+}
+
+/// Appends the bytes that `text` stands for. `None` if it is damaged.
+#[inline]
+pub(super) fn read_bytes(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    let start = out.len();
+    out.extend_from_slice(text);
+    let mut has_escapes = false;
+    for byte in &mut out[start..] {
+        if *byte == SEPARATOR {
+            *byte = 0;
+        }
+        has_escapes |= *byte == b'%';
+    }
+    if has_escapes { resolve_escapes(start, out) } else { Some(()) }
+}
+
+fn resolve_escapes(start: usize, out: &mut Vec<u8>) -> Option<()> {
+    let (mut from, mut to) = (start, start);
+    while let Some(&byte) = out.get(from) {
+        if byte == b'%' {
+            let &[high, low] = out.get(from + 1..from + 3)? else { return None };
+            let digit = |byte: u8| char::from(byte).to_digit(16);
+            out[to] = u8::try_from(digit(high)? << 4 | digit(low)?).ok()?;
+            from += 3;
+        } else {
+            out[to] = byte;
+            from += 1;
+        }
+        to += 1;
+    }
+    out.truncate(to);
+    Some(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(bytes: &[u8]) -> String {
+        let mut text = Vec::new();
+        push_bytes(bytes, &mut text);
+        String::from_utf8(text).expect("a comment is UTF-8")
+    }
+
+    fn read(text: &[u8]) -> Option<Vec<u8>> {
+        let mut bytes = Vec::new();
+        read_bytes(text, &mut bytes).map(|()| bytes)
+    }
+
+    #[test]
+    fn bytes_are_readable() {
+        for (bytes, text) in [
+            (&b"sh\0-c\0echo a,b\0"[..], "sh,-c,echo%20a%2Cb,"),
+            (b"100%", "100%25"),
+            (b"\n\x7f", "%0A%7F"),
+            ("Grüße\u{85}".as_bytes(), "Grüße%C2%85"),
+            (b"caf\xe9 \xff\0", "caf%E9%20%FF,"),
+            (b"", ""),
+        ] {
+            assert_eq!(written(bytes), text);
+            assert_eq!(read(text.as_bytes()).as_deref(), Some(bytes));
+        }
+    }
+
+    #[test]
+    fn all_bytes_are_read_again() {
+        let all: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
+        assert_eq!(read(written(&all).as_bytes()), Some(all));
+    }
+
+    #[test]
+    fn damaged_escapes_are_refused() {
+        for text in ["%", "a%4", "%4g", "%-1", "%+1", "%%41"] {
+            assert_eq!(read(text.as_bytes()), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_decimal() {
+        for expected in [0, 9, 10, 4_294_967_295, 9_999_999_999_999_999_999, u64::MAX] {
+            let mut text = Vec::new();
+            push_number(expected, &mut text);
+            assert_eq!(text, expected.to_string().as_bytes());
+            assert_eq!(number(&text), Some(expected));
+        }
+        for text in ["", "-1", "+1", " 1", "1a", "18446744073709551616", "+8446744073709551615"] {
+            assert_eq!(number(text.as_bytes()), None, "{text}");
+        }
+        assert_eq!((number32(b"4294967295"), number32(b"4294967296")), (Some(u32::MAX), None));
+    }
+
+    #[test]
+    fn a_list_has_empty_places() {
+        let mut list = Numbers::new(b"1::3");
+        assert_eq!(
+            [list.next32(), list.next32(), list.next32(), list.next32()],
+            [Some(1), None, Some(3), None]
+        );
+    }
+}
