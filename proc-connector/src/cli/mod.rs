@@ -4,6 +4,7 @@
 //! ([`pipeline::recording`]). The [`pipeline`] identifies the process of each event, chooses the events
 //! to show, and passes them to an output format ([`output`]) together with their processes.
 
+mod blocks;
 mod cause;
 mod command_line;
 mod commands;

@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::rotated::Blocks;
+use super::blocks::Blocks;
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -48,11 +48,6 @@ impl Place {
             Self::Existing(file) => Blocks::lock(file)?.empty(),
         }
     }
-}
-
-/// Empties a file; a pipe or a device has no length.
-pub(super) fn empty(file: &File) -> io::Result<()> {
-    if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
 }
 
 /// Resolves a name without changing any file.

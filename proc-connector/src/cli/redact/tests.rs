@@ -156,7 +156,6 @@ proptest! {
         let is_option = name.starts_with('-');
         let joined = format!("{name}={secret}");
         let own = match form {
-            0 => vec![joined],
             1 if is_option => vec![name, secret.clone()],
             2 => vec![format!("run {joined} now")],
             3 if is_option => vec![format!("run; x {name} '{secret} and more' now")],

@@ -6,6 +6,7 @@ use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::forest::Forest;
+use crate::cli::blocks;
 use crate::cli::failure::Failure;
 use crate::cli::output::json::Json;
 use crate::cli::output::sink::{Item, Sink};
@@ -110,7 +111,7 @@ impl Files {
     pub(crate) fn begin(&mut self) -> Result<(), Failure> {
         for Lines { path, old, new, .. } in &mut self.lines {
             if let Some(old) = old.take() {
-                output_file::empty(&old).map_err(|error| failure(path, error))?;
+                blocks::empty(&old).map_err(|error| failure(path, error))?;
             }
             *new = None;
         }
@@ -177,7 +178,7 @@ impl Drop for Lines {
 fn redraw(format: Format, forest: &Forest, title: &str, mut file: File) -> io::Result<()> {
     let mut chart = Vec::new();
     draw(format, forest, title, &mut chart)?;
-    output_file::empty(&file)?;
+    blocks::empty(&file)?;
     file.write_all(&chart)
 }
 
