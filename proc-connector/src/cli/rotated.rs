@@ -66,7 +66,9 @@ impl Blocks {
 
     /// Removes the contents of an existing file.
     pub(crate) fn empty(self) -> io::Result<Self> {
-        super::output_file::empty(&self.file)?;
+        if self.len.is_some() {
+            self.file.set_len(0)?;
+        }
         Ok(self)
     }
 }
