@@ -22,6 +22,7 @@ fn main() -> ExitCode {
     let everywhere = named![bad_usage_exits_with_2];
     let live = named![
         events_are_counted_by_name_and_user,
+        processes_that_no_longer_match_are_not_running,
         what_short_processes_used_adds_up,
         intervals_add_up_to_the_summary,
         losses_are_reported_and_counting_continues,
@@ -173,6 +174,16 @@ fn events_are_counted_by_name_and_user() {
     let (ended, short) = (sum(&reports, "ended"), sum(&reports, "short_lived"));
     assert!(ended >= 50, "{ended}");
     assert!(short <= ended - 10, "{short} of {ended}, of which ten slept for 50 ms");
+}
+
+fn processes_that_no_longer_match_are_not_running() {
+    // Only the forks are events of this name: the children then execute a program of another one.
+    let mut stats = Stats::start(&["--comm", NAME]);
+    fork_50();
+    stats.read_until(|reports| listed(reports, "forks_by_name", "name", &NAME.into()) >= 50);
+    let (reports, _) = stats.end();
+    assert_eq!(listed(&reports, "forks_by_name", "name", &NAME.into()), 50);
+    assert_eq!(reports.last().expect("a report")["processes"], 0);
 }
 
 fn what_short_processes_used_adds_up() {

@@ -162,6 +162,7 @@ mod tests;
 mod thread_ids;
 mod threads;
 mod time;
+mod unreported;
 mod wait;
 
 pub use self::change::{Change, ChangeKind, Changes};

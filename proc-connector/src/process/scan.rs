@@ -73,6 +73,7 @@ impl ProcessTable {
         self.scanned_ns = now_ns;
         self.pending_exits.clear();
         self.rescan.after_scan(started, Instant::now());
+        self.unreported.restart(self.len());
         Ok(())
     }
 
@@ -128,7 +129,7 @@ impl ProcessTable {
         self.push(ChangeKind::Appeared, key);
     }
 
-    fn vanished(&mut self, tgid: u32, ns: u64) {
+    pub(super) fn vanished(&mut self, tgid: u32, ns: u64) {
         self.settle(tgid, false);
         if let Some(key) = self.population.end(tgid, End { ns, status: None, usage: None }) {
             self.push(ChangeKind::Vanished, key);

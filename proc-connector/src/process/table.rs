@@ -20,6 +20,7 @@ use super::readings::Readings;
 use super::redact::{Redact, Redacted};
 use super::rescan::Rescan;
 use super::snapshot::SnapshotSource;
+use super::unreported::Unreported;
 use crate::stream::Received;
 
 /// The processes of a machine, kept up to date by its events.
@@ -52,6 +53,7 @@ pub struct ProcessTable {
     /// Reads what events do not contain; `None`: the table never reads `/proc`.
     pub(super) source: Option<Box<dyn SnapshotSource>>,
     pub(super) rescan: Rescan,
+    pub(super) unreported: Unreported,
     /// `CLOCK_MONOTONIC` at the last scan of `/proc`. A process that the scan did not find had
     /// ended by then.
     pub(super) scanned_ns: u64,
@@ -112,6 +114,7 @@ impl ProcessTable {
             population: Population::new(KEEP.0, KEEP.1),
             source: None,
             rescan: Rescan::default(),
+            unreported: Unreported::default(),
             scanned_ns: 0,
             last_event_ns: 0,
             pending_exits: ById::default(),
@@ -233,7 +236,8 @@ impl ProcessTable {
     }
 
     /// Scans `/proc` if a loss made a scan necessary and it is due. Reports execs whose program is
-    /// certain by now.
+    /// certain by now. Once the table has doubled, removes processes that a filter selected at their
+    /// fork and no longer at their exit: they [vanish](super::ChangeKind::Vanished).
     ///
     /// Call this once after each receive, when its events were applied: a receive that found no event
     /// proves that the table has all earlier ones.
@@ -246,6 +250,8 @@ impl ProcessTable {
         self.settle_received();
         if self.rescan.is_due() {
             self.scan()?;
+        } else {
+            self.end_unreported();
         }
         Ok(self.changes())
     }

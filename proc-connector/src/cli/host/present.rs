@@ -52,6 +52,11 @@ pub(crate) fn process(pid: u32) -> Result<(), Absent> {
     }
 }
 
+/// Whether a process has this id, as its own or as that of a thread.
+pub(crate) fn has_id(pid: u32) -> bool {
+    i32::try_from(pid).is_ok_and(|pid| kill(Pid::from_raw(pid), None) != Err(Errno::ESRCH))
+}
+
 /// The id of a user of this machine.
 pub(crate) fn user(user: &User) -> Result<u32, Absent> {
     match user {

@@ -9,6 +9,7 @@ use super::conditions::{Conditions, Rest};
 use super::follow::Follower;
 use super::stage::Choose;
 use crate::cli::failure::Failure;
+use crate::cli::host::present;
 use crate::cli::options::events::EventChoice;
 use crate::cli::output::sink::{End, Item};
 
@@ -135,7 +136,12 @@ impl<'a> ProcessChooser<'a> {
 
     /// The number of processes that run, as they are known. Without conditions, these are all.
     pub(crate) fn running(&self, table: &ProcessTable) -> usize {
-        if self.is_selective { self.chosen.len() } else { table.len() }
+        if !self.is_selective {
+            return table.len();
+        }
+        // The exits of processes that no longer meet the conditions were not received.
+        let is_chosen = |process: &&Process| self.chosen.contains(&process.serial());
+        table.iter().filter(is_chosen).filter(|process| present::has_id(process.tgid())).count()
     }
 
     pub(crate) fn follow(&mut self, table: &ProcessTable, received: Option<&Received<'_>>) {

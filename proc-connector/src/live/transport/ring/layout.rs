@@ -55,9 +55,6 @@ pub(super) const VALUE: i16 = DATAGRAM - 104;
 pub(super) const NAME: i16 = DATAGRAM - 120;
 /// Offset from `R10` of the use of a share, three 64-bit words.
 pub(super) const SHARE: i16 = DATAGRAM - 152;
-/// Offset from `R10` of whether the acting process is followed.
-pub(super) const FOLLOWED: i16 = DATAGRAM - 128;
-
 /// The length of the variables in front of a record in the buffer of a CPU.
 ///
 /// The verifier does not track their values, unlike those on the stack. So it does not try all

@@ -201,17 +201,37 @@ impl ProgramSpec<'_> {
         asm: &mut Assembler,
         labels: &Labels,
     ) -> Result<(), AssemblyError> {
-        let (dropped, over_share, ack) = (asm.label(), asm.label(), asm.label());
+        let (dropped, over_share, possible, ack) =
+            (asm.label(), asm.label(), asm.label(), asm.label());
+        // What rejects most events comes first.
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        asm.branch(Width::W32, Cond::Eq, R1, 0, possible);
+        self.choice.reject(asm, labels.unwanted);
+        if !self.choice.follows() {
+            self.apply_filter(asm, labels.wanted, dropped)?;
+            asm.bind(labels.wanted);
+        }
+        asm.bind(possible);
         self.context.load_task(asm, labels.full);
         self.find_buffer(asm, labels.full);
-        self.fill_base(asm);
         self.choice.initialize(asm);
+        let identified = asm.label();
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        asm.branch(Width::W32, Cond::Eq, R1, 0, identified);
+        if !self.choice.follows() {
+            self.choice.evaluate(asm, dropped, over_share);
+        }
+        asm.bind(identified);
+        self.fill_base(asm);
         asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
         asm.branch(Width::W32, Cond::Eq, R1, 0, ack);
-        self.choice.follow(asm, labels.unwanted);
-        self.apply_filter(asm, labels.wanted, dropped)?;
-        asm.bind(labels.wanted);
-        self.choice.evaluate(asm, dropped, over_share);
+        if self.choice.follows() {
+            self.choice.follow(asm, labels.unwanted);
+            // Events that the filter drops change the followed processes as well.
+            self.apply_filter(asm, labels.wanted, dropped)?;
+            asm.bind(labels.wanted);
+            self.choice.evaluate(asm, dropped, over_share);
+        }
         asm.bind(ack);
         if self.context.is_extended() {
             self.context.fill_extension(asm);

@@ -66,3 +66,20 @@ fn an_event_older_than_the_scan_does_not_replace_its_values() {
     stream.exec(A, Some(program("a\0")));
     assert_eq!(stream.table.get(A.0).map(shown), Some(then));
 }
+
+#[test]
+fn processes_without_an_exit_vanish_once_the_table_has_grown() {
+    // Only the first process exists in `/proc`.
+    let (mut stream, _) = Stream::with_proc(&[INIT]);
+    stream.table.unreported.patience = std::time::Duration::ZERO;
+    let (mut longest, mut vanished) = (0, 0);
+    for tgid in 100..5_100 {
+        stream.fork(INIT, INIT, (tgid, u64::from(tgid) * 1_000));
+        let changes = stream.table.rescan_if_due().expect("a machine");
+        vanished += changes.filter(|change| change.kind == ChangeKind::Vanished).count();
+        longest = longest.max(stream.table.len());
+    }
+    assert!((1_024..1_100).contains(&longest), "{longest}");
+    assert_eq!(vanished + stream.table.len(), 5_001);
+    assert!(stream.table.get(INIT.0).is_some());
+}

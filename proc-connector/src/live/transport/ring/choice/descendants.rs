@@ -20,7 +20,8 @@ use proc_connector_sys as uapi;
 
 use super::super::asm::{Alu, Assembler, Cond, Label, Reg, Size, Width, imm};
 use super::super::context::{DETAIL, EXIT_STATE, START, TGID, branch_unless};
-use super::super::layout::{DATAGRAM, FOLLOWED, KEY, SCRATCH_2, SCRATCH_3, VALUE, Word, variable};
+use super::super::helpers::{self, TaskValue};
+use super::super::layout::{DATAGRAM, KEY, SCRATCH_2, SCRATCH_3, VALUE, Word, variable};
 use super::super::memory::{KernelMemory, TaskMember, probe};
 use super::conditions::NamePlan;
 use super::table::{insert, look_up, remove};
@@ -32,6 +33,7 @@ use Reg::{R0, R1, R2, R3, R7, R9, R10};
 /// How the program finds the ancestors of a process.
 #[derive(Clone, Debug)]
 pub(super) struct FollowPlan {
+    pid_tgid: TaskValue,
     parent: TaskMember,
     /// Offsets in a `task_struct`.
     real_parent: i16,
@@ -86,12 +88,16 @@ const MAX_ANCESTORS: i32 = 32;
 const NOT_FOLLOWED: i32 = 0;
 const IS_FOLLOWED: i32 = 1;
 
-/// A variable in front of the record: the address of an ancestor's `task_struct`.
+/// Variables in front of the record: the address of an ancestor's `task_struct`, and whether the
+/// acting process is followed. The verifier would check the rest of the program for each value of a
+/// variable on the stack.
 const ANCESTOR: i16 = variable(4);
+const FOLLOWED: i16 = variable(7);
 /// On the stack: the number of ancestors that are left. The verifier follows it to the end.
 const STEPS: i16 = SCRATCH_2;
 
 /// Offsets in the datagram.
+const WHAT: i16 = 36;
 const PROCESS_TGID: i16 = 56;
 const CHILD_PID: i16 = 60;
 const CHILD_TGID: i16 = 64;
@@ -107,6 +113,7 @@ impl FollowPlan {
         let types = memory.types()?;
         let offset = |member| i16::try_from(types.offset("task_struct", member)?).ok();
         Some(Self {
+            pid_tgid: helpers::pid_tgid(memory)?,
             parent: memory.member("real_parent")?,
             real_parent: offset("real_parent")?,
             group_leader: offset("group_leader")?,
@@ -210,7 +217,33 @@ impl Descendants {
 
     /// Emits code that initializes the variable of [`follow`](Self::follow).
     pub(super) fn prepare(asm: &mut Assembler) {
-        asm.store(Size::Double, R10, FOLLOWED, NOT_FOLLOWED);
+        asm.store(Size::Double, R7, FOLLOWED, NOT_FOLLOWED);
+    }
+
+    /// Emits code that jumps to `unwanted` if the id of the acting process shows that the event cannot
+    /// concern a followed process. This is the case for most events, and takes less time than reading
+    /// the identity.
+    pub(super) fn reject(&self, asm: &mut Assembler, filter: &Filter, unwanted: Label) {
+        let (possible, no_exit) = (asm.label(), asm.label());
+        asm.load(Size::Word, R1, R9, Word::Seeding.offset());
+        asm.branch(Width::W32, Cond::Ne, R1, 0, possible);
+        asm.load(Size::Word, R1, R10, DATAGRAM + WHAT);
+        // The traced process of an attach can be followed.
+        asm.branch(Width::W32, Cond::Eq, R1, imm(uapi::PROC_EVENT_PTRACE), possible);
+        if !filter.root_names().is_empty() {
+            asm.branch(Width::W32, Cond::Eq, R1, imm(uapi::PROC_EVENT_EXEC), possible);
+        }
+        self.plan.pid_tgid.load(asm);
+        asm.alu(Width::W64, Alu::Rsh, R0, 32);
+        asm.store(Size::Double, R10, KEY, R0);
+        look_up(asm, self.followed.table.as_fd());
+        asm.branch(Width::W64, Cond::Ne, R0, 0, possible);
+        branch_unless(asm, uapi::PROC_EVENT_EXIT, no_exit);
+        look_up(asm, self.ended.as_fd());
+        asm.branch(Width::W64, Cond::Ne, R0, 0, possible);
+        asm.bind(no_exit);
+        asm.jump(unwanted);
+        asm.bind(possible);
     }
 
     /// Emits code that jumps to `unwanted` if the acting process is not followed. `FOLLOWED` holds
@@ -258,7 +291,7 @@ impl Descendants {
         asm.store(Size::Double, R10, VALUE, R1);
         self.add(asm);
         asm.bind(followed);
-        asm.store(Size::Double, R10, FOLLOWED, IS_FOLLOWED);
+        asm.store(Size::Double, R7, FOLLOWED, IS_FOLLOWED);
         self.add_child(asm, done);
         asm.bind(done);
     }
@@ -367,7 +400,7 @@ impl Descendants {
     pub(super) fn retire(&self, asm: &mut Assembler) {
         let done = asm.label();
         branch_unless(asm, uapi::PROC_EVENT_EXIT, done);
-        asm.load(Size::Double, R1, R10, FOLLOWED);
+        asm.load(Size::Double, R1, R7, FOLLOWED);
         asm.branch(Width::W64, Cond::Ne, R1, IS_FOLLOWED, done);
         asm.load(Size::Word, R1, R7, EXIT_STATE);
         asm.branch(Width::W32, Cond::Ne, R1, imm(ExitHdr::OVER), done);

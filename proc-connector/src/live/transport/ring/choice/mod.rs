@@ -171,6 +171,13 @@ impl Choice {
         }
     }
 
+    /// Emits code that jumps to `unwanted` if the event cannot concern a followed process.
+    pub(super) fn reject(&self, asm: &mut Assembler, unwanted: Label) {
+        if let Some(descendants) = &self.descendants {
+            descendants.reject(asm, &self.filter, unwanted);
+        }
+    }
+
     /// Emits code that updates the followed processes with any event, and jumps to `unwanted` if the
     /// acting process is not followed.
     pub(super) fn follow(&self, asm: &mut Assembler, unwanted: Label) {
