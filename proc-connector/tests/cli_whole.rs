@@ -73,7 +73,7 @@ fn comparable(mut line: Value) -> Value {
         const MEASURED: [&str; 6] =
             ["time", "start_ns", "lifetime_ns", "cpu_ns", "user_ns", "system_ns"];
         if let Value::Object(map) = value {
-            MEASURED.iter().for_each(|key| drop(map.remove(*key)));
+            map.retain(|key, _| !MEASURED.contains(&key.as_str()));
             map.values_mut().for_each(remove);
         }
     }

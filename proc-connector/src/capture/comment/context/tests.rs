@@ -171,7 +171,7 @@ fn a_usage_that_equals_the_default_is_left_out() {
 
 #[test]
 fn arguments_that_do_not_fit_are_cut() {
-    let args = [b'\n'; 32_768];
+    let args = vec![b'\n'; 32_768];
     let context = RawContext::of_process((7, 70), (1, 10));
     let context = context.with_extension(exec([&args, b"/a", b"a\0", b"", b"X=1\0"])).bytes();
     let text = text(EXEC, &context).expect("a context");
