@@ -6,7 +6,7 @@ use super::comment;
 /// existed when the recording began and after each loss, names of users, and paths of cgroups.
 ///
 /// A [`Survey`](crate::process::Survey) reads notes, a [`Writer`](super::Writer) writes them, and a
-/// [`ProcessTable`](crate::process::ProcessTable::apply_note) learns from them.
+/// [`ProcessTable`](crate::process::ProcessTable::apply_notes) learns from them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note(pub(crate) Kind);
 

@@ -81,7 +81,7 @@ pub struct Recorded<'a> {
     /// next packet. `None` if the capture has no times.
     pub time: Option<SystemTime>,
     /// What the recorder noted before this item: apply it to a
-    /// [`ProcessTable`](crate::process::ProcessTable::apply_note) before the item.
+    /// [`ProcessTable`](crate::process::ProcessTable::apply_notes) before the item.
     pub notes: &'a [Note],
 }
 

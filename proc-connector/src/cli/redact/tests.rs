@@ -151,7 +151,7 @@ proptest! {
         before in proptest::collection::vec("[a-z=-]{0,10}", 0..4),
         after in proptest::collection::vec("[a-z =-]{0,10}", 0..4),
         name in prop_oneof!["--[a-z]{0,5}secret[a-z-]{0,5}", "[A-Z]{0,5}SECRET"],
-        form in 0..5_usize,
+        form in 1..6_usize,
     ) {
         let is_option = name.starts_with('-');
         let joined = format!("{name}={secret}");
