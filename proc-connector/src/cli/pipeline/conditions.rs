@@ -117,15 +117,21 @@ fn names(patterns: &[Pattern]) -> Option<Vec<NamePattern>> {
     patterns.iter().map(name).collect()
 }
 
-/// The name, or the start of names, that a pattern matches.
+/// The name, or the start of names, that a pattern matches. `[*]` stands for a literal character.
 fn name(pattern: &Pattern) -> Option<NamePattern> {
-    let text = pattern.as_str();
-    let start = text.strip_suffix('*');
-    let is_plain = !start.unwrap_or(text).contains(['*', '?', '[']);
-    is_plain.then(|| match start {
-        Some(start) => NamePattern::prefix(start.as_bytes()),
-        None => NamePattern::exact(text.as_bytes()),
-    })
+    let mut rest = pattern.as_str();
+    let mut name = String::new();
+    while let Some(first) = rest.chars().next() {
+        let literal = ["[*]", "[?]", "[[]", "[]]"].into_iter().find(|text| rest.starts_with(text));
+        match (first, literal) {
+            (_, Some(literal)) => name.push_str(&literal[1..2]),
+            ('*', None) if rest == "*" => return Some(NamePattern::prefix(name.as_bytes())),
+            ('*' | '?' | '[', None) => return None,
+            (other, None) => name.push(other),
+        }
+        rest = &rest[literal.map_or(first.len_utf8(), str::len)..];
+    }
+    Some(NamePattern::exact(name.as_bytes()))
 }
 
 /// Conditions that a filter cannot have: patterns of names, and cgroups that may appear later.
@@ -205,7 +211,11 @@ mod tests {
         assert_eq!(all(&["*"]), Some(vec![NamePattern::prefix(b"")]));
         assert_eq!(all(&[]), Some(Vec::new()));
         // Alternatives of one option are decided in one place.
-        for pattern in ["*make", "ma?e", "[m]ake", "ma*e", "make*[*]"] {
+        let escaped = ["a[*]b", "[[]x[]]*", "[?]"];
+        let literal =
+            [NamePattern::exact(b"a*b"), NamePattern::prefix(b"[x]"), NamePattern::exact(b"?")];
+        assert_eq!(all(&escaped), Some(literal.to_vec()));
+        for pattern in ["*make", "ma?e", "[m]ake", "ma*e", "make*[*]", "**"] {
             assert_eq!(all(&["make", pattern]), None, "{pattern}");
         }
     }
