@@ -109,7 +109,7 @@ pub enum Error {
     FilterRefused(#[source] io::Error),
 
     /// A filter selects the descendants of a process that does not exist, or has ended.
-    #[error("no process has the id {tgid}, or another one than the selected process has it")]
+    #[error("process {tgid} does not exist, or its id belongs to another process now")]
     NoSuchProcess {
         /// The process id.
         tgid: u32,

@@ -86,7 +86,7 @@ impl NoRing {
     /// The cause, without the remedy.
     pub(crate) fn cause(self) -> Cow<'static, str> {
         Cow::Borrowed(match self {
-            Self::NotWanted => "it was not requested",
+            Self::NotWanted => "the ring was not requested",
             Self::Compatibility => "`ProcConnector::new` uses the socket, as in 0.1.5",
             Self::WordSize => "a 32-bit program cannot read the ring of a 64-bit kernel",
             Self::Forbidden => "this process may not use bpf(2), which requires CAP_BPF",
@@ -116,11 +116,11 @@ impl NoRing {
             Self::Unsupported => Some("update the kernel, with CONFIG_BPF_SYSCALL=y"),
             Self::GoesDeaf => Some("update the kernel to 6.6.18, 6.7.6 or later"),
             Self::TooLarge => Some("request a smaller buffer"),
-            Self::NotWanted
-            | Self::Refused
-            | Self::Unanswered
-            | Self::NoTaskFilter
-            | Self::Os(_) => None,
+            Self::NoTaskFilter => Some(
+                "run as root, or grant CAP_PERFMON as well; the kernel requires \
+                 CONFIG_DEBUG_INFO_BTF=y",
+            ),
+            Self::NotWanted | Self::Refused | Self::Unanswered | Self::Os(_) => None,
         }
     }
 }

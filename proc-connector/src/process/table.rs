@@ -18,9 +18,8 @@ use super::process::Process;
 use super::programs::ProgramPaths;
 use super::readings::Readings;
 use super::redact::{Redact, Redacted};
-use super::rescan::Rescan;
+use super::rescan::{Rescan, Unreported};
 use super::snapshot::SnapshotSource;
-use super::unreported::Unreported;
 use crate::stream::Received;
 
 /// The processes of a machine, kept up to date by its events.

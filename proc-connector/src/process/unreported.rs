@@ -1,37 +1,51 @@
 //! Processes whose exits were not received, although no event was lost: a filter by user, name or
 //! cgroup selects the fork of a process, but not its exit if the process no longer matches by then.
 
-use std::time::{Duration, Instant};
+use std::collections::HashSet;
+use std::time::Instant;
 
-/// How many more processes than after the last search start a search.
-const SLACK: usize = 1024;
+use super::process::Process;
+use super::snapshot::{Fields, ReadError, SnapshotSource};
+use super::table::ProcessTable;
 
-/// How long a process must have been missing in `/proc`. Its exit can be in a queue until then.
-const PATIENCE: Duration = Duration::from_secs(2);
-
-/// The state of the search.
-#[derive(Debug)]
-pub(super) struct Unreported {
-    /// The number of live processes above which a search starts.
-    pub(super) limit: usize,
-    /// The processes that `/proc` does not have: their ids and serials.
-    pub(super) missing: Vec<(u32, u64)>,
-    /// When these were missing.
-    pub(super) searched: Option<Instant>,
-    pub(super) patience: Duration,
-}
-
-impl Default for Unreported {
-    fn default() -> Self {
-        Self { limit: SLACK, missing: Vec::new(), searched: None, patience: PATIENCE }
+impl ProcessTable {
+    /// Ends the processes whose exits were not received, if the table has grown much. The table then
+    /// has at most about twice the number of live processes.
+    pub(super) fn end_unreported(&mut self) {
+        let Some(source) = self.source.as_deref() else { return };
+        let live = self.len();
+        match self.unreported.searched {
+            None if live <= self.unreported.limit => {}
+            None => match self.missing_in(source) {
+                Some(missing) => {
+                    self.unreported.missing = missing;
+                    self.unreported.searched = Some(Instant::now());
+                }
+                None => self.unreported.restart(live),
+            },
+            Some(searched) if searched.elapsed() < self.unreported.patience => {}
+            Some(_) => {
+                let now_ns = source.now_ns();
+                for (tgid, serial) in std::mem::take(&mut self.unreported.missing) {
+                    if self.get(tgid).is_some_and(|process| process.serial() == serial) {
+                        self.vanished(tgid, now_ns);
+                    }
+                }
+                self.unreported.restart(self.len());
+            }
+        }
     }
-}
 
-impl Unreported {
-    /// Restarts the search, for a table that has this number of live processes.
-    pub(super) fn restart(&mut self, live: usize) {
-        self.limit = live.saturating_mul(2).saturating_add(SLACK);
-        self.missing.clear();
-        self.searched = None;
+    /// The processes that `/proc` does not have. `None` if it cannot be listed now.
+    fn missing_in(&self, source: &dyn SnapshotSource) -> Option<Vec<(u32, u64)>> {
+        let listed: HashSet<u32> = source.list().ok()?.into_iter().collect();
+        // `hidepid` hides processes of other users from the list.
+        let is_missing = |process: &&Process| {
+            let tgid = process.tgid();
+            !listed.contains(&tgid)
+                && matches!(source.read(tgid, Fields::empty()), Err(ReadError::Gone))
+        };
+        let missing = self.iter().filter(is_missing);
+        Some(missing.map(|process| (process.tgid(), process.serial())).collect())
     }
 }

@@ -78,12 +78,16 @@ impl<'a> Conditions<'a> {
         // A parent has to join a tree before its children do.
         processes.sort_unstable_by_key(|process| (process.start_ns(), process.tgid()));
         let mut members = HashSet::new();
-        for process in &processes {
-            let has_name = |comm| filter.root_names().iter().any(|name| name.matches(comm));
-            let is_root = filter.roots().iter().any(|root| root.tgid == process.tgid());
-            let is_child = process.parent().is_some_and(|parent| members.contains(&parent));
-            if is_root || is_child || process.comm().is_some_and(has_name) {
-                members.insert(process.tgid());
+        let mut has_grown = true;
+        // Starts in the same clock tick can be in the wrong order.
+        while std::mem::take(&mut has_grown) {
+            for process in &processes {
+                let has_name = |comm| filter.root_names().iter().any(|name| name.matches(comm));
+                let is_root = filter.roots().iter().any(|root| root.tgid == process.tgid());
+                let is_child = process.parent().is_some_and(|parent| members.contains(&parent));
+                if is_root || is_child || process.comm().is_some_and(has_name) {
+                    has_grown |= members.insert(process.tgid());
+                }
             }
         }
         // Only paths of cgroups are known.
@@ -110,16 +114,24 @@ fn meets(filter: &Filter, process: &Process, is_descendant: bool) -> bool {
 
 /// The names that patterns match, if a filter can select them.
 fn names(patterns: &[Pattern]) -> Option<Vec<NamePattern>> {
-    let name = |pattern: &Pattern| {
-        let text = pattern.as_str();
-        let start = text.strip_suffix('*');
-        let is_plain = !start.unwrap_or(text).contains(['*', '?', '[']);
-        is_plain.then(|| match start {
-            Some(start) => NamePattern::prefix(start.as_bytes()),
-            None => NamePattern::exact(text.as_bytes()),
-        })
-    };
     patterns.iter().map(name).collect()
+}
+
+/// The name, or the start of names, that a pattern matches. `[*]` stands for a literal character.
+fn name(pattern: &Pattern) -> Option<NamePattern> {
+    let mut rest = pattern.as_str();
+    let mut name = String::new();
+    while let Some(first) = rest.chars().next() {
+        let literal = ["[*]", "[?]", "[[]", "[]]"].into_iter().find(|text| rest.starts_with(text));
+        match (first, literal) {
+            (_, Some(literal)) => name.push_str(&literal[1..2]),
+            ('*', None) if rest == "*" => return Some(NamePattern::prefix(name.as_bytes())),
+            ('*' | '?' | '[', None) => return None,
+            (other, None) => name.push(other),
+        }
+        rest = &rest[literal.map_or(first.len_utf8(), str::len)..];
+    }
+    Some(NamePattern::exact(name.as_bytes()))
 }
 
 /// Conditions that a filter cannot have: patterns of names, and cgroups that may appear later.
@@ -147,9 +159,12 @@ impl Rest<'_> {
     }
 
     fn has_name(&self, comm: Option<&[u8]>) -> bool {
-        let matches = |comm| {
-            let name = String::from_utf8_lossy(comm);
-            self.comm.iter().any(|pattern| pattern.matches(&name))
+        // Names are cut like those that a filter compares.
+        let matches = |comm: &[u8]| {
+            self.comm.iter().any(|pattern| match name(pattern) {
+                Some(name) => name.matches(comm),
+                None => pattern.matches(&String::from_utf8_lossy(comm)),
+            })
         };
         self.comm.is_empty() || comm.is_some_and(matches)
     }
@@ -183,7 +198,7 @@ mod tests {
     use glob::Pattern;
     use proc_connector::parser::filter::NamePattern;
 
-    use super::names;
+    use super::{Rest, names};
 
     #[test]
     fn names_and_their_starts_are_conditions_of_a_filter() {
@@ -196,8 +211,29 @@ mod tests {
         assert_eq!(all(&["*"]), Some(vec![NamePattern::prefix(b"")]));
         assert_eq!(all(&[]), Some(Vec::new()));
         // Alternatives of one option are decided in one place.
-        for pattern in ["*make", "ma?e", "[m]ake", "ma*e", "make*[*]"] {
+        let escaped = ["a[*]b", "[[]x[]]*", "[?]"];
+        let literal =
+            [NamePattern::exact(b"a*b"), NamePattern::prefix(b"[x]"), NamePattern::exact(b"?")];
+        assert_eq!(all(&escaped), Some(literal.to_vec()));
+        for pattern in ["*make", "ma?e", "[m]ake", "ma*e", "make*[*]", "**"] {
             assert_eq!(all(&["make", pattern]), None, "{pattern}");
+        }
+    }
+
+    #[test]
+    fn names_beside_patterns_are_cut_as_by_the_kernel() {
+        let comm = ["systemd-journald", "n\u{e4}me-of-13-by\u{e4}", "*-x"]
+            .map(|text| Pattern::new(text).expect("a pattern"));
+        let rest = Rest { comm: &comm, cgroup: &[] };
+        // The last character is cut after its first byte.
+        let cut = &"n\u{e4}me-of-13-by\u{e4}".as_bytes()[..15];
+        for (name, expected) in [
+            (&b"systemd-journal"[..], true),
+            (cut, true),
+            (b"a-x", true),
+            (b"systemd-journa", false),
+        ] {
+            assert_eq!(rest.has_name(Some(name)), expected, "{name:?}");
         }
     }
 }
