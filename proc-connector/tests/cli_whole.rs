@@ -245,5 +245,5 @@ fn an_anonymous_recording_has_only_ids() {
         serde_json::from_str(replayed.lines().next().expect("a line")).expect("JSON");
     assert_eq!(first["process"]["args"], Value::Null);
     assert_eq!(first["process"]["user"], Value::Null);
-    assert!(first["process"]["parent"].is_number() || first["process"].is_null(), "{first}");
+    assert!(first["process"]["tgid"].is_number() || first["process"].is_null(), "{first}");
 }
