@@ -142,7 +142,7 @@ fn record_to_a_small_disk() {
     let private = nix::mount::MsFlags::MS_REC | nix::mount::MsFlags::MS_PRIVATE;
     nix::mount::mount::<str, str, str, str>(None, "/", None, private, None).expect("a mount");
     let flags = nix::mount::MsFlags::empty();
-    nix::mount::mount(Some("none"), &*disk, Some("tmpfs"), flags, Some("size=64k"))
+    nix::mount::mount(Some("none"), &*disk, Some("tmpfs"), flags, Some("size=256k"))
         .expect("a disk");
     let (file, transport) = (format!("{disk}/x"), std::env::var(OPTION).expect("a transport"));
     let mut recorder = std::process::Command::new(PROGRAM);
