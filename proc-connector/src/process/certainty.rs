@@ -94,7 +94,12 @@ impl ProcessTable {
     /// after the exit is that of a later process with the same id.
     pub(super) fn settle_ended(&mut self, tgid: u32, end: End) {
         let is_read_before = |reading: &Reading| reading.read_ns < end.ns;
+        // A scan that is younger than the exec can have missed threads. Then this can be the exit of a
+        // first thread that a later exec of another thread has replaced.
+        let knows_threads =
+            self.population.live.get(tgid).is_some_and(|live| live.exec_ns > live.seen_ns);
         let certain = end.status.is_some_and(|status| status.signal().is_none())
+            && knows_threads
             && self.readings.by_tgid.get(&tgid).is_some_and(is_read_before);
         self.settle(tgid, certain);
     }
