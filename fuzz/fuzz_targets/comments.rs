@@ -40,9 +40,8 @@ fn read(file: &[u8]) -> (Vec<Seen>, Vec<Note>) {
 }
 
 fn values(context: &proc_connector::Context<'_>) -> String {
-    let paths = [context.exe(), context.cwd()].map(|path| {
-        path.map(|path| path.components().map(<[u8]>::to_vec).collect::<Vec<_>>())
-    });
+    let paths = [context.exe(), context.cwd()]
+        .map(|path| path.map(|path| path.components().map(<[u8]>::to_vec).collect::<Vec<_>>()));
     format!(
         "{:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {:?} {paths:?}",
         (context.tgid(), context.start_boottime_ns(), context.parent_tgid()),
