@@ -1,5 +1,6 @@
 //! Finds the process with an identity.
 
+use super::values::record_first_thread;
 use crate::process::change::ChangeKind;
 use crate::process::evidence::{Identity, Proof};
 use crate::process::population::Key;
@@ -85,16 +86,20 @@ impl ProcessTable {
             None if self.is_over(parent) => return,
             None => {}
         }
-        if let Some(snapshot) = self.read_identity(parent) {
+        if let Some(snapshot) = self.read_identity(parent, Fields::ALL) {
             self.appeared(parent.tgid, snapshot);
             self.learn_start(parent, None);
         }
     }
 
     /// Reads the process with this identity, if it has not ended.
-    fn read_identity(&self, Identity { tgid, start }: Identity) -> Option<Snapshot> {
+    fn read_identity(
+        &self,
+        Identity { tgid, start }: Identity,
+        fields: Fields,
+    ) -> Option<Snapshot> {
         let source = self.source.as_ref()?;
-        let snapshot = source.read(tgid, Fields::ALL).ok()?;
+        let snapshot = source.read(tgid, fields).ok()?;
         (snapshot.is_alive && snapshot.start_ticks == source.ticks(start)).then_some(snapshot)
     }
 
@@ -186,12 +191,30 @@ impl ProcessTable {
         if let Some(parent) = proof.parent {
             self.ensure_parent(parent, proof.ns);
         }
-        let tgid = proof.actor.tgid;
-        match self.read_identity(proof.actor) {
-            Some(snapshot) => self.appeared(tgid, snapshot),
-            None => self.add_unknown(tgid),
+        match self.read_identity(proof.actor, Fields::ALL | Fields::ACTIVITY) {
+            Some(snapshot) => self.appeared_after(proof, snapshot),
+            None => self.add_unknown(proof.actor.tgid),
         }
         self.learn_start(proof.actor, proof.boottime_offset_ns());
+    }
+
+    /// Adds a process that was read after its event. It may have executed another program or changed
+    /// its users since, so the context has these values, and the program counts only once it is certain.
+    fn appeared_after(&mut self, proof: &Proof<'_>, snapshot: Snapshot) {
+        let tgid = proof.actor.tgid;
+        let program = snapshot.clone();
+        let lasting = Snapshot { image: None, uid: None, gid: None, comm: Vec::new(), ..snapshot };
+        self.appeared(tgid, lasting);
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
+        process.session = None;
+        // Events between this one and the reading are still to be applied.
+        process.seen_ns = process.seen_ns.min(proof.ns);
+        if proof.context.pid() == Some(tgid) {
+            record_first_thread(process, &proof.context);
+        }
+        if !process.is_kernel_thread {
+            self.await_program(tgid, program, false);
+        }
     }
 
     /// Ends a live or superseded process: its last thread exited.

@@ -1,6 +1,7 @@
 //! Single cases of events with identities, against a `/proc` with the given processes.
 
 mod ends;
+mod first_events;
 mod losses;
 
 use std::collections::BTreeMap;
@@ -16,7 +17,9 @@ use proc_connector_core::{EventData, EventRecord, ExitStatus, Notification, Noti
 use crate::process::change::ChangeKind;
 use crate::process::identity::BootId;
 use crate::process::process::Process;
-use crate::process::snapshot::{Cgroup, Fields, Ids, ReadError, Snapshot, SnapshotSource};
+use crate::process::snapshot::{
+    Activity, Arguments, Cgroup, Fields, Ids, Image, ReadError, Snapshot, SnapshotSource,
+};
 use crate::process::table::ProcessTable;
 use crate::process::time::TICK_NS;
 use crate::stream::{LossCause, Lost, Received};
@@ -39,6 +42,8 @@ struct FakeProc {
     processes: Arc<Mutex<BTreeMap<u32, u64>>>,
     reads: Arc<AtomicUsize>,
     has_version_1: Arc<AtomicBool>,
+    /// The arguments of each process, and when they are read.
+    program: Arc<Mutex<Option<(&'static str, u64)>>>,
 }
 
 impl FakeProc {
@@ -49,6 +54,11 @@ impl FakeProc {
 
     fn set_version_1(&self) {
         self.has_version_1.store(true, Ordering::Relaxed);
+    }
+
+    /// Shows these arguments at this time, and processes that are idle.
+    fn show(&self, args: &'static str, at_ns: u64) {
+        *self.program.lock().expect("a program") = Some((args, at_ns));
     }
 
     fn reads(&self) -> usize {
@@ -65,8 +75,20 @@ impl SnapshotSource for FakeProc {
         self.reads.fetch_add(1, Ordering::Relaxed);
         let processes = self.processes.lock().expect("a map");
         let start_ticks = *processes.get(&tgid).ok_or(ReadError::Gone)?;
+        let program = *self.program.lock().expect("a program");
+        let arguments =
+            |(args, _): (&str, u64)| Arguments { bytes: args.as_bytes().into(), is_cut: false };
+        let image =
+            program.map(|program| Image { args: Some(arguments(program)), ..Image::default() });
+        let activity = program.map(|(_, read_ns)| Activity {
+            read_ns,
+            has_other_args: false,
+            has_executed: true,
+            is_idle: true,
+            cpu_ticks: 0,
+        });
         Ok(Snapshot {
-            seen_ns: 500,
+            seen_ns: program.map_or(500, |(_, at_ns)| at_ns),
             boottime_offset_ns: 0,
             start_ticks,
             parent: (tgid != 1).then_some(1),
@@ -76,10 +98,10 @@ impl SnapshotSource for FakeProc {
             first: Ok(()),
             is_alive: true,
             others: Some(Vec::new()),
-            image: None,
+            image,
             uid: Some(Ids { real: 0, effective: 0 }),
             gid: Some(Ids { real: 0, effective: 0 }),
-            activity: None,
+            activity,
             cgroup: Some(Cgroup {
                 path: "/a".into(),
                 id_determines_path: !self.has_version_1.load(Ordering::Relaxed),
