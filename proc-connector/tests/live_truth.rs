@@ -139,16 +139,8 @@ type Known = (&'static str, &'static str, &'static [&'static str]);
 
 /// Over the socket, starts and exits of threads can be lost, and a loss can be reported after events
 /// that followed it: the kernel does not mark its place.
-///
-/// Over the ring, one process of some 10,000 had the name of the program before a lost exec. The cause
-/// is unknown.
-const KNOWN_AFTER_LOSSES: &[Known] = &[
-    ("socket", "end time", &[]),
-    ("socket", "number of execs", &[]),
-    ("socket", "status", &[]),
-    ("ring", "name", &[]),
-    ("ring", "number of execs", &[]),
-];
+const KNOWN_AFTER_LOSSES: &[Known] =
+    &[("socket", "end time", &[]), ("socket", "number of execs", &[]), ("socket", "status", &[])];
 
 /// Fields that are not yet right, with their transport and the behaviours for which they are wrong.
 /// An empty list of behaviours stands for all of them.

@@ -80,8 +80,8 @@ pub enum ChangeKind {
     Dumped,
     /// The process already existed, but was unknown to the table.
     Appeared,
-    /// The process no longer exists, and no event reported its end. [`Ended`](Self::Ended) follows
-    /// if its exit is still received.
+    /// The process no longer exists, and no event reported its end. If its last events are still
+    /// received, their changes follow, and [`Ended`](Self::Ended).
     Vanished,
     /// A scan of `/proc` found values that differ from those reported by events.
     Corrected,

@@ -142,6 +142,13 @@ impl Population {
         };
         self.live.for_each_mut(mark);
         self.superseded.values_mut().for_each(|process| mark(Arc::make_mut(process)));
+        // The last events of a process that has vanished are still to be received.
+        let has_vanished = |process: &Process| process.end.is_some_and(|end| end.status.is_none());
+        for (process, _) in self.ended.places.iter_mut().flatten() {
+            if has_vanished(process) {
+                mark(Arc::make_mut(process));
+            }
+        }
     }
 
     /// Changes the parent of a live process.
@@ -179,7 +186,8 @@ impl Population {
             Key::Superseded(tgid, start) => {
                 self.superseded.get_mut(&(tgid, start)).map(Arc::make_mut)
             }
-            Key::Ended(_) | Key::Frozen(_) => None,
+            Key::Ended(number) => self.ended.get_mut(number),
+            Key::Frozen(_) => None,
         }
     }
 

@@ -66,8 +66,8 @@ fn step(losses: bool) -> impl Strategy<Value = Step> {
 struct Observer {
     table: ProcessTable,
     alive: BTreeSet<u64>,
-    /// Process id, creation time and status of each process whose end was reported.
-    ended: Vec<(u32, Option<u64>, Option<u32>)>,
+    /// The processes whose end was reported.
+    ended: Vec<super::Process>,
 }
 
 impl Observer {
@@ -87,11 +87,7 @@ impl Observer {
         assert!(process.comm().is_none_or(|read| read == name.as_bytes()), "{process:?}");
     }
 
-    fn record(
-        alive: &mut BTreeSet<u64>,
-        ended: &mut Vec<(u32, Option<u64>, Option<u32>)>,
-        change: &Change<'_>,
-    ) {
+    fn record(alive: &mut BTreeSet<u64>, ended: &mut Vec<super::Process>, change: &Change<'_>) {
         let serial = change.process.serial();
         match change.kind {
             ChangeKind::Started | ChangeKind::Appeared => {
@@ -101,9 +97,7 @@ impl Observer {
             // The process may have vanished before.
             ChangeKind::Ended => {
                 alive.remove(&serial);
-                let process = change.process;
-                let status = process.exit_status().map(ExitStatus::into_raw);
-                ended.push((process.tgid(), process.start_boottime_ns(), status));
+                ended.push(change.process.clone());
             }
             _ => {}
         }
@@ -218,8 +212,13 @@ fn compare(observer: &Observer, machine: &SharedMachine) {
 fn compare_ends(observer: &Observer, machine: &SharedMachine, lost: bool) {
     let machine = machine.machine();
     let mut reported = BTreeMap::new();
-    for &(tgid, start, status) in &observer.ended {
+    for process in &observer.ended {
+        let (tgid, start) = (process.tgid(), process.start_boottime_ns());
         let start = start.expect("the kernel recorded it");
+        let status = process.exit_status().map(ExitStatus::into_raw);
+        let args = machine.last_args.get(&(tgid, start)).map(String::as_bytes);
+        let shown = process.args().map(|args| args.bytes());
+        assert!(shown.is_none() || shown == args, "{process:?} had {args:?}");
         assert_eq!(reported.insert((tgid, start), status), None, "{tgid} ended twice");
         let actual = machine.ended.get(&(tgid, start)).copied();
         assert_eq!(status, actual, "the status of {tgid}");

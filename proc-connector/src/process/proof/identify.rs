@@ -40,6 +40,19 @@ impl ProcessTable {
         Some(Key::Live(tgid))
     }
 
+    /// The process that acted, or one that a scan found missing before this event was received.
+    #[inline]
+    pub(super) fn find_live_or_vanished(&mut self, proof: &Proof<'_>) -> Option<Key> {
+        self.find_actor(proof).or_else(|| self.vanished_as(proof.actor))
+    }
+
+    /// The process with this identity, if a scan found it missing, and its end is still to be received.
+    #[cold]
+    pub(super) fn vanished_as(&mut self, identity: Identity) -> Option<Key> {
+        let (key, process) = self.ended_as(identity)?;
+        process.end.is_some_and(|end| end.status.is_none()).then_some(key)
+    }
+
     /// Finds or adds the process that acted, unless it has ended.
     #[cold]
     fn settle_identity(&mut self, proof: &Proof<'_>) -> Option<Key> {

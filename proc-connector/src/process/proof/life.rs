@@ -13,7 +13,7 @@ use crate::process::time::Start;
 impl ProcessTable {
     pub(super) fn proven_fork(&mut self, fork: &Fork, child_start: u64, proof: &Proof<'_>) {
         self.over.note_fork(child_start);
-        let creator = self.find_actor(proof);
+        let creator = self.find_live_or_vanished(proof);
         if let Some(creator) = creator.and_then(|creator| self.population.get_mut(creator)) {
             // `/proc` was read before the first event of a process.
             if creator.css_set.is_some() {
@@ -68,7 +68,7 @@ impl ProcessTable {
     }
 
     pub(super) fn proven_exec(&mut self, proof: &Proof<'_>) {
-        let Some(key) = self.find_actor(proof) else { return };
+        let Some(key) = self.find_live_or_vanished(proof) else { return };
         if !self.record_program(key, proof.ns, &proof.context) {
             self.push(ChangeKind::Executed, key);
         }
@@ -84,13 +84,18 @@ impl ProcessTable {
             self.end_vanished(proof.actor, end);
             return;
         }
+        let pid = exit.process_pid();
         let Some(key) = self.find_actor(proof) else {
             if is_over == Some(true) {
+                let vanished = self.vanished_as(proof.actor);
+                let vanished = vanished.and_then(|key| self.population.get_mut(key));
+                if let Some(process) = vanished.filter(|_| pid == proof.actor.tgid) {
+                    record_first_thread(process, &proof.context);
+                }
                 self.end_vanished(proof.actor, end);
             }
             return;
         };
-        let pid = exit.process_pid();
         let Some(process) = self.population.get_mut(key) else { return };
         note_namespace(process, &proof.context);
         // An earlier exit can be that of a first thread which an exec of another has replaced.

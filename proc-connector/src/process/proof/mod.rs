@@ -108,7 +108,7 @@ impl ProcessTable {
         kind: ChangeKind,
         change: impl FnOnce(&mut Process),
     ) {
-        let Some(key) = self.find_actor(proof) else { return };
+        let Some(key) = self.find_live_or_vanished(proof) else { return };
         let Some(process) = self.population.get_mut(key) else { return };
         if proof.ns > process.seen_ns {
             change(process);

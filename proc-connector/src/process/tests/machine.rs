@@ -74,6 +74,8 @@ pub(super) struct Machine {
     has_contexts: bool,
     /// The status of each process that ended, by process id and creation time.
     pub(super) ended: BTreeMap<(u32, u64), u32>,
+    /// The arguments of each process when it ended.
+    pub(super) last_args: BTreeMap<(u32, u64), String>,
     /// The name and the arguments of each exec, by process id and time stamp.
     pub(super) programs: BTreeMap<(u32, u64), (String, String)>,
 }
@@ -103,6 +105,7 @@ impl Machine {
             late: Vec::new(),
             has_contexts: false,
             ended: BTreeMap::new(),
+            last_args: BTreeMap::new(),
             programs: BTreeMap::new(),
         }
     }
@@ -424,7 +427,9 @@ impl Machine {
 
     /// Records the end of a process, and gives its children a new parent. Returns the status.
     fn end(&mut self, tgid: u32, status: u32) -> u32 {
-        self.ended.insert((tgid, self.tasks[&tgid].start_ns + OFFSET_NS), status);
+        let identity = (tgid, self.tasks[&tgid].start_ns + OFFSET_NS);
+        self.ended.insert(identity, status);
+        self.last_args.insert(identity, self.tasks[&tgid].args.clone());
         for task in self.tasks.values_mut().filter(|task| task.parent == tgid) {
             task.parent = 1;
         }

@@ -2,10 +2,16 @@
 //!
 //! `Documentation/bpf/standardization/instruction-set.rst` describes the instruction set.
 
+mod link;
+#[cfg(all(test, target_endian = "little"))]
+mod tests;
+
 use std::os::fd::{AsRawFd, BorrowedFd};
 
 use proc_connector_sys as uapi;
 
+pub(super) use self::link::AssemblyError;
+use self::link::{EXIT, JUMP, WIDE_LOAD};
 use crate::sys::Instruction;
 
 /// A register. `R0` holds results, `R1` to `R5` hold arguments and are clobbered by calls, `R6` to
@@ -152,17 +158,6 @@ impl Cond {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Label(usize);
 
-/// Why a program cannot be assembled.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum AssemblyError {
-    /// The target of a jump was never bound.
-    UnboundLabel,
-    /// The distance of a jump does not fit 16 bits.
-    JumpTooFar,
-    /// The filter's classic BPF has an instruction that cannot be translated.
-    UnsupportedFilter,
-}
-
 /// Collects instructions and resolves jumps between them.
 #[derive(Debug, Default)]
 pub(super) struct Assembler {
@@ -303,32 +298,7 @@ impl Assembler {
         for (at, label) in &self.jumps {
             targets[*at] = Some(self.labels[label.0].ok_or(AssemblyError::UnboundLabel)?);
         }
-        let reachable = reachable(&self.code, &targets);
-        // The new position of each instruction, or of the next one if it is left out.
-        let mut len = 0;
-        let mut positions: Vec<usize> = Vec::with_capacity(self.code.len());
-        for &is_kept in &reachable {
-            positions.push(len);
-            len += usize::from(is_kept);
-        }
-        positions.push(len);
-        let mut code = Vec::with_capacity(len);
-        for (at, mut instruction) in self.code.into_iter().enumerate() {
-            if !reachable[at] {
-                continue;
-            }
-            if let Some(target) = targets[at] {
-                let to = *positions.get(target).ok_or(AssemblyError::UnboundLabel)?;
-                // Relative to the instruction after the jump.
-                let distance =
-                    i64::try_from(to).and_then(|to| Ok(to - i64::try_from(code.len() + 1)?));
-                let distance = distance.ok().and_then(|distance| i16::try_from(distance).ok());
-                let distance = distance.ok_or(AssemblyError::JumpTooFar)?;
-                instruction[2..4].copy_from_slice(&distance.to_ne_bytes());
-            }
-            code.push(instruction);
-        }
-        Ok(code)
+        link::link(self.code, &targets)
     }
 
     fn operate(&mut self, code: u32, left: Reg, right: Operand) {
@@ -350,35 +320,6 @@ impl Assembler {
     }
 }
 
-/// Whether the kernel can execute each instruction.
-fn reachable(code: &[Instruction], targets: &[Option<usize>]) -> Vec<bool> {
-    let mut reachable = vec![false; code.len()];
-    let mut pending = vec![0];
-    while let Some(at) = pending.pop() {
-        let Some(seen) = reachable.get_mut(at) else { continue };
-        if std::mem::replace(seen, true) {
-            continue;
-        }
-        pending.extend(targets[at]);
-        let [operation, ..] = code[at];
-        let operation = u32::from(operation);
-        if operation == WIDE_LOAD {
-            if let Some(second) = reachable.get_mut(at + 1) {
-                *second = true;
-            }
-            pending.push(at + 2);
-        } else if ![JUMP, EXIT].contains(&operation) {
-            pending.push(at + 1);
-        }
-    }
-    reachable
-}
-
-const JUMP: u32 = uapi::BPF_JMP | uapi::BPF_JA;
-const EXIT: u32 = uapi::BPF_JMP | uapi::BPF_EXIT;
-/// Occupies two instructions.
-const WIDE_LOAD: u32 = uapi::BPF_LD | uapi::BPF_IMM | uapi::BPF_DW;
-
 /// A pseudo source (`BPF_PSEUDO_*`), which a wide load encodes in its source register's field.
 #[expect(clippy::cast_possible_truncation, reason = "the values in use are 1 and 2")]
 const fn register_number(kind: u32) -> u8 {
@@ -393,156 +334,4 @@ fn encode(code: u32, dst: u8, src: u8, offset: i16, imm: i32) -> Instruction {
     let [o0, o1] = offset.to_ne_bytes();
     let [i0, i1, i2, i3] = imm.to_ne_bytes();
     [code as u8, registers, o0, o1, i0, i1, i2, i3]
-}
-
-#[cfg(all(test, target_endian = "little"))]
-mod tests {
-    use super::Reg::{R0, R1, R2, R6, R7, R9, R10};
-    use super::*;
-
-    fn assembled(emit: impl FnOnce(&mut Assembler)) -> Vec<Instruction> {
-        let mut asm = Assembler::default();
-        emit(&mut asm);
-        asm.finish().expect("a program")
-    }
-
-    /// The expected bytes are the output of `llvm-mc -triple bpfel -mcpu=v3` for the text.
-    #[test]
-    fn instructions_are_encoded_as_by_llvm() {
-        type Emit = fn(&mut Assembler);
-        let cases: [(&str, Emit, Instruction); 18] = [
-            ("r6 = r1", |asm| asm.mov(R6, R1), [0xbf, 0x16, 0, 0, 0, 0, 0, 0]),
-            ("r2 = 76", |asm| asm.mov(R2, 76), [0xb7, 0x02, 0, 0, 0x4c, 0, 0, 0]),
-            (
-                "r1 -= r2",
-                |asm| asm.alu(Width::W64, Alu::Sub, R1, R2),
-                [0x1f, 0x21, 0, 0, 0, 0, 0, 0],
-            ),
-            (
-                "w1 >>= 8",
-                |asm| asm.alu(Width::W32, Alu::Rsh, R1, 8),
-                [0x74, 0x01, 0, 0, 0x08, 0, 0, 0],
-            ),
-            ("r1 = be32 r1", |asm| asm.swap_to_big_endian(R1), [0xdc, 0x01, 0, 0, 0x20, 0, 0, 0]),
-            (
-                "r1 = *(u32 *)(r10 - 44)",
-                |asm| asm.load(Size::Word, R1, R10, -44),
-                [0x61, 0xa1, 0xd4, 0xff, 0, 0, 0, 0],
-            ),
-            (
-                "r1 = *(u64 *)(r10 - 80)",
-                |asm| asm.load(Size::Double, R1, R10, -80),
-                [0x79, 0xa1, 0xb0, 0xff, 0, 0, 0, 0],
-            ),
-            (
-                "*(u32 *)(r7 + 76) = r1",
-                |asm| asm.store(Size::Word, R7, 76, R1),
-                [0x63, 0x17, 0x4c, 0, 0, 0, 0, 0],
-            ),
-            (
-                "*(u64 *)(r7 + 8) = r1",
-                |asm| asm.store(Size::Double, R7, 8, R1),
-                [0x7b, 0x17, 0x08, 0, 0, 0, 0, 0],
-            ),
-            (
-                "*(u32 *)(r9 + 0) = 7",
-                |asm| asm.store(Size::Word, R9, 0, 7),
-                [0x62, 0x09, 0, 0, 0x07, 0, 0, 0],
-            ),
-            (
-                "lock *(u32 *)(r9 + 8) += r1",
-                |asm| asm.atomic_add(R9, 8, R1),
-                [0xc3, 0x19, 0x08, 0, 0, 0, 0, 0],
-            ),
-            (
-                "lock *(u64 *)(r9 + 8) += r1",
-                |asm| asm.atomic_add_double(R9, 8, R1),
-                [0xdb, 0x19, 0x08, 0, 0, 0, 0, 0],
-            ),
-            (
-                "r2 /= 10",
-                |asm| asm.alu(Width::W64, Alu::Div, R2, 10),
-                [0x37, 0x02, 0, 0, 0x0a, 0, 0, 0],
-            ),
-            ("call 131", |asm| asm.call(131), [0x85, 0, 0, 0, 0x83, 0, 0, 0]),
-            ("exit", Assembler::exit, [0x95, 0, 0, 0, 0, 0, 0, 0]),
-            (
-                "if r0 == 0 goto +0",
-                |asm| branch_on(asm, Width::W64, Cond::Eq, R0, 0.into()),
-                [0x15, 0, 0, 0, 0, 0, 0, 0],
-            ),
-            (
-                "if w1 >= w2 goto +0",
-                |asm| branch_on(asm, Width::W32, Cond::Ge, R1, R2.into()),
-                [0x3e, 0x21, 0, 0, 0, 0, 0, 0],
-            ),
-            (
-                "if w1 != 76 goto +0",
-                |asm| branch_on(asm, Width::W32, Cond::Ne, R1, 76.into()),
-                [0x56, 0x01, 0, 0, 0x4c, 0, 0, 0],
-            ),
-        ];
-        for (text, emit, bytes) in cases {
-            assert_eq!(assembled(emit), [bytes], "{text}");
-        }
-    }
-
-    /// A branch to the next instruction.
-    fn branch_on(asm: &mut Assembler, width: Width, cond: Cond, left: Reg, right: Operand) {
-        let next = asm.label();
-        match right {
-            Operand::Reg(reg) => asm.branch(width, cond, left, reg, next),
-            Operand::Imm(number) => asm.branch(width, cond, left, number, next),
-        }
-        asm.bind(next);
-    }
-
-    #[test]
-    fn jumps_lead_to_their_labels_in_both_directions() {
-        let code = assembled(|asm| {
-            let (start, end) = (asm.label(), asm.label());
-            asm.bind(start);
-            asm.branch(Width::W64, Cond::Eq, R0, 0, end);
-            asm.jump(start);
-            asm.bind(end);
-            asm.exit();
-        });
-        let distance = |at: usize| i16::from_ne_bytes([code[at][2], code[at][3]]);
-        assert_eq!((distance(0), distance(1)), (1, -2));
-    }
-
-    #[test]
-    fn unreachable_instructions_are_left_out() {
-        let code = assembled(|asm| {
-            let (unused, used) = (asm.label(), asm.label());
-            asm.branch(Width::W64, Cond::Eq, R0, 0, used);
-            asm.exit();
-            asm.bind(unused);
-            asm.mov(R0, 2);
-            asm.jump(used);
-            asm.bind(used);
-            asm.exit();
-        });
-        let [branch, exit, last] = code[..] else { panic!("{code:?}") };
-        assert_eq!((branch[2..4].to_vec(), exit), (vec![1, 0], last));
-    }
-
-    #[test]
-    fn a_jump_to_an_unbound_label_is_an_error() {
-        let mut asm = Assembler::default();
-        let label = asm.label();
-        asm.jump(label);
-        assert_eq!(asm.finish(), Err(AssemblyError::UnboundLabel));
-    }
-
-    #[test]
-    fn a_jump_beyond_16_bits_is_an_error() {
-        let mut asm = Assembler::default();
-        let label = asm.label();
-        asm.branch(Width::W64, Cond::Eq, R0, 0, label);
-        (0..=i16::MAX).for_each(|_| asm.mov(R0, 1));
-        asm.bind(label);
-        asm.exit();
-        assert_eq!(asm.finish(), Err(AssemblyError::JumpTooFar));
-    }
 }

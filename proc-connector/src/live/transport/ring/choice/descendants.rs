@@ -299,18 +299,11 @@ impl Descendants {
     /// Emits code that jumps to `same` if the value at `R0`, which belongs to the id of the acting
     /// process, is its creation time.
     fn compare(asm: &mut Assembler, same: Label, other: Label) {
-        let (in_ticks, learn) = (asm.label(), asm.label());
-        asm.load(Size::Double, R1, R0, 0);
+        let learn = asm.label();
         asm.load(Size::Double, R2, R7, START);
-        asm.branch(Width::W64, Cond::Eq, R1, R2, same);
         // The exit of a thread whose first thread was freed has no creation time.
         asm.branch(Width::W64, Cond::Eq, R2, 0, same);
-        asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), learn);
-        branch_if_in_ticks(asm, in_ticks);
-        asm.jump(other);
-        asm.bind(in_ticks);
-        asm.alu(Width::W64, Alu::Div, R2, TICK_NS);
-        asm.branch(Width::W64, Cond::Ne, R1, R2, other);
+        compare_start(asm, same, learn, other);
         asm.bind(learn);
         asm.load(Size::Double, R2, R7, START);
         asm.store(Size::Double, R0, 0, R2);
@@ -320,7 +313,7 @@ impl Descendants {
     /// Emits code that jumps to `found` if an ancestor of the acting process is followed, and to
     /// `missing` otherwise.
     fn search_ancestors(&self, asm: &mut Assembler, found: Label, missing: Label) {
-        let (step, next, in_ticks) = (asm.label(), asm.label(), asm.label());
+        let (step, next) = (asm.label(), asm.label());
         self.plan.parent.load(asm, missing);
         asm.store(Size::Double, R7, ANCESTOR, R1);
         asm.store(Size::Double, R10, STEPS, MAX_ANCESTORS);
@@ -335,15 +328,8 @@ impl Descendants {
         asm.store(Size::Double, R10, SCRATCH_3, R1);
         look_up(asm, self.followed.table.as_fd());
         asm.branch(Width::W64, Cond::Eq, R0, 0, next);
-        asm.load(Size::Double, R1, R0, 0);
         asm.load(Size::Double, R2, R10, SCRATCH_3);
-        asm.branch(Width::W64, Cond::Eq, R1, R2, found);
-        asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), found);
-        branch_if_in_ticks(asm, in_ticks);
-        asm.jump(next);
-        asm.bind(in_ticks);
-        asm.alu(Width::W64, Alu::Div, R2, TICK_NS);
-        asm.branch(Width::W64, Cond::Eq, R1, R2, found);
+        compare_start(asm, found, found, next);
         asm.bind(next);
         asm.load(Size::Double, R1, R7, ANCESTOR);
         probe(asm, R1, self.plan.real_parent, Size::Double, missing);
@@ -415,14 +401,19 @@ impl Descendants {
     }
 }
 
-/// Emits code that jumps to `in_ticks` if `R1` is a creation time in ticks, with these in `R1`.
-fn branch_if_in_ticks(asm: &mut Assembler, in_ticks: Label) {
-    let other = asm.label();
+/// Emits code that compares the creation time in `R2`, in nanoseconds, with the value at `R0`. Jumps to
+/// `exact` if they are equal, to `possible` if the value is less exact, and to `other` otherwise.
+fn compare_start(asm: &mut Assembler, exact: Label, possible: Label, other: Label) {
+    asm.load(Size::Double, R1, R0, 0);
+    asm.branch(Width::W64, Cond::Eq, R1, R2, exact);
+    asm.branch(Width::W64, Cond::Eq, R1, imm(UNKNOWN), possible);
+    // The highest bit is `IN_TICKS`.
     asm.mov(R3, R1);
     asm.alu(Width::W64, Alu::Rsh, R3, 63);
     asm.branch(Width::W64, Cond::Eq, R3, 0, other);
     asm.alu(Width::W64, Alu::Lsh, R1, 1);
     asm.alu(Width::W64, Alu::Rsh, R1, 1);
-    asm.jump(in_ticks);
-    asm.bind(other);
+    asm.alu(Width::W64, Alu::Div, R2, TICK_NS);
+    asm.branch(Width::W64, Cond::Eq, R1, R2, possible);
+    asm.jump(other);
 }
