@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::hasher::ById;
 use super::process::Process;
+use super::stale::Stale;
 
 /// No process: the kernel does not assign this id.
 const NONE: u32 = 0;
@@ -86,8 +87,11 @@ impl Live {
     /// Changes the parent of a process.
     pub(super) fn move_to_parent(&mut self, tgid: u32, parent: Option<u32>) {
         let Some(node) = self.nodes.get_mut(&tgid) else { return };
-        if node.process.parent != parent {
-            Arc::make_mut(&mut node.process).parent = parent;
+        let is_stale = node.process.stale.contains(Stale::PARENT);
+        if is_stale || node.process.parent != parent {
+            let process = Arc::make_mut(&mut node.process);
+            process.parent = parent;
+            process.stale -= Stale::PARENT;
         }
         let (from, next, previous) = (node.parent, node.next, node.previous);
         let parent = parent.filter(|_| tgid != NONE).unwrap_or(NONE);

@@ -74,7 +74,7 @@ impl Process {
             session: parent.session,
             cgroup: parent.cgroup.clone(),
             awaits: parent.awaits,
-            stale: parent.stale,
+            stale: parent.stale - Stale::PARENT,
             ..unknown
         }
     }
@@ -104,6 +104,12 @@ impl Process {
         self.boot_id = boot_id;
     }
 
+    /// Hides all values that an event which was not received may have changed.
+    pub(super) fn mark_stale(&mut self) {
+        self.execs = None;
+        self.stale = Stale::all();
+    }
+
     /// Applies a snapshot, and returns whether any value changed.
     pub(super) fn update(&mut self, snapshot: Snapshot) -> bool {
         let before = self.clone();
@@ -115,7 +121,7 @@ impl Process {
         self.comm = Some(Name::new(&snapshot.comm)).filter(|_| !snapshot.comm.is_empty());
         self.seen_ns = snapshot.seen_ns;
         self.read_ns = snapshot.seen_ns;
-        self.stale -= Stale::SESSION | Stale::NAME;
+        self.stale -= Stale::SESSION | Stale::NAME | Stale::PARENT;
         self.stale
             .set(Stale::PROGRAM, self.stale.contains(Stale::PROGRAM) && snapshot.image.is_none());
         self.stale.set(Stale::USER, self.stale.contains(Stale::USER) && snapshot.uid.is_none());

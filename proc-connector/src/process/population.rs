@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::children::Live;
 use super::hasher::ById;
 use super::process::{End, Process};
-use super::stale::Stale;
 
 /// Locates a process until the next change to the table.
 #[derive(Clone, Copy, Debug)]
@@ -136,17 +135,13 @@ impl Population {
 
     /// Marks all values that lost events may have changed.
     pub(super) fn mark_stale(&mut self) {
-        let mark = |process: &mut Process| {
-            process.execs = None;
-            process.stale = Stale::all();
-        };
-        self.live.for_each_mut(mark);
-        self.superseded.values_mut().for_each(|process| mark(Arc::make_mut(process)));
+        self.live.for_each_mut(Process::mark_stale);
+        self.superseded.values_mut().for_each(|process| Arc::make_mut(process).mark_stale());
         // The last events of a process that has vanished are still to be received.
         let has_vanished = |process: &Process| process.end.is_some_and(|end| end.status.is_none());
         for (process, _) in self.ended.places.iter_mut().flatten() {
             if has_vanished(process) {
-                mark(Arc::make_mut(process));
+                Arc::make_mut(process).mark_stale();
             }
         }
     }

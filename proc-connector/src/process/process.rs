@@ -168,7 +168,7 @@ impl Process {
     /// The process id of the parent: the process that created this one, or the one that adopted it.
     /// When the parent ends, the new parent is unknown until the next event of this process.
     pub fn parent(&self) -> Option<u32> {
-        self.parent
+        self.parent.filter(|_| !self.stale.contains(Stale::PARENT))
     }
 
     /// The [serial](Self::serial) of the process that created this one, if that is certain.

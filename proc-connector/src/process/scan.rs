@@ -131,6 +131,13 @@ impl ProcessTable {
 
     pub(super) fn vanished(&mut self, tgid: u32, ns: u64) {
         self.settle(tgid, false);
+        if let Some(process) = self.population.live.get_mut(tgid) {
+            // Events that precede the end can still be received. Without an identity, they cannot be
+            // attributed to a process that has ended.
+            if process.start_boottime_ns.is_none() {
+                process.mark_stale();
+            }
+        }
         if let Some(key) = self.population.end(tgid, End { ns, status: None, usage: None }) {
             self.push(ChangeKind::Vanished, key);
         }

@@ -12,5 +12,6 @@ bitflags::bitflags! {
         const SESSION = 1 << 4;
         /// What the kernel records at an exec, and a scan does not read: the terminal, and the login.
         const LOGIN = 1 << 5;
+        const PARENT = 1 << 6;
     }
 }

@@ -6,6 +6,7 @@ use crate::process::evidence::{Identity, Proof};
 use crate::process::population::Key;
 use crate::process::process::{End, Process};
 use crate::process::snapshot::{Fields, Snapshot};
+use crate::process::stale::Stale;
 use crate::process::table::ProcessTable;
 
 /// How a live process relates to an identity with the same process id.
@@ -25,7 +26,8 @@ impl ProcessTable {
         let Identity { tgid, start } = proof.actor;
         match self.population.live.get(tgid) {
             Some(known) if known.start_boottime_ns == Some(start) => {
-                if known.parent == proof.parent.map(|parent| parent.tgid) {
+                let has_parent = known.parent == proof.parent.map(|parent| parent.tgid);
+                if has_parent && !known.stale.contains(Stale::PARENT) {
                     return Some(Key::Live(tgid));
                 }
             }
@@ -80,8 +82,13 @@ impl ProcessTable {
     /// Changes the parent of a live process, unless the parent has ended.
     #[cold]
     fn adopt(&mut self, tgid: u32, parent: Option<Identity>, ns: u64) {
-        let known = self.population.live.get(tgid).and_then(|known| known.parent);
-        let Some(parent) = parent.filter(|parent| known != Some(parent.tgid)) else { return };
+        let (Some(parent), Some(known)) = (parent, self.population.live.get_mut(tgid)) else {
+            return;
+        };
+        known.stale -= Stale::PARENT;
+        if known.parent == Some(parent.tgid) {
+            return;
+        }
         self.ensure_parent(parent, ns);
         let is_live = match self.relation(parent) {
             Some(relation) => relation == Relation::Same,
