@@ -116,31 +116,37 @@ fn check(load: &str, is_lossy: bool) {
         is_lossy || unrecorded.is_empty(),
         "processes that were never created: {unrecorded:#?}"
     );
-    let (mut known, mut failures) = (BTreeMap::<_, Failure>::new(), Vec::new());
+    let (mut known, mut failures, mut wrong) = (BTreeMap::<_, Failure>::new(), Vec::new(), 0);
     for ((behaviour, field), failure) in &tally.failures {
         if failure.wrong == 0 && !is_complete {
             continue;
         }
-        let is_known = |list| is_known(list, transport, field, behaviour);
-        if is_known(KNOWN) || (is_lossy && is_known(KNOWN_AFTER_LOSSES)) {
+        if is_known(KNOWN, transport, field, behaviour) {
             known.entry(field).or_default().join(failure);
         } else {
+            wrong += failure.wrong;
             failures.push(format!("{behaviour}: {field}: {failure}"));
         }
     }
     for (field, failure) in known {
         eprintln!("known: {field}: {failure}");
     }
-    assert!(failures.is_empty(), "{transport}, {load}:\n{}", failures.join("\n"));
+    let failures = failures.join("\n");
+    if is_lossy && !is_ring {
+        eprintln!("{failures}");
+        let limit = truths.len() / SHARE_AFTER_LOSSES;
+        assert!(wrong <= limit, "{wrong} wrong values instead of at most {limit}:\n{failures}");
+        return;
+    }
+    assert!(failures.is_empty(), "{transport}, {load}:\n{failures}");
 }
 
 /// A transport, a field, and behaviours.
 type Known = (&'static str, &'static str, &'static [&'static str]);
 
-/// Over the socket, starts and exits of threads can be lost, and a loss can be reported after events
-/// that followed it: the kernel does not mark its place.
-const KNOWN_AFTER_LOSSES: &[Known] =
-    &[("socket", "end time", &[]), ("socket", "number of execs", &[]), ("socket", "status", &[])];
+/// Over the socket, a loss can be reported after events that followed it: the kernel does not mark
+/// its place. In this interval, a value can be wrong. Observed: one in a thousand processes.
+const SHARE_AFTER_LOSSES: usize = 200;
 
 /// Fields that are not yet right, with their transport and the behaviours for which they are wrong.
 /// An empty list of behaviours stands for all of them.
