@@ -7,6 +7,8 @@ mod fold;
 pub(crate) mod forest;
 mod lanes;
 mod order;
+#[allow(dead_code, unused_imports, reason = "not shown yet")]
+mod profile;
 mod svg;
 mod ticks;
 mod tree;
