@@ -6,8 +6,10 @@ mod parallelism;
 mod ranking;
 #[cfg(test)]
 mod testing;
+mod text;
 
 pub(crate) use critical_path::{Segment, critical_path, times_on_path};
 pub(crate) use over_time::{Slice, Step, slices};
 pub(crate) use parallelism::{Parallelism, memory_over_time, processes_over_time};
 pub(crate) use ranking::{Cost, ProgramCost, most_expensive, programs};
+pub(crate) use text::write;

@@ -168,6 +168,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
         fn slices_are_means_maxima_and_parts(lives in random_lives(), count in 1_usize..120) {
             let forest = families(&lives);
             let slices = slices(&forest, count);

@@ -121,6 +121,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[expect(clippy::cast_precision_loss, reason = "the numbers are small")]
         fn steps_are_the_counts_of_each_moment(lives in random_lives()) {
             let forest = families(&lives);
             let (processes, memory) = (processes_over_time(&forest), memory_over_time(&forest));
