@@ -7,7 +7,6 @@ mod fold;
 pub(crate) mod forest;
 mod lanes;
 mod order;
-#[allow(dead_code, unused_imports, reason = "not shown yet")]
 mod profile;
 mod svg;
 mod ticks;

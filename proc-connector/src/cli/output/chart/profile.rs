@@ -10,8 +10,7 @@ mod testing;
 mod text;
 
 pub(crate) use critical_path::{Segment, critical_path, times_on_path};
-pub(crate) use over_time::Step;
-pub(crate) use parallelism::{Parallelism, memory_over_time, processes_over_time};
-pub(crate) use ranking::{Cost, ProgramCost, most_expensive, programs};
+pub(crate) use parallelism::{Parallelism, cpu_in_period};
+pub(crate) use ranking::{Cost, most_expensive, programs};
 pub(crate) use slices::{Slice, slices};
-pub(crate) use text::write;
+pub(crate) use text::{percent, write};

@@ -32,7 +32,7 @@ impl Parallelism {
 }
 
 /// The CPU time of a process that started in the period. For others, an unknown part is from before.
-pub(super) fn cpu_in_period(life: &Life) -> Option<u64> {
+pub(crate) fn cpu_in_period(life: &Life) -> Option<u64> {
     life.start_ns.and(life.usage).map(|usage| usage.cpu_ns)
 }
 
