@@ -17,7 +17,7 @@ use colors::Colors;
 use label::{Label, Space};
 use lane_size::{HEAD, LaneSize};
 use marks::{Mark, Scale, marks};
-use route::route;
+use route::Route;
 use strip::Strip;
 use style::{STYLE, shade};
 use xml::Xml;
@@ -27,7 +27,7 @@ use crate::cli::output::columns::{fitted, short_time};
 use super::consumption::Consumption;
 use super::forest::Forest;
 use super::lanes::Lanes;
-use super::profile::{Segment, cpu_in_period, critical_path, times_on_path};
+use super::profile::{cpu_in_period, critical_path, times_on_path};
 use super::ticks::ticks;
 
 /// In pixels, like all lengths here.
@@ -60,10 +60,13 @@ pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     chart.head(title, lanes.left_out())?;
     chart.axis()?;
     strip.write(scale, chart.output)?;
+    let route = Route::new(&path, &lane_of(&lanes, forest.lives.len()), lane, scale);
+    // Behind the bars, because long lines between distant lanes would hide them.
+    chart.path("j", 1.0, &route.between)?;
     for (number, marks) in marks.iter().enumerate() {
         chart.lane(number, marks)?;
     }
-    chart.critical_path(&path, &lanes)?;
+    chart.path("k", lane.gap(), &route.along)?;
     chart.losses()?;
     writeln!(chart.output, "</svg>")
 }
@@ -243,19 +246,13 @@ impl<W: Write> Chart<'_, W> {
         )
     }
 
-    fn critical_path(&mut self, path: &[Segment], lanes: &Lanes) -> io::Result<()> {
-        let mut lane_of = vec![None; self.forest.lives.len()];
-        for (number, lane) in lanes.iter().enumerate() {
-            for &index in lane {
-                lane_of[index] = Some(number);
-            }
-        }
-        let (route, width) = (route(path, &lane_of, self.lane, self.scale), self.lane.gap());
+    /// Draws a part of the critical path.
+    fn path(&mut self, class: &str, width: f64, path: &str) -> io::Result<()> {
         // An empty path would be invalid.
-        if route.is_empty() {
+        if path.is_empty() {
             return Ok(());
         }
-        writeln!(self.output, "<path class=\"k\" stroke-width=\"{width}\" d=\"{route}\"/>")
+        writeln!(self.output, "<path class=\"{class}\" stroke-width=\"{width}\" d=\"{path}\"/>")
     }
 
     fn losses(&mut self) -> io::Result<()> {
@@ -275,6 +272,17 @@ impl<W: Write> Chart<'_, W> {
         }
         Ok(())
     }
+}
+
+/// The lane of each process.
+fn lane_of(lanes: &Lanes, processes: usize) -> Vec<Option<usize>> {
+    let mut lane_of = vec![None; processes];
+    for (number, lane) in lanes.iter().enumerate() {
+        for &index in lane {
+            lane_of[index] = Some(number);
+        }
+    }
+    lane_of
 }
 
 /// An arrowhead: the process continues in its direction.

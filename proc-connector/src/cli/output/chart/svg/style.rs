@@ -10,7 +10,7 @@
 /// | `c0` to `c9`, `m`, `f` | bars: by program, of several programs, failed |
 /// | `u0` to `u2` | bars that used less CPU time than run time |
 /// | `w`, `e`, `x` | before the first exec, at an exec, failure in a bar of several processes |
-/// | `k` | critical path |
+/// | `k`, `j` | critical path: along a process, from one process to the next |
 /// | `l` | loss |
 /// | `p`, `u`, `n`, `y`, `h` | strip: processes, cores in use, cores, memory, tooltip |
 pub(super) const STYLE: &str = "\
@@ -23,7 +23,7 @@ text{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2328;white-
 .f{fill:#f58f86;stroke:#b3261e;stroke-width:1}.m{fill:#b9c0c8}\
 .u0{fill-opacity:.3}.u1{fill-opacity:.5}.u2{fill-opacity:.75}\
 .w{fill:#fff}.e{stroke:#fff;stroke-width:1.5}.x{fill:#b3261e}\
-.k{stroke:#7c1fd1;fill:none;stroke-linejoin:round}\
+.k,.j{stroke:#7c1fd1;fill:none}.j{stroke-opacity:.4}\
 .l{stroke:#b3261e;stroke-width:1.5;stroke-dasharray:4 3}\
 .p{fill:#c5d9ee}.u{fill:#3f86c6}.y{fill:#c9bfe0}\
 .n{stroke:#57606a;stroke-dasharray:3 3;fill:none}.h{fill:#1f2328;fill-opacity:0}.h:hover{fill-opacity:.15}\
@@ -33,7 +33,7 @@ text{fill:#e6edf3}.bg{fill:#0d1117}.s,.a{fill:#9198a1}.g{stroke:#2a313a}\
 .c5{fill:#645c17}.c6{fill:#46556f}.c7{fill:#7b4168}.c8{fill:#4a661c}.c9{fill:#6b5537}\
 .f{fill:#8f2f29;stroke:#ff7b72}.m{fill:#525b66}\
 .u0{fill-opacity:.4}.u1{fill-opacity:.6}.u2{fill-opacity:.8}\
-.w{fill:#0d1117}.e{stroke:#0d1117}.x{fill:#ff7b72}.k{stroke:#d2a8ff}.l{stroke:#ff7b72}\
+.w{fill:#0d1117}.e{stroke:#0d1117}.x{fill:#ff7b72}.k,.j{stroke:#d2a8ff}.l{stroke:#ff7b72}\
 .p{fill:#23405e}.u{fill:#4c97db}.y{fill:#51447a}.n{stroke:#9198a1}.h{fill:#e6edf3}}";
 
 /// The class of a bar by the CPU time that its processes used in their run time, with a space before it.

@@ -196,10 +196,16 @@ fn the_critical_path_is_a_line_below_its_bars() {
     // At 150 of 374 ms is cc1 a.s, and at 300 ms is ld; cc1 b.s is not on the path.
     for (ms, start) in [(150.0, "/usr/libexec/cc1 -quiet -o /tmp/a.s"), (300.0, "/usr/bin/ld")] {
         let x = 20.0 + 1240.0 * ms / 374.0;
-        let part = points.windows(2).find(|part| part[0].0 < x && x < part[1].0).expect(line);
+        let part = points.chunks(2).find(|part| part[0].0 < x && x < part[1].0).expect(line);
         let bar = bar_of(&bars, start);
         assert!((bar.y..bar.y + 20.0).contains(&part[0].1), "{part:?} is not at {bar:?}");
         assert!((bar.x - part[0].0).abs() < 1.0 && (bar.end - part[1].0).abs() < 1.0, "{part:?}");
+    }
+    // Every line but the first begins where the one before it ended.
+    let between = self::points(&paths(&svg, "j")[0]);
+    assert_eq!(between.len(), points.len() - 2);
+    for (joint, lines) in between.chunks(2).zip(points[1..].chunks(2)) {
+        assert_eq!(joint, lines);
     }
     let ends = [points[0].0, points[points.len() - 1].0];
     assert!((ends[0] - 20.0).abs() < 1.0 && (ends[1] - 1260.0).abs() < 1.0, "{ends:?}");
