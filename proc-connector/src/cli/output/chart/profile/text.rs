@@ -115,9 +115,10 @@ fn widths(tables: &[Table]) -> [usize; COLUMNS.len()] {
     })
 }
 
-/// A part of a whole, in percent. Blank for nothing.
+/// A part of a whole, in percent, rounded. Blank for nothing.
 pub(crate) fn percent(part: u64, whole: u64) -> String {
-    match u128::from(part) * 100 / u128::from(whole.max(1)) {
+    let whole = u128::from(whole.max(1));
+    match (u128::from(part) * 100 + whole / 2) / whole {
         _ if part == 0 => String::new(),
         0 => "<1%".into(),
         percent => format!("{percent}%"),
@@ -161,19 +162,19 @@ mod tests {
 1.0 processes at a time on average, at most 2; at least 0.3 of 2 cores used
 COUNT    TIME     CPU   MEM  PATH  PROGRAMS BY CPU TIME
     1   54 ms   51 ms   60M   14%  cc1
-    1  220 ms   30 ms   40M   58%  ld
+    1  220 ms   30 ms   40M   59%  ld
     1  374 ms  9.0 ms  3.1M   25%  make
-    1   56 ms  2.0 ms  1.7M   <1%  cc
+    1   56 ms  2.0 ms  1.7M    1%  cc
   PID    TIME     CPU   MEM  PATH  PROCESSES BY CPU TIME
   102   54 ms   51 ms   60M   14%  cc1 a.c
-  103  220 ms   30 ms   40M   58%  ld a.o
+  103  220 ms   30 ms   40M   59%  ld a.o
   100  374 ms  9.0 ms  3.1M   25%  make -s
-  101   56 ms  2.0 ms  1.7M   <1%  cc -c a.c
+  101   56 ms  2.0 ms  1.7M    1%  cc -c a.c
   PID    TIME     CPU   MEM  PATH  ON THE CRITICAL PATH
-  103  220 ms   30 ms   40M   58%  ld a.o
+  103  220 ms   30 ms   40M   59%  ld a.o
   100  374 ms  9.0 ms  3.1M   25%  make -s
   102   54 ms   51 ms   60M   14%  cc1 a.c
-  101   56 ms  2.0 ms  1.7M   <1%  cc -c a.c
+  101   56 ms  2.0 ms  1.7M    1%  cc -c a.c
 ";
         assert_eq!(text(&measured(), None, Some(100)), expected[1..]);
     }
@@ -185,17 +186,17 @@ COUNT    TIME     CPU   MEM  PATH  PROGRAMS BY CPU TIME
 COUNT    TIME  PATH  PROGRAMS BY RUN TIME
     4  412 ms   18%  cc
     1  374 ms   10%  make
-    2  283 ms   46%  cc1
-    1  217 ms    9%  sh
+    2  283 ms   47%  cc1
+    1  217 ms   10%  sh
   PID    TIME  PATH  PROCESSES BY RUN TIME
   100  374 ms   10%  make -j2 test
-  102  217 ms    9%  sh -c 'cc -c a.c'
-  104  181 ms    1%  cc -c a.c
-  106  174 ms   46%  cc1 -quiet -o /tmp/a.s a…
+  102  217 ms   10%  sh -c 'cc -c a.c'
+  104  181 ms    2%  cc -c a.c
+  106  174 ms   47%  cc1 -quiet -o /tmp/a.s a…
   PID    TIME  PATH  ON THE CRITICAL PATH
-  106  174 ms   46%  cc1 -quiet -o /tmp/a.s a…
-  101   56 ms   14%  cc -MM a.c b.c
-  108   51 ms   13%  ld -o test a.o b.o
+  106  174 ms   47%  cc1 -quiet -o /tmp/a.s a…
+  101   56 ms   15%  cc -MM a.c b.c
+  108   51 ms   14%  ld -o test a.o b.o
   100  374 ms   10%  make -j2 test
 ";
         assert_eq!(text(&build(), Some(SortKey::Cpu), Some(46)), expected[1..]);
