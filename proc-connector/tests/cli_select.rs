@@ -12,7 +12,7 @@ use std::time::Duration;
 use common::failure::assert_fails;
 use common::helper_process::{HelperProcess, ROLE, pause, print_number};
 use common::listening::listening;
-use common::program::{program, run, text};
+use common::program::{json_lines, program, run, text};
 use common::scratch::Scratch;
 use common::{
     CAP_SETUID, Deadline, builder, named, require_capability, skip, transport, transport_name,
@@ -167,8 +167,7 @@ fn lines_of(command: &str, options: &[&str], maker: Maker) -> (Vec<Value>, BTree
     interrupt(&child);
     let output = child.wait_with_output().expect("an exit status");
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let lines = text(&output.stdout).lines();
-    (lines.map(|line| serde_json::from_str(line).expect("JSON")).collect(), ids)
+    (json_lines(&output.stdout), ids)
 }
 
 fn interrupt(child: &Child) {
@@ -269,15 +268,9 @@ fn record_writes_a_tree() {
         let output = recording.wait_with_output().expect("an exit status");
         assert!(output.status.success(), "{}", text(&output.stderr));
         let output = run(&["replay", "--json", &file]);
-        let lines = text(&output.stdout).lines();
-        let lines: Vec<Value> =
-            lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_complete(&lines, &ids, true);
+        assert_complete(&json_lines(&output.stdout), &ids, true);
         let again = run(&["replay", "--json", "--tree", &tree, &file]);
-        let again = text(&again.stdout).lines();
-        let again: Vec<Value> =
-            again.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_complete(&again, &ids, true);
+        assert_complete(&json_lines(&again.stdout), &ids, true);
         let none = run(&["replay", "--json", "--tree", "4194303", &file]);
         assert_eq!(text(&none.stdout), "");
     }
@@ -306,9 +299,7 @@ fn trace_receives_its_tree() {
     let output = command.output().expect("the program runs");
     drop(flood);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let lines = fs::read_to_string(&file).expect("a file");
-    let lines: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines = json_lines(&fs::read(&file).expect("a file"));
     let count = |kind: &str| lines.iter().filter(|line| line["event"] == kind).count();
     assert_eq!((count("fork"), count("exec")), (CHILDREN + 1, 1), "{lines:?}");
     assert_eq!(count("exit"), CHILDREN + 1, "{lines:?}");
