@@ -10,6 +10,7 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use common::failure::assert_fails;
+use common::flood::{Flood, floods};
 use common::helper_process::{HelperProcess, ROLE, pause, print_number};
 use common::listening::listening;
 use common::program::{json_lines, program, run, text};
@@ -62,13 +63,6 @@ fn makes_traced_children() {
     (0..CHILDREN).for_each(|_| drop(wait4(fork(|| exit(3)))));
 }
 
-fn floods() {
-    pause();
-    for _ in 0..200_000 {
-        wait4(fork(|| exit(0))).expect("a child");
-    }
-}
-
 fn ends() {}
 
 /// Starts a link in the current directory, and waits.
@@ -108,13 +102,6 @@ fn parents_of_selected_processes_are_known() {
     }
 }
 
-/// Starts a flood, which ends when it is dropped.
-fn flood() -> HelperProcess {
-    let mut flood = HelperProcess::start("floods");
-    flood.resume();
-    flood
-}
-
 /// A process that makes children, in this binary under a name of its own.
 struct Maker {
     helper: HelperProcess,
@@ -141,7 +128,7 @@ impl Maker {
 
     /// Makes the children, beside a flood, and ends. Returns all ids, with its own.
     fn run(mut self) -> BTreeSet<u64> {
-        let flood = flood();
+        let flood = Flood::start();
         self.helper.resume();
         let mut ids: BTreeSet<u64> =
             (0..CHILDREN).map(|_| self.helper.read_number().into()).collect();
@@ -290,7 +277,7 @@ fn stats_counts_a_tree() {
 fn trace_receives_its_tree() {
     let scratch = Scratch::new("trace-select");
     let file = scratch.file("events.jsonl");
-    let flood = flood();
+    let flood = Flood::start();
     let mut command = program(&["trace", "--quiet", "--transport", transport_name(), "-o", &file]);
     command
         .arg("--")
