@@ -11,6 +11,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use common::flood::{Flood, floods};
 use common::helper_process::{HelperProcess, command, pause, print_number, with_role};
 use common::scratch::Scratch;
 use common::{
@@ -91,29 +92,6 @@ fn receive_until(
     events
 }
 
-/// Other processes that start and end until this value is dropped.
-struct Flood {
-    _makers: Vec<HelperProcess>,
-}
-
-impl Flood {
-    fn start() -> Self {
-        let mut makers: Vec<HelperProcess> =
-            (0..2).map(|_| HelperProcess::start("floods")).collect();
-        makers.iter_mut().for_each(HelperProcess::resume);
-        Self { _makers: makers }
-    }
-}
-
-/// Forks for a limited time, in case nobody ends it.
-fn floods() {
-    pause();
-    for _ in 0..200_000 {
-        let child = fork(|| exit(0));
-        wait4(child).expect("a child");
-    }
-}
-
 /// Creates processes in many ways, prints their ids, and ends.
 fn family() {
     pause();
@@ -192,7 +170,7 @@ fn a_tree_has_all_its_events_and_no_others() {
     let mut all = open(&Filter::default());
     let mut chosen = open(&tree(family.pid()));
     assert_eq!(chosen.stats().user_space_filter, transport() == Transport::Socket);
-    let flood = Flood::start();
+    let flood = [Flood::start(), Flood::start()];
     family.resume();
     let mut ids: BTreeSet<u32> = (0..CREATED).map(|_| family.read_number()).collect();
     assert_eq!(ids.len(), CREATED);
@@ -235,7 +213,7 @@ fn a_tree_has_all_its_events_and_no_others() {
 fn many_short_trees_are_complete() {
     let mut root = HelperProcess::start("makes_trees");
     let mut chosen = open(&tree(root.pid()));
-    let flood = Flood::start();
+    let flood = [Flood::start(), Flood::start()];
     root.resume();
     let (trees, each) = (root.read_number() as usize, 3);
     root.resume();
@@ -301,7 +279,7 @@ fn events_of_acts(filter: &Filter, settings: &[(&str, &str)]) -> (Vec<Sign>, u32
     let mut acting = HelperProcess::spawn(role);
     let mut chosen = open(filter);
     let mut all = open(&Filter::default());
-    let flood = Flood::start();
+    let flood = [Flood::start(), Flood::start()];
     acting.resume();
     let mut events = Vec::new();
     if settings.iter().any(|(name, _)| *name == "SELECT_PROGRAM") {
@@ -395,7 +373,7 @@ fn the_kinds_of_a_filter_do_not_change_its_trees() {
     let mut root = HelperProcess::start("family");
     let filter = Filter::new(EventMask::EXIT).descendants_of(&[TreeRoot::new(root.pid())]);
     let mut chosen = open(&filter.expect("one"));
-    let flood = Flood::start();
+    let flood = [Flood::start(), Flood::start()];
     root.resume();
     let ids: BTreeSet<u32> = (0..9).map(|_| root.read_number()).collect();
     root.resume();

@@ -6,6 +6,8 @@
 pub(crate) mod ending;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
+#[cfg(feature = "testing")]
+pub(crate) mod flood;
 pub(crate) mod helper_process;
 pub(crate) mod hostile;
 pub(crate) mod listening;
