@@ -344,6 +344,6 @@ fn hostile_names_are_text() {
         assert!(page.text("#details pre").contains(shown));
     }
     assert_eq!(page.read("document.querySelectorAll('b, img, #details script').length"), 0);
-    assert_eq!(page.read("document.scripts.length"), 5);
+    assert_eq!(page.read("document.scripts.length"), 6);
     assert_quiet(&page);
 }

@@ -15,7 +15,7 @@ use crate::cli::shown::{is_seen, json};
 #[derive(Serialize)]
 struct Head<'a> {
     title: Cow<'a, str>,
-    totals: String,
+    totals: Cow<'a, str>,
     period: u64,
     lanes: usize,
     left_out: usize,
@@ -70,6 +70,12 @@ struct Usage {
     involuntary_switches: u64,
 }
 
+/// The size of all commands together, in bytes, above which the longest are cut. Browsers become slow
+/// with several times as much.
+const COMMANDS: usize = 16 << 20;
+/// The size to which every command may extend, however many processes there are.
+const COMMAND: usize = 400;
+
 /// Writes one line for each process.
 pub(super) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io::Result<()> {
     let lanes = Lanes::new(forest);
@@ -83,9 +89,10 @@ pub(super) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     let period = since(forest.end_ns);
     let used = Consumption::new(forest).map(|used| format!(", {}", used.text(forest)));
     let used = used.unwrap_or_default();
+    let totals = format!("{}, {}{used}", forest.totals(), short_time(period));
     let head = Head {
-        title: visible(title),
-        totals: visible(&format!("{}, {}{used}", forest.totals(), short_time(period))).into_owned(),
+        title: visible(title.into(), COMMANDS),
+        totals: visible(totals.into(), COMMANDS),
         period,
         lanes: lanes.iter().len(),
         left_out: lanes.left_out(),
@@ -94,22 +101,24 @@ pub(super) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     output.write_all(b"{\"head\":")?;
     put(output, &head)?;
     output.write_all(b",\n\"processes\":[")?;
+    let longest = (COMMANDS / forest.lives.len().max(1)).max(COMMAND);
     for (index, lane) in lane_of.into_iter().enumerate() {
         output.write_all(if index == 0 { b"\n" } else { b",\n" })?;
-        put(output, &process(forest, index, lane))?;
+        put(output, &process(forest, index, lane, longest))?;
     }
     output.write_all(b"\n]}")
 }
 
-fn process(forest: &Forest, index: usize, lane: Option<usize>) -> Process<'_> {
+/// Commands are cut to `longest` bytes.
+fn process(forest: &Forest, index: usize, lane: Option<usize>, longest: usize) -> Process<'_> {
     let life = &forest.lives[index];
     let since = |ns: u64| ns.saturating_sub(forest.begin_ns);
     Process {
         pid: life.tgid,
         parent: life.creator,
         lane,
-        name: visible_cow(life.name_or_pid()),
-        command: visible_cow(life.command()),
+        name: visible(life.name_or_pid(), COMMAND),
+        command: visible(life.command(), longest),
         start: since(forest.start(index)),
         end: since(forest.end(index)),
         earlier: life.start_ns.is_none(),
@@ -120,19 +129,20 @@ fn process(forest: &Forest, index: usize, lane: Option<usize>) -> Process<'_> {
         usage: usage(life),
         read: life.io.map(|io| io.read),
         written: life.io.map(|io| io.written),
-        programs: programs(&life.programs, since),
+        programs: programs(&life.programs, since, longest),
     }
 }
 
 fn programs<'a>(
     programs: &'a [Program],
     since: impl Fn(u64) -> u64,
+    longest: usize,
 ) -> Vec<(Option<u64>, Cow<'a, str>)> {
     if programs.len() < 2 {
         return Vec::new();
     }
     let command = |program: &'a Program| program.command.as_deref().or(program.name.as_deref());
-    let text = |program: &'a Program| visible(command(program).unwrap_or("?"));
+    let text = |program: &'a Program| visible(command(program).unwrap_or("?").into(), longest);
     programs.iter().map(|program| (program.at_ns.map(&since), text(program))).collect()
 }
 
@@ -150,26 +160,26 @@ fn usage(life: &Life) -> Option<Usage> {
     })
 }
 
-/// Text without invisible characters and without those that change the direction of text.
-fn visible(text: &str) -> Cow<'_, str> {
-    if text.chars().all(is_seen) {
-        return Cow::Borrowed(text);
+/// Text cut to a number of bytes, without invisible characters and without those that change the
+/// direction of text.
+fn visible(text: Cow<'_, str>, longest: usize) -> Cow<'_, str> {
+    let places = text.char_indices().map(|(place, _)| place);
+    let end = match text.len() <= longest {
+        true => text.len(),
+        false => places.take_while(|&place| place <= longest).last().unwrap_or(0),
+    };
+    if end == text.len() && text.chars().all(is_seen) {
+        return text;
     }
-    let mut visible = String::with_capacity(text.len());
-    for letter in text.chars() {
+    let mut visible = String::with_capacity(end);
+    for letter in text[..end].chars() {
         match letter {
             letter if is_seen(letter) => visible.push(letter),
             letter => visible.extend(letter.escape_unicode()),
         }
     }
+    visible.push_str(if end < text.len() { "…" } else { "" });
     Cow::Owned(visible)
-}
-
-fn visible_cow(text: Cow<'_, str>) -> Cow<'_, str> {
-    match text {
-        Cow::Borrowed(text) => visible(text),
-        Cow::Owned(text) => Cow::Owned(visible(&text).into_owned()),
-    }
 }
 
 /// Writes JSON that cannot end the script element or start a comment in it. These characters occur only

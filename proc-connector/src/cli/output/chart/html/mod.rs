@@ -13,10 +13,11 @@ use super::forest::Forest;
 const PAGE: &str = include_str!("page.html");
 
 /// The parts, without the data.
-const PARTS: [(&str, &str); 5] = [
+const PARTS: [(&str, &str); 6] = [
     ("STYLE", include_str!("style.css")),
     ("DATA.JS", include_str!("data.js")),
     ("TIMELINE.JS", include_str!("timeline.js")),
+    ("CONTROLS.JS", include_str!("controls.js")),
     ("TABLE.JS", include_str!("table.js")),
     ("PAGE.JS", include_str!("page.js")),
 ];

@@ -5,7 +5,8 @@
 const byId = (id) => document.getElementById(id);
 
 let selected = null;
-const timeline = new Timeline(select, zoomTo);
+const timeline = new Timeline();
+const controls = new Controls(timeline, select, zoomTo);
 const table = new Table(select, zoomTo);
 
 // Selects a process in all parts of the page, or none.

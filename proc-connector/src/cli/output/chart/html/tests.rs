@@ -142,3 +142,17 @@ fn five_thousand_processes_make_a_small_page() {
     assert!(page.len() < 1_500_000, "{}", page.len());
     assert_eq!(data(&page)["processes"].as_array().map(Vec::len), Some(5_001));
 }
+
+#[test]
+fn long_commands_of_many_processes_are_cut() {
+    let long = format!("cc {}{}", "x".repeat(3_349), "é".repeat(300));
+    let few = data(&page(&forest(vec![process(None, 1, &long, 0, 9)])));
+    assert_eq!(few["processes"][0]["command"], *long);
+    let at = |n: u32| u64::from(n) * 10;
+    let many = (0..5_000).map(|n| process(None, n, &long, at(n), at(n) + 5)).collect();
+    let data = data(&page(&forest(many)));
+    let commands = data["processes"].as_array().expect("a list").iter();
+    let commands: Vec<&str> = commands.map(|p| p["command"].as_str().expect("text")).collect();
+    assert!(commands.iter().map(|command| command.len()).sum::<usize>() < (16 << 20) + 5_000 * 8);
+    assert!(commands.iter().all(|command| command.len() > 400 && command.ends_with("é…")));
+}

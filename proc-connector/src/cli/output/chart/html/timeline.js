@@ -11,13 +11,10 @@ const SHALLOWEST = 11;
 const SHORTEST = 1_000;
 
 class Timeline {
-  // `select` is called with the index of a process or null, `zoom` at a double click.
-  constructor(select, zoom) {
+  constructor() {
     this.box = document.getElementById("timeline");
     this.canvas = document.getElementById("canvas");
     this.context = this.canvas.getContext("2d");
-    this.select = select;
-    this.zoomTo = zoom;
     this.view = { from: 0, to: Math.max(head.period, SHORTEST) };
     this.matches = null;
     this.selected = null;
@@ -32,10 +29,6 @@ class Timeline {
     matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.readColours());
     new ResizeObserver(() => this.resize()).observe(this.box);
     this.box.addEventListener("scroll", () => this.redraw());
-    this.box.addEventListener("keydown", (event) => this.key(event));
-    this.canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
-    this.canvas.addEventListener("dblclick", (event) => this.doubleClick(event));
-    this.listenToDrags();
     // Few lanes leave more space to the table.
     this.box.style.height = `min(45vh, ${this.lanesEnd(TALLEST) + 12}px)`;
     this.resize();
@@ -280,15 +273,23 @@ class Timeline {
     context.strokeStyle = this.colours.fail;
     context.lineWidth = 1;
     context.setLineDash([4, 3]);
-    let last = -1;
-    for (const [at] of head.losses) {
+    context.fillStyle = this.colours.fail;
+    context.textBaseline = "middle";
+    let [last, free] = [-1, 0];
+    for (const [at, count] of head.losses) {
       const x = Math.round(this.x(at)) + 0.5;
-      if (x !== last && x >= 0 && x <= this.width) {
-        context.beginPath();
-        context.moveTo(x, AXIS);
-        context.lineTo(x, this.height);
-        context.stroke();
-        last = x;
+      if (x === last || x < 0 || x > this.width) {
+        continue;
+      }
+      context.beginPath();
+      context.moveTo(x, AXIS);
+      context.lineTo(x, this.height);
+      context.stroke();
+      last = x;
+      const text = `${count ?? "an unknown number of"} events lost`;
+      if (x >= free) {
+        context.fillText(text, x + 4, this.height - 10);
+        free = x + (text.length + 2) * this.letter;
       }
     }
     context.setLineDash([]);
@@ -365,69 +366,5 @@ class Timeline {
       }
     }
     this.redraw();
-  }
-
-  wheel(event) {
-    event.preventDefault();
-    const lines = event.deltaMode === WheelEvent.DOM_DELTA_LINE ? 20 : 1;
-    const [across, down] = [event.deltaX * lines, event.deltaY * lines];
-    if (event.shiftKey || Math.abs(across) > Math.abs(down)) {
-      this.pan((across || down) / this.width);
-    } else {
-      this.zoom(Math.exp(-down * 0.002), event.offsetX);
-    }
-  }
-
-  listenToDrags() {
-    let drag = null;
-    this.canvas.addEventListener("pointerdown", (event) => {
-      if (event.button === 0) {
-        drag = { x: event.clientX, y: event.clientY, moved: false };
-        this.canvas.setPointerCapture(event.pointerId);
-      }
-    });
-    this.canvas.addEventListener("pointermove", (event) => {
-      if (drag === null) {
-        return;
-      }
-      const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
-      if (drag.moved || Math.hypot(dx, dy) > 4) {
-        this.canvas.classList.add("dragging");
-        this.pan(-dx / Math.max(this.width - 2 * MARGIN, 1));
-        this.box.scrollTop -= dy;
-        drag = { x: event.clientX, y: event.clientY, moved: true };
-      }
-    });
-    const end = (event) => {
-      const isClick = drag !== null && !drag.moved && event.type === "pointerup";
-      drag = null;
-      this.canvas.classList.remove("dragging");
-      if (isClick) {
-        this.select(this.at(event.offsetX, event.offsetY));
-      }
-    };
-    this.canvas.addEventListener("pointerup", end);
-    this.canvas.addEventListener("pointercancel", end);
-  }
-
-  doubleClick(event) {
-    const index = this.at(event.offsetX, event.offsetY);
-    if (index !== null) {
-      this.zoomTo(index);
-    }
-  }
-
-  key(event) {
-    if (event.ctrlKey || event.altKey || event.metaKey) {
-      return;
-    }
-    const actions = {
-      "+": () => this.zoom(1.5), "=": () => this.zoom(1.5), "-": () => this.zoom(1 / 1.5),
-      "0": () => this.fit(), ArrowLeft: () => this.pan(-0.15), ArrowRight: () => this.pan(0.15),
-    };
-    if (event.key in actions) {
-      actions[event.key]();
-      event.preventDefault();
-    }
   }
 }
