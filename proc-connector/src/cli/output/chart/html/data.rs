@@ -163,10 +163,11 @@ fn usage(life: &Life) -> Option<Usage> {
 /// Text cut to a number of bytes, without invisible characters and without those that change the
 /// direction of text.
 fn visible(text: Cow<'_, str>, longest: usize) -> Cow<'_, str> {
-    let places = text.char_indices().map(|(place, _)| place);
-    let end = match text.len() <= longest {
-        true => text.len(),
-        false => places.take_while(|&place| place <= longest).last().unwrap_or(0),
+    let end = if text.len() <= longest {
+        text.len()
+    } else {
+        let places = text.char_indices().map(|(place, _)| place);
+        places.take_while(|&place| place <= longest).last().unwrap_or(0)
     };
     if end == text.len() && text.chars().all(is_seen) {
         return text;
