@@ -35,8 +35,9 @@ use crate::cli::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write a file in addition to the tree: a timeline of the processes (.svg), trace events for
-    /// Perfetto (.json), or the events as with `watch --json` (.jsonl). May be given more than once.
+    /// Write a file in addition to the tree: a timeline of the processes (.svg), a page with a
+    /// timeline, search and a table (.html), trace events for Perfetto (.json), or the events as with
+    /// `watch --json` (.jsonl). May be given more than once.
     #[arg(short, long, value_name = "FILE", value_parser = target())]
     output: Vec<Target>,
 
