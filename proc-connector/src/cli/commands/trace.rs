@@ -35,8 +35,10 @@ use crate::cli::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write a file in addition to the tree: a timeline of the processes (.svg), trace events for
-    /// Perfetto (.json), or the events as with `watch --json` (.jsonl). May be given more than once.
+    /// Write a file in addition to the tree: a timeline of the processes (.svg), a page with a
+    /// timeline, search and a table (.html), trace events for Perfetto (.json), the events as with
+    /// `watch --json` (.jsonl), or the compilations of a build (`compile_commands.json`, which requires
+    /// the ring). May be given more than once.
     #[arg(short, long, value_name = "FILE", value_parser = target())]
     output: Vec<Target>,
 
@@ -148,12 +150,26 @@ fn open(args: &Args) -> Result<ProcConnector, Failure> {
     } else {
         Filter::new(EventMask::FORK | EventMask::EXEC | EventMask::EXIT | EventMask::COMM)
     };
-    let tree = filter.clone().descendants_of(&[TreeRoot::new(process::id())])?;
-    match connect::open_for_trace(&args.receive, tree) {
-        // Without a usable `/proc`, the processes of the tree are found among all.
-        Err(Failure::Connector(Error::Os(_))) => connect::open_for_trace(&args.receive, filter),
-        opened => opened,
+    let with_cwd = args.output.iter().any(Target::is_compile_commands);
+    if with_cwd && args.redact.anonymous {
+        return Err(Failure::Contradiction(
+            "compile_commands.json requires the arguments that --anonymous leaves out: omit one of them",
+        ));
     }
+    let tree = filter.clone().descendants_of(&[TreeRoot::new(process::id())])?;
+    let events = match connect::open_for_trace(&args.receive, tree, with_cwd) {
+        // Without a usable `/proc`, the processes of the tree are found among all.
+        Err(Failure::Connector(Error::Os(_))) => {
+            connect::open_for_trace(&args.receive, filter, with_cwd)
+        }
+        opened => opened,
+    }?;
+    let stats = events.stats();
+    if with_cwd && stats.transport != Transport::Ring {
+        let file = "compile_commands.json";
+        return Err(Failure::RequiresRing { file, reason: stats.no_ring });
+    }
+    Ok(events)
 }
 
 /// Receives the events that are queued at the end of the command, and late ones.

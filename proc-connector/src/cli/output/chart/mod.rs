@@ -5,6 +5,7 @@ mod consumption;
 mod files;
 mod fold;
 pub(crate) mod forest;
+mod html;
 mod lanes;
 mod order;
 mod profile;
