@@ -145,6 +145,33 @@ mod tests {
 
     proptest! {
         #[test]
+        fn a_program_has_the_costs_of_its_processes(lives in random_lives()) {
+            let mut forest = families(&lives);
+            for (index, life) in forest.lives.iter_mut().enumerate() {
+                life.inherited = Some(format!("name {}", index % 3));
+            }
+            let costs = costs(&forest);
+            let programs = programs(&forest, &costs, SortKey::Time);
+            prop_assert_eq!(programs.len(), lives.len().min(3));
+            for pair in programs.windows(2) {
+                prop_assert!(pair[0].cost.time_ns >= pair[1].cost.time_ns);
+            }
+            for program in programs {
+                let of = |index: &usize| program.name == format!("(name {})", index % 3);
+                let members: Vec<usize> = (0..lives.len()).filter(of).collect();
+                prop_assert_eq!(program.count, members.len());
+                let usages = || members.iter().filter_map(|&index| lives[index].usage);
+                let cpu = usages().map(|usage| usage.cpu_ns).reduce(|a, b| a + b);
+                prop_assert_eq!(program.cost.cpu_ns, cpu);
+                prop_assert_eq!(program.cost.memory, usages().filter_map(|u| u.max_rss).max());
+                let times = members.iter().map(|&index| forest.end(index) - forest.start(index));
+                prop_assert_eq!(program.cost.time_ns, times.sum::<u64>());
+                let on_path = members.iter().map(|&index| costs[index].on_path_ns);
+                prop_assert_eq!(program.cost.on_path_ns, on_path.sum::<u64>());
+            }
+        }
+
+        #[test]
         fn the_most_expensive_are_first(lives in random_lives(), count in 0_usize..30) {
             let forest = families(&lives);
             let costs = costs(&forest);

@@ -88,7 +88,7 @@ fn spread(cpu_ns: u64, (start, end): (u64, u64), slices: &mut [Slice]) {
     let length = u128::from(end.saturating_sub(start)).max(1);
     let mut before = 0;
     for (index, slice) in slices.iter_mut().enumerate().skip(first) {
-        let until = slice.to_ns.min(end).saturating_sub(start);
+        let until = slice.to_ns.saturating_sub(start);
         let so_far = if slice.to_ns >= end || index == last {
             cpu_ns
         } else {
