@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use proc_connector::NoRing;
 use proc_connector::capture;
 use proc_connector::parser::filter::TooManyAlternatives;
 use proc_connector::program::Chain;
@@ -37,6 +38,13 @@ pub(super) enum Failure {
         name: String,
         error: io::Error,
     },
+    /// A file requires the ring. Without a reason, the user has chosen the socket.
+    RequiresRing {
+        file: &'static str,
+        reason: Option<NoRing>,
+    },
+    /// Options that contradict each other by their values.
+    Contradiction(&'static str),
     /// Waiting for the end of a process failed.
     Waiting(io::Error),
     /// The processes of this machine cannot be listed.
@@ -88,6 +96,7 @@ impl Failure {
             Self::Usage(_)
             | Self::TooMany(_)
             | Self::BinaryToTerminal
+            | Self::Contradiction(_)
             | Self::Absent(Absent::NameOfRecorded(_)) => 2,
             // As in shells.
             Self::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
@@ -152,6 +161,13 @@ impl fmt::Display for Failure {
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
+            Self::RequiresRing { file, reason: Some(reason) } => {
+                write!(f, "{file} requires the ring transport: {reason}")
+            }
+            Self::RequiresRing { file, reason: None } => {
+                write!(f, "{file} requires the ring transport: use --transport ring or auto")
+            }
+            Self::Contradiction(text) => f.write_str(text),
             Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")

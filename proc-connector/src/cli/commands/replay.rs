@@ -72,6 +72,11 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    if args.output.iter().any(Target::is_compile_commands) {
+        return Err(Failure::Contradiction(
+            "recordings have no working directories, which compile_commands.json requires: use `trace`",
+        ));
+    }
     let waiting = Rc::new(Waiting::default());
     let Some(file) = &args.file else {
         return show(args, "demo", DEMO, &waiting)

@@ -14,7 +14,7 @@ use crate::cli::shown::complain;
 
 /// The pause between two batches, which a reader of the output does not notice. A wake-up for each
 /// event costs more than all other work.
-const COALESCE: Duration = Duration::from_millis(10);
+const COALESCE: Duration = Duration::from_millis(20);
 const SOCKET_COALESCE: Duration = Duration::from_millis(1);
 
 /// Opens a connector that signals shut down, and reports readiness to the service manager. `context`
@@ -46,13 +46,15 @@ pub(crate) fn open(
     Ok(events)
 }
 
-/// Opens a connector for the processes of a command. Signals do not shut it down, because the command
-/// decides how to handle them.
+/// Opens a connector for the processes of a command, with the working directory of each exec if it is
+/// wanted. Signals do not shut it down, because the command decides how to handle them.
 pub(crate) fn open_for_trace(
     options: &ReceiveOptions,
     filter: Filter,
+    working_directory: bool,
 ) -> Result<ProcConnector, Failure> {
     let builder = ProcConnector::builder().filter(filter).context(true);
+    let builder = builder.working_directory(working_directory);
     // The socket has no contexts, so arguments must be read from `/proc` before the process ends.
     open_with(options, builder.socket_coalesce(Duration::ZERO))
 }

@@ -8,9 +8,11 @@ use std::path::{Path, PathBuf};
 use super::forest::Forest;
 use crate::cli::blocks;
 use crate::cli::failure::Failure;
+use crate::cli::output::compile_commands::{self, CompileCommands};
 use crate::cli::output::json::Json;
 use crate::cli::output::sink::{Item, Sink};
 use crate::cli::output_file::{self, NewFile, Place};
+use crate::cli::shown::complain;
 
 /// A file to write, and its format.
 #[derive(Clone, Debug)]
@@ -25,11 +27,15 @@ enum Format {
     Html,
     Chrome,
     Lines,
+    CompileCommands,
 }
 
 impl Target {
     /// Selects the format by the extension of the name.
     pub(crate) fn from_path(path: PathBuf) -> Result<Self, String> {
+        if compile_commands::is_named(&path) {
+            return Ok(Self { path, format: Format::CompileCommands });
+        }
         let format = match path.extension().and_then(OsStr::to_str) {
             Some("svg") => Format::Svg,
             Some("html") => Format::Html,
@@ -38,11 +44,16 @@ impl Target {
             _ => {
                 let reason = "the file name must end in .svg (a timeline), .html (a page with a \
                               timeline, search and a table), .json (trace events for Perfetto) or \
-                              .jsonl (events, as with `watch --json`)";
+                              .jsonl (events, as with `watch --json`), or be compile_commands.json";
                 return Err(reason.to_owned());
             }
         };
         Ok(Self { path, format })
+    }
+
+    /// Whether the file contains the commands of a build, which require working directories.
+    pub(crate) fn is_compile_commands(&self) -> bool {
+        self.format == Format::CompileCommands
     }
 
     /// Whether the file contains events, not a chart.
@@ -56,6 +67,7 @@ impl Target {
 pub(crate) struct Files {
     lines: Vec<Lines>,
     charts: Vec<(Target, Place)>,
+    compile_commands: CompileCommands,
     on_failure: OnFailure,
     /// The first failure. The other files are still written.
     failure: Option<Failure>,
@@ -85,7 +97,13 @@ impl Files {
     /// Opens all files, so that a file that cannot be written is reported early. Files of events keep
     /// their contents until [`begin`](Self::begin), and charts until [`finish`](Self::finish).
     pub(crate) fn open(targets: &[Target], on_failure: OnFailure) -> Result<Self, Failure> {
-        let mut files = Self { lines: Vec::new(), charts: Vec::new(), on_failure, failure: None };
+        let mut files = Self {
+            lines: Vec::new(),
+            charts: Vec::new(),
+            compile_commands: CompileCommands::default(),
+            on_failure,
+            failure: None,
+        };
         for target in targets {
             files.add(target).map_err(|error| failure(&target.path, error))?;
         }
@@ -98,7 +116,11 @@ impl Files {
             if let Place::New(new) = &place {
                 new.try_out()?;
             }
-            self.charts.push((target.clone(), place));
+            if target.is_compile_commands() {
+                self.compile_commands.add_file(target.path.clone(), place);
+            } else {
+                self.charts.push((target.clone(), place));
+            }
             return Ok(());
         }
         let (file, old, new) = match place {
@@ -153,12 +175,20 @@ impl Files {
                 self.failure.get_or_insert_with(|| failure(&path, error));
             }
         }
+        let (failed, missing) = self.compile_commands.finish();
+        for (path, error) in failed {
+            self.failure.get_or_insert_with(|| failure(&path, error));
+        }
+        if let Some(missing) = missing {
+            complain(missing);
+        }
         self.failure.take().map_or(Ok(()), Err)
     }
 }
 
 impl Sink for Files {
     fn write(&mut self, item: &Item<'_>) -> Result<(), Failure> {
+        self.compile_commands.take(item);
         self.write_each(|output| output.line(item));
         self.check()
     }
@@ -191,7 +221,7 @@ fn draw(format: Format, forest: &Forest, title: &str, output: impl Write) -> io:
         Format::Svg => super::svg::write(forest, title, &mut output)?,
         Format::Html => super::html::write(forest, title, &mut output)?,
         Format::Chrome => super::chrome::write(forest, title, &mut output)?,
-        Format::Lines => {}
+        Format::Lines | Format::CompileCommands => {}
     }
     output.flush()
 }
