@@ -8,7 +8,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::process::{Command, ExitCode, Stdio};
 
 use common::program::{Running, program, run, text};
-use common::scratch::Scratch;
+use common::scratch::{Scratch, ScratchFile};
 use common::{Deadline, named, transport, transport_name};
 use nix::sys::signal::Signal;
 use proc_connector::Transport;
@@ -21,6 +21,7 @@ fn main() -> ExitCode {
             a_replay_shows_what_watch_showed,
             secrets_are_in_no_output,
             an_anonymous_recording_has_only_ids,
+            a_chart_does_not_begin_with_the_creation_of_older_processes,
         ],
     )
 }
@@ -246,4 +247,29 @@ fn an_anonymous_recording_has_only_ids() {
     assert_eq!(first["process"]["args"], Value::Null);
     assert_eq!(first["process"]["user"], Value::Null);
     assert!(first["process"]["tgid"].is_number() || first["process"].is_null(), "{first}");
+}
+
+fn a_chart_does_not_begin_with_the_creation_of_older_processes() {
+    let (file, replayed) = recorded(&[]);
+    let capture = ScratchFile::containing("older", &file);
+    let scratch = Scratch::new("older-chart");
+    let chart = scratch.file("x.json");
+    let replay = run(&["replay", capture.path(), "-o", &chart]);
+    assert!(replay.status.success(), "{replay:?}");
+    let chart = std::fs::read(&chart).expect("a file");
+    let chart: Value = serde_json::from_slice(&chart).expect("JSON");
+    // This process is the parent of others in the recording, and older.
+    let pids: Vec<u64> = chart["traceEvents"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .filter_map(|event| event["args"]["pid"].as_u64())
+        .collect();
+    assert!(pids.contains(&std::process::id().into()), "{pids:?}");
+    let first = replayed.lines().next().expect("a line");
+    let first: Value = serde_json::from_str(first).expect("JSON");
+    let first = first["timestamp_ns"].as_u64().expect("a time");
+    let begin = chart["otherData"]["begin_ns"].as_u64().expect("a time");
+    // Events of different CPUs may be a little out of order, and a fork takes some time.
+    assert!(begin + 50_000_000 > first, "{begin} is before {first}");
 }

@@ -23,6 +23,9 @@ pub(crate) struct Follower {
     now_ns: u64,
 }
 
+/// A time longer than a fork, because a process is created before its fork is reported.
+const FORK_NS: u64 = 10_000_000;
+
 /// A child process, as its parent knows it.
 #[derive(Debug)]
 pub(crate) struct Child {
@@ -91,9 +94,12 @@ impl Follower {
         let Lives { all: mut lives, losses, wanted, .. } = self.lives;
         // A process without a known start or end is drawn from the first or to the last event.
         let (mut first_ns, mut last_ns) = (self.first_ns, self.last_ns);
+        let mut earliest_ns = 0;
         if let Scope::All = self.scope {
             lives = reduced(lives, &wanted);
-            if lives.iter().all(|life| life.start_ns.is_some()) {
+            // A process that existed before the recording may be days old.
+            earliest_ns = first_ns.unwrap_or(0).saturating_sub(FORK_NS);
+            if lives.iter().all(|life| life.start_ns.is_some_and(|start| start >= earliest_ns)) {
                 first_ns = None;
             }
             let any_runs = lives.iter().any(Life::runs);
@@ -102,6 +108,7 @@ impl Follower {
             first_ns = None;
         }
         let starts = lives.iter().filter_map(|life| life.start_ns);
+        let starts = starts.filter(|&start| start >= earliest_ns);
         let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
         let ends = lives.iter().filter_map(|life| life.end_ns);
         let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);

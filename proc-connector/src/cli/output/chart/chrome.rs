@@ -74,7 +74,8 @@ fn drawn_children(forest: &Forest, lanes: &Lanes) -> Vec<Vec<usize>> {
 /// have no slice to attach the fork to.
 fn is_fork_inside(forest: &Forest, creator: usize, child: usize) -> bool {
     let span = forest.start(creator)..=forest.end(creator);
-    forest.lives[child].start_ns.is_some() && span.contains(&forest.start(child))
+    let is_known = forest.lives[child].start_ns.is_some_and(|start| start >= forest.begin_ns);
+    is_known && span.contains(&forest.start(child))
 }
 
 /// The list of events, while it is written.

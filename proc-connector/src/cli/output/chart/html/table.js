@@ -13,7 +13,7 @@ const COLUMNS = [
   { key: "memory", title: "Memory", width: 74, value: (p) => p.memory, show: shortSize },
   { key: "read", title: "Read", width: 62, value: (p) => p.read, show: shortSize },
   { key: "written", title: "Written", width: 70, value: (p) => p.written, show: shortSize },
-  { key: "exit", title: "Exit", width: 92, value: (p) => p.exit.replace(/^killed by /, ""), text: true },
+  { key: "exit", title: "Exit", width: 104, value: (p) => p.exit.replace(/^killed by /, ""), text: true },
   { key: "command", title: "Command", value: (p) => p.brief, text: true, code: true },
 ];
 
