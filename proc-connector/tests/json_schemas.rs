@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode, Output, Stdio};
 use std::thread;
 
 use common::named;
-use common::program::{program, run, text};
+use common::program::{RECORDING, program, run, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::wire::{self, COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, PTRACE, SID, UID};
 use common::{transport, transport_name};
@@ -29,12 +29,13 @@ fn main() -> ExitCode {
         a_changed_line_does_not_have_the_schema,
         readers_accept_new_keys,
         diagnoses_have_the_schema,
+        comparisons_have_the_schema,
     ];
     let live = named![live_events_have_the_schema, statistics_have_the_schema];
     common::main_with(&[], &everywhere, &live)
 }
 
-const NAMES: [&str; 3] = ["events", "stats", "doctor"];
+const NAMES: [&str; 4] = ["events", "stats", "doctor", "diff"];
 
 fn document(name: &str) -> Value {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas");
@@ -309,6 +310,27 @@ fn diagnoses_have_the_schema() {
     }
     diagnosis["findings"][1].as_object_mut().expect("a finding").remove("remedy");
     assert!(!schema.published.is_valid(&diagnosis));
+}
+
+fn comparisons_have_the_schema() {
+    let schema = Schema::read("diff");
+    let demo = concat!(env!("CARGO_MANIFEST_DIR"), "/demo/build.pcapng");
+    // The first recording has no names and no usage.
+    for old in [RECORDING, demo] {
+        let output = run(&["replay", "--json", "--diff", old, demo]);
+        let comparison: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        schema.assert_has(&comparison);
+        for place in ["", "/old", "/change", "/programs/0", "/programs/0/new"] {
+            let keys = comparison.pointer(place).and_then(Value::as_object).expect("an object");
+            for key in keys.keys() {
+                let mut changed = comparison.clone();
+                object_at(&mut changed, place).remove(key);
+                assert!(!schema.published.is_valid(&changed), "{place}/{key}");
+                object_at(&mut changed, place).insert(key.clone(), json!(0.5));
+                assert!(!schema.published.is_valid(&changed), "{place}/{key}");
+            }
+        }
+    }
 }
 
 /// Processes that fail, crash, and have a name and arguments that are not UTF-8.

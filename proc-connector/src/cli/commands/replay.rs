@@ -1,5 +1,7 @@
 //! `replay`: shows the events of a recording.
 
+mod diff;
+
 use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, BufWriter, IsTerminal, Read};
@@ -27,7 +29,7 @@ use crate::cli::pipeline::follow::Follower;
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::recording::{self, Outcome};
 use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
-use crate::cli::shown::{complain, on_stdout, report, shown};
+use crate::cli::shown::{on_stdout, shown};
 use crate::cli::standard;
 
 /// A build of a program in C (`make -j2 test`), recorded by `demo/record.sh`. Its test causes events of
@@ -48,6 +50,14 @@ pub(crate) struct Args {
     /// Replay the recording built into this program: a small build, with a crash.
     #[arg(long, group = "source")]
     demo: bool,
+
+    /// Compare two recordings of the same build by program: processes, CPU time, run time and peak
+    /// memory, with the largest change first. --json writes one object. --tree, --comm, --user and --cgroup select the processes.
+    #[arg(long, num_args = 2, value_names = ["OLD", "NEW"], group = "source")]
+    #[arg(conflicts_with_all = ["context", "who", "output", "threads", "wide", "events"])]
+    #[arg(conflicts_with_all = ["count", "pid", "failed", "processes"])]
+    #[arg(value_hint = clap::ValueHint::FilePath)]
+    diff: Vec<PathBuf>,
 
     #[command(flatten)]
     format: FormatOptions,
@@ -76,6 +86,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return Err(Failure::Contradiction(
             "recordings have no working directories, which compile_commands.json requires: use `trace`",
         ));
+    }
+    if let [old, new] = &args.diff[..] {
+        let processes = (&args.choice, &args.processes);
+        return diff::run([old, new], processes, args.format.json);
     }
     let waiting = Rc::new(Waiting::default());
     let Some(file) = &args.file else {
@@ -201,31 +215,8 @@ fn shared<S>(stage: S) -> Rc<RefCell<S>> {
 
 /// Reports the summary, and packets that could not be read.
 fn report_outcome(outcome: Outcome) -> Result<(), Failure> {
-    let Outcome { summary, skipped, unread, unread_comments, damage } = outcome;
-    summary.report();
-    if unread_comments > 0 {
-        complain(format_args!(
-            "{unread_comments} comments with recorded values could not be read: they were edited, or \
-             written by another version of this program; their events are shown without these values"
-        ));
-    }
-    let has_unread = unread.packets > 0;
-    if let Some(error) = damage {
-        if has_unread {
-            complain(unread);
-        }
-        return Err(error.into());
-    }
-    if has_unread {
-        return Err(Failure::Unread { file: PathBuf::new(), unread });
-    }
-    if summary.events == 0 && skipped > 0 {
-        report(format_args!(
-            "skipped {skipped} packets of other protocols: nlmon interfaces, which other programs \
-             capture from, do not carry process events",
-        ));
-    }
-    Ok(())
+    outcome.summary.report();
+    outcome.report_unread()
 }
 
 /// A progress bar for a long file, on a terminal that shows no events.

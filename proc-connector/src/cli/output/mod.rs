@@ -3,6 +3,7 @@
 pub(super) mod capture;
 pub(super) mod chart;
 pub(super) mod columns;
+pub(super) mod comparison;
 mod compile_commands;
 pub(super) mod ended;
 pub(super) mod human;

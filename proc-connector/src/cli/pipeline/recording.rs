@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::io::Read;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -13,7 +14,7 @@ use super::stage::Stage;
 use super::summary::Summary;
 use super::waiting_input::Waiting;
 use crate::cli::failure::{Failure, Unread};
-use crate::cli::shown::complain;
+use crate::cli::shown::{complain, report};
 
 /// The result of reading a recording.
 #[derive(Debug, Default)]
@@ -26,6 +27,36 @@ pub(crate) struct Outcome {
     pub(crate) unread_comments: u64,
     /// The damage at which reading ended.
     pub(crate) damage: Option<capture::Error>,
+}
+
+impl Outcome {
+    /// Reports packets that could not be read.
+    pub(crate) fn report_unread(self) -> Result<(), Failure> {
+        let Outcome { summary, skipped, unread, unread_comments, damage } = self;
+        if unread_comments > 0 {
+            complain(format_args!(
+                "{unread_comments} comments with recorded values could not be read: they were edited, or \
+                 written by another version of this program; their events are shown without these values"
+            ));
+        }
+        let has_unread = unread.packets > 0;
+        if let Some(error) = damage {
+            if has_unread {
+                complain(unread);
+            }
+            return Err(error.into());
+        }
+        if has_unread {
+            return Err(Failure::Unread { file: PathBuf::new(), unread });
+        }
+        if summary.events == 0 && skipped > 0 {
+            report(format_args!(
+                "skipped {skipped} packets of other protocols: nlmon interfaces, which other programs \
+                 capture from, do not carry process events",
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Passes the events of a recording to the stage, until the end or until the stage has enough.
