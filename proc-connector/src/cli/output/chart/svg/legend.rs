@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use super::{LETTER, MARGIN, WIDTH, arrow};
+use super::shapes::{LETTER, MARGIN, WIDTH, arrow};
 
 /// The top of the first row, the height of its shapes, and the distance between rows.
 const TOP: f64 = 54.0;
