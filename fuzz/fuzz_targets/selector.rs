@@ -6,7 +6,6 @@
 use arbitrary::Arbitrary;
 use libfuzzer_sys::fuzz_target;
 use proc_connector::{Selector, TaskProperties};
-use proc_connector_core::context::layout::{Recorded, TaskHdr};
 use proc_connector_core::filter::{NamePattern, TreeRoot};
 use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::testing::filters::{FilterModel, RawEvent};
@@ -177,21 +176,13 @@ impl Event {
         if raw.what == EXIT {
             context = context.with_end(self.is_over.then_some(0));
         }
-        let user = u64::from(self.user % 4);
-        let task = TaskHdr {
-            comm: name(self.name),
-            cgroup_id: u64::from(self.cgroup % 16).into(),
-            pid_tgid: (u64::from(tgid) << 32 | u64::from(tgid)).into(),
-            uid_gid: user.into(),
-            euid_egid: (user / 2).into(),
-            ..TaskHdr::default()
-        };
-        let recorded = Recorded::COMM
-            | Recorded::CGROUP_ID
-            | Recorded::PID_TGID
-            | Recorded::UID_GID
-            | Recorded::EUID_EGID;
-        context.with_extension(RawExtension { recorded, task, ..RawExtension::default() }).bytes()
+        let user = u32::from(self.user % 4);
+        let extension = RawExtension::default()
+            .with_ids(tgid, tgid)
+            .with_users(user, user / 2)
+            .with_comm(&name(self.name))
+            .with_cgroup(u64::from(self.cgroup % 16));
+        context.with_extension(extension).bytes()
     }
 
     fn action(&self, raw: &RawEvent) -> Action {

@@ -45,19 +45,29 @@ pub struct Selector {
 
 /// The properties of tasks that the context of an event does not have.
 ///
-/// A property that is `None` does not match.
+/// An unknown property does not match. By default, users, names and cgroups are unknown.
 pub trait TaskProperties {
     /// The real and the effective user id of a process.
-    fn users(&mut self, tgid: u32) -> Option<(u32, u32)>;
+    fn users(&mut self, tgid: u32) -> Option<(u32, u32)> {
+        let _ = tgid;
+        None
+    }
 
     /// The name of a thread, padded with zeros.
-    fn comm(&mut self, tgid: u32, pid: u32) -> Option<[u8; 16]>;
+    fn comm(&mut self, tgid: u32, pid: u32) -> Option<[u8; 16]> {
+        let _ = (tgid, pid);
+        None
+    }
 
     /// Appends the ids of the version 2 cgroup of a process and of all cgroups above it. Returns
     /// false if they are unknown.
-    fn cgroups(&mut self, tgid: u32, ids: &mut Vec<u64>) -> bool;
+    fn cgroups(&mut self, tgid: u32, ids: &mut Vec<u64>) -> bool {
+        let _ = (tgid, ids);
+        false
+    }
 
-    /// Appends the id of a cgroup and of all cgroups above it. Returns false if they are unknown.
+    /// Appends the id of a cgroup and of all cgroups above it. Returns false if they are unknown. By
+    /// default, appends only the cgroup itself.
     fn cgroups_above(&mut self, cgroup: u64, ids: &mut Vec<u64>) -> bool {
         ids.push(cgroup);
         true
@@ -69,19 +79,7 @@ pub trait TaskProperties {
 #[allow(clippy::exhaustive_structs, reason = "it has no properties")]
 pub struct UnknownTasks;
 
-impl TaskProperties for UnknownTasks {
-    fn users(&mut self, _: u32) -> Option<(u32, u32)> {
-        None
-    }
-
-    fn comm(&mut self, _: u32, _: u32) -> Option<[u8; 16]> {
-        None
-    }
-
-    fn cgroups(&mut self, _: u32, _: &mut Vec<u64>) -> bool {
-        false
-    }
-}
+impl TaskProperties for UnknownTasks {}
 
 impl Selector {
     /// A selector that follows the roots of the filter's trees.

@@ -1,28 +1,23 @@
-//! `record` and `replay`: their output, their filters, and damaged input.
+//! `replay`: its output, its filters, and damaged input.
 
 mod captures;
 mod common;
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
-use std::process::{Child, Command, ExitCode, Output, Stdio};
+use std::process::{Command, ExitCode, Stdio};
 
 use captures::{
     CONNECTOR, DEMO, NETLINK, Order, Plain, blocks, cooked, demo_datagrams, demo_events, pcap,
     pcapng, swap,
 };
-use common::helper_process::run_to_end;
-use common::program::{PROGRAM, RECORDING, program, run, text};
+use common::named;
+use common::program::{PROGRAM, RECORDING, feed, json_lines, program, remove_end, run, text};
 use common::scratch::ScratchFile;
 use common::wire::{COMM, COREDUMP, EXEC, EXIT, FORK, GID, PTRACE, SID, UID};
-use common::{Deadline, named};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-use proc_connector::capture::Reader;
-use proc_connector::{Received, WallClock};
 use serde_json::{Value, json};
 
 fn main() -> ExitCode {
@@ -41,16 +36,7 @@ fn main() -> ExitCode {
         a_replay_into_a_closed_pipe_ends_quietly,
         an_error_of_watch_suggests_the_demo,
     ];
-    let live = named![
-        a_filtered_recording_has_all_that_a_filtered_replay_chooses,
-        a_recording_to_a_closed_pipe_ends,
-        a_failed_recording_leaves_the_file_unchanged,
-    ];
-    common::main_with(&named![exit_3, watch_in_a_network_namespace], &everywhere, &live)
-}
-
-fn exit_3() {
-    std::process::exit(3)
+    common::main_with(&named![watch_in_a_network_namespace], &everywhere, &[])
 }
 
 fn watch_in_a_network_namespace() {
@@ -61,22 +47,6 @@ fn watch_in_a_network_namespace() {
         }
         Err(error) => println!("cannot: {error}"),
     }
-}
-
-/// Runs the program with this input.
-fn feed(arguments: &[&str], input: &[u8]) -> Output {
-    let mut child = program(arguments).stdin(Stdio::piped()).spawn().expect("the program runs");
-    let mut stdin = child.stdin.take().expect("a pipe");
-    let input = input.to_vec();
-    let feeder = std::thread::spawn(move || stdin.write_all(&input));
-    let output = child.wait_with_output().expect("an exit status");
-    // The program may close its input early.
-    let _ = feeder.join().expect("a thread without a panic");
-    output
-}
-
-fn json_lines(bytes: &[u8]) -> Vec<Value> {
-    text(bytes).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
 }
 
 /// The documented object of an event, without its time of day.
@@ -244,13 +214,6 @@ fn replay_filters_select_the_same_lines() {
     }
 }
 
-/// Removes the keys about the process of an exit, which depend on other events.
-fn remove_end(line: &mut Value) {
-    let line = line.as_object_mut().expect("an object");
-    line.remove("over");
-    line.remove("process_end");
-}
-
 fn a_damaged_file_yields_the_events_before_the_damage_and_fails() {
     let whole = run(&["replay", RECORDING, "--json"]).stdout;
     let lines: Vec<&str> = text(&whole).split_inclusive('\n').collect();
@@ -385,135 +348,4 @@ fn an_error_of_watch_suggests_the_demo() {
     assert_eq!(output.status.code(), Some(1));
     let errors = text(&output.stderr);
     assert!(errors.contains("network namespace") && errors.contains("replay --demo"), "{errors}");
-}
-
-/// A running recorder.
-struct Recorder {
-    child: Child,
-    file: ScratchFile,
-}
-
-impl Recorder {
-    fn start(name: &str, arguments: &[&str]) -> Self {
-        let file = ScratchFile::new(name);
-        // The duration limits a test that fails.
-        let arguments = [&["record", file.path(), "--duration", "60s"], arguments].concat();
-        let child = program(&arguments).spawn().expect("the program runs");
-        Self { child, file }
-    }
-
-    /// The recorded events; the file is complete at any time.
-    fn lines(&self) -> Vec<Value> {
-        json_lines(&run(&["replay", "--json", self.file.path()]).stdout)
-    }
-
-    /// Starts children that exit with 3 until one of them is recorded; returns its exit.
-    fn mark(&self) -> Value {
-        let (deadline, mut marks) = (Deadline::new(), Vec::new());
-        loop {
-            assert!(deadline.left().is_some(), "nothing is recorded");
-            marks.push(run_to_end("exit_3"));
-            let is_mark = |line: &&Value| {
-                line["event"] == "exit" && marks.iter().any(|&mark| line["pid"] == mark)
-            };
-            if let Some(line) = self.lines().iter().find(is_mark) {
-                return line.clone();
-            }
-            std::thread::sleep(std::time::Duration::from_millis(10));
-        }
-    }
-
-    fn end(mut self) -> Vec<Value> {
-        let pid = Pid::from_raw(self.child.id().try_into().expect("a pid"));
-        kill(pid, Signal::SIGINT).expect("a child that runs");
-        let mut errors = String::new();
-        let mut stderr = self.child.stderr.take().expect("a pipe");
-        stderr.read_to_string(&mut errors).expect("text");
-        assert_eq!(self.child.wait().expect("an exit status").code(), Some(0), "{errors}");
-        assert!(errors.contains(" events, 0 lost, "), "{errors}");
-        self.lines()
-    }
-}
-
-fn a_filtered_recording_has_all_that_a_filtered_replay_chooses() {
-    // A recording is filtered by threads, a replay by processes, whose last thread has their status.
-    let options = ["--events", "exec,exit,comm", "--failed"];
-    let all = Recorder::start("all.pcapng", &[]);
-    let filtered = Recorder::start("filtered.pcapng", &options);
-    // Between two exits that both recorders contain, both have recorded everything.
-    let first = filtered.mark();
-    all.mark();
-    let first = [first, filtered.mark()].into_iter().map(|mark| time(&mark)).max();
-    common::load::threads(50);
-    let failed: Vec<u32> = (0..20).map(|_| run_to_end("exit_3")).collect();
-    let last = [all.mark(), filtered.mark()].iter().map(time).min();
-    let path = all.file.path().to_owned();
-    let whole = all.lines();
-    let chosen = json_lines(&run(&[&["replay", "--json", &path], &options[..]].concat()).stdout);
-    let (everything, recorded) = (all.end(), filtered.end());
-    assert!(whole.len() > chosen.len());
-    assert_eq!(everything[..whole.len()], whole, "a recording only grows");
-    let between = |lines: Vec<Value>| -> Vec<Value> {
-        let inside = |line: &Value| Some(time(line)) > first && Some(time(line)) < last;
-        let mut lines: Vec<Value> = lines.into_iter().filter(inside).collect();
-        // Two sockets may receive the events of two CPUs in different orders, and each recorder
-        // compares the clocks independently.
-        lines.sort_by_key(|line| (time(line), line["cpu"].as_u64(), line["seq"].as_u64()));
-        for line in &mut lines {
-            remove_end(line);
-            line.as_object_mut().expect("an object").remove("time");
-        }
-        lines
-    };
-    let (chosen, recorded) = (between(chosen), between(recorded));
-    let ends =
-        |line: &&Value| line["exit_code"] == 768 && failed.iter().any(|&f| line["tgid"] == f);
-    assert_eq!(chosen.iter().filter(ends).count(), failed.len());
-    // A first thread that exits last with 0 may end a process that has failed.
-    for line in chosen.iter().filter(|line| line["exit_code"] != 0) {
-        assert!(recorded.contains(line), "{line}");
-    }
-}
-
-fn time(line: &Value) -> u64 {
-    line["timestamp_ns"].as_u64().expect("a time stamp")
-}
-
-fn a_recording_to_a_closed_pipe_ends() {
-    let load = std::thread::spawn(|| {
-        for _ in 0..100 {
-            run_to_end("exit_3");
-        }
-    });
-    let output = run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"]);
-    load.join().expect("an exit status");
-    assert_eq!(output.status.code(), Some(0));
-    assert!(text(&output.stderr).starts_with("20 events, 0 lost"), "{}", text(&output.stderr));
-    let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("/proc is mounted");
-    let named = format!("recorded on {}", host.trim());
-    let has = |text: &str| output.stdout.windows(text.len()).any(|at| at == text.as_bytes());
-    assert!(!has(&named) && has("--events exec"));
-    let lines = json_lines(&feed(&["replay", "-", "--json"], &output.stdout).stdout);
-    assert_eq!(lines.len(), 20);
-    assert!(lines.iter().all(|line| line["event"] == "exec"));
-    // The time of day is that of the event, within the precision of two clock comparisons.
-    let clock = WallClock::new();
-    let mut reader = Reader::new(&output.stdout[..]).expect("a capture");
-    while let Some(recorded) = reader.next().expect("no damage") {
-        let Received::Event(event) = recorded.received else { panic!("a loss") };
-        let (time, own) = (recorded.time.expect("a time"), clock.time(event.timestamp_ns()));
-        let apart = captures::nanos(time).abs_diff(captures::nanos(own));
-        assert!(apart < 1_000_000_000, "{apart} ns");
-    }
-}
-
-fn a_failed_recording_leaves_the_file_unchanged() {
-    let scratch = ScratchFile::containing("kept", b"existing contents");
-    let too_many: Vec<String> = (1..=1025_u32).map(|pid| pid.to_string()).collect();
-    let output = run(&["record", scratch.path(), "--pid", &too_many.join(",")]);
-    assert_eq!(output.status.code(), Some(2));
-    assert_eq!(fs::read(scratch.path()).expect("an existing file"), b"existing contents");
-    let output = run(&["record", "/does/not/exist"]);
-    assert_eq!(output.status.code(), Some(1));
-    assert!(text(&output.stderr).contains("/does/not/exist: "), "{}", text(&output.stderr));
 }

@@ -33,7 +33,7 @@ fn a_file_of_another_kind_is_bad_usage() {
     {
         let output = run(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
-        for name in [".svg", ".json", ".jsonl"] {
+        for name in [".svg", ".html", ".json", ".jsonl"] {
             assert!(text(&output.stderr).contains(name), "{}", text(&output.stderr));
         }
     }

@@ -41,18 +41,18 @@ fn run_all(arguments: &[String]) -> std::process::Output {
 
 fn a_new_chart_is_readable_by_its_owner_only() {
     let scratch = Scratch::new("new");
-    for name in ["x.svg", "x.json", "x.jsonl"] {
+    for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
         let mut command = started_by_shell("umask 0", &["replay", RECORDING, "-o", &file]);
         assert!(command.status().expect("a running process").success());
         assert_eq!(mode(&file), 0o600, "{name}");
     }
-    assert_eq!(scratch.names(), ["x.json", "x.jsonl", "x.svg"]);
+    assert_eq!(scratch.names(), ["x.html", "x.json", "x.jsonl", "x.svg"]);
 }
 
 fn an_existing_file_keeps_its_mode_and_its_name() {
     let scratch = Scratch::new("existing");
-    for name in ["x.svg", "x.json", "x.jsonl"] {
+    for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
         fs::write(&file, "old ".repeat(1 << 20)).expect("a writable directory");
         fs::set_permissions(&file, Permissions::from_mode(0o644)).expect("one's own file");

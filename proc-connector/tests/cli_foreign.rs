@@ -33,7 +33,8 @@ fn text(bytes: &[u8]) -> &str {
 
 /// Every way to show a capture.
 fn ways(directory: &Scratch) -> Vec<Vec<String>> {
-    let files = ["svg", "json", "jsonl"].map(|format| directory.file(&format!("out.{format}")));
+    let files =
+        ["svg", "html", "json", "jsonl"].map(|format| directory.file(&format!("out.{format}")));
     let mut ways: Vec<Vec<String>> = [&[][..], &["--json"], &["--json", "--who"], &["--tree", "1"]]
         .iter()
         .map(|way| way.iter().map(ToString::to_string).collect())

@@ -105,7 +105,7 @@ fn closing_the_output_ends_a_waiting_replay_quietly() {
 
 fn closing_the_output_ends_a_chart_quietly() {
     let scratch = Scratch::new("drawings");
-    for name in ["x.svg", "x.json", "x.jsonl"] {
+    for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
         let fifo = scratch.file(name);
         mkfifo(&*fifo, Mode::S_IRUSR | Mode::S_IWUSR).expect("a pipe");
         let (replay, mut stdin) = replay(&["replay", "-o", &fifo, "-"]);

@@ -9,7 +9,7 @@ use std::time::Duration;
 use common::ending::{KeptThread, keeps_a_thread};
 use common::helper_process::command;
 use common::listening::listening;
-use common::program::{program, run, text};
+use common::program::{json_lines, program, run, text};
 use common::scratch::ScratchFile;
 use common::wire::{EXIT, FORK};
 use common::{named, transport, transport_name};
@@ -111,10 +111,6 @@ fn lines(output: &[u8]) -> Vec<(String, u32, String)> {
     text(output).lines().map(line).collect()
 }
 
-fn objects(output: &[u8]) -> Vec<Value> {
-    text(output).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
-}
-
 /// Process 10 starts the thread 11, which exits after the first thread.
 fn recording_of_exits(first: u32, last: u32) -> ScratchFile {
     recording(&[
@@ -154,13 +150,13 @@ fn a_recorded_process_ends_with_its_last_thread() {
     let process_end =
         json!({"code": 3, "signal": null, "core_dumped": false, "lifetime_ns": 3_000_000});
     for options in [&["--json", "--failed"][..], &["--json", "--processes", "--who"]] {
-        let objects = objects(&replay(&file, &[options, &["--events", "exit"]].concat()));
+        let objects = json_lines(&replay(&file, &[options, &["--events", "exit"]].concat()));
         assert_eq!(objects.len(), 1, "{options:?}: {objects:#?}");
         assert_eq!((&objects[0]["pid"], &objects[0]["tgid"]), (&json!(11), &json!(10)));
         assert_eq!(objects[0]["process_end"], process_end);
         assert_eq!(objects[0]["over"], true);
     }
-    let objects = objects(&replay(&file, &["--json", "--who", "--events", "exit"]));
+    let objects = json_lines(&replay(&file, &["--json", "--who", "--events", "exit"]));
     assert_eq!((&objects[0]["over"], &objects[1]["over"]), (&json!(false), &json!(true)));
     assert!(objects[0].get("process_end").is_none(), "{objects:#?}");
     // The first thread returns, and another thread ends the process with a failure.
@@ -175,8 +171,8 @@ fn a_recorded_status_that_is_not_certain_is_left_out() {
         let file = recording_of_exits(first, last);
         assert_eq!(replayed_exits(&file, &[]), [exit(10, "ended after 3.0 ms")]);
         assert_eq!(replayed_exits(&file, &["--failed"]), []);
-        assert!(objects(&replay(&file, &["--json", "--failed", "--events", "exit"])).is_empty());
-        let objects = objects(&replay(&file, &["--json", "--who", "--events", "exit"]));
+        assert!(json_lines(&replay(&file, &["--json", "--failed", "--events", "exit"])).is_empty());
+        let objects = json_lines(&replay(&file, &["--json", "--who", "--events", "exit"]));
         let expected = json!({
             "code": null, "signal": null, "core_dumped": null, "lifetime_ns": 3_000_000,
         });
@@ -214,7 +210,7 @@ fn an_end_is_shown_while_a_tracer_keeps_a_thread() {
             let [end] = exits_of(&lines, pid)[..] else { panic!("{lines:#?}") };
             assert!(end.starts_with("exit 0 after "), "{end}");
         } else {
-            let objects = objects(&output);
+            let objects = json_lines(&output);
             let ends = objects.iter().filter(|line| line["tgid"] == pid && line["over"] == true);
             let codes: Vec<Option<u64>> =
                 ends.map(|line| line["process_end"]["code"].as_u64()).collect();
@@ -290,7 +286,7 @@ fn json_and_lines_choose_the_same_failed_processes() {
     for who in [&[][..], &["--who"]] {
         let options = [&["--json", "--failed", "--events", "exit"], who].concat();
         let (output, pids) = watch_roles(&options, &ROLES);
-        let objects = objects(&output);
+        let objects = json_lines(&output);
         let of = |pid: u32| objects.iter().filter(move |line| line["tgid"] == pid);
         let ends: Vec<Vec<&Value>> =
             pids.iter().map(|&pid| of(pid).map(|line| &line["process_end"]).collect()).collect();
@@ -319,7 +315,7 @@ fn threads_and_ends_are_distinguished_on_request() {
 fn an_end_has_the_usage_that_the_kernel_recorded() {
     for options in [&["--json", "--events", "exit"][..], &["--json", "--who", "--events", "exit"]] {
         let (output, pids) = watch_roles(options, &["burns_and_allocates"]);
-        let objects = objects(&output);
+        let objects = json_lines(&output);
         let of_process = |line: &&Value| line["tgid"] == pids[0] && line["over"] == true;
         let ends: Vec<&Value> = objects.iter().filter(of_process).collect();
         if transport() == Transport::Socket {

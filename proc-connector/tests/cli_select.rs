@@ -10,9 +10,10 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::time::Duration;
 
 use common::failure::assert_fails;
+use common::flood::{Flood, floods};
 use common::helper_process::{HelperProcess, ROLE, pause, print_number};
 use common::listening::listening;
-use common::program::{program, run, text};
+use common::program::{json_lines, program, run, text};
 use common::scratch::Scratch;
 use common::{
     CAP_SETUID, Deadline, builder, named, require_capability, skip, transport, transport_name,
@@ -62,13 +63,6 @@ fn makes_traced_children() {
     (0..CHILDREN).for_each(|_| drop(wait4(fork(|| exit(3)))));
 }
 
-fn floods() {
-    pause();
-    for _ in 0..200_000 {
-        wait4(fork(|| exit(0))).expect("a child");
-    }
-}
-
 fn ends() {}
 
 /// Starts a link in the current directory, and waits.
@@ -108,13 +102,6 @@ fn parents_of_selected_processes_are_known() {
     }
 }
 
-/// Starts a flood, which ends when it is dropped.
-fn flood() -> HelperProcess {
-    let mut flood = HelperProcess::start("floods");
-    flood.resume();
-    flood
-}
-
 /// A process that makes children, in this binary under a name of its own.
 struct Maker {
     helper: HelperProcess,
@@ -141,7 +128,7 @@ impl Maker {
 
     /// Makes the children, beside a flood, and ends. Returns all ids, with its own.
     fn run(mut self) -> BTreeSet<u64> {
-        let flood = flood();
+        let flood = Flood::start();
         self.helper.resume();
         let mut ids: BTreeSet<u64> =
             (0..CHILDREN).map(|_| self.helper.read_number().into()).collect();
@@ -167,8 +154,7 @@ fn lines_of(command: &str, options: &[&str], maker: Maker) -> (Vec<Value>, BTree
     interrupt(&child);
     let output = child.wait_with_output().expect("an exit status");
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let lines = text(&output.stdout).lines();
-    (lines.map(|line| serde_json::from_str(line).expect("JSON")).collect(), ids)
+    (json_lines(&output.stdout), ids)
 }
 
 fn interrupt(child: &Child) {
@@ -269,15 +255,9 @@ fn record_writes_a_tree() {
         let output = recording.wait_with_output().expect("an exit status");
         assert!(output.status.success(), "{}", text(&output.stderr));
         let output = run(&["replay", "--json", &file]);
-        let lines = text(&output.stdout).lines();
-        let lines: Vec<Value> =
-            lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_complete(&lines, &ids, true);
+        assert_complete(&json_lines(&output.stdout), &ids, true);
         let again = run(&["replay", "--json", "--tree", &tree, &file]);
-        let again = text(&again.stdout).lines();
-        let again: Vec<Value> =
-            again.map(|line| serde_json::from_str(line).expect("JSON")).collect();
-        assert_complete(&again, &ids, true);
+        assert_complete(&json_lines(&again.stdout), &ids, true);
         let none = run(&["replay", "--json", "--tree", "4194303", &file]);
         assert_eq!(text(&none.stdout), "");
     }
@@ -297,7 +277,7 @@ fn stats_counts_a_tree() {
 fn trace_receives_its_tree() {
     let scratch = Scratch::new("trace-select");
     let file = scratch.file("events.jsonl");
-    let flood = flood();
+    let flood = Flood::start();
     let mut command = program(&["trace", "--quiet", "--transport", transport_name(), "-o", &file]);
     command
         .arg("--")
@@ -306,9 +286,7 @@ fn trace_receives_its_tree() {
     let output = command.output().expect("the program runs");
     drop(flood);
     assert!(output.status.success(), "{}", text(&output.stderr));
-    let lines = fs::read_to_string(&file).expect("a file");
-    let lines: Vec<Value> =
-        lines.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect();
+    let lines = json_lines(&fs::read(&file).expect("a file"));
     let count = |kind: &str| lines.iter().filter(|line| line["event"] == kind).count();
     assert_eq!((count("fork"), count("exec")), (CHILDREN + 1, 1), "{lines:?}");
     assert_eq!(count("exit"), CHILDREN + 1, "{lines:?}");

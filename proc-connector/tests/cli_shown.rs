@@ -50,14 +50,17 @@ fn names_are_escaped_by_the_documented_rule() {
 fn names_in_a_timeline_are_escaped() {
     for (name, shown) in HOSTILE {
         let scratch = Scratch::new("timeline");
-        let (svg, json) = (scratch.file("a.svg"), scratch.file("a.json"));
-        let output = run(&["replay", recording(name).path(), "-o", &svg, "-o", &json]);
+        let [svg, html, json] = ["a.svg", "a.html", "a.json"].map(|name| scratch.file(name));
+        let capture = recording(name);
+        let outputs = ["-o", &svg, "-o", &html, "-o", &json];
+        let output = run(&[&["replay", capture.path()], &outputs[..]].concat());
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
         let svg = fs::read_to_string(svg).expect("UTF-8");
         assert_seen(&svg);
         let document = roxmltree::Document::parse(&svg).expect("well-formed XML");
         let texts = document.descendants().filter_map(|node| node.text());
         assert!(texts.into_iter().any(|text| text.contains(shown)), "{shown} in {svg}");
+        assert_seen(&fs::read_to_string(html).expect("UTF-8"));
         let json = fs::read_to_string(json).expect("UTF-8");
         assert_seen(&json);
         let json: serde_json::Value = serde_json::from_str(&json).expect("JSON");

@@ -31,6 +31,8 @@ fn main() -> ExitCode {
         ignored_signals_stay_ignored,
         a_file_is_written_without_a_tree,
         repeated_children_are_one_line,
+        large_trees_and_an_option_add_a_profile,
+        the_critical_path_contains_the_processes_waited_for,
         a_loss_is_reported,
         a_failed_start_leaves_the_file_unchanged,
     ];
@@ -48,6 +50,8 @@ fn main() -> ExitCode {
         exit_4_on_sigterm,
         report_whether_sighup_is_ignored,
         loop_of_20,
+        wait_for_the_slower_of_two,
+        sleep_for_300_ms,
         echo,
         overrun_the_tracer,
         pause,
@@ -145,6 +149,21 @@ fn loop_of_20() {
     for _ in 0..20 {
         command("exit_0").spawn().expect("a child").wait().expect("an exit status");
     }
+}
+
+/// Starts two children at once. The second is paused until the first has ended.
+fn wait_for_the_slower_of_two() {
+    let mut slower = command("sleep_for_300_ms").stdin(Stdio::piped()).spawn().expect("a child");
+    let mut faster = command("exit_0").spawn().expect("a child");
+    faster.wait().expect("an exit status");
+    drop(slower.stdin.take());
+    println!("own {}\nslower {}\nfaster {}", std::process::id(), slower.id(), faster.id());
+    slower.wait().expect("an exit status");
+}
+
+fn sleep_for_300_ms() {
+    pause();
+    std::thread::sleep(std::time::Duration::from_millis(300));
 }
 
 fn echo() {
@@ -351,14 +370,55 @@ fn repeated_children_are_one_line() {
     let tree = text(&output.stderr);
     assert!(tree.contains("\n21 processes, 0 failed, "), "{tree}");
     if transport() == Transport::Ring {
-        assert_eq!(tree.lines().count(), 4, "{tree}");
+        assert_eq!(lines_of_tree(tree), 4, "{tree}");
         assert!(tree.lines().nth(2).expect("a line").trim_start().starts_with("20 × "), "{tree}");
     } else {
         // The name of a process that ended before it could be read may be incomplete or missing.
-        assert!(tree.lines().count() < 3 + 3 * 4, "{tree}");
+        assert!(lines_of_tree(tree) < 3 + 3 * 4, "{tree}");
     }
     let output = run_traced(&["--full"], "loop_of_20");
-    assert_eq!(text(&output.stderr).lines().count(), 23, "{}", text(&output.stderr));
+    assert_eq!(lines_of_tree(text(&output.stderr)), 23, "{}", text(&output.stderr));
+}
+
+/// The number of lines with the totals, which are the last line of the tree.
+fn lines_of_tree(output: &str) -> usize {
+    let totals = output.lines().position(|line| line.contains(" processes, "));
+    totals.expect(output) + 1
+}
+
+fn large_trees_and_an_option_add_a_profile() {
+    let is_parallelism = |line: &&str| line.contains(" processes at a time on average, at most ");
+    for (options, role, is_expected) in [
+        (&[][..], "family", false),
+        (&["--profile"], "family", true),
+        (&[], "loop_of_20", true),
+        (&["--quiet"], "loop_of_20", false),
+    ] {
+        let output = run_traced(options, role);
+        let tree = text(&output.stderr);
+        assert_eq!(tree.lines().filter(is_parallelism).count(), usize::from(is_expected), "{tree}");
+        assert_eq!(tree.contains("ON THE CRITICAL PATH"), is_expected, "{tree}");
+        let is_ring = transport() == Transport::Ring;
+        assert_eq!(tree.contains("PROGRAMS BY CPU TIME"), is_expected && is_ring, "{tree}");
+        assert_eq!(tree.contains("PROGRAMS BY RUN TIME"), is_expected && !is_ring, "{tree}");
+    }
+}
+
+/// The processes on the path are the role and the children that it waited for, not the child that ended
+/// before them.
+fn the_critical_path_contains_the_processes_waited_for() {
+    let output = run_traced(&["--profile"], "wait_for_the_slower_of_two");
+    let (output, ids) = (text(&output.stderr), printed_ids(&output.stdout));
+    let (_, path) = output.split_once("ON THE CRITICAL PATH\n").expect(output);
+    let on_path: Vec<u32> = path
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .map(|pid| pid.parse().expect(path))
+        .collect();
+    // Most of the time passes in the last process of the chain.
+    assert_eq!(on_path.first(), Some(&ids["slower"]), "{output}");
+    assert!(on_path.contains(&ids["own"]), "{output}");
+    assert!(!on_path.contains(&ids["faster"]), "{output}");
 }
 
 fn a_loss_is_reported() {

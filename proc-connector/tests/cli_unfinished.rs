@@ -33,7 +33,7 @@ fn a_failed_chart_leaves_the_file_unchanged() {
     let scratch = Scratch::new("unmade");
     let damaged = scratch.file("damaged.pcapng");
     fs::write(&damaged, "no capture").expect("a writable directory");
-    for name in ["x.svg", "x.json", "x.jsonl"] {
+    for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
         let (new, old) = (scratch.file(name), scratch.file(&format!("old-{name}")));
         fs::write(&old, "old").expect("a writable directory");
         let output = run(&["replay", &damaged, "-o", &new, "-o", &old]);
@@ -63,7 +63,7 @@ fn failing(scratch: &Scratch) -> Vec<(Vec<String>, i32)> {
 fn a_failed_trace_leaves_no_file() {
     let scratch = Scratch::new("fails");
     for (arguments, status) in failing(&scratch) {
-        for name in ["x.svg", "x.json", "x.jsonl"] {
+        for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
             let file = scratch.file(name);
             let options =
                 ["trace", "--transport", transport_name(), "-o", &file].map(str::to_owned);
@@ -77,7 +77,7 @@ fn a_failed_trace_leaves_no_file() {
 fn a_failed_trace_leaves_an_existing_file_unchanged() {
     let scratch = Scratch::new("kept");
     for (arguments, status) in failing(&scratch) {
-        for name in ["x.svg", "x.json", "x.jsonl"] {
+        for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
             let file = scratch.file(name);
             fs::write(&file, "old").expect("a writable directory");
             let options =
@@ -108,7 +108,7 @@ fn a_killed_trace_leaves_no_file() {
 
 fn a_trace_with_a_full_disk_shows_the_tree_and_fails() {
     let scratch = Scratch::new("full");
-    for name in ["x.svg", "x.json", "x.jsonl"] {
+    for name in ["x.svg", "x.html", "x.json", "x.jsonl"] {
         let file = scratch.file(name);
         symlink("/dev/full", &file).expect("a link");
         for (script, status) in [("exit 0", 1), ("exit 3", 3)] {

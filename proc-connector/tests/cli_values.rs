@@ -8,13 +8,12 @@ use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitCode};
 
 use common::failure::assert_fails;
-use common::program::{RECORDING, program, run, text};
+use common::program::{RECORDING, json_lines, program, run, text};
 use common::{
     CAP_SETUID, NOBODY, kernel_is_at_least, named, require_capability, skip, transport,
     transport_name,
 };
 use proc_connector::Transport;
-use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![
@@ -113,9 +112,7 @@ fn unknown_kinds_of_events_get_a_suggestion() {
     for kinds in ["exec,exit", "EXEC,Exit", "exec, exit", "exit,exec,exit"] {
         let output = run(&["replay", RECORDING, "--json", "--events", kinds]);
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-        let lines = text(&output.stdout).lines();
-        let lines: Vec<Value> =
-            lines.map(|line| serde_json::from_str(line).expect("JSON")).collect();
+        let lines = json_lines(&output.stdout);
         // The number in the demo's bytes.
         assert_eq!(lines.iter().filter(|line| line["event"] == "exec").count(), 18, "{kinds}");
         assert!(lines.iter().all(|line| line["event"] == "exec" || line["event"] == "exit"));

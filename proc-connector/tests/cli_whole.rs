@@ -223,7 +223,7 @@ fn secrets_are_in_no_output() {
     assert!(contains(&shown, "\"--token\",\"***\""), "{}", text(&shown));
 
     let scratch = Scratch::new("trace");
-    let files = ["svg", "json", "jsonl"].map(|kind| scratch.file(&format!("trace.{kind}")));
+    let files = ["svg", "html", "json", "jsonl"].map(|kind| scratch.file(&format!("trace.{kind}")));
     let outputs: Vec<&str> = files.iter().flat_map(|file| ["-o", file]).collect();
     let command =
         ["--", "sh", "-c", "true; sh -c true x --token hunter2hunter2", "--token", SECRET];

@@ -8,7 +8,7 @@ mod choice;
 
 use std::collections::BTreeMap;
 use std::process::ExitCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use choice::pair::Position;
 use choice::tree::{Tree, now_ns, position};
@@ -145,6 +145,15 @@ fn catch_up(tree: &mut Tree, filtered: &mut Filtered) {
     while filtered.take() {}
 }
 
+/// Numbers of rounds. Under an emulator, a change of the filter takes seconds: after some time, only
+/// the minimum is completed.
+fn rounds(minimum: u64, maximum: u64) -> impl Iterator<Item = u64> {
+    let started = Instant::now();
+    (0..maximum).take_while(move |&round| round < minimum || started.elapsed() < AT_MOST)
+}
+
+const AT_MOST: Duration = Duration::from_secs(20);
+
 fn start(tree: &mut Tree, role: &str) -> HelperProcess {
     if !kernel_is_at_least(6, 12) {
         skip("contexts are incomplete on this kernel");
@@ -164,7 +173,7 @@ fn processes_that_fork_meanwhile_are_followed() {
     helper.resume();
     let mut changed = Filtered::open(&Filter::new(EventMask::empty()));
     let mut compared = 0;
-    for round in 0..16 {
+    for round in rounds(2, 16) {
         let mut opened = None;
         let filtered = if round % 2 == 0 {
             changed.events.clear();
@@ -224,7 +233,7 @@ fn a_changed_filter_loses_and_repeats_nothing() {
     let mut filtered = Filtered::open(&filters[0]);
     tree.take(Duration::ZERO);
     let from = now_ns();
-    for round in 0..96 {
+    for round in rounds(8, 96) {
         receive(&mut tree, &mut filtered, Duration::from_millis(1 + round % 4));
         // Each filter follows several others.
         let place = (round * 5 + round / 8) % 8;

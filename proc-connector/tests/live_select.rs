@@ -11,10 +11,12 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
+use common::flood::{Flood, floods};
 use common::helper_process::{HelperProcess, command, pause, print_number, with_role};
 use common::scratch::Scratch;
 use common::{
-    CAP_SETUID, Deadline, NOBODY, large_buffer, named, require_capability, skip, transport,
+    CAP_SETUID, Deadline, NOBODY, large_buffer, named, open_filtered, require_capability, skip,
+    transport,
 };
 use nix::sys::prctl::set_name;
 use nix::unistd::{Uid, setresuid};
@@ -53,10 +55,6 @@ fn sign(event: &OwnedEvent) -> Sign {
     }
 }
 
-fn open(filter: &Filter) -> ProcConnector {
-    large_buffer().filter(filter.clone()).open().expect("a live connector")
-}
-
 fn tree(tgid: u32) -> Filter {
     Filter::default().descendants_of(&[TreeRoot::new(tgid)]).expect("one")
 }
@@ -89,29 +87,6 @@ fn receive_until(
         }
     }
     events
-}
-
-/// Other processes that start and end until this value is dropped.
-struct Flood {
-    _makers: Vec<HelperProcess>,
-}
-
-impl Flood {
-    fn start() -> Self {
-        let mut makers: Vec<HelperProcess> =
-            (0..2).map(|_| HelperProcess::start("floods")).collect();
-        makers.iter_mut().for_each(HelperProcess::resume);
-        Self { _makers: makers }
-    }
-}
-
-/// Forks for a limited time, in case nobody ends it.
-fn floods() {
-    pause();
-    for _ in 0..200_000 {
-        let child = fork(|| exit(0));
-        wait4(child).expect("a child");
-    }
 }
 
 /// Creates processes in many ways, prints their ids, and ends.
@@ -189,10 +164,10 @@ fn a_tree_has_all_its_events_and_no_others() {
     const CREATED: usize = 9;
     let mut family = HelperProcess::start("family");
     let mut helper = HelperProcess::start("gets_the_id");
-    let mut all = open(&Filter::default());
-    let mut chosen = open(&tree(family.pid()));
+    let mut all = open_filtered(&Filter::default());
+    let mut chosen = open_filtered(&tree(family.pid()));
     assert_eq!(chosen.stats().user_space_filter, transport() == Transport::Socket);
-    let flood = Flood::start();
+    let flood = [Flood::start(), Flood::start()];
     family.resume();
     let mut ids: BTreeSet<u32> = (0..CREATED).map(|_| family.read_number()).collect();
     assert_eq!(ids.len(), CREATED);
@@ -234,8 +209,8 @@ fn a_tree_has_all_its_events_and_no_others() {
 
 fn many_short_trees_are_complete() {
     let mut root = HelperProcess::start("makes_trees");
-    let mut chosen = open(&tree(root.pid()));
-    let flood = Flood::start();
+    let mut chosen = open_filtered(&tree(root.pid()));
+    let flood = [Flood::start(), Flood::start()];
     root.resume();
     let (trees, each) = (root.read_number() as usize, 3);
     root.resume();
@@ -299,9 +274,9 @@ fn events_of_acts(filter: &Filter, settings: &[(&str, &str)]) -> (Vec<Sign>, u32
     let mut role = command("acts");
     role.envs(settings.iter().copied());
     let mut acting = HelperProcess::spawn(role);
-    let mut chosen = open(filter);
-    let mut all = open(&Filter::default());
-    let flood = Flood::start();
+    let mut chosen = open_filtered(filter);
+    let mut all = open_filtered(&Filter::default());
+    let flood = [Flood::start(), Flood::start()];
     acting.resume();
     let mut events = Vec::new();
     if settings.iter().any(|(name, _)| *name == "SELECT_PROGRAM") {
@@ -394,8 +369,8 @@ fn cgroups_include_those_below() {
 fn the_kinds_of_a_filter_do_not_change_its_trees() {
     let mut root = HelperProcess::start("family");
     let filter = Filter::new(EventMask::EXIT).descendants_of(&[TreeRoot::new(root.pid())]);
-    let mut chosen = open(&filter.expect("one"));
-    let flood = Flood::start();
+    let mut chosen = open_filtered(&filter.expect("one"));
+    let flood = [Flood::start(), Flood::start()];
     root.resume();
     let ids: BTreeSet<u32> = (0..9).map(|_| root.read_number()).collect();
     root.resume();
@@ -409,7 +384,7 @@ fn the_kinds_of_a_filter_do_not_change_its_trees() {
 
 fn a_new_filter_follows_another_tree() {
     let [mut first, mut second] = ["acts", "acts"].map(HelperProcess::start);
-    let mut chosen = open(&tree(first.pid()));
+    let mut chosen = open_filtered(&tree(first.pid()));
     first.resume();
     let ids = [first.read_number(), first.read_number()];
     // Its events are queued, and have passed the first filter.

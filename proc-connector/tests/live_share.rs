@@ -209,7 +209,7 @@ fn processes_that_do_not_fit_the_table_are_reported() {
     received.until(&mut connector, |received, _| received.has_exit(helper.pid()));
     let sessions = received.events.iter().filter(|event| event.mask() == EventMask::SID).count();
     eprintln!("{unfollowed} of {CHILDREN} children are not followed");
-    assert_eq!(sessions as u64 + unfollowed, CHILDREN.into());
+    assert_eq!(sessions as u64 + unfollowed, u64::from(CHILDREN));
     assert!(sessions >= 3, "the root and three others fit");
     assert_eq!(received.unfollowed, unfollowed);
 }

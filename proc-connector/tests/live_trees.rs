@@ -19,8 +19,8 @@ use std::thread;
 use std::time::Duration;
 
 use behaviour::programs::Programs;
-use behaviour::sys;
-use common::helper_process::{HelperProcess, command, print_number};
+use common::flood::{Flood, floods};
+use common::helper_process::command;
 use common::scratch::Scratch;
 use common::{CAP_SYS_ADMIN, Deadline, large_buffer, load, named, require_capability, transport};
 use maker::{Record, makes_trees};
@@ -41,23 +41,11 @@ fn count() -> u32 {
     count.map_or(256, |count| count.parse().expect("PROC_CONNECTOR_TREES is a number"))
 }
 
-/// A role: creates threads and processes until it is killed.
-fn floods() {
-    print_number(1);
-    loop {
-        load::threads(20);
-        for _ in 0..10 {
-            sys::wait4(sys::fork(|| ())).expect("a child");
-        }
-    }
-}
-
 fn short_trees_are_complete_beside_a_flood() {
     require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
     let scratch = Scratch::new("trees");
     Programs::write_all(scratch.directory());
-    let mut flood = HelperProcess::start("floods");
-    flood.read_number();
+    let _flood = Flood::start();
     let mut connector = large_buffer()
         .filter(Filter::new(proc_connector::EventMask::empty()))
         .open()

@@ -13,24 +13,23 @@ mod oracle;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::thread::{self, sleep};
+use std::thread;
 use std::time::Duration;
 
 use behaviour::execs::exits_as_told;
 use behaviour::generator::{Generator, generate};
 use behaviour::programs::Programs;
-use behaviour::sys;
 use behaviour::truth::Truth;
-use common::helper_process::{HelperProcess, print_number};
+use common::flood::{Flood, floods_with_pauses};
 use common::scratch::Scratch;
-use common::{Deadline, kernel_is_at_least, load, named, skip, transport};
+use common::{Deadline, kernel_is_at_least, named, skip, transport};
 use oracle::judge::Report;
 use oracle::observer::Observer;
 use oracle::tally::{Failure, Tally};
 use proc_connector::Transport;
 
 fn main() -> ExitCode {
-    let roles = named![generate, exits_as_told, floods];
+    let roles = named![generate, exits_as_told, floods_with_pauses];
     let tests = named![
         processes_are_reported_as_they_are,
         beside_a_flood_too,
@@ -48,31 +47,17 @@ fn count() -> u32 {
     count.map_or(480, |count| count.parse().expect("PROC_CONNECTOR_TRUTH is a number"))
 }
 
-/// Creates threads and processes until it is killed.
-fn floods() {
-    print_number(1);
-    loop {
-        load::threads(20);
-        for _ in 0..10 {
-            sys::wait4(sys::fork(|| ())).expect("a child");
-        }
-        sleep(Duration::from_micros(500));
-    }
-}
-
 fn processes_are_reported_as_they_are() {
     check("alone", false);
 }
 
 fn beside_a_flood_too() {
-    let mut flood = HelperProcess::start("floods");
-    flood.read_number();
+    let _flood = Flood::start_with_pauses();
     check("beside a flood", false);
 }
 
 fn after_losses_nothing_is_wrong() {
-    let mut flood = HelperProcess::start("floods");
-    flood.read_number();
+    let _flood = Flood::start_with_pauses();
     check("after losses", true);
 }
 

@@ -27,17 +27,20 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SERIES", default_value = "all")]
     kernel: Choice,
     /// Stop a machine after this many seconds
-    #[arg(long, value_name = "SECONDS", default_value_t = 1200)]
+    #[arg(long, value_name = "SECONDS", default_value_t = TIMEOUT)]
     timeout: u64,
     /// Run only this test
     #[arg(long, value_name = "NAME")]
     test: Option<String>,
 }
 
+/// In seconds. Two emulators on a busy machine take up to 15 minutes.
+const TIMEOUT: u64 = 1800;
+
 impl Args {
     /// The arguments for `cargo xtask ci`.
     pub(crate) fn all() -> Self {
-        Self { kernel: Choice::All, timeout: 1200, test: None }
+        Self { kernel: Choice::All, timeout: TIMEOUT, test: None }
     }
 }
 

@@ -42,6 +42,46 @@ impl Default for RawExtension {
     }
 }
 
+impl RawExtension {
+    /// The extension with the process id and the thread id of the acting task.
+    #[must_use]
+    pub fn with_ids(mut self, tgid: u32, pid: u32) -> Self {
+        self.recorded |= Recorded::PID_TGID;
+        self.task.pid_tgid = pair(tgid, pid).into();
+        self
+    }
+
+    /// The extension with the real and the effective user id, in the groups with id 0.
+    #[must_use]
+    pub fn with_users(mut self, real: u32, effective: u32) -> Self {
+        self.recorded |= Recorded::UID_GID | Recorded::EUID_EGID;
+        self.task.uid_gid = pair(0, real).into();
+        self.task.euid_egid = pair(0, effective).into();
+        self
+    }
+
+    /// The extension with the name of the thread, of at most 16 bytes.
+    #[must_use]
+    pub fn with_comm(mut self, comm: &[u8]) -> Self {
+        self.recorded |= Recorded::COMM;
+        self.task.comm = [0; 16];
+        self.task.comm[..comm.len()].copy_from_slice(comm);
+        self
+    }
+
+    /// The extension with the id of the cgroup.
+    #[must_use]
+    pub fn with_cgroup(mut self, id: u64) -> Self {
+        self.recorded |= Recorded::CGROUP_ID;
+        self.task.cgroup_id = id.into();
+        self
+    }
+}
+
+fn pair(high: u32, low: u32) -> u64 {
+    u64::from(high) << 32 | u64::from(low)
+}
+
 impl RawContext {
     /// The context of an action of process `tgid`, created at `start`, and its parent.
     pub fn of_process((tgid, start): (u32, u64), (parent, parent_start): (u32, u64)) -> Self {

@@ -61,17 +61,8 @@ fn is_same_file(program: ProgramFile, file: FileId) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::process::snapshot::tests::PROGRAM;
 
-    const PROGRAM: ProgramFile = ProgramFile {
-        dev_major: 8,
-        dev_minor: 1,
-        ino: 77,
-        ctime_sec: 5,
-        ctime_nsec: 6,
-        nlink: 1,
-        is_deleted: false,
-        is_memfd: false,
-    };
     const FILE: FileId =
         FileId { dev_major: 8, dev_minor: 1, ino: 77, ctime_sec: 5, ctime_nsec: 6 };
 

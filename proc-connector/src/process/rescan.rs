@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 const SETTLE: Duration = Duration::from_millis(50);
 const SETTLE_AT_MOST: Duration = Duration::from_secs(1);
 
-/// The minimum pause between two scans, and the pause as a multiple of the last scan's duration.
+/// The limits of the pause between two scans, and the pause as a multiple of the last scan's duration.
+/// On a busy machine a scan takes long because it waits for a processor.
 const REST: Duration = Duration::from_millis(500);
+const REST_AT_MOST: Duration = Duration::from_secs(5);
 const REST_FACTOR: u32 = 20;
 
 /// The schedule of the next scan.
@@ -36,7 +38,7 @@ impl Rescan {
 
     pub(super) fn after_scan(&mut self, started: Instant, now: Instant) {
         let took = now.duration_since(started);
-        let rest = REST.max(took.saturating_mul(REST_FACTOR));
+        let rest = took.saturating_mul(REST_FACTOR).clamp(REST, REST_AT_MOST);
         *self = Self { rested: now.checked_add(rest), ..Self::default() };
     }
 }
@@ -71,5 +73,22 @@ impl Unreported {
         self.limit = live.saturating_mul(2).saturating_add(SLACK);
         self.missing.clear();
         self.searched = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_scan_that_took_long_does_not_delay_the_next_one_for_long() {
+        let (mut rescan, started) = (Rescan::default(), Instant::now());
+        let ended = started + Duration::from_secs(60);
+        rescan.after_scan(started, ended);
+        rescan.after_loss(ended);
+        assert_eq!(rescan.due, Some(ended + REST_AT_MOST));
+        rescan.after_scan(started, started + Duration::from_millis(1));
+        rescan.after_loss(started);
+        assert_eq!(rescan.due, Some(started + Duration::from_millis(1) + REST));
     }
 }

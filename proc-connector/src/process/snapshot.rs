@@ -205,8 +205,19 @@ pub(super) trait SnapshotSource: Debug + Send + Sync {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    pub(in crate::process) const PROGRAM: ProgramFile = ProgramFile {
+        dev_major: 8,
+        dev_minor: 1,
+        ino: 77,
+        ctime_sec: 5,
+        ctime_nsec: 6,
+        nlink: 1,
+        is_deleted: false,
+        is_memfd: false,
+    };
 
     fn image(exe: &str, args: &str, is_cut: bool) -> Image {
         let args = Some(Arguments { bytes: args.as_bytes().into(), is_cut });
@@ -215,17 +226,7 @@ mod tests {
 
     #[test]
     fn a_reading_of_the_same_exec_may_show_less() {
-        let program = ProgramFile {
-            dev_major: 8,
-            dev_minor: 1,
-            ino: 77,
-            ctime_sec: 5,
-            ctime_nsec: 6,
-            nlink: 1,
-            is_deleted: false,
-            is_memfd: false,
-        };
-        let recorded = Image { program: Some(program), ..image("/bin/ls", "ls\0-l\0", false) };
+        let recorded = Image { program: Some(PROGRAM), ..image("/bin/ls", "ls\0-l\0", false) };
         for (read, is_shown) in [
             (image("/bin/ls", "ls\0-l\0", false), true),
             (image("/bin/ls (deleted)", "ls\0-l\0", false), true),

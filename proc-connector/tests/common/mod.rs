@@ -6,6 +6,8 @@
 pub(crate) mod ending;
 #[cfg(feature = "cli")]
 pub(crate) mod failure;
+#[cfg(feature = "testing")]
+pub(crate) mod flood;
 pub(crate) mod helper_process;
 pub(crate) mod hostile;
 pub(crate) mod listening;
@@ -30,7 +32,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use libtest_mimic::{Arguments, Completion, Trial};
-use proc_connector::{Builder, Error, NoRing, ProcConnector, Transport};
+use proc_connector::{Builder, Error, Filter, NoRing, ProcConnector, Transport};
 
 /// A function with its name in the source.
 pub(crate) type Named = (&'static str, fn());
@@ -139,6 +141,16 @@ pub(crate) fn kernel_is_at_least(major: u32, minor: u32) -> bool {
 /// A connector with a buffer large enough for a busy machine during a test.
 pub(crate) fn open_live() -> ProcConnector {
     large_buffer().open().expect("a live connector")
+}
+
+/// The same with a filter.
+pub(crate) fn open_filtered(filter: &Filter) -> ProcConnector {
+    large_buffer().filter(filter.clone()).open().expect("a live connector")
+}
+
+/// Ids that no process has: above the kernel's `PID_MAX_LIMIT`.
+pub(crate) fn strangers(count: u32) -> impl Iterator<Item = u32> {
+    (1..=count).map(|n| (1 << 22) + n)
 }
 
 /// Whether the process has a capability of `linux/capability.h`. If not, prints that a part of the

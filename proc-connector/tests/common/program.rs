@@ -2,12 +2,13 @@
 
 use std::ffi::OsStr;
 use std::fs;
-use std::io::{BufRead, BufReader, Lines, Read};
+use std::io::{BufRead, BufReader, Lines, Read, Write};
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 /// A recording of a build, which an earlier version made: its events have only ids.
 pub(crate) const RECORDING: &str =
@@ -45,6 +46,18 @@ pub(crate) fn run<A: AsRef<OsStr>>(arguments: &[A]) -> Output {
     program(arguments).output().expect("the program runs")
 }
 
+/// Runs the program with this input.
+pub(crate) fn feed(arguments: &[&str], input: &[u8]) -> Output {
+    let mut child = program(arguments).stdin(Stdio::piped()).spawn().expect("the program runs");
+    let mut stdin = child.stdin.take().expect("a pipe");
+    let input = input.to_vec();
+    let feeder = std::thread::spawn(move || stdin.write_all(&input));
+    let output = child.wait_with_output().expect("an exit status");
+    // The program may close its input early.
+    let _ = feeder.join().expect("a thread without a panic");
+    output
+}
+
 /// Replays standard input as JSON.
 pub(crate) const REPLAY_JSON: [&str; 3] = ["replay", "--json", "-"];
 
@@ -64,6 +77,18 @@ pub(crate) fn start_watch(arguments: &[&str]) -> Running {
 /// The program's output, which is always text.
 pub(crate) fn text(bytes: &[u8]) -> &str {
     std::str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// The JSON objects that the program prints, one a line.
+pub(crate) fn json_lines(bytes: &[u8]) -> Vec<Value> {
+    text(bytes).lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
+}
+
+/// Removes the keys about the process of an exit, which depend on other events.
+pub(crate) fn remove_end(line: &mut Value) {
+    let line = line.as_object_mut().expect("an object");
+    line.remove("over");
+    line.remove("process_end");
 }
 
 /// A running program.

@@ -9,8 +9,7 @@ mod emit;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 use std::time::Duration;
@@ -18,6 +17,7 @@ use std::time::Duration;
 use nix::sys::resource::{UsageWho, getrusage};
 use proc_connector::parser::filter::TreeRoot;
 use proc_connector::{EventMask, Filter, ProcConnector, Received, Transport};
+use support::helper_process::{HelperProcess, wait_until_resumed};
 use support::{Forkers, Table, fork_if_requested, median, spread, thread_time};
 
 /// What a listener selects.
@@ -89,8 +89,7 @@ fn main() {
 /// Plays the root of the tree: starts short programs, one after the other.
 fn is_root() -> bool {
     let Ok(children) = std::env::var(CHILDREN) else { return false };
-    println!("ready");
-    std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
+    wait_until_resumed();
     for _ in 0..children.parse::<u32>().expect("a number") {
         // A fork, an exec and an exit.
         assert!(Command::new("/bin/true").env_clear().status().expect("a program").success());
@@ -117,10 +116,10 @@ struct Round {
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]
 fn round(listener: Listener, time: Duration) -> Round {
     let children = u32::try_from(time.as_millis() / 10).expect("a short time");
-    let mut root = Root::start(children);
+    let mut root = HelperProcess::start(CHILDREN, &children.to_string());
     let forkers = Forkers::for_time(FORKERS, time);
     let (done, mut result) = (AtomicBool::new(false), (Duration::ZERO, 0, 0));
-    let mut connector = listener.open(root.0.id());
+    let mut connector = listener.open(root.id());
     let before = children_time();
     let forks = thread::scope(|scope| {
         let listening =
@@ -195,31 +194,6 @@ fn listen(connector: &mut ProcConnector, done: &AtomicBool) -> (Duration, u64, u
         }
     }
     (thread_time().saturating_sub(start), events, lost)
-}
-
-/// The root of the tree.
-struct Root(Child);
-
-impl Root {
-    fn start(children: u32) -> Self {
-        let mut child = Command::new(std::env::current_exe().expect("/proc is mounted"))
-            .env(CHILDREN, children.to_string())
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .expect("this binary can be started");
-        let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-        output.read_line(&mut String::new()).expect("it is ready");
-        Self(child)
-    }
-
-    fn resume(&mut self) {
-        self.0.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");
-    }
-
-    fn wait(&mut self) {
-        assert!(self.0.wait().expect("its end").success());
-    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "counts far below 2^52")]

@@ -2,13 +2,14 @@
 
 #![allow(dead_code, reason = "every bench includes this file and uses a part of it")]
 
+pub(crate) mod helper_process;
 pub(crate) mod listener;
 
-use std::io::{BufRead, BufReader, Write};
-use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::time::{ClockId, clock_gettime};
+
+use self::helper_process::{HelperProcess, wait_until_resumed};
 
 /// The task of a forker: a number of forks, or a number of milliseconds.
 const FORKS: &str = "PROC_CONNECTOR_BENCH_FORKS";
@@ -22,9 +23,7 @@ pub(crate) fn fork_if_requested() -> bool {
         (None, Some(millis)) => (u64::MAX, Duration::from_millis(millis)),
         (None, None) => return false,
     };
-    // All forkers start on request, so that the measured time excludes their creation.
-    println!("ready");
-    std::io::stdin().lock().read_line(&mut String::new()).expect("a line");
+    wait_until_resumed();
     let start = Instant::now();
     let mut made = 0;
     while made < forks && start.elapsed() < time {
@@ -38,7 +37,7 @@ pub(crate) fn fork_if_requested() -> bool {
 }
 
 /// Processes that only create threads, which exit immediately.
-pub(crate) struct Forkers(Vec<(Child, BufReader<std::process::ChildStdout>)>);
+pub(crate) struct Forkers(Vec<HelperProcess>);
 
 impl Forkers {
     /// `count` forkers that fork for this time.
@@ -52,31 +51,16 @@ impl Forkers {
     }
 
     fn start(count: usize, variable: &str, value: &str) -> Self {
-        let start = |_| {
-            let mut child = Command::new(std::env::current_exe().expect("/proc is mounted"))
-                .env(variable, value)
-                .stdin(Stdio::piped())
-                .stdout(Stdio::piped())
-                .spawn()
-                .expect("this binary can be started");
-            let mut output = BufReader::new(child.stdout.take().expect("a pipe"));
-            output.read_line(&mut String::new()).expect("it is ready");
-            (child, output)
-        };
-        Self((0..count).map(start).collect())
+        Self((0..count).map(|_| HelperProcess::start(variable, value)).collect())
     }
 
     /// Runs all forkers to their end. Returns the number of forks.
     pub(crate) fn run(mut self) -> u64 {
-        for (child, _) in &mut self.0 {
-            child.stdin.take().expect("a pipe").write_all(b"\n").expect("it reads");
-        }
+        self.0.iter_mut().for_each(HelperProcess::resume);
         let mut forks = 0;
-        for (mut child, mut output) in self.0 {
-            let mut line = String::new();
-            output.read_line(&mut line).expect("a line");
-            forks += line.trim().parse::<u64>().expect("a number");
-            child.wait().expect("its end");
+        for mut forker in self.0 {
+            forks += forker.line().trim().parse::<u64>().expect("a number");
+            forker.wait();
         }
         forks
     }

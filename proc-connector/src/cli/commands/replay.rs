@@ -67,9 +67,10 @@ pub(crate) struct Args {
     #[arg(long, requires = "json")]
     context: bool,
 
-    /// Write a file instead of showing events: a timeline of the processes (.svg), trace events for
-    /// Perfetto (.json), or the events as with --json (.jsonl). May be given more than once. --tree,
-    /// --comm, --user and --cgroup select the processes.
+    /// Write a file instead of showing events: a timeline of the processes (.svg), a page with a
+    /// timeline, search and a table (.html), trace events for Perfetto (.json), or the events as with
+    /// --json (.jsonl). May be given more than once. --tree, --comm, --user and --cgroup select the
+    /// processes.
     #[arg(short, long, value_name = "FILE", value_parser = target(), conflicts_with = "json")]
     output: Vec<Target>,
 

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::io;
+use std::num::NonZero;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
@@ -20,7 +21,8 @@ use crate::cli::failure::Failure;
 use crate::cli::options::listen::ReceiveOptions;
 use crate::cli::options::target::target;
 use crate::cli::output::chart::{
-    Consumption, Files, Forest, Look, OnFailure, Program, SortKey, Target, write_tree,
+    Consumption, Files, Forest, Look, OnFailure, Program, SortKey, Target, write_profile,
+    write_tree,
 };
 use crate::cli::output::columns::short_time;
 use crate::cli::pipeline::flow::Identified;
@@ -33,22 +35,28 @@ use crate::cli::shown::{complain, shown, stderr, word};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Write a file in addition to the tree: a timeline of the processes (.svg), trace events for
-    /// Perfetto (.json), the events as with `watch --json` (.jsonl), or the compilations of a build
-    /// (`compile_commands.json`, which requires the ring). May be given more than once.
+    /// Write a file in addition to the tree: a timeline of the processes (.svg), a page with a
+    /// timeline, search and a table (.html), trace events for Perfetto (.json), the events as with
+    /// `watch --json` (.jsonl), or the compilations of a build (`compile_commands.json`, which requires
+    /// the ring). May be given more than once.
     #[arg(short, long, value_name = "FILE", value_parser = target())]
     output: Vec<Target>,
 
-    /// Do not print the tree.
+    /// Do not print the tree and the profile.
     #[arg(short, long)]
     quiet: bool,
+
+    /// Print the profile also below a small tree: the most expensive programs and processes, the
+    /// parallelism, and the critical path. By default, a trace of 10 processes or more has one.
+    #[arg(long, conflicts_with = "quiet")]
+    profile: bool,
 
     /// Print one line per process, and do not cut lines.
     #[arg(long)]
     full: bool,
 
     /// Sort the processes that have the same parent, the largest value first. cpu and mem include the
-    /// descendants of each process, and require the ring.
+    /// descendants of each process, and require the ring. The profile is sorted by the same key.
     #[arg(long, value_name = "KEY", conflicts_with = "quiet")]
     sort: Option<SortKey>,
 
@@ -70,6 +78,9 @@ const LATE: Duration = Duration::from_millis(500);
 /// How long to wait for the exits of its descendants, some of which may keep running, and of threads,
 /// which the kernel reports after the parent can reap the process.
 const LATE_OTHERS: Duration = Duration::from_millis(20);
+
+/// The number of processes from which a trace has a profile by default.
+const MIN_PROFILE: usize = 10;
 
 /// The width of the tree if standard error is not a terminal.
 const NO_TERMINAL: usize = 120;
@@ -98,7 +109,8 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let received = received.and_then(|_| receive_late(&mut events, &mut trace, end_ns));
     let Trace { choose: mut follower, sink: files, .. } = trace;
     follower.child_ended(child, end_ns, wait_status(status));
-    let forest = follower.into_forest();
+    let mut forest = follower.into_forest();
+    forest.cores = thread::available_parallelism().ok().map(NonZero::get);
     report(args, &forest, events.stats().transport);
     let drawn = files.finish(&forest, &title);
     let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
@@ -213,7 +225,7 @@ fn name(command: &[OsString]) -> Option<String> {
     Some(shown(file.as_encoded_bytes()))
 }
 
-/// Writes the tree and its totals to standard error, because the command uses standard output.
+/// Writes the tree, its totals and the profile to standard error, because the command uses standard output.
 fn report(args: &Args, forest: &Forest, transport: Transport) {
     let mut output = stderr();
     let (totals, usage) = (forest.totals(), usage(forest, transport));
@@ -229,6 +241,9 @@ fn report(args: &Args, forest: &Forest, transport: Transport) {
             write_tree(forest, look, &mut output)?;
             let length = short_time(forest.end_ns.saturating_sub(forest.begin_ns));
             output.line(format_args!("{totals}, {length}{usage}"))?;
+            if args.profile || totals.processes >= MIN_PROFILE {
+                write_profile(forest, args.sort, look.width, &mut output)?;
+            }
         }
         if !forest.losses.is_empty() {
             let lost = "proc-connector: events were lost, so processes and exits may be missing \

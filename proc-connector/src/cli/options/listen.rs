@@ -25,7 +25,7 @@ pub(crate) struct ListenOptions {
     pub(crate) receive: ReceiveOptions,
 
     /// Wait this long between batches while events keep arriving, such as 5ms. A longer time costs
-    /// less CPU time, but delays events. The default is 10ms over the ring and 1ms over the socket.
+    /// less CPU time, but delays events. The default is 20ms over the ring and 1ms over the socket.
     #[arg(long, value_name = "TIME", value_parser = values::duration)]
     pub(crate) coalesce: Option<Duration>,
 

@@ -14,7 +14,7 @@ use crate::cli::shown::complain;
 
 /// The pause between two batches, which a reader of the output does not notice. A wake-up for each
 /// event costs more than all other work.
-const COALESCE: Duration = Duration::from_millis(10);
+const COALESCE: Duration = Duration::from_millis(20);
 const SOCKET_COALESCE: Duration = Duration::from_millis(1);
 
 /// Opens a connector that signals shut down, and reports readiness to the service manager. `context`

@@ -105,7 +105,7 @@ impl Follower {
         let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
         let ends = lives.iter().filter_map(|life| life.end_ns);
         let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);
-        Forest { lives, losses, begin_ns, end_ns }
+        Forest { lives, losses, begin_ns, end_ns, cores: None }
     }
 }
 

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 
-use proc_connector_core::context::layout::{Recorded, TaskHdr};
 use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::testing::kinds::{COMM, EXEC, EXIT, FORK, PTRACE, UID};
 use proc_connector_core::{Event, EventData, EventRecord, Notification, Notifications};
@@ -337,22 +336,10 @@ fn context_of(
     if matches!(data, EventData::Exit { .. }) {
         context = context.with_end(is_last.then_some(0));
     }
-    let mut comm = [0; 16];
-    comm[..name(number).len()].copy_from_slice(&name(number));
-    let pair = |high: u32, low: u32| (u64::from(high) << 32 | u64::from(low)).into();
-    let task = TaskHdr {
-        comm,
-        cgroup_id: process.cgroup.into(),
-        pid_tgid: pair(tgid, pid),
-        uid_gid: pair(0, process.user),
-        euid_egid: pair(0, process.user),
-        ..TaskHdr::default()
-    };
-    let recorded = Recorded::COMM
-        | Recorded::CGROUP_ID
-        | Recorded::PID_TGID
-        | Recorded::UID_GID
-        | Recorded::EUID_EGID;
-    let extension = RawExtension { recorded, task, ..RawExtension::default() };
+    let extension = RawExtension::default()
+        .with_ids(tgid, pid)
+        .with_users(process.user, process.user)
+        .with_comm(&name(number))
+        .with_cgroup(process.cgroup);
     context.with_extension(extension).bytes()
 }

@@ -22,8 +22,8 @@ use nix::unistd::{Pid, gettid, pipe2};
 use crate::behaviour::line::Line;
 use crate::behaviour::programs::{ARE_SUPPORTED, Programs, c_string, c_strings};
 use crate::behaviour::stage::{exec_at, this};
+use crate::behaviour::sys::{self, Creation, Plan};
 use crate::common::helper_process::pause;
-use crate::sys::{self, Creation, Plan};
 
 /// A line of the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -52,18 +52,6 @@ pub(crate) struct Comparison {
 struct Cgroups(HashMap<u64, Vec<u64>>);
 
 impl TaskProperties for Cgroups {
-    fn users(&mut self, _: u32) -> Option<(u32, u32)> {
-        None
-    }
-
-    fn comm(&mut self, _: u32, _: u32) -> Option<[u8; 16]> {
-        None
-    }
-
-    fn cgroups(&mut self, _: u32, _: &mut Vec<u64>) -> bool {
-        false
-    }
-
     fn cgroups_above(&mut self, cgroup: u64, ids: &mut Vec<u64>) -> bool {
         let Some(above) = self.0.get(&cgroup) else { return false };
         ids.extend(above);

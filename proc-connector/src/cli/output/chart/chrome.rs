@@ -4,20 +4,21 @@
 //! or be disjoint. So each lane of the timeline becomes a thread, and children are below their
 //! creators, as in the SVG timeline. A thread id must belong to one process only, and must not be zero.
 
-use std::collections::HashMap;
+mod counters;
+mod details;
+mod event;
+
 use std::io::{self, Write};
 
-use proc_connector::ExitStatus;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::cli::shown::json;
 
-use super::forest::{Forest, Life};
+use self::counters::counters;
+use self::details::details;
+use self::event::Event;
+use super::forest::{Forest, Program};
 use super::lanes::Lanes;
-
-/// The only process of the trace, whose threads are the lanes.
-const PID: u32 = 1;
 
 /// Writes the forest.
 pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io::Result<()> {
@@ -36,12 +37,14 @@ pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     json::write(output, &other)?;
     write!(output, ",\n\"traceEvents\":[\n")?;
     let mut events = Events { output, begin_ns: forest.begin_ns, first: true };
-    events.put(&metadata("process_name", None, json!({"name": title})))?;
+    events.put(&Event::metadata("process_name", None, json!({"name": title})))?;
+    events.counters(forest)?;
+    let children = drawn_children(forest, &lanes);
     for (tid, lane) in (1_u32..).zip(lanes.iter()) {
-        events.put(&metadata("thread_name", tid, json!({"name": format!("lane {tid}")})))?;
-        events.put(&metadata("thread_sort_index", tid, json!({"sort_index": tid})))?;
+        events.put(&Event::metadata("thread_name", tid, json!({"name": format!("lane {tid}")})))?;
+        events.put(&Event::metadata("thread_sort_index", tid, json!({"sort_index": tid})))?;
         for &index in lane {
-            events.process(forest, index, tid)?;
+            events.process(forest, index, &children[index], tid)?;
         }
     }
     for loss in &forest.losses {
@@ -54,39 +57,24 @@ pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     writeln!(output, "\n]}}")
 }
 
-/// An event, with the keys of the format.
-#[derive(Serialize)]
-struct Event<'a> {
-    name: &'a str,
-    ph: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cat: Option<&'a str>,
-    pid: u32,
-    /// `None` if the event concerns the whole process.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tid: Option<u32>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    ts: Option<f64>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    dur: Option<f64>,
-    /// The scope of an instant event.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    s: Option<&'a str>,
-    /// A colour name that the viewers know.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cname: Option<&'a str>,
-    args: Value,
-}
-
-impl<'a> Event<'a> {
-    fn new(name: &'a str, ph: &'a str, tid: impl Into<Option<u32>>, args: Value) -> Self {
-        let (cat, ts, dur, s, cname) = (None, None, None, None, None);
-        Self { name, ph, cat, pid: PID, tid: tid.into(), ts, dur, s, cname, args }
+/// The children of each process that have a lane and started during its life.
+fn drawn_children(forest: &Forest, lanes: &Lanes) -> Vec<Vec<usize>> {
+    let mut is_drawn = vec![false; forest.lives.len()];
+    for &index in lanes.iter().flatten() {
+        is_drawn[index] = true;
     }
+    let (mut children, _) = forest.families();
+    for (creator, children) in children.iter_mut().enumerate() {
+        children.retain(|&child| is_drawn[child] && is_fork_inside(forest, creator, child));
+    }
+    children
 }
 
-fn metadata(name: &str, tid: impl Into<Option<u32>>, args: Value) -> Event<'_> {
-    Event::new(name, "M", tid, args)
+/// Whether the start of a child is known, and within the life of its creator. Otherwise, a viewer would
+/// have no slice to attach the fork to.
+fn is_fork_inside(forest: &Forest, creator: usize, child: usize) -> bool {
+    let span = forest.start(creator)..=forest.end(creator);
+    forest.lives[child].start_ns.is_some() && span.contains(&forest.start(child))
 }
 
 /// The list of events, while it is written.
@@ -94,6 +82,14 @@ struct Events<'a, W> {
     output: &'a mut W,
     begin_ns: u64,
     first: bool,
+}
+
+/// A point in the life of a process.
+#[derive(Clone, Copy)]
+enum Moment<'a> {
+    Exec(&'a Program),
+    /// The fork of a child.
+    Fork(usize),
 }
 
 impl<W: Write> Events<'_, W> {
@@ -109,50 +105,85 @@ impl<W: Write> Events<'_, W> {
         micros(ns.saturating_sub(self.begin_ns))
     }
 
-    fn process(&mut self, forest: &Forest, index: usize, tid: u32) -> io::Result<()> {
-        let life = &forest.lives[index];
-        let name = life.name_or_pid();
-        self.put(&Event {
-            cat: Some("process"),
-            ts: Some(self.micros(forest.start(index))),
-            dur: Some(micros(forest.duration(index))),
-            cname: life.failed().then_some("terrible"),
-            ..Event::new(&name, "X", tid, args(forest, life))
-        })?;
-        for program in &life.programs {
-            let Some(at) = program.at_ns else { continue };
-            let command = program.command.as_deref().or(program.name.as_deref());
-            self.put(&Event {
-                cat: Some("exec"),
-                ts: Some(self.micros(at)),
-                s: Some("t"),
-                ..Event::new("exec", "i", tid, json!({"command": command}))
-            })?;
+    fn counters(&mut self, forest: &Forest) -> io::Result<()> {
+        for counter in counters(forest) {
+            for (at, value) in counter.points {
+                let ts = Some(self.micros(at));
+                let args = json!({ counter.key: value });
+                self.put(&Event { ts, ..Event::new(counter.name, "C", None, args) })?;
+            }
         }
         Ok(())
     }
+
+    /// Writes a process, then the moments of its life in the order of time.
+    fn process(
+        &mut self,
+        forest: &Forest,
+        index: usize,
+        children: &[usize],
+        tid: u32,
+    ) -> io::Result<()> {
+        let life = &forest.lives[index];
+        let name = life.name_or_pid();
+        let start = self.micros(forest.start(index));
+        self.put(&Event {
+            cat: Some("process"),
+            ts: Some(start),
+            dur: Some(micros(forest.duration(index))),
+            cname: life.failed().then_some("terrible"),
+            ..Event::new(&name, "X", tid, details(forest, index))
+        })?;
+        let creator = life.creator.filter(|&creator| is_fork_inside(forest, creator, index));
+        if creator.is_some() {
+            let end = flow("f", index, start, tid);
+            self.put(&Event { bp: Some("e"), ..end })?;
+        }
+        let execs = life
+            .programs
+            .iter()
+            .filter_map(|program| Some((program.at_ns?, Moment::Exec(program))));
+        let forks = children.iter().map(|&child| (forest.start(child), Moment::Fork(child)));
+        let mut moments: Vec<(u64, Moment<'_>)> = execs.chain(forks).collect();
+        moments.sort_by_key(|&(at, _)| at);
+        for (at, moment) in moments {
+            let ts = self.micros(at);
+            match moment {
+                Moment::Exec(program) => self.exec(program, ts, tid)?,
+                Moment::Fork(child) => self.fork(forest.lives[child].tgid, child, ts, tid)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn exec(&mut self, program: &Program, ts: f64, tid: u32) -> io::Result<()> {
+        let command = program.command.as_deref().or(program.name.as_deref());
+        self.put(&Event {
+            cat: Some("exec"),
+            ts: Some(ts),
+            s: Some("t"),
+            ..Event::new("exec", "i", tid, json!({"command": command}))
+        })
+    }
+
+    /// Writes the start of a flow to a child. A trace processor attaches it to the last slice of the
+    /// lane, and an instant event is a slice there.
+    fn fork(&mut self, pid: u32, child: usize, ts: f64, tid: u32) -> io::Result<()> {
+        self.put(&Event {
+            cat: Some("fork"),
+            ts: Some(ts),
+            s: Some("t"),
+            ..Event::new("fork", "i", tid, json!({"child": pid}))
+        })?;
+        self.put(&flow("s", child, ts, tid))
+    }
 }
 
-/// The details that a viewer shows of a selected process.
-fn args(forest: &Forest, life: &Life) -> Value {
-    let creator = life.creator.map(|creator| forest.lives[creator].tgid);
-    let mut args = HashMap::from([
-        ("pid", json!(life.tgid)),
-        ("command", json!(life.command())),
-        ("end", json!(life.outcome())),
-    ]);
-    let known = [
-        ("parent", creator.map(u64::from)),
-        ("exit_code", life.status.and_then(ExitStatus::code).map(u64::from)),
-        ("signal", life.status.and_then(ExitStatus::signal).map(u64::from)),
-        ("threads", Some(life.threads).filter(|&threads| threads > 0).map(u64::from)),
-        ("cpu_ns", life.usage.map(|usage| usage.cpu_ns)),
-        ("max_rss", life.usage.and_then(|usage| usage.max_rss)),
-        ("read_bytes", life.io.map(|io| io.read)),
-        ("write_bytes", life.io.map(|io| io.written)),
-    ];
-    args.extend(known.into_iter().filter_map(|(key, value)| Some((key, json!(value?)))));
-    json!(args)
+/// One end of the flow from a process to its child.
+fn flow(ph: &'static str, child: usize, ts: f64, tid: u32) -> Event<'static> {
+    // A zero would stand for no flow in some readers.
+    let id = Some(child + 1);
+    Event { cat: Some("fork"), ts: Some(ts), id, ..Event::new("fork", ph, tid, Value::Null) }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "exact up to a hundred days")]

@@ -24,6 +24,7 @@ pub(crate) struct Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Format {
     Svg,
+    Html,
     Chrome,
     Lines,
     CompileCommands,
@@ -37,12 +38,13 @@ impl Target {
         }
         let format = match path.extension().and_then(OsStr::to_str) {
             Some("svg") => Format::Svg,
+            Some("html") => Format::Html,
             Some("json") => Format::Chrome,
             Some("jsonl") => Format::Lines,
             _ => {
-                let reason = "the file name must end in .svg (a timeline), .json (trace events for \
-                              Perfetto) or .jsonl (events, as with `watch --json`), or be \
-                              compile_commands.json";
+                let reason = "the file name must end in .svg (a timeline), .html (a page with a \
+                              timeline, search and a table), .json (trace events for Perfetto) or \
+                              .jsonl (events, as with `watch --json`), or be compile_commands.json";
                 return Err(reason.to_owned());
             }
         };
@@ -217,6 +219,7 @@ fn draw(format: Format, forest: &Forest, title: &str, output: impl Write) -> io:
     let mut output = BufWriter::new(output);
     match format {
         Format::Svg => super::svg::write(forest, title, &mut output)?,
+        Format::Html => super::html::write(forest, title, &mut output)?,
         Format::Chrome => super::chrome::write(forest, title, &mut output)?,
         Format::Lines | Format::CompileCommands => {}
     }

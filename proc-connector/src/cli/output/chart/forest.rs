@@ -16,6 +16,8 @@ pub(crate) struct Forest {
     /// The period, in nanoseconds of the events' clock.
     pub(crate) begin_ns: u64,
     pub(crate) end_ns: u64,
+    /// The CPUs that the processes could use. `None` for a recording.
+    pub(crate) cores: Option<usize>,
 }
 
 /// One process.

@@ -63,7 +63,7 @@ impl Life {
 
 pub(crate) fn forest(lives: Vec<Life>) -> Forest {
     let end_ns = lives.iter().filter_map(|life| life.end_ns).max().unwrap_or(BEGIN);
-    Forest { lives, losses: Vec::new(), begin_ns: BEGIN, end_ns }
+    Forest { lives, losses: Vec::new(), begin_ns: BEGIN, end_ns, cores: Some(2) }
 }
 
 /// A small build: threads, a subshell of a pipe, a failure, a crash, a process that keeps running, and

@@ -20,7 +20,7 @@ fn life(name: &str, run: u64, used: Option<(u64, u64)>) -> Life {
 }
 
 fn forest(lives: Vec<Life>) -> Forest {
-    Forest { lives, losses: Vec::new(), begin_ns: 0, end_ns: 1_000 * MS }
+    Forest { lives, losses: Vec::new(), begin_ns: 0, end_ns: 1_000 * MS, cores: None }
 }
 
 fn text(comparison: &Comparison) -> String {

@@ -1,7 +1,6 @@
 //! The choice by trees, with events made by hand.
 
 use proc_connector::Received;
-use proc_connector::parser::context::layout::{Recorded, TaskHdr};
 use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 
@@ -98,11 +97,7 @@ impl<'a> Story<'a> {
 
     /// An exec whose name the kernel has recorded.
     fn exec_as(&mut self, tgid: u32, name: &[u8]) -> bool {
-        let mut comm = [0; 16];
-        comm[..name.len()].copy_from_slice(name);
-        let task = TaskHdr { comm, ..TaskHdr::default() };
-        let recorded = Recorded::COMM;
-        let extension = RawExtension { recorded, task, ..RawExtension::default() };
+        let extension = RawExtension::default().with_comm(name);
         let context = RawContext::default().with_extension(extension).bytes();
         self.now_ns += MS;
         let exec = EventData::Exec { process_pid: tgid, process_tgid: tgid };

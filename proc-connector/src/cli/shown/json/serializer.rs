@@ -62,13 +62,29 @@ impl Items<'_> {
         value.serialize(Serializer::new(self.buffer))
     }
 
-    fn value(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
-        self.buffer.push(b':');
+    fn field(&mut self, name: &str, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        self.buffer.extend_from_slice(if self.is_first { b"\"" } else { b",\"" });
+        self.is_first = false;
+        // The name of a field has no character to escape.
+        debug_assert!(are_kept(name.as_bytes()), "{name:?}");
+        self.buffer.extend_from_slice(name.as_bytes());
+        self.buffer.extend_from_slice(b"\":");
         value.serialize(Serializer::new(self.buffer))
     }
 
-    fn finish(self) {
-        self.buffer.extend_from_slice(self.end.as_bytes());
+    fn key(&mut self, key: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        self.separate();
+        let start = self.buffer.len();
+        key.serialize(Serializer::new(self.buffer))?;
+        if self.buffer.get(start) != Some(&b'"') {
+            return Err(Error::custom("a key must be a string"));
+        }
+        Ok(())
+    }
+
+    fn value(&mut self, value: &(impl Serialize + ?Sized)) -> Result<(), Error> {
+        self.buffer.push(b':');
+        value.serialize(Serializer::new(self.buffer))
     }
 }
 
@@ -76,6 +92,15 @@ macro_rules! integers {
     ($($name:ident: $number:ty),*) => {
         $(fn $name(self, value: $number) -> Result<(), Error> {
             self.integer(value)
+        })*
+    };
+}
+
+/// Functions that start an array or an object, whose arguments are not used.
+macro_rules! items {
+    ($($name:ident($($argument:ty),*): $start:literal $end:literal),*) => {
+        $(fn $name(self, $(_: $argument),*) -> Result<Items<'a>, Error> {
+            Ok(self.items($start, $end))
         })*
     };
 }
@@ -172,17 +197,10 @@ impl<'a> ser::Serializer for Serializer<'a> {
         Ok(())
     }
 
-    fn serialize_seq(self, _: Option<usize>) -> Result<Items<'a>, Error> {
-        Ok(self.items(b'[', "]"))
-    }
-
-    fn serialize_tuple(self, _: usize) -> Result<Items<'a>, Error> {
-        Ok(self.items(b'[', "]"))
-    }
-
-    fn serialize_tuple_struct(self, _: &'static str, _: usize) -> Result<Items<'a>, Error> {
-        Ok(self.items(b'[', "]"))
-    }
+    items!(serialize_seq(Option<usize>): b'[' "]", serialize_tuple(usize): b'[' "]");
+    items!(serialize_tuple_struct(&'static str, usize): b'[' "]");
+    items!(serialize_map(Option<usize>): b'{' "}");
+    items!(serialize_struct(&'static str, usize): b'{' "}");
 
     fn serialize_tuple_variant(
         self,
@@ -192,14 +210,6 @@ impl<'a> ser::Serializer for Serializer<'a> {
         _: usize,
     ) -> Result<Items<'a>, Error> {
         Ok(self.variant(name).items(b'[', "]}"))
-    }
-
-    fn serialize_map(self, _: Option<usize>) -> Result<Items<'a>, Error> {
-        Ok(self.items(b'{', "}"))
-    }
-
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Items<'a>, Error> {
-        Ok(self.items(b'{', "}"))
     }
 
     fn serialize_struct_variant(
@@ -213,78 +223,36 @@ impl<'a> ser::Serializer for Serializer<'a> {
     }
 }
 
-/// Implements the traits of serde for arrays, whose functions differ only in their names.
-macro_rules! arrays {
-    ($($name:ident: $function:ident),*) => {
+/// Implements traits of serde by functions of [`Items`]. A function may have an argument before the
+/// value. `end` is the same in all traits.
+macro_rules! implement {
+    ($($name:ident: $($function:ident($($key:ident: $type:ty)?) = $method:ident),+;)*) => {
         $(impl ser::$name for Items<'_> {
             type Ok = ();
             type Error = Error;
 
-            fn $function<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-                self.item(value)
-            }
-
-            fn end(self) -> Result<(), Error> {
-                self.finish();
-                Ok(())
-            }
-        })*
-    };
-}
-
-/// The same for structs, whose keys are names in the code.
-macro_rules! structs {
-    ($($name:ident),*) => {
-        $(impl ser::$name for Items<'_> {
-            type Ok = ();
-            type Error = Error;
-
-            fn serialize_field<T: Serialize + ?Sized>(
+            $(fn $function<T: Serialize + ?Sized>(
                 &mut self,
-                key: &'static str,
+                $($key: $type,)?
                 value: &T,
             ) -> Result<(), Error> {
-                self.buffer.extend_from_slice(if self.is_first { b"\"" } else { b",\"" });
-                self.is_first = false;
-                // The name of a field has no character to escape.
-                debug_assert!(are_kept(key.as_bytes()), "{key:?}");
-                self.buffer.extend_from_slice(key.as_bytes());
-                self.buffer.extend_from_slice(b"\":");
-                value.serialize(Serializer::new(self.buffer))
-            }
+                self.$method($($key,)? value)
+            })+
 
             fn end(self) -> Result<(), Error> {
-                self.finish();
+                self.buffer.extend_from_slice(self.end.as_bytes());
                 Ok(())
             }
         })*
     };
 }
 
-arrays!(SerializeSeq: serialize_element, SerializeTuple: serialize_element);
-arrays!(SerializeTupleStruct: serialize_field, SerializeTupleVariant: serialize_field);
-structs!(SerializeStruct, SerializeStructVariant);
-
-impl ser::SerializeMap for Items<'_> {
-    type Ok = ();
-    type Error = Error;
-
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), Error> {
-        self.separate();
-        let start = self.buffer.len();
-        key.serialize(Serializer::new(self.buffer))?;
-        if self.buffer.get(start) != Some(&b'"') {
-            return Err(Error::custom("a key must be a string"));
-        }
-        Ok(())
-    }
-
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Error> {
-        self.value(value)
-    }
-
-    fn end(self) -> Result<(), Error> {
-        self.finish();
-        Ok(())
-    }
+implement! {
+    SerializeSeq: serialize_element() = item;
+    SerializeTuple: serialize_element() = item;
+    SerializeTupleStruct: serialize_field() = item;
+    SerializeTupleVariant: serialize_field() = item;
+    SerializeStruct: serialize_field(key: &'static str) = field;
+    SerializeStructVariant: serialize_field(key: &'static str) = field;
+    SerializeMap: serialize_key() = key, serialize_value() = value;
 }

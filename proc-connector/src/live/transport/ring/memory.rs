@@ -122,6 +122,11 @@ impl TaskMember {
         )
     }
 
+    /// The same value, read with a helper. That costs the program more time, and the verifier less.
+    pub(super) fn probed(self) -> Self {
+        Self { is_typed: false, ..self }
+    }
+
     /// Emits code that loads the value, or the address of a struct or array, to `R1`. `R6` holds the
     /// address of the task. Jumps to `missing` if a pointer on the way is null or cannot be read.
     ///

@@ -1,8 +1,10 @@
+mod format;
+
 use std::collections::HashMap;
 
 use serde_json::Value;
 
-use super::super::forest::Forest;
+use super::super::forest::{Forest, Life};
 use super::super::samples::{HOSTILE, a_loop, build, forest, measured, process};
 use super::write;
 
@@ -70,35 +72,49 @@ fn a_known_usage_is_among_the_details() {
         (&compiler["read_bytes"], &compiler["write_bytes"]),
         (&(8 << 20).into(), &4_096.into())
     );
+    for key in ["user_ns", "system_ns", "min_flt", "maj_flt", "nvcsw", "nivcsw"] {
+        assert!(compiler[key].is_u64(), "{key}");
+    }
+    assert_eq!(compiler["wall_ns"], 54_000_000);
     let running = details(104);
-    for key in ["cpu_ns", "max_rss", "read_bytes", "write_bytes"] {
+    for key in ["cpu_ns", "user_ns", "max_rss", "min_flt", "read_bytes", "write_bytes"] {
         assert_eq!(running.get(key), None);
     }
 }
 
 #[test]
-fn events_have_the_keys_that_the_format_requires() {
-    let trace = trace(&build());
-    for event in trace["traceEvents"].as_array().expect("a list") {
-        assert!(event["name"].is_string() && event["pid"] == 1, "{event}");
-        match event["ph"].as_str().expect("a phase") {
-            "X" => assert!(event["ts"].is_f64() && event["dur"].is_f64(), "{event}"),
-            "i" => {
-                assert!(event["ts"].is_f64(), "{event}");
-                assert!(event["s"] == "g" || event["s"] == "t" && event["tid"].is_u64(), "{event}");
-            }
-            "M" => match event["name"].as_str().expect("text") {
-                "process_name" => assert_eq!(event["args"]["name"], "a \"title\""),
-                "thread_name" => assert!(event["args"]["name"].is_string()),
-                "thread_sort_index" => assert_eq!(event["args"]["sort_index"], event["tid"]),
-                other => panic!("{other}"),
-            },
-            other => panic!("{other}"),
-        }
-        assert_ne!(event.get("tid"), Some(&0.into()), "no thread has that");
+fn an_independent_reader_accepts_every_event() {
+    let read = format::check(&trace(&build()));
+    assert_eq!(read.slices, 14);
+    // 14 execs, 13 forks and a loss.
+    assert_eq!((read.instants, read.flows), (14 + 13 + 1, 13));
+    assert_eq!(read.counters.len(), 1, "no usage is known: {:?}", read.counters);
+    let read = format::check(&trace(&measured()));
+    assert_eq!((read.slices, read.flows, read.counters.len()), (10, 9, 3));
+    let hostile = HOSTILE.iter().map(|name| process(None, 1, name, 0, 5)).collect();
+    for forest in [Forest::default(), forest(hostile), forest(vec![process(None, 7, "a", 0, 0)])] {
+        format::check(&trace(&forest));
     }
-    let execs = events(&trace, "i").iter().filter(|event| event["name"] == "exec").count();
-    assert_eq!(execs, 14);
+    let read = format::check(&trace(&a_loop(5_000)));
+    assert_eq!((read.slices, read.flows), (5_001, 5_000));
+}
+
+#[test]
+fn a_fork_outside_the_life_of_its_parent_has_no_flow() {
+    let mut late = process(0, 2, "late", 300, 900);
+    // It started before the chart, so the time of its fork is unknown.
+    let early = Life { start_ns: None, ..process(0, 3, "early", 100, 200) };
+    late.programs.clear();
+    let trace = trace(&forest(vec![process(None, 1, "sh", 0, 200), late, early]));
+    assert_eq!(format::check(&trace).flows, 0);
+}
+
+#[test]
+fn losses_and_the_title_are_kept() {
+    let trace = trace(&build());
+    let names = events(&trace, "M");
+    let title = names.iter().find(|event| event["name"] == "process_name").expect("a name");
+    assert_eq!(title["args"]["name"], "a \"title\"");
     let lost = *events(&trace, "i").last().expect("an event");
     assert_eq!((&lost["name"], &lost["args"]["count"]), (&"events lost".into(), &12.into()));
     assert_eq!(lost["ts"], 200_000.0);

@@ -3,11 +3,15 @@
 use std::collections::HashMap;
 use std::fmt::Write;
 
+use proc_connector::Usage;
+
 use super::super::forest::{Forest, Io, Life};
+use super::super::profile::{cpu_in_period, percent};
 use crate::cli::output::columns::{fitted, short_size, short_time};
 
-/// The tooltip of one process, with one fact per line and commands cut to `width` columns.
-pub(super) fn process(forest: &Forest, index: usize, width: usize) -> String {
+/// The tooltip of one process, with one fact per line and commands cut to `width` columns. `on_path` is
+/// its time on the critical path.
+pub(super) fn process(forest: &Forest, index: usize, on_path: u64, width: usize) -> String {
     let life = &forest.lives[index];
     let mut text = fitted(&life.command(), Some(width));
     let _ = write!(text, "\npid {}", life.tgid);
@@ -25,12 +29,22 @@ pub(super) fn process(forest: &Forest, index: usize, width: usize) -> String {
         let s = if life.threads == 1 { "" } else { "s" };
         let _ = write!(text, "\n{} more thread{s}", life.threads);
     }
-    text += &resources(life);
+    text += &critical(forest, on_path);
+    text += &resources(life, forest.duration(index));
     text + &programs(forest, life, width)
 }
 
-/// What a process used.
-fn resources(life: &Life) -> String {
+/// The time on the critical path.
+fn critical(forest: &Forest, on_path: u64) -> String {
+    let share = percent(on_path, forest.end_ns.saturating_sub(forest.begin_ns));
+    if share.is_empty() {
+        return share;
+    }
+    format!("\non the critical path for {} ({share})", short_time(on_path))
+}
+
+/// What a process used in its run time.
+fn resources(life: &Life, time: u64) -> String {
     let mut text = String::new();
     if let Some(usage) = life.usage {
         let times = [usage.cpu_ns, usage.user_ns(), usage.system_ns()];
@@ -39,6 +53,15 @@ fn resources(life: &Life) -> String {
         if let Some(peak) = usage.max_rss {
             let _ = write!(text, ", peak memory {}", short_size(peak));
         }
+        if let Some(cpu_ns) = cpu_in_period(life) {
+            let percent = u128::from(cpu_ns) * 100 / u128::from(time.max(1));
+            let _ = write!(text, "\n{percent}% of a core");
+        }
+        let Usage { min_flt, maj_flt, nvcsw, nivcsw, .. } = usage;
+        let _ =
+            write!(text, "\n{} page faults, {maj_flt} with I/O", min_flt.saturating_add(maj_flt));
+        let switches = nvcsw.saturating_add(nivcsw);
+        let _ = write!(text, "\n{switches} context switches, {nivcsw} involuntary");
     }
     if let Some(Io { read, written }) = life.io.filter(|io| *io != Io::default()) {
         let _ = write!(text, "\nread {}, wrote {}", short_size(read), short_size(written));
@@ -62,7 +85,7 @@ fn programs(forest: &Forest, life: &Life, width: usize) -> String {
 }
 
 /// The tooltip of several processes: their names, numbers and failures.
-pub(super) fn group(forest: &Forest, members: &[usize]) -> String {
+pub(super) fn group(forest: &Forest, members: &[usize], on_path: &[u64]) -> String {
     let lives = || members.iter().map(|&member| &forest.lives[member]);
     let mut text = format!("{} processes", members.len());
     let failed = lives().filter(|life| life.failed()).count();
@@ -83,7 +106,7 @@ pub(super) fn group(forest: &Forest, members: &[usize]) -> String {
     if let Some(usage) = usage {
         let _ = write!(text, "\nCPU time {} together", short_time(usage.cpu_ns));
     }
-    text
+    text + &critical(forest, members.iter().map(|&member| on_path[member]).sum())
 }
 
 /// The names of these processes and their numbers, the most frequent first.

@@ -4,7 +4,11 @@ mod about;
 mod colors;
 mod label;
 mod lane_size;
+mod legend;
 mod marks;
+mod route;
+mod strip;
+mod style;
 mod xml;
 
 use std::io::{self, Write};
@@ -13,6 +17,9 @@ use colors::Colors;
 use label::{Label, Space};
 use lane_size::{HEAD, LaneSize};
 use marks::{Mark, Scale, marks};
+use route::Route;
+use strip::Strip;
+use style::{STYLE, shade};
 use xml::Xml;
 
 use crate::cli::output::columns::{fitted, short_time};
@@ -20,6 +27,7 @@ use crate::cli::output::columns::{fitted, short_time};
 use super::consumption::Consumption;
 use super::forest::Forest;
 use super::lanes::Lanes;
+use super::profile::{cpu_in_period, critical_path, times_on_path};
 use super::ticks::ticks;
 
 /// In pixels, like all lengths here.
@@ -44,13 +52,21 @@ pub(crate) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
     let marks = marks(forest, &lanes, scale);
     let drawn: usize = marks.iter().map(Vec::len).sum();
     let tooltip = (TOOLTIPS / drawn.max(1)).clamp(TOOLTIP.0, TOOLTIP.1);
-    let (colors, lane) = (Colors::new(forest), LaneSize::new(marks.len()));
-    let mut chart = Chart { forest, scale, colors, tooltip, lane, output };
+    let strip = Strip::new(forest);
+    let (colors, lane) = (Colors::new(forest), LaneSize::new(marks.len(), strip.height()));
+    let path = critical_path(forest);
+    let on_path = times_on_path(forest, &path);
+    let mut chart = Chart { forest, scale, colors, on_path, tooltip, lane, output };
     chart.head(title, lanes.left_out())?;
     chart.axis()?;
+    strip.write(scale, chart.output)?;
+    let route = Route::new(&path, &lane_of(&lanes, forest.lives.len()), lane, scale);
+    // Behind the bars, because long lines between distant lanes would hide them.
+    chart.path("j", 1.0, &route.between)?;
     for (number, marks) in marks.iter().enumerate() {
         chart.lane(number, marks)?;
     }
+    chart.path("k", lane.gap(), &route.along)?;
     chart.losses()?;
     writeln!(chart.output, "</svg>")
 }
@@ -59,21 +75,13 @@ struct Chart<'a, W> {
     forest: &'a Forest,
     scale: Scale,
     colors: Colors<'a>,
+    /// The time of each process on the critical path.
+    on_path: Vec<u64>,
     /// The maximum width of a command in a tooltip.
     tooltip: usize,
     lane: LaneSize,
     output: &'a mut W,
 }
-
-const STYLE: &str = "\
-text{font-family:'DejaVu Sans Mono',Menlo,Consolas,monospace;fill:#1f2328;white-space:pre}\
-.t{font-size:15px;font-weight:bold}.s{font-size:11px;fill:#57606a}\
-.g{stroke:#d8dee4;stroke-width:1}.a{font-size:10px;fill:#57606a}\
-.c0{fill:#9ecae9}.c1{fill:#a8d8a3}.c2{fill:#f3cd8f}.c3{fill:#cbb7e6}.c4{fill:#98dace}\
-.c5{fill:#dcd283}.c6{fill:#bac6dc}.c7{fill:#e6bcd8}.c8{fill:#c3de93}.c9{fill:#d3bd9f}\
-.f{fill:#f58f86;stroke:#b3261e;stroke-width:1}.m{fill:#b9c0c8}\
-.w{fill:#fff;fill-opacity:.6}.e{stroke:#fff;stroke-width:1.5}.x{fill:#b3261e}\
-.l{stroke:#b3261e;stroke-width:1.5;stroke-dasharray:4 3}.lt{font-size:10px;fill:#b3261e}";
 
 impl<W: Write> Chart<'_, W> {
     fn head(&mut self, title: &str, left_out: usize) -> io::Result<()> {
@@ -83,7 +91,7 @@ impl<W: Write> Chart<'_, W> {
             "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{WIDTH}\" height=\"{height}\" \
              viewBox=\"0 0 {WIDTH} {height}\" role=\"img\">\n<title>{}</title>\n\
              <style>{STYLE}.b{{font-size:{font}px}}</style>\n\
-             <rect width=\"{WIDTH}\" height=\"{height}\" fill=\"#fff\"/>",
+             <rect width=\"{WIDTH}\" height=\"{height}\" class=\"bg\"/>",
             Xml(title),
         )?;
         let title = fitted(title, Some(130));
@@ -99,50 +107,7 @@ impl<W: Write> Chart<'_, W> {
             }
         };
         writeln!(self.output, "<text class=\"s\" x=\"{MARGIN}\" y=\"44\">{numbers}</text>")?;
-        self.legend()
-    }
-
-    /// The legend of all shapes.
-    fn legend(&mut self) -> io::Result<()> {
-        let (y, height) = (54.0, 11.0);
-        let mut x = MARGIN;
-        let swatch = |x: f64, class: &str, width: f64| {
-            format!(
-                "<rect class=\"{class}\" x=\"{x}\" y=\"{y}\" width=\"{width}\" height=\"{height}\"/>"
-            )
-        };
-        let middle = y + height / 2.0;
-        let entries = [
-            (swatch(0.0, "c0", 24.0), "process, coloured by program"),
-            (
-                swatch(0.0, "c0", 24.0)
-                    + &swatch(0.0, "w", 10.0)
-                    + &format!("<path class=\"e\" d=\"M10 {y}v{height}\"/>"),
-                "pale before its first exec",
-            ),
-            (swatch(0.5, "f", 23.0), "failed"),
-            (
-                swatch(0.0, "c0", 18.0) + &arrow(18.0, middle, "c0", height / 2.0),
-                "continues outside the chart",
-            ),
-            (
-                swatch(0.0, "m", 24.0) + &swatch(8.0, "x", 1.0),
-                "many short processes, a line for each failure",
-            ),
-            (format!("<path class=\"l\" d=\"M12 {y}v{height}\"/>"), "events lost"),
-        ];
-        for (shapes, text) in entries {
-            writeln!(
-                self.output,
-                "<g transform=\"translate({x:.1} 0)\">{shapes}\
-                 <text class=\"a\" x=\"29\" y=\"{:.1}\">{text}</text></g>",
-                y + 9.0,
-            )?;
-            #[expect(clippy::cast_precision_loss, reason = "a few letters")]
-            let letters = text.len() as f64;
-            x += 29.0 + letters * 10.0 * LETTER + 18.0;
-        }
-        Ok(())
+        legend::write(self.output)
     }
 
     fn axis(&mut self) -> io::Result<()> {
@@ -182,10 +147,11 @@ impl<W: Write> Chart<'_, W> {
     fn bar(&mut self, index: usize, mark: &Mark, y: f64, from: f64, to: f64) -> io::Result<f64> {
         let life = &self.forest.lives[index];
         let class = if life.failed() { "f" } else { self.colors.class(life) };
-        let tooltip = about::process(self.forest, index, self.tooltip);
+        let shaded = shade(cpu_in_period(life), self.forest.duration(index));
+        let tooltip = about::process(self.forest, index, self.on_path[index], self.tooltip);
         let (height, middle) = (self.lane.bar, y + self.lane.bar / 2.0);
         write!(self.output, "<g><title>{}</title>", Xml(&tooltip))?;
-        self.rect(class, mark.x, y, mark.width)?;
+        self.rect(&format!("{class}{shaded}"), mark.x, y, mark.width, height)?;
         if mark.width > 2.0 {
             // Until its first exec, a process runs the program of its creator.
             let first = match life.programs.first() {
@@ -194,7 +160,7 @@ impl<W: Write> Chart<'_, W> {
             };
             let own = first.map_or(mark.x, |at| self.scale.x(at)).min(mark.x + mark.width);
             if own - mark.x > 0.5 && life.start_ns.is_some() {
-                self.rect("w", mark.x, y, own - mark.x)?;
+                self.rect("w", mark.x, y, own - mark.x, height / 2.0)?;
             }
             let mut last = mark.x;
             for at in life.programs.iter().filter_map(|program| program.at_ns) {
@@ -228,14 +194,18 @@ impl<W: Write> Chart<'_, W> {
         let names = about::names(self.forest, &mark.members);
         let first = &self.forest.lives[mark.members[0]];
         let class = if names.len() == 1 { self.colors.class(first) } else { "m" };
-        let tooltip = about::group(self.forest, &mark.members);
+        let tooltip = about::group(self.forest, &mark.members, &self.on_path);
+        let members = mark.members.iter().map(|&member| &self.forest.lives[member]);
+        let cpu = members.map(cpu_in_period).sum();
+        let time = mark.members.iter().map(|&member| self.forest.duration(member)).sum();
+        let (shaded, height) = (shade(cpu, time), self.lane.bar);
         write!(self.output, "<g><title>{}</title>", Xml(&tooltip))?;
-        self.rect(class, mark.x, y, mark.width)?;
+        self.rect(&format!("{class}{shaded}"), mark.x, y, mark.width, height)?;
         let mut last = f64::NEG_INFINITY;
         for &member in mark.members.iter().filter(|&&member| self.forest.lives[member].failed()) {
             let x = self.scale.x(self.forest.end(member)).min(mark.x + mark.width - 1.0);
             if x - last >= 2.0 {
-                self.rect("x", x.max(mark.x), y, 1.0)?;
+                self.rect("x", x.max(mark.x), y, 1.0, height)?;
                 last = x;
             }
         }
@@ -267,14 +237,22 @@ impl<W: Write> Chart<'_, W> {
         Ok(if from_right || x < end { end } else { end + space.taken(&text) })
     }
 
-    fn rect(&mut self, class: &str, x: f64, y: f64, width: f64) -> io::Result<()> {
-        let height = self.lane.bar;
+    fn rect(&mut self, class: &str, x: f64, y: f64, width: f64, height: f64) -> io::Result<()> {
         // A gap to the next bar.
         let width = if width > 4.0 { width - 0.5 } else { width };
         write!(
             self.output,
             "<rect class=\"{class}\" x=\"{x:.2}\" y=\"{y}\" width=\"{width:.2}\" height=\"{height}\"/>"
         )
+    }
+
+    /// Draws a part of the critical path.
+    fn path(&mut self, class: &str, width: f64, path: &str) -> io::Result<()> {
+        // An empty path would be invalid.
+        if path.is_empty() {
+            return Ok(());
+        }
+        writeln!(self.output, "<path class=\"{class}\" stroke-width=\"{width}\" d=\"{path}\"/>")
     }
 
     fn losses(&mut self) -> io::Result<()> {
@@ -294,6 +272,17 @@ impl<W: Write> Chart<'_, W> {
         }
         Ok(())
     }
+}
+
+/// The lane of each process.
+fn lane_of(lanes: &Lanes, processes: usize) -> Vec<Option<usize>> {
+    let mut lane_of = vec![None; processes];
+    for (number, lane) in lanes.iter().enumerate() {
+        for &index in lane {
+            lane_of[index] = Some(number);
+        }
+    }
+    lane_of
 }
 
 /// An arrowhead: the process continues in its direction.

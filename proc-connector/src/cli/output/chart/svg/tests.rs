@@ -2,7 +2,7 @@ use roxmltree::{Document, Node};
 
 use super::super::forest::{Forest, Life};
 use super::super::samples::{HOSTILE, MS, a_loop, build, forest, measured, process};
-use super::write;
+use super::{STYLE, write};
 
 fn draw(forest: &Forest) -> String {
     let mut output = Vec::new();
@@ -120,9 +120,14 @@ fn a_known_usage_is_in_tooltips_and_in_the_head() {
     assert!(svg.contains(">10 processes, 0 failed, 1 still running, 374 ms, 93 ms of CPU time in 9 of the processes, peak memory 60M (cc1)<"), "{svg}");
     let bars = bars(&svg);
     let compiler = bar_of(&bars, "/usr/libexec/cc1");
-    let usage =
-        "\nCPU time 51 ms (user 51 ms, system 0 ns), peak memory 60M\nread 8.0M, wrote 4.0K";
+    let usage = "\non the critical path for 54 ms (14%)\nCPU time 51 ms (user 51 ms, system 0 ns), \
+                 peak memory 60M\n94% of a core\n0 page faults, 0 with I/O\n\
+                 0 context switches, 0 involuntary\nread 8.0M, wrote 4.0K";
     assert!(compiler.tooltip.contains(usage), "{compiler:?}");
+    // 94, 3 and an unknown number of percent.
+    let classes = ["/usr/libexec/cc1", "cc -c", "./server"]
+        .map(|start| bar_of(&bars, start).class.split_once(' ').map_or("", |(_, shade)| shade));
+    assert_eq!(classes, ["", "u0", ""]);
     assert!(!bar_of(&bars, "./server").tooltip.contains("CPU"));
     let mut forest = a_loop(2_000);
     forest.lives = forest.lives.into_iter().map(|life| life.using(250, 900, [0, 0])).collect();
@@ -152,7 +157,118 @@ fn a_long_loop_is_one_bar_with_its_failures() {
     assert!(many.tooltip.contains("\n5000 × true"), "{many:?}");
     assert_eq!(many.label.as_deref(), Some("5000 × true"));
     assert_eq!(svg.matches("class=\"x\"").count() - 1, 7, "lines, besides the legend's");
-    assert!(svg.len() < 5_000, "{}", svg.len());
+    assert!(svg.len() < 70_000, "{}", svg.len());
+}
+
+/// The points of a path of horizontal and vertical lines.
+fn points(path: &str) -> Vec<(f64, f64)> {
+    let mut points: Vec<(f64, f64)> = Vec::new();
+    let parts = path.split_inclusive(|letter: char| letter.is_ascii_alphabetic());
+    let commands = parts.clone().map(|part| part.chars().last().expect("a command"));
+    for (command, part) in commands.zip(parts.skip(1)) {
+        let numbers = part.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let numbers: Vec<f64> =
+            numbers.split_whitespace().map(|number| number.parse().expect(path)).collect();
+        match (command, &numbers[..]) {
+            ('M', &[x, y]) => points.push((x, y)),
+            ('H', &[x]) => points.push((x, points.last().expect(path).1)),
+            ('V', &[y]) => points.push((points.last().expect(path).0, y)),
+            _ => panic!("{command} in {path}"),
+        }
+    }
+    points
+}
+
+fn paths(svg: &str, class: &str) -> Vec<String> {
+    let document = Document::parse(svg).expect("well-formed XML");
+    let paths = document.descendants().filter(|node| node.attribute("class") == Some(class));
+    paths.filter_map(|node| node.attribute("d")).map(str::to_owned).collect()
+}
+
+#[test]
+fn the_critical_path_is_a_line_below_its_bars() {
+    let forest = build();
+    let svg = draw(&forest);
+    let (bars, lines) = (bars(&svg), paths(&svg, "k"));
+    // The first is in the legend.
+    let [_, line] = &lines[..] else { panic!("{lines:?}") };
+    let points = points(line);
+    // At 150 of 374 ms is cc1 a.s, and at 300 ms is ld; cc1 b.s is not on the path.
+    for (ms, start) in [(150.0, "/usr/libexec/cc1 -quiet -o /tmp/a.s"), (300.0, "/usr/bin/ld")] {
+        let x = 20.0 + 1240.0 * ms / 374.0;
+        let part = points.chunks(2).find(|part| part[0].0 < x && x < part[1].0).expect(line);
+        let bar = bar_of(&bars, start);
+        assert!((bar.y..bar.y + 20.0).contains(&part[0].1), "{part:?} is not at {bar:?}");
+        assert!((bar.x - part[0].0).abs() < 1.0 && (bar.end - part[1].0).abs() < 1.0, "{part:?}");
+    }
+    // Every line but the first begins where the one before it ended.
+    let between = self::points(&paths(&svg, "j")[0]);
+    assert_eq!(between.len(), points.len() - 2);
+    for (joint, lines) in between.chunks(2).zip(points[1..].chunks(2)) {
+        assert_eq!(joint, lines);
+    }
+    let ends = [points[0].0, points[points.len() - 1].0];
+    assert!((ends[0] - 20.0).abs() < 1.0 && (ends[1] - 1260.0).abs() < 1.0, "{ends:?}");
+}
+
+#[test]
+fn the_strip_has_the_processes_the_cores_and_the_memory() {
+    let svg = draw(&measured());
+    let caption = ">1.0 processes at a time on average, at most 2; at least 0.3 of 2 cores used   \
+                   (pale: processes at a time; strong: cores in use (estimate); dashed: 2 cores)<";
+    assert!(svg.contains(caption), "{svg}");
+    // The compiler from 11 to 65 ms: alone, because its parents wait.
+    let tooltip = "<title>from 30 ms to 31 ms\n1.0 processes at a time\n\
+                   1.0 cores in use (estimate)\nat most 65M of memory</title>";
+    assert!(svg.contains(tooltip), "{svg}");
+    let (processes, used) = (paths(&svg, "p"), paths(&svg, "u"));
+    assert_eq!([processes.len(), used.len(), paths(&svg, "y").len()], [1, 1, 1]);
+    // One of two: half of the height of 40, above the bottom.
+    let points = points(processes[0].trim_end_matches('z'));
+    let bottom = points[0].1;
+    let at_20_percent = points.iter().take_while(|point| point.0 < 268.0).last();
+    assert!((bottom - 20.0 - at_20_percent.expect("a point").1).abs() < 0.1, "{points:?}");
+    // Without usage, only the processes are known.
+    let svg = draw(&build());
+    assert_eq!(["p", "u", "y"].map(|class| paths(&svg, class).len()), [1, 0, 0]);
+    assert!(!svg.contains("cores in use") && !svg.contains(" of memory"));
+}
+
+/// The relative luminance of a colour (WCAG 2.1).
+fn luminance(color: &str) -> f64 {
+    let digits = color.trim_start_matches('#');
+    let doubled: String = match digits.len() {
+        3 => digits.chars().flat_map(|digit| [digit, digit]).collect(),
+        _ => digits.to_owned(),
+    };
+    let part = |at: usize| {
+        let value = u8::from_str_radix(&doubled[at..at + 2], 16).expect(color);
+        let value = f64::from(value) / 255.0;
+        if value <= 0.03928 { value / 12.92 } else { ((value + 0.055) / 1.055).powf(2.4) }
+    };
+    0.2126 * part(0) + 0.7152 * part(2) + 0.0722 * part(4)
+}
+
+#[test]
+fn labels_can_be_read_on_every_bar_in_both_schemes() {
+    let (light, dark) = STYLE.split_once("@media").expect("two schemes");
+    for style in [light, dark] {
+        let fill = |selector: &str| {
+            let (_, rule) = style.split_once(&format!("{selector}{{")).expect(selector);
+            let rule = rule.split_once('}').expect(selector).0;
+            let color = rule.split(';').find_map(|part| part.strip_prefix("fill:"));
+            luminance(color.expect(selector))
+        };
+        let text = fill("text");
+        for class in [".bg", ".c0", ".c1", ".c2", ".c3", ".c4", ".c5", ".c6", ".c7", ".c8", ".c9"]
+            .into_iter()
+            .chain([".f", ".m"])
+        {
+            let bar = fill(class);
+            let contrast = (text.max(bar) + 0.05) / (text.min(bar) + 0.05);
+            assert!(contrast >= 4.5, "{class}: {contrast}");
+        }
+    }
 }
 
 #[test]

@@ -61,8 +61,8 @@ impl Identity {
                 i16::try_from(at - types.offset("task_struct", "sibling")?).ok()
             };
             Some(Child {
-                last: member("children.prev")?,
-                last_of_parent: member("real_parent->children.prev")?,
+                last: member("children.prev")?.probed(),
+                last_of_parent: member("real_parent->children.prev")?.probed(),
                 pid: from_sibling("pid")?,
                 start: from_sibling("start_boottime")?,
             })

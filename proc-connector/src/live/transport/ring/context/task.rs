@@ -23,6 +23,8 @@ pub(super) struct Task {
     /// The real ids and the cgroup where the helpers are missing.
     real: Option<[TaskMember; 2]>,
     cgroup_id_in_memory: Option<TaskMember>,
+    /// The address of the `struct cred`, which no task lacks.
+    cred: Option<TaskMember>,
     effective: Option<[TaskMember; 2]>,
     session: Option<TaskMember>,
     tty: Option<Tty>,
@@ -102,6 +104,7 @@ impl Task {
             pid_tgid: helpers::pid_tgid(memory),
             uid_gid,
             comm: helpers::comm(memory),
+            cred: member("cred"),
             effective: pair(["cred->euid.val", "cred->egid.val"]),
             session: member("signal->pids[3]->numbers[0].nr"),
             tty: tty(),
@@ -163,10 +166,7 @@ impl Task {
             asm.store(Size::Double, R7, comm, 0);
             asm.store(Size::Double, R7, comm + 8, 0);
         }
-        fill_pair(asm, self.effective.as_ref(), TASK.at(offset_of!(TaskHdr, euid_egid)));
-        if self.real.is_some() {
-            fill_pair(asm, self.real.as_ref(), TASK.at(offset_of!(TaskHdr, uid_gid)));
-        }
+        self.fill_users(asm);
         if let Some(cgroup_id) = &self.cgroup_id_in_memory {
             cgroup_id.store(asm, Size::Double, R7, TASK.at(offset_of!(TaskHdr, cgroup_id)));
         }
@@ -181,6 +181,21 @@ impl Task {
             Some(member) => member.store(asm, Size::Double, R7, css_set),
             None => asm.store(Size::Double, R7, css_set, 0),
         }
+    }
+
+    fn fill_users(&self, asm: &mut Assembler) {
+        let (done, remembered) = (asm.label(), asm.remembered_pointers());
+        let effective = TASK.at(offset_of!(TaskHdr, euid_egid));
+        if let Some(cred) = &self.cred {
+            asm.store(Size::Double, R7, effective, 0);
+            cred.remember(asm, POINTER_1, done);
+        }
+        fill_pair(asm, self.effective.as_ref(), effective);
+        if self.real.is_some() {
+            fill_pair(asm, self.real.as_ref(), TASK.at(offset_of!(TaskHdr, uid_gid)));
+        }
+        asm.bind(done);
+        asm.forget_pointers(remembered);
     }
 
     fn fill_session(&self, asm: &mut Assembler) {

@@ -1,0 +1,186 @@
+"use strict";
+
+// Connects the search, the timeline, the table and the details.
+
+const byId = (id) => document.getElementById(id);
+
+let selected = null;
+const timeline = new Timeline();
+const controls = new Controls(timeline, select, zoomTo);
+const table = new Table(select, zoomTo);
+
+// Selects a process in all parts of the page, or none.
+function select(index) {
+  selected = index;
+  table.mark(index);
+  timeline.mark(index);
+  showDetails(index);
+}
+
+function zoomTo(index) {
+  if (selected !== index) {
+    select(index);
+  }
+  timeline.frameProcess(processes[index]);
+}
+
+function search() {
+  const words = byId("search").value.toLowerCase().split(/\s+/).filter((word) => word !== "");
+  const onlyFailed = byId("failed").checked;
+  const isMatch = (p) => (!onlyFailed || p.failed) && words.every((word) => p.text.includes(word));
+  const matches = processes.filter(isMatch).map((process) => process.index);
+  const isLimited = words.length > 0 || onlyFailed;
+  timeline.matches = isLimited ? new Set(matches) : null;
+  timeline.redraw();
+  table.show(matches);
+  byId("count").textContent = isLimited ? `${matches.length} of ${processes.length}` : "";
+}
+
+function showHead() {
+  document.title = head.title;
+  byId("title").textContent = head.title;
+  byId("title").title = cut(head.title, 2_000);
+  byId("totals").textContent = head.totals;
+  const warnings = [];
+  if (head.losses.length > 0) {
+    warnings.push("Events were lost, so processes and exits may be missing.");
+  }
+  if (head.left_out > 0) {
+    warnings.push(`${head.left_out} processes have no lane in the timeline; the table has them.`);
+  }
+  byId("warning").textContent = warnings.join(" ");
+  byId("warning").hidden = warnings.length === 0;
+}
+
+// The facts about a process, without those that are unknown.
+function facts(p) {
+  const list = [
+    ["Time", `${p.earlier ? "before the chart" : shortTime(p.start)} to ${p.running ? "after the chart" : shortTime(p.end)}`],
+    ["Wall", `${p.earlier || p.running ? "at least " : ""}${shortTime(p.wall)}`],
+  ];
+  if (p.cpu !== undefined) {
+    const share = p.wall > 0 ? `, ${(p.cpu / p.wall).toFixed(2)} cores` : "";
+    list.push(["CPU", `${shortTime(p.cpu)} (user ${shortTime(p.user)}, system ${shortTime(p.system)})${share}`]);
+    list.push(["Page faults", `${p.faults} without I/O, ${p.major_faults} with I/O`]);
+    list.push(["Switches", `${p.switches} voluntary, ${p.involuntary_switches} involuntary`]);
+  }
+  if (p.memory !== undefined) {
+    list.push(["Peak memory", shortSize(p.memory)]);
+  }
+  if (p.read !== undefined) {
+    list.push(["Storage", `read ${shortSize(p.read)}, wrote ${shortSize(p.written)}`]);
+  }
+  if (p.threads !== undefined) {
+    list.push(["Threads", `${p.threads} more`]);
+  }
+  for (const [at, command] of p.programs ?? []) {
+    list.push([at === null ? "Earlier" : `At ${shortTime(at)}`, cut(command, 500)]);
+  }
+  return list;
+}
+
+function showDetails(index) {
+  const place = byId("details");
+  if (index === null) {
+    const hint = "Select a bar or a row to show everything that is known about a process.";
+    place.replaceChildren(element("p", hint, { class: "hint" }));
+    return;
+  }
+  const process = processes[index];
+  const list = element("dl");
+  const add = (name, value) => list.append(element("dt", name), value);
+  add("Exit", element("dd", process.exit, { class: process.failed ? "fail-text" : "" }));
+  for (const [name, value] of facts(process)) {
+    add(name, element("dd", value));
+  }
+  if (process.parent !== undefined) {
+    add("Parent", family([process.parent]));
+  }
+  if (process.children.length > 0) {
+    add(`Children (${process.children.length})`, family(process.children));
+  }
+  const zoom = element("button", "Zoom to this process", { id: "zoom-selected" });
+  zoom.addEventListener("click", () => zoomTo(index));
+  place.replaceChildren(
+    element("h2", `${process.pid} ${cut(process.name, 100)}`),
+    element("pre", process.command, { tabindex: "0", "aria-label": "Command" }),
+    list,
+    zoom,
+  );
+  place.scrollTop = 0;
+}
+
+// Buttons that select these processes.
+function family(indices) {
+  const limit = 12;
+  const place = element("dd", "", { class: "family" });
+  for (const index of indices.slice(0, limit)) {
+    const button = element("button", `${processes[index].pid} ${cut(processes[index].name, 40)}`);
+    button.addEventListener("click", () => select(index));
+    place.append(button);
+  }
+  if (indices.length > limit) {
+    place.append(element("span", `and ${indices.length - limit} more`, { class: "hint" }));
+  }
+  return place;
+}
+
+function showTip(event) {
+  const index = event.buttons === 0 ? timeline.at(event.offsetX, event.offsetY) : null;
+  const tip = byId("tip");
+  tip.hidden = index === null;
+  timeline.canvas.style.cursor = index === null ? "" : "pointer";
+  if (index === null) {
+    return;
+  }
+  const process = processes[index];
+  const used = process.cpu === undefined ? "" : `, CPU ${shortTime(process.cpu)}`;
+  const peak = process.memory === undefined ? "" : `, ${shortSize(process.memory)}`;
+  tip.textContent = `${cut(process.command, 300)}\n${process.pid}: ${shortTime(process.wall)}${used}${peak}, ${process.exit}`;
+  const { offsetWidth: width, offsetHeight: height } = tip;
+  tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
+  const below = event.clientY + 18;
+  tip.style.top = `${below + height < innerHeight ? below : event.clientY - height - 8}px`;
+}
+
+function listen() {
+  byId("search").addEventListener("input", search);
+  byId("failed").addEventListener("change", search);
+  byId("zoom-in").addEventListener("click", () => timeline.zoom(1.5));
+  byId("zoom-out").addEventListener("click", () => timeline.zoom(1 / 1.5));
+  byId("left").addEventListener("click", () => timeline.pan(-0.25));
+  byId("right").addEventListener("click", () => timeline.pan(0.25));
+  byId("fit").addEventListener("click", () => timeline.fit());
+  timeline.canvas.addEventListener("pointermove", showTip);
+  timeline.canvas.addEventListener("pointerleave", () => { byId("tip").hidden = true; });
+  byId("search").addEventListener("keydown", (event) => {
+    if (event.key === "Enter") {
+      table.move(event.shiftKey ? -1 : 1);
+    }
+  });
+  document.addEventListener("keydown", (event) => {
+    if (event.key === "/" && event.target !== byId("search")) {
+      byId("search").focus();
+      event.preventDefault();
+    } else if (event.key === "Escape") {
+      escape();
+    }
+  });
+}
+
+// Closes the help, or clears the search, or the selection.
+function escape() {
+  if (byId("keys").open) {
+    byId("keys").open = false;
+  } else if (byId("search").value !== "") {
+    byId("search").value = "";
+    search();
+  } else {
+    select(null);
+  }
+}
+
+showHead();
+listen();
+search();
+showDetails(null);

@@ -1,0 +1,349 @@
+//! The page of `-o x.html` in a browser, used as a reader uses it: with the mouse and the keyboard.
+
+mod browser;
+mod common;
+
+use std::process::ExitCode;
+
+use browser::Page;
+use common::named;
+use common::program::{run, text};
+use common::scratch::{Scratch, ScratchFile};
+use common::wire::{self, COMM, EXIT, FORK};
+use serde_json::{Value, json};
+
+fn main() -> ExitCode {
+    let everywhere = named![
+        a_bar_and_its_row_select_each_other,
+        the_timeline_zooms_and_pans,
+        a_search_lists_and_highlights_the_matches,
+        the_table_sorts_and_obeys_the_keyboard,
+        five_thousand_processes_have_few_rows,
+        hostile_names_are_text,
+    ];
+    common::main_with(&[], &everywhere, &[])
+}
+
+const WINDOW: [u32; 2] = [1_280, 800];
+
+/// The page of the demo, and a copy of its data that no script has read.
+fn demo(scratch: &Scratch) -> (Page, Vec<Value>) {
+    let file = scratch.file("demo.html");
+    let output = run(&["replay", "--demo", "-o", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let page = Page::open(&file, WINDOW);
+    let html = std::fs::read_to_string(&file).expect("a file");
+    let (_, data) = html.split_once("id=\"data\">").expect("data");
+    let data: Value =
+        serde_json::from_str(data.split_once("</script>").expect("an end").0).expect("JSON");
+    let processes = data["processes"].as_array().expect("a list").clone();
+    assert!(processes.len() > 5);
+    (page, processes)
+}
+
+/// A point in the bar of a process, as the browser draws it.
+fn bar(page: &mut Page, index: usize) -> [f64; 2] {
+    let point = page.read(&format!(
+        "(() => {{ const p = processes[{index}]; const box = timeline.canvas.getBoundingClientRect(); \
+         return [box.x + (timeline.x(p.start) + timeline.x(p.end)) / 2, \
+                 box.y + timeline.y(p.lane) + timeline.lane / 2]; }})()"
+    ));
+    [0, 1].map(|axis| point[axis].as_f64().expect("a number"))
+}
+
+/// The process of the demo that took the longest, without the first.
+fn longest(processes: &[Value]) -> usize {
+    let wall = |process: &Value| process["end"].as_u64().zip(process["start"].as_u64());
+    let wall = |&index: &usize| wall(&processes[index]).map(|(end, start)| end - start);
+    (1..processes.len()).max_by_key(wall).expect("several")
+}
+
+fn selected_row(page: &mut Page) -> Value {
+    page.read("document.querySelector('tr[aria-selected=true]')?.children[1].textContent ?? null")
+}
+
+fn assert_quiet(page: &Page) {
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
+}
+
+fn a_bar_and_its_row_select_each_other() {
+    let scratch = Scratch::new("select");
+    let (mut page, processes) = demo(&scratch);
+    assert_eq!(page.text("#title"), "demo");
+    let count = format!("{} processes", processes.len());
+    assert!(page.text("#totals").starts_with(&count), "{}", page.text("#totals"));
+    let index = longest(&processes);
+    let pid = processes[index]["pid"].to_string();
+    assert_eq!(selected_row(&mut page), Value::Null);
+    let [x, y] = bar(&mut page, index);
+    page.click_at(x, y);
+    assert_eq!(selected_row(&mut page), pid);
+    let heading = page.text("#details h2");
+    assert_eq!(heading.split(' ').next(), Some(&*pid));
+    assert_eq!(page.text("#details pre"), processes[index]["command"].as_str().expect("text"));
+    assert!(page.text("#details dl").contains(processes[index]["exit"].as_str().expect("text")));
+    // The row of another process moves the selection in the timeline.
+    let marked = |page: &mut Page| page.read("timeline.selected");
+    assert_eq!(marked(&mut page), index);
+    page.click("#row-0 td");
+    assert_eq!(marked(&mut page), 0);
+    assert_eq!(selected_row(&mut page), processes[0]["pid"].to_string());
+    // The frame of the selected bar has the colour of the focus.
+    let frame = "(() => { const p = processes[0]; return [timeline.x(p.start) + 40, timeline.y(p.lane)]; })()";
+    let frame = page.read(frame);
+    let [x, y] = [0, 1].map(|axis| frame[axis].as_f64().expect("a number").round());
+    assert_eq!(page.pixel(x, y), [0x09, 0x69, 0xda]);
+    // A button leads to a child, and the background selects nothing.
+    page.click("#details .family button");
+    assert_ne!(selected_row(&mut page), processes[0]["pid"].to_string());
+    page.key("Escape", 27);
+    assert_eq!(selected_row(&mut page), Value::Null);
+    assert_eq!(page.text("#details h2, #details .hint").split(' ').next(), Some("Select"));
+    assert_quiet(&page);
+}
+
+/// The period in view.
+fn view(page: &mut Page) -> [f64; 2] {
+    let view = page.read("[timeline.view.from, timeline.view.to]");
+    [0, 1].map(|end| view[end].as_f64().expect("a number"))
+}
+
+/// Whether two periods are equal to the nanosecond.
+fn is_same(view: [f64; 2], other: [f64; 2]) -> bool {
+    view.into_iter().zip(other).all(|(end, other)| (end - other).abs() < 1.0)
+}
+
+fn the_timeline_zooms_and_pans() {
+    let scratch = Scratch::new("zoom");
+    let (mut page, processes) = demo(&scratch);
+    let whole = view(&mut page);
+    let length = |view: [f64; 2]| view[1] - view[0];
+    let index = longest(&processes);
+    let [x, y] = bar(&mut page, index);
+    let at =
+        |page: &mut Page| page.read(&format!("timeline.time({x})")).as_f64().expect("a number");
+    let before = at(&mut page);
+    page.wheel(x, y, -400.0);
+    let zoomed = view(&mut page);
+    assert!(length(zoomed) < length(whole) * 0.6, "{zoomed:?} of {whole:?}");
+    assert!((at(&mut page) - before).abs() < length(whole) * 0.001, "the pointer's time stays");
+    page.drag([x, y], [x - 150.0, y]);
+    let dragged = view(&mut page);
+    assert!(dragged[0] > zoomed[0] || zoomed[1] >= whole[1] - 1.0, "{dragged:?}");
+    assert!((length(dragged) - length(zoomed)).abs() < 1.0);
+    assert_eq!(page.read("selected"), Value::Null, "a drag does not select");
+    page.click("#fit");
+    assert!(is_same(view(&mut page), whole));
+    page.click("#zoom-in");
+    let zoomed = view(&mut page);
+    assert!((length(whole) / length(zoomed) - 1.5).abs() < 0.01);
+    page.click("#left");
+    assert!(view(&mut page)[0] < zoomed[0]);
+    page.click("#right");
+    page.click("#zoom-out");
+    assert!((length(view(&mut page)) - length(whole)).abs() < 2.0);
+    page.read("document.getElementById('timeline').focus()");
+    page.key("+", 187);
+    page.key("ArrowRight", 39);
+    let moved = view(&mut page);
+    assert!(moved[0] > 0.0 && moved[1] <= whole[1] + 1.0);
+    page.key("0", 48);
+    assert!(is_same(view(&mut page), whole));
+    // No period outside the chart is ever shown.
+    for _ in 0..5 {
+        page.wheel(x, y, 5_000.0);
+    }
+    assert!(is_same(view(&mut page), whole));
+    page.read(&format!("select({index})"));
+    page.click("#zoom-selected");
+    let [from, to] = view(&mut page);
+    let time = |key: &str| processes[index][key].as_f64().expect("a number");
+    assert!(from <= time("start") && time("end") <= to && length([from, to]) < length(whole));
+    assert_quiet(&page);
+}
+
+fn a_search_lists_and_highlights_the_matches() {
+    let scratch = Scratch::new("search");
+    let (mut page, processes) = demo(&scratch);
+    // By name, by argument and by process id.
+    let command = |process: &Value| process["command"].as_str().expect("text").to_owned();
+    let index = longest(&processes);
+    let name = processes[index]["name"].as_str().expect("text").to_owned();
+    let argument = command(&processes[index]).rsplit(' ').next().expect("a word").to_owned();
+    let pid = processes[index]["pid"].to_string();
+    for words in [name.clone(), argument, pid] {
+        page.read("document.activeElement.blur()");
+        page.key("/", 191);
+        assert_eq!(page.read("document.activeElement.id"), "search");
+        page.type_text(&words);
+        let has = |process: &&Value| {
+            let all = format!("{} {} {}", process["pid"], process["name"], command(process));
+            all.to_lowercase().contains(&words.to_lowercase())
+        };
+        let found = page.read("table.order.length").as_u64().expect("a number");
+        let expected = processes.iter().filter(has).count();
+        assert!(expected > 0 && found >= expected as u64, "{words}: {found} of {expected}");
+        assert!(page.text("#count").starts_with(&format!("{found} of ")));
+        let rows = page.read("document.querySelectorAll('tbody tr[id]').length");
+        assert!(rows.as_u64().is_some_and(|rows| rows > 0 && rows <= found), "{rows}");
+        let listed = page.read(&format!("document.getElementById('row-{index}') !== null"));
+        assert_eq!(listed, true, "{words}");
+        // Enter selects the first match.
+        page.key("Enter", 13);
+        assert_eq!(page.read("selected === table.order[0]"), true);
+        page.key("Escape", 27);
+        assert_eq!(page.read("table.order.length"), processes.len());
+    }
+    // A process that does not match is paler than before.
+    let [x, y] = bar(&mut page, 0);
+    let top = page.read("timeline.canvas.getBoundingClientRect().y").as_f64().expect("a number");
+    let point = [x.round(), (y - top - 4.0).round()];
+    page.key("Escape", 27);
+    let before = page.pixel(point[0], point[1]);
+    page.click("#search");
+    page.type_text("no process has this");
+    assert_eq!(page.read("document.getElementById('none').hidden"), false);
+    let paler = page.pixel(point[0], point[1]);
+    assert!(paler.iter().sum::<u64>() > before.iter().sum::<u64>(), "{before:?} {paler:?}");
+    page.key("Escape", 27);
+    page.click("#failed");
+    let failed = processes.iter().filter(|process| process["failed"] == true).count();
+    assert!(failed > 0);
+    assert_eq!(page.read("table.order.length"), failed);
+    assert_quiet(&page);
+}
+
+fn the_table_sorts_and_obeys_the_keyboard() {
+    let scratch = Scratch::new("table");
+    let (mut page, processes) = demo(&scratch);
+    let column = |page: &mut Page, key: &str| -> Vec<Value> {
+        let values =
+            page.read(&format!("table.order.map((index) => processes[index].{key} ?? null)"));
+        values.as_array().expect("a list").clone()
+    };
+    let columns =
+        page.read("[...document.querySelectorAll('th button')].map((b) => b.dataset.column)");
+    let columns = columns.as_array().expect("a list").clone();
+    for key in ["pid", "name", "wall", "exit", "command"] {
+        assert!(columns.contains(&json!(key)), "{key} in {columns:?}");
+    }
+    for key in columns.iter().map(|key| key.as_str().expect("text")) {
+        let mut orders = Vec::new();
+        for _ in 0..2 {
+            page.click(&format!("th button[data-column={key}]"));
+            let sort = "document.querySelector('th[aria-sort]').getAttribute('aria-sort')";
+            let descends = page.read(sort) == "descending";
+            assert_eq!(page.read("document.querySelectorAll('th[aria-sort]').length"), 1);
+            let numbers: Vec<f64> =
+                column(&mut page, key).iter().filter_map(Value::as_f64).collect();
+            let is_sorted = |a: &f64, b: &f64| if descends { a >= b } else { a <= b };
+            assert!(numbers.is_sorted_by(is_sorted), "{key}: {numbers:?}");
+            orders.push(descends);
+        }
+        assert_ne!(orders[0], orders[1], "{key}");
+    }
+    assert_eq!(column(&mut page, "pid").len(), processes.len());
+    page.read("table.table.focus()");
+    page.key("Home", 36);
+    page.key("ArrowDown", 40);
+    assert_eq!(page.read("table.places.get(selected)"), 1);
+    let active =
+        page.read("document.getElementById('table').getAttribute('aria-activedescendant')");
+    assert_eq!(active, page.read("`row-${selected}`"));
+    page.key("End", 35);
+    assert_eq!(page.read("table.places.get(selected)"), processes.len() - 1);
+    page.key("ArrowDown", 40);
+    assert_eq!(page.read("table.places.get(selected)"), processes.len() - 1);
+    let whole = view(&mut page);
+    page.key("Enter", 13);
+    assert!(!is_same(view(&mut page), whole));
+    // Every control can be reached and has a name.
+    let nameless = "[...document.querySelectorAll('button, input, [tabindex]')].filter((e) => \
+        !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).length";
+    assert_eq!(page.read(nameless), 0);
+    assert_quiet(&page);
+}
+
+/// A recording with a process that forks many others.
+fn crowd(count: u32) -> ScratchFile {
+    let mut bytes = Vec::new();
+    let mut add = |what, words: &[u32], ns: u64| {
+        let mut union: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        union.resize(24, 0);
+        let mut event = wire::proc_event(what, &union);
+        event[8..16].copy_from_slice(&ns.to_ne_bytes());
+        bytes.extend(wire::message(wire::NLMSG_DONE, &wire::cn_msg(1, 1, &event)));
+    };
+    add(FORK, &[1, 1, 10, 10], 1_000);
+    for n in 0..count {
+        let (pid, start) = (100 + n, 2_000 + u64::from(n) * 1_000_000);
+        add(FORK, &[10, 10, pid, pid], start);
+        add(EXIT, &[pid, pid, u32::from(n % 500 == 0) << 8, 17, 10, 10], start + 900_000);
+    }
+    add(EXIT, &[10, 10, 0, 17, 1, 1], 3_000 + u64::from(count) * 1_000_000);
+    ScratchFile::containing("crowded", &bytes)
+}
+
+fn five_thousand_processes_have_few_rows() {
+    let scratch = Scratch::new("crowd");
+    let file = scratch.file("crowd.html");
+    let output = run(&["replay", crowd(5_000).path(), "-o", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut page = Page::open(&file, WINDOW);
+    assert!(
+        page.text("#totals").starts_with("5001 processes, 10 failed"),
+        "{}",
+        page.text("#totals")
+    );
+    let rows =
+        |page: &mut Page| page.read("document.querySelectorAll('tbody tr[id]').length").as_u64();
+    assert!(rows(&mut page).is_some_and(|rows| rows > 5 && rows < 80));
+    assert_eq!(page.read("document.getElementById('table').ariaRowCount"), "5002");
+    page.read("table.table.focus()");
+    page.key("End", 35);
+    assert_eq!(selected_row(&mut page), "5099");
+    assert!(rows(&mut page).is_some_and(|rows| rows > 5 && rows < 80));
+    // The last row is in view.
+    let seen = "(() => { const row = document.getElementById('row-5000').getBoundingClientRect(); \
+        const box = document.getElementById('rows').getBoundingClientRect(); \
+        return row.top >= box.top && row.bottom <= box.bottom + 1; })()";
+    assert_eq!(page.read(seen), true);
+    page.click("#failed");
+    assert_eq!(page.text("#count"), "10 of 5001");
+    assert!(rows(&mut page).is_some_and(|rows| rows == 10));
+    assert_quiet(&page);
+}
+
+fn hostile_names_are_text() {
+    let names = [
+        (&b"</script><b>x"[..], "</script><b>x"),
+        (b"<img src=x>", "<img src=x>"),
+        (b"<!--<script>", "<!--<script>"),
+        (b"\"'&amp;\\", "\"'&amp;\\\\"),
+        (b"a\xe2\x80\xa8\x1b\xff", "a\\u{2028}\\u{1b}\\xff"),
+        ("\u{202e}gpj".as_bytes(), "\\u{202e}gpj"),
+    ];
+    let mut bytes = Vec::new();
+    for (pid, (name, _)) in (7_u32..).zip(names) {
+        let mut union = [pid.to_ne_bytes(), pid.to_ne_bytes()].concat();
+        union.extend(name);
+        union.resize(24, 0);
+        let event = wire::proc_event(COMM, &union);
+        bytes.extend(wire::message(wire::NLMSG_DONE, &wire::cn_msg(1, 1, &event)));
+    }
+    let recording = ScratchFile::containing("hostile", &bytes);
+    let scratch = Scratch::new("hostile-page");
+    let file = scratch.file("x.html");
+    let output = run(&["replay", recording.path(), "-o", &file]);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let mut page = Page::open(&file, WINDOW);
+    for (index, (_, shown)) in names.into_iter().enumerate() {
+        let cell = page.text(&format!("#row-{index} td:last-child"));
+        assert!(cell.contains(shown), "{shown} in {cell}");
+        page.click(&format!("#row-{index} td"));
+        assert!(page.text("#details pre").contains(shown));
+    }
+    assert_eq!(page.read("document.querySelectorAll('b, img, #details script').length"), 0);
+    assert_eq!(page.read("document.scripts.length"), 6);
+    assert_quiet(&page);
+}
