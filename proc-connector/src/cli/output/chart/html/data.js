@@ -23,6 +23,9 @@ function prepareProcesses() {
     }
     times.set(process.name, (times.get(process.name) ?? 0) + process.wall);
   }
+  for (const [index, from, to] of head.critical) {
+    processes[index].critical = (processes[index].critical ?? 0) + to - from;
+  }
   // The programs with the longest run times have different colours.
   const names = [...times].sort((a, b) => b[1] - a[1] || (a[0] < b[0] ? -1 : 1));
   const colours = new Map(names.map(([name], rank) => [name, rank % COLOURS]));

@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::super::consumption::Consumption;
 use super::super::forest::{Forest, Life, Program};
 use super::super::lanes::Lanes;
+use super::super::profile::critical_path;
 use crate::cli::output::columns::short_time;
 use crate::cli::shown::{is_seen, json};
 
@@ -21,6 +22,8 @@ struct Head<'a> {
     left_out: usize,
     /// The times of losses, and their counts if they are known.
     losses: Vec<(u64, Option<u64>)>,
+    /// The critical path: a place in the list of processes, and the times from and to which it is there.
+    critical: Vec<(usize, u64, u64)>,
 }
 
 /// One process. Unknown values have no key.
@@ -96,6 +99,10 @@ pub(super) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
         period,
         lanes: lanes.iter().len(),
         left_out: lanes.left_out(),
+        critical: critical_path(forest)
+            .into_iter()
+            .map(|segment| (segment.process, since(segment.from_ns), since(segment.to_ns)))
+            .collect(),
         losses: forest.losses.iter().map(|loss| (since(loss.at_ns), loss.count)).collect(),
     };
     output.write_all(b"{\"head\":")?;

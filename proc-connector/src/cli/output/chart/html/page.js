@@ -64,6 +64,10 @@ function facts(p) {
     list.push(["Page faults", `${p.faults} without I/O, ${p.major_faults} with I/O`]);
     list.push(["Switches", `${p.switches} voluntary, ${p.involuntary_switches} involuntary`]);
   }
+  if (p.critical !== undefined) {
+    const share = Math.round(100 * p.critical / Math.max(head.period, 1));
+    list.push(["Critical path", `${shortTime(p.critical)}, ${share} % of the chart`]);
+  }
   if (p.memory !== undefined) {
     list.push(["Peak memory", shortSize(p.memory)]);
   }

@@ -9,6 +9,7 @@ const COLUMNS = [
   { key: "pid", title: "PID", width: 66, value: (p) => p.pid, show: String, ascends: true },
   { key: "name", title: "Name", width: 96, value: (p) => p.name, text: true },
   { key: "wall", title: "Wall", width: 70, value: (p) => p.wall, show: shortTime },
+  { key: "critical", title: "Critical", width: 74, value: (p) => p.critical, show: shortTime },
   { key: "cpu", title: "CPU", width: 70, value: (p) => p.cpu, show: shortTime },
   { key: "memory", title: "Memory", width: 74, value: (p) => p.memory, show: shortSize },
   { key: "read", title: "Read", width: 62, value: (p) => p.read, show: shortSize },

@@ -47,6 +47,19 @@ fn every_process_is_in_the_data() {
 }
 
 #[test]
+fn the_critical_path_leads_to_the_end() {
+    let data = data(&page(&build()));
+    let path: Vec<(usize, u64, u64)> =
+        serde_json::from_value(data["head"]["critical"].clone()).expect("triples");
+    assert_eq!((path[0].1, path[path.len() - 1].2), (0, 374_000_000));
+    assert!(path.windows(2).all(|pair| pair[0].2 == pair[1].1), "{path:?}");
+    // `make` waits for the compilation of `a.c`, which ends after that of `b.c`, then for `ld`.
+    let pids: Vec<u64> =
+        path.iter().filter_map(|part| data["processes"][part.0]["pid"].as_u64()).collect();
+    assert!(pids.contains(&106) && pids.contains(&108) && !pids.contains(&105), "{pids:?}");
+}
+
+#[test]
 fn unknown_usage_has_no_keys() {
     let data = data(&page(&measured()));
     let processes = by_pid(&data);

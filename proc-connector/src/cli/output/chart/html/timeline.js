@@ -36,7 +36,7 @@ class Timeline {
 
   readColours() {
     const style = getComputedStyle(document.documentElement);
-    const names = ["back", "text", "dim", "line", "lane", "focus", "fail", "label"];
+    const names = ["back", "text", "dim", "line", "lane", "focus", "fail", "label", "path"];
     this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`)]));
     this.bars = Array.from({ length: COLOURS }, (_, n) => style.getPropertyValue(`--c${n}`));
     this.redraw();
@@ -96,6 +96,7 @@ class Timeline {
     for (let lane = first; lane < last; lane += 1) {
       this.drawLane(lane);
     }
+    this.drawPath();
     this.drawLosses();
     this.drawSelected();
     this.drawAxis();
@@ -266,6 +267,37 @@ class Timeline {
       shown = cut(shown, Array.from(shown).length - 1);
     }
     this.context.fillText(shown, x, y);
+  }
+
+  // The critical path: a thick line below its bars, and thin lines from each to the next.
+  drawPath() {
+    const [along, between] = [new Path2D(), new Path2D()];
+    let last = null;
+    for (const [index, from, to] of head.critical) {
+      const { lane } = processes[index];
+      const [start, end] = [Math.max(this.x(from), -2), Math.min(this.x(to), this.width + 2)];
+      // A part of less than a pixel is not visible.
+      if (lane === undefined || end < 0 || start > this.width || end - start < 1) {
+        continue;
+      }
+      const y = this.y(lane) + this.lane - 1.5;
+      along.moveTo(start, y);
+      along.lineTo(end, y);
+      // Lines between many short parts would hide the bars.
+      if (last !== null && start - last.x < 1.5 && Math.max(end - start, last.length) >= 8) {
+        between.moveTo(start, last.y);
+        between.lineTo(start, y);
+      }
+      last = { x: end, y, length: end - start };
+    }
+    const { context } = this;
+    context.strokeStyle = this.colours.path;
+    context.lineWidth = 3;
+    context.stroke(along);
+    context.lineWidth = 1;
+    context.globalAlpha = 0.6;
+    context.stroke(between);
+    context.globalAlpha = 1;
   }
 
   drawLosses() {
