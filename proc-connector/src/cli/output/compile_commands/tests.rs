@@ -7,7 +7,7 @@ use super::compiler::{driver_call, is_driver};
 use super::response::{expanded, split};
 use super::{Missing, absolute};
 
-fn words<'a>(text: &'a str) -> Vec<&'a [u8]> {
+fn words(text: &str) -> Vec<&[u8]> {
     text.split(' ').map(str::as_bytes).collect()
 }
 
