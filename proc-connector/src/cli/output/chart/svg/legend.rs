@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::{LETTER, MARGIN, WIDTH, arrow};
+use super::arrow::arrow;
+use super::page::{LETTER, MARGIN, WIDTH};
 
 /// The top of the first row, the height of its shapes, and the distance between rows.
 const TOP: f64 = 54.0;

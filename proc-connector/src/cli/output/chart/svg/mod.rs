@@ -1,11 +1,13 @@
 //! The timeline of processes as an SVG chart, with a bar from the start to the end of each process.
 
 mod about;
+mod arrow;
 mod colors;
 mod label;
 mod lane_size;
 mod legend;
 mod marks;
+mod page;
 mod route;
 mod strip;
 mod style;
@@ -13,10 +15,12 @@ mod xml;
 
 use std::io::{self, Write};
 
+use arrow::arrow;
 use colors::Colors;
 use label::{Label, Space};
 use lane_size::{HEAD, LaneSize};
 use marks::{Mark, Scale, marks};
+use page::{FOOT, LETTER, MARGIN, WIDTH};
 use route::Route;
 use strip::Strip;
 use style::{STYLE, shade};
@@ -30,12 +34,6 @@ use super::lanes::Lanes;
 use super::profile::{cpu_in_period, critical_path, times_on_path};
 use super::ticks::ticks;
 
-/// In pixels, like all lengths here.
-const WIDTH: f64 = 1280.0;
-const MARGIN: f64 = 20.0;
-const FOOT: f64 = 24.0;
-/// The width of a letter of a monospaced font, relative to the font size. Most fonts have 0.6.
-const LETTER: f64 = 0.61;
 /// The total length of all tooltips, and the minimum and the maximum length of one, in columns.
 const TOOLTIPS: usize = 2_000_000;
 const TOOLTIP: (usize, usize) = (200, 4_000);
@@ -283,14 +281,6 @@ fn lane_of(lanes: &Lanes, processes: usize) -> Vec<Option<usize>> {
         }
     }
     lane_of
-}
-
-/// An arrowhead: the process continues in its direction.
-fn arrow(x: f64, middle: f64, class: &str, half: f64) -> String {
-    let (tip, top, bottom) = (x + half * 0.9, middle - half.abs(), middle + half.abs());
-    format!(
-        "<path class=\"{class}\" d=\"M{x:.1} {top:.1}L{tip:.1} {middle:.1}L{x:.1} {bottom:.1}z\"/>"
-    )
 }
 
 #[cfg(test)]

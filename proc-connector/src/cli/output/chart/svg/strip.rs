@@ -5,9 +5,9 @@ use std::io::{self, Write};
 
 use super::super::forest::Forest;
 use super::super::profile::{Parallelism, Slice, slices};
-use super::MARGIN;
 use super::lane_size::HEAD;
 use super::marks::Scale;
+use super::page::MARGIN;
 use crate::cli::output::columns::{short_size, short_time};
 
 /// The most slices of time, each 5 pixels wide.
