@@ -125,9 +125,9 @@ impl<R: Read> Reader<R> {
 
     /// Skips events that do not match a filter, like a connector with this filter.
     ///
-    /// Captures contain no properties of tasks. Of the conditions on the acting task, they can meet
-    /// those on descendants of processes given by id, users after a change of the user, and names
-    /// after a change of the name.
+    /// Conditions on the acting task use the recorded context of each event. An event without a context
+    /// can only meet those on descendants of processes given by id, on users after a change of the
+    /// user, and on names after a change of the name.
     #[must_use]
     pub fn with_filter(self, filter: Filter) -> Self {
         if filter.selects_tasks() {
