@@ -72,22 +72,15 @@ fn context(what: u32) -> Vec<u8> {
                 b"x86_64-linux-gnu-gcc-12\0bin\0usr\0",
                 b"project\0user\0home\0",
             ];
-            let len = |part: usize| u32::try_from(parts[part].len()).expect("short").into();
-            extension.exec = Some(ExecHdr {
+            let exec = ExecHdr {
                 ino: 1_234_567.into(),
                 ctime_sec: 1_700_000_000.into(),
                 ctime_nsec: 123_456_789.into(),
                 dev: (254 << 20).into(),
                 nlink: 1.into(),
-                args_len: len(0),
-                filename_len: len(1),
-                exe_len: len(2),
-                cwd_len: len(3),
                 ..ExecHdr::default()
-            });
-            extension.recorded |= Recorded::ARGS | Recorded::PROGRAM | Recorded::FILENAME;
-            extension.recorded |= Recorded::EXE | Recorded::CWD;
-            extension.tail = parts.concat();
+            };
+            extension = extension.with_exec(exec, parts);
             context
         }
         _ => context,

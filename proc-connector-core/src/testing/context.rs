@@ -42,6 +42,22 @@ impl Default for RawExtension {
     }
 }
 
+/// A usage with a different value in each field.
+pub fn distinct_usage() -> UsageHdr {
+    UsageHdr {
+        cpu_ns: 30.into(),
+        utime: 20.into(),
+        stime: 10.into(),
+        nvcsw: 1.into(),
+        nivcsw: 2.into(),
+        min_flt: 3.into(),
+        maj_flt: 4.into(),
+        read_bytes: 5.into(),
+        write_bytes: 6.into(),
+        max_rss: 7.into(),
+    }
+}
+
 impl RawExtension {
     /// The extension with the process id and the thread id of the acting task.
     #[must_use]
@@ -66,6 +82,25 @@ impl RawExtension {
         self.recorded |= Recorded::COMM;
         self.task.comm = [0; 16];
         self.task.comm[..comm.len()].copy_from_slice(comm);
+        self
+    }
+
+    /// The extension with the program of an exec: its arguments, each with a NUL at its end, the name
+    /// by which it was executed, its path, and the working directory. A
+    /// [path](crate::KernelPath::new) begins with its last name.
+    #[must_use]
+    pub fn with_exec(mut self, exec: ExecHdr, parts: [&[u8]; 4]) -> Self {
+        let len = |part: usize| u32::try_from(parts[part].len()).unwrap_or(u32::MAX).into();
+        self.recorded |= Recorded::ARGS | Recorded::PROGRAM | Recorded::FILENAME;
+        self.recorded |= Recorded::EXE | Recorded::CWD;
+        self.exec = Some(ExecHdr {
+            args_len: len(0),
+            filename_len: len(1),
+            exe_len: len(2),
+            cwd_len: len(3),
+            ..exec
+        });
+        self.tail = parts.concat();
         self
     }
 

@@ -3,10 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use proc_connector::capture::{Note, Writer};
-use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
+use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::{LossCause, Lost, Received};
-use proc_connector_core::testing::context::{RawContext, RawExtension};
+use proc_connector_core::testing::context::{RawContext, RawExtension, distinct_usage};
 
 /// The process, its parent, and their starts.
 const CHILD: (u32, u64) = (8, 80);
@@ -94,39 +94,18 @@ fn task() -> TaskHdr {
 /// All of an exec, with arguments that are cut.
 fn exec_extension() -> RawExtension {
     let parts: [&[u8]; 4] = [b"s\xff\0-c", b"./s\xff", b"s\xff\0bin\0", b"\xe9\0srv\0"];
-    let len = |part: usize| u32::try_from(parts[part].len()).expect("short").into();
     let exec = ExecHdr {
         ino: 21.into(),
         dev: (8 << 20 | 1).into(),
         nlink: 1.into(),
-        args_len: len(0),
-        filename_len: len(1),
-        exe_len: len(2),
-        cwd_len: len(3),
         ..ExecHdr::default()
     };
-    RawExtension {
-        recorded: Recorded::all() - Recorded::ENV - Recorded::CSS_SET,
-        task: task(),
-        exec: Some(exec),
-        tail: parts.concat(),
-        ..RawExtension::default()
-    }
+    let recorded = Recorded::all() - Recorded::ENV - Recorded::CSS_SET;
+    RawExtension { recorded, task: task(), ..RawExtension::default() }.with_exec(exec, parts)
 }
 
 fn exit_extension(is_last: bool) -> RawExtension {
-    let usage = UsageHdr {
-        cpu_ns: 30.into(),
-        utime: 20.into(),
-        stime: 10.into(),
-        nvcsw: 1.into(),
-        nivcsw: 2.into(),
-        min_flt: 3.into(),
-        maj_flt: 4.into(),
-        read_bytes: 5.into(),
-        write_bytes: 6.into(),
-        max_rss: 7.into(),
-    };
+    let usage = distinct_usage();
     let of_exec = Recorded::ARGS
         | Recorded::ARGS_CUT
         | Recorded::PROGRAM

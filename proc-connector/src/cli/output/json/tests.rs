@@ -1,7 +1,7 @@
 //! Lines of events with contexts.
 
 use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
-use proc_connector::parser::testing::context::{RawContext, RawExtension};
+use proc_connector::parser::testing::context::{RawContext, RawExtension, distinct_usage};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 use proc_connector::{ExitStatus, Received};
 use serde_json::{Value, json};
@@ -26,19 +26,9 @@ fn line(data: EventData<'_>, context: &RawContext, end: Option<End>) -> Value {
     serde_json::from_slice(&json.output).expect("JSON")
 }
 
+/// No peak memory: the thread of an exit has none of its own.
 fn usage() -> UsageHdr {
-    UsageHdr {
-        cpu_ns: 30.into(),
-        utime: 20.into(),
-        stime: 10.into(),
-        nvcsw: 1.into(),
-        nivcsw: 2.into(),
-        min_flt: 3.into(),
-        maj_flt: 4.into(),
-        read_bytes: 5.into(),
-        write_bytes: 6.into(),
-        max_rss: 0.into(),
-    }
+    UsageHdr { max_rss: 0.into(), ..distinct_usage() }
 }
 
 fn exit(pid: u32) -> EventData<'static> {
