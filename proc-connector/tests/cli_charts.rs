@@ -5,6 +5,7 @@ mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::process::ExitCode;
 
 use captures::{DEMO, demo_events};
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         a_recording_can_be_folded_into_lines,
         a_tree_of_a_recording_is_drawn_alone,
         a_file_that_cannot_be_written_is_named,
+        each_file_on_a_full_disk_is_named,
         a_failed_read_leaves_the_file_unchanged,
     ];
     common::main_with(&[], &everywhere, &[])
@@ -177,6 +179,23 @@ fn a_file_that_cannot_be_written_is_named() {
     let output = run(&["replay", RECORDING, "-o", "/nowhere/x.svg"]);
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).contains("/nowhere/x.svg: "), "{}", text(&output.stderr));
+}
+
+fn each_file_on_a_full_disk_is_named() {
+    let scratch = Scratch::new("full");
+    let files = ["x.svg", "x.html", "x.json"].map(|name| scratch.file(name));
+    let mut arguments = vec!["replay", RECORDING];
+    for file in &files {
+        symlink("/dev/full", file).expect("a link");
+        arguments.extend(["-o", file]);
+    }
+    let output = run(&arguments);
+    assert_eq!(output.status.code(), Some(1));
+    let errors = text(&output.stderr);
+    for file in &files {
+        let error = format!("proc-connector: {file}: No space left on device");
+        assert_eq!(errors.matches(&error).count(), 1, "{errors}");
+    }
 }
 
 fn a_failed_read_leaves_the_file_unchanged() {

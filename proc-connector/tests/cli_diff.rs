@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         recordings_without_contexts_are_compared_by_count_and_time,
         processes_are_selected,
         files_that_cannot_be_read_are_named,
+        what_precedes_the_damage_is_compared,
     ];
     common::main_with(&[], &everywhere, &named![more_processes_are_a_change])
 }
@@ -127,6 +128,21 @@ fn files_that_cannot_be_read_are_named() {
             errors.contains(name) && !errors.contains(DEMO) && output.stdout.is_empty(),
             "{errors}"
         );
+    }
+}
+
+fn what_precedes_the_damage_is_compared() {
+    let whole = std::fs::read(DEMO).expect("the demo");
+    let cut = ScratchFile::containing("cut.pcapng", &whole[..=whole.len() * 2 / 3]);
+    for files in [[cut.path(), DEMO], [DEMO, cut.path()]] {
+        let output = run(&["replay", "--json", "--diff", files[0], files[1]]);
+        let errors = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{errors}");
+        assert!(errors.contains("cut.pcapng: truncated pcapng block"), "{errors}");
+        let comparison: Value = serde_json::from_slice(&output.stdout).expect("JSON");
+        for costs in [&comparison["old"], &comparison["new"]] {
+            assert!(costs["processes"].as_u64() > Some(0), "{comparison}");
+        }
     }
 }
 

@@ -32,7 +32,8 @@ pub(super) fn run(files: [&Path; 2], selection: Selection<'_>, json: bool) -> Re
     // Fails now if standard output is closed, not after both files were read.
     drop(standard::output()?);
     let [old, new] = files.map(|file| forest(selection, file).map_err(|error| error.in_file(file)));
-    let comparison = Comparison::new(&old?, &new?);
+    let ((old, old_read), (new, new_read)) = (old?, new?);
+    let comparison = Comparison::new(&old, &new);
     if json {
         let mut output = standard::output()?;
         shown::json::line(&mut output, &comparison)?;
@@ -42,11 +43,21 @@ pub(super) fn run(files: [&Path; 2], selection: Selection<'_>, json: bool) -> Re
         write_table(&comparison, &mut output)?;
         output.flush()?;
     }
-    Ok(())
+    match (old_read, new_read) {
+        (Err(old), Err(new)) => {
+            complain(old);
+            Err(new)
+        }
+        (old, new) => old.and(new),
+    }
 }
 
-/// Reads the processes of a recording, and reports what it lacks.
-fn forest((events, processes): Selection<'_>, file: &Path) -> Result<Forest, Failure> {
+/// Reads the processes of a recording, and reports what it lacks. After damage, the processes until
+/// there are compared as well.
+fn forest(
+    (events, processes): Selection<'_>,
+    file: &Path,
+) -> Result<(Forest, Result<(), Failure>), Failure> {
     let unreadable = |error| Failure::File { path: file.to_owned(), error };
     let reader = Reader::new(File::open(file).map_err(unreadable)?)?;
     let processes = ProcessChooser::recorded(&Conditions::recorded(processes)?)?;
@@ -56,11 +67,12 @@ fn forest((events, processes): Selection<'_>, file: &Path) -> Result<Forest, Fai
     let flow = Rc::new(RefCell::new(flow));
     let title = shown(file.as_os_str().as_encoded_bytes());
     let outcome = recording::read(reader, &title, &flow, &Waiting::default())?;
-    let Some(flow) = Rc::into_inner(flow) else { return Ok(Forest::default()) };
-    let forest = flow.into_inner().choose.follower.into_forest();
-    outcome.report_unread()?;
+    let forest = match Rc::into_inner(flow) {
+        Some(flow) => flow.into_inner().choose.follower.into_forest(),
+        None => Forest::default(),
+    };
     report_missing(&title, &forest);
-    Ok(forest)
+    Ok((forest, outcome.report_unread().map_err(|error| error.in_file(file))))
 }
 
 fn report_missing(title: &str, forest: &Forest) {

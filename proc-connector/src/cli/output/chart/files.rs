@@ -166,23 +166,32 @@ impl Files {
     /// Draws the charts, and writes out the files of events. Returns the first failure.
     pub(crate) fn finish(mut self, forest: &Forest, title: &str) -> Result<(), Failure> {
         self.write_each(Json::flush_lines);
-        for (Target { path, format }, place) in self.charts.drain(..) {
+        for (Target { path, format }, place) in std::mem::take(&mut self.charts) {
             let drawn = match place {
                 Place::New(new) => new.write(|file| draw(format, forest, title, file)),
                 Place::Existing(file) => redraw(format, forest, title, file),
             };
             if let Err(error) = drawn {
-                self.failure.get_or_insert_with(|| failure(&path, error));
+                self.fail(failure(&path, error));
             }
         }
-        let (failed, missing) = self.compile_commands.finish();
+        let (failed, missing) = std::mem::take(&mut self.compile_commands).finish();
         for (path, error) in failed {
-            self.failure.get_or_insert_with(|| failure(&path, error));
+            self.fail(failure(&path, error));
         }
         if let Some(missing) = missing {
             complain(missing);
         }
         self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Keeps the first failure for the result, and reports each other one.
+    fn fail(&mut self, failure: Failure) {
+        if self.failure.is_some() {
+            complain(failure);
+        } else {
+            self.failure = Some(failure);
+        }
     }
 }
 
