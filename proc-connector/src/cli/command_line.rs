@@ -4,6 +4,8 @@ use std::ffi::OsString;
 
 use clap::{Parser, Subcommand};
 
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+use super::commands::export;
 use super::commands::{doctor, record, replay, stats, trace, wait, watch};
 use super::exit_status;
 use super::shown::{self, shown};
@@ -36,6 +38,10 @@ pub(super) enum Command {
     /// Show event rates, and what ended processes used, until Ctrl-C.
     #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Stats(stats::Args),
+    /// Pass events, or counts of them, on to programs that collect them, until Ctrl-C.
+    #[cfg(any(feature = "otlp", feature = "prometheus"))]
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
+    Export(export::Args),
     /// Check whether this machine delivers process events, and suggest fixes.
     #[command(after_help = exit_status::help(exit_status::DOCTOR))]
     Doctor(doctor::Args),

@@ -9,6 +9,8 @@ mod cause;
 mod command_line;
 mod commands;
 mod exit_status;
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+mod export;
 mod failure;
 mod host;
 mod options;
@@ -25,6 +27,8 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use self::command_line::{Command, parse};
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+use self::commands::export as export_command;
 use self::commands::{doctor, record, replay, stats, trace, wait, watch};
 use self::host::descriptors;
 use self::shown::complain;
@@ -46,6 +50,8 @@ pub(crate) fn run() -> ExitCode {
         Command::Record(args) => record::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Stats(args) => stats::run(&args).map(|()| ExitCode::SUCCESS),
+        #[cfg(any(feature = "otlp", feature = "prometheus"))]
+        Command::Export(args) => export_command::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Trace(args) => trace::run(&args),
         Command::Wait(args) => wait::run(&args),
         Command::Doctor(args) => doctor::run(&args)

@@ -4,13 +4,14 @@ use super::graph::Graph;
 
 /// Directories and files of `proc-connector/src`. A file belongs to the longest entry that its path
 /// starts with, and imports from entries further down or from its own.
-const LAYERS: [&str; 26] = [
+const LAYERS: [&str; 27] = [
     "main.rs",
     "cli/mod.rs",
     "cli/command_line.rs",
     "cli/commands/",
     "cli/pipeline/",
     "cli/options/",
+    "cli/export/",
     "cli/output/",
     "cli/",
     "lib.rs",

@@ -1,0 +1,8 @@
+//! What `export` sends, and how.
+
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
+#[cfg(feature = "prometheus")]
+pub(crate) mod prometheus;
+#[cfg(feature = "otlp")]
+pub(crate) mod spool;

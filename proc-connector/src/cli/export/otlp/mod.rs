@@ -1,0 +1,3 @@
+//! Events as log records of OTLP.
+
+pub(crate) mod http;
