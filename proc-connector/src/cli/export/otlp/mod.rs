@@ -1,3 +1,5 @@
 //! Events as log records of OTLP.
 
+mod backoff;
 pub(crate) mod http;
+pub(crate) mod sender;
