@@ -1,3 +1,5 @@
 //! Events as log records of OTLP.
 
+pub(crate) mod config;
+pub(crate) mod gzip;
 pub(crate) mod http;
