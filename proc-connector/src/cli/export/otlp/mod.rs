@@ -3,7 +3,9 @@
 mod attributes;
 mod backoff;
 mod batch;
+pub(crate) mod config;
 mod encode;
+pub(crate) mod gzip;
 pub(crate) mod http;
 pub(crate) mod positions;
 mod record;
