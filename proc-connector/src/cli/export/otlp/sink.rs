@@ -10,7 +10,7 @@ use super::positions::Positions;
 use super::record::{Loss, Records, unix_ns};
 use super::resource::Resource;
 use super::uid::Uids;
-use crate::cli::export::spool;
+use crate::cli::export::spool::{self, Unreported};
 use crate::cli::failure::Failure;
 use crate::cli::output::sink::{Item, Sink};
 
@@ -18,13 +18,13 @@ use crate::cli::output::sink::{Item, Sink};
 const MAX_SIZE: usize = 4 << 20;
 
 /// Takes complete batches, and delivers them.
-pub(crate) trait Queue {
-    /// The number of records that were discarded, and that no appended batch has reported.
-    fn unreported(&self) -> u64;
+pub(crate) trait Store {
+    /// The discarded records that no appended batch has reported.
+    fn unreported(&self) -> Unreported;
 
-    /// Appends a batch that reports `reported` discarded records. Returns whether the batch was
-    /// appended; the queue reports the reason of a failure to the user.
-    fn append(&mut self, batch: &spool::Batch, reported: u64) -> bool;
+    /// Appends a batch that reports these discarded records. Returns whether the batch was appended.
+    /// The store reports the cause of a failure to the user.
+    fn append(&mut self, batch: &spool::Batch, report: Unreported) -> bool;
 }
 
 /// What a batch may contain.
@@ -48,8 +48,8 @@ pub(crate) struct Style<'a> {
 
 /// Passes events on as log records.
 #[derive(Debug)]
-pub(crate) struct Otlp<Q> {
-    queue: Q,
+pub(crate) struct Otlp<S> {
+    store: S,
     limits: Limits,
     records: Records,
     batch: Batch,
@@ -61,12 +61,12 @@ pub(crate) struct Otlp<Q> {
     failed: u64,
 }
 
-impl<Q: Queue> Otlp<Q> {
+impl<S: Store> Otlp<S> {
     /// `positions` are those of the previous exporter on this machine.
-    pub(crate) fn new(style: &Style<'_>, limits: Limits, positions: Positions, queue: Q) -> Self {
+    pub(crate) fn new(style: &Style<'_>, limits: Limits, positions: Positions, store: S) -> Self {
         let boot_id = style.boot_id.to_bytes();
         Self {
-            queue,
+            store,
             limits,
             records: Records::new(Uids::new(style.boot_id, style.start_ns), style.with_arguments),
             batch: Batch::new(&style.resource.encode()),
@@ -75,10 +75,6 @@ impl<Q: Queue> Otlp<Q> {
             positions,
             failed: 0,
         }
-    }
-
-    pub(crate) fn queue(&mut self) -> &mut Q {
-        &mut self.queue
     }
 
     /// Notes an event before it is written or left out. `time` is its time of day.
@@ -95,7 +91,7 @@ impl<Q: Queue> Otlp<Q> {
     }
 
     /// Adds the record of a loss.
-    pub(crate) fn write_loss(&mut self, loss: &Loss, time: Option<SystemTime>) {
+    fn write_loss(&mut self, loss: &Loss, time: Option<SystemTime>) {
         self.content.lost += loss.count.unwrap_or(0);
         let record = self.records.loss(loss, time.unwrap_or_else(SystemTime::now));
         self.batch.push(record);
@@ -111,11 +107,15 @@ impl<Q: Queue> Otlp<Q> {
 
     /// Passes the batch on, with a report of all records that were discarded before.
     fn complete(&mut self) {
-        let discarded = self.queue.unreported();
-        for (count, reason) in [(discarded, "discarded"), (self.failed, "spool_failed")] {
-            if count > 0 {
-                self.write_loss(&Loss::of_all(Some(count), reason), None);
-            }
+        let discarded = self.store.unreported();
+        if discarded.records > 0 {
+            self.write_loss(&Loss::of_all(Some(discarded.records), "discarded"), None);
+        }
+        if discarded.damages > 0 {
+            self.write_loss(&Loss::of_all(None, "spool_damaged"), None);
+        }
+        if self.failed > 0 {
+            self.write_loss(&Loss::of_all(Some(self.failed), "spool_failed"), None);
         }
         self.begun = None;
         if self.batch.len() == 0 {
@@ -124,12 +124,13 @@ impl<Q: Queue> Otlp<Q> {
         self.batch.observed(unix_ns(SystemTime::now()));
         self.content.positions = self.positions.reached();
         let batch = spool::Batch { body: self.batch.take(), content: self.content.clone() };
-        if self.queue.append(&batch, discarded) {
-            self.failed = 0;
+        self.failed = if self.store.append(&batch, discarded) {
+            0
         } else {
-            // The losses in the batch include those that earlier batches could not report.
-            self.failed = batch.content.events + batch.content.lost - discarded;
-        }
+            // The losses include those of earlier batches that could not be appended. The discarded
+            // records remain in the store.
+            batch.content.events + batch.content.lost - discarded.records
+        };
         (self.content.events, self.content.lost) = (0, 0);
     }
 
@@ -139,7 +140,7 @@ impl<Q: Queue> Otlp<Q> {
     }
 }
 
-impl<Q: Queue> Sink for Otlp<Q> {
+impl<S: Store> Sink for Otlp<S> {
     fn shows_users(&self) -> bool {
         true
     }
