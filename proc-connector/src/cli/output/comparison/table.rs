@@ -69,7 +69,7 @@ fn percent(old: u64, new: u64) -> String {
     match percent {
         0 => "0%".to_owned(),
         percent if new < old => format!("-{percent}%"),
-        ..=MOST => format!("+{percent}%"),
+        1..=MOST => format!("+{percent}%"),
         _ => format!(">{MOST}%"),
     }
 }

@@ -91,7 +91,7 @@ as           0    1      +1     0 ns  2.0 ms  +2.0 ms            0 ns  1.0 ms  +
     };
     for end in ends(lines[0]) {
         for line in &lines[1..] {
-            assert!(line.len() == end || line[..=end].ends_with(|c: char| c == ' '), "{found}");
+            assert!(line.len() == end || line[..=end].ends_with(' '), "{found}");
             assert!(line[..end].ends_with(char::is_alphanumeric), "{found}");
         }
     }
