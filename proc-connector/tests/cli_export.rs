@@ -141,14 +141,18 @@ fn records_have_what_the_processes_did() {
         assert_eq!(end.number("proc_connector.exit.signal"), signal);
         assert_eq!(end.text("process.creation.time"), fork.text("process.creation.time"));
         assert!(end.text("process.creation.time").is_some());
-        assert_eq!(end.text("process.executable.name"), exe.file_name().expect("a name").to_str());
+        // Over the socket, `/proc` may be read too late.
+        let name = end.text("process.executable.name");
+        assert!(name == exe.file_name().expect("a name").to_str() || name.is_none() && is_late());
         let since = before.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
         assert!(u128::from(fork.record.time_unix_nano) + 1_000_000 >= since.as_nanos());
         assert!(fork.record.time_unix_nano <= end.record.time_unix_nano);
         assert!(fork.record.observed_time_unix_nano >= fork.record.time_unix_nano);
         for exec in records.iter().filter(|record| record.is("process.exec", pid)) {
-            assert_eq!(exec.text("process.executable.path"), exe.to_str());
-            assert_eq!(exec.number("process.user.id"), Some(0).filter(|_| am_root()));
+            let path = exec.text("process.executable.path");
+            assert!(path == exe.to_str() || path.is_none() && is_late());
+            let user = exec.number("process.user.id");
+            assert!(user == Some(my_uid()) || user.is_none() && is_late(), "{user:?}");
             assert!(exec.texts("process.command_args").is_none(), "arguments are private");
         }
         let execs = records.iter().filter(|record| record.is("process.exec", pid)).count();
@@ -161,8 +165,13 @@ fn records_have_what_the_processes_did() {
     assert_eq!(uids.len(), all, "ids are unique");
 }
 
-fn am_root() -> bool {
-    nix::unistd::geteuid().is_root()
+fn my_uid() -> i64 {
+    nix::unistd::geteuid().as_raw().into()
+}
+
+/// Whether values of a process are read from `/proc` after its event.
+fn is_late() -> bool {
+    common::transport_name() == "socket"
 }
 
 fn arguments_are_sent_on_request_and_redacted() {
@@ -173,7 +182,10 @@ fn arguments_are_sent_on_request_and_redacted() {
     exporter.receiver.wait_for(|records| records.iter().any(|one| one.is("process.exit", pid)));
     let (records, _) = exporter.end();
     let arguments = only(&records, "process.exec", pid).texts("process.command_args");
-    assert_eq!(arguments.expect("arguments")[1..], ["--password", "***", "a b"]);
+    match arguments {
+        None => assert!(is_late()),
+        Some(arguments) => assert_eq!(arguments[1..], ["--password", "***", "a b"]),
+    }
 }
 
 fn records_wait_for_a_receiver_and_for_the_next_run() {
