@@ -53,6 +53,9 @@ pub(super) enum Failure {
     },
     /// Options that contradict each other by their values.
     Contradiction(&'static str),
+    /// A variable of the environment or an option has a value that cannot be used.
+    #[cfg(feature = "otlp")]
+    Setting(String),
     /// Waiting for the end of a process failed.
     Waiting(io::Error),
     /// The processes of this machine cannot be listed.
@@ -106,6 +109,8 @@ impl Failure {
             | Self::BinaryToTerminal
             | Self::Contradiction(_)
             | Self::Absent(Absent::NameOfRecorded(_)) => 2,
+            #[cfg(feature = "otlp")]
+            Self::Setting(_) => 2,
             // As in shells.
             Self::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
             Self::Command { .. } => 126,
@@ -178,6 +183,8 @@ impl fmt::Display for Failure {
                 write!(f, "{file} requires the ring transport: use --transport ring or auto")
             }
             Self::Contradiction(text) => f.write_str(text),
+            #[cfg(feature = "otlp")]
+            Self::Setting(text) => f.write_str(text),
             Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")

@@ -29,9 +29,7 @@ pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
 
 /// Appends escaped text to a line.
 pub(super) fn show(text: &[u8], line: &mut String) {
-    // This is much cheaper than looking for characters, which most text does not need.
-    let is_shown = |&byte: &u8| is_plain_byte(byte) && byte != b'\\';
-    if let (true, Ok(text)) = (text.iter().all(is_shown), std::str::from_utf8(text)) {
+    if let Some(text) = plain(text, |_| false) {
         return line.push_str(text);
     }
     for chunk in text.utf8_chunks() {
@@ -41,6 +39,31 @@ pub(super) fn show(text: &[u8], line: &mut String) {
             let _ = write!(line, "\\x{byte:02x}");
         }
     }
+}
+
+/// Appends strings that each end with a NUL, separated by spaces, if all of them stand for themselves.
+/// Returns whether it did.
+pub(super) fn show_plain_strings(strings: &[u8], line: &mut String) -> bool {
+    let strings = strings.strip_suffix(&[0]).unwrap_or(strings);
+    let Some(mut rest) = plain(strings, |byte| byte == 0) else { return false };
+    line.reserve(rest.len());
+    while let Some(end) = rest.bytes().position(|byte| byte == 0) {
+        line.push_str(&rest[..end]);
+        line.push(' ');
+        rest = &rest[end + 1..];
+    }
+    line.push_str(rest);
+    true
+}
+
+/// Bytes as text, if each stands for itself or is `allowed`. This is much cheaper than looking for
+/// characters, which most text does not need.
+#[inline]
+fn plain(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> Option<&str> {
+    // Without an early exit, the loop uses vector instructions.
+    let is_shown = |byte| (is_plain_byte(byte) & (byte != b'\\')) | allowed(byte);
+    let is_plain = bytes.iter().fold(true, |is_plain, &byte| is_plain & is_shown(byte));
+    std::str::from_utf8(bytes).ok().filter(|_| is_plain)
 }
 
 fn show_letters(text: &str, line: &mut String) {
@@ -104,7 +127,7 @@ impl<W: Write> Screened<W> {
     /// Writes a line from a buffer, to which this adds a line feed.
     pub(super) fn write_line(&mut self, line: &mut String) -> io::Result<()> {
         // Many durations contain a micro sign.
-        if !line.split('µ').all(is_plain) {
+        if !is_plain(line) && !line.split('µ').all(is_plain) {
             *line = screened(line, self.styles);
         }
         line.push('\n');
@@ -121,9 +144,15 @@ impl<W: Write> Screened<W> {
     }
 }
 
+/// The size of the buffer before standard output, in bytes: the capacity of a pipe.
+pub(super) const OUTPUT_BUFFER: usize = 64 << 10;
+
 /// Human-readable text for standard output, written through `output`.
 pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
-    Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
+    Screened::new(
+        BufWriter::with_capacity(OUTPUT_BUFFER, output),
+        styles_for(AutoStream::choice(&io::stdout())),
+    )
 }
 
 /// Standard error, unbuffered.

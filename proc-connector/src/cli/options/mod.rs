@@ -4,4 +4,6 @@ pub(super) mod events;
 pub(super) mod format;
 pub(super) mod listen;
 pub(super) mod processes;
+#[cfg(feature = "otlp")]
+pub(super) mod receiver;
 pub(super) mod target;

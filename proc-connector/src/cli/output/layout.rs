@@ -102,6 +102,9 @@ impl Layout {
 
     /// Appends the columns after the kind.
     pub(super) fn write_rest(&self, cells: Cells<'_>, line: &mut String) {
+        if self.width.is_none() {
+            return self.write_all(cells, line);
+        }
         let start = line.len();
         let mut spare = self.width.map(|width| {
             // Other columns may use the width that a short command leaves.
@@ -123,6 +126,24 @@ impl Layout {
         let before = if self.time > 0 { self.time + self.gap } else { 0 } + self.kind;
         if let Some(width) = self.width {
             cut(line, start, width.saturating_sub(before));
+        }
+    }
+
+    /// Appends the columns after the kind to a line of unlimited width, which has all columns.
+    fn write_all(&self, cells: Cells<'_>, line: &mut String) {
+        line.push(' ');
+        pad(line, self.id.saturating_sub(cells.id.len()));
+        line.push_str(cells.id);
+        pad(line, self.gap);
+        line.push_str(cells.user);
+        pad(line, self.user.saturating_sub(columns(cells.user)) + self.gap);
+        line.push_str(cells.detail);
+        line.push_str(cells.more);
+        let detail = columns(cells.detail) + columns(cells.more);
+        pad(line, self.detail.saturating_sub(detail) + self.gap);
+        line.push_str(cells.command);
+        if line.ends_with(' ') {
+            line.truncate(line.trim_end().len());
         }
     }
 

@@ -48,11 +48,8 @@ impl Clock {
             Moment::OfDay(time) => {
                 let ns = self.load(time);
                 line.push_str(&self.of_day);
-                match digits {
-                    6 => write!(line, ".{:06}", ns / 1_000),
-                    3 => write!(line, ".{:03}", ns / 1_000_000),
-                    _ => Ok(()),
-                }
+                write_fraction(ns, digits, line);
+                Ok(())
             }
             Moment::SinceStart(time) => write!(line, "{:>width$.digits$}", time.as_secs_f64()),
         };
@@ -82,7 +79,7 @@ impl Clock {
 
     /// Updates the texts to the second of this time. Returns the nanoseconds within it.
     fn load(&mut self, time: SystemTime) -> u32 {
-        let (second, ns) = second_and_ns(Timestamp::try_from(time).unwrap_or_default());
+        let (second, ns) = second_and_ns(time).unwrap_or_default();
         if self.second != Some(second) {
             let time = Timestamp::from_second(second).unwrap_or_default();
             let time = time.to_zoned(self.zone.clone());
@@ -94,12 +91,33 @@ impl Clock {
     }
 }
 
-/// The whole seconds since 1970, rounded down, and the nanoseconds since then.
-pub(super) fn second_and_ns(time: Timestamp) -> (i64, u32) {
+/// Appends a point and the first digits of a fraction in nanoseconds.
+pub(super) fn write_fraction(mut ns: u32, digits: usize, line: &mut String) {
+    if digits == 0 {
+        return;
+    }
+    let mut text = [b'0'; 10];
+    text[0] = b'.';
+    for place in text[1..].iter_mut().rev() {
+        *place = b'0' + u8::try_from(ns % 10).unwrap_or_default();
+        ns /= 10;
+    }
+    line.push_str(std::str::from_utf8(&text[..=digits]).unwrap_or_default());
+}
+
+/// The whole seconds since 1970, rounded down, and the nanoseconds since then. `None` for times outside
+/// of the years from -9999 to 9999.
+pub(super) fn second_and_ns(time: SystemTime) -> Option<(i64, u32)> {
+    if let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) {
+        // The conversion by `Timestamp` costs several times as much.
+        let second = i64::try_from(since.as_secs()).ok()?;
+        return (second <= Timestamp::MAX.as_second()).then_some((second, since.subsec_nanos()));
+    }
+    let time = Timestamp::try_from(time).ok()?;
     let (second, ns) = (time.as_second(), time.subsec_nanosecond());
     // Both are negative before 1970.
     let (second, ns) = if ns < 0 { (second - 1, ns + 1_000_000_000) } else { (second, ns) };
-    (second, ns.unsigned_abs())
+    Some((second, ns.unsigned_abs()))
 }
 
 #[cfg(test)]

@@ -112,6 +112,9 @@ impl Follower {
         let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
         let ends = lives.iter().filter_map(|life| life.end_ns);
         let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);
+        for life in &mut lives {
+            life.start_ns = life.start_ns.filter(|&start| start >= begin_ns);
+        }
         Forest { lives, losses, begin_ns, end_ns, cores: None }
     }
 }

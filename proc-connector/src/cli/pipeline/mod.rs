@@ -13,8 +13,10 @@ pub(super) mod identify;
 mod lives;
 #[cfg(feature = "prometheus")]
 pub(super) mod measure;
+mod read_ahead;
 pub(super) mod receive;
 pub(super) mod recording;
+pub(super) mod records;
 pub(super) mod stage;
 pub(super) mod summary;
 pub(super) mod tally;

@@ -128,7 +128,7 @@ fn process(forest: &Forest, index: usize, lane: Option<usize>, longest: usize) -
         command: visible(life.command(), longest),
         start: since(forest.start(index)),
         end: since(forest.end(index)),
-        earlier: life.start_ns.is_none_or(|start| start < forest.begin_ns),
+        earlier: life.start_ns.is_none(),
         running: life.runs(),
         failed: life.failed(),
         exit: life.outcome(),

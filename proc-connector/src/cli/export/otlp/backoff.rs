@@ -1,0 +1,40 @@
+//! The time between attempts to send a batch.
+
+use std::hash::{BuildHasher, RandomState};
+use std::time::Duration;
+
+/// The longest time that a receiver can make the sender wait.
+const MOST: Duration = Duration::from_secs(5 * 60);
+const FIRST: Duration = Duration::from_millis(500);
+const LIMIT: Duration = Duration::from_secs(60);
+/// Keeps an unlucky series of random numbers from making many attempts at once.
+const LEAST: Duration = Duration::from_millis(50);
+
+/// Exponential back-off with full jitter, so that many senders do not return at the same time.
+#[derive(Debug, Default)]
+pub(super) struct Backoff {
+    failures: u32,
+}
+
+impl Backoff {
+    /// The time to wait after another failure. `after` is the time for which the receiver has asked.
+    pub(super) fn after_failure(&mut self, after: Option<Duration>, random: u64) -> Duration {
+        let range = FIRST.saturating_mul(1 << self.failures.min(16)).min(LIMIT);
+        self.failures = self.failures.saturating_add(1);
+        let nanoseconds = u64::try_from(range.as_nanos()).unwrap_or(u64::MAX);
+        let jitter = Duration::from_nanos(random % nanoseconds.saturating_add(1));
+        match after {
+            Some(after) => after.min(MOST).saturating_add(jitter),
+            None => jitter.max(LEAST),
+        }
+    }
+
+    pub(super) fn succeeded(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// A random number. The keys of the standard library's hash tables are the source.
+pub(super) fn random() -> u64 {
+    RandomState::new().hash_one(0)
+}
