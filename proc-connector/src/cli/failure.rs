@@ -56,6 +56,12 @@ pub(super) enum Failure {
     /// A variable of the environment or an option has a value that cannot be used.
     #[cfg(feature = "otlp")]
     Setting(String),
+    /// The spool cannot be used.
+    #[cfg(feature = "otlp")]
+    Spool(super::export::spool::Error),
+    /// A thread cannot be started.
+    #[cfg(feature = "otlp")]
+    Thread(io::Error),
     /// Waiting for the end of a process failed.
     Waiting(io::Error),
     /// The processes of this machine cannot be listed.
@@ -185,6 +191,10 @@ impl fmt::Display for Failure {
             Self::Contradiction(text) => f.write_str(text),
             #[cfg(feature = "otlp")]
             Self::Setting(text) => f.write_str(text),
+            #[cfg(feature = "otlp")]
+            Self::Spool(error) => error.fmt(f),
+            #[cfg(feature = "otlp")]
+            Self::Thread(error) => write!(f, "cannot start a thread: {}", Cause(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")

@@ -6,4 +6,6 @@ pub(super) mod listen;
 pub(super) mod processes;
 #[cfg(feature = "otlp")]
 pub(super) mod receiver;
+#[cfg(feature = "otlp")]
+pub(super) mod spool;
 pub(super) mod target;
