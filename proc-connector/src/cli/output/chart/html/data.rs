@@ -32,6 +32,7 @@ struct Head<'a> {
 
 /// One process. Unknown values have no key.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key")]
 struct Process<'a> {
     pid: u32,
     /// The place of its creator in the list of processes.
