@@ -21,6 +21,8 @@ pub(crate) mod otlp;
 pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod recorder;
+#[cfg(feature = "prometheus")]
+pub(crate) mod scrape;
 pub(crate) mod scratch;
 pub(crate) mod terminal;
 #[cfg(feature = "cli")]
