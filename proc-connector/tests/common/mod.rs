@@ -20,6 +20,8 @@ pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 pub(crate) mod scratch;
+#[cfg(feature = "otlp")]
+pub(crate) mod spans;
 pub(crate) mod terminal;
 #[cfg(feature = "cli")]
 pub(crate) mod tracing;
