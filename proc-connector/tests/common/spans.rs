@@ -157,5 +157,5 @@ pub(crate) fn texts<'a>(pairs: &'a [KeyValue], key: &str) -> Vec<&'a str> {
 }
 
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
 }

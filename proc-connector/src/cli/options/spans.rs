@@ -41,9 +41,10 @@ impl SpanOptions {
     /// A variable or option has a value that cannot be used.
     pub(crate) fn begin(&self) -> Result<Option<Spans>, Failure> {
         if !self.otlp {
-            return match self.receiver.are_default() {
-                true => Ok(None),
-                false => Err(Failure::Contradiction("--endpoint and --header-file require --otlp")),
+            return if self.receiver.are_default() {
+                Ok(None)
+            } else {
+                Err(Failure::Contradiction("--endpoint and --header-file require --otlp"))
             };
         }
         let Some(config) = self.receiver.config(Signal::Traces)? else {

@@ -132,11 +132,10 @@ fn status(life: &Life) -> Option<Status> {
 fn attributes(life: &Life) -> Vec<KeyValue> {
     let mut attributes = vec![number(keys::PID, life.tgid)];
     attributes.extend(life.parent_tgid.map(|pid| number(keys::PARENT_PID, pid)));
-    match life.programs.last() {
-        Some(program) => attributes.extend(executable(program)),
-        None => {
-            attributes.extend(life.inherited.clone().map(|name| text(keys::EXECUTABLE_NAME, name)))
-        }
+    if let Some(program) = life.programs.last() {
+        attributes.extend(executable(program));
+    } else if let Some(name) = &life.inherited {
+        attributes.push(text(keys::EXECUTABLE_NAME, name.clone()));
     }
     if life.runs() {
         attributes.push(boolean(keys::RUNNING, true));
