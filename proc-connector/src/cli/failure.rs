@@ -9,6 +9,8 @@ use proc_connector::capture;
 use proc_connector::parser::filter::TooManyAlternatives;
 use proc_connector::program::Chain;
 
+#[cfg(feature = "prometheus")]
+use super::cause::NotServed;
 use super::cause::{Cause, NotReceived, NotStarted};
 use super::host::present::Absent;
 use super::shown::shown;
@@ -31,6 +33,12 @@ pub(super) enum Failure {
     /// A file cannot be opened or written.
     File {
         path: PathBuf,
+        error: io::Error,
+    },
+    /// Metrics cannot be served on this address.
+    #[cfg(feature = "prometheus")]
+    Serve {
+        address: std::net::SocketAddr,
         error: io::Error,
     },
     /// A command cannot be run.
@@ -171,6 +179,8 @@ impl fmt::Display for Failure {
             Self::Capture { file, error } => write!(f, "{}: {}", shown_path(file), Chain(error)),
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
+            #[cfg(feature = "prometheus")]
+            Self::Serve { address, error } => NotServed { address, error }.fmt(f),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
             Self::RequiresRing { file, reason: Some(reason) } => {
                 write!(f, "{file} requires the ring transport: {reason}")

@@ -19,6 +19,8 @@ pub(crate) mod namespaces;
 pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod recorder;
+#[cfg(feature = "prometheus")]
+pub(crate) mod scrape;
 pub(crate) mod scratch;
 #[cfg(feature = "otlp")]
 pub(crate) mod spans;

@@ -92,17 +92,15 @@ impl Clock {
 }
 
 /// Appends a point and the first digits of a fraction in nanoseconds.
-pub(super) fn write_fraction(mut ns: u32, digits: usize, line: &mut String) {
+pub(super) fn write_fraction(ns: u32, digits: usize, text: &mut String) {
     if digits == 0 {
         return;
     }
-    let mut text = [b'0'; 10];
-    text[0] = b'.';
-    for place in text[1..].iter_mut().rev() {
-        *place = b'0' + u8::try_from(ns % 10).unwrap_or_default();
-        ns /= 10;
-    }
-    line.push_str(std::str::from_utf8(&text[..=digits]).unwrap_or_default());
+    let mut buffer = itoa::Buffer::new();
+    // A digit before the fraction keeps its zeros.
+    let number = buffer.format(1_000_000_000 + ns.min(999_999_999));
+    text.push('.');
+    text.push_str(&number[1..=digits]);
 }
 
 /// The whole seconds since 1970, rounded down, and the nanoseconds since then. `None` for times outside

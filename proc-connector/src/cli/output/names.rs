@@ -4,6 +4,18 @@ use proc_connector::process::Process;
 
 use crate::cli::shown::{show, show_plain_strings, word};
 
+/// The name of a process, padded with zeros.
+pub(crate) type Comm = [u8; 16];
+
+/// The name of a process, as a key.
+pub(crate) fn comm(process: &Process) -> Option<Comm> {
+    let comm = process.comm()?;
+    let mut name = Comm::default();
+    let len = comm.len().min(name.len());
+    name[..len].copy_from_slice(&comm[..len]);
+    Some(name)
+}
+
 /// Appends the arguments of a process to a line, separated by spaces, with an ellipsis if they are cut;
 /// without arguments its name, for a kernel thread in brackets.
 pub(crate) fn write_command_line(process: &Process, line: &mut String) {
