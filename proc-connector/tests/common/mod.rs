@@ -15,6 +15,8 @@ pub(crate) mod listening;
 pub(crate) mod live_output;
 pub(crate) mod load;
 pub(crate) mod namespaces;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
 pub(crate) mod raw;
