@@ -24,6 +24,8 @@ pub(crate) mod recorder;
 #[cfg(feature = "prometheus")]
 pub(crate) mod scrape;
 pub(crate) mod scratch;
+#[cfg(feature = "otlp")]
+pub(crate) mod spans;
 pub(crate) mod terminal;
 #[cfg(feature = "cli")]
 pub(crate) mod tracing;

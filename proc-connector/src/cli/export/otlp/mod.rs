@@ -12,6 +12,7 @@ mod record;
 pub(crate) mod resource;
 pub(crate) mod sender;
 pub(crate) mod sink;
+pub(crate) mod spans;
 pub(crate) mod split;
 pub(crate) mod store;
 mod times;
