@@ -2,4 +2,5 @@
 
 mod backoff;
 pub(crate) mod http;
+pub(crate) mod notice;
 pub(crate) mod sender;
