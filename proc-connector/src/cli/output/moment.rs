@@ -55,6 +55,14 @@ impl Clock {
         };
     }
 
+    /// Appends the time, as precise as possible, and the offset from UTC of a time of day.
+    pub(super) fn write_with_offset(&mut self, moment: Moment, line: &mut String) {
+        self.write(moment, Some(MICROSECONDS), line);
+        if let Moment::OfDay(_) = moment {
+            line.push_str(&self.offset);
+        }
+    }
+
     /// The offset from UTC; empty for a time since boot.
     pub(super) fn offset(&mut self, moment: Moment) -> &str {
         match moment {
