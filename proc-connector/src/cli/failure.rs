@@ -71,6 +71,8 @@ pub(super) enum Failure {
     /// An option selects something that does not exist.
     Absent(Absent),
     BinaryToTerminal,
+    /// OCSF requires the time of day, which a recording does not have.
+    NoTimeOfDay,
     Usage(proc_connector::TooManyTgids),
     /// The same for other lists of a filter.
     TooMany(TooManyAlternatives),
@@ -203,6 +205,9 @@ impl fmt::Display for Failure {
             Self::Clock(error) => write!(f, "cannot determine when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
                 "refusing to write a binary capture to a terminal: name a file, or redirect the output",
+            ),
+            Self::NoTimeOfDay => f.write_str(
+                "this recording has no time of day, which OCSF requires: use --format json",
             ),
             Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),

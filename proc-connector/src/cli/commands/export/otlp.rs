@@ -11,7 +11,8 @@ use crate::cli::export::otlp::config::{Config, Signal};
 use crate::cli::export::otlp::http::Client;
 use crate::cli::export::otlp::positions::Positions;
 use crate::cli::export::otlp::resource::Resource;
-use crate::cli::export::otlp::sender::{Notice, Sender};
+use crate::cli::export::otlp::notice::Notice;
+use crate::cli::export::otlp::sender::Sender;
 use crate::cli::export::otlp::sink::{Limits, Otlp, Style};
 use crate::cli::export::otlp::split::split;
 use crate::cli::export::otlp::store::SpoolStore;
@@ -205,17 +206,5 @@ fn report_opened(opened: &Opened) {
 }
 
 fn report_notice(notice: &Notice) {
-    match notice {
-        Notice::Trouble { reason } => {
-            complain(format_args!("the receiver does not accept records, trying again: {reason}"));
-        }
-        Notice::Recovered { after, waiting } => complain(format_args!(
-            "the receiver accepts records again after {:.1} s; {waiting} records wait",
-            after.as_secs_f64()
-        )),
-        Notice::Refused { records, reason } => {
-            complain(format_args!("the receiver refused {records} records: {reason}"));
-        }
-        Notice::Spool(error) => complain(error),
-    }
+    complain(notice);
 }
