@@ -74,13 +74,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let boot_id = boot_id()?;
     let directory = spool.directory()?;
     let since = last_write(&directory);
-    let (spool_files, opened) =
-        Spool::open(&directory, spool.spool_size).map_err(Failure::Spool)?;
+    let (spool_files, opened) = Spool::open(&directory, spool.spool_size)
+        .map_err(|error| Failure::Spool(error.to_string()))?;
     report(format_args!("sending to {}", config.shown_url()));
     report_opened(&opened);
     let queue = Queue::new(spool_files);
 
-    let mut connector = connect::open(listen, &conditions.filter(Filter::default())?, true)?;
+    let filter = conditions.filter(Filter::default())?;
+    let mut connector = connect::open_with_directories(listen, filter)?;
     choice.check_processes()?;
     connect::report_user_space(&connector);
     let identify = Identify::live_redacted(redact.redactor().as_ref())?;
