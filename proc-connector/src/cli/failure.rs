@@ -58,7 +58,7 @@ pub(super) enum Failure {
     Setting(String),
     /// The spool cannot be used.
     #[cfg(feature = "otlp")]
-    Spool(super::export::spool::Error),
+    Spool(String),
     /// A thread cannot be started.
     #[cfg(feature = "otlp")]
     Thread(io::Error),
@@ -194,7 +194,7 @@ impl fmt::Display for Failure {
             #[cfg(feature = "otlp")]
             Self::Setting(text) => f.write_str(text),
             #[cfg(feature = "otlp")]
-            Self::Spool(error) => error.fmt(f),
+            Self::Spool(text) => f.write_str(text),
             #[cfg(feature = "otlp")]
             Self::Thread(error) => write!(f, "cannot start a thread: {}", Cause(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
