@@ -17,7 +17,10 @@ impl Scratch {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("proc-connector-spool-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(name))
+        // Thousands of small files are slow on a disk.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self(parent.join(name))
     }
 
     /// A copy of the files of another directory.
