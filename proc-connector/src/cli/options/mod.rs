@@ -4,4 +4,10 @@ pub(super) mod events;
 pub(super) mod format;
 pub(super) mod listen;
 pub(super) mod processes;
+#[cfg(feature = "otlp")]
+pub(super) mod receiver;
+#[cfg(feature = "otlp")]
+pub(super) mod spans;
+#[cfg(feature = "otlp")]
+pub(super) mod spool;
 pub(super) mod target;

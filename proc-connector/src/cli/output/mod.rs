@@ -14,3 +14,4 @@ pub(super) mod names;
 pub(super) mod page;
 pub(super) mod sink;
 pub(super) mod statistics;
+pub(super) mod unwritten;
