@@ -11,7 +11,7 @@ use crate::cli::export::otlp::config::{Config, Signal};
 use crate::cli::export::otlp::http::Client;
 use crate::cli::export::otlp::positions::Positions;
 use crate::cli::export::otlp::resource::Resource;
-use crate::cli::export::otlp::sender::{Notice, Sender};
+use crate::cli::export::otlp::sender::Sender;
 use crate::cli::export::otlp::sink::{Limits, Otlp, Style};
 use crate::cli::export::otlp::split::split;
 use crate::cli::export::otlp::store::SpoolStore;
@@ -71,7 +71,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let directory = spool.directory()?;
     let (spool_files, opened) =
         Spool::open(&directory, spool.spool_size).map_err(Failure::Spool)?;
-    report_opened(&opened);
+    report_opened(&opened, spool_files.unreported().damages > 0);
     let queue = Queue::new(spool_files);
 
     let mut connector = connect::open(listen, &conditions.filter(Filter::default())?, true)?;
@@ -148,8 +148,12 @@ impl Stage for Export<'_> {
         self.flow.start(now);
         if let Some(config) = self.config.take() {
             let client = Box::new(Client::new(config));
-            self.sender =
-                Some(Sender::start(self.queue.clone(), client, split, Box::new(report_notice)));
+            self.sender = Some(Sender::start(
+                self.queue.clone(),
+                client,
+                split,
+                Box::new(|notice| complain(notice)),
+            ));
         }
     }
 
@@ -195,27 +199,15 @@ fn positions(opened: &Opened, boot_id: BootId, is_filtered: bool) -> Positions {
     Positions::after(positions, None, is_filtered)
 }
 
-fn report_opened(opened: &Opened) {
+/// `is_more_lost` is whether an unknown number of records is lost in addition.
+fn report_opened(opened: &Opened, is_more_lost: bool) {
     if opened.waiting > 0 {
         report(format_args!("{} records of an earlier run wait to be sent", opened.waiting));
     }
     if opened.damaged > 0 {
         complain(format_args!("the spool is damaged: {} records were lost", opened.damaged));
     }
-}
-
-fn report_notice(notice: &Notice) {
-    match notice {
-        Notice::Trouble { reason } => {
-            complain(format_args!("the receiver does not accept records, trying again: {reason}"));
-        }
-        Notice::Recovered { after, waiting } => complain(format_args!(
-            "the receiver accepts records again after {:.1} s; {waiting} records wait",
-            after.as_secs_f64()
-        )),
-        Notice::Refused { records, reason } => {
-            complain(format_args!("the receiver refused {records} records: {reason}"));
-        }
-        Notice::Spool(error) => complain(error),
+    if is_more_lost {
+        complain("the spool is damaged: an unknown number of records was lost");
     }
 }

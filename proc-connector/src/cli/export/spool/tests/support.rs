@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::cli::export::spool::{Batch, Content, Opened, Spool, Unreported};
+use crate::cli::export::spool::{Batch, Content, Error, Opened, Spool, Unreported};
 
 /// A directory that is removed with its contents.
 #[derive(Debug)]
@@ -65,6 +65,13 @@ pub(crate) fn segment_bytes(directory: &Path) -> u64 {
 }
 
 pub(crate) const NOTHING: Unreported = Unreported { records: 0, damages: 0 };
+
+impl Spool {
+    /// Appends a batch that reports no discards.
+    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), Error> {
+        self.append_reporting(batch, NOTHING)
+    }
+}
 
 /// A batch of the events with these numbers. The last position is the number of events before its end.
 pub(crate) fn batch(numbers: Range<u32>, lost: u64) -> Batch {
