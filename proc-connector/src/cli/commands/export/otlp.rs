@@ -78,7 +78,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (spool_files, opened) = Spool::open(&directory, spool.spool_size)
         .map_err(|error| Failure::Spool(error.to_string()))?;
     report(format_args!("sending to {}", config.shown_url()));
-    report_opened(&opened);
+    report_opened(&opened, spool_files.unreported().damages > 0);
     let queue = Queue::new(spool_files);
 
     let filter = conditions.filter(Filter::default())?;
@@ -157,8 +157,12 @@ impl Stage for Export<'_> {
         self.flow.start(now);
         if let Some(config) = self.config.take() {
             let client = Box::new(Client::new(config));
-            self.sender =
-                Some(Sender::start(self.queue.clone(), client, split, Box::new(report_notice)));
+            self.sender = Some(Sender::start(
+                self.queue.clone(),
+                client,
+                split,
+                Box::new(|notice| complain(notice)),
+            ));
         }
     }
 
@@ -221,15 +225,15 @@ fn positions(
     }
 }
 
-fn report_opened(opened: &Opened) {
+/// `is_more_lost` is whether an unknown number of records is lost in addition.
+fn report_opened(opened: &Opened, is_more_lost: bool) {
     if opened.waiting > 0 {
         report(format_args!("{} records of an earlier run wait to be sent", opened.waiting));
     }
     if opened.damaged > 0 {
         complain(format_args!("the spool is damaged: {} records were lost", opened.damaged));
     }
-}
-
-fn report_notice(notice: &Notice) {
-    complain(notice);
+    if is_more_lost {
+        complain("the spool is damaged: an unknown number of records was lost");
+    }
 }

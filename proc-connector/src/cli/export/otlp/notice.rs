@@ -28,17 +28,17 @@ impl fmt::Display for Notice {
         match self {
             Self::Trouble { reason } => write!(
                 f,
-                "the receiver does not accept records: {}; they are kept in the spool and sent later",
+                "the receiver does not accept records, which wait in the spool: {}",
                 shown(reason.as_bytes())
             ),
             Self::Recovered { after, waiting } => write!(
                 f,
-                "the receiver accepts records again, after {} s; {waiting} records are waiting",
-                after.as_secs()
+                "the receiver accepts records again after {:.1} s; {waiting} records wait",
+                after.as_secs_f64()
             ),
             Self::Refused { records, reason } => write!(
                 f,
-                "the receiver refused {records} records: {}; they are reported as lost",
+                "the receiver refused {records} records, which are reported as lost: {}",
                 shown(reason.as_bytes())
             ),
             Self::Full => f.write_str(

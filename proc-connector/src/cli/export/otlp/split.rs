@@ -32,19 +32,15 @@ fn records(request: &mut ExportLogsServiceRequest) -> Option<&mut Vec<LogRecord>
 
 fn part(request: &mut ExportLogsServiceRequest) -> Part {
     let body = gzip::compress(&request.encode_to_vec());
-    let records = records(request).map_or(&[][..], |records| records);
-    let losses = records.iter().filter(|record| is_loss(record));
-    let lost = losses.clone().map(count).fold(0, u64::saturating_add);
-    let events = (records.len() - losses.count()) as u64;
-    Part { body, events, lost }
+    let records = records(request).map(|records| &**records).unwrap_or_default();
+    let is_loss = |record: &&LogRecord| record.event_name == "process.lost";
+    let losses = records.iter().filter(is_loss);
+    let events = records.len() - losses.clone().count();
+    Part { body, events: events as u64, lost: losses.map(loss).sum() }
 }
 
-fn is_loss(record: &LogRecord) -> bool {
-    record.event_name == "process.lost"
-}
-
-/// The events that a loss reports.
-fn count(record: &LogRecord) -> u64 {
+/// The number of events that a loss reports.
+fn loss(record: &LogRecord) -> u64 {
     let count = record.attributes.iter().find(|attribute| attribute.key == LOST_COUNT);
     match count.and_then(|count| count.value.as_ref()?.value.as_ref()) {
         Some(&Value::IntValue(count)) => u64::try_from(count).unwrap_or(0),

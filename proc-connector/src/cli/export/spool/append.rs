@@ -10,21 +10,12 @@ use super::state::StateFile;
 use super::store::{LARGEST, Spool};
 
 impl Spool {
-    /// Appends a batch.
+    /// Appends a batch that reports these discards. They are part of `batch.content.lost`.
     ///
     /// # Errors
     ///
     /// Fails if the disk is full, or the batch is too large. The spool then remains as it was, except
     /// that older batches may have been discarded.
-    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), Error> {
-        self.append_reporting(batch, Unreported::default())
-    }
-
-    /// Appends a batch that reports these discards. They are part of `batch.content.lost`.
-    ///
-    /// # Errors
-    ///
-    /// As [`Spool::append`].
     pub(crate) fn append_reporting(
         &mut self,
         batch: &Batch,

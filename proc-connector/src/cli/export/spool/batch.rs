@@ -29,12 +29,6 @@ pub(crate) struct Unreported {
     pub(crate) damages: u64,
 }
 
-impl Unreported {
-    pub(crate) fn is_nothing(self) -> bool {
-        self == Self::default()
-    }
-}
-
 /// The records that were discarded since the spool was opened, by the reason.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Discards {

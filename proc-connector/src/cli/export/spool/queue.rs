@@ -48,7 +48,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// As [`Spool::append`].
+    /// As [`Spool::append_reporting`].
     pub(crate) fn append(&self, batch: &Batch, report: Unreported) -> Result<(), Error> {
         self.lock().spool.append_reporting(batch, report)?;
         self.0.changed.notify_one();

@@ -117,7 +117,10 @@ fn refused_records_are_counted_and_their_reasons_are_reported_once() {
     let (left, notices, queue) = fixture.finish(LONG);
     assert_eq!((left, queue.discards().refused, queue.unreported().records), (0, 8, 8));
     let [bad, some] = &*notices else { panic!("{notices:?}") };
-    assert!(bad.contains("bad") && some.contains("2 records: some"), "{notices:?}");
+    assert!(
+        bad.contains("bad") && some.contains("2 records, which are reported as lost: some"),
+        "{notices:?}"
+    );
 }
 
 #[test]

@@ -105,6 +105,26 @@ fn each_missing_file_is_counted_or_reported_as_unknown() {
 }
 
 #[test]
+fn batches_that_follow_a_shortened_segment_are_sent() {
+    let scratch = Scratch::new();
+    let (mut spool, _) = scratch.open(1 << 20);
+    let mut received = Received::default();
+    for number in 0..3 {
+        spool.append(&batch(number * 20..number * 20 + 20, 0)).unwrap();
+    }
+    received.drain(&mut spool);
+    drop(spool);
+    let path = scratch.path().join("0000000000000001.segment");
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 300]).unwrap();
+    let (mut spool, opened) = scratch.open(1 << 20);
+    assert_eq!(position(&opened), 20);
+    spool.append(&batch(60..61, 0)).unwrap();
+    received.drain(&mut spool);
+    assert_eq!((received.records(), spool.unreported()), (61, NOTHING));
+}
+
+#[test]
 fn files_of_random_bytes_are_no_obstacle() {
     let sample = Sample::new();
     let mut random = 0x9e37_79b9_7f4a_7c15_u64;

@@ -184,6 +184,12 @@ fn a_full_disk_refuses_batches_and_keeps_the_others() {
     };
     assert!(matches!(error, Error::Write { .. }), "{error:?}");
     assert!(error.to_string().contains("No space left on device"), "{error}");
+    // Nothing remains of the batch that did not fit.
+    spool.append(&batch(next..next + 1, 0)).unwrap();
+    next += 1;
+    drop(spool);
+    let (mut spool, opened) = scratch.open(CAPACITY);
+    assert_eq!((opened.waiting, spool.unreported()), (u64::from(next), NOTHING));
     // Smaller batches use up the rest, and the state can still be written.
     while spool.append(&batch(next..next + 1, 0)).is_ok() {
         next += 1;

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use crate::cli::export::spool::{Batch, Content, Opened, Spool, Unreported};
+use crate::cli::export::spool::{Batch, Content, Error, Opened, Spool, Unreported};
 
 /// A directory that is removed with its contents.
 #[derive(Debug)]
@@ -17,7 +17,10 @@ impl Scratch {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("proc-connector-spool-{}-{number}", std::process::id());
-        Self(std::env::temp_dir().join(name))
+        // Thousands of small files are slow on a disk.
+        let memory = Path::new("/dev/shm");
+        let parent = if memory.is_dir() { memory.to_owned() } else { std::env::temp_dir() };
+        Self(parent.join(name))
     }
 
     /// A copy of the files of another directory.
@@ -62,6 +65,13 @@ pub(crate) fn segment_bytes(directory: &Path) -> u64 {
 }
 
 pub(crate) const NOTHING: Unreported = Unreported { records: 0, damages: 0 };
+
+impl Spool {
+    /// Appends a batch that reports no discards.
+    pub(crate) fn append(&mut self, batch: &Batch) -> Result<(), Error> {
+        self.append_reporting(batch, NOTHING)
+    }
+}
 
 /// A batch of the events with these numbers. The last position is the number of events before its end.
 pub(crate) fn batch(numbers: Range<u32>, lost: u64) -> Batch {
