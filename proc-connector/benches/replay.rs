@@ -41,7 +41,10 @@ fn main() {
         let rate = events * 1_000_000_000 / time.as_nanos();
         let each = time.as_nanos() / events;
         let size = u128::from(bytes) / events;
-        println!("replay {}: {rate} events/s, {each} ns/event, {size} bytes/event", options.join(" "));
+        println!(
+            "replay {}: {rate} events/s, {each} ns/event, {size} bytes/event",
+            options.join(" ")
+        );
     }
     if recording.is_none() {
         std::fs::remove_file(written).expect("it was written");
@@ -98,11 +101,16 @@ fn identity(number: u32) -> (u32, u64) {
 
 fn start(number: u32, write: &mut impl FnMut(EventData<'static>, &RawContext)) {
     let (tgid, start) = identity(number);
-    let fork =
-        EventData::Fork { parent_pid: MAKE.0, parent_tgid: MAKE.0, child_pid: tgid, child_tgid: tgid };
+    let fork = EventData::Fork {
+        parent_pid: MAKE.0,
+        parent_tgid: MAKE.0,
+        child_pid: tgid,
+        child_tgid: tgid,
+    };
     let make = RawContext::of_process(MAKE, (1, 1)).with_child_start(start);
     write(fork, &make.with_extension(task(MAKE.0, *b"make\0\0\0\0\0\0\0\0\0\0\0\0")));
-    let args = format!("gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/file{number}.c\0-o\0build/file{number}.o\0");
+    let args =
+        format!("gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/file{number}.c\0-o\0build/file{number}.o\0");
     let parts = [
         args.as_bytes(),
         b"/usr/bin/gcc",
