@@ -1,5 +1,7 @@
 //! `export otlp-metrics`, received by a server of the test and compared with what the test does.
 
+#![allow(clippy::float_cmp, reason = "counts are exact")]
+
 mod common;
 
 use std::collections::BTreeMap;

@@ -59,15 +59,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
     let chooser = ProcessChooser::live(&conditions, identify.table())?;
     let transport = events.stats().transport;
-    let measured = Measured::new(identify, chooser, Metrics::new(metrics.groups), transport);
+    let counts = Measured::new(identify, chooser, Metrics::new(metrics.groups), transport);
     report_address(server.address());
     // The thread of the server would keep them.
     privileges::drop_most();
-    let served = server.serve_during(
-        || measured.families(),
-        || receive::listen(&mut events, listen.duration, &mut measured.stage()),
+    let result = server.serve_during(
+        || counts.families(),
+        || receive::listen(&mut events, listen.duration, &mut counts.stage()),
     );
-    served.map_err(|error| Failure::Serve { address: *address, error })??.report();
+    result.map_err(|error| Failure::Serve { address: *address, error })??.report();
     Ok(())
 }
 

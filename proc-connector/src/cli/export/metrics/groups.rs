@@ -69,17 +69,13 @@ impl Groups {
 
     fn counts(&mut self, program: Comm, cgroup: &[u8]) -> &mut Counts {
         let place = self.places.get(cgroup).and_then(|programs| programs.get(&program)).copied();
-        match place.or_else(|| self.add(program, cgroup)) {
-            Some(place) => {
-                let group = &mut self.all[place];
-                group.used = self.now;
-                &mut group.counts
-            }
-            None => {
-                let other = || (SystemTime::now(), Counts::default());
-                &mut self.other.get_or_insert_with(other).1
-            }
+        if let Some(place) = place.or_else(|| self.add(program, cgroup)) {
+            let group = &mut self.all[place];
+            group.used = self.now;
+            return &mut group.counts;
         }
+        let other = || (SystemTime::now(), Counts::default());
+        &mut self.other.get_or_insert_with(other).1
     }
 
     /// Gives a pair a place, if there is a free one or another pair is idle.
