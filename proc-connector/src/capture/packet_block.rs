@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zerocopy::IntoBytes;
+
 use super::cooked;
 
 /// The type of the block, of an option with a comment, and of the number of lost packets.
@@ -35,9 +37,7 @@ impl<'a> PacketBlock<'a> {
         let [high, low] = [(nanos >> 32) as u32, nanos as u32];
         // The lengths are set later. The interface is the first.
         let fields = [ENHANCED_PACKET, 0, 0, high, low, 0, 0];
-        for field in fields {
-            out.extend_from_slice(&field.to_ne_bytes());
-        }
+        out.extend_from_slice(fields.as_bytes());
         let data = out.len();
         out.extend_from_slice(&cooked::HEADER);
         if let Err(error) = write_message(out) {

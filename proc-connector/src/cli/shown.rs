@@ -29,7 +29,7 @@ pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
 
 /// Appends escaped text to a line.
 pub(super) fn show(text: &[u8], line: &mut String) {
-    if let Some(text) = plain(text, |_| false) {
+    if let (true, Ok(text)) = (stand_for_themselves(text, |_| false), std::str::from_utf8(text)) {
         return line.push_str(text);
     }
     for chunk in text.utf8_chunks() {
@@ -41,29 +41,29 @@ pub(super) fn show(text: &[u8], line: &mut String) {
     }
 }
 
-/// Appends strings that each end with a NUL, separated by spaces, if all of them stand for themselves.
-/// Returns whether it did.
+/// Writes strings that each end with a NUL to an empty line, separated by spaces, if all of them stand for
+/// themselves. Returns whether it did.
 pub(super) fn show_plain_strings(strings: &[u8], line: &mut String) -> bool {
     let strings = strings.strip_suffix(&[0]).unwrap_or(strings);
-    let Some(mut rest) = plain(strings, |byte| byte == 0) else { return false };
-    line.reserve(rest.len());
-    while let Some(end) = rest.bytes().position(|byte| byte == 0) {
-        line.push_str(&rest[..end]);
-        line.push(' ');
-        rest = &rest[end + 1..];
+    if !line.is_empty() || !stand_for_themselves(strings, |byte| byte == 0) {
+        return false;
     }
-    line.push_str(rest);
+    let mut bytes = std::mem::take(line).into_bytes();
+    bytes.extend_from_slice(strings);
+    for byte in &mut bytes {
+        *byte = if *byte == 0 { b' ' } else { *byte };
+    }
+    *line = String::from_utf8(bytes).unwrap_or_default();
     true
 }
 
-/// Bytes as text, if each stands for itself or is `allowed`. This is much cheaper than looking for
-/// characters, which most text does not need.
+/// Whether each byte stands for itself or is `allowed`. This is much cheaper than looking for characters,
+/// which most text does not need.
 #[inline]
-fn plain(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> Option<&str> {
+fn stand_for_themselves(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
     // Without an early exit, the loop uses vector instructions.
     let is_shown = |byte| (is_plain_byte(byte) & (byte != b'\\')) | allowed(byte);
-    let is_plain = bytes.iter().fold(true, |is_plain, &byte| is_plain & is_shown(byte));
-    std::str::from_utf8(bytes).ok().filter(|_| is_plain)
+    bytes.iter().fold(true, |is_plain, &byte| is_plain & is_shown(byte))
 }
 
 fn show_letters(text: &str, line: &mut String) {
@@ -229,7 +229,13 @@ fn is_plain_byte(byte: u8) -> bool {
 
 /// The number of columns that a text occupies.
 pub(super) fn width(text: &str) -> usize {
-    if is_plain(text) { text.len() } else { UnicodeWidthStr::width(text) }
+    if is_plain(text) {
+        text.len()
+    } else if text.split('µ').all(is_plain) {
+        text.chars().count()
+    } else {
+        UnicodeWidthStr::width(text)
+    }
 }
 
 /// Whether a character is visible and does not change the text around it.

@@ -15,6 +15,8 @@ pub(crate) mod listening;
 pub(crate) mod live_output;
 pub(crate) mod load;
 pub(crate) mod namespaces;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
 pub(crate) mod raw;
@@ -22,6 +24,8 @@ pub(crate) mod recorder;
 #[cfg(feature = "prometheus")]
 pub(crate) mod scrape;
 pub(crate) mod scratch;
+#[cfg(feature = "otlp")]
+pub(crate) mod spans;
 pub(crate) mod terminal;
 #[cfg(feature = "cli")]
 pub(crate) mod tracing;

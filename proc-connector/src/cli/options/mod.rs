@@ -9,5 +9,7 @@ pub(super) mod processes;
 #[cfg(feature = "otlp")]
 pub(super) mod receiver;
 #[cfg(feature = "otlp")]
+pub(super) mod spans;
+#[cfg(feature = "otlp")]
 pub(super) mod spool;
 pub(super) mod target;

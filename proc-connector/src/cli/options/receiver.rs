@@ -17,6 +17,11 @@ pub(crate) struct ReceiverOptions {
 }
 
 impl ReceiverOptions {
+    /// Whether no option was given.
+    pub(crate) fn are_default(&self) -> bool {
+        self.endpoint.is_none() && self.header_file.is_empty()
+    }
+
     /// Collects options and variables. Returns `None` if `OTEL_SDK_DISABLED` is `true`.
     ///
     /// # Errors

@@ -134,8 +134,7 @@ impl<W: Write> Human<W> {
         let Self { output, clock, layout, heading, text: Text { line, .. }, .. } = self;
         let width = layout.time();
         if !self.columns.page.has_headings() {
-            clock.write(moment, width, line);
-            line.push_str(clock.offset(moment));
+            clock.write_with_offset(moment, line);
             line.push_str("  ");
             return Ok(());
         }

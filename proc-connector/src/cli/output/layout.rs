@@ -267,6 +267,24 @@ mod tests {
     }
 
     #[test]
+    fn a_line_of_unlimited_width_has_aligned_columns() {
+        let layout = Layout::new(None);
+        // The last two are the widths of the columns in characters: a wide one takes two columns.
+        for (user, detail, user_len, detail_len) in [
+            ("root", "", 8, 36),
+            ("root", "5 µs", 8, 36),
+            ("漢字", "5 漢 µs", 6, 35),
+            ("a-long-user", "x", 11, 36),
+        ] {
+            let expected = format!(" 4194303  {user:<user_len$}  {detail:<detail_len$}  make");
+            assert_eq!(line(&layout, cells(user, detail, "make")).1, expected);
+        }
+        assert_eq!(line(&layout, cells("root", "", "")).1, " 4194303  root");
+        let trimmed = line(&layout, cells("root", "", "a  ")).1;
+        assert!(trimmed.ends_with("  a"), "{trimmed:?}");
+    }
+
+    #[test]
     fn the_time_is_shown_where_it_fits() {
         for (width, time) in [(None, Some(15)), (Some(200), Some(15)), (Some(80), Some(8))] {
             assert_eq!(Layout::new(width).time(), time, "{width:?}");

@@ -55,6 +55,14 @@ impl Clock {
         };
     }
 
+    /// Appends the time, as precise as possible, and the offset from UTC of a time of day.
+    pub(super) fn write_with_offset(&mut self, moment: Moment, line: &mut String) {
+        self.write(moment, Some(MICROSECONDS), line);
+        if let Moment::OfDay(_) = moment {
+            line.push_str(&self.offset);
+        }
+    }
+
     /// The offset from UTC; empty for a time since boot.
     pub(super) fn offset(&mut self, moment: Moment) -> &str {
         match moment {
@@ -92,17 +100,15 @@ impl Clock {
 }
 
 /// Appends a point and the first digits of a fraction in nanoseconds.
-pub(super) fn write_fraction(mut ns: u32, digits: usize, line: &mut String) {
+pub(super) fn write_fraction(ns: u32, digits: usize, text: &mut String) {
     if digits == 0 {
         return;
     }
-    let mut text = [b'0'; 10];
-    text[0] = b'.';
-    for place in text[1..].iter_mut().rev() {
-        *place = b'0' + u8::try_from(ns % 10).unwrap_or_default();
-        ns /= 10;
-    }
-    line.push_str(std::str::from_utf8(&text[..=digits]).unwrap_or_default());
+    let mut buffer = itoa::Buffer::new();
+    // A digit before the fraction keeps its zeros.
+    let number = buffer.format(1_000_000_000 + ns.min(999_999_999));
+    text.push('.');
+    text.push_str(&number[1..=digits]);
 }
 
 /// The whole seconds since 1970, rounded down, and the nanoseconds since then. `None` for times outside

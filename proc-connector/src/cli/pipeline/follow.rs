@@ -53,6 +53,13 @@ impl Follower {
         follower
     }
 
+    /// Keeps the details of programs.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_details(mut self) -> Self {
+        self.lives.has_details = true;
+        self
+    }
+
     fn new(scope: Scope) -> Self {
         let lives = Lives::default();
         Self { scope, lives, is_in_scope: false, first_ns: None, last_ns: 0, now_ns: 0 }

@@ -18,6 +18,7 @@ pub(super) const WORKING_DIRECTORY: &str = "process.working_directory";
 pub(super) const OWNER: &str = "process.owner";
 pub(super) const USER_ID: &str = "process.user.id";
 pub(super) const REAL_USER_ID: &str = "process.real_user.id";
+pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const EXIT_CODE: &str = "process.exit.code";
 pub(super) const CGROUP: &str = "process.linux.cgroup";
 pub(super) const CONTAINER_ID: &str = "container.id";
@@ -30,6 +31,9 @@ pub(super) const REAL_GROUP_ID: &str = "proc_connector.real_group.id";
 pub(super) const TRACER_PID: &str = "proc_connector.tracer.pid";
 pub(super) const EXIT_SIGNAL: &str = "proc_connector.exit.signal";
 pub(super) const CORE_DUMPED: &str = "proc_connector.exit.core_dumped";
+pub(super) const RUNNING: &str = "proc_connector.running";
+pub(super) const THREADS: &str = "proc_connector.threads.started";
+pub(super) const LINK: &str = "proc_connector.link";
 pub(super) const KIND: &str = "proc_connector.kind";
 pub(super) const DATA: &str = "proc_connector.data";
 

@@ -11,7 +11,7 @@ const LIMIT: Duration = Duration::from_secs(60);
 const LEAST: Duration = Duration::from_millis(50);
 
 /// Exponential back-off with full jitter, so that many senders do not return at the same time.
-#[derive(Debug, Default)]
+#[derive(Debug, Default, Clone)]
 pub(super) struct Backoff {
     failures: u32,
 }
@@ -37,4 +37,40 @@ impl Backoff {
 /// A random number. The keys of the standard library's hash tables are the source.
 pub(super) fn random() -> u64 {
     RandomState::new().hash_one(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Backoff, Duration, LEAST, LIMIT, MOST, random};
+
+    #[test]
+    fn the_range_doubles_up_to_a_limit() {
+        let mut backoff = Backoff::default();
+        let longest = [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000];
+        for longest in longest.map(Duration::from_millis) {
+            let nanoseconds = u64::try_from(longest.as_nanos()).unwrap();
+            assert_eq!(backoff.clone().after_failure(None, nanoseconds), longest);
+            assert_eq!(backoff.after_failure(None, nanoseconds + 1), LEAST);
+        }
+        backoff.succeeded();
+        assert_eq!(backoff.after_failure(None, 500_000_000), Duration::from_millis(500));
+    }
+
+    #[test]
+    fn a_receiver_can_ask_for_more_time_up_to_a_limit() {
+        for (asked, least) in [(3, 3), (120, 120), (u64::MAX, 300)] {
+            let mut backoff = Backoff::default();
+            for _ in 0..200 {
+                let time = backoff.after_failure(Some(Duration::from_secs(asked)), random());
+                let least = Duration::from_secs(least);
+                assert!(time >= least && time <= least + LIMIT && time <= MOST + LIMIT, "{time:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn random_numbers_differ() {
+        let numbers: std::collections::BTreeSet<u64> = (0..100).map(|_| random()).collect();
+        assert_eq!(numbers.len(), 100);
+    }
 }

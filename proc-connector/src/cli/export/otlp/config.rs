@@ -124,6 +124,11 @@ impl Config {
         }))
     }
 
+    /// With this time limit, unless the limit of the environment is shorter.
+    pub(super) fn limited(self, limit: Duration) -> Self {
+        Self { timeout: self.timeout.min(limit.max(Duration::from_millis(1))), ..self }
+    }
+
     /// The URL of the receiver, without credentials.
     pub(crate) fn shown_url(&self) -> &str {
         self.url.shown()

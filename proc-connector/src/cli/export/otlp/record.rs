@@ -70,12 +70,12 @@ impl Records {
         match payload {
             Payload::Fork(fork) if fork.child_pid() == fork.child_tgid() => {
                 parent(&mut to, item.process, Some(fork.parent_tgid()));
-                creation(&mut to, &mut self.times, item);
+                creation(&mut to, &mut self.times, item.process);
                 container(&mut to, item.process);
             }
             Payload::Exec(_) => {
                 parent(&mut to, item.process, None);
-                creation(&mut to, &mut self.times, item);
+                creation(&mut to, &mut self.times, item.process);
                 if let Some(process) = item.process {
                     program(&mut to, process, self.with_arguments);
                     users(&mut to, item);
@@ -84,7 +84,7 @@ impl Records {
             Payload::Exit(exit) => match &item.end {
                 Some(end) => {
                     parent(&mut to, item.process, exit.parent_tgid());
-                    creation(&mut to, &mut self.times, item);
+                    creation(&mut to, &mut self.times, item.process);
                     executable_name(&mut to, item.process);
                     container(&mut to, item.process);
                     ended(&mut to, end);
@@ -178,9 +178,8 @@ fn parent(to: &mut Attributes<'_>, process: Option<&Process>, in_event: Option<u
     }
 }
 
-fn creation(to: &mut Attributes<'_>, times: &mut Times, item: &Item<'_>) {
-    let Some(process) = item.process else { return };
-    if let Some(created) = times.creation(process, item) {
+fn creation(to: &mut Attributes<'_>, times: &mut Times, process: Option<&Process>) {
+    if let Some(created) = process.and_then(|process| times.creation(process)) {
         to.text(keys::CREATION_TIME, created);
     }
 }

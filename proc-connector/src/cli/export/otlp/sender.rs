@@ -1,37 +1,39 @@
 //! The thread that sends the batches of the spool.
 
 use std::io;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
+use std::sync::mpsc::{Receiver, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::backoff::{Backoff, random};
 use super::http::{Answer, Deliver};
-use crate::cli::export::spool::{Error, Handed, Next, Queue};
+use super::notice::Notice;
+use crate::cli::export::spool::{Discards, Error, Handed, Next, Queue};
 
 /// A part of a batch that is too large for the receiver.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Part {
     pub(crate) body: Vec<u8>,
-    /// The records of the part, as `events + lost` of a batch.
-    pub(crate) records: u64,
+    /// The records of events.
+    pub(crate) events: u64,
+    /// The sum of the losses that the part reports.
+    pub(crate) lost: u64,
+}
+
+impl Part {
+    fn records(&self) -> u64 {
+        self.events.saturating_add(self.lost)
+    }
+
+    /// The records that are lost if the receiver rejects this number of log records. The answer does not
+    /// say which: a loss is certainly among them if the events are fewer.
+    fn lost_by(&self, rejected: u64) -> u64 {
+        if rejected > self.events { self.records() } else { rejected }
+    }
 }
 
 /// Splits a body in two. Returns nothing if it cannot be split.
 pub(crate) type Split = fn(&[u8]) -> Option<[Part; 2]>;
-
-/// What the sender reports.
-#[derive(Debug)]
-pub(crate) enum Notice {
-    /// The receiver does not accept batches. They are kept and sent again.
-    Trouble { reason: String },
-    /// The receiver accepts batches again.
-    Recovered { after: Duration, waiting: u64 },
-    /// The receiver has refused records.
-    Refused { records: u64, reason: String },
-    /// The spool cannot be read, or its state not be written.
-    Spool(Error),
-}
 
 /// A running sender.
 #[derive(Debug)]
@@ -41,8 +43,7 @@ pub(crate) struct Sender {
 }
 
 impl Sender {
-    /// Starts the thread. `report` is called once when trouble begins and once when it ends, and at
-    /// the first of several equal refusals.
+    /// Starts the thread. `report` is called once for each period of trouble and for each kind of refusal.
     ///
     /// # Errors
     ///
@@ -55,13 +56,16 @@ impl Sender {
     ) -> io::Result<Self> {
         let (end, ended) = channel();
         let mut worker = Worker {
+            seen: queue.discards(),
             queue: queue.clone(),
             deliver,
             split,
             report,
             backoff: Backoff::default(),
             trouble_since: None,
+            is_full_reported: false,
             last_refusal: None,
+            last_error: None,
         };
         thread::Builder::new().name("sender".to_owned()).spawn(move || {
             worker.run();
@@ -75,9 +79,9 @@ impl Sender {
     /// remain, which the next run sends.
     pub(crate) fn finish(self, grace: Duration) -> u64 {
         self.queue.end();
-        match self.ended.recv_timeout(grace) {
+        if self.ended.recv_timeout(grace).is_err() {
             // A request that is under way ends with the process.
-            Ok(()) | Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {}
+            self.queue.abandon();
         }
         self.queue.waiting()
     }
@@ -90,22 +94,28 @@ struct Worker {
     report: Box<dyn FnMut(&Notice) + Send>,
     backoff: Backoff,
     trouble_since: Option<Instant>,
+    is_full_reported: bool,
     last_refusal: Option<String>,
+    last_error: Option<String>,
+    seen: Discards,
 }
 
 impl Worker {
     fn run(&mut self) {
         loop {
-            match self.queue.next() {
+            let next = self.queue.next();
+            self.report_discards();
+            match next {
                 Ok(Next::Send(handed)) => {
                     let Some(refused) = self.send(handed) else { return };
-                    if let Err(error) = self.queue.accepted(refused) {
-                        (self.report)(&Notice::Spool(error));
+                    match self.queue.accepted(refused) {
+                        Ok(()) => self.last_error = None,
+                        Err(error) => self.report_error(error),
                     }
                 }
                 Ok(Next::End) => return,
                 Err(error) => {
-                    (self.report)(&Notice::Spool(error));
+                    self.report_error(error);
                     if self.pause(None) {
                         return;
                     }
@@ -114,73 +124,83 @@ impl Worker {
         }
     }
 
-    /// Sends a batch until the receiver has answered. Returns the refused records.
+    /// Sends a batch until the receiver has answered. Returns the number of refused records, or nothing
+    /// if the batch is left to the next run.
     fn send(&mut self, handed: Handed) -> Option<u64> {
-        let records = handed.events.saturating_add(handed.lost);
-        let mut parts = vec![Part { body: handed.body, records }];
+        let Handed { body, events, lost } = handed;
+        let mut parts = vec![Part { body, events, lost }];
         let mut refused = 0_u64;
-        while let Some(part) = parts.last() {
-            match self.deliver.deliver(&part.body) {
-                Answer::Accepted { rejected, message } => {
-                    self.recovered();
-                    let rejected = rejected.min(part.records);
-                    if rejected > 0 {
-                        self.refused(rejected, message);
+        while let Some(part) = parts.pop() {
+            let (records, reason) = match self.deliver.deliver(&part.body) {
+                Answer::Accepted { rejected, message } => (part.lost_by(rejected), message),
+                Answer::Refused { reason } => (part.records(), reason),
+                Answer::TooLarge => {
+                    if let Some([first, second]) = (self.split)(&part.body) {
+                        parts.extend([second, first]);
+                        continue;
                     }
-                    refused = refused.saturating_add(rejected);
-                    parts.pop();
+                    (part.records(), "a record is too large for the receiver".to_owned())
                 }
                 Answer::Retry { after, reason } => {
                     if self.trouble_since.is_none() {
                         self.trouble_since = Some(Instant::now());
                         (self.report)(&Notice::Trouble { reason });
                     }
+                    parts.push(part);
                     if self.pause(after) {
                         return None;
                     }
+                    continue;
                 }
-                Answer::Refused { reason } => {
-                    self.recovered();
-                    let records = part.records;
-                    self.refused(records, reason);
-                    refused = refused.saturating_add(records);
-                    parts.pop();
-                }
-                Answer::TooLarge => {
-                    self.recovered();
-                    if let Some([first, second]) = (self.split)(&part.body) {
-                        parts.pop();
-                        parts.extend([second, first]);
-                    } else {
-                        let records = part.records;
-                        self.refused(records, "a record is too large".to_owned());
-                        refused = refused.saturating_add(records);
-                        parts.pop();
-                    }
-                }
+            };
+            self.answered();
+            if records > 0 && self.last_refusal.as_ref() != Some(&reason) {
+                (self.report)(&Notice::Refused { records, reason: reason.clone() });
+                self.last_refusal = Some(reason);
             }
+            refused = refused.saturating_add(records);
         }
         Some(refused)
     }
 
-    /// Waits before another attempt. Returns whether the sender is to end.
+    /// Waits before another attempt. Returns whether the rest is left to the next run.
     fn pause(&mut self, after: Option<Duration>) -> bool {
         let time = self.backoff.after_failure(after, random());
-        self.queue.pause(time)
+        let is_abandoned = self.queue.pause(time);
+        self.report_discards();
+        is_abandoned
     }
 
-    fn recovered(&mut self) {
+    /// The receiver has answered.
+    fn answered(&mut self) {
         self.backoff.succeeded();
+        self.is_full_reported = false;
         if let Some(since) = self.trouble_since.take() {
             let waiting = self.queue.waiting();
             (self.report)(&Notice::Recovered { after: since.elapsed(), waiting });
         }
     }
 
-    fn refused(&mut self, records: u64, reason: String) {
-        if self.last_refusal.as_ref() != Some(&reason) {
-            (self.report)(&Notice::Refused { records, reason: reason.clone() });
-            self.last_refusal = Some(reason);
+    fn report_discards(&mut self) {
+        let now = self.queue.discards();
+        if now.full > self.seen.full && !self.is_full_reported {
+            self.is_full_reported = true;
+            (self.report)(&Notice::Full);
+        }
+        if now.damaged > self.seen.damaged {
+            (self.report)(&Notice::Damaged { records: now.damaged - self.seen.damaged });
+        }
+        self.seen = now;
+    }
+
+    fn report_error(&mut self, error: Error) {
+        let text = error.to_string();
+        if self.last_error.as_ref() != Some(&text) {
+            (self.report)(&Notice::Spool(error));
+            self.last_error = Some(text);
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

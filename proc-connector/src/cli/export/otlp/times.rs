@@ -1,14 +1,13 @@
 //! Times as text, in RFC 3339 and UTC.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::Timestamp;
-use proc_connector::Received;
+use proc_connector::WallClock;
 use proc_connector::process::Process;
 use rustix::time::{ClockId, clock_gettime};
 
 use super::record::unix_ns;
-use crate::cli::output::sink::Item;
 
 /// A larger difference between two comparisons of the clocks means that the time of day was set. Smaller
 /// ones are the time between the readings, and would give a process several creation times.
@@ -17,8 +16,10 @@ const SET_NS: u64 = 1_000_000;
 /// Formats times with microseconds. The text of a second is kept, because most times follow each other.
 #[derive(Debug)]
 pub(super) struct Times {
-    /// The time of day when the machine started, in nanoseconds since 1970.
-    boot_ns: u64,
+    /// The time of day at which `CLOCK_BOOTTIME` was 0, in nanoseconds since 1970.
+    boottime_ns: u64,
+    /// The same for the clock of time stamps, which stops while the machine is suspended.
+    monotonic_ns: u64,
     second: Option<u64>,
     text: String,
     /// The length of the text up to the second.
@@ -27,25 +28,29 @@ pub(super) struct Times {
 
 impl Times {
     pub(super) fn new() -> Self {
-        Self { boot_ns: boot_ns(), second: None, text: String::new(), whole: 0 }
+        let [boottime_ns, monotonic_ns] = epochs();
+        Self { boottime_ns, monotonic_ns, second: None, text: String::new(), whole: 0 }
     }
 
     pub(super) fn compare_clocks(&mut self) {
-        let boot_ns = boot_ns();
-        if boot_ns.abs_diff(self.boot_ns) > SET_NS {
-            self.boot_ns = boot_ns;
+        let [boottime_ns, monotonic_ns] = epochs();
+        for (known, now) in
+            [(&mut self.boottime_ns, boottime_ns), (&mut self.monotonic_ns, monotonic_ns)]
+        {
+            if now.abs_diff(*known) > SET_NS {
+                *known = now;
+            }
         }
     }
 
-    /// The creation time of an item's process: the same text in each of its records, unless the time of
-    /// day is set.
-    pub(super) fn creation(&mut self, process: &Process, item: &Item<'_>) -> Option<&str> {
-        if let Some(ns) = process.start_boottime_ns() {
-            return self.text_of_ns(self.boot_ns.checked_add(ns)?);
-        }
-        let Received::Event(event) = item.received else { return None };
-        let age = event.timestamp_ns().saturating_sub(process.start_ns()?);
-        self.text(item.time?.checked_sub(Duration::from_nanos(age))?)
+    /// The creation time of a process: the same text in each of its records, unless the time of day is
+    /// set.
+    pub(super) fn creation(&mut self, process: &Process) -> Option<&str> {
+        let ns = match process.start_boottime_ns() {
+            Some(ns) => self.boottime_ns.checked_add(ns),
+            None => self.monotonic_ns.checked_add(process.start_ns()?),
+        };
+        self.text_of_ns(ns?)
     }
 
     /// The text of a time from 1970 to 9999.
@@ -73,9 +78,12 @@ impl Times {
     }
 }
 
-/// The time of day at which `CLOCK_BOOTTIME` was 0.
-fn boot_ns() -> u64 {
-    let now = clock_gettime(ClockId::Boottime);
-    let now = Timestamp::new(now.tv_sec, now.tv_nsec.try_into().unwrap_or(0)).unwrap_or_default();
-    unix_ns(SystemTime::now()).saturating_sub(now.as_nanosecond().try_into().unwrap_or(0))
+/// The times of day at which the two clocks were 0, in nanoseconds since 1970.
+fn epochs() -> [u64; 2] {
+    let boottime = clock_gettime(ClockId::Boottime);
+    let boottime = Timestamp::new(boottime.tv_sec, boottime.tv_nsec.try_into().unwrap_or(0));
+    let boottime = boottime.unwrap_or_default().as_nanosecond().try_into().unwrap_or(0);
+    let monotonic = WallClock::now_ns();
+    let now = unix_ns(SystemTime::now());
+    [boottime, monotonic].map(|clock| now.saturating_sub(clock))
 }

@@ -2,12 +2,13 @@
 
 use std::fs::{self, DirBuilder, File};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 
+use super::disk;
 use super::error::Error;
 
 /// A directory that no other exporter uses.
@@ -15,7 +16,7 @@ use super::error::Error;
 pub(super) struct Directory {
     path: PathBuf,
     /// The kernel unlocks the file when the program ends.
-    _lock: Flock<File>,
+    lock: Flock<File>,
 }
 
 impl Directory {
@@ -26,14 +27,23 @@ impl Directory {
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let file = open(&path.join("lock"), OFlag::O_CREAT).map_err(failed)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Self { path: path.to_owned(), _lock: lock }),
+            Ok(lock) => Ok(Self { path: path.to_owned(), lock }),
             Err((_, Errno::EWOULDBLOCK)) => Err(Error::InUse { directory: path.to_owned() }),
             Err((_, error)) => Err(failed(error.into())),
         }
     }
 
-    pub(super) fn path(&self) -> &Path {
-        &self.path
+    /// Creates the directory again if it was removed.
+    pub(super) fn restore(&mut self) -> Result<(), Error> {
+        if is_removed(&self.lock) {
+            *self = Self::lock(&self.path.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Whether somebody has removed the directory.
+    pub(super) fn is_removed(&self) -> bool {
+        is_removed(&self.lock)
     }
 
     pub(super) fn state_path(&self) -> PathBuf {
@@ -54,11 +64,12 @@ impl Directory {
     }
 
     pub(super) fn create_segment(&self, number: u64) -> io::Result<File> {
-        open(&self.segment_path(number), OFlag::O_CREAT | OFlag::O_EXCL)
+        let path = self.segment_path(number);
+        disk::create(|| open(&path, OFlag::O_CREAT | OFlag::O_EXCL))
     }
 
     pub(super) fn remove_segment(&self, number: u64) -> io::Result<()> {
-        fs::remove_file(self.segment_path(number))
+        disk::remove(&self.segment_path(number))
     }
 
     /// The numbers of the segments, in order. Other files are ignored.
@@ -72,6 +83,11 @@ impl Directory {
         numbers.sort_unstable();
         Ok(numbers)
     }
+}
+
+/// Whether an open file has no name any more.
+pub(super) fn is_removed(file: &File) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.nlink() == 0)
 }
 
 /// The number in the name of a segment.

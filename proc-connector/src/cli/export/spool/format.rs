@@ -1,6 +1,6 @@
 //! The bytes of a segment: its header, and the header of each batch.
 
-use super::Content;
+use super::batch::Content;
 
 /// The version of the format that this program reads and writes.
 pub(super) const VERSION: u32 = 1;

@@ -3,7 +3,9 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Batch, Discards, Error, Handed, Spool, Unreported};
+use super::batch::{Batch, Discards, Handed, Unreported};
+use super::error::Error;
+use super::store::Spool;
 
 /// A spool shared by the thread that appends and the thread that sends. Clones share the spool.
 #[derive(Debug, Clone)]
@@ -12,27 +14,33 @@ pub(crate) struct Queue(Arc<Shared>);
 #[derive(Debug)]
 struct Shared {
     inner: Mutex<Inner>,
-    /// A batch was appended, or the sender is to end.
+    /// A field of `Inner` has changed.
     changed: Condvar,
 }
 
 #[derive(Debug)]
 struct Inner {
     spool: Spool,
+    /// No more batches follow.
     ends: bool,
+    /// The sender has made an attempt since then.
+    has_seen_end: bool,
+    /// The sender is to leave the rest to the next run.
+    is_abandoned: bool,
 }
 
 /// What the sender does next.
 #[derive(Debug)]
 pub(crate) enum Next {
     Send(Handed),
-    /// The spool is empty, and no more batches follow.
+    /// No more batches follow, or the rest is left to the next run.
     End,
 }
 
 impl Queue {
     pub(crate) fn new(spool: Spool) -> Self {
-        let inner = Mutex::new(Inner { spool, ends: false });
+        let inner =
+            Mutex::new(Inner { spool, ends: false, has_seen_end: false, is_abandoned: false });
         Self(Arc::new(Shared { inner, changed: Condvar::new() }))
     }
 
@@ -61,9 +69,16 @@ impl Queue {
     }
 
     /// Waits for a batch.
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::next`].
     pub(crate) fn next(&self) -> Result<Next, Error> {
         let mut inner = self.lock();
         loop {
+            if inner.is_abandoned {
+                return Ok(Next::End);
+            }
             if let Some(handed) = inner.spool.next()? {
                 return Ok(Next::Send(handed));
             }
@@ -75,15 +90,20 @@ impl Queue {
     }
 
     /// As [`Spool::accepted`].
+    ///
+    /// # Errors
+    ///
+    /// As [`Spool::accepted`].
     pub(crate) fn accepted(&self, refused: u64) -> Result<(), Error> {
         self.lock().spool.accepted(refused)
     }
 
-    /// Waits, unless the sender is to end. Returns whether it is.
+    /// Waits before another attempt. The first wait after [`Queue::end`] ends at once, and so does each
+    /// after [`Queue::abandon`]. Returns whether the sender is to leave the rest to the next run.
     pub(crate) fn pause(&self, time: Duration) -> bool {
         let deadline = Instant::now().checked_add(time);
         let mut inner = self.lock();
-        while !inner.ends {
+        while inner.ends == inner.has_seen_end && !inner.is_abandoned {
             let left = deadline.map_or(time, |end| end.saturating_duration_since(Instant::now()));
             if left.is_zero() {
                 break;
@@ -91,12 +111,19 @@ impl Queue {
             let waited = self.0.changed.wait_timeout(inner, left);
             inner = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        inner.ends
+        inner.has_seen_end = inner.ends;
+        inner.is_abandoned
     }
 
-    /// Makes the sender end when the spool is empty.
+    /// Makes the sender end when the spool is empty. It does not wait for the next attempt.
     pub(crate) fn end(&self) {
         self.lock().ends = true;
+        self.0.changed.notify_all();
+    }
+
+    /// Makes the sender end after the current request.
+    pub(crate) fn abandon(&self) {
+        self.lock().is_abandoned = true;
         self.0.changed.notify_all();
     }
 

@@ -3,11 +3,14 @@
 use std::collections::VecDeque;
 use std::path::Path;
 
+use super::batch::{Discards, Opened, Unreported};
 use super::directory::Directory;
+use super::disk;
+use super::error::Error;
 use super::format::{SegmentHeader, Unreadable};
 use super::segment::{Segment, Tail, find_header, read_at_most};
 use super::state::{State, StateFile, Stored};
-use super::{Discards, Error, Opened, SEGMENTS, Spool, Unreported};
+use super::store::{SEGMENTS, Spool};
 
 impl Spool {
     /// Opens the spool in this directory, or creates it. The capacity is in bytes.
@@ -168,7 +171,7 @@ impl Spool {
         let file = self.directory.segment_path(last.number);
         let opened = self.directory.open_segment(last.number).and_then(|file| {
             if file.metadata()?.len() > tail.end {
-                file.set_len(tail.end)?;
+                disk::truncate(&file, tail.end)?;
             }
             Ok(file)
         });

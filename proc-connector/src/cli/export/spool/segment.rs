@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-use super::Content;
+use super::batch::Content;
 use super::format::{BatchHeader, content};
 
 /// A segment that exists.

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 
+use super::disk;
 use super::format::{Fields, PREAMBLE, SegmentHeader, Unreadable, check_preamble, put_preamble};
 use super::segment::read_at_most;
 
@@ -125,14 +125,14 @@ impl StateFile {
     pub(super) fn read(&self) -> io::Result<Result<Stored, u32>> {
         let mut newest: Option<State> = None;
         let mut damaged = false;
-        let mut found = false;
+        let mut missing = 0;
         for slot in Self::SLOTS {
             let mut bytes = [0; State::LEN];
             let len = read_at_most(&self.0, &mut bytes, slot)?;
             if len == 0 {
+                missing += 1;
                 continue;
             }
-            found = true;
             match State::read(&bytes[..len]) {
                 Ok(state) if newest.is_some_and(|newest| newest.generation > state.generation) => {}
                 Ok(state) => newest = Some(state),
@@ -141,10 +141,9 @@ impl StateFile {
             }
         }
         Ok(Ok(match (newest, damaged) {
-            (None, _) if !found => Stored::Nothing,
-            (newest, true) => Stored::Damaged(newest),
-            (Some(state), false) => Stored::State(state),
+            (Some(state), false) if missing == 0 || state.generation == 1 => Stored::State(state),
             (None, false) => Stored::Nothing,
+            (newest, _) => Stored::Damaged(newest),
         }))
     }
 
@@ -156,8 +155,8 @@ impl StateFile {
 
     pub(super) fn write(&self, state: &mut State) -> io::Result<()> {
         let next = State { generation: state.generation.wrapping_add(1), ..*state };
-        let slot = Self::SLOTS[usize::from(next.generation % 2 == 1)];
-        self.0.write_all_at(&next.bytes(), slot)?;
+        let slot = Self::SLOTS[usize::from(next.generation % 2 == 0)];
+        disk::write_in_page(&self.0, &next.bytes(), slot)?;
         *state = next;
         Ok(())
     }

@@ -67,9 +67,10 @@ impl Url {
         if uri.host().is_none_or(str::is_empty) {
             return Err(bad("the URL has no host: write one, as in http://localhost:4318"));
         }
-        if uri.authority().is_some_and(|authority| authority.as_str().ends_with(':'))
-            || uri.port().is_some() && uri.port_u16().is_none_or(|port| port == 0)
-        {
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let place = authority.rsplit('@').next().unwrap_or_default();
+        let is_bare = Some(place) == uri.host();
+        if !is_bare && uri.port_u16().is_none_or(|port| port == 0) {
             return Err(bad("the URL has no valid port: write a number from 1 to 65535"));
         }
         Ok(Self { shown: shown_without_credentials(&uri), uri })

@@ -5,8 +5,11 @@ use std::fmt;
 
 use super::{BadSetting, Signal};
 
+/// Returns the value of a variable.
+type Read = dyn Fn(&str) -> Option<OsString>;
+
 /// Reads variables of the environment.
-pub(crate) struct Variables(Box<dyn Fn(&str) -> Option<OsString>>);
+pub(crate) struct Variables(Box<Read>);
 
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -92,14 +92,15 @@ fn system(error: &io::Error, url: &Url) -> String {
              endpoint"
         ),
         kind if is_disconnect_kind(kind) => {
-            let tls = if url.is_encrypted() {
-                "does not require a client certificate"
+            let remedy = if url.is_encrypted() {
+                "set OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE and OTEL_EXPORTER_OTLP_CLIENT_KEY if it requires \
+                 a client certificate"
             } else {
-                "does not require https://"
+                "write https:// if the port expects TLS"
             };
             format!(
-                "the receiver closes the connection without an answer; check its log, and that port \
-                 {port} is for OTLP/HTTP and {tls}"
+                "the receiver closes the connection on port {port} without an answer; check its log, and \
+                 {remedy}"
             )
         }
         io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable => {
@@ -141,7 +142,8 @@ fn tls(error: &rustls::Error, url: &Url) -> String {
 
 fn certificate(error: &CertificateError, host: &str) -> String {
     match error {
-        CertificateError::UnknownIssuer => {
+        // The signature is bad if the authority has the name of another that is known.
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "an unknown authority has signed the certificate; set OTEL_EXPORTER_OTLP_CERTIFICATE to the \
              file with the authority's certificate"
                 .to_owned()

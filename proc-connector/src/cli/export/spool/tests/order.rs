@@ -1,6 +1,6 @@
 //! Batches leave in the order in which they came, across restarts.
 
-use super::support::{NOTHING, Scratch, batch};
+use super::support::{NOTHING, Scratch, batch, segment_bytes};
 
 #[test]
 fn batches_leave_in_order_and_remain_until_they_are_accepted() {
@@ -50,12 +50,7 @@ fn a_full_spool_discards_the_oldest_batches_and_counts_them() {
     let lost = spool.unreported().records;
     assert_eq!(lost + spool.waiting(), 100_000);
     assert!(lost > 50_000, "{lost}");
-    let size: u64 = std::fs::read_dir(scratch.path())
-        .unwrap()
-        .map(|entry| entry.unwrap())
-        .filter(|entry| entry.file_name().to_str().unwrap().ends_with(".segment"))
-        .map(|entry| entry.metadata().unwrap().len())
-        .sum();
+    let size = segment_bytes(scratch.path());
     assert!(size <= capacity, "{size}");
     drop(spool);
     let (mut spool, _) = scratch.open(capacity);
