@@ -16,7 +16,7 @@ use common::helper_process::{HelperProcess, command, exec_role, pause};
 use common::load::OnDrop;
 use common::named;
 use common::otlp::{Receiver, Record, store_requests, stored_records, write_body};
-use common::program::{Running, program, text};
+use common::program::{Running, program, run, text};
 use common::scratch::Scratch;
 use nix::sys::signal::{Signal, raise};
 
@@ -29,7 +29,28 @@ fn main() -> ExitCode {
         a_decoder_in_python_reads_the_same,
         nothing_is_lost_unreported_if_either_side_is_killed,
     ];
-    common::main_with(&roles, &[], &live)
+    common::main_with(&roles, &named![settings_that_cannot_be_used_are_rejected], &live)
+}
+
+fn settings_that_cannot_be_used_are_rejected() {
+    let scratch = Scratch::new("settings");
+    let spool = scratch.file("spool");
+    for options in [
+        &["--endpoint", "localhost"][..],
+        &["--spool-size", "0"],
+        &["--batch-size", "many"],
+        &["--batch-age", "1"],
+        &["--header-file", "authorization"],
+    ] {
+        let output = run(&[&["export", "otlp", "--spool", &spool][..], options].concat());
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        assert!(!output.stderr.is_empty(), "{options:?}");
+    }
+    let mut disabled = program(&["export", "otlp", "--spool", &spool]);
+    let output = disabled.env("OTEL_SDK_DISABLED", "true").output().expect("the program runs");
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("OTEL_SDK_DISABLED is true"));
+    assert!(scratch.names().is_empty(), "nothing was written");
 }
 
 fn exits_3() {
@@ -50,7 +71,7 @@ fn executes() {
 struct Exporter {
     receiver: Receiver,
     running: Running,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Exporter {
@@ -58,7 +79,7 @@ impl Exporter {
     fn start(name: &str, options: &[&str]) -> Self {
         let (receiver, scratch) = (Receiver::start(), Scratch::new(name));
         let running = start(&receiver.url(), &scratch.file("spool"), options);
-        let exporter = Self { receiver, running, _scratch: scratch };
+        let exporter = Self { receiver, running, scratch };
         exporter.wait_until_it_listens();
         exporter
     }
@@ -131,6 +152,7 @@ fn records_have_what_the_processes_did() {
 
     let me = i64::from(std::process::id());
     let exe = std::env::current_exe().expect("/proc is mounted");
+    let current = std::env::current_dir().expect("a directory");
     for (pid, code, signal) in
         [(exited, Some(3), None), (killed, None, Some(9)), (executing, Some(3), None)]
     {
@@ -154,6 +176,8 @@ fn records_have_what_the_processes_did() {
             let user = exec.number("process.user.id");
             assert!(user == Some(my_uid()) || user.is_none() && is_late(), "{user:?}");
             assert!(exec.texts("process.command_args").is_none(), "arguments are private");
+            let directory = exec.text("process.working_directory");
+            assert!(directory == current.to_str() || directory.is_none() && is_late());
         }
         let execs = records.iter().filter(|record| record.is("process.exec", pid)).count();
         assert_eq!(execs, if pid == executing { 2 } else { 1 });
@@ -190,11 +214,15 @@ fn arguments_are_sent_on_request_and_redacted() {
 
 fn records_wait_for_a_receiver_and_for_the_next_run() {
     let exporter = Exporter::start("waiting", &[]);
+    let spool = exporter.scratch.file("spool");
+    let second = run(&["export", "otlp", "--spool", &spool, "--duration", "1s"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another exporter uses the spool"));
     exporter.receiver.answer(503);
     let (pid, _) = exit(command("exits_3"));
     // The records of a later batch follow those of an earlier one.
     thread::sleep(Duration::from_millis(300));
-    let Exporter { receiver, running, _scratch: scratch } = exporter;
+    let Exporter { receiver, running, scratch } = exporter;
     let (_, output) = running.end_by(Signal::SIGINT);
     let messages = text(&output.stderr);
     assert!(messages.contains("the receiver does not accept records"), "{messages}");

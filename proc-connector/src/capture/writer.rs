@@ -17,8 +17,9 @@ use proc_connector_core::Event;
 
 use super::css_sets::CssSets;
 use super::note::Note;
+use super::origin::{Origin, RECORDED_ON};
 use super::packet_block::{self, PacketBlock};
-use super::{comment, loss, origin::Origin};
+use super::{comment, loss};
 use crate::stream::{Lost, Received};
 
 /// The number of bytes collected before they are written.
@@ -307,7 +308,7 @@ fn add_loss_options(block: &mut PacketBlock<'_>, lost: &Lost) {
 fn section(origin: &Origin) -> SectionHeaderBlock<'static> {
     let mut options = Vec::new();
     if let Some(host) = &origin.host {
-        options.push(SectionHeaderOption::Comment(text(&format!("recorded on {host}"))));
+        options.push(SectionHeaderOption::Comment(text(&format!("{RECORDED_ON}{host}"))));
     }
     options.extend(origin.hardware.as_deref().map(|it| SectionHeaderOption::Hardware(text(it))));
     options.extend(origin.os.as_deref().map(|it| SectionHeaderOption::OS(text(it))));

@@ -5,6 +5,7 @@ pub(super) mod await_end;
 pub(super) mod choose;
 pub(super) mod conditions;
 pub(super) mod connect;
+mod details;
 mod ends;
 pub(super) mod flow;
 pub(crate) mod follow;

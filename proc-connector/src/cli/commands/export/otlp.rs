@@ -12,7 +12,8 @@ use crate::cli::export::otlp::config::{Config, Signal};
 use crate::cli::export::otlp::http::Client;
 use crate::cli::export::otlp::positions::Positions;
 use crate::cli::export::otlp::resource::Resource;
-use crate::cli::export::otlp::sender::{Notice, Sender};
+use crate::cli::export::otlp::notice::Notice;
+use crate::cli::export::otlp::sender::Sender;
 use crate::cli::export::otlp::sink::{Limits, Otlp, Style};
 use crate::cli::export::otlp::split::split;
 use crate::cli::export::otlp::store::SpoolStore;
@@ -74,13 +75,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let boot_id = boot_id()?;
     let directory = spool.directory()?;
     let since = last_write(&directory);
-    let (spool_files, opened) =
-        Spool::open(&directory, spool.spool_size).map_err(Failure::Spool)?;
+    let (spool_files, opened) = Spool::open(&directory, spool.spool_size)
+        .map_err(|error| Failure::Spool(error.to_string()))?;
     report(format_args!("sending to {}", config.shown_url()));
     report_opened(&opened);
     let queue = Queue::new(spool_files);
 
-    let mut connector = connect::open(listen, &conditions.filter(Filter::default())?, true)?;
+    let filter = conditions.filter(Filter::default())?;
+    let mut connector = connect::open_with_directories(listen, filter)?;
     choice.check_processes()?;
     connect::report_user_space(&connector);
     let identify = Identify::live_redacted(redact.redactor().as_ref())?;
@@ -229,17 +231,5 @@ fn report_opened(opened: &Opened) {
 }
 
 fn report_notice(notice: &Notice) {
-    match notice {
-        Notice::Trouble { reason } => {
-            complain(format_args!("the receiver does not accept records, trying again: {reason}"));
-        }
-        Notice::Recovered { after, waiting } => complain(format_args!(
-            "the receiver accepts records again after {:.1} s; {waiting} records wait",
-            after.as_secs_f64()
-        )),
-        Notice::Refused { records, reason } => {
-            complain(format_args!("the receiver refused {records} records: {reason}"));
-        }
-        Notice::Spool(error) => complain(error),
-    }
+    complain(notice);
 }

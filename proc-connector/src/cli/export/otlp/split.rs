@@ -32,15 +32,19 @@ fn records(request: &mut ExportLogsServiceRequest) -> Option<&mut Vec<LogRecord>
 
 fn part(request: &mut ExportLogsServiceRequest) -> Part {
     let body = gzip::compress(&request.encode_to_vec());
-    let records = records(request).map_or(0, |records| records.iter().map(weight).sum());
-    Part { body, records }
+    let records = records(request).map_or(&[][..], |records| records);
+    let losses = records.iter().filter(|record| is_loss(record));
+    let lost = losses.clone().map(count).fold(0, u64::saturating_add);
+    let events = (records.len() - losses.count()) as u64;
+    Part { body, events, lost }
 }
 
-/// An event counts as one record, and a loss as the events that it reports.
-fn weight(record: &LogRecord) -> u64 {
-    if record.event_name != "process.lost" {
-        return 1;
-    }
+fn is_loss(record: &LogRecord) -> bool {
+    record.event_name == "process.lost"
+}
+
+/// The events that a loss reports.
+fn count(record: &LogRecord) -> u64 {
     let count = record.attributes.iter().find(|attribute| attribute.key == LOST_COUNT);
     match count.and_then(|count| count.value.as_ref()?.value.as_ref()) {
         Some(&Value::IntValue(count)) => u64::try_from(count).unwrap_or(0),
