@@ -12,7 +12,7 @@ pub(crate) mod follow;
 pub(super) mod held;
 pub(super) mod identify;
 mod lives;
-#[cfg(feature = "prometheus")]
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
 pub(super) mod measure;
 mod read_ahead;
 pub(super) mod receive;

@@ -196,7 +196,7 @@ impl Stage for Export<'_> {
 }
 
 /// The run of the kernel.
-fn boot_id() -> Result<BootId, Failure> {
+pub(super) fn boot_id() -> Result<BootId, Failure> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(Failure::Proc)?;
     text.trim().parse().map_err(|error| Failure::Proc(io::Error::other(error)))
 }
