@@ -76,6 +76,8 @@ fn family() {
         child.wait().expect("an exit status");
     }
     println!("own {}", std::process::id());
+    // The kernel reports an exit after the parent can reap the process. On a busy machine, that is late.
+    std::thread::sleep(std::time::Duration::from_millis(200));
     std::process::exit(7)
 }
 
@@ -187,7 +189,10 @@ fn spans_are_the_tree_of_the_command() {
     let name = name.file_name().expect("a name").to_str().expect("UTF-8");
     let outer = spans.of(own);
     for span in spans.0.values() {
-        assert_eq!((span.trace_id.len(), &*span.name), (16, name));
+        assert_eq!(span.trace_id, outer.trace_id);
+        // Over the socket, a short process can be over before its name is read.
+        let is_known = transport() == Transport::Ring || span == outer;
+        assert!(span.name == name || !is_known, "{span:?}");
         assert!(span.start_time_unix_nano <= span.end_time_unix_nano);
         assert!(outer.start_time_unix_nano <= span.start_time_unix_nano);
         assert!(span.end_time_unix_nano <= outer.end_time_unix_nano);
@@ -236,12 +241,14 @@ fn a_build_is_a_trace() {
         let span = spans.of(pid);
         assert_eq!(spans.parent_of(pid), Some(parent), "{line}");
         assert_eq!(spans.of(parent), make);
-        assert_eq!((&*span.name, failure(span)), ("cc", None), "{line}");
-        // The compiler proper and the assembler are its children.
-        let children = spans.0.values().filter(|child| child.parent_span_id == span.span_id);
-        let names: BTreeSet<&str> = children.map(|child| &*child.name).collect();
-        assert!(names.contains("cc1") && names.contains("as"), "{names:?}");
+        assert_eq!(failure(span), None, "{line}");
+        // Over the socket, a short process can be over before its name is read.
         if transport() == Transport::Ring {
+            assert_eq!(span.name, "cc", "{line}");
+            // The compiler proper and the assembler are its children.
+            let children = spans.0.values().filter(|child| child.parent_span_id == span.span_id);
+            let names: BTreeSet<&str> = children.map(|child| &*child.name).collect();
+            assert!(names.contains("cc1") && names.contains("as"), "{names:?}");
             let args = texts(&span.attributes, "process.command_args");
             assert_eq!(args[args.len() - 2..], ["-c", words[2]], "{line}");
         }

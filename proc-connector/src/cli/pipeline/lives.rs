@@ -230,7 +230,7 @@ fn details(process: &Process) -> Details {
     let args = process.args();
     Details {
         path: process.exe().map(path),
-        args: args.iter().flat_map(|args| args.iter()).map(text).collect(),
+        args: args.map(|args| args.iter().map(text).collect()).unwrap_or_default(),
         is_cut: args.is_some_and(|args| args.is_cut()),
         directory: process.cwd().map(path),
     }

@@ -32,6 +32,8 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 /// A time limit in milliseconds: a request without a limit would block all that follow.
 const TIMEOUT_LIMIT_MS: u64 = 600_000;
 
+const LEAST_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// What a request contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
@@ -124,9 +126,10 @@ impl Config {
         }))
     }
 
-    /// With this time limit, unless the limit of the environment is shorter.
+    /// With this time limit, unless the limit of the environment is shorter. A shorter time than two
+    /// seconds is too short for a single request.
     pub(super) fn limited(self, limit: Duration) -> Self {
-        Self { timeout: self.timeout.min(limit.max(Duration::from_millis(1))), ..self }
+        Self { timeout: self.timeout.min(limit.max(LEAST_TIMEOUT)), ..self }
     }
 
     /// The URL of the receiver, without credentials.
