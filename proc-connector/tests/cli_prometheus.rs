@@ -10,21 +10,21 @@ use std::ffi::CString;
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use common::helper_process::{HelperProcess, pause, print_number};
 use common::hostile::{HOSTILE, assert_seen};
 use common::program::{Status, text};
+use common::prometheus::{Prometheus, check_with_promtool, has_prometheus};
 use common::scrape::{Exporter, Samples, exporter};
-use common::scratch::{Scratch, ScratchFile};
+use common::scratch::ScratchFile;
 use common::{named, transport};
 use nix::sys::prctl::set_name;
 use nix::sys::signal::Signal;
 use nix::unistd::{SysconfVar, sysconf};
 use proc_connector::Transport;
 use proc_connector::testing::behaviour as sys;
-use serde_json::Value;
 
 fn main() -> ExitCode {
     let everywhere = named![bad_usage_exits_with_2, an_address_in_use_is_an_error];
@@ -475,38 +475,6 @@ fn other_addresses_cause_a_warning() {
     assert!(!messages.contains("warning"), "{messages}");
 }
 
-/// Whether Debian's package `prometheus` is installed.
-fn has_prometheus() -> bool {
-    let finds = |name: &str| Command::new(name).arg("--version").output().is_ok();
-    finds("prometheus") && finds("promtool")
-}
-
-/// Prometheus' own check of names, types and the format.
-fn check_with_promtool(metrics: &str) {
-    if !has_prometheus() {
-        eprintln!("skipped: this part needs promtool");
-        return;
-    }
-    let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut promtool = promtool.spawn().expect("promtool runs");
-    let mut stdin = promtool.stdin.take().expect("a pipe");
-    stdin.write_all(metrics.as_bytes()).expect("promtool reads");
-    drop(stdin);
-    let output = promtool.wait_with_output().expect("an exit status");
-    assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
-}
-
-/// A server that is killed when dropped.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 fn prometheus_reads_every_metric() {
     if !has_prometheus() {
         common::skip("needs Debian's package prometheus");
@@ -515,35 +483,8 @@ fn prometheus_reads_every_metric() {
     helper.resume();
     let made = f64::from(MADE);
     let samples = exporter.scrape_until(|samples| ended(samples) >= made);
-    let scratch = Scratch::new("prometheus");
-    let config = scratch.file("prometheus.yml");
-    let target = exporter.address;
-    let job = "job_name: test, static_configs: [{targets: ['";
-    fs::write(
-        &config,
-        format!("global: {{scrape_interval: 1s, scrape_timeout: 1s}}\nscrape_configs: [{{{job}{target}']}}]}}]\n"),
-    )
-    .expect("a writable directory");
-    let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
-    let address = free.local_addr().expect("an address");
-    drop(free);
-    let server = Command::new("prometheus")
-        .arg(format!("--config.file={config}"))
-        .arg(format!("--storage.tsdb.path={}", scratch.file("data")))
-        .arg(format!("--web.listen-address={address}"))
-        .arg("--log.level=error")
-        .spawn();
-    let _server = Killed(server.expect("prometheus runs"));
-    let query = |query: &str| -> Option<f64> {
-        let mut stream = TcpStream::connect(address).ok()?;
-        let query =
-            query.bytes().fold(String::new(), |query, byte| query + &format!("%{byte:02x}"));
-        write!(stream, "GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        let answer: Value = serde_json::from_str(answer.split_once("\r\n\r\n")?.1).ok()?;
-        answer["data"]["result"][0]["value"][1].as_str()?.parse().ok()
-    };
+    let server = Prometheus::start(exporter.address);
+    let query = |query: &str| server.query(query);
     let deadline = common::Deadline::long();
     while query("up{job=\"test\"}") != Some(1.0) {
         assert!(deadline.left().is_some(), "{:?}", query("up"));

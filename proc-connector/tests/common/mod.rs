@@ -19,6 +19,8 @@ pub(crate) mod namespaces;
 pub(crate) mod otlp;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
+#[cfg(feature = "prometheus")]
+pub(crate) mod prometheus;
 pub(crate) mod raw;
 pub(crate) mod recorder;
 #[cfg(feature = "prometheus")]
