@@ -13,6 +13,7 @@
 //! | [`losses`] | how losses are reported and avoided |
 //! | [`containers`] | permissions, namespaces, cgroups |
 //! | [`processes`] | the stream and the table of processes, waiting for exits |
+//! | [`pipelines`] | exporting events to telemetry pipelines |
 //! | [`captures`] | recordings: format, other programs' files, damage |
 //! | [`performance`] | figures, methods, commands that repeat them |
 //! | [`limits`] | what does not work |
@@ -47,6 +48,7 @@ macro_rules! references {
 [ocsf]: crate::guide::ocsf
 [losses]: crate::guide::losses
 [performance]: crate::guide::performance
+[pipelines]: crate::guide::pipelines
 [processes]: crate::guide::processes
 [receiving]: crate::guide::receiving
 [transports]: crate::guide::transports
@@ -172,6 +174,10 @@ pub mod processes {}
 #[doc = references!()]
 #[cfg_attr(any(not(doctest), feature = "capture"), doc = include_str!("../docs/captures.md"))]
 pub mod captures {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/pipelines.md")]
+pub mod pipelines {}
 
 #[doc = references!()]
 #[doc = include_str!("../docs/performance.md")]

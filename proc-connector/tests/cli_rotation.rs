@@ -8,7 +8,7 @@ use std::process::{Command, ExitCode};
 
 use common::program::{Running, program, run, text};
 use common::scratch::Scratch;
-use common::{CAP_SYS_ADMIN, Deadline, named, require_capability, transport, transport_name};
+use common::{CAP_SYS_ADMIN, Deadline, load, named, require_capability, transport, transport_name};
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::signal::Signal;
 use proc_connector::Transport;
@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         old_files_are_removed,
         files_of_a_killed_recording_are_kept,
         a_full_disk_keeps_whole_events,
+        events_that_do_not_fit_are_counted,
         a_directory_that_vanishes_is_reported,
         two_recordings_in_one_file_are_refused,
         bare_messages_are_read_again,
@@ -165,16 +166,25 @@ impl Drop for SmallDisk {
     }
 }
 
+/// The size of the disk in bytes.
+const DISK: u64 = 400 << 10;
+
+impl SmallDisk {
+    fn new(directory: &str) -> Self {
+        let none: Option<&str> = None;
+        let size = format!("size={DISK}");
+        let mounted = mount(none, directory, Some("tmpfs"), MsFlags::empty(), Some(&*size));
+        mounted.expect("a file system");
+        Self(directory.to_owned())
+    }
+}
+
 fn a_full_disk_keeps_whole_events() {
     require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
-    for options in [&[][..], &["--rotate-size", "1G"]] {
+    for options in [&[][..], &["--rotate-size", "1G"], &["--raw"]] {
         let scratch = Scratch::new("full");
         let directory = directory(&scratch);
-        let none: Option<&str> = None;
-        let size = Some("size=400k");
-        let mounted = mount(none, directory.as_str(), Some("tmpfs"), MsFlags::empty(), size);
-        mounted.expect("a file system");
-        let disk = SmallDisk(directory.clone());
+        let disk = SmallDisk::new(&directory);
         let mut record = start(&format!("{directory}/events.pcapng"), options);
         run_until(|| record.child.try_wait().expect("a child").is_some());
         let (_, output) = record.end();
@@ -184,9 +194,50 @@ fn a_full_disk_keeps_whole_events() {
         let files = names(&directory);
         assert_eq!(files.len(), 1, "{files:?}");
         assert!(!is_part(&files[0]), "{files:?}");
-        let events = events(&format!("{directory}/{}", files[0]));
+        let file = format!("{directory}/{}", files[0]);
+        // The last event that did not fit is shorter than this.
+        let len = fs::metadata(&file).expect("a file").len();
+        assert!((DISK - 4096..=DISK).contains(&len), "{len}");
+        let events = events(&file);
         assert!(events.len() > 100, "{}", events.len());
         assert_none_is_missing(&events);
+        drop(disk);
+    }
+}
+
+/// The recorder is stopped until there are enough events, which it then receives together.
+fn events_that_do_not_fit_are_counted() {
+    const EVENTS: usize = 8000;
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+    for options in [&[][..], &["--raw"]] {
+        let scratch = Scratch::new("unwritten");
+        let directory = directory(&scratch);
+        let disk = SmallDisk::new(&directory);
+        let file = format!("{directory}/events");
+        let other = scratch.file("other");
+        let count = EVENTS.to_string();
+        let count = ["--count", &count];
+        let record = start(&file, &[&count, options].concat());
+        let mut other_record = start(&other, &count);
+        let len = |file: &str| fs::metadata(file).map_or(0, |file| file.len());
+        run_until(|| len(&file) > 0 && len(&other) > 0);
+        record.send(Signal::SIGSTOP);
+        while other_record.child.try_wait().expect("a child").is_none() {
+            load::threads(100);
+        }
+        let (_, output) = other_record.end();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        load::threads(100);
+        record.send(Signal::SIGCONT);
+        let (_, output) = record.end();
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        let message = text(&output.stderr);
+        let (before, _) = message.split_once(" received events could not").expect("a number");
+        let (_, unwritten) = before.rsplit_once(' ').expect("a number");
+        let unwritten: usize = unwritten.parse().expect("a number");
+        let written = events(&file).len();
+        assert!(written > 100 && unwritten > 0, "{written}, {unwritten}");
+        assert_eq!(written + unwritten, EVENTS);
         drop(disk);
     }
 }

@@ -79,7 +79,7 @@ fn has_no_connector() {
         let mut child = ordered();
         let pid = child.id().to_string();
         let wait = Running::start(&mut program(&["wait", &pid]));
-        until_it_waits_for(&wait, &pid);
+        wait.until_it_waits_for(&pid);
         give(&mut child, order);
         child.wait().expect("an exit status");
         let (lines, output) = wait.end();
@@ -121,23 +121,8 @@ fn start(options: &[&str], pids: &[u32]) -> Running {
     let pids: Vec<&str> = pids.iter().map(String::as_str).collect();
     let running = Running::start(&mut program(&arguments(&[options, &pids].concat())));
     // The program adds the last process last.
-    until_it_waits_for(&running, pids[pids.len() - 1]);
+    running.until_it_waits_for(pids[pids.len() - 1]);
     running
-}
-
-/// Returns once the program has a descriptor of a process.
-fn until_it_waits_for(running: &Running, pid: &str) {
-    let (deadline, line) = (Deadline::new(), format!("Pid:\t{pid}\n"));
-    let directory = format!("/proc/{}/fdinfo", running.child.id());
-    let has_descriptor = || {
-        let infos = std::fs::read_dir(&directory).ok()?;
-        let mut infos = infos.filter_map(|info| std::fs::read_to_string(info.ok()?.path()).ok());
-        infos.find(|info| info.contains(&line))
-    };
-    while has_descriptor().is_none() {
-        assert!(deadline.left().is_some(), "it does not wait");
-        thread::sleep(Duration::from_millis(1));
-    }
 }
 
 fn assert_ended(output: &Output, code: i32) {

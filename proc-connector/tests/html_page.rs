@@ -18,6 +18,8 @@ fn main() -> ExitCode {
         the_timeline_zooms_and_pans,
         a_search_lists_and_highlights_the_matches,
         the_table_sorts_and_obeys_the_keyboard,
+        the_strip_shows_the_sums_of_the_processes,
+        programs_sort_and_limit_the_page,
         five_thousand_processes_have_few_rows,
         hostile_names_are_text,
     ];
@@ -59,7 +61,9 @@ fn longest(processes: &[Value]) -> usize {
 }
 
 fn selected_row(page: &mut Page) -> Value {
-    page.read("document.querySelector('tr[aria-selected=true]')?.children[1].textContent ?? null")
+    page.read(
+        "document.querySelector('#table tr[aria-selected=true]')?.children[1].textContent ?? null",
+    )
 }
 
 fn assert_quiet(page: &Page) {
@@ -184,7 +188,7 @@ fn a_search_lists_and_highlights_the_matches() {
         let expected = processes.iter().filter(has).count();
         assert!(expected > 0 && found >= expected as u64, "{words}: {found} of {expected}");
         assert!(page.text("#count").starts_with(&format!("{found} of ")));
-        let rows = page.read("document.querySelectorAll('tbody tr[id]').length");
+        let rows = page.read("document.querySelectorAll('#table tbody tr[id]').length");
         assert!(rows.as_u64().is_some_and(|rows| rows > 0 && rows <= found), "{rows}");
         let listed = page.read(&format!("document.getElementById('row-{index}') !== null"));
         assert_eq!(listed, true, "{words}");
@@ -221,8 +225,8 @@ fn the_table_sorts_and_obeys_the_keyboard() {
             page.read(&format!("table.order.map((index) => processes[index].{key} ?? null)"));
         values.as_array().expect("a list").clone()
     };
-    let columns =
-        page.read("[...document.querySelectorAll('th button')].map((b) => b.dataset.column)");
+    let columns = page
+        .read("[...document.querySelectorAll('#table th button')].map((b) => b.dataset.column)");
     let columns = columns.as_array().expect("a list").clone();
     for key in ["pid", "name", "wall", "exit", "command"] {
         assert!(columns.contains(&json!(key)), "{key} in {columns:?}");
@@ -230,10 +234,10 @@ fn the_table_sorts_and_obeys_the_keyboard() {
     for key in columns.iter().map(|key| key.as_str().expect("text")) {
         let mut orders = Vec::new();
         for _ in 0..2 {
-            page.click(&format!("th button[data-column={key}]"));
-            let sort = "document.querySelector('th[aria-sort]').getAttribute('aria-sort')";
+            page.click(&format!("#table th button[data-column={key}]"));
+            let sort = "document.querySelector('#table th[aria-sort]').getAttribute('aria-sort')";
             let descends = page.read(sort) == "descending";
-            assert_eq!(page.read("document.querySelectorAll('th[aria-sort]').length"), 1);
+            assert_eq!(page.read("document.querySelectorAll('#table th[aria-sort]').length"), 1);
             let numbers: Vec<f64> =
                 column(&mut page, key).iter().filter_map(Value::as_f64).collect();
             let is_sorted = |a: &f64, b: &f64| if descends { a >= b } else { a <= b };
@@ -261,6 +265,158 @@ fn the_table_sorts_and_obeys_the_keyboard() {
     let nameless = "[...document.querySelectorAll('button, input, [tabindex]')].filter((e) => \
         !(e.ariaLabel || e.textContent.trim() || e.labels?.length)).length";
     assert_eq!(page.read(nameless), 0);
+    assert_quiet(&page);
+}
+
+/// The processes at a time between two times, on average, and the largest sum of their peak memory.
+fn sums(processes: &[Value], [from, to]: [f64; 2]) -> (f64, u64) {
+    let time = |process: &Value, key: &str| process[key].as_f64().expect("a number");
+    let mut times: Vec<f64> =
+        processes.iter().flat_map(|p| [time(p, "start"), time(p, "end")]).collect();
+    times.retain(|time| (from..to).contains(time));
+    times.extend([from, to]);
+    times.sort_by(f64::total_cmp);
+    let (mut area, mut most) = (0.0, 0);
+    for pair in times.windows(2).filter(|pair| pair[0] < pair[1]) {
+        let at = f64::midpoint(pair[0], pair[1]);
+        let runs = |p: &Value| time(p, "start") <= at && at < time(p, "end");
+        let running: Vec<usize> = (0..processes.len()).filter(|&n| runs(&processes[n])).collect();
+        let waits = |&n: &&usize| running.iter().any(|&child| processes[child]["parent"] == *n);
+        let working = running.iter().filter(|n| !waits(n)).count();
+        area += f64::from(u32::try_from(working).expect("a few")) * (pair[1] - pair[0]);
+        most = most.max(running.iter().filter_map(|&n| processes[n]["memory"].as_u64()).sum());
+    }
+    (area / (to - from), most)
+}
+
+fn the_strip_shows_the_sums_of_the_processes() {
+    let scratch = Scratch::new("strip");
+    let (mut page, processes) = demo(&scratch);
+    let text = page.text("#strip-text");
+    assert!(text.contains(" processes at a time on average, at most "), "{text}");
+    let top = page.read("strip.canvas.getBoundingClientRect().y").as_f64().expect("a number");
+    let check = |page: &mut Page| {
+        let mut seen = std::collections::BTreeSet::new();
+        for x in (20..1_260).step_by(31).map(f64::from) {
+            page.hover(x, top + 20.0);
+            let tip = page.text("#tip");
+            let period = page.read(&format!("[{x}, {x} + 1].map((x) => timeline.time(x))"));
+            let period = [0, 1].map(|end| period[end].as_f64().expect("a number"));
+            let (mean, memory) = sums(&processes, period);
+            let shown = tip.split_once(": ").expect("a time").1.split(' ').next().expect("a mean");
+            let shown: f64 = shown.parse().expect("a number");
+            assert!((shown - mean).abs() < 0.051, "{mean} in {tip}");
+            let memory = page.read(&format!("`at most ${{shortSize({memory})}} of memory`"));
+            assert!(tip.ends_with(memory.as_str().expect("text")), "{memory} in {tip}");
+            // The lowest pixels are those of an area, if there is a value.
+            let is_blank = page.pixel_of("strip.canvas", x, 39.0) == [255; 3];
+            assert_eq!(is_blank, mean < 0.02, "{tip}");
+            seen.insert(tip);
+        }
+        seen.len()
+    };
+    assert!(check(&mut page) > 10);
+    // The strip zooms and moves with the timeline, and by itself.
+    let whole = view(&mut page);
+    page.wheel(400.0, top + 20.0, -600.0);
+    let zoomed = view(&mut page);
+    assert!(zoomed[1] - zoomed[0] < 0.5 * (whole[1] - whole[0]));
+    check(&mut page);
+    page.drag([400.0, top + 20.0], [300.0, top + 20.0]);
+    assert!(view(&mut page)[0] > zoomed[0]);
+    check(&mut page);
+    assert_eq!(page.read("selected"), Value::Null);
+    assert_quiet(&page);
+}
+
+fn programs_sort_and_limit_the_page() {
+    let scratch = Scratch::new("programs");
+    let (mut page, processes) = demo(&scratch);
+    assert_eq!(page.read("document.getElementById('program-rows').hidden"), true);
+    page.click("#tab-programs");
+    let hidden = "['rows', 'program-rows'].map((id) => document.getElementById(id).hidden)";
+    assert_eq!(page.read(hidden), json!([true, false]));
+    // Every program, with the sums of its processes.
+    let names: std::collections::BTreeSet<&str> =
+        processes.iter().map(|p| p["name"].as_str().expect("text")).collect();
+    assert!(names.len() > 5);
+    let cells = "[...document.querySelectorAll('#program-rows tbody tr[id]')].map((row) => \
+        [...row.cells].map((cell) => cell.textContent))";
+    let cells = page.read(cells);
+    let rows = cells.as_array().expect("rows");
+    assert_eq!(rows.len(), names.len());
+    for row in rows {
+        let members: Vec<&Value> = processes.iter().filter(|p| p["name"] == row[0]).collect();
+        let failed = members.iter().filter(|p| p["failed"] == true).count();
+        assert_eq!(
+            (&row[1], &row[2]),
+            (&json!(members.len().to_string()), &json!(failed.to_string()))
+        );
+        let sum = |key: &str| members.iter().filter_map(|p| p[key].as_u64()).sum::<u64>();
+        let most = |values: &mut dyn Iterator<Item = u64>| values.max().unwrap_or_default();
+        let wall = |p: &&Value| p["end"].as_u64().zip(p["start"].as_u64()).map(|(a, b)| a - b);
+        let times = [
+            sum("cpu"),
+            members.iter().filter_map(wall).sum(),
+            most(&mut members.iter().filter_map(wall)),
+        ];
+        for (column, time) in (3..).zip(times) {
+            let time = page.read(&format!("shortTime({time})"));
+            assert!(row[column] == time || row[column] == "", "{time} of {row}");
+        }
+        let memory = most(&mut members.iter().filter_map(|p| p["memory"].as_u64()));
+        let memory = page.read(&format!("shortSize({memory})"));
+        assert!(row[7] == memory || row[7] == "", "{memory} of {row}");
+    }
+    // Sorted by a click, in both directions.
+    let column = |page: &mut Page, key: &str| -> Vec<f64> {
+        let values = page.read(&format!("programTable.order.map((n) => programs[n].{key} ?? 0)"));
+        values.as_array().expect("a list").iter().filter_map(Value::as_f64).collect()
+    };
+    assert!(column(&mut page, "cpu").is_sorted_by(|a, b| a >= b));
+    page.click("#program-rows th button[data-column=wall]");
+    assert!(column(&mut page, "wall").is_sorted_by(|a, b| a >= b));
+    page.click("#program-rows th button[data-column=wall]");
+    assert!(column(&mut page, "wall").is_sorted_by(|a, b| a <= b));
+    // A click limits the timeline and the other table to the processes of a program.
+    let index = page.read("programs.findIndex((program) => program.members.length > 2)");
+    page.click(&format!("#program-{index} td"));
+    let name = page.text("#details h2");
+    let members: Vec<usize> =
+        (0..processes.len()).filter(|&n| processes[n]["name"] == *name).collect();
+    assert!(members.len() > 2);
+    assert_eq!(page.read("[...timeline.matches].sort((a, b) => a - b)"), json!(members));
+    assert_eq!(page.text("#count"), format!("{} of {}", members.len(), processes.len()));
+    page.click("#list-program");
+    assert_eq!(page.read(hidden), json!([false, true]));
+    let rows = page.read("document.querySelectorAll('#table tbody tr[id]').length");
+    assert_eq!(rows, members.len());
+    page.click("#table tbody tr[id] td");
+    assert_eq!(page.read("programs[processes[selected].program].name"), name);
+    page.click("#chosen");
+    assert_eq!(page.read("[timeline.matches, table.order.length]"), json!([null, processes.len()]));
+    assert_eq!(page.read("document.getElementById('chosen').hidden"), true);
+    // A process leads to its program, and the keyboard through the programs.
+    page.click("#choose-program");
+    assert_eq!(page.text("#details h2"), name);
+    page.key("Escape", 27);
+    assert_eq!(page.read("chosen"), Value::Null);
+    page.click("#tab-programs");
+    page.read("programTable.table.focus()");
+    page.key("Home", 36);
+    page.key("ArrowDown", 40);
+    assert_eq!(page.read("programTable.places.get(chosen)"), 1);
+    page.key("Enter", 13);
+    assert_eq!(page.read(hidden), json!([false, true]));
+    assert_eq!(page.read("table.order.every((n) => processes[n].program === chosen)"), true);
+    // A search lists the programs of its matches.
+    page.key("Escape", 27);
+    page.click("#tab-programs");
+    page.click("#search");
+    page.type_text(&name);
+    let found = page.read("programTable.order.map((n) => programs[n].name)");
+    assert!(found.as_array().is_some_and(|found| found.contains(&json!(name))), "{found}");
+    assert!(found.as_array().is_some_and(|found| found.len() < names.len()), "{found}");
     assert_quiet(&page);
 }
 
@@ -295,8 +451,9 @@ fn five_thousand_processes_have_few_rows() {
         "{}",
         page.text("#totals")
     );
-    let rows =
-        |page: &mut Page| page.read("document.querySelectorAll('tbody tr[id]').length").as_u64();
+    let rows = |page: &mut Page| {
+        page.read("document.querySelectorAll('#table tbody tr[id]').length").as_u64()
+    };
     assert!(rows(&mut page).is_some_and(|rows| rows > 5 && rows < 80));
     assert_eq!(page.read("document.getElementById('table').ariaRowCount"), "5002");
     page.read("table.table.focus()");
@@ -310,6 +467,8 @@ fn five_thousand_processes_have_few_rows() {
     assert_eq!(page.read(seen), true);
     page.click("#failed");
     assert_eq!(page.text("#count"), "10 of 5001");
+    // Processes without a name are one program.
+    assert_eq!(page.text("#tab-programs"), "Programs (1)");
     assert!(rows(&mut page).is_some_and(|rows| rows == 10));
     assert_quiet(&page);
 }
@@ -344,6 +503,6 @@ fn hostile_names_are_text() {
         assert!(page.text("#details pre").contains(shown));
     }
     assert_eq!(page.read("document.querySelectorAll('b, img, #details script').length"), 0);
-    assert_eq!(page.read("document.scripts.length"), 6);
+    assert_eq!(page.read("document.scripts.length"), 8);
     assert_quiet(&page);
 }

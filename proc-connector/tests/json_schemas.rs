@@ -5,13 +5,15 @@ mod common;
 mod full;
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::process::{Command, ExitCode, Output, Stdio};
+use std::process::{Child, Command, ExitCode, Output, Stdio};
 use std::thread;
 
 use common::named;
-use common::program::{RECORDING, program, run, text};
+use common::program::{RECORDING, Running, program, run, text};
 use common::scratch::{Scratch, ScratchFile};
 use common::wire::{self, COMM, COREDUMP, EXEC, EXIT, FORK, GID, NEW_KIND, PTRACE, SID, UID};
 use common::{transport, transport_name};
@@ -31,11 +33,12 @@ fn main() -> ExitCode {
         diagnoses_have_the_schema,
         comparisons_have_the_schema,
     ];
-    let live = named![live_events_have_the_schema, statistics_have_the_schema];
+    let live =
+        named![live_events_have_the_schema, statistics_have_the_schema, ends_have_the_schema];
     common::main_with(&[], &everywhere, &live)
 }
 
-const NAMES: [&str; 4] = ["events", "stats", "doctor", "diff"];
+const NAMES: [&str; 5] = ["events", "stats", "doctor", "diff", "wait"];
 
 fn document(name: &str) -> Value {
     let directory = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("schemas");
@@ -403,4 +406,51 @@ fn statistics_have_the_schema() {
             assert!(!schema.published.is_valid(&changed), "{place}/{key}");
         }
     }
+}
+
+fn ends_have_the_schema() {
+    let schema = Schema::read("wait");
+    // A name and arguments that are not UTF-8, an exit status, and a signal.
+    let scripts = ["printf 'a\\377b' > /proc/$$/comm; read x; exit 3", "read x; kill -SEGV $$"];
+    let start = |script: &str| {
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script, "x"]).arg(OsStr::from_bytes(b"y\xff"));
+        shell.stdin(Stdio::piped()).stderr(Stdio::null()).spawn().expect("a shell")
+    };
+    let children: Vec<Child> = scripts.into_iter().map(start).collect();
+    let pids: Vec<String> = children.iter().map(|child| child.id().to_string()).collect();
+    let pids: Vec<&str> = pids.iter().map(String::as_str).collect();
+    let options = ["wait", "--json", "--timeout", "60s", "--transport", transport_name()];
+    let wait = Running::start(&mut program(&[&options[..], &pids].concat()));
+    wait.until_it_waits_for(pids[pids.len() - 1]);
+    for mut child in children {
+        drop(child.stdin.take());
+        child.wait().expect("an exit status");
+    }
+    let (lines, output) = wait.end();
+    let lines = lines_of(lines.join("\n").as_bytes());
+    assert_eq!(lines.len(), scripts.len(), "{}", text(&output.stderr));
+    for line in &lines {
+        schema.assert_has(line);
+        assert!(line["process"]["raw_args"].is_array(), "{line}");
+        for (key, is_required) in [
+            ("tgid", true),
+            ("code", true),
+            ("signal", true),
+            ("core_dumped", true),
+            ("lifetime_ns", false),
+            ("usage", false),
+            ("process", false),
+        ] {
+            let mut changed = line.clone();
+            changed.as_object_mut().expect("an object").remove(key);
+            assert_eq!(schema.published.is_valid(&changed), !is_required, "without {key}");
+            changed[key] = json!([[-1]]);
+            assert!(!schema.published.is_valid(&changed), "{key}");
+        }
+    }
+    // Without a connector.
+    let unknown = json!({"tgid": 7, "code": null, "signal": null, "core_dumped": null});
+    schema.assert_has(&unknown);
+    schema.assert_has(&json!({"tgid": 7, "code": 255, "signal": null, "core_dumped": false}));
 }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use zerocopy::IntoBytes;
+
 use super::cooked;
 
 /// The type of the block, of an option with a comment, and of the number of lost packets.
@@ -35,9 +37,7 @@ impl<'a> PacketBlock<'a> {
         let [high, low] = [(nanos >> 32) as u32, nanos as u32];
         // The lengths are set later. The interface is the first.
         let fields = [ENHANCED_PACKET, 0, 0, high, low, 0, 0];
-        for field in fields {
-            out.extend_from_slice(&field.to_ne_bytes());
-        }
+        out.extend_from_slice(fields.as_bytes());
         let data = out.len();
         out.extend_from_slice(&cooked::HEADER);
         if let Err(error) = write_message(out) {
@@ -51,12 +51,17 @@ impl<'a> PacketBlock<'a> {
         Ok(Self { out, start, has_options: false })
     }
 
-    /// Starts the block of a packet without an event.
-    pub(super) fn empty(out: &'a mut Vec<u8>, time: Duration) -> Self {
+    /// Starts the block of a packet without an event. Its number is the sequence number of the netlink
+    /// message: programs that remove duplicates would remove all but one of several equal packets.
+    pub(super) fn empty(out: &'a mut Vec<u8>, time: Duration, number: u32) -> Self {
         let written = Self::new(out, time, |out| -> Result<(), std::convert::Infallible> {
             out.extend_from_slice(&NETLINK_HEADER_LEN.to_ne_bytes());
             out.extend_from_slice(&NOOP.to_ne_bytes());
-            out.resize(out.len() + 10, 0);
+            // The flags.
+            out.extend_from_slice(&[0; 2]);
+            out.extend_from_slice(&number.to_ne_bytes());
+            // The port.
+            out.extend_from_slice(&[0; 4]);
             Ok(())
         });
         match written {

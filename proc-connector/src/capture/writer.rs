@@ -72,6 +72,8 @@ pub struct Writer<W: Write> {
     notes: Vec<u8>,
     /// Whether these notes list processes.
     has_list: bool,
+    /// The number of packets without an event.
+    empty_packets: u32,
     css_sets: CssSets,
     events: u64,
     lost: u64,
@@ -107,6 +109,7 @@ impl<W: Write> Writer<W> {
             pending: None,
             notes: Vec::new(),
             has_list: false,
+            empty_packets: 0,
             css_sets: CssSets::default(),
             events: 0,
             lost: 0,
@@ -150,7 +153,9 @@ impl<W: Write> Writer<W> {
     pub fn write_note(&mut self, note: &Note, time: SystemTime) -> io::Result<()> {
         if let Some((lost, time)) = self.pending.take() {
             // The loss precedes the note.
-            let mut block = PacketBlock::empty(self.blocks.get_mut(), since_epoch(time));
+            self.empty_packets = self.empty_packets.wrapping_add(1);
+            let mut block =
+                PacketBlock::empty(self.blocks.get_mut(), since_epoch(time), self.empty_packets);
             add_loss_options(&mut block, &lost);
             block.finish();
         }
@@ -219,7 +224,9 @@ impl<W: Write> Writer<W> {
     /// Writes the pending notes in a packet without an event.
     fn write_pending_notes(&mut self, time: SystemTime) {
         if !self.notes.is_empty() {
-            let mut block = PacketBlock::empty(self.blocks.get_mut(), since_epoch(time));
+            self.empty_packets = self.empty_packets.wrapping_add(1);
+            let mut block =
+                PacketBlock::empty(self.blocks.get_mut(), since_epoch(time), self.empty_packets);
             block.options(&self.notes);
             block.finish();
             self.notes.clear();

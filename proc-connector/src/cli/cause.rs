@@ -44,6 +44,33 @@ impl fmt::Display for NotStarted<'_> {
     }
 }
 
+/// Why an address cannot be used to serve clients.
+#[cfg(feature = "prometheus")]
+pub(super) struct NotServed<'a> {
+    pub(super) address: &'a std::net::SocketAddr,
+    pub(super) error: &'a io::Error,
+}
+
+#[cfg(feature = "prometheus")]
+impl fmt::Display for NotServed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { address, error } = self;
+        write!(f, "cannot listen on {address}: ")?;
+        match error.kind() {
+            io::ErrorKind::AddrInUse => {
+                f.write_str("another program uses this address; choose another with --listen")
+            }
+            io::ErrorKind::AddrNotAvailable => f.write_str(
+                "this machine does not have the address; `ip address` lists those it has",
+            ),
+            io::ErrorKind::PermissionDenied => {
+                write!(f, "{error}; ports below 1024 require CAP_NET_BIND_SERVICE")
+            }
+            _ => Cause(error).fmt(f),
+        }
+    }
+}
+
 /// An error of the connector, with its sources.
 pub(super) struct NotReceived<'a>(pub(super) &'a Error);
 

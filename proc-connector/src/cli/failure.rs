@@ -9,6 +9,8 @@ use proc_connector::capture;
 use proc_connector::parser::filter::TooManyAlternatives;
 use proc_connector::program::Chain;
 
+#[cfg(feature = "prometheus")]
+use super::cause::NotServed;
 use super::cause::{Cause, NotReceived, NotStarted};
 use super::host::present::Absent;
 use super::shown::shown;
@@ -33,6 +35,12 @@ pub(super) enum Failure {
         path: PathBuf,
         error: io::Error,
     },
+    /// Metrics cannot be served on this address.
+    #[cfg(feature = "prometheus")]
+    Serve {
+        address: std::net::SocketAddr,
+        error: io::Error,
+    },
     /// A command cannot be run.
     Command {
         name: String,
@@ -45,6 +53,15 @@ pub(super) enum Failure {
     },
     /// Options that contradict each other by their values.
     Contradiction(&'static str),
+    /// A variable of the environment or an option has a value that cannot be used.
+    #[cfg(feature = "otlp")]
+    Setting(String),
+    /// The spool cannot be used.
+    #[cfg(feature = "otlp")]
+    Spool(String),
+    /// A thread cannot be started.
+    #[cfg(feature = "otlp")]
+    Thread(io::Error),
     /// Waiting for the end of a process failed.
     Waiting(io::Error),
     /// The processes of this machine cannot be listed.
@@ -100,6 +117,8 @@ impl Failure {
             | Self::BinaryToTerminal
             | Self::Contradiction(_)
             | Self::Absent(Absent::NameOfRecorded(_)) => 2,
+            #[cfg(feature = "otlp")]
+            Self::Setting(_) => 2,
             // As in shells.
             Self::Command { error, .. } if error.kind() == io::ErrorKind::NotFound => 127,
             Self::Command { .. } => 126,
@@ -162,6 +181,8 @@ impl fmt::Display for Failure {
             Self::Capture { file, error } => write!(f, "{}: {}", shown_path(file), Chain(error)),
             Self::Unread { file, unread } => write!(f, "{}: {unread}", shown_path(file)),
             Self::File { path, error } => write!(f, "{}: {}", shown_path(path), Cause(error)),
+            #[cfg(feature = "prometheus")]
+            Self::Serve { address, error } => NotServed { address, error }.fmt(f),
             Self::Command { name, error } => write!(f, "cannot run {name}: {}", NotStarted(error)),
             Self::RequiresRing { file, reason: Some(reason) } => {
                 write!(f, "{file} requires the ring transport: {reason}")
@@ -170,6 +191,12 @@ impl fmt::Display for Failure {
                 write!(f, "{file} requires the ring transport: use --transport ring or auto")
             }
             Self::Contradiction(text) => f.write_str(text),
+            #[cfg(feature = "otlp")]
+            Self::Setting(text) => f.write_str(text),
+            #[cfg(feature = "otlp")]
+            Self::Spool(text) => f.write_str(text),
+            #[cfg(feature = "otlp")]
+            Self::Thread(error) => write!(f, "cannot start a thread: {}", Cause(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
             Self::Proc(error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(f, "cannot read /proc: {error}; mount it with `mount -t proc proc /proc`")

@@ -14,7 +14,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Format};
 use nix::errno::Errno;
 use nix::fcntl::{AT_FDCWD, OFlag, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode, SFlag, fstat};
@@ -42,10 +42,10 @@ const MAX_LINKS: usize = 40;
 
 impl Place {
     /// Creates the file, or empties the existing one, unless another recording writes to it.
-    pub(super) fn open_for_recording(self) -> io::Result<Blocks> {
+    pub(super) fn open_for_recording(self, format: Format) -> io::Result<Blocks> {
         match self {
-            Self::New(new) => Blocks::lock(new.create()?),
-            Self::Existing(file) => Blocks::lock(file)?.empty(),
+            Self::New(new) => Blocks::lock(new.create()?, format),
+            Self::Existing(file) => Blocks::lock(file, format)?.empty(),
         }
     }
 }

@@ -11,7 +11,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::blocks::Blocks;
+use super::blocks::{Blocks, Format};
 use super::failure::Failure;
 use super::values;
 
@@ -86,7 +86,8 @@ impl Rotation {
             if is_part {
                 let part = self.directory.join(&name);
                 // Another recording holds its lock.
-                drop(Blocks::lock(File::options().write(true).open(&part)?)?);
+                let file = File::options().write(true).open(&part)?;
+                drop(Blocks::lock(file, Format::Pcapng)?);
                 fs::rename(&part, self.path(number))?;
             }
             complete.push(number);
@@ -139,7 +140,7 @@ impl Rotation {
         let path = self.part(number);
         let mut options = File::options();
         options.write(true).create_new(true).mode(0o600);
-        let opened = options.open(&path).and_then(Blocks::lock);
+        let opened = options.open(&path).and_then(|file| Blocks::lock(file, Format::Pcapng));
         let blocks = opened.map_err(|error| Failure::File { path, error })?;
         self.next += 1;
         self.current = Some((number, Instant::now()));

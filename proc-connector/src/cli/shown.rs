@@ -29,9 +29,7 @@ pub(super) fn shown(text: impl AsRef<[u8]>) -> String {
 
 /// Appends escaped text to a line.
 pub(super) fn show(text: &[u8], line: &mut String) {
-    // This is much cheaper than looking for characters, which most text does not need.
-    let is_shown = |&byte: &u8| is_plain_byte(byte) && byte != b'\\';
-    if let (true, Ok(text)) = (text.iter().all(is_shown), std::str::from_utf8(text)) {
+    if let (true, Ok(text)) = (stand_for_themselves(text, |_| false), std::str::from_utf8(text)) {
         return line.push_str(text);
     }
     for chunk in text.utf8_chunks() {
@@ -41,6 +39,31 @@ pub(super) fn show(text: &[u8], line: &mut String) {
             let _ = write!(line, "\\x{byte:02x}");
         }
     }
+}
+
+/// Writes strings that each end with a NUL to an empty line, separated by spaces, if all of them stand for
+/// themselves. Returns whether it did.
+pub(super) fn show_plain_strings(strings: &[u8], line: &mut String) -> bool {
+    let strings = strings.strip_suffix(&[0]).unwrap_or(strings);
+    if !line.is_empty() || !stand_for_themselves(strings, |byte| byte == 0) {
+        return false;
+    }
+    let mut bytes = std::mem::take(line).into_bytes();
+    bytes.extend_from_slice(strings);
+    for byte in &mut bytes {
+        *byte = if *byte == 0 { b' ' } else { *byte };
+    }
+    *line = String::from_utf8(bytes).unwrap_or_default();
+    true
+}
+
+/// Whether each byte stands for itself or is `allowed`. This is much cheaper than looking for characters,
+/// which most text does not need.
+#[inline]
+fn stand_for_themselves(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
+    // Without an early exit, the loop uses vector instructions.
+    let is_shown = |byte| (is_plain_byte(byte) & (byte != b'\\')) | allowed(byte);
+    bytes.iter().fold(true, |is_plain, &byte| is_plain & is_shown(byte))
 }
 
 fn show_letters(text: &str, line: &mut String) {
@@ -104,7 +127,7 @@ impl<W: Write> Screened<W> {
     /// Writes a line from a buffer, to which this adds a line feed.
     pub(super) fn write_line(&mut self, line: &mut String) -> io::Result<()> {
         // Many durations contain a micro sign.
-        if !line.split('µ').all(is_plain) {
+        if !is_plain(line) && !line.split('µ').all(is_plain) {
             *line = screened(line, self.styles);
         }
         line.push('\n');
@@ -121,9 +144,15 @@ impl<W: Write> Screened<W> {
     }
 }
 
+/// The size of the buffer before standard output, in bytes: the capacity of a pipe.
+pub(super) const OUTPUT_BUFFER: usize = 64 << 10;
+
 /// Human-readable text for standard output, written through `output`.
 pub(super) fn on_stdout<W: Write>(output: W) -> Screened<BufWriter<W>> {
-    Screened::new(BufWriter::new(output), styles_for(AutoStream::choice(&io::stdout())))
+    Screened::new(
+        BufWriter::with_capacity(OUTPUT_BUFFER, output),
+        styles_for(AutoStream::choice(&io::stdout())),
+    )
 }
 
 /// Standard error, unbuffered.
@@ -200,7 +229,13 @@ fn is_plain_byte(byte: u8) -> bool {
 
 /// The number of columns that a text occupies.
 pub(super) fn width(text: &str) -> usize {
-    if is_plain(text) { text.len() } else { UnicodeWidthStr::width(text) }
+    if is_plain(text) {
+        text.len()
+    } else if text.split('µ').all(is_plain) {
+        text.chars().count()
+    } else {
+        UnicodeWidthStr::width(text)
+    }
 }
 
 /// Whether a character is visible and does not change the text around it.

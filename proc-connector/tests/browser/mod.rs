@@ -126,7 +126,9 @@ impl Page {
     pub(crate) fn click(&mut self, selector: &str) {
         let selector = json!(selector);
         let middle = self.read(&format!(
-            "(() => {{ const r = document.querySelector({selector}).getBoundingClientRect(); \
+            "(() => {{ const element = document.querySelector({selector}); \
+             element.scrollIntoView({{block: 'nearest'}}); \
+             const r = element.getBoundingClientRect(); \
              return [r.x + r.width / 2, r.y + r.height / 2]; }})()"
         ));
         let at = |place: usize| middle[place].as_f64().expect("a number");
@@ -138,6 +140,12 @@ impl Page {
         for kind in ["mousePressed", "mouseReleased"] {
             self.mouse(kind, x, y, json!({"button": "left", "clickCount": 1}));
         }
+        self.settle();
+    }
+
+    /// Moves the mouse to a point.
+    pub(crate) fn hover(&mut self, x: f64, y: f64) {
+        self.mouse("mouseMoved", x, y, json!({}));
         self.settle();
     }
 
@@ -192,9 +200,14 @@ impl Page {
 
     /// The colour of a point of the timeline's canvas.
     pub(crate) fn pixel(&mut self, x: f64, y: f64) -> [u64; 3] {
+        self.pixel_of("timeline.canvas", x, y)
+    }
+
+    /// The colour of a point of a canvas.
+    pub(crate) fn pixel_of(&mut self, canvas: &str, x: f64, y: f64) -> [u64; 3] {
         let data = format!(
             "(() => {{ const one = new OffscreenCanvas(1, 1).getContext('2d'); \
-             one.drawImage(timeline.canvas, -{x}, -{y}); \
+             one.drawImage({canvas}, -{x}, -{y}); \
              return [...one.getImageData(0, 0, 1, 1).data]; }})()"
         );
         let data = self.read(&data);

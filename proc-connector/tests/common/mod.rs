@@ -15,11 +15,17 @@ pub(crate) mod listening;
 pub(crate) mod live_output;
 pub(crate) mod load;
 pub(crate) mod namespaces;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp;
 #[cfg(feature = "cli")]
 pub(crate) mod program;
 pub(crate) mod raw;
 pub(crate) mod recorder;
+#[cfg(feature = "prometheus")]
+pub(crate) mod scrape;
 pub(crate) mod scratch;
+#[cfg(feature = "otlp")]
+pub(crate) mod spans;
 pub(crate) mod terminal;
 #[cfg(feature = "cli")]
 pub(crate) mod tracing;

@@ -134,6 +134,22 @@ impl Running {
         self.end()
     }
 
+    /// Waits until the program has a descriptor of a process.
+    pub(crate) fn until_it_waits_for(&self, pid: &str) {
+        let (deadline, line) = (crate::common::Deadline::new(), format!("Pid:\t{pid}\n"));
+        let directory = format!("/proc/{}/fdinfo", self.child.id());
+        let has_descriptor = || {
+            let infos = std::fs::read_dir(&directory).ok()?;
+            let mut infos =
+                infos.filter_map(|info| std::fs::read_to_string(info.ok()?.path()).ok());
+            infos.find(|info| info.contains(&line))
+        };
+        while has_descriptor().is_none() {
+            assert!(deadline.left().is_some(), "it does not wait");
+            std::thread::sleep(std::time::Duration::from_millis(1));
+        }
+    }
+
     /// Waits until the program was executed and its status satisfies a condition, for example that
     /// it handles SIGTERM.
     pub(crate) fn wait_until(&self, is_ready: impl Fn(&Status) -> bool) -> Status {

@@ -20,7 +20,8 @@ pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
         out.push(b'0' + number as u8);
         return;
     }
-    let (mut digits, mut start) = ([0; 20], 20);
+    // The text of up to 20 digits ends in the middle.
+    let (mut digits, mut start) = ([0; 40], 20);
     while number >= 10 {
         let at = (number % 100) as usize * 2;
         number /= 100;
@@ -33,7 +34,10 @@ pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
         let digit = number as u8;
         digits[start] = b'0' + digit;
     }
-    out.extend_from_slice(&digits[start..]);
+    // The fixed length makes the copy cheap.
+    let len = out.len() + 20 - start;
+    out.extend_from_slice(&digits[start..start + 20]);
+    out.truncate(len);
 }
 
 /// Reads a decimal number that fills `text`.
@@ -60,6 +64,27 @@ pub(super) fn number(text: &[u8]) -> Option<u64> {
 /// Reads the decimal number at the start of `text`, and moves `text` behind it.
 #[inline]
 pub(super) fn take_number(text: &mut &[u8]) -> Option<u64> {
+    const POWERS: [u64; 8] = [1, 10, 100, 1_000, 10_000, 100_000, 1_000_000, 10_000_000];
+    let bytes = *text;
+    if let Some((first, rest)) = bytes.split_first_chunk() {
+        let (number, count) = leading_number(*first);
+        if count < 8 {
+            *text = &bytes[count..];
+            return (count > 0).then_some(number);
+        }
+        if let Some(second) = rest.first_chunk() {
+            let (low, count) = leading_number(*second);
+            if count < 8 {
+                *text = &rest[count..];
+                return Some(number * POWERS[count] + low);
+            }
+        }
+    }
+    take_long_number(text)
+}
+
+/// The same for a number of any length, and for one near the end of the text.
+fn take_long_number(text: &mut &[u8]) -> Option<u64> {
     let (mut number, mut count) = (0_u64, 0);
     for &byte in *text {
         let digit = byte.wrapping_sub(b'0');
@@ -75,6 +100,25 @@ pub(super) fn take_number(text: &mut &[u8]) -> Option<u64> {
     }
     *text = &text[count..];
     (count > 0).then_some(number)
+}
+
+/// The number at the start of 8 bytes, and the number of its digits: all digits at once.
+#[inline]
+fn leading_number(bytes: [u8; 8]) -> (u64, usize) {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let digits = u64::from_le_bytes(bytes) ^ (ONES * u64::from(b'0'));
+    // The high bit of each byte that is not a digit is set. An overflow can set the bit of a later byte
+    // too, but only behind a byte that is not a digit.
+    let others = (digits.wrapping_add(ONES * (0x80 - 10)) | digits) & (ONES * 0x80);
+    let count = others.trailing_zeros() / 8;
+    if count == 0 {
+        return (0, 0);
+    }
+    // Moves the last digit to the last byte, behind zeros. Then joins pairs, and pairs of these.
+    let tens = digits << (64 - 8 * count);
+    let pairs = (tens.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
+    (fours.wrapping_mul(10_000 << 32 | 1) >> 32, count as usize)
 }
 
 /// Reads a decimal number of 32 bits.
@@ -263,6 +307,29 @@ mod tests {
             assert_eq!(number(text.as_bytes()), None, "{text}");
         }
         assert_eq!((number32(b"4294967295"), number32(b"4294967296")), (Some(u32::MAX), None));
+    }
+
+    #[test]
+    fn a_number_ends_before_any_other_byte() {
+        let digits = "18446744073709551615";
+        for len in 0..=digits.len() {
+            let expected = digits[..len].parse::<u64>().ok();
+            for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+                for behind in [0, 1, 7, 8, 9] {
+                    let text = [digits[..len].as_bytes(), &vec![byte; behind][..]].concat();
+                    let mut rest = &text[..];
+                    assert_eq!(take_number(&mut rest), expected, "{text:?}");
+                    assert_eq!(rest.len(), behind, "{text:?}");
+                }
+            }
+        }
+        for text in ["18446744073709551616", "99999999999999999999", "184467440737095516150"] {
+            assert_eq!(take_number(&mut format!("{text}:1234567890").as_bytes()), None, "{text}");
+        }
+        for leading_zeros in 0..30 {
+            let text = format!("{}42 ", "0".repeat(leading_zeros));
+            assert_eq!(take_number(&mut text.as_bytes()), Some(42), "{text}");
+        }
     }
 
     #[test]

@@ -7,17 +7,20 @@ use proc_connector::capture::Origin;
 use proc_connector::process::Survey;
 use proc_connector::{Filter, ProcConnector};
 
+use crate::cli::blocks::Format;
 use crate::cli::failure::Failure;
 use crate::cli::options::events::EventOptions;
 use crate::cli::options::listen::ListenOptions;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::output::capture::{Capture, Output, Raw};
 use crate::cli::output::sink::Sink;
+use crate::cli::output::unwritten::CountUnwritten;
 use crate::cli::output_file;
 use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
 use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::flow::{Direct, Identified};
 use crate::cli::pipeline::identify::{Identify, is_permanent};
+use crate::cli::pipeline::stage::Stage;
 use crate::cli::pipeline::summary::Summary;
 use crate::cli::pipeline::{connect, receive};
 use crate::cli::redact::{RedactOptions, Redactor};
@@ -77,7 +80,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         // Opening a pipe waits for its reader. A signal still ends the program here.
         let place = output_file::find(&args.file).map_err(in_file)?;
-        record(args, || Ok((Box::new(place.open_for_recording().map_err(in_file)?), None)))
+        let format = if args.raw { Format::Messages } else { Format::Pcapng };
+        let open = || place.open_for_recording(format).map_err(in_file);
+        record(args, || Ok((Box::new(open()?), None)))
     };
     recorded.map_err(|failure| match failure {
         Failure::Output(error) => in_file(error),
@@ -131,15 +136,28 @@ fn listen<S: Sink>(
     sink: S,
 ) -> Result<(S, Summary), Failure> {
     let (count, duration) = (args.choice.count(), args.listen.duration);
+    let sink = CountUnwritten::new(sink);
     if let Some((identify, chooser)) = chosen {
         let flow = Identified::new(identify, chooser, sink, count);
         let mut flow = flow.redacting(redactor);
-        let summary = receive::listen(events, duration, &mut flow)?;
-        return Ok((flow.sink, summary));
+        let summary = receive::listen(events, duration, &mut flow);
+        if flow.sink.has_failed() {
+            count_rest(events, &mut flow);
+        }
+        return Ok((flow.sink.finish()?, summary?));
     }
     let mut flow = Direct::new(sink, count).redacting(redactor);
-    let summary = receive::listen(events, duration, &mut flow)?;
-    Ok((flow.sink, summary))
+    let summary = receive::listen(events, duration, &mut flow);
+    if flow.sink.has_failed() {
+        count_rest(events, &mut flow);
+    }
+    Ok((flow.sink.finish()?, summary?))
+}
+
+/// Counts the queued events that cannot be written any more.
+fn count_rest(events: &mut ProcConnector, flow: &mut impl Stage) {
+    // The failure to write is the one to report.
+    let _ = receive::receive_rest(events, flow);
 }
 
 fn origin(args: &Args) -> Origin {

@@ -4,7 +4,7 @@ mod diff;
 
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, BufWriter, IsTerminal, Read};
+use std::io::{self, BufWriter, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
@@ -29,8 +29,9 @@ use crate::cli::pipeline::flow::{Direct, Identified};
 use crate::cli::pipeline::follow::Follower;
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::recording::{self, Outcome};
+use crate::cli::pipeline::records::Input;
 use crate::cli::pipeline::waiting_input::{Waiting, WaitingInput};
-use crate::cli::shown::{on_stdout, shown};
+use crate::cli::shown::{OUTPUT_BUFFER, on_stdout, shown};
 use crate::cli::standard;
 
 /// A build of a program in C (`make -j2 test`), recorded by `demo/record.sh`. Its test causes events of
@@ -109,9 +110,14 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (name, is_file, outcome) = if standard::is_dash(file) {
         let input = standard::input()?;
         let is_file = fstat(&input).is_ok_and(|input| is_regular(input.st_mode));
-        let input = WaitingInput::new(input, is_file, Rc::clone(&waiting))?;
         let title = "standard input";
-        (Path::new(title), is_file, show(args, title, input, &waiting))
+        let outcome = if is_file {
+            waiting.begin()?;
+            show(args, title, input, &waiting)
+        } else {
+            show(args, title, WaitingInput::new(input, Rc::clone(&waiting))?, &waiting)
+        };
+        (Path::new(title), is_file, outcome)
     } else {
         let unreadable = |error| Failure::File { path: file.clone(), error };
         // Opening a pipe waits for its writer. A signal still ends the program here.
@@ -122,16 +128,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         let is_file = metadata.is_file();
         let title = shown(file.as_os_str().as_encoded_bytes());
-        let bar = progress(&opened);
-        let input = WaitingInput::new(opened, is_file, Rc::clone(&waiting))?;
-        let outcome = match bar {
-            Some(bar) => {
-                let outcome = show(args, &title, bar.wrap_read(input), &waiting);
-                // The summary needs the line of the bar.
-                bar.finish_and_clear();
-                outcome
+        let outcome = if is_file {
+            waiting.begin()?;
+            match progress(&opened) {
+                Some(bar) => {
+                    let outcome = show(args, &title, bar.wrap_read(opened), &waiting);
+                    // The summary needs the line of the bar.
+                    bar.finish_and_clear();
+                    outcome
+                }
+                None => show(args, &title, opened, &waiting),
             }
-            None => show(args, &title, input, &waiting),
+        } else {
+            show(args, &title, WaitingInput::new(opened, Rc::clone(&waiting))?, &waiting)
         };
         (file.as_path(), is_file, outcome)
     };
@@ -150,7 +159,7 @@ fn is_regular(mode: u32) -> bool {
 fn show<'a>(
     args: &'a Args,
     title: &str,
-    input: impl Read,
+    input: impl Input,
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
     let Args { format: options, context, output, choice, processes, .. } = args;
@@ -166,7 +175,8 @@ fn show<'a>(
     let stdout = standard::output()?;
     let needs_processes = options.who || processes.is_any_given() || choice.depends_on_ends();
     if format == Format::Json && !needs_processes {
-        let sink = Json::with_parts(BufWriter::new(waiting.timed(stdout)), *context, false);
+        let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
+        let sink = Json::with_parts(sink, *context, false);
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
@@ -174,13 +184,13 @@ fn show<'a>(
     let chooser = Chooser::new(choice.choice(options.includes_threads(format))?, processes);
     match format {
         Format::Json => {
-            let sink = BufWriter::new(waiting.timed(stdout));
+            let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
             let sink = Json::with_parts(sink, *context, options.who);
             identified(args, title, reader, chooser, sink, waiting)
         }
         Format::Ocsf => {
-            let sink = Ocsf::new(BufWriter::new(waiting.timed(stdout)));
-            identified(args, title, reader, chooser, sink, waiting)
+            let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
+            identified(args, title, reader, chooser, Ocsf::new(sink), waiting)
         }
         Format::Text => {
             let sink = on_stdout(waiting.timed(stdout));
@@ -194,7 +204,7 @@ fn show<'a>(
 fn identified<'a>(
     args: &Args,
     title: &str,
-    reader: Reader<impl Read>,
+    reader: Reader<impl Input>,
     chooser: Chooser<'a>,
     sink: impl Sink + 'a,
     waiting: &Waiting<'a>,
@@ -208,7 +218,7 @@ fn identified<'a>(
 fn draw<'a>(
     args: &'a Args,
     title: &str,
-    reader: Reader<impl Read>,
+    reader: Reader<impl Input>,
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
     let processes = ProcessChooser::recorded(&Conditions::recorded(&args.processes)?)?;

@@ -19,6 +19,8 @@ use proc_connector::{
 use super::not_started;
 use crate::cli::failure::Failure;
 use crate::cli::options::listen::ReceiveOptions;
+#[cfg(feature = "otlp")]
+use crate::cli::options::spans::{SpanOptions, Spans};
 use crate::cli::options::target::target;
 use crate::cli::output::chart::{
     Consumption, Files, Forest, Look, OnFailure, Program, SortKey, Target, write_profile,
@@ -60,6 +62,10 @@ pub(crate) struct Args {
     #[arg(long, value_name = "KEY", conflicts_with = "quiet")]
     sort: Option<SortKey>,
 
+    #[cfg(feature = "otlp")]
+    #[command(flatten)]
+    spans: SpanOptions,
+
     #[command(flatten)]
     redact: RedactOptions,
 
@@ -87,20 +93,33 @@ const NO_TERMINAL: usize = 120;
 
 type Trace = Identified<Follower, Files>;
 
+/// Variables of the command: each with its value, or `None` if it is unset.
+type Variables = Vec<(&'static str, Option<String>)>;
+
 pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let mut events = open(args)?;
     let mut files = Files::open(&args.output, OnFailure::Continue)?;
     // The table must exist before the command starts, and the connector before the table.
     let redactor = args.redact.redactor();
     let identify = Identify::live_redacted(redactor.as_ref())?;
+    #[cfg(feature = "otlp")]
+    let spans = args.spans.begin()?;
+    #[cfg(feature = "otlp")]
+    let variables = spans.as_ref().map(Spans::variables).into_iter().flatten().collect();
+    #[cfg(not(feature = "otlp"))]
+    let variables = Variables::new();
     let start_ns = WallClock::now_ns();
-    let running = start(&args.command, &events.shutdown_handle())?;
+    let running = start(&args.command, variables, &events.shutdown_handle())?;
     let begun = files.begin();
     let words = shown_words(&args.command, redactor.as_ref());
     let title = title(&words);
-    let program = Program { at_ns: None, name: name(&words), command: Some(title.clone()) };
+    let program =
+        Program { name: name(&words), command: Some(title.clone()), ..Program::default() };
     let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
-    let mut trace = Trace::new(identify, Follower::for_child(&child), files, u64::MAX);
+    let follower = Follower::for_child(&child);
+    #[cfg(feature = "otlp")]
+    let follower = if spans.is_some() { follower.with_details() } else { follower };
+    let mut trace = Trace::new(identify, follower, files, u64::MAX);
     trace = trace.redacting(redactor);
     let received = begun.and_then(|()| receive::receive(&mut events, None, &mut trace));
     // Waits even after a failure, because only this process can.
@@ -113,6 +132,10 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     forest.cores = thread::available_parallelism().ok().map(NonZero::get);
     report(args, &forest, events.stats().transport);
     let drawn = files.finish(&forest, &title);
+    #[cfg(feature = "otlp")]
+    if let Some(spans) = spans {
+        spans.send(&forest, args.quiet);
+    }
     let code = status.code().or_else(|| status.signal().map(|signal| signal | 0x80));
     let code = code.and_then(|code| u8::try_from(code).ok()).unwrap_or(1);
     match received.and(drawn) {
@@ -126,10 +149,23 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
 }
 
 /// Starts the command with this program's standard streams. Its end shuts the connector down.
-fn start(words: &[OsString], ended: &Shutdown) -> Result<TracedChild, Failure> {
+fn start(
+    words: &[OsString],
+    variables: Variables,
+    ended: &Shutdown,
+) -> Result<TracedChild, Failure> {
     let started = match words {
         [] => Err(io::ErrorKind::InvalidInput.into()),
-        [name, arguments @ ..] => start_traced(Command::new(name).args(arguments), ended),
+        [name, arguments @ ..] => {
+            let mut command = Command::new(name);
+            for (name, value) in variables {
+                match value {
+                    Some(value) => command.env(name, value),
+                    None => command.env_remove(name),
+                };
+            }
+            start_traced(command.args(arguments), ended)
+        }
     };
     started.map_err(|error| {
         let name = words.first().map(OsString::as_os_str).unwrap_or_default();

@@ -1,5 +1,7 @@
 //! What `export` sends, and how.
 
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+pub(crate) mod metrics;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
 #[cfg(feature = "prometheus")]

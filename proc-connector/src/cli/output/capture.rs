@@ -1,7 +1,7 @@
 //! Events as a capture file.
 
 use std::collections::HashSet;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
 use proc_connector::capture::{Note, Origin, Writer};
@@ -167,13 +167,23 @@ impl Sink for Capture {
 
 /// Writes events as netlink messages, without anything else.
 pub(crate) struct Raw {
-    output: BufWriter<Output>,
-    message: Vec<u8>,
+    output: Output,
+    /// Whole messages that are not yet written.
+    messages: Vec<u8>,
 }
+
+/// The number of bytes of messages that are collected before they are written.
+const MESSAGES: usize = 64 << 10;
 
 impl Raw {
     pub(crate) fn new(output: Output) -> Self {
-        Self { output: BufWriter::new(output), message: Vec::new() }
+        Self { output, messages: Vec::with_capacity(MESSAGES) }
+    }
+
+    fn write_out(&mut self) -> io::Result<()> {
+        let written = self.output.write_all(&self.messages);
+        self.messages.clear();
+        written
     }
 }
 
@@ -181,16 +191,20 @@ impl Sink for Raw {
     fn write(&mut self, item: &Item<'_>) -> Result<(), Failure> {
         match item.received {
             Received::Event(event) => {
-                self.message.resize(event.encoded_len(), 0);
-                event.encode(&mut self.message).map_err(io::Error::other)?;
-                self.output.write_all(&self.message)?;
+                let start = self.messages.len();
+                self.messages.resize(start + event.encoded_len(), 0);
+                event.encode(&mut self.messages[start..]).map_err(io::Error::other)?;
             }
-            Received::Lost(_) => self.output.write_all(&overrun())?,
+            Received::Lost(_) => self.messages.extend_from_slice(&overrun()),
+        }
+        if self.messages.len() >= MESSAGES {
+            self.write_out()?;
         }
         Ok(())
     }
 
     fn flush(&mut self) -> Result<(), Failure> {
+        self.write_out()?;
         Ok(self.output.flush()?)
     }
 }

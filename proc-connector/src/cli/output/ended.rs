@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proc_connector::process::Process;
 use serde::Serialize;
 
-use super::columns::{write_short_size, write_short_time};
+use super::columns::{write_number, write_short_size, write_short_time};
 use super::json::{EndKeys, IdText, ProcessKeys};
 use super::names::write_command_line;
 use super::sink::End;
@@ -88,8 +88,14 @@ fn text(ended: &Ended) -> String {
 /// The end of a process: `exit 3 after 12 ms`, and more: `, 9.8 ms CPU, 34M`.
 pub(super) fn write_end(end: &End, detail: &mut String, more: &mut String) {
     if let Some(status) = end.status {
-        // Writing to a string cannot fail.
-        let _ = write!(detail, "{status}");
+        match status.code().filter(|_| !status.core_dumped()) {
+            Some(code) => {
+                detail.push_str("exit ");
+                write_number(code, detail);
+            }
+            // Writing to a string cannot fail.
+            None => write!(detail, "{status}").unwrap_or_default(),
+        }
     }
     if let Some(lived) = end.lifetime_ns {
         detail.push_str(if end.status.is_some() { " after " } else { "ended after " });

@@ -17,7 +17,7 @@ use super::names::write_command_line;
 use super::page::Page;
 use super::sink::{Item, Sink};
 use crate::cli::failure::Failure;
-use crate::cli::shown::{Screened, show, shown};
+use crate::cli::shown::{Screened, show};
 
 /// Writes events in columns: time, kind, id, user, detail, command. On a terminal the columns have
 /// headings, which give the offset of the times from UTC. Elsewhere each time includes its offset.
@@ -134,8 +134,7 @@ impl<W: Write> Human<W> {
         let Self { output, clock, layout, heading, text: Text { line, .. }, .. } = self;
         let width = layout.time();
         if !self.columns.page.has_headings() {
-            clock.write(moment, width, line);
-            line.push_str(clock.offset(moment));
+            clock.write_with_offset(moment, line);
             line.push_str("  ");
             return Ok(());
         }
@@ -216,12 +215,14 @@ fn describe(event: &Event<'_>, detail: &mut String) -> (Style, &'static str, u32
     // Writing to a string cannot fail.
     let (color, kind, id, _) = match event.payload() {
         Payload::Fork(e) => {
-            let written = if e.child_pid() == e.child_tgid() {
-                write!(detail, "by {}", e.parent_tgid())
+            let (relation, id) = if e.child_pid() == e.child_tgid() {
+                ("by ", e.parent_tgid())
             } else {
-                write!(detail, "thread of {}", e.child_tgid())
+                ("thread of ", e.child_tgid())
             };
-            (AnsiColor::Cyan, "fork", e.child_pid(), written)
+            detail.push_str(relation);
+            write_number(id, detail);
+            (AnsiColor::Cyan, "fork", e.child_pid(), Ok(()))
         }
         Payload::Exec(e) => {
             let (pid, tgid) = (e.process_pid(), e.process_tgid());
@@ -257,8 +258,15 @@ fn describe(event: &Event<'_>, detail: &mut String) -> (Style, &'static str, u32
             (AnsiColor::Magenta, "ptrace", e.process_pid(), written)
         }
         Payload::Comm(e) => {
-            let name = shown(e.name()).replace('"', "\\\"");
-            (AnsiColor::Yellow, "comm", e.process_pid(), write!(detail, "now \"{name}\""))
+            detail.push_str("now \"");
+            let start = detail.len();
+            show(e.name(), detail);
+            if detail[start..].contains('"') {
+                let name = detail[start..].replace('"', "\\\"");
+                detail.replace_range(start.., &name);
+            }
+            detail.push('"');
+            (AnsiColor::Yellow, "comm", e.process_pid(), Ok(()))
         }
         Payload::Coredump(e) => {
             (AnsiColor::Red, "coredump", e.process_pid(), detail.write_str("dumps core"))

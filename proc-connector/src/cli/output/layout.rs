@@ -102,6 +102,9 @@ impl Layout {
 
     /// Appends the columns after the kind.
     pub(super) fn write_rest(&self, cells: Cells<'_>, line: &mut String) {
+        if self.width.is_none() {
+            return self.write_all(cells, line);
+        }
         let start = line.len();
         let mut spare = self.width.map(|width| {
             // Other columns may use the width that a short command leaves.
@@ -123,6 +126,24 @@ impl Layout {
         let before = if self.time > 0 { self.time + self.gap } else { 0 } + self.kind;
         if let Some(width) = self.width {
             cut(line, start, width.saturating_sub(before));
+        }
+    }
+
+    /// Appends the columns after the kind to a line of unlimited width, which has all columns.
+    fn write_all(&self, cells: Cells<'_>, line: &mut String) {
+        line.push(' ');
+        pad(line, self.id.saturating_sub(cells.id.len()));
+        line.push_str(cells.id);
+        pad(line, self.gap);
+        line.push_str(cells.user);
+        pad(line, self.user.saturating_sub(columns(cells.user)) + self.gap);
+        line.push_str(cells.detail);
+        line.push_str(cells.more);
+        let detail = columns(cells.detail) + columns(cells.more);
+        pad(line, self.detail.saturating_sub(detail) + self.gap);
+        line.push_str(cells.command);
+        if line.ends_with(' ') {
+            line.truncate(line.trim_end().len());
         }
     }
 
@@ -243,6 +264,24 @@ mod tests {
             assert!(rest.contains("exit 3 after 12 ms") && rest.ends_with("  make"), "{rest}");
             assert!(is_shown || !rest.contains("CPU"), "{rest}");
         }
+    }
+
+    #[test]
+    fn a_line_of_unlimited_width_has_aligned_columns() {
+        let layout = Layout::new(None);
+        // The last two are the widths of the columns in characters: a wide one takes two columns.
+        for (user, detail, user_len, detail_len) in [
+            ("root", "", 8, 36),
+            ("root", "5 µs", 8, 36),
+            ("漢字", "5 漢 µs", 6, 35),
+            ("a-long-user", "x", 11, 36),
+        ] {
+            let expected = format!(" 4194303  {user:<user_len$}  {detail:<detail_len$}  make");
+            assert_eq!(line(&layout, cells(user, detail, "make")).1, expected);
+        }
+        assert_eq!(line(&layout, cells("root", "", "")).1, " 4194303  root");
+        let trimmed = line(&layout, cells("root", "", "a  ")).1;
+        assert!(trimmed.ends_with("  a"), "{trimmed:?}");
     }
 
     #[test]

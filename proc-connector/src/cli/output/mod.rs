@@ -15,3 +15,4 @@ pub(super) mod ocsf;
 pub(super) mod page;
 pub(super) mod sink;
 pub(super) mod statistics;
+pub(super) mod unwritten;

@@ -48,14 +48,19 @@ impl Clock {
             Moment::OfDay(time) => {
                 let ns = self.load(time);
                 line.push_str(&self.of_day);
-                match digits {
-                    6 => write!(line, ".{:06}", ns / 1_000),
-                    3 => write!(line, ".{:03}", ns / 1_000_000),
-                    _ => Ok(()),
-                }
+                write_fraction(ns, digits, line);
+                Ok(())
             }
             Moment::SinceStart(time) => write!(line, "{:>width$.digits$}", time.as_secs_f64()),
         };
+    }
+
+    /// Appends the time, as precise as possible, and the offset from UTC of a time of day.
+    pub(super) fn write_with_offset(&mut self, moment: Moment, line: &mut String) {
+        self.write(moment, Some(MICROSECONDS), line);
+        if let Moment::OfDay(_) = moment {
+            line.push_str(&self.offset);
+        }
     }
 
     /// The offset from UTC; empty for a time since boot.
@@ -82,7 +87,7 @@ impl Clock {
 
     /// Updates the texts to the second of this time. Returns the nanoseconds within it.
     fn load(&mut self, time: SystemTime) -> u32 {
-        let (second, ns) = second_and_ns(Timestamp::try_from(time).unwrap_or_default());
+        let (second, ns) = second_and_ns(time).unwrap_or_default();
         if self.second != Some(second) {
             let time = Timestamp::from_second(second).unwrap_or_default();
             let time = time.to_zoned(self.zone.clone());
@@ -94,12 +99,31 @@ impl Clock {
     }
 }
 
-/// The whole seconds since 1970, rounded down, and the nanoseconds since then.
-pub(super) fn second_and_ns(time: Timestamp) -> (i64, u32) {
+/// Appends a point and the first digits of a fraction in nanoseconds.
+pub(super) fn write_fraction(ns: u32, digits: usize, text: &mut String) {
+    if digits == 0 {
+        return;
+    }
+    let mut buffer = itoa::Buffer::new();
+    // A digit before the fraction keeps its zeros.
+    let number = buffer.format(1_000_000_000 + ns.min(999_999_999));
+    text.push('.');
+    text.push_str(&number[1..=digits]);
+}
+
+/// The whole seconds since 1970, rounded down, and the nanoseconds since then. `None` for times outside
+/// of the years from -9999 to 9999.
+pub(super) fn second_and_ns(time: SystemTime) -> Option<(i64, u32)> {
+    if let Ok(since) = time.duration_since(SystemTime::UNIX_EPOCH) {
+        // The conversion by `Timestamp` costs several times as much.
+        let second = i64::try_from(since.as_secs()).ok()?;
+        return (second <= Timestamp::MAX.as_second()).then_some((second, since.subsec_nanos()));
+    }
+    let time = Timestamp::try_from(time).ok()?;
     let (second, ns) = (time.as_second(), time.subsec_nanosecond());
     // Both are negative before 1970.
     let (second, ns) = if ns < 0 { (second - 1, ns + 1_000_000_000) } else { (second, ns) };
-    (second, ns.unsigned_abs())
+    Some((second, ns.unsigned_abs()))
 }
 
 #[cfg(test)]

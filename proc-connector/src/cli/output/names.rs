@@ -2,12 +2,24 @@
 
 use proc_connector::process::Process;
 
-use crate::cli::shown::{show, word};
+use crate::cli::shown::{show, show_plain_strings, word};
+
+/// The name of a process, padded with zeros.
+pub(crate) type Comm = [u8; 16];
+
+/// The name of a process, as a key.
+pub(crate) fn comm(process: &Process) -> Option<Comm> {
+    let comm = process.comm()?;
+    let mut name = Comm::default();
+    let len = comm.len().min(name.len());
+    name[..len].copy_from_slice(&comm[..len]);
+    Some(name)
+}
 
 /// Appends the arguments of a process to a line, separated by spaces, with an ellipsis if they are cut;
 /// without arguments its name, for a kernel thread in brackets.
 pub(crate) fn write_command_line(process: &Process, line: &mut String) {
-    if write_arguments(process, line, show) {
+    if write_plain_arguments(process, line) || write_arguments(process, line, show) {
         return;
     }
     let Some(name) = program_name(process) else { return };
@@ -18,6 +30,14 @@ pub(crate) fn write_command_line(process: &Process, line: &mut String) {
     } else {
         show(name, line);
     }
+}
+
+/// Appends the arguments of a process in one step, if all of them stand for themselves, like most.
+/// Returns whether it did.
+fn write_plain_arguments(process: &Process, line: &mut String) -> bool {
+    let Some(args) = process.args().filter(|args| !args.is_cut()) else { return false };
+    let has_name = args.iter().next().is_some_and(|name| !shows_nothing(name));
+    has_name && show_plain_strings(args.bytes(), line)
 }
 
 /// The arguments of a process, quoted for a shell; `None` if it has none.

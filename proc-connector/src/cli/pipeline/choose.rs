@@ -129,6 +129,12 @@ impl<'a> ProcessChooser<'a> {
         }
     }
 
+    /// Whether some processes are selected.
+    #[cfg(any(feature = "otlp", feature = "prometheus"))]
+    pub(crate) fn is_selective(&self) -> bool {
+        self.is_selective
+    }
+
     /// Whether processes are selected, and none was chosen that still runs.
     pub(crate) fn has_chosen_none(&self) -> bool {
         self.is_selective && self.chosen.is_empty()

@@ -117,6 +117,12 @@ impl<C: Choose, S: Sink> Identified<C, S> {
         Self { redactor, ..self }
     }
 
+    /// Whether events wait to be written.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn is_holding(&self) -> bool {
+        !self.held.is_empty()
+    }
+
     /// Handles an event or a loss after redaction.
     fn take_redacted(
         &mut self,

@@ -53,6 +53,13 @@ impl Follower {
         follower
     }
 
+    /// Keeps the details of programs.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn with_details(mut self) -> Self {
+        self.lives.has_details = true;
+        self
+    }
+
     fn new(scope: Scope) -> Self {
         let lives = Lives::default();
         Self { scope, lives, is_in_scope: false, first_ns: None, last_ns: 0, now_ns: 0 }
@@ -112,6 +119,9 @@ impl Follower {
         let begin_ns = starts.chain(first_ns).min().unwrap_or(last_ns);
         let ends = lives.iter().filter_map(|life| life.end_ns);
         let end_ns = ends.chain([last_ns, begin_ns]).max().unwrap_or(last_ns);
+        for life in &mut lives {
+            life.start_ns = life.start_ns.filter(|&start| start >= begin_ns);
+        }
         Forest { lives, losses, begin_ns, end_ns, cores: None }
     }
 }

@@ -1,7 +1,7 @@
 //! Identifies the process of an event, and the name of its user.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -30,7 +30,7 @@ pub(crate) struct Identify {
 enum Names {
     Live(Users),
     /// Those in a recording. This machine does not know its users.
-    Recorded(HashMap<u32, Box<str>>),
+    Recorded(BTreeMap<u32, Box<str>>),
 }
 
 impl Names {
@@ -88,7 +88,7 @@ impl Identify {
 
     /// The processes of a recording, which are known from its events and notes.
     pub(crate) fn recorded() -> Self {
-        let users = Names::Recorded(HashMap::new());
+        let users = Names::Recorded(BTreeMap::new());
         Self { table: ProcessTable::without_proc(), users, host: None, has_begun: false }
     }
 

@@ -1,12 +1,13 @@
 //! The lives of the processes in a scope, collected from the changes of the table.
 
 use std::collections::{HashMap, HashSet};
+use std::path::Path;
 
 use proc_connector::Event;
 use proc_connector::process::{Change, ChangeKind, Process};
 
 use super::thread_io::ThreadIo;
-use crate::cli::output::chart::forest::{Io, Life, Loss, Program};
+use crate::cli::output::chart::forest::{Details, Io, Life, Loss, Program};
 use crate::cli::output::names::{first_argument, program_name, typed_command_line};
 use crate::cli::shown::shown;
 
@@ -35,6 +36,8 @@ pub(super) struct Lives {
     parents: HashMap<u32, usize>,
     /// The place of the last process that had an id.
     pub(super) by_tgid: HashMap<u32, usize>,
+    /// Whether to keep the details of programs.
+    pub(super) has_details: bool,
     /// Whether an event of the root of a tree was received.
     has_root: bool,
     /// The processes that the last event was about.
@@ -53,14 +56,17 @@ impl Lives {
         if let Some(start) = process.start_boottime_ns() {
             self.identities.entry((process.tgid(), start)).or_insert(place);
         }
+        let has_details = self.has_details;
+        let program = |at_ns| Program {
+            details: has_details.then(|| Box::new(details(process))),
+            ..program(process, at_ns)
+        };
         let life = &mut self.all[place];
         match kind {
-            ChangeKind::Executed => {
-                life.programs.push(program(process, process.exec_ns().or(at_ns)));
-            }
+            ChangeKind::Executed => life.programs.push(program(process.exec_ns().or(at_ns))),
             ChangeKind::Renamed => life.rename(process),
             // The event of its exec was lost.
-            ChangeKind::Corrected => life.correct(process),
+            ChangeKind::Corrected => life.correct(program(None)),
             // A process that was presumed to have ended may appear again.
             ChangeKind::Started
             | ChangeKind::Appeared
@@ -136,6 +142,7 @@ impl Lives {
                 if is_root && !std::mem::replace(&mut self.has_root, true) {
                     self.places.insert(process.serial(), 0);
                     self.all[0].inherited = name(process);
+                    self.all[0].parent_tgid = process.parent();
                     if kind == ChangeKind::Started {
                         self.all[0].start_ns = process.start_ns();
                     }
@@ -169,11 +176,14 @@ impl Lives {
 
     fn add(&mut self, process: &Process, creator: Option<usize>) -> usize {
         let place = self.all.len();
+        let parent = process.parent().and_then(|tgid| self.by_tgid.get(&tgid).copied());
         self.places.insert(process.serial(), place);
         self.by_tgid.insert(process.tgid(), place);
         self.all.push(Life {
             creator,
+            parent: parent.filter(|&parent| Some(parent) != creator),
             tgid: process.tgid(),
+            parent_tgid: process.parent(),
             inherited: name(process),
             start_ns: process.start_ns(),
             ..Life::default()
@@ -201,8 +211,7 @@ impl Life {
         }
     }
 
-    fn correct(&mut self, process: &Process) {
-        let now = program(process, None);
+    fn correct(&mut self, now: Program) {
         let is_other = |last: &Program| now.command.is_some() && last.command != now.command;
         if self.programs.last().is_some_and(is_other) {
             self.programs.push(now);
@@ -212,7 +221,19 @@ impl Life {
 
 /// The program that a process runs now.
 fn program(process: &Process, at_ns: Option<u64>) -> Program {
-    Program { at_ns, name: name(process), command: typed_command_line(process) }
+    Program { at_ns, name: name(process), command: typed_command_line(process), details: None }
+}
+
+fn details(process: &Process) -> Details {
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let path = |path: &Path| text(path.as_os_str().as_encoded_bytes());
+    let args = process.args();
+    Details {
+        path: process.exe().map(path),
+        args: args.iter().flat_map(|args| args.iter()).map(text).collect(),
+        is_cut: args.is_some_and(|args| args.is_cut()),
+        directory: process.cwd().map(path),
+    }
 }
 
 /// The name of a process's program, in full if the kernel has cut it.

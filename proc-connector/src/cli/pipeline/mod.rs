@@ -1,5 +1,6 @@
 //! The stages of the pipeline: receive or read an event, identify its process, choose it, format it.
 
+pub(super) mod actions;
 pub(super) mod await_end;
 pub(super) mod choose;
 pub(super) mod conditions;
@@ -11,8 +12,12 @@ pub(crate) mod follow;
 pub(super) mod held;
 pub(super) mod identify;
 mod lives;
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
+pub(super) mod measure;
+mod read_ahead;
 pub(super) mod receive;
 pub(super) mod recording;
+pub(super) mod records;
 pub(super) mod stage;
 pub(super) mod summary;
 pub(super) mod tally;

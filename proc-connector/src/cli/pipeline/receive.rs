@@ -107,7 +107,10 @@ pub(crate) fn pass_batch<'a>(
 
 /// Passes the queued events that happened before this call to the stage. Leaves the connector
 /// nonblocking.
-fn receive_rest(events: &mut ProcConnector, stage: &mut impl Stage) -> Result<(), Failure> {
+pub(crate) fn receive_rest(
+    events: &mut ProcConnector,
+    stage: &mut impl Stage,
+) -> Result<(), Failure> {
     let now = WallClock::now_ns();
     let clock = WallClock::new();
     events.set_nonblocking()?;

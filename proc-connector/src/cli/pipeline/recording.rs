@@ -1,7 +1,6 @@
 //! The loop that reads the events of a recording.
 
 use std::cell::RefCell;
-use std::io::Read;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Instant;
@@ -10,6 +9,7 @@ use proc_connector::Received;
 use proc_connector::capture::{self, Reader};
 use proc_connector::program::Chain;
 
+use super::records::{Counts, Input, Record, Records};
 use super::stage::Stage;
 use super::summary::Summary;
 use super::waiting_input::Waiting;
@@ -60,8 +60,8 @@ impl Outcome {
 }
 
 /// Passes the events of a recording to the stage, until the end or until the stage has enough.
-pub(crate) fn read<'a, S: Stage + 'a>(
-    mut reader: Reader<impl Read>,
+pub(crate) fn read<'a, I: Input, S: Stage + 'a>(
+    reader: Reader<I>,
     title: &str,
     stage: &Rc<RefCell<S>>,
     waiting: &Waiting<'a>,
@@ -69,9 +69,14 @@ pub(crate) fn read<'a, S: Stage + 'a>(
     let started = Instant::now();
     let mut outcome = Outcome::default();
     waiting.flush_before(Some(Rc::clone(stage) as Rc<RefCell<dyn Stage + 'a>>));
+    let mut records = I::records(reader);
     loop {
-        let recorded = match reader.next() {
-            Ok(Some(recorded)) => recorded,
+        if I::IS_FILE && waiting.is_requested_to_end() {
+            waiting.cut_short();
+            break;
+        }
+        let Record { received, time, notes } = match records.next() {
+            Ok(Some(record)) => record,
             Ok(None) => break,
             Err(error) if error.is_of_one_packet() => {
                 // Only the first is reported, because every packet may be unreadable.
@@ -88,14 +93,15 @@ pub(crate) fn read<'a, S: Stage + 'a>(
                 break;
             }
         };
-        if let Received::Lost(lost) = &recorded.received {
+        if let Received::Lost(lost) = &received {
             let sum = &mut outcome.summary.lost;
             *sum = sum.saturating_add(lost.count.unwrap_or_default());
         }
-        if !recorded.notes.is_empty() {
-            stage.borrow_mut().note(recorded.notes)?;
+        let mut stage = stage.borrow_mut();
+        if !notes.is_empty() {
+            stage.note(notes)?;
         }
-        if !stage.borrow_mut().take(&recorded.received, recorded.time)? {
+        if !stage.take(&received, time)? {
             break;
         }
     }
@@ -107,8 +113,8 @@ pub(crate) fn read<'a, S: Stage + 'a>(
     stage.borrow_mut().finish()?;
     outcome.summary.events = stage.borrow().shown();
     outcome.summary.time = started.elapsed();
-    outcome.unread.cut = reader.cut();
-    outcome.skipped = reader.skipped();
-    outcome.unread_comments = reader.unread_comments();
+    let Counts { cut, skipped, unread_comments } = records.counts();
+    outcome.unread.cut = cut;
+    (outcome.skipped, outcome.unread_comments) = (skipped, unread_comments);
     Ok(outcome)
 }

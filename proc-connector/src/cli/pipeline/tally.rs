@@ -7,12 +7,14 @@ mod keys;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use proc_connector::process::{ChangeKind, Changes, Process, ProcessTable};
-use proc_connector::{Event, EventMask, Payload, Received, Transport};
+use proc_connector::process::{Changes, Process, ProcessTable};
+use proc_connector::{Received, Transport};
 
 use self::ended::Ended;
 use self::groups::Groups;
-use self::keys::{Comm, comm, name, user};
+use self::keys::{name, user};
+use super::actions::{self, Action};
+use crate::cli::output::names::{Comm, comm};
 use crate::cli::output::statistics::report::{Kinds, Report};
 use crate::cli::output::statistics::rows::{Count, Row, User};
 
@@ -46,65 +48,28 @@ struct Actors {
 impl Tally {
     /// Counts an event or a loss that was just applied to the table.
     pub(crate) fn count(&mut self, received: &Received<'_>, table: &ProcessTable) {
-        let exec_ns = match received {
-            Received::Event(event) => Some(event.timestamp_ns()),
-            Received::Lost(_) => None,
-        };
-        for change in table.changes() {
-            match change.kind {
-                ChangeKind::Ended => self.ended(change.process),
-                ChangeKind::Executed if change.process.exec_ns() != exec_ns => {
-                    self.execs.count(Some(change.process));
-                }
-                _ => {}
-            }
-        }
-        match received {
-            Received::Event(event) => self.event(event, table),
-            Received::Lost(lost) => {
-                self.losses += 1;
-                self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
-            }
-        }
+        actions::each(received, table, |action| self.add(&action));
     }
 
     /// Counts the execs that the table has reported without an event.
     pub(crate) fn count_deferred(&mut self, changes: Changes<'_>) {
-        for change in changes.filter(|change| change.kind == ChangeKind::Executed) {
-            self.execs.count(Some(change.process));
-        }
+        actions::each_deferred(changes, |action| self.add(&action));
     }
 
-    fn event(&mut self, event: &Event<'_>, table: &ProcessTable) {
-        let kind = match event.payload() {
-            Payload::Fork(fork) => {
-                let is_thread = fork.child_pid() != fork.child_tgid();
+    fn add(&mut self, action: &Action<'_>) {
+        match *action {
+            Action::Event(kind) => self.kinds.count(kind),
+            Action::Lost(lost) => {
+                self.losses += 1;
+                self.lost = self.lost.saturating_add(lost.count.unwrap_or_default());
+            }
+            Action::Forked { by, is_thread } => {
                 self.threads += u64::from(is_thread);
-                // Only the context has the creator. The event has the parent, which for a thread is the
-                // parent of its process.
-                let creator = event.context().and_then(|context| context.tgid());
-                let named = if is_thread { fork.child_tgid() } else { fork.parent_tgid() };
-                self.forks.count(table.get(creator.unwrap_or(named)));
-                EventMask::FORK
+                self.forks.count(by);
             }
-            Payload::Exec(exec) => {
-                let tgid = exec.process_tgid();
-                let process = table.get(tgid);
-                if process.is_none_or(|process| table.awaited_exec(process).is_none()) {
-                    self.execs.count(process);
-                }
-                EventMask::EXEC
-            }
-            Payload::Exit(_) => EventMask::EXIT,
-            Payload::Uid(_) => EventMask::UID,
-            Payload::Gid(_) => EventMask::GID,
-            Payload::Sid(_) => EventMask::SID,
-            Payload::Ptrace(_) => EventMask::PTRACE,
-            Payload::Comm(_) => EventMask::COMM,
-            Payload::Coredump(_) => EventMask::COREDUMP,
-            _ => EventMask::empty(),
-        };
-        self.kinds.count(kind);
+            Action::Executed(process) => self.execs.count(process),
+            Action::Ended(process) => self.ended(process),
+        }
     }
 
     fn ended(&mut self, process: &Process) {

@@ -46,6 +46,19 @@ impl<'a> Waiting<'a> {
         self.stage.replace(stage);
     }
 
+    /// From now on, a request to end ends the input instead of the program.
+    pub(crate) fn begin(&self) -> Result<(), Failure> {
+        if self.request.get().is_none() {
+            let _ = self.request.set(EndRequest::new().map_err(Failure::Signals)?);
+        }
+        Ok(())
+    }
+
+    /// Records that a request ends the input before its end.
+    pub(crate) fn cut_short(&self) {
+        self.is_cut_short.set(true);
+    }
+
     /// Whether a request ended the input before its end.
     pub(crate) fn is_cut_short(&self) -> bool {
         self.is_cut_short.get()
@@ -70,7 +83,9 @@ impl<'a> Waiting<'a> {
         self.failure.take()
     }
 
-    fn is_requested_to_end(&self) -> bool {
+    /// Whether a request to end was made.
+    #[inline]
+    pub(crate) fn is_requested_to_end(&self) -> bool {
         self.request.get().is_some_and(EndRequest::is_made)
     }
 
@@ -112,11 +127,9 @@ impl<W: Write> Write for Timed<W> {
     }
 }
 
-/// A file, a pipe or a terminal as input.
+/// A pipe, a terminal or a device as input.
 pub(crate) struct WaitingInput<'a, R> {
     source: R,
-    /// Whether it is a regular file, whose end does not depend on a writer.
-    is_file: bool,
     waiting: Rc<Waiting<'a>>,
     /// When the request to end was noticed, and the time spent writing the output until then.
     requested: Option<(Instant, Duration)>,
@@ -124,18 +137,16 @@ pub(crate) struct WaitingInput<'a, R> {
 
 impl<'a, R: Read + AsFd> WaitingInput<'a, R> {
     /// From now on, a request to end ends this input instead of the program.
-    pub(crate) fn new(source: R, is_file: bool, waiting: Rc<Waiting<'a>>) -> Result<Self, Failure> {
-        if waiting.request.get().is_none() {
-            let _ = waiting.request.set(EndRequest::new().map_err(Failure::Signals)?);
-        }
-        Ok(Self { source, is_file, waiting, requested: None })
+    pub(crate) fn new(source: R, waiting: Rc<Waiting<'a>>) -> Result<Self, Failure> {
+        waiting.begin()?;
+        Ok(Self { source, waiting, requested: None })
     }
 
     /// Waits until something can be read. Returns false at the end of the input.
     fn wait(&mut self) -> io::Result<bool> {
         self.notice_request();
         if self.is_late() {
-            self.waiting.is_cut_short.set(true);
+            self.waiting.cut_short();
             return Ok(false);
         }
         if readable(&self.source, None, Some(Duration::ZERO))? {
@@ -158,7 +169,7 @@ impl<'a, R: Read + AsFd> WaitingInput<'a, R> {
                 quiet_since = Instant::now();
             }
             if self.requested.is_some() && quiet_since.elapsed() >= QUIET {
-                self.waiting.is_cut_short.set(true);
+                self.waiting.cut_short();
                 return Ok(false);
             }
         }
@@ -177,7 +188,7 @@ impl<'a, R: Read + AsFd> WaitingInput<'a, R> {
     fn is_late(&self) -> bool {
         self.requested.is_some_and(|(requested, before)| {
             let writing = self.waiting.writing.get().saturating_sub(before);
-            self.is_file || requested.elapsed().saturating_sub(writing) > AT_MOST
+            requested.elapsed().saturating_sub(writing) > AT_MOST
         })
     }
 }

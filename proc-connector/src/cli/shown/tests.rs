@@ -1,6 +1,6 @@
-use unicode_width::UnicodeWidthChar;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
-use super::{Screened, Styles, is_seen, json, screened, shown, word};
+use super::{Screened, Styles, is_seen, json, screened, show_plain_strings, shown, width, word};
 
 #[test]
 fn visible_text_is_kept() {
@@ -188,6 +188,31 @@ fn the_text_can_be_read_back() {
             let bytes = [b'n', first, second, b'\\'];
             assert_eq!(read(&shown(bytes)), bytes);
         }
+    }
+}
+
+#[test]
+fn strings_that_stand_for_themselves_are_joined_by_spaces() {
+    for (strings, expected) in [
+        (&b"cc\0-c\0a.c\0"[..], Some("cc -c a.c")),
+        (b"cc\0\0a.c", Some("cc  a.c")),
+        (b"a\0\0", Some("a ")),
+        (b"", Some("")),
+        (b"a\\b\0", None),
+        (b"a\x1b\0", None),
+        (b"a\0caf\xc3\xa9\0", None),
+        (b"\xff\0", None),
+    ] {
+        let mut line = String::new();
+        assert_eq!(show_plain_strings(strings, &mut line), expected.is_some(), "{strings:?}");
+        assert_eq!(line, expected.unwrap_or_default());
+    }
+}
+
+#[test]
+fn a_micro_sign_has_the_width_of_the_library() {
+    for text in ["5 µs", "µ", "µµ µ", "µ\u{301}", "漢µ"] {
+        assert_eq!(width(text), UnicodeWidthStr::width(text), "{text}");
     }
 }
 

@@ -22,6 +22,19 @@ pub(super) const fn key(name: &[u8]) -> u64 {
     key
 }
 
+/// The number of bytes before the first space or equals sign; 8 if none is among these bytes.
+#[inline]
+fn key_len(bytes: [u8; 8]) -> usize {
+    const ONES: u64 = u64::from_ne_bytes([1; 8]);
+    let word = u64::from_le_bytes(bytes);
+    // The high bit of each byte that is equal is set. A borrow can set the bit of a later byte too.
+    let equal = |byte: u8| {
+        let zeros = word ^ (ONES * u64::from(byte));
+        zeros.wrapping_sub(ONES) & !zeros
+    };
+    ((equal(b' ') | equal(b'=')) & (ONES << 7)).trailing_zeros() as usize / 8
+}
+
 impl<'a> Value<'a> {
     pub(super) fn new(comment: &'a [u8]) -> Self {
         Self(comment)
@@ -33,6 +46,19 @@ impl<'a> Value<'a> {
         while let [b' ', rest @ ..] = self.0 {
             self.0 = rest;
         }
+        if let Some(first) = self.0.first_chunk::<8>() {
+            let len = key_len(*first);
+            if (1..8).contains(&len) {
+                let rest = &self.0[len..];
+                self.0 = rest.strip_prefix(b"=").unwrap_or(rest);
+                return Some(u64::from_be_bytes(*first) >> (64 - 8 * len));
+            }
+        }
+        self.take_key_near_end()
+    }
+
+    /// The same near the end of the comment, for an empty key, and for a key of 8 bytes or more.
+    fn take_key_near_end(&mut self) -> Option<u64> {
         let (mut key, mut len) = (0, 0);
         while let Some(&byte) = self.0.get(len).filter(|&&byte| byte != b' ' && byte != b'=') {
             key = key << 8 | u64::from(byte);

@@ -84,7 +84,7 @@ pub(in crate::capture) fn write(
 
 /// Appends a key and a list of numbers.
 #[inline]
-fn put<const N: usize>(out: &mut Vec<u8>, key: &[u8], numbers: [u64; N]) {
+fn put<const K: usize, const N: usize>(out: &mut Vec<u8>, key: &[u8; K], numbers: [u64; N]) {
     out.extend_from_slice(key);
     for (place, number) in numbers.into_iter().enumerate() {
         if place > 0 {

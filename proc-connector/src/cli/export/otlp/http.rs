@@ -1,6 +1,31 @@
 //! Sending requests by OTLP/HTTP.
 
+mod error;
+mod retry_after;
+mod status;
+
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+use std::io::{self, Read};
 use std::time::Duration;
+
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
+use ureq::http::{HeaderName, Response, StatusCode};
+use ureq::{Agent, Body};
+
+use super::config::Config;
+use super::gzip;
+
+/// The content type of requests and answers.
+const PROTOBUF: &str = "application/x-protobuf";
+
+/// Answers are small: a number and a message.
+const ANSWER_LIMIT: u64 = 64 << 10;
+
+/// How long an idle connection stays open.
+const IDLE: Duration = Duration::from_secs(60);
 
 /// The answer of a receiver to a request, as far as it matters to the sender.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,4 +45,156 @@ pub(crate) enum Answer {
 pub(crate) trait Deliver: Send {
     /// Sends a compressed request and waits for the answer.
     fn deliver(&mut self, body: &[u8]) -> Answer;
+}
+
+/// Sends requests over a connection that stays open between them.
+pub(crate) struct Client {
+    agent: Agent,
+    config: Config,
+    /// Whether a request may use a connection that the receiver has closed meanwhile.
+    has_connected: bool,
+    /// Whether the receiver has accepted a compressed request.
+    is_gzip_proven: bool,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("url", &self.config.url).finish_non_exhaustive()
+    }
+}
+
+/// An answer that has been read.
+struct Received {
+    status: StatusCode,
+    content_type: String,
+    retry_after: Option<Duration>,
+    location: Option<String>,
+    /// The first bytes of the body, and whether more follow.
+    body: Vec<u8>,
+    is_cut: bool,
+}
+
+impl Client {
+    pub(crate) fn new(config: Config) -> Self {
+        let connect_limit = config.timeout / 2;
+        let builder = Agent::config_builder()
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(config.proxy.clone())
+            .user_agent(concat!("proc-connector/", env!("CARGO_PKG_VERSION")))
+            .accept(PROTOBUF)
+            .timeout_resolve(Some(connect_limit))
+            .timeout_connect(Some(connect_limit))
+            .timeout_global(Some(config.timeout))
+            .max_idle_connections_per_host(1)
+            .max_idle_age(IDLE);
+        let builder = match &config.tls {
+            Some(tls) => builder.tls_config(tls.clone()),
+            None => builder,
+        };
+        Self {
+            agent: builder.build().new_agent(),
+            config,
+            has_connected: false,
+            is_gzip_proven: false,
+        }
+    }
+
+    fn post(&self, body: &[u8]) -> Result<Received, ureq::Error> {
+        let mut request = self.agent.post(self.config.url.uri()).header(CONTENT_TYPE, PROTOBUF);
+        if gzip::is_compressed(body) {
+            request = request.header(CONTENT_ENCODING, "gzip");
+        }
+        for (name, value) in &self.config.headers {
+            request = request.header(name, value);
+        }
+        Received::read(request.send(body)?)
+    }
+}
+
+impl Client {
+    /// Sends a request. Tries again at once if the connection was idle, because a receiver may close it
+    /// at the moment when the next request leaves.
+    fn exchange(&mut self, body: &[u8]) -> Result<Received, ureq::Error> {
+        let mut result = self.post(body);
+        if self.has_connected && result.as_ref().is_err_and(error::is_disconnect) {
+            result = self.post(body);
+        }
+        self.has_connected = result.is_ok();
+        result
+    }
+
+    /// Sends a compressed request. Some receivers do not support compression, and answer as if the
+    /// request were invalid, so the first such request is sent again without.
+    fn exchange_compressed(&mut self, body: &[u8]) -> Result<Received, ureq::Error> {
+        const UNSUPPORTED: [StatusCode; 2] =
+            [StatusCode::BAD_REQUEST, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+        let received = self.exchange(body)?;
+        if received.status.is_success() {
+            self.is_gzip_proven = true;
+        } else if !self.is_gzip_proven && UNSUPPORTED.contains(&received.status) {
+            let Ok(request) = gzip::expand(body) else { return Ok(received) };
+            let plain = self.exchange(&request)?;
+            if plain.status.is_success() {
+                self.config.gzip = false;
+                return Ok(plain);
+            }
+        }
+        Ok(received)
+    }
+}
+
+impl Deliver for Client {
+    fn deliver(&mut self, body: &[u8]) -> Answer {
+        let result = if !gzip::is_compressed(body) {
+            self.exchange(body)
+        } else if self.config.gzip {
+            self.exchange_compressed(body)
+        } else {
+            match gzip::expand(body) {
+                Ok(request) => self.exchange(&request),
+                Err(error) => {
+                    return Answer::Refused { reason: format!("the request is damaged: {error}") };
+                }
+            }
+        };
+        match result {
+            Ok(received) => status::answer(&received, &self.config.url),
+            Err(error) => {
+                Answer::Retry { after: None, reason: error::reason(&error, &self.config) }
+            }
+        }
+    }
+}
+
+impl Received {
+    fn read(mut response: Response<Body>) -> Result<Self, ureq::Error> {
+        let text = |name: HeaderName| {
+            let value = response.headers().get(name)?;
+            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
+        };
+        let date = text(DATE);
+        let mut received = Self {
+            status: response.status(),
+            content_type: text(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
+            retry_after: text(RETRY_AFTER)
+                .and_then(|value| retry_after::parse(&value, date.as_deref())),
+            location: text(LOCATION),
+            body: Vec::new(),
+            is_cut: false,
+        };
+        match read_bounded(response.body_mut(), &mut received.body) {
+            Ok(is_cut) => received.is_cut = is_cut,
+            // The status of other answers is enough.
+            Err(_) if !received.status.is_success() => received.is_cut = true,
+            Err(error) => return Err(error.into()),
+        }
+        Ok(received)
+    }
+}
+
+/// Reads a body up to a limit. Returns whether more follows, which an answer that never ends can have.
+fn read_bounded(body: &mut Body, bytes: &mut Vec<u8>) -> io::Result<bool> {
+    let read = body.as_reader().take(ANSWER_LIMIT + 1).read_to_end(bytes)?;
+    Ok(read as u64 > ANSWER_LIMIT)
 }

@@ -25,7 +25,13 @@ pub(crate) struct Forest {
 pub(crate) struct Life {
     /// The place of its creator in [`Forest::lives`], if it is known.
     pub(crate) creator: Option<usize>,
+    /// The place of its parent, if that is known and is not the creator (`CLONE_PARENT`).
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only spans contain it"))]
+    pub(crate) parent: Option<usize>,
     pub(crate) tgid: u32,
+    /// The process id of the parent that it had at first.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only spans contain it"))]
+    pub(crate) parent_tgid: Option<u32>,
     /// The programs it executed, in order, without the one it inherited from its creator.
     pub(crate) programs: Vec<Program>,
     /// Its name while it runs its creator's program.
@@ -72,6 +78,21 @@ pub(crate) struct Program {
     pub(crate) name: Option<String>,
     /// The arguments, separated by spaces.
     pub(crate) command: Option<String>,
+    /// More facts, if the follower keeps them.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only spans contain it"))]
+    pub(crate) details: Option<Box<Details>>,
+}
+
+/// What spans contain about a program. Bytes that are not valid UTF-8 are replaced.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Details {
+    /// The path of the executable.
+    pub(crate) path: Option<String>,
+    pub(crate) args: Vec<String>,
+    /// Whether the arguments were longer than what the kernel recorded.
+    pub(crate) is_cut: bool,
+    /// The working directory at the exec.
+    pub(crate) directory: Option<String>,
 }
 
 /// Stands for an unknown name.

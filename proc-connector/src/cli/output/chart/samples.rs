@@ -26,16 +26,19 @@ pub(crate) fn process(
         start_ns: Some(at(from_us)),
         end_ns: Some(at(to_us)),
         status: Some(ExitStatus::from_raw(0)),
-        threads: 0,
-        usage: None,
-        io: None,
+        ..Life::default()
     }
 }
 
 pub(crate) fn program(command: &str, at_ns: u64) -> Program {
     let path = command.split(' ').next().unwrap_or_default();
     let name = path.rsplit('/').next().unwrap_or_default().to_owned();
-    Program { at_ns: Some(at_ns), name: Some(name), command: Some(command.to_owned()) }
+    Program {
+        at_ns: Some(at_ns),
+        name: Some(name),
+        command: Some(command.to_owned()),
+        ..Program::default()
+    }
 }
 
 impl Life {

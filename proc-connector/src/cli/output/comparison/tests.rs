@@ -73,20 +73,28 @@ fn programs_with_the_largest_change_are_first() {
         (Some(-18 * ms), -1)
     );
     let expected = "\
-PROGRAM    PROCESSES           CPU TIME                   RUN TIME                   PEAK MEMORY
-           old  new  change      old    new   change       old     new   change      old   new  change
-ld           1    1       0    40 ms  10 ms   -30 ms    100 ms   90 ms   -10 ms     9.0M  9.0M       0
-cc           2    1      -1    50 ms  61 ms   +11 ms     30 ms   10 ms   -20 ms     6.0M  7.0M   +1.0M
-as           0    1      +1     0 ns  2.0 ms  +2.0 ms     0 ns  1.0 ms  +1.0 ms        0  1.0M   +1.0M
+PROGRAM    PROCESSES           CPU TIME                         RUN TIME                          PEAK MEMORY
+           old  new  change      old     new   change     %       old     new   change     %       old   new  change     %
+ld           1    1       0    40 ms   10 ms   -30 ms  -75%    100 ms   90 ms   -10 ms  -10%      9.0M  9.0M       0
+cc           2    1      -1    50 ms   61 ms   +11 ms  +22%     30 ms   10 ms   -20 ms  -67%      6.0M  7.0M   +1.0M  +17%
+as           0    1      +1     0 ns  2.0 ms  +2.0 ms            0 ns  1.0 ms  +1.0 ms               0  1.0M   +1.0M
 ";
     let found = text(&comparison);
     let words = |text: &str| -> Vec<String> {
         text.lines().take(5).flat_map(str::split_whitespace).map(str::to_owned).collect()
     };
     assert_eq!(words(&found), words(expected), "{found}");
-    // The columns are aligned.
-    let widths: Vec<usize> = found.lines().skip(1).map(str::len).collect();
-    assert!(widths.iter().all(|width| *width == widths[0]), "{found}");
+    // The columns are aligned: each change ends where its heading does.
+    let lines: Vec<&str> = found.lines().skip(1).collect();
+    let ends = |line: &str| -> Vec<usize> {
+        line.match_indices("change").map(|(place, word)| place + word.len()).collect()
+    };
+    for end in ends(lines[0]) {
+        for line in &lines[1..] {
+            assert!(line.len() == end || line[..=end].ends_with(' '), "{found}");
+            assert!(line[..end].ends_with(char::is_alphanumeric), "{found}");
+        }
+    }
 }
 
 #[test]
@@ -120,4 +128,23 @@ fn differences_have_a_limit() {
     assert_eq!(difference(3, 1), -2);
     assert_eq!(difference(0, u64::MAX), i64::MAX);
     assert_eq!(difference(u64::MAX, 0), -i64::MAX);
+}
+
+#[test]
+fn shares_are_shown_only_of_values_that_both_recordings_have() {
+    let shares = |old: u64, new: u64| {
+        let forest = |run| forest(vec![life("a", run, None)]);
+        let table = text(&Comparison::new(&forest(old), &forest(new)));
+        let row = table.lines().nth(2).expect("a row").to_owned();
+        row.split_whitespace().last().filter(|word| word.contains('%')).map(str::to_owned)
+    };
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(shares(200, 300), some("+50%"));
+    assert_eq!(shares(300, 200), some("-33%"));
+    assert_eq!(shares(900, 901), some("0%"));
+    assert_eq!(shares(10, 109), some("+990%"));
+    assert_eq!(shares(10, 900), some(">999%"));
+    for (old, new) in [(0, 5), (5, 0), (7, 7)] {
+        assert_eq!(shares(old, new), None, "{old} {new}");
+    }
 }

@@ -19,8 +19,9 @@ pub(super) fn driver_call<'a>(
     if !WRAPPERS.contains(&base_name(first)) {
         return None;
     }
-    // ccache accepts settings (KEY=VALUE) before the compiler.
-    let driver = rest.iter().position(|word| !word.contains(&b'=') || is_driver(word))?;
+    // ccache accepts settings (KEY=VALUE) before the compiler, and a wrapper may run another.
+    let is_skipped = |word: &[u8]| word.contains(&b'=') || WRAPPERS.contains(&base_name(word));
+    let driver = rest.iter().position(|word| !is_skipped(word) || is_driver(word))?;
     let call = rest.get(driver..)?;
     call.first().is_some_and(|word| is_driver(word)).then(|| call.to_vec())
 }
@@ -48,6 +49,11 @@ pub(super) fn is_driver(path: &[u8]) -> bool {
             .all(|part| !part.is_empty() && part.iter().all(u8::is_ascii_digit))
     };
     let mut parts: Vec<&[u8]> = name.split(|&byte| byte == b'-').collect();
+    // Debian has MinGW compilers for two threading models.
+    if parts.len() > 1 && parts.last().is_some_and(|part| [&b"win32"[..], b"posix"].contains(part))
+    {
+        parts.pop();
+    }
     if parts.len() > 1 && parts.last().is_some_and(|part| is_version(part)) {
         parts.pop();
     }

@@ -28,6 +28,16 @@ fn drivers_have_a_prefix_and_a_version() {
         "arm-none-eabi-g++",
         "./afl-clang",
         "gcc12",
+        "cc-14",
+        "c++-14",
+        "g++-14.2.0",
+        "x86_64-linux-gnu-gcc-14",
+        "/usr/bin/x86_64-linux-gnu-g++-14",
+        "x86_64-linux-gnu-clang++-19",
+        "aarch64-linux-android35-clang",
+        "x86_64-w64-mingw32-gcc-12-win32",
+        "i686-w64-mingw32-g++-posix",
+        "riscv64-unknown-elf-c++",
     ] {
         assert!(is_driver(name.as_bytes()), "{name}");
     }
@@ -52,6 +62,8 @@ fn drivers_have_a_prefix_and_a_version() {
         "g++-x",
         "gcc/x",
         "cc-1a",
+        "win32",
+        "gcc-ar-12-posix",
     ] {
         assert!(!is_driver(name.as_bytes()), "{name}");
     }
@@ -67,6 +79,24 @@ fn wrappers_and_interpreters_are_left_out() {
         ("ccache -s", None, None),
         ("distcc -c a.c", None, None),
         ("ccache", None, None),
+        ("ccache distcc gcc -c a.c", Some("/usr/bin/ccache"), Some("gcc -c a.c")),
+        ("ccache debug=true /usr/bin/distcc g++-14 -c a.cc", None, Some("g++-14 -c a.cc")),
+        ("ccache distcc", None, None),
+        ("ccache distcc ld -o x a.o", None, None),
+        ("distcc x86_64-linux-gnu-gcc-14 -c a.c", None, Some("x86_64-linux-gnu-gcc-14 -c a.c")),
+        ("gcc -c a.c", Some("/usr/lib/distcc/gcc"), Some("/usr/lib/distcc/gcc -c a.c")),
+        ("clang++-14 -c a.cc", Some("/usr/bin/clang++-14"), Some("/usr/bin/clang++-14 -c a.cc")),
+        // libtool is a script that executes the driver.
+        ("/bin/bash /usr/bin/libtool --mode=compile gcc -c a.c", Some("/usr/bin/libtool"), None),
+        ("libtool --tag=CC --mode=compile ccache gcc -c a.c", None, None),
+        (
+            "gcc -g -c a.c -fPIC -DPIC -o .libs/a.o",
+            Some("/usr/bin/gcc"),
+            Some("/usr/bin/gcc -g -c a.c -fPIC -DPIC -o .libs/a.o"),
+        ),
+        // Debian's `c99` is a script that executes gcc.
+        ("/bin/sh /usr/bin/c99 -c a.c", Some("/usr/bin/c99"), None),
+        ("gcc -std=c99 -c a.c", Some("/usr/bin/gcc"), Some("/usr/bin/gcc -std=c99 -c a.c")),
         ("gcc -c a.c", Some("/usr/lib/ccache/gcc"), Some("/usr/lib/ccache/gcc -c a.c")),
         ("gcc -c a.c", Some("/dev/fd/5"), Some("gcc -c a.c")),
         ("/bin/sh /opt/gcc -c a.c", Some("/opt/gcc"), Some("/opt/gcc -c a.c")),
@@ -213,4 +243,55 @@ fn missing_compilations_are_counted_by_reason() {
          kernel's program records (use a response file); 1: text that is not UTF-8, which JSON cannot \
          represent"
     );
+}
+
+/// Calls of a build with ccache, distcc, libtool and both compilers, with the number of compiled files and the
+/// output that bear had for each.
+#[test]
+fn calls_of_wrappers_compile_what_bear_records() {
+    for (args, filename, count, output) in [
+        ("ccache gcc -O2 -c a.c -o out/1.o", "/usr/bin/ccache", 1, "out/1.o"),
+        ("gcc -c b.c -o out/2.o", "/usr/lib/ccache/gcc", 1, "out/2.o"),
+        ("distcc gcc -c a.c -o out/4.o", "/usr/bin/distcc", 1, "out/4.o"),
+        ("gcc -g -c a.c -fPIC -DPIC -o out/.libs/7.o", "/usr/bin/gcc", 1, "out/.libs/7.o"),
+        (
+            "gcc -shared -fPIC -DPIC out/.libs/7.o -g -Wl,-soname -Wl,lib7.so.0 -o out/.libs/lib7.so.0.0.0",
+            "/usr/bin/gcc",
+            0,
+            "",
+        ),
+        (
+            "ccache gcc -g -DX=1 -c b.c -fPIC -DPIC -o out/.libs/9.o",
+            "/usr/bin/ccache",
+            1,
+            "out/.libs/9.o",
+        ),
+        (
+            "x86_64-linux-gnu-gcc-12 -c a.c -o out/10.o",
+            "/usr/bin/x86_64-linux-gnu-gcc-12",
+            1,
+            "out/10.o",
+        ),
+        ("gcc-12 -c s.S -o out/11.o", "/usr/bin/gcc-12", 1, "out/11.o"),
+        ("cc a.c b.c -o out/prog", "/usr/bin/cc", 2, "out/prog"),
+        ("gcc -MD -MF out/dep3 -c a.c -o out/14.o", "/usr/bin/gcc", 1, "out/14.o"),
+        ("gcc -M -MF out/dep2 a.c", "/usr/bin/gcc", 0, ""),
+        ("gcc -x c -c - -o out/16.o", "/usr/bin/gcc", 0, ""),
+        ("gcc -shared -fPIC a.c -o out/liba.so", "/usr/bin/gcc", 1, "out/liba.so"),
+        ("gcc -c out/a.i -o out/19.o", "/usr/bin/gcc", 1, "out/19.o"),
+        ("gcc -print-search-dirs", "/usr/bin/gcc", 0, ""),
+        ("clang --driver-mode=g++ -c m.cc -o out/33.o", "/usr/bin/clang", 1, "out/33.o"),
+        ("clang -target x86_64-linux-gnu -c a.c -o out/35.o", "/usr/bin/clang", 1, "out/35.o"),
+        ("clang -MJ out/mj.json -c a.c -o out/37.o", "/usr/bin/clang", 1, "out/37.o"),
+    ] {
+        let call = driver_call(&words(args), Some(filename.as_bytes())).expect("a driver");
+        let call: Vec<Vec<u8>> = call.into_iter().map(<[u8]>::to_vec).collect();
+        let command = Command::parse(&call);
+        assert_eq!(command.compiles(), count > 0, "{args}");
+        if count > 0 {
+            assert_eq!(command.sources.len(), count, "{args}");
+            let (.., found) = command.of_source(0).expect("text");
+            assert_eq!(found, Some(output), "{args}");
+        }
+    }
 }

@@ -1,11 +1,10 @@
 //! The time of an event in RFC 3339, in UTC.
 
-use std::fmt::Write;
 use std::time::SystemTime;
 
 use jiff::Timestamp;
 
-use crate::cli::output::moment::second_and_ns;
+use crate::cli::output::moment::{second_and_ns, write_fraction};
 
 /// Formats times as `jiff` does. Most events are in the same second as the previous event, so the text
 /// of a second is kept.
@@ -21,7 +20,7 @@ pub(super) struct Clock {
 impl Clock {
     /// The text of a time. `None` for times outside of the years from -9999 to 9999.
     pub(super) fn text(&mut self, time: SystemTime) -> Option<&str> {
-        let (second, ns) = second_and_ns(Timestamp::try_from(time).ok()?);
+        let (second, ns) = second_and_ns(time)?;
         if self.second != Some(second) {
             self.text = Timestamp::from_second(second).ok()?.to_string();
             self.whole = self.text.trim_end_matches('Z').len();
@@ -29,8 +28,7 @@ impl Clock {
         }
         self.text.truncate(self.whole);
         if ns > 0 {
-            // Writing to a string cannot fail.
-            let _ = write!(self.text, ".{ns:09}");
+            write_fraction(ns, 9, &mut self.text);
             self.text.truncate(self.text.trim_end_matches('0').len());
         }
         self.text.push('Z');

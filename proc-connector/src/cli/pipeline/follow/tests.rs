@@ -33,6 +33,12 @@ impl Stream {
         stream
     }
 
+    /// All processes of a recording.
+    fn recorded() -> Self {
+        let table = ProcessTable::without_proc();
+        Self { follower: Follower::for_recording(), table, now_ns: 60_000_000_000 }
+    }
+
     fn take(&mut self, received: &Received<'_>) {
         self.table.apply(received);
         self.follower.follow(&self.table, Some(received));
@@ -122,6 +128,21 @@ fn an_id_that_is_given_out_again_belongs_to_two_lives() {
     let statuses: Vec<_> = found.iter().map(|life| life.status.map(ExitStatus::into_raw)).collect();
     assert_eq!(statuses, [Some(3 << 8), Some(9)]);
     assert!(found.iter().all(|life| life.usage.is_some()), "{found:?}");
+}
+
+#[test]
+fn a_process_from_before_the_recording_has_no_start() {
+    let (old, new) = ((7, 1_000), (8, 60_000_000_025));
+    let mut stream = Stream::recorded();
+    stream.fork(TRACER, TRACER, new);
+    stream.follower.want();
+    stream.exit(7, old, Some(0), 0);
+    stream.follower.want();
+    let forest = stream.forest();
+    assert_eq!(lives(&forest, 7)[0].start_ns, None);
+    assert!(lives(&forest, 8)[0].start_ns.is_some());
+    let first = 60_000_000_000;
+    assert!((first - 1_000_000_000..=first + 25).contains(&forest.begin_ns), "{forest:?}");
 }
 
 #[test]

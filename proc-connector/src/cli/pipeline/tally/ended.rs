@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use proc_connector::process::Process;
 
 use super::groups::Groups;
-use super::keys::{Comm, comm, name, user};
+use super::keys::{name, user};
+use crate::cli::output::names::{Comm, comm};
 use crate::cli::output::statistics::rows::{Cgroup, Ends, Name, Row, User};
 
 /// The ends of all processes, and the same by name, user and cgroup.

@@ -2,19 +2,8 @@
 
 use proc_connector::process::Process;
 
+use crate::cli::output::names::Comm;
 use crate::cli::output::statistics::rows::Name;
-
-/// The name of a process, padded with zeros.
-pub(super) type Comm = [u8; 16];
-
-/// The name of a process.
-pub(super) fn comm(process: &Process) -> Option<Comm> {
-    let comm = process.comm()?;
-    let mut name = Comm::default();
-    let len = comm.len().min(name.len());
-    name[..len].copy_from_slice(&comm[..len]);
-    Some(name)
-}
 
 /// The user whose rights the process has, as in `ps`.
 pub(super) fn user(process: &Process) -> Option<u32> {

@@ -4,15 +4,17 @@
 
 class Controls {
   // `select` is called with the index of the clicked process or null, `zoom` at a double click.
-  constructor(timeline, select, zoom) {
+  constructor(timeline, strip, select, zoom) {
     this.timeline = timeline;
     this.canvas = timeline.canvas;
     this.select = select;
     this.zoomTo = zoom;
     timeline.box.addEventListener("keydown", (event) => this.key(event));
-    this.canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
     this.canvas.addEventListener("dblclick", (event) => this.doubleClick(event));
-    this.listenToDrags();
+    for (const canvas of [this.canvas, strip.canvas]) {
+      canvas.addEventListener("wheel", (event) => this.wheel(event), { passive: false });
+      this.listenToDrags(canvas);
+    }
   }
 
   wheel(event) {
@@ -26,36 +28,36 @@ class Controls {
     }
   }
 
-  listenToDrags() {
+  listenToDrags(canvas) {
     let drag = null;
-    this.canvas.addEventListener("pointerdown", (event) => {
+    canvas.addEventListener("pointerdown", (event) => {
       if (event.button === 0) {
         drag = { x: event.clientX, y: event.clientY, moved: false };
-        this.canvas.setPointerCapture(event.pointerId);
+        canvas.setPointerCapture(event.pointerId);
       }
     });
-    this.canvas.addEventListener("pointermove", (event) => {
+    canvas.addEventListener("pointermove", (event) => {
       if (drag === null) {
         return;
       }
       const [dx, dy] = [event.clientX - drag.x, event.clientY - drag.y];
       if (drag.moved || Math.hypot(dx, dy) > 4) {
-        this.canvas.classList.add("dragging");
+        canvas.classList.add("dragging");
         this.timeline.pan(-dx / Math.max(this.timeline.width - 2 * MARGIN, 1));
-        this.timeline.box.scrollTop -= dy;
+        this.timeline.box.scrollTop -= canvas === this.canvas ? dy : 0;
         drag = { x: event.clientX, y: event.clientY, moved: true };
       }
     });
     const end = (event) => {
       const isClick = drag !== null && !drag.moved && event.type === "pointerup";
       drag = null;
-      this.canvas.classList.remove("dragging");
-      if (isClick) {
+      canvas.classList.remove("dragging");
+      if (isClick && canvas === this.canvas) {
         this.select(this.timeline.at(event.offsetX, event.offsetY));
       }
     };
-    this.canvas.addEventListener("pointerup", end);
-    this.canvas.addEventListener("pointercancel", end);
+    canvas.addEventListener("pointerup", end);
+    canvas.addEventListener("pointercancel", end);
   }
 
   doubleClick(event) {

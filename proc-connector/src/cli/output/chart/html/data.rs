@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::super::consumption::Consumption;
 use super::super::forest::{Forest, Life, Program};
 use super::super::lanes::Lanes;
-use super::super::profile::critical_path;
+use super::super::profile::{Parallelism, critical_path};
 use crate::cli::output::columns::short_time;
 use crate::cli::shown::{is_seen, json};
 
@@ -18,6 +18,10 @@ struct Head<'a> {
     title: Cow<'a, str>,
     totals: Cow<'a, str>,
     period: u64,
+    parallelism: String,
+    /// The CPUs that the processes could use.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cores: Option<usize>,
     lanes: usize,
     left_out: usize,
     /// The times of losses, and their counts if they are known.
@@ -28,6 +32,7 @@ struct Head<'a> {
 
 /// One process. Unknown values have no key.
 #[derive(Serialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a key")]
 struct Process<'a> {
     pid: u32,
     /// The place of its creator in the list of processes.
@@ -36,6 +41,9 @@ struct Process<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     lane: Option<usize>,
     name: Cow<'a, str>,
+    /// Whether the name of its program is unknown.
+    #[serde(skip_serializing_if = "is_false")]
+    nameless: bool,
     command: Cow<'a, str>,
     start: u64,
     end: u64,
@@ -97,6 +105,8 @@ pub(super) fn write(forest: &Forest, title: &str, output: &mut impl Write) -> io
         title: visible(title.into(), COMMANDS),
         totals: visible(totals.into(), COMMANDS),
         period,
+        parallelism: Parallelism::new(forest).text(forest.cores),
+        cores: forest.cores,
         lanes: lanes.iter().len(),
         left_out: lanes.left_out(),
         critical: critical_path(forest)
@@ -125,10 +135,11 @@ fn process(forest: &Forest, index: usize, lane: Option<usize>, longest: usize) -
         parent: life.creator,
         lane,
         name: visible(life.name_or_pid(), COMMAND),
+        nameless: life.program().is_none(),
         command: visible(life.command(), longest),
         start: since(forest.start(index)),
         end: since(forest.end(index)),
-        earlier: life.start_ns.is_none_or(|start| start < forest.begin_ns),
+        earlier: life.start_ns.is_none(),
         running: life.runs(),
         failed: life.failed(),
         exit: life.outcome(),

@@ -1,4 +1,4 @@
-//! The timeline as one page for a browser, with search and a sortable table.
+//! The timeline as one page for a browser, with search and sortable tables.
 //!
 //! The page contains everything it needs, and its content security policy forbids all requests. The
 //! processes are data in a script element of type `application/json`; its scripts insert them as text.
@@ -13,10 +13,12 @@ use super::forest::Forest;
 const PAGE: &str = include_str!("page.html");
 
 /// The parts, without the data.
-const PARTS: [(&str, &str); 6] = [
+const PARTS: [(&str, &str); 8] = [
     ("STYLE", include_str!("style.css")),
     ("DATA.JS", include_str!("data.js")),
+    ("PROGRAMS.JS", include_str!("programs.js")),
     ("TIMELINE.JS", include_str!("timeline.js")),
+    ("STRIP.JS", include_str!("strip.js")),
     ("CONTROLS.JS", include_str!("controls.js")),
     ("TABLE.JS", include_str!("table.js")),
     ("PAGE.JS", include_str!("page.js")),

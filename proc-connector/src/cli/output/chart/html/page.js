@@ -1,13 +1,24 @@
 "use strict";
 
-// Connects the search, the timeline, the table and the details.
+// Connects the search, the timeline, the tables and the details.
 
 const byId = (id) => document.getElementById(id);
 
 let selected = null;
+// The program to which the page is limited.
+let chosen = null;
 const timeline = new Timeline();
-const controls = new Controls(timeline, select, zoomTo);
-const table = new Table(select, zoomTo);
+const strip = new Strip(timeline);
+timeline.strip = strip;
+const controls = new Controls(timeline, strip, select, zoomTo);
+const table = new Table({
+  scroll: byId("rows"), prefix: "row-", items: processes, columns: PROCESS_COLUMNS,
+  sortedBy: ["start"], descends: false, select, open: zoomTo,
+});
+const programTable = new Table({
+  scroll: byId("program-rows"), prefix: "program-", items: programs, columns: PROGRAM_COLUMNS,
+  sortedBy: ["cpu", "wall"], descends: true, select: choose, open: listProgram,
+});
 
 // Selects a process in all parts of the page, or none.
 function select(index) {
@@ -15,6 +26,38 @@ function select(index) {
   table.mark(index);
   timeline.mark(index);
   showDetails(index);
+}
+
+// Limits the page to the processes of a program, or to none.
+function choose(index) {
+  chosen = index;
+  programTable.mark(index);
+  byId("chosen").hidden = index === null;
+  byId("chosen").textContent = index === null ? "" : `${cut(programs[index].name, 40)} ✕`;
+  search();
+  if (index === null) {
+    showDetails(selected);
+  } else {
+    showProgram(index);
+  }
+}
+
+// Shows the processes of a program in the table of processes.
+function listProgram(index) {
+  choose(index);
+  showTab("processes");
+}
+
+function showTab(name) {
+  for (const [tab, rows, shown] of [["processes", "rows", table], ["programs", "program-rows", programTable]]) {
+    const isShown = tab === name;
+    byId(`tab-${tab}`).setAttribute("aria-selected", isShown);
+    byId(rows).hidden = !isShown;
+    if (isShown) {
+      // A hidden table does not scroll to its mark.
+      shown.mark(shown.selected);
+    }
+  }
 }
 
 function zoomTo(index) {
@@ -28,11 +71,13 @@ function search() {
   const words = byId("search").value.toLowerCase().split(/\s+/).filter((word) => word !== "");
   const onlyFailed = byId("failed").checked;
   const isMatch = (p) => (!onlyFailed || p.failed) && words.every((word) => p.text.includes(word));
-  const matches = processes.filter(isMatch).map((process) => process.index);
-  const isLimited = words.length > 0 || onlyFailed;
+  const found = processes.filter(isMatch);
+  const matches = found.filter((p) => chosen === null || p.program === chosen).map((process) => process.index);
+  const isLimited = words.length > 0 || onlyFailed || chosen !== null;
   timeline.matches = isLimited ? new Set(matches) : null;
   timeline.redraw();
   table.show(matches);
+  programTable.show(new Set(found.map((process) => process.program)));
   byId("count").textContent = isLimited ? `${matches.length} of ${processes.length}` : "";
 }
 
@@ -41,6 +86,8 @@ function showHead() {
   byId("title").textContent = head.title;
   byId("title").title = cut(head.title, 2_000);
   byId("totals").textContent = head.totals;
+  byId("tab-processes").textContent = `Processes (${processes.length})`;
+  byId("tab-programs").textContent = `Programs (${programs.length})`;
   const warnings = [];
   if (head.losses.length > 0) {
     warnings.push("Events were lost, so processes and exits may be missing.");
@@ -54,8 +101,10 @@ function showHead() {
 
 // The facts about a process, without those that are unknown.
 function facts(p) {
+  const start = p.earlier ? "existed at the start" : `from ${shortTime(p.start)}`;
+  const end = p.running ? ", still running at the end" : p.earlier ? `, ended at ${shortTime(p.end)}` : ` to ${shortTime(p.end)}`;
   const list = [
-    ["Time", `${p.earlier ? "before the chart" : shortTime(p.start)} to ${p.running ? "after the chart" : shortTime(p.end)}`],
+    ["Time", start + end],
     ["Wall", `${p.earlier || p.running ? "at least " : ""}${shortTime(p.wall)}`],
   ];
   if (p.cpu !== undefined) {
@@ -86,7 +135,7 @@ function facts(p) {
 function showDetails(index) {
   const place = byId("details");
   if (index === null) {
-    const hint = "Select a bar or a row to show everything that is known about a process.";
+    const hint = "Select a bar or a row to show everything that is known about a process or a program.";
     place.replaceChildren(element("p", hint, { class: "hint" }));
     return;
   }
@@ -103,6 +152,12 @@ function showDetails(index) {
   if (process.children.length > 0) {
     add(`Children (${process.children.length})`, family(process.children));
   }
+  const program = element("dd", "", { class: "family" });
+  const { name, members } = programs[process.program];
+  const button = element("button", `${cut(name, 40)} (${members.length})`, { id: "choose-program" });
+  button.addEventListener("click", () => choose(process.program));
+  program.append(button);
+  add("Program", program);
   const zoom = element("button", "Zoom to this process", { id: "zoom-selected" });
   zoom.addEventListener("click", () => zoomTo(index));
   place.replaceChildren(
@@ -112,6 +167,20 @@ function showDetails(index) {
     zoom,
   );
   place.scrollTop = 0;
+}
+
+function showProgram(index) {
+  const program = programs[index];
+  const list = element("dl");
+  for (const [name, value] of programFacts(program)) {
+    list.append(element("dt", name), element("dd", value));
+  }
+  const longest = [...program.members].sort((a, b) => processes[b].wall - processes[a].wall || a - b);
+  list.append(element("dt", "Longest first"), family(longest));
+  const open = element("button", "List its processes", { id: "list-program" });
+  open.addEventListener("click", () => listProgram(index));
+  byId("details").replaceChildren(element("h2", cut(program.name, 100)), list, open);
+  byId("details").scrollTop = 0;
 }
 
 // Buttons that select these processes.
@@ -140,7 +209,21 @@ function showTip(event) {
   const process = processes[index];
   const used = process.cpu === undefined ? "" : `, CPU ${shortTime(process.cpu)}`;
   const peak = process.memory === undefined ? "" : `, ${shortSize(process.memory)}`;
-  tip.textContent = `${cut(process.command, 300)}\n${process.pid}: ${shortTime(process.wall)}${used}${peak}, ${process.exit}`;
+  const text = `${cut(process.command, 300)}\n${process.pid}: ${shortTime(process.wall)}${used}${peak}, ${process.exit}`;
+  placeTip(text, event);
+}
+
+function showStripTip(event) {
+  const text = event.buttons === 0 ? strip.about(event.offsetX) : null;
+  byId("tip").hidden = text === null;
+  if (text !== null) {
+    placeTip(text, event);
+  }
+}
+
+function placeTip(text, event) {
+  const tip = byId("tip");
+  tip.textContent = text;
   const { offsetWidth: width, offsetHeight: height } = tip;
   tip.style.left = `${Math.max(4, Math.min(event.clientX + 14, innerWidth - width - 8))}px`;
   const below = event.clientY + 18;
@@ -156,10 +239,16 @@ function listen() {
   byId("right").addEventListener("click", () => timeline.pan(0.25));
   byId("fit").addEventListener("click", () => timeline.fit());
   timeline.canvas.addEventListener("pointermove", showTip);
-  timeline.canvas.addEventListener("pointerleave", () => { byId("tip").hidden = true; });
+  strip.canvas.addEventListener("pointermove", showStripTip);
+  for (const canvas of [timeline.canvas, strip.canvas]) {
+    canvas.addEventListener("pointerleave", () => { byId("tip").hidden = true; });
+  }
+  byId("tab-processes").addEventListener("click", () => showTab("processes"));
+  byId("tab-programs").addEventListener("click", () => showTab("programs"));
+  byId("chosen").addEventListener("click", () => choose(null));
   byId("search").addEventListener("keydown", (event) => {
     if (event.key === "Enter") {
-      table.move(event.shiftKey ? -1 : 1);
+      (byId("rows").hidden ? programTable : table).move(event.shiftKey ? -1 : 1);
     }
   });
   document.addEventListener("keydown", (event) => {
@@ -172,13 +261,15 @@ function listen() {
   });
 }
 
-// Closes the help, or clears the search, or the selection.
+// Closes the help, or clears the search, the program, or the selection.
 function escape() {
   if (byId("keys").open) {
     byId("keys").open = false;
   } else if (byId("search").value !== "") {
     byId("search").value = "";
     search();
+  } else if (chosen !== null) {
+    choose(null);
   } else {
     select(null);
   }
@@ -186,5 +277,6 @@ function escape() {
 
 showHead();
 listen();
+showTab("processes");
 search();
 showDetails(null);

@@ -1,10 +1,10 @@
 "use strict";
 
-// The table of processes. Only the rows in view exist, so that it is fast for any number.
+// A table of processes or programs. Only the rows in view exist, so that it is fast for any number.
 
 const ROW = 24;
 
-const COLUMNS = [
+const PROCESS_COLUMNS = [
   { key: "start", title: "Start", width: 70, value: (p) => p.start, show: shortTime },
   { key: "pid", title: "PID", width: 66, value: (p) => p.pid, show: String, ascends: true },
   { key: "name", title: "Name", width: 96, value: (p) => p.name, text: true },
@@ -19,16 +19,19 @@ const COLUMNS = [
 ];
 
 class Table {
-  // `select` is called with the index of a process, `zoom` to show it in the timeline.
-  constructor(select, zoom) {
-    this.scroll = document.getElementById("rows");
-    this.table = document.getElementById("table");
+  // `items` are shown in the element `scroll`. `select` is called with the index of an item, and `open` at a
+  // double click. A row has the id `prefix` with the index.
+  constructor({ scroll, prefix, items, columns, sortedBy, descends, select, open }) {
+    this.scroll = scroll;
+    this.table = scroll.querySelector("table");
     this.body = this.table.tBodies[0];
+    this.prefix = prefix;
+    this.items = items;
     this.select = select;
-    this.zoom = zoom;
+    this.open = open;
     // A column without any known value would be empty.
-    this.columns = COLUMNS.filter(({ value }) => processes.some((p) => value(p) !== undefined));
-    this.sorted = { column: COLUMNS[0], descends: false };
+    this.columns = columns.filter(({ value }) => items.some((item) => value(item) !== undefined));
+    this.sorted = { column: this.columns.find(({ key }) => sortedBy.includes(key)) ?? columns[0], descends };
     this.order = [];
     this.places = new Map();
     this.selected = null;
@@ -37,7 +40,7 @@ class Table {
     new ResizeObserver(() => this.draw()).observe(this.scroll);
     this.table.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => this.click(event, this.select));
-    this.body.addEventListener("dblclick", (event) => this.click(event, this.zoom));
+    this.body.addEventListener("dblclick", (event) => this.click(event, this.open));
   }
 
   makeHead() {
@@ -69,7 +72,7 @@ class Table {
     const sign = descends ? -1 : 1;
     const collator = new Intl.Collator("en", { numeric: true });
     const compare = (a, b) => {
-      const [x, y] = [column.value(processes[a]), column.value(processes[b])];
+      const [x, y] = [column.value(this.items[a]), column.value(this.items[b])];
       if (x === undefined || y === undefined) {
         // Unknown values are last in either direction.
         return (x === undefined) - (y === undefined) || a - b;
@@ -88,7 +91,7 @@ class Table {
       }
     }
     this.table.setAttribute("aria-rowcount", this.order.length + 1);
-    document.getElementById("none").hidden = this.order.length > 0;
+    this.scroll.querySelector("p").hidden = this.order.length > 0;
     this.scroll.scrollTop = 0;
     this.mark(this.selected);
   }
@@ -101,9 +104,9 @@ class Table {
     const last = Math.min(this.order.length, first + count);
     const rows = this.order.slice(first, last).map((index, offset) => this.row(index, first + offset));
     this.body.replaceChildren(this.gap(first), ...rows, this.gap(this.order.length - last));
-    const isDrawn = this.selected !== null && document.getElementById(`row-${this.selected}`);
+    const isDrawn = this.selected !== null && document.getElementById(`${this.prefix}${this.selected}`);
     if (isDrawn) {
-      this.table.setAttribute("aria-activedescendant", `row-${this.selected}`);
+      this.table.setAttribute("aria-activedescendant", `${this.prefix}${this.selected}`);
     } else {
       this.table.removeAttribute("aria-activedescendant");
     }
@@ -120,18 +123,18 @@ class Table {
   }
 
   row(index, place) {
-    const process = processes[index];
+    const item = this.items[index];
     const row = element("tr", "", {
-      id: `row-${index}`,
+      id: `${this.prefix}${index}`,
       "aria-rowindex": place + 2,
       "aria-selected": index === this.selected,
-      class: process.failed ? "fail" : "",
+      class: item.failed ? "fail" : "",
     });
     for (const { key, value, show, text, code } of this.columns) {
-      const known = value(process);
+      const known = value(item);
       // The command can be 32 KiB long.
       const shown = known === undefined ? "" : text ? cut(known, 400) : show(known);
-      const kind = code ? "code" : text ? key : "number";
+      const kind = code ? "code" : text ? key : `number ${key}`;
       row.append(element("td", shown, { class: kind }));
     }
     return row;
@@ -140,7 +143,7 @@ class Table {
   click(event, action) {
     const row = event.target.closest("tr[id]");
     if (row) {
-      action(Number(row.id.slice("row-".length)));
+      action(Number(row.id.slice(this.prefix.length)));
     }
   }
 
@@ -180,7 +183,7 @@ class Table {
     if (event.key in distances) {
       this.move(distances[event.key]);
     } else if (event.key === "Enter" && this.selected !== null) {
-      this.zoom(this.selected);
+      this.open(this.selected);
     } else {
       return;
     }

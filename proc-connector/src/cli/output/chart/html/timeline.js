@@ -30,13 +30,16 @@ class Timeline {
     new ResizeObserver(() => this.resize()).observe(this.box);
     this.box.addEventListener("scroll", () => this.redraw());
     // Few lanes leave more space to the table.
-    this.box.style.height = `min(45vh, ${this.lanesEnd(TALLEST) + 12}px)`;
+    this.box.style.height = `min(40vh, ${this.lanesEnd(TALLEST) + 12}px)`;
     this.resize();
   }
 
   readColours() {
     const style = getComputedStyle(document.documentElement);
-    const names = ["back", "text", "dim", "line", "lane", "focus", "fail", "label", "path"];
+    const names = [
+      "back", "text", "dim", "line", "lane", "focus", "fail", "label", "path",
+      "strip-processes", "strip-cores", "strip-memory",
+    ];
     this.colours = Object.fromEntries(names.map((name) => [name, style.getPropertyValue(`--${name}`)]));
     this.bars = Array.from({ length: COLOURS }, (_, n) => style.getPropertyValue(`--c${n}`));
     this.redraw();
@@ -100,6 +103,7 @@ class Timeline {
     this.drawLosses();
     this.drawSelected();
     this.drawAxis();
+    this.strip?.draw();
   }
 
   // The places of the marks on the axis.

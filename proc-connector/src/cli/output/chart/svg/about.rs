@@ -19,11 +19,14 @@ pub(super) fn process(forest: &Forest, index: usize, on_path: u64, width: usize)
         let _ = write!(text, ", child of {} {}", creator.tgid, fitted(&creator.name(), Some(40)));
     }
     let since = |ns: u64| short_time(ns.saturating_sub(forest.begin_ns));
-    let start = life.start_ns.map_or("before the chart".to_owned(), since);
-    let end = life.end_ns.map_or("after the chart".to_owned(), since);
-    let at_least = if life.start_ns.and(life.end_ns).is_none() { "at least " } else { "" };
+    let period = match (life.start_ns.map(since), life.end_ns.map(since)) {
+        (Some(start), Some(end)) => format!("from {start} to {end}: "),
+        (Some(start), None) => format!("from {start}, still running at the end: at least "),
+        (None, Some(end)) => format!("existed at the start, ended at {end}: at least "),
+        (None, None) => "existed at the start, still running at the end: at least ".to_owned(),
+    };
     let duration = short_time(forest.duration(index));
-    let _ = write!(text, "\nfrom {start} to {end}: {at_least}{duration}");
+    let _ = write!(text, "\n{period}{duration}");
     let _ = write!(text, "\n{}", life.outcome());
     if life.threads > 0 {
         let s = if life.threads == 1 { "" } else { "s" };

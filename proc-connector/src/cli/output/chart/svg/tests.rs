@@ -320,7 +320,7 @@ fn an_empty_forest_and_a_moment_can_be_drawn() {
     let before = bars(&draw(&forest(vec![before])));
     assert_eq!(before[0].arrows, 2);
     assert!(
-        before[0].tooltip.contains("from before the chart to after the chart: at least "),
+        before[0].tooltip.contains("\nexisted at the start, still running at the end: at least "),
         "{before:?}"
     );
 }
