@@ -88,14 +88,17 @@ impl<'a> ProcessObject<'a> {
     /// All values. `user` is the name of the real user.
     pub(super) fn new(process: &'a Process, user: Option<&'a str>, now: Moment) -> Self {
         let (uid, gid) = (process.uid(), process.gid());
-        let effective = |ids: Ids| ids.effective;
+        // Anonymous events have no ids.
+        let known = |id: u32| Some(id).filter(|&id| id != u32::MAX);
+        let real = |ids: Option<Ids>| ids.and_then(|ids| known(ids.real));
+        let effective = |ids: Option<Ids>| ids.and_then(|ids| known(ids.effective));
         Self {
             working_directory: process.cwd().map(|path| Text(path.as_os_str().as_encoded_bytes())),
-            user: uid.map(|ids| User { uid: Number(ids.real), name: user }),
-            euid: uid.map(effective),
-            group: gid.map(|ids| Id { uid: Number(ids.real) }),
-            egid: gid.map(effective),
-            auid: process.login_uid().filter(|&uid| uid != u32::MAX),
+            user: real(uid).map(|uid| User { uid: Number(uid), name: user }),
+            euid: effective(uid),
+            group: real(gid).map(|gid| Id { uid: Number(gid) }),
+            egid: effective(gid),
+            auid: process.login_uid().and_then(known),
             session: process.session().map(|session| Id { uid: Number(session) }),
             container: process.container().map(|uid| Id { uid: Number(uid) }),
             // In the initial namespace, both ids are the same.
