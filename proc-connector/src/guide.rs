@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`commands`] | the program: commands, options, files, exit status |
 //! | [`json`] | keys of the JSON output |
+//! | [`ocsf`] | attributes of the OCSF output, for security pipelines |
 //! | [`coming_from`] | replacements for `forkstat`, `extrace` and other crates |
 //! | [`migration`] | edits that code for 0.1 and 0.3 of this crate needs |
 //! | [`events`] | kinds of events, fields, filters |
@@ -44,6 +45,7 @@ macro_rules! references {
 [json]: crate::guide::json
 [limits]: crate::guide::limits
 [migration]: crate::guide::migration
+[ocsf]: crate::guide::ocsf
 [losses]: crate::guide::losses
 [performance]: crate::guide::performance
 [pipelines]: crate::guide::pipelines
@@ -131,6 +133,10 @@ pub mod commands {}
 #[doc = references!()]
 #[doc = include_str!("../docs/json.md")]
 pub mod json {}
+
+#[doc = references!()]
+#[doc = include_str!("../docs/ocsf.md")]
+pub mod ocsf {}
 
 #[doc = references!()]
 #[doc = include_str!("../docs/coming-from.md")]

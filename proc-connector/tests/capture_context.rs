@@ -223,3 +223,22 @@ fn a_copy_has_the_same_contexts() {
     writer.finish().expect("memory");
     assert_eq!(comments(&copy), comments(&file));
 }
+
+/// `editcap -d` keeps one of several packets with the same bytes, and ignores their comments.
+#[test]
+fn packets_without_events_differ() {
+    let mut file = Vec::new();
+    let mut writer = Writer::new(&mut file).expect("memory");
+    for uid in 0..10_000 {
+        writer.write_note(&Note::of_user(uid, &[b'x'; 100]), at(1)).expect("memory");
+    }
+    writer.finish().expect("memory");
+    let order = Order::NATIVE;
+    let packets =
+        blocks(order, &file).into_iter().filter(|block| order.u32(&file, block.start) == 6);
+    let data = packets.map(|block| file[block.start + 28..block.start + 28 + 32].to_vec());
+    let data: Vec<Vec<u8>> = data.collect();
+    assert!(data.len() > 20, "{}", data.len());
+    let different: std::collections::HashSet<&[u8]> = data.iter().map(Vec::as_slice).collect();
+    assert_eq!(different.len(), data.len());
+}

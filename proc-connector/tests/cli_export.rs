@@ -16,7 +16,7 @@ use common::helper_process::{HelperProcess, command, exec_role, pause};
 use common::load::OnDrop;
 use common::named;
 use common::otlp::{Receiver, Record, store_requests, stored_records, write_body};
-use common::program::{Running, program, text};
+use common::program::{Running, program, run, text};
 use common::scratch::Scratch;
 use nix::sys::signal::{Signal, raise};
 
@@ -29,7 +29,28 @@ fn main() -> ExitCode {
         a_decoder_in_python_reads_the_same,
         nothing_is_lost_unreported_if_either_side_is_killed,
     ];
-    common::main_with(&roles, &[], &live)
+    common::main_with(&roles, &named![settings_that_cannot_be_used_are_rejected], &live)
+}
+
+fn settings_that_cannot_be_used_are_rejected() {
+    let scratch = Scratch::new("settings");
+    let spool = scratch.file("spool");
+    for options in [
+        &["--endpoint", "localhost"][..],
+        &["--spool-size", "0"],
+        &["--batch-size", "many"],
+        &["--batch-age", "1"],
+        &["--header-file", "authorization"],
+    ] {
+        let output = run(&[&["export", "otlp", "--spool", &spool][..], options].concat());
+        assert_eq!(output.status.code(), Some(2), "{options:?}");
+        assert!(!output.stderr.is_empty(), "{options:?}");
+    }
+    let mut disabled = program(&["export", "otlp", "--spool", &spool]);
+    let output = disabled.env("OTEL_SDK_DISABLED", "true").output().expect("the program runs");
+    assert!(output.status.success());
+    assert!(text(&output.stderr).contains("OTEL_SDK_DISABLED is true"));
+    assert!(scratch.names().is_empty(), "nothing was written");
 }
 
 fn exits_3() {
@@ -50,7 +71,7 @@ fn executes() {
 struct Exporter {
     receiver: Receiver,
     running: Running,
-    _scratch: Scratch,
+    scratch: Scratch,
 }
 
 impl Exporter {
@@ -58,7 +79,7 @@ impl Exporter {
     fn start(name: &str, options: &[&str]) -> Self {
         let (receiver, scratch) = (Receiver::start(), Scratch::new(name));
         let running = start(&receiver.url(), &scratch.file("spool"), options);
-        let exporter = Self { receiver, running, _scratch: scratch };
+        let exporter = Self { receiver, running, scratch };
         exporter.wait_until_it_listens();
         exporter
     }
@@ -131,6 +152,7 @@ fn records_have_what_the_processes_did() {
 
     let me = i64::from(std::process::id());
     let exe = std::env::current_exe().expect("/proc is mounted");
+    let current = std::env::current_dir().expect("a directory");
     for (pid, code, signal) in
         [(exited, Some(3), None), (killed, None, Some(9)), (executing, Some(3), None)]
     {
@@ -154,6 +176,8 @@ fn records_have_what_the_processes_did() {
             let user = exec.number("process.user.id");
             assert!(user == Some(my_uid()) || user.is_none() && is_late(), "{user:?}");
             assert!(exec.texts("process.command_args").is_none(), "arguments are private");
+            let directory = exec.text("process.working_directory");
+            assert!(directory == current.to_str() || directory.is_none() && is_late());
         }
         let execs = records.iter().filter(|record| record.is("process.exec", pid)).count();
         assert_eq!(execs, if pid == executing { 2 } else { 1 });
@@ -190,11 +214,15 @@ fn arguments_are_sent_on_request_and_redacted() {
 
 fn records_wait_for_a_receiver_and_for_the_next_run() {
     let exporter = Exporter::start("waiting", &[]);
+    let spool = exporter.scratch.file("spool");
+    let second = run(&["export", "otlp", "--spool", &spool, "--duration", "1s"]);
+    assert_eq!(second.status.code(), Some(1));
+    assert!(text(&second.stderr).contains("another exporter uses the spool"));
     exporter.receiver.answer(503);
     let (pid, _) = exit(command("exits_3"));
     // The records of a later batch follow those of an earlier one.
     thread::sleep(Duration::from_millis(300));
-    let Exporter { receiver, running, _scratch: scratch } = exporter;
+    let Exporter { receiver, running, scratch } = exporter;
     let (_, output) = running.end_by(Signal::SIGINT);
     let messages = text(&output.stderr);
     assert!(messages.contains("the receiver does not accept records"), "{messages}");
@@ -221,6 +249,7 @@ fn a_decoder_in_python_reads_the_same() {
         .status()
         .is_ok_and(|status| status.success());
     if !has_package {
+        assert!(std::env::var_os("PROC_CONNECTOR_REQUIRE_PYTHON").is_none(), "a missing package");
         common::skip("needs Python with the package opentelemetry-proto");
     }
     let exporter = Exporter::start("python", &["--arguments"]);
@@ -281,14 +310,14 @@ fn nothing_is_lost_unreported_if_either_side_is_killed() {
     let url = format!("http://127.0.0.1:{port}");
 
     // Listens all the time, so that the kernel numbers all events.
-    let mut observer = common::open_live();
+    let mut witness = common::open_live();
     let is_over = AtomicBool::new(false);
     let observed = thread::scope(|scope| {
         let _end = OnDrop(|| is_over.store(true, Relaxed));
-        let observed = scope.spawn(|| {
+        let listening = scope.spawn(|| {
             let mut events = HashSet::new();
             while !is_over.load(Relaxed) {
-                let batch = observer.recv_batch_timeout(Duration::from_millis(10));
+                let batch = witness.recv_batch_timeout(Duration::from_millis(10));
                 for received in batch.expect("a batch") {
                     match received {
                         proc_connector::Received::Event(event) => {
@@ -335,16 +364,15 @@ fn nothing_is_lost_unreported_if_either_side_is_killed() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         kill(receiver);
         is_over.store(true, Relaxed);
-        observed.join().expect("a thread without a panic")
+        listening.join().expect("a thread without a panic")
     });
 
     let records = stored_records(&requests);
     let mut uids = HashSet::new();
     let unique: Vec<&Record> = records.iter().filter(|record| uids.insert(record.uid())).collect();
     let received: HashSet<(u32, u32)> = unique.iter().filter_map(|one| sequence(one)).collect();
-    let lost: i64 =
-        unique.iter().filter_map(|record| record.number("proc_connector.lost.count")).sum();
-    let lost = u64::try_from(lost).expect("a positive sum");
+    let losses = unique.iter().filter_map(|record| record.number("proc_connector.lost.count"));
+    let reported: u64 = losses.map(|count| u64::try_from(count).expect("a count")).sum();
 
     // From the first to the last received event of each CPU.
     let (mut numbers, mut missing) = (0, 0);
@@ -358,13 +386,13 @@ fn nothing_is_lost_unreported_if_either_side_is_killed() {
     }
     let acknowledged = numbers - missing - received.len() as u64;
     println!(
-        "{} received, {missing} missing, {lost} reported, {acknowledged} acknowledgements",
+        "{} received, {missing} missing, {reported} reported, {acknowledged} acknowledgements",
         received.len()
     );
     assert!(missing > 0, "a kill loses the events in memory");
-    assert!(lost >= missing, "{missing} are missing, {lost} were reported");
+    assert!(reported >= missing, "{missing} are missing, {reported} were reported");
     // The kernel also numbers acknowledgements: of each start, and to other listeners.
-    assert!(lost <= missing + acknowledged, "{missing} are missing, {lost} were reported");
+    assert!(reported <= missing + acknowledged, "{missing} are missing, {reported} were reported");
 }
 
 /// The CPU and the sequence number in the id of an event.

@@ -1,6 +1,8 @@
 //! `export prometheus`, compared with what the tests do, and read by a plain client, by `promtool` and
 //! by a Prometheus server.
 
+#![allow(clippy::float_cmp, reason = "counts are exact")]
+
 mod common;
 
 use std::collections::BTreeSet;
@@ -15,7 +17,7 @@ use common::helper_process::{HelperProcess, pause, print_number};
 use common::hostile::{HOSTILE, assert_seen};
 use common::program::{Status, text};
 use common::scrape::{Exporter, Samples, exporter};
-use common::scratch::Scratch;
+use common::scratch::{Scratch, ScratchFile};
 use common::{named, transport};
 use nix::sys::prctl::set_name;
 use nix::sys::signal::Signal;
@@ -29,6 +31,7 @@ fn main() -> ExitCode {
     let live = named![
         processes_and_their_usage_are_counted,
         processes_that_run_are_counted,
+        what_threads_write_is_counted,
         labels_are_bounded_and_no_counter_decreases,
         hostile_names_are_escaped,
         losses_are_counted,
@@ -40,7 +43,13 @@ fn main() -> ExitCode {
         other_addresses_cause_a_warning,
         prometheus_reads_every_metric,
     ];
-    let roles = named![makes_processes, sleeps_with_children, makes_names, makes_hostile_names];
+    let roles = named![
+        makes_processes,
+        sleeps_with_children,
+        writes_files,
+        makes_names,
+        makes_hostile_names,
+    ];
     common::main_with(&roles, &everywhere, &live)
 }
 
@@ -88,12 +97,34 @@ fn makes_processes() {
 }
 
 fn sleeps_with_children() {
-    let children: Vec<u32> = (0..5).map(|_| sys::fork(|| std::thread::park())).collect();
+    let children: Vec<u32> = (0..5).map(|_| sys::fork(std::thread::park)).collect();
     print_number(0);
     pause();
-    children.iter().for_each(|&child| sys::kill(child, 9));
-    children.iter().for_each(|&child| _ = sys::wait4(child).expect("a child"));
+    for &child in &children {
+        sys::kill(child, 9);
+        sys::wait4(child).expect("a child");
+    }
     print_number(0);
+    pause();
+}
+
+/// On request, creates processes that write files. Each prints the bytes that it wrote to storage, as
+/// the kernel counts them, in KiB.
+fn writes_files() {
+    print_number(0);
+    pause();
+    for size in [1 << 20, 3 << 20] {
+        let child = sys::fork(|| {
+            let file = ScratchFile::containing("written", &vec![1; size]);
+            let io = fs::read_to_string("/proc/thread-self/io").expect("/proc is mounted");
+            let written = io.lines().find_map(|line| line.strip_prefix("write_bytes: "));
+            let bytes: u32 = written.expect("a line").parse().expect("a number");
+            drop(file);
+            print_number(bytes / 1024);
+            sys::exit(0);
+        });
+        sys::wait4(child).expect("a child");
+    }
     pause();
 }
 
@@ -239,6 +270,20 @@ fn processes_that_run_are_counted() {
     let samples = Exporter::start(&[]).scrape();
     let threads = samples.sum("proc_connector_threads", &[]);
     assert!(threads >= running(&samples) && running(&samples) > 6.0, "{threads}");
+}
+
+fn what_threads_write_is_counted() {
+    if transport() != Transport::Ring {
+        common::skip("only the ring transport reports usage");
+    }
+    let (mut helper, exporter) = watched("writes_files", &[]);
+    helper.resume();
+    let written = [(); 2].map(|()| f64::from(helper.read_number())).iter().sum::<f64>() * 1024.0;
+    let samples = exporter.scrape_until(|samples| ended(samples) >= 2.0);
+    let sum = |direction| {
+        samples.sum("proc_connector_ended_threads_io_bytes_total", &[("direction", direction)])
+    };
+    assert_eq!(sum("write"), written);
 }
 
 fn labels_are_bounded_and_no_counter_decreases() {
@@ -491,7 +536,8 @@ fn prometheus_reads_every_metric() {
     let _server = Killed(server.expect("prometheus runs"));
     let query = |query: &str| -> Option<f64> {
         let mut stream = TcpStream::connect(address).ok()?;
-        let query: String = query.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let query =
+            query.bytes().fold(String::new(), |query, byte| query + &format!("%{byte:02x}"));
         write!(stream, "GET /api/v1/query?query={query} HTTP/1.0\r\n\r\n").ok()?;
         let mut answer = String::new();
         stream.read_to_string(&mut answer).ok()?;

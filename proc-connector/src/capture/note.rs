@@ -3,7 +3,8 @@
 use super::comment;
 
 /// Something that a recorder read on its machine, and that a replay cannot read: the processes that
-/// existed when the recording began and after each loss, names of users, and paths of cgroups.
+/// existed when the recording began and after each loss, names of users, paths of cgroups, and the name of
+/// the machine.
 ///
 /// A [`Survey`](crate::process::Survey) reads notes, a [`Writer`](super::Writer) writes them, and a
 /// [`ProcessTable`](crate::process::ProcessTable::apply_notes) learns from them.
@@ -15,8 +16,16 @@ pub struct Note(pub(crate) Kind);
 pub(crate) enum Kind {
     Scan(Scan),
     Process(Box<Listed>),
-    User { uid: u32, name: Vec<u8> },
-    Cgroup { id: u64, path: Vec<u8> },
+    User {
+        uid: u32,
+        name: Vec<u8>,
+    },
+    Cgroup {
+        id: u64,
+        path: Vec<u8>,
+    },
+    /// Empty if the name is unknown.
+    Host(Vec<u8>),
 }
 
 impl Note {
@@ -29,6 +38,15 @@ impl Note {
     pub fn user(&self) -> Option<(u32, &[u8])> {
         match &self.0 {
             Kind::User { uid, name } => Some((*uid, name)),
+            _ => None,
+        }
+    }
+
+    /// The name of the recording machine, if this note has it; empty if the name is unknown from here on.
+    /// A [`Reader`](super::Reader) makes this note of the [`Origin`](super::Origin) of a capture.
+    pub fn host(&self) -> Option<&[u8]> {
+        match &self.0 {
+            Kind::Host(name) => Some(name),
             _ => None,
         }
     }

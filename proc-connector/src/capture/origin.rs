@@ -4,6 +4,14 @@ use std::env::consts::{ARCH, OS};
 
 use crate::platform::host_names;
 
+/// The start of the comment with the host name.
+pub(super) const RECORDED_ON: &str = "recorded on ";
+
+/// The host name in a comment of a section.
+pub(super) fn host(comment: &[u8]) -> Option<&[u8]> {
+    comment.strip_prefix(RECORDED_ON.as_bytes()).filter(|name| !name.is_empty())
+}
+
 /// Describes the origin of a capture for human readers. Reading does not depend on it.
 ///
 /// ```

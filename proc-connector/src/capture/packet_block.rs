@@ -51,12 +51,17 @@ impl<'a> PacketBlock<'a> {
         Ok(Self { out, start, has_options: false })
     }
 
-    /// Starts the block of a packet without an event.
-    pub(super) fn empty(out: &'a mut Vec<u8>, time: Duration) -> Self {
+    /// Starts the block of a packet without an event. Its number is the sequence number of the netlink
+    /// message: programs that remove duplicates would remove all but one of several equal packets.
+    pub(super) fn empty(out: &'a mut Vec<u8>, time: Duration, number: u32) -> Self {
         let written = Self::new(out, time, |out| -> Result<(), std::convert::Infallible> {
             out.extend_from_slice(&NETLINK_HEADER_LEN.to_ne_bytes());
             out.extend_from_slice(&NOOP.to_ne_bytes());
-            out.resize(out.len() + 10, 0);
+            // The flags.
+            out.extend_from_slice(&[0; 2]);
+            out.extend_from_slice(&number.to_ne_bytes());
+            // The port.
+            out.extend_from_slice(&[0; 4]);
             Ok(())
         });
         match written {

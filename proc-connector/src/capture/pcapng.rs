@@ -16,6 +16,7 @@ use super::cooked::Link;
 use super::error::{Damage, Error, Part, Reason};
 use super::input::Input;
 use super::loss;
+use super::note::{Kind, Note};
 use super::packet::Packet;
 
 /// The offset of the packet data in an enhanced or obsolete packet block.
@@ -43,13 +44,15 @@ pub(super) struct PcapNg {
     order: Order,
     /// The interfaces of the section, by number.
     interfaces: Vec<Interface>,
+    /// Whether the section has the name of the recording machine.
+    is_named: bool,
     /// The block that is being streamed, if any.
     streamed: Option<StreamedBlock>,
 }
 
 impl PcapNg {
     pub(super) fn new() -> Self {
-        Self { order: Order::Native, interfaces: Vec::new(), streamed: None }
+        Self { order: Order::Native, interfaces: Vec::new(), is_named: false, streamed: None }
     }
 
     pub(super) fn next<R: Read>(&mut self, input: &mut Input<R>) -> Result<Option<Packet>, Error> {
@@ -103,15 +106,22 @@ impl PcapNg {
         }
         self.order = block.order;
         self.interfaces.clear();
-        self.streamed = Some(StreamedBlock::skipped(block));
+        let contents = Contents::Section(None);
+        self.streamed = Some(StreamedBlock::with_options(block, FIXED_LEN, contents, input));
         Ok(())
     }
 
     /// Completes the streamed block. Returns a packet without messages if the block reported a
-    /// loss.
+    /// loss or has a note.
     fn finish_block(&mut self) -> Option<Packet> {
         match self.streamed.take()?.into_contents() {
             Contents::Nothing => None,
+            Contents::Section(host) => {
+                // A section without a name ends the scope of the name before it.
+                let was_named = std::mem::replace(&mut self.is_named, host.is_some());
+                let host = host.or_else(|| was_named.then(Vec::new))?;
+                Some(Packet { notes: vec![Note(Kind::Host(host))], ..Packet::default() })
+            }
             Contents::Interface(interface) => {
                 self.interfaces.push(interface);
                 None

@@ -17,8 +17,9 @@ use proc_connector_core::Event;
 
 use super::css_sets::CssSets;
 use super::note::Note;
+use super::origin::{Origin, RECORDED_ON};
 use super::packet_block::{self, PacketBlock};
-use super::{comment, loss, origin::Origin};
+use super::{comment, loss};
 use crate::stream::{Lost, Received};
 
 /// The number of bytes collected before they are written.
@@ -71,6 +72,8 @@ pub struct Writer<W: Write> {
     notes: Vec<u8>,
     /// Whether these notes list processes.
     has_list: bool,
+    /// The number of packets without an event.
+    empty_packets: u32,
     css_sets: CssSets,
     events: u64,
     lost: u64,
@@ -106,6 +109,7 @@ impl<W: Write> Writer<W> {
             pending: None,
             notes: Vec::new(),
             has_list: false,
+            empty_packets: 0,
             css_sets: CssSets::default(),
             events: 0,
             lost: 0,
@@ -149,7 +153,9 @@ impl<W: Write> Writer<W> {
     pub fn write_note(&mut self, note: &Note, time: SystemTime) -> io::Result<()> {
         if let Some((lost, time)) = self.pending.take() {
             // The loss precedes the note.
-            let mut block = PacketBlock::empty(self.blocks.get_mut(), since_epoch(time));
+            self.empty_packets = self.empty_packets.wrapping_add(1);
+            let mut block =
+                PacketBlock::empty(self.blocks.get_mut(), since_epoch(time), self.empty_packets);
             add_loss_options(&mut block, &lost);
             block.finish();
         }
@@ -218,7 +224,9 @@ impl<W: Write> Writer<W> {
     /// Writes the pending notes in a packet without an event.
     fn write_pending_notes(&mut self, time: SystemTime) {
         if !self.notes.is_empty() {
-            let mut block = PacketBlock::empty(self.blocks.get_mut(), since_epoch(time));
+            self.empty_packets = self.empty_packets.wrapping_add(1);
+            let mut block =
+                PacketBlock::empty(self.blocks.get_mut(), since_epoch(time), self.empty_packets);
             block.options(&self.notes);
             block.finish();
             self.notes.clear();
@@ -307,7 +315,7 @@ fn add_loss_options(block: &mut PacketBlock<'_>, lost: &Lost) {
 fn section(origin: &Origin) -> SectionHeaderBlock<'static> {
     let mut options = Vec::new();
     if let Some(host) = &origin.host {
-        options.push(SectionHeaderOption::Comment(text(&format!("recorded on {host}"))));
+        options.push(SectionHeaderOption::Comment(text(&format!("{RECORDED_ON}{host}"))));
     }
     options.extend(origin.hardware.as_deref().map(|it| SectionHeaderOption::Hardware(text(it))));
     options.extend(origin.os.as_deref().map(|it| SectionHeaderOption::OS(text(it))));

@@ -58,7 +58,7 @@ pub(super) enum Failure {
     Setting(String),
     /// The spool cannot be used.
     #[cfg(feature = "otlp")]
-    Spool(super::export::spool::Error),
+    Spool(String),
     /// A thread cannot be started.
     #[cfg(feature = "otlp")]
     Thread(io::Error),
@@ -71,6 +71,8 @@ pub(super) enum Failure {
     /// An option selects something that does not exist.
     Absent(Absent),
     BinaryToTerminal,
+    /// OCSF requires the time of day, which a recording does not have.
+    NoTimeOfDay,
     Usage(proc_connector::TooManyTgids),
     /// The same for other lists of a filter.
     TooMany(TooManyAlternatives),
@@ -192,7 +194,7 @@ impl fmt::Display for Failure {
             #[cfg(feature = "otlp")]
             Self::Setting(text) => f.write_str(text),
             #[cfg(feature = "otlp")]
-            Self::Spool(error) => error.fmt(f),
+            Self::Spool(text) => f.write_str(text),
             #[cfg(feature = "otlp")]
             Self::Thread(error) => write!(f, "cannot start a thread: {}", Cause(error)),
             Self::Waiting(error) => write!(f, "cannot wait for the process: {}", Cause(error)),
@@ -203,6 +205,9 @@ impl fmt::Display for Failure {
             Self::Clock(error) => write!(f, "cannot determine when events happen: {error}"),
             Self::BinaryToTerminal => f.write_str(
                 "refusing to write a binary capture to a terminal: name a file, or redirect the output",
+            ),
+            Self::NoTimeOfDay => f.write_str(
+                "this recording has no time of day, which OCSF requires: use --format json",
             ),
             Self::Absent(error) => error.fmt(f),
             Self::Usage(error) => error.fmt(f),

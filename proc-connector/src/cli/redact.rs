@@ -85,6 +85,11 @@ pub(crate) struct Redactor {
 }
 
 impl Redactor {
+    /// Whether names, users and paths are left out.
+    pub(crate) fn is_anonymous(&self) -> bool {
+        self.rules.anonymous
+    }
+
     pub(crate) fn rules(&self) -> Arc<dyn Redact> {
         Arc::clone(&self.rules) as Arc<dyn Redact>
     }

@@ -121,7 +121,7 @@ impl ProcessTable {
                     }
                 }
                 Kind::Cgroup { id, path } => self.cgroups.insert(*id, Arc::from(path_buf(path))),
-                Kind::User { .. } => {}
+                Kind::User { .. } | Kind::Host(_) => {}
             }
         }
         self.apply_list(list, missing);

@@ -155,6 +155,12 @@ impl ProcessTable {
 
 /// Queries.
 impl ProcessTable {
+    /// The boot id of the machine whose events are applied: that of this machine, that which a recorder
+    /// noted, or that [set](Self::with_boot_id) before. `None` if it is unknown.
+    pub fn boot_id(&self) -> Option<BootId> {
+        self.boot_id
+    }
+
     /// The live process with this id.
     pub fn get(&self, tgid: u32) -> Option<&Process> {
         self.population.live.get(tgid)

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -22,7 +22,9 @@ pub(crate) struct Exporter {
     pub(crate) address: SocketAddr,
 }
 
-/// `export prometheus` on a free port, over the transport of this test. The duration limits a test
+const NO_ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), 0);
+
+/// `export prometheus` over the transport of this test. The duration limits a test
 /// that fails.
 pub(crate) fn exporter(arguments: &[&str]) -> Command {
     let transport = ["--transport", super::transport_name()];
@@ -39,18 +41,19 @@ impl Exporter {
         let mut command = exporter(&[&["--listen", address], arguments].concat());
         command.stdout(Stdio::null());
         let mut child = listening(command);
-        let mut stderr = BufReader::new(child.stderr.take().expect("a pipe"));
-        let mut messages = Vec::new();
-        loop {
+        let stderr = BufReader::new(child.stderr.take().expect("a pipe"));
+        let mut exporter = Self { child, stderr, messages: Vec::new(), address: NO_ADDRESS };
+        while exporter.address == NO_ADDRESS {
             let mut line = String::new();
-            assert_ne!(stderr.read_line(&mut line).expect("text"), 0, "it ended: {messages:?}");
+            let len = exporter.stderr.read_line(&mut line).expect("text");
+            assert_ne!(len, 0, "it ended: {:?}", exporter.messages);
             let url = line.trim_end().strip_prefix("metrics: http://");
-            if let Some(address) = url.and_then(|url| url.strip_suffix("/metrics")) {
-                let address = address.parse().expect("an address");
-                return Self { child, stderr, messages, address };
+            match url.and_then(|url| url.strip_suffix("/metrics")) {
+                Some(address) => exporter.address = address.parse().expect("an address"),
+                None => exporter.messages.push(line),
             }
-            messages.push(line);
         }
+        exporter
     }
 
     pub(crate) fn pid(&self) -> u32 {

@@ -23,6 +23,7 @@ pub(in crate::capture) fn write(note: &Kind, out: &mut Vec<u8>) {
             numbers(out, b"cgroup=", [*id]);
             bytes(out, b" path=", Some(path));
         }
+        Kind::Host(name) => bytes(out, b"host=", Some(name)),
     }
 }
 
@@ -106,6 +107,7 @@ pub(in crate::capture) fn read(comment: &[u8]) -> Option<Kind> {
         b"process" => Kind::Process(Box::new(read_process(value, words)?)),
         b"user" => Kind::User { uid: number32(value)?, name: read_value(b"name", words)? },
         b"cgroup" => Kind::Cgroup { id: number(value)?, path: read_value(b"path", words)? },
+        b"host" => Kind::Host(owned(value)?),
         _ => return None,
     })
 }
@@ -226,6 +228,8 @@ mod tests {
             ),
             (Kind::User { uid: 0, name: b"root".to_vec() }, "pc1 user=0 name=root"),
             (Kind::Cgroup { id: 12, path: b"/a b".to_vec() }, "pc1 cgroup=12 path=/a%20b"),
+            (Kind::Host(b"a b".to_vec()), "pc1 host=a%20b"),
+            (Kind::Host(Vec::new()), "pc1 host="),
         ] {
             assert_eq!(text(&note), expected);
             assert_eq!(read(expected.as_bytes()), Some(note));

@@ -8,6 +8,7 @@ use crate::capture::byte_order::Order;
 use crate::capture::error::{Damage, Error, Part, Reason};
 use crate::capture::input::{Input, MAX_LEN};
 use crate::capture::loss::{self, CommentedLoss};
+use crate::capture::origin;
 
 /// The length of the type, of the block length, and of the magic number in a section header.
 pub(super) const START_LEN: usize = 12;
@@ -126,6 +127,8 @@ pub(super) struct StreamedBlock {
 #[derive(Debug)]
 pub(super) enum Contents {
     Nothing,
+    /// The name of the recording machine, if a comment has it.
+    Section(Option<Vec<u8>>),
     Interface(Interface),
     Statistics(Statistics),
 }
@@ -216,6 +219,11 @@ impl StreamedBlock {
         let value = input.bytes().get(options::HEADER_LEN..end).unwrap_or_default();
         match &mut self.contents {
             Contents::Nothing => {}
+            Contents::Section(host) => {
+                if header.code == options::COMMENT && host.is_none() {
+                    *host = origin::host(value).map(<[u8]>::to_vec);
+                }
+            }
             Contents::Interface(interface) => interface.apply_option(order, header.code, value),
             Contents::Statistics(statistics) => statistics.apply_option(order, header.code, value),
         }

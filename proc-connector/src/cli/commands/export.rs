@@ -2,6 +2,8 @@
 
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;
+#[cfg(feature = "otlp")]
+pub(crate) mod otlp_metrics;
 #[cfg(feature = "prometheus")]
 pub(crate) mod prometheus;
 
@@ -18,6 +20,9 @@ enum Target {
     /// Send each event as a log record by OTLP/HTTP.
     #[cfg(feature = "otlp")]
     Otlp(otlp::Args),
+    /// Send counts of events and of the resources of ended processes by OTLP/HTTP.
+    #[cfg(feature = "otlp")]
+    OtlpMetrics(otlp_metrics::Args),
     /// Serve counts of events and of the resources of ended processes to Prometheus.
     #[cfg(feature = "prometheus")]
     Prometheus(prometheus::Args),
@@ -27,6 +32,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.target {
         #[cfg(feature = "otlp")]
         Target::Otlp(args) => otlp::run(args),
+        #[cfg(feature = "otlp")]
+        Target::OtlpMetrics(args) => otlp_metrics::run(args),
         #[cfg(feature = "prometheus")]
         Target::Prometheus(args) => prometheus::run(args),
     }

@@ -15,12 +15,13 @@ use proc_connector::capture::Reader;
 use crate::cli::failure::Failure;
 use crate::cli::host::zone;
 use crate::cli::options::events::EventOptions;
-use crate::cli::options::format::FormatOptions;
+use crate::cli::options::format::{Format, FormatOptions};
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::options::target::target;
 use crate::cli::output::chart::{Files, OnFailure, Target};
 use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
+use crate::cli::output::ocsf::Ocsf;
 use crate::cli::output::sink::Sink;
 use crate::cli::pipeline::choose::{Chooser, DrawnChooser, ProcessChooser};
 use crate::cli::pipeline::conditions::Conditions;
@@ -65,7 +66,7 @@ pub(crate) struct Args {
 
     /// Add `task` to each object: the task that caused the event, its resource usage at an exit, and the
     /// program and arguments at an exec, as the kernel recorded them (requires --json).
-    #[arg(long, requires = "json")]
+    #[arg(long)]
     context: bool,
 
     /// Write a file instead of showing events: a timeline of the processes (.svg), a page with a
@@ -90,7 +91,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     if let [old, new] = &args.diff[..] {
         let processes = (&args.choice, &args.processes);
-        return diff::run([old, new], processes, args.format.json);
+        return match args.format.format(false)? {
+            Format::Ocsf => Err(Failure::Contradiction("--diff compares as text or as JSON")),
+            format => diff::run([old, new], processes, format == Format::Json),
+        };
+    }
+    if args.format.format(args.context)? != Format::Text && !args.output.is_empty() {
+        return Err(Failure::Contradiction(
+            "--output writes files instead of showing events: leave out --format",
+        ));
     }
     let waiting = Rc::new(Waiting::default());
     let Some(file) = &args.file else {
@@ -153,7 +162,8 @@ fn show<'a>(
     input: impl Input,
     waiting: &Waiting<'a>,
 ) -> Result<Outcome, Failure> {
-    let Args { format, context, output, choice, processes, .. } = args;
+    let Args { format: options, context, output, choice, processes, .. } = args;
+    let format = options.format(*context)?;
     // First, so that existing files keep their contents if the recording cannot be read.
     let reader = match Reader::new(input) {
         Err(error) if waiting.explains(&error) => return Ok(Outcome::default()),
@@ -163,26 +173,30 @@ fn show<'a>(
         return draw(args, title, reader, waiting);
     }
     let stdout = standard::output()?;
-    let needs_processes = format.who || processes.is_any_given() || choice.depends_on_ends();
-    if format.json && !needs_processes {
-        let sink = Json::with_parts(
-            BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout)),
-            *context,
-            false,
-        );
+    let needs_processes = options.who || processes.is_any_given() || choice.depends_on_ends();
+    if format == Format::Json && !needs_processes {
+        let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
+        let sink = Json::with_parts(sink, *context, false);
         let flow = shared(Direct::new(sink, choice.count()));
         return recording::read(reader.with_filter(choice.filter()?), title, &flow, waiting);
     }
     let processes = ProcessChooser::recorded(&Conditions::recorded(processes)?)?;
-    let chooser = Chooser::new(choice.choice(format.includes_threads())?, processes);
-    if format.json {
-        let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
-        let sink = Json::with_parts(sink, *context, format.who);
-        identified(args, title, reader, chooser, sink, waiting)
-    } else {
-        let sink = on_stdout(waiting.timed(stdout));
-        let sink = Human::new(sink, format.columns(), zone::local());
-        identified(args, title, reader, chooser, sink, waiting)
+    let chooser = Chooser::new(choice.choice(options.includes_threads(format))?, processes);
+    match format {
+        Format::Json => {
+            let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
+            let sink = Json::with_parts(sink, *context, options.who);
+            identified(args, title, reader, chooser, sink, waiting)
+        }
+        Format::Ocsf => {
+            let sink = BufWriter::with_capacity(OUTPUT_BUFFER, waiting.timed(stdout));
+            identified(args, title, reader, chooser, Ocsf::new(sink), waiting)
+        }
+        Format::Text => {
+            let sink = on_stdout(waiting.timed(stdout));
+            let sink = Human::new(sink, options.columns(), zone::local());
+            identified(args, title, reader, chooser, sink, waiting)
+        }
     }
 }
 

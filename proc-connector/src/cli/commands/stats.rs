@@ -9,7 +9,7 @@ use crate::cli::failure::Failure;
 use crate::cli::host::zone;
 use crate::cli::options::listen::ListenOptions;
 use crate::cli::options::processes::ProcessOptions;
-use crate::cli::output::sink::Item;
+use crate::cli::output::sink::{Details, Item};
 use crate::cli::output::statistics::block::{self, View};
 use crate::cli::output::statistics::report::Report;
 use crate::cli::output::statistics::screen::Screen;
@@ -147,7 +147,15 @@ impl Stage for Counting<'_> {
         let table = identify.table();
         chooser.follow(table, Some(received));
         let process = identify.process(subject);
-        let item = Item { received, time: None, process, user: None, is_over: None, end: None };
+        let item = Item {
+            received,
+            time: None,
+            process,
+            user: None,
+            is_over: None,
+            end: None,
+            details: Details::default(),
+        };
         if chooser.chooses(&item) {
             tally.count(received, table);
         }

@@ -7,11 +7,12 @@ use proc_connector::{Error, Filter, ProcConnector};
 use crate::cli::failure::Failure;
 use crate::cli::host::zone;
 use crate::cli::options::events::EventOptions;
-use crate::cli::options::format::FormatOptions;
+use crate::cli::options::format::{Format, FormatOptions};
 use crate::cli::options::listen::ListenOptions;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::output::human::Human;
 use crate::cli::output::json::Json;
+use crate::cli::output::ocsf::Ocsf;
 use crate::cli::output::sink::Sink;
 use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
 use crate::cli::pipeline::conditions::Conditions;
@@ -33,7 +34,7 @@ pub(crate) struct Args {
 
     /// Add `task` to each object: the task that caused the event, its resource usage at an exit, and the
     /// program and arguments at an exec, as the kernel recorded them (requires --json and the ring).
-    #[arg(long, requires = "json")]
+    #[arg(long)]
     context: bool,
 
     #[command(flatten)]
@@ -50,13 +51,14 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let Args { format, context, choice, processes, redact, listen } = args;
+    let Args { format: options, context, choice, processes, redact, listen } = args;
+    let format = options.format(*context)?;
     let stdout = standard::output()?;
     // Before the connector is opened, so that an invalid choice is reported on every machine.
-    let events = choice.choice(format.includes_threads())?;
+    let events = choice.choice(options.includes_threads(format))?;
     let conditions = Conditions::live(processes)?;
-    let needs_processes = format.who || !conditions.rest().is_empty() || choice.depends_on_ends();
-    if format.json && !needs_processes {
+    let needs_processes = options.who || !conditions.rest().is_empty() || choice.depends_on_ends();
+    if format == Format::Json && !needs_processes {
         let mut events = open(args, &conditions.filter(choice.filter()?)?, *context)?;
         // Reading the processes of the machine is only useful if a person reads the answer.
         if conditions.are_any() && io::stderr().is_terminal() {
@@ -73,13 +75,17 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let chooser = ProcessChooser::live(&conditions, identify.table())?;
     report_waiting(&chooser);
     let chooser = Chooser::new(events, chooser);
-    if format.json {
-        let sink =
-            Json::with_parts(BufWriter::with_capacity(JSON_BUFFER, stdout), *context, format.who);
-        show(args, &mut connector, identify, chooser, sink)
-    } else {
-        let sink = Human::new(on_stdout(stdout), format.columns(), zone::local());
-        show(args, &mut connector, identify, chooser, sink)
+    let buffer = |stdout| BufWriter::with_capacity(JSON_BUFFER, stdout);
+    match format {
+        Format::Json => {
+            let sink = Json::with_parts(buffer(stdout), *context, options.who);
+            show(args, &mut connector, identify, chooser, sink)
+        }
+        Format::Ocsf => show(args, &mut connector, identify, chooser, Ocsf::new(buffer(stdout))),
+        Format::Text => {
+            let sink = Human::new(on_stdout(stdout), options.columns(), zone::local());
+            show(args, &mut connector, identify, chooser, sink)
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! What `export` sends, and how.
 
-#[cfg(feature = "prometheus")]
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
 pub(crate) mod metrics;
 #[cfg(feature = "otlp")]
 pub(crate) mod otlp;

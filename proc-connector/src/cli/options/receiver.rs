@@ -3,12 +3,15 @@
 use crate::cli::export::otlp::config::{Chosen, Config, HeaderFile, Signal, Variables};
 use crate::cli::failure::Failure;
 
+const HELP: &str = "\
+Send to this receiver of OTLP/HTTP, such as http://localhost:4318, to which the path of the signal is \
+appended. The default is OTEL_EXPORTER_OTLP_ENDPOINT, or port 4318 of this machine";
+
 /// Where to send requests, for all commands that send.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ReceiverOptions {
-    /// Send to this receiver of OTLP/HTTP, such as <http://localhost:4318>, to which the path of the
-    /// signal is appended. The default is `OTEL_EXPORTER_OTLP_ENDPOINT`, or port 4318 of this machine.
-    #[arg(long, value_name = "URL")]
+    // A URL in a comment would need brackets, which the help would show.
+    #[arg(long, value_name = "URL", help = HELP)]
     endpoint: Option<String>,
 
     /// Send the content of a file as a header, such as authorization=/etc/otlp/authorization.

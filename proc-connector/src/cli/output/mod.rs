@@ -11,6 +11,7 @@ pub(super) mod json;
 mod layout;
 mod moment;
 pub(super) mod names;
+pub(super) mod ocsf;
 pub(super) mod page;
 pub(super) mod sink;
 pub(super) mod statistics;

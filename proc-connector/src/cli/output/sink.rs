@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::time::{Duration, SystemTime};
 
 use proc_connector::parser::Usage;
-use proc_connector::process::Process;
+use proc_connector::process::{BootId, Process};
 use proc_connector::{ExitStatus, Received};
 
 use crate::cli::failure::Failure;
@@ -22,6 +22,22 @@ pub(crate) struct Item<'a> {
     pub(crate) is_over: Option<bool>,
     /// The end of the process, if this is the first event to report it.
     pub(crate) end: Option<End>,
+    pub(crate) details: Details<'a>,
+}
+
+/// The machine of an event, and other processes. Nothing is known unless the format
+/// [shows](Sink::shows_details) it.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Details<'a> {
+    pub(crate) host: Option<&'a str>,
+    pub(crate) boot_id: Option<BootId>,
+    /// The process that caused the event. If that is the process of the event: its state before.
+    pub(crate) actor: Option<&'a Process>,
+    /// The parent of the process of the event.
+    pub(crate) parent: Option<&'a Process>,
+    /// The names of the real users of the process and of the actor.
+    pub(crate) user: Option<&'a str>,
+    pub(crate) actor_user: Option<&'a str>,
 }
 
 /// The end of a process: all of its threads have exited.
@@ -45,6 +61,11 @@ impl End {
 pub(crate) trait Sink {
     /// Whether the format shows the names of users. If not, they are not looked up.
     fn shows_users(&self) -> bool {
+        false
+    }
+
+    /// Whether the format shows the [details](Item::details). If not, they are not determined.
+    fn shows_details(&self) -> bool {
         false
     }
 

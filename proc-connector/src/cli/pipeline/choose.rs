@@ -130,7 +130,7 @@ impl<'a> ProcessChooser<'a> {
     }
 
     /// Whether some processes are selected.
-    #[cfg(feature = "prometheus")]
+    #[cfg(any(feature = "otlp", feature = "prometheus"))]
     pub(crate) fn is_selective(&self) -> bool {
         self.is_selective
     }

@@ -24,7 +24,20 @@ pub(crate) fn open(
     filter: &Filter,
     context: bool,
 ) -> Result<ProcConnector, Failure> {
-    let builder = ProcConnector::builder().filter(filter.clone()).context(context);
+    listen(options, ProcConnector::builder().filter(filter.clone()).context(context))
+}
+
+/// The same with the context of each event, and the working directory of each exec.
+#[cfg(feature = "otlp")]
+pub(crate) fn open_with_directories(
+    options: &ListenOptions,
+    filter: Filter,
+) -> Result<ProcConnector, Failure> {
+    let builder = ProcConnector::builder().filter(filter).context(true);
+    listen(options, builder.working_directory(true))
+}
+
+fn listen(options: &ListenOptions, builder: Builder) -> Result<ProcConnector, Failure> {
     let builder = match options.coalesce {
         Some(time) => builder.coalesce(time),
         // Over the socket, arguments must be read from `/proc` before the process ends.

@@ -7,12 +7,13 @@ use proc_connector::Received;
 use proc_connector::capture::Note;
 use proc_connector::process::Process;
 
+use super::details;
 use super::ends::{self, NotedEnds};
 use super::held::{Held, HeldItem, State};
 use super::identify::{Identify, Subject};
 use super::stage::{Choose, Stage};
 use crate::cli::failure::Failure;
-use crate::cli::output::sink::{Item, Sink};
+use crate::cli::output::sink::{Details, Item, Sink};
 use crate::cli::redact::Redactor;
 
 /// Counts the shown events, up to the wanted number.
@@ -65,7 +66,9 @@ impl<S: Sink> Stage for Direct<S> {
         };
         let received = &received;
         let (is_over, end) = self.ends.of(received);
-        self.sink.write(&Item { received, time, process: None, user: None, is_over, end })?;
+        let details = Details::default();
+        let (process, user) = (None, None);
+        self.sink.write(&Item { received, time, process, user, is_over, end, details })?;
         self.count.add(received);
         Ok(self.count.wants_more())
     }
@@ -127,6 +130,7 @@ impl<C: Choose, S: Sink> Identified<C, S> {
         time: Option<SystemTime>,
     ) -> Result<bool, Failure> {
         self.has_losses |= matches!(received, Received::Lost(_));
+        let before = if self.sink.shows_details() { self.identify.before(received) } else { None };
         let subject = self.identify.apply(received);
         self.choose.follow(self.identify.table(), Some(received));
         self.held.note(self.identify.changes());
@@ -135,8 +139,11 @@ impl<C: Choose, S: Sink> Identified<C, S> {
         if let Some(other) = ends::other(received, identify.changes()) {
             let (process, end) = (identify.process(other.subject), Some(other.end));
             if process.is_some_and(|process| choose.chooses_end(process, &other.end)) {
-                let (process, user) = process_and_user(identify, other.subject, sink);
-                let item = Item { received, time, process, user, is_over: Some(true), end };
+                let names = names(identify, received, other.subject, None, sink);
+                let (process, user, details) =
+                    shown(identify, received, other.subject, None, &names, sink);
+                let is_over = Some(true);
+                let item = Item { received, time, process, user, is_over, end, details };
                 write_or_hold(sink, count, held, &item, State::OtherEnd)?;
                 if !count.wants_more() {
                     return Ok(false);
@@ -145,15 +152,19 @@ impl<C: Choose, S: Sink> Identified<C, S> {
         }
         let (is_over, end) = ends::identified(received, identify.changes());
         let process = identify.process(subject);
-        let item = Item { received, time, process, user: None, is_over, end };
+        let (user, details) = (None, Details::default());
+        let item = Item { received, time, process, user, is_over, end, details };
         let awaited = process.and_then(|process| identify.table().awaited_exec(process));
-        if let Some(serial) = awaited {
-            write_or_hold(sink, count, held, &item, State::Waits(serial))?;
-        } else if choose.chooses(&item) {
-            let (process, user) = process_and_user(identify, subject, sink);
-            let item = Item { received, time, process, user, is_over, end };
-            write_or_hold(sink, count, held, &item, State::Event)?;
-        }
+        let state = match awaited {
+            Some(serial) => State::Waits(serial),
+            None if choose.chooses(&item) => State::Event,
+            None => return Ok(count.wants_more()),
+        };
+        let names = names(identify, received, subject, before.as_ref(), sink);
+        let (process, user, details) =
+            shown(identify, received, subject, before.as_ref(), &names, sink);
+        let item = Item { received, time, process, user, is_over, end, details };
+        write_or_hold(sink, count, held, &item, state)?;
         Ok(count.wants_more())
     }
 
@@ -208,16 +219,39 @@ fn write_or_hold(
     Ok(())
 }
 
-/// The process, and the name of its user if the format shows it.
-fn process_and_user<'a>(
-    identify: &'a mut Identify,
+/// The names of users in the details, if the format shows them.
+fn names(
+    identify: &mut Identify,
+    received: &Received<'_>,
     subject: Subject,
+    before: Option<&Process>,
     sink: &impl Sink,
-) -> (Option<&'a Process>, Option<Cow<'a, str>>) {
-    if sink.shows_users() {
-        identify.process_and_user(subject)
+) -> details::Names {
+    if sink.shows_details() {
+        details::names(identify, received, subject, before)
     } else {
-        (identify.process(subject), None)
+        details::Names::default()
+    }
+}
+
+/// The process, the name of its user, and the details, if the format shows them.
+fn shown<'a>(
+    identify: &'a mut Identify,
+    received: &Received<'_>,
+    subject: Subject,
+    before: Option<&'a Process>,
+    names: &'a details::Names,
+    sink: &impl Sink,
+) -> (Option<&'a Process>, Option<Cow<'a, str>>, Details<'a>) {
+    if sink.shows_details() {
+        let identify: &'a Identify = identify;
+        let details = details::of(identify, received, subject, before, names);
+        (identify.process(subject), None, details)
+    } else if sink.shows_users() {
+        let (process, user) = identify.process_and_user(subject);
+        (process, user, Details::default())
+    } else {
+        (identify.process(subject), None, Details::default())
     }
 }
 

@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use proc_connector::OwnedReceived;
 use proc_connector::process::{ChangeKind, Changes, Process};
 
+use super::details::OwnedDetails;
 use crate::cli::output::sink::{End, Item};
 
 /// A busy machine sends this number of events in a few milliseconds.
@@ -29,6 +30,7 @@ pub(super) struct HeldItem {
     pub(super) user: Option<String>,
     is_over: Option<bool>,
     end: Option<End>,
+    details: OwnedDetails,
     pub(super) state: State,
 }
 
@@ -46,17 +48,19 @@ pub(super) enum State {
 
 impl HeldItem {
     pub(super) fn new(item: &Item<'_>, state: State) -> Self {
-        let &Item { received, time, process, is_over, end, .. } = item;
+        let &Item { received, time, process, is_over, end, ref details, .. } = item;
+        let details = OwnedDetails::new(details);
         let user = item.user.as_deref().map(str::to_owned);
         let process = process.cloned();
-        Self { received: (*received).into(), time, process, user, is_over, end, state }
+        Self { received: (*received).into(), time, process, user, is_over, end, details, state }
     }
 
     /// Calls `show` with the item.
     pub(super) fn show<T>(&self, show: impl FnOnce(&Item<'_>) -> T) -> T {
-        let &Self { time, is_over, end, .. } = self;
+        let &Self { time, is_over, end, ref details, .. } = self;
         let (process, user) = (self.process.as_ref(), self.user.as_deref().map(Into::into));
-        show(&Item { received: &self.received.as_received(), time, process, user, is_over, end })
+        let (received, details) = (&self.received.as_received(), details.borrowed());
+        show(&Item { received, time, process, user, is_over, end, details })
     }
 
     pub(super) fn process(&self) -> Option<&Process> {
@@ -84,6 +88,7 @@ impl Held {
                 if let Some(process) = &mut item.process {
                     process.take_program(change.process);
                 }
+                item.details.take_program(&item.received, change.process);
                 item.state = State::Known;
             }
         }

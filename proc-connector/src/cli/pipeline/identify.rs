@@ -6,7 +6,7 @@ use std::io;
 use std::time::Duration;
 
 use proc_connector::Received;
-use proc_connector::capture::Note;
+use proc_connector::capture::{Note, Origin};
 use proc_connector::process::{Changes, Process, ProcessTable};
 
 use crate::cli::failure::Failure;
@@ -19,6 +19,8 @@ use crate::cli::shown::complain;
 pub(crate) struct Identify {
     table: ProcessTable,
     users: Names,
+    /// The name of the machine.
+    host: Option<String>,
     /// Whether an event or a loss was applied.
     has_begun: bool,
 }
@@ -79,13 +81,15 @@ impl Identify {
             }
             table => table.map_err(Failure::Proc)?,
         };
-        Ok(Self { table, users: Names::Live(Users::default()), has_begun: false })
+        let is_anonymous = redactor.is_some_and(Redactor::is_anonymous);
+        let host = if is_anonymous { None } else { Origin::this_machine().host };
+        Ok(Self { table, users: Names::Live(Users::default()), host, has_begun: false })
     }
 
     /// The processes of a recording, which are known from its events and notes.
     pub(crate) fn recorded() -> Self {
         let users = Names::Recorded(BTreeMap::new());
-        Self { table: ProcessTable::without_proc(), users, has_begun: false }
+        Self { table: ProcessTable::without_proc(), users, host: None, has_begun: false }
     }
 
     /// Applies notes of a recording. Returns whether the recording has begun. Before, they are about
@@ -96,6 +100,10 @@ impl Identify {
                 names.insert(uid, String::from_utf8_lossy(name).into());
             }
         }
+        if let Some(name) = notes.iter().filter_map(Note::host).next_back() {
+            let name = String::from_utf8_lossy(name).into_owned();
+            self.host = Some(name).filter(|name| !name.is_empty());
+        }
         self.table.apply_notes(notes);
         self.has_begun
     }
@@ -103,6 +111,11 @@ impl Identify {
     /// Keeps at most `number` ended processes, for `time` after their end.
     pub(crate) fn keep_ended(self, number: usize, time: Duration) -> Self {
         Self { table: self.table.keep_ended(number, time), ..self }
+    }
+
+    /// The name of the machine.
+    pub(super) fn host(&self) -> Option<&str> {
+        self.host.as_deref()
     }
 
     pub(crate) fn table(&self) -> &ProcessTable {

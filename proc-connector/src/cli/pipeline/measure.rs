@@ -15,7 +15,7 @@ use super::stage::Stage;
 use crate::cli::export::metrics::family::Family;
 use crate::cli::export::metrics::{Metrics, Now};
 use crate::cli::failure::Failure;
-use crate::cli::output::sink::Item;
+use crate::cli::output::sink::{Details, Item};
 
 /// The number of ended processes that the table keeps, and for how long. Only late events need them.
 pub(crate) const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
@@ -124,7 +124,8 @@ impl State<'_> {
         let table = identify.table();
         chooser.follow(table, Some(received));
         let process = identify.process(subject);
-        let item = Item { received, time: None, process, user: None, is_over: None, end: None };
+        let (time, details) = (None, Details::default());
+        let item = Item { received, time, process, user: None, is_over: None, end: None, details };
         if !chooser.chooses(&item) {
             return;
         }

@@ -5,13 +5,14 @@ pub(super) mod await_end;
 pub(super) mod choose;
 pub(super) mod conditions;
 pub(super) mod connect;
+mod details;
 mod ends;
 pub(super) mod flow;
 pub(crate) mod follow;
 pub(super) mod held;
 pub(super) mod identify;
 mod lives;
-#[cfg(feature = "prometheus")]
+#[cfg(any(feature = "otlp", feature = "prometheus"))]
 pub(super) mod measure;
 mod read_ahead;
 pub(super) mod receive;

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::process::BootId;
@@ -30,6 +31,9 @@ use crate::cli::pipeline::stage::Stage;
 use crate::cli::pipeline::{connect, receive};
 use crate::cli::redact::RedactOptions;
 use crate::cli::shown::{complain, report};
+
+/// The number of ended processes to keep, and how long. Records need them no longer than their events.
+const KEEP: (usize, Duration) = (256, Duration::from_secs(1));
 
 /// How long the sender may take to empty the spool at the end.
 const GRACE: Duration = Duration::from_secs(5);
@@ -69,15 +73,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     };
     let boot_id = boot_id()?;
     let directory = spool.directory()?;
-    let (spool_files, opened) =
-        Spool::open(&directory, spool.spool_size).map_err(Failure::Spool)?;
+    let since = last_write(&directory);
+    let (spool_files, opened) = Spool::open(&directory, spool.spool_size)
+        .map_err(|error| Failure::Spool(error.to_string()))?;
+    report(format_args!("sending to {}", config.shown_url()));
     report_opened(&opened, spool_files.unreported().damages > 0);
     let queue = Queue::new(spool_files);
 
-    let mut connector = connect::open(listen, &conditions.filter(Filter::default())?, true)?;
+    let filter = conditions.filter(Filter::default())?;
+    let mut connector = connect::open_with_directories(listen, filter)?;
     choice.check_processes()?;
     connect::report_user_space(&connector);
     let identify = Identify::live_redacted(redact.redactor().as_ref())?;
+    let identify = identify.keep_ended(KEEP.0, KEEP.1);
     let chooser = Chooser::new(events, ProcessChooser::live(&conditions, identify.table())?);
 
     let resource = Resource::of_this_machine(Some(boot_id));
@@ -91,7 +99,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         records: usize::try_from(spool.batch_size).unwrap_or(usize::MAX),
         age: spool.batch_age,
     };
-    let positions = positions(&opened, boot_id, conditions.are_any());
+    let positions = positions(&opened, boot_id, since, conditions.are_any());
     let sink = Otlp::new(&style, limits, positions, SpoolStore::new(queue.clone()));
     let flow = Identified::new(identify, chooser, sink, choice.count());
     let mut export = Export {
@@ -187,16 +195,33 @@ impl Stage for Export<'_> {
 }
 
 /// The run of the kernel.
-fn boot_id() -> Result<BootId, Failure> {
+pub(super) fn boot_id() -> Result<BootId, Failure> {
     let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").map_err(Failure::Proc)?;
     text.trim().parse().map_err(|error| Failure::Proc(io::Error::other(error)))
 }
 
-/// The positions of the previous exporter, if it ran since this machine started.
-fn positions(opened: &Opened, boot_id: BootId, is_filtered: bool) -> Positions {
-    let last = opened.last.as_ref().filter(|last| last.boot_id == boot_id.to_bytes());
-    let positions = last.map(|last| &*last.positions).unwrap_or_default();
-    Positions::after(positions, None, is_filtered)
+/// When a batch was last stored in the spool.
+fn last_write(directory: &Path) -> Option<SystemTime> {
+    let files = fs::read_dir(directory).ok()?.filter_map(Result::ok);
+    let segments = files.filter(|file| file.path().extension().is_some_and(|is| is == "segment"));
+    segments.filter_map(|file| file.metadata().ok()?.modified().ok()).max()
+}
+
+/// The positions of the previous exporter, if there was any. `since` is when it last stored events.
+fn positions(
+    opened: &Opened,
+    boot_id: BootId,
+    since: Option<SystemTime>,
+    is_filtered: bool,
+) -> Positions {
+    match &opened.last {
+        None => Positions::default(),
+        Some(last) if last.boot_id == boot_id.to_bytes() => {
+            Positions::after(&last.positions, since, is_filtered)
+        }
+        // The kernel has counted anew since.
+        Some(_) => Positions::after(&[], since, is_filtered),
+    }
 }
 
 /// `is_more_lost` is whether an unknown number of records is lost in addition.

@@ -4,11 +4,12 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use proc_connector::Filter;
 
-use crate::cli::export::metrics::{GROUPS, Metrics};
+use crate::cli::export::metrics::Metrics;
 use crate::cli::export::prometheus::server::Server;
 use crate::cli::failure::Failure;
 use crate::cli::host::privileges;
 use crate::cli::options::listen::ListenOptions;
+use crate::cli::options::metrics::MetricsOptions;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::pipeline::choose::ProcessChooser;
 use crate::cli::pipeline::conditions::Conditions;
@@ -16,7 +17,6 @@ use crate::cli::pipeline::identify::Identify;
 use crate::cli::pipeline::measure::{KEEP, Measured};
 use crate::cli::pipeline::{connect, receive};
 use crate::cli::shown::{complain, report};
-use crate::cli::values;
 
 /// The default address. Ports from 9100 to 9999 and some after them belong to other exporters, as the
 /// list of Prometheus assigns them.
@@ -28,10 +28,8 @@ pub(crate) struct Args {
     #[arg(long = "listen", value_name = "IP:PORT", value_parser = address, default_value_t = ADDRESS)]
     address: SocketAddr,
 
-    /// Count at most this many pairs of a program and a cgroup separately. Others count as `other`. A
-    /// pair that did nothing for an hour can lose its place to another.
-    #[arg(long, value_name = "N", value_parser = groups, default_value_t = GROUPS)]
-    groups: usize,
+    #[command(flatten)]
+    metrics: MetricsOptions,
 
     #[command(flatten)]
     processes: ProcessOptions,
@@ -48,18 +46,8 @@ fn address(text: &str) -> Result<SocketAddr, String> {
     })
 }
 
-/// The largest number of pairs, each of which has about 20 series.
-const MOST_GROUPS: usize = 10_000;
-
-fn groups(text: &str) -> Result<usize, String> {
-    match values::limit(text)? {
-        groups if groups > MOST_GROUPS => Err(format!("larger than {MOST_GROUPS}")),
-        groups => Ok(groups),
-    }
-}
-
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    let Args { address, groups, processes, listen } = args;
+    let Args { address, metrics, processes, listen } = args;
     // Before the connector reports readiness: from then on, a client can connect.
     let server =
         Server::bind(*address).map_err(|error| Failure::Serve { address: *address, error })?;
@@ -71,15 +59,15 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let identify = Identify::live()?.keep_ended(KEEP.0, KEEP.1);
     let chooser = ProcessChooser::live(&conditions, identify.table())?;
     let transport = events.stats().transport;
-    let measured = Measured::new(identify, chooser, Metrics::new(*groups), transport);
+    let counts = Measured::new(identify, chooser, Metrics::new(metrics.groups), transport);
     report_address(server.address());
     // The thread of the server would keep them.
     privileges::drop_most();
-    let served = server.serve_during(
-        || measured.families(),
-        || receive::listen(&mut events, listen.duration, &mut measured.stage()),
+    let result = server.serve_during(
+        || counts.families(),
+        || receive::listen(&mut events, listen.duration, &mut counts.stage()),
     );
-    served.map_err(|error| Failure::Serve { address: *address, error })??.report();
+    result.map_err(|error| Failure::Serve { address: *address, error })??.report();
     Ok(())
 }
 

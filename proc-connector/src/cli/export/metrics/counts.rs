@@ -1,6 +1,7 @@
 //! What the processes of a group did.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use proc_connector::Usage;
 use proc_connector::process::Process;
@@ -115,7 +116,8 @@ impl Families {
         }
     }
 
-    pub(super) fn push(&mut self, program: &str, cgroup: &str, counts: &Counts) {
+    /// Adds the counts of a pair since a time.
+    pub(super) fn push(&mut self, program: &str, cgroup: &str, since: SystemTime, counts: &Counts) {
         let base: Labels = vec![("program", program.into()), ("cgroup", cgroup.into())];
         let with = |key: &'static str, value: &str| {
             let mut labels = base.clone();
@@ -123,24 +125,24 @@ impl Families {
             labels
         };
         let integer = Value::Integer;
-        self.forks.push(base.clone(), integer(counts.forks));
-        self.threads.push(base.clone(), integer(counts.threads));
-        self.execs.push(base.clone(), integer(counts.execs));
+        self.forks.push_since(since, base.clone(), integer(counts.forks));
+        self.threads.push_since(since, base.clone(), integer(counts.threads));
+        self.execs.push_since(since, base.clone(), integer(counts.execs));
         for ((_, outcome), count) in Outcome::ALL.into_iter().zip(counts.outcomes) {
-            self.ended.push(with("outcome", outcome), integer(count));
+            self.ended.push_since(since, with("outcome", outcome), integer(count));
         }
-        self.measured.push(base.clone(), integer(counts.measured));
-        self.cpu.push(with("mode", "user"), seconds(counts.user_ns));
-        self.cpu.push(with("mode", "system"), seconds(counts.system_ns));
-        self.faults.push(with("type", "minor"), integer(counts.minor_faults));
-        self.faults.push(with("type", "major"), integer(counts.major_faults));
-        self.switches.push(with("type", "voluntary"), integer(counts.voluntary));
-        self.switches.push(with("type", "involuntary"), integer(counts.involuntary));
+        self.measured.push_since(since, base.clone(), integer(counts.measured));
+        self.cpu.push_since(since, with("mode", "user"), seconds(counts.user_ns));
+        self.cpu.push_since(since, with("mode", "system"), seconds(counts.system_ns));
+        self.faults.push_since(since, with("type", "minor"), integer(counts.minor_faults));
+        self.faults.push_since(since, with("type", "major"), integer(counts.major_faults));
+        self.switches.push_since(since, with("type", "voluntary"), integer(counts.voluntary));
+        self.switches.push_since(since, with("type", "involuntary"), integer(counts.involuntary));
         if counts.max_rss > 0 {
-            self.max_rss.push(base.clone(), integer(counts.max_rss));
+            self.max_rss.push_since(since, base.clone(), integer(counts.max_rss));
         }
-        self.io.push(with("direction", "read"), integer(counts.read));
-        self.io.push(with("direction", "write"), integer(counts.written));
+        self.io.push_since(since, with("direction", "read"), integer(counts.read));
+        self.io.push_since(since, with("direction", "write"), integer(counts.written));
     }
 
     /// All metrics, or those that are known without usage.

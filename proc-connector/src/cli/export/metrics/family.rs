@@ -1,6 +1,7 @@
 //! Metrics at a moment, in the form that all ways to export them share.
 
 use std::sync::Arc;
+use std::time::SystemTime;
 
 /// The points of a metric.
 #[derive(Debug)]
@@ -33,6 +34,9 @@ pub(crate) enum Kind {
 pub(crate) struct Point {
     pub(crate) labels: Labels,
     pub(crate) value: Value,
+    /// When counting began, if later than that of all.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "Prometheus finds resets itself"))]
+    pub(crate) since: Option<SystemTime>,
 }
 
 pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
@@ -61,7 +65,11 @@ impl Family {
     }
 
     pub(super) fn push(&mut self, labels: Labels, value: Value) {
-        self.points.push(Point { labels, value });
+        self.points.push(Point { labels, value, since: None });
+    }
+
+    pub(super) fn push_since(&mut self, since: SystemTime, labels: Labels, value: Value) {
+        self.points.push(Point { labels, value, since: Some(since) });
     }
 
     /// Adds the only point of a metric without labels.

@@ -1,7 +1,7 @@
 //! Counts by program and cgroup, for a limited number of pairs.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::process::Process;
 
@@ -26,7 +26,7 @@ pub(super) struct Groups {
     /// The places of pairs, by cgroup and program.
     places: HashMap<Box<[u8]>, HashMap<Comm, usize>>,
     all: Vec<Group>,
-    other: Option<Counts>,
+    other: Option<(SystemTime, Counts)>,
     now: Instant,
     /// No pair is idle for long enough before this time.
     next_idle: Instant,
@@ -37,6 +37,7 @@ struct Group {
     program: Comm,
     cgroup: Box<[u8]>,
     counts: Counts,
+    since: SystemTime,
     used: Instant,
 }
 
@@ -68,21 +69,25 @@ impl Groups {
 
     fn counts(&mut self, program: Comm, cgroup: &[u8]) -> &mut Counts {
         let place = self.places.get(cgroup).and_then(|programs| programs.get(&program)).copied();
-        match place.or_else(|| self.add(program, cgroup)) {
-            Some(place) => {
-                let group = &mut self.all[place];
-                group.used = self.now;
-                &mut group.counts
-            }
-            None => self.other.get_or_insert_default(),
+        if let Some(place) = place.or_else(|| self.add(program, cgroup)) {
+            let group = &mut self.all[place];
+            group.used = self.now;
+            return &mut group.counts;
         }
+        let other = || (SystemTime::now(), Counts::default());
+        &mut self.other.get_or_insert_with(other).1
     }
 
     /// Gives a pair a place, if there is a free one or another pair is idle.
     fn add(&mut self, program: Comm, cgroup: &[u8]) -> Option<usize> {
         let place = if self.all.len() < self.limit { self.all.len() } else { self.free_idle()? };
-        let group =
-            Group { program, cgroup: cgroup.into(), counts: Counts::default(), used: self.now };
+        let group = Group {
+            program,
+            cgroup: cgroup.into(),
+            counts: Counts::default(),
+            since: SystemTime::now(),
+            used: self.now,
+        };
         if place == self.all.len() {
             self.all.push(group);
         } else {
@@ -112,14 +117,16 @@ impl Groups {
         Some(place)
     }
 
-    /// The labels of the program and the cgroup, and the counts.
-    pub(super) fn iter(&self) -> impl Iterator<Item = (String, String, &Counts)> {
+    /// The labels of the program and the cgroup, when counting began, and the counts.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (String, String, SystemTime, &Counts)> {
         let named = self.all.iter().map(|group| {
             let len = group.program.iter().position(|&byte| byte == 0);
             let program = &group.program[..len.unwrap_or(group.program.len())];
-            (shown(program), shown(&group.cgroup), &group.counts)
+            (shown(program), shown(&group.cgroup), group.since, &group.counts)
         });
-        let other = self.other.iter().map(|counts| (OTHER.to_owned(), OTHER.to_owned(), counts));
+        let other = self.other.iter();
+        let other =
+            other.map(|(since, counts)| (OTHER.to_owned(), OTHER.to_owned(), *since, counts));
         named.chain(other)
     }
 }
@@ -140,7 +147,7 @@ mod tests {
 
     fn exported(groups: &Groups) -> HashMap<(String, String), u64> {
         let mut all = HashMap::new();
-        for (program, cgroup, counts) in groups.iter() {
+        for (program, cgroup, _, counts) in groups.iter() {
             let earlier = all.insert((program, cgroup), counts.execs);
             assert_eq!(earlier, None, "two series with the same labels");
         }

@@ -55,6 +55,12 @@ impl Metrics {
         }
     }
 
+    /// When counting began.
+    #[cfg(feature = "otlp")]
+    pub(crate) fn started(&self) -> SystemTime {
+        self.started
+    }
+
     /// Sets the time of the next counts.
     pub(crate) fn set_now(&mut self, now: Instant) {
         self.groups.set_now(now);
@@ -113,8 +119,8 @@ impl Metrics {
             exits.push(vec![("status", status.into())], integer(count));
         }
         let mut groups = Families::new();
-        for (program, cgroup, counts) in self.groups.iter() {
-            groups.push(&program, &cgroup, counts);
+        for (program, cgroup, since, counts) in self.groups.iter() {
+            groups.push(&program, &cgroup, since, counts);
         }
         let mut all = vec![events, exits];
         all.extend(groups.into_all(now.transport == Transport::Ring));

@@ -89,7 +89,7 @@ mod tests {
             (128 << 8, "128-255"),
             (255 << 8, "128-255"),
             (9, "SIGKILL"),
-            (11 | 0x80, "SIGSEGV"),
+            (0x8b, "SIGSEGV"),
             (34, "SIGRT"),
         ] {
             assert_eq!(of(raw), expected, "{raw:#x}");

@@ -69,11 +69,6 @@ impl<'a> Attributes<'a> {
         put_number(self.buffer, 3, value);
     }
 
-    pub(super) fn double(&mut self, key: &str, value: f64) {
-        self.begin(key, 9);
-        put_fixed64(self.buffer, 4, value.to_bits());
-    }
-
     /// Appends a list of texts.
     pub(super) fn texts<'b>(&mut self, key: &str, texts: impl Iterator<Item = &'b [u8]>) {
         let mut values = Vec::new();

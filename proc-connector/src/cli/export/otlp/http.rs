@@ -7,7 +7,6 @@ mod status;
 #[cfg(test)]
 mod tests;
 
-use std::borrow::Cow;
 use std::fmt;
 use std::io::{self, Read};
 use std::time::Duration;
@@ -54,6 +53,8 @@ pub(crate) struct Client {
     config: Config,
     /// Whether a request may use a connection that the receiver has closed meanwhile.
     has_connected: bool,
+    /// Whether the receiver has accepted a compressed request.
+    is_gzip_proven: bool,
 }
 
 impl fmt::Debug for Client {
@@ -91,7 +92,12 @@ impl Client {
             Some(tls) => builder.tls_config(tls.clone()),
             None => builder,
         };
-        Self { agent: builder.build().new_agent(), config, has_connected: false }
+        Self {
+            agent: builder.build().new_agent(),
+            config,
+            has_connected: false,
+            is_gzip_proven: false,
+        }
     }
 
     fn post(&self, body: &[u8]) -> Result<Received, ureq::Error> {
@@ -106,24 +112,52 @@ impl Client {
     }
 }
 
+impl Client {
+    /// Sends a request. Tries again at once if the connection was idle, because a receiver may close it
+    /// at the moment when the next request leaves.
+    fn exchange(&mut self, body: &[u8]) -> Result<Received, ureq::Error> {
+        let mut result = self.post(body);
+        if self.has_connected && result.as_ref().is_err_and(error::is_disconnect) {
+            result = self.post(body);
+        }
+        self.has_connected = result.is_ok();
+        result
+    }
+
+    /// Sends a compressed request. Some receivers do not support compression, and answer as if the
+    /// request were invalid, so the first such request is sent again without.
+    fn exchange_compressed(&mut self, body: &[u8]) -> Result<Received, ureq::Error> {
+        const UNSUPPORTED: [StatusCode; 2] =
+            [StatusCode::BAD_REQUEST, StatusCode::UNSUPPORTED_MEDIA_TYPE];
+        let received = self.exchange(body)?;
+        if received.status.is_success() {
+            self.is_gzip_proven = true;
+        } else if !self.is_gzip_proven && UNSUPPORTED.contains(&received.status) {
+            let Ok(request) = gzip::expand(body) else { return Ok(received) };
+            let plain = self.exchange(&request)?;
+            if plain.status.is_success() {
+                self.config.gzip = false;
+                return Ok(plain);
+            }
+        }
+        Ok(received)
+    }
+}
+
 impl Deliver for Client {
     fn deliver(&mut self, body: &[u8]) -> Answer {
-        let body = if self.config.gzip || !gzip::is_compressed(body) {
-            Cow::Borrowed(body)
+        let result = if !gzip::is_compressed(body) {
+            self.exchange(body)
+        } else if self.config.gzip {
+            self.exchange_compressed(body)
         } else {
             match gzip::expand(body) {
-                Ok(request) => Cow::Owned(request),
+                Ok(request) => self.exchange(&request),
                 Err(error) => {
                     return Answer::Refused { reason: format!("the request is damaged: {error}") };
                 }
             }
         };
-        let mut result = self.post(&body);
-        // A receiver may close an idle connection at the moment when the next request leaves.
-        if self.has_connected && result.as_ref().is_err_and(error::is_disconnect) {
-            result = self.post(&body);
-        }
-        self.has_connected = result.is_ok();
         match result {
             Ok(received) => status::answer(&received, &self.config.url),
             Err(error) => {

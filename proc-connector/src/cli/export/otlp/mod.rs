@@ -7,6 +7,7 @@ pub(crate) mod config;
 mod encode;
 pub(crate) mod gzip;
 pub(crate) mod http;
+pub(crate) mod metrics;
 pub(crate) mod notice;
 pub(crate) mod positions;
 mod record;

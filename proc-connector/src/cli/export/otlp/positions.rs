@@ -7,6 +7,9 @@ use super::record::Loss;
 /// More than the most CPUs of a kernel (`NR_CPUS` in `arch/x86/Kconfig`).
 const MAX_CPUS: usize = 1 << 14;
 
+/// A larger difference of two positions means that the count has wrapped.
+const MOST: u32 = u32::MAX / 2;
+
 /// The positions of this exporter and of its predecessor.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
@@ -20,6 +23,8 @@ pub(crate) struct Positions {
     since: Option<SystemTime>,
     /// Whether the kernel passes on selected events only.
     is_filtered: bool,
+    /// Whether there was a predecessor, and no event has been received since.
+    is_resuming: bool,
 }
 
 /// The last events of a CPU.
@@ -30,34 +35,50 @@ struct Position {
 }
 
 impl Positions {
-    /// Continues after a predecessor in the same run of the kernel. With `is_filtered`, some of the
-    /// events in between were not selected.
+    /// Continues after a predecessor. Its positions are empty if the machine was started since. With
+    /// `is_filtered`, some of the events in between were not selected.
     pub(crate) fn after(
         previous: &[(u32, u32)],
         since: Option<SystemTime>,
         is_filtered: bool,
     ) -> Self {
-        Self { previous: previous.to_vec(), since, is_filtered, ..Self::default() }
+        Self {
+            previous: previous.to_vec(),
+            since,
+            is_filtered,
+            is_resuming: true,
+            ..Self::default()
+        }
     }
 
-    /// Notes a received event. Returns the loss if it is the first event of its CPU, and events between
-    /// it and the predecessor's last event are missing.
+    /// Notes a received event. Returns the events that are missing between the predecessor's last event
+    /// and the first event of a CPU.
+    ///
+    /// The kernel counts events only while any program listens. If it has not counted any before the
+    /// first event, then none did, and the number is unknown.
     pub(super) fn received(&mut self, cpu: u32, seq: u32) -> Option<Loss> {
         let position = self.position(cpu)?;
         if position.received.replace(seq).is_some() {
             return None;
         }
         position.written = Some(seq.wrapping_sub(1));
-        let place = self.previous.iter().position(|&(known, _)| known == cpu)?;
-        let (_, last) = self.previous.swap_remove(place);
-        let missing = seq.wrapping_sub(last).wrapping_sub(1);
-        (missing > 0).then(|| Loss {
-            count: Some(missing.into()),
+        let is_first = std::mem::take(&mut self.is_resuming);
+        let last = self.take_previous(cpu);
+        let missing = last.map_or(0, |last| seq.wrapping_sub(last).wrapping_sub(1));
+        // The acknowledgement to this exporter is counted, too.
+        let is_unknown = is_first && missing <= 1 || missing > MOST;
+        (missing > 0 || is_unknown).then(|| Loss {
+            count: Some(missing.into()).filter(|_| !is_unknown),
             is_upper_limit: self.is_filtered,
             reason: "not_running",
-            cpu: Some(cpu),
+            cpu: Some(cpu).filter(|_| !is_unknown),
             since: self.since,
         })
+    }
+
+    fn take_previous(&mut self, cpu: u32) -> Option<u32> {
+        let place = self.previous.iter().position(|&(known, _)| known == cpu)?;
+        Some(self.previous.swap_remove(place).1)
     }
 
     /// Notes a written event.
@@ -106,6 +127,18 @@ mod tests {
         assert_eq!(positions.received(3, 4), None, "a CPU without a predecessor");
         assert_eq!(positions.received(u32::MAX, 4), None, "an impossible CPU");
         assert_eq!(positions.reached(), [(2, 5), (0, 20), (1, 0), (3, 4)]);
+    }
+
+    #[test]
+    fn without_any_listener_the_number_is_unknown() {
+        for (previous, seq) in
+            [(vec![(0, 7)], 8), (vec![(0, 7)], 9), (vec![(0, 7)], 7), (vec![], 5)]
+        {
+            let mut positions = Positions::after(&previous, None, false);
+            let gap = positions.received(0, seq).expect("a loss");
+            assert_eq!((gap.count, gap.cpu), (None, None), "{previous:?} {seq}");
+            assert_eq!(positions.received(1, 5), None);
+        }
     }
 
     #[test]

@@ -197,3 +197,6 @@ impl From<&Lost> for Loss {
         Self::of_all(lost.count, reason)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -89,7 +89,7 @@ mod tests {
 
     fn family(kind: Kind, unit: Unit, value: Value, label: &str) -> Family {
         let labels = vec![("program", label.into())];
-        let points = vec![Point { labels, value }];
+        let points = vec![Point { labels, value, since: None }];
         Family { name: "name", help: "A text.", unit, kind, points }
     }
 

@@ -89,13 +89,16 @@ impl Drop for OnDrop<'_> {
     }
 }
 
+/// A connection that is served when polled.
+type Connection<'a> = Pin<Box<dyn Future<Output = ()> + 'a>>;
+
 /// Accepts and serves connections until the end.
 async fn serve(
     listener: &tokio::net::TcpListener,
     families: &impl Fn() -> Vec<Family>,
     end: &Notify,
 ) {
-    let mut connections: Vec<Pin<Box<dyn Future<Output = ()> + '_>>> = Vec::new();
+    let mut connections: Vec<Connection<'_>> = Vec::new();
     let mut accepting = Box::pin(accept(listener));
     let mut end = pin!(end.notified());
     poll_fn(|context| {

@@ -92,7 +92,7 @@ mod take;
 pub(crate) use self::batch::{Batch, Content, Discards, Handed, Opened, Unreported};
 pub(crate) use self::error::Error;
 pub(crate) use self::queue::{Next, Queue};
-pub(crate) use self::store::Spool;
+pub(crate) use self::store::{LEAST_CAPACITY, Spool};
 
 #[cfg(test)]
 mod tests;

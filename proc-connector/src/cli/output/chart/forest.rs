@@ -26,9 +26,11 @@ pub(crate) struct Life {
     /// The place of its creator in [`Forest::lives`], if it is known.
     pub(crate) creator: Option<usize>,
     /// The place of its parent, if that is known and is not the creator (`CLONE_PARENT`).
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only spans contain it"))]
     pub(crate) parent: Option<usize>,
     pub(crate) tgid: u32,
     /// The process id of the parent that it had at first.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only spans contain it"))]
     pub(crate) parent_tgid: Option<u32>,
     /// The programs it executed, in order, without the one it inherited from its creator.
     pub(crate) programs: Vec<Program>,
@@ -77,6 +79,7 @@ pub(crate) struct Program {
     /// The arguments, separated by spaces.
     pub(crate) command: Option<String>,
     /// More facts, if the follower keeps them.
+    #[cfg_attr(not(feature = "otlp"), allow(dead_code, reason = "only spans contain it"))]
     pub(crate) details: Option<Box<Details>>,
 }
 

@@ -32,7 +32,7 @@ impl EndKeys {
 
 /// The resources that a thread or a process used.
 #[derive(Serialize)]
-pub(super) struct UsageKeys {
+pub(in crate::cli::output) struct UsageKeys {
     cpu_ns: u64,
     user_ns: u64,
     system_ns: u64,
@@ -47,7 +47,7 @@ pub(super) struct UsageKeys {
 }
 
 impl UsageKeys {
-    pub(super) fn new(usage: &Usage) -> Self {
+    pub(in crate::cli::output) fn new(usage: &Usage) -> Self {
         Self {
             cpu_ns: usage.cpu_ns,
             user_ns: usage.user_ns(),

@@ -13,7 +13,7 @@ use std::io::{self, Write};
 use proc_connector::Received;
 use serde::Serialize;
 
-pub(super) use self::end::EndKeys;
+pub(super) use self::end::{EndKeys, UsageKeys};
 pub(super) use self::id::IdText;
 pub(super) use self::process::ProcessKeys;
 use self::task::TaskKeys;

@@ -7,7 +7,7 @@ use proc_connector::{ExitStatus, Received};
 use serde_json::{Value, json};
 
 use super::Json;
-use crate::cli::output::sink::{End, Item, Sink};
+use crate::cli::output::sink::{Details, End, Item, Sink};
 
 /// The line of an event, with its task.
 fn line(data: EventData<'_>, context: &RawContext, end: Option<End>) -> Value {
@@ -21,7 +21,15 @@ fn line(data: EventData<'_>, context: &RawContext, end: Option<End>) -> Value {
     let received = Received::Event(event.with_context(&context));
     let mut json = Json::new(Vec::new());
     let is_over = Some(end.is_some());
-    let item = Item { received: &received, time: None, process: None, user: None, is_over, end };
+    let item = Item {
+        received: &received,
+        time: None,
+        process: None,
+        user: None,
+        is_over,
+        end,
+        details: Details::default(),
+    };
     json.write(&item).expect("memory");
     serde_json::from_slice(&json.output).expect("JSON")
 }

@@ -7,6 +7,7 @@ use proc_connector::parser::{EventData, EventRecord, Notification, Notifications
 use super::{Choose, Chooser, Conditions, End, EventChoice, Events, Item, ProcessChooser};
 use crate::cli::options::events::EventOptions;
 use crate::cli::options::processes::ProcessOptions;
+use crate::cli::output::sink::Details;
 use crate::cli::pipeline::ends;
 use crate::cli::pipeline::identify::Identify;
 use crate::cli::values;
@@ -70,8 +71,15 @@ impl<'a> Story<'a> {
                 self.chooser.follow(self.identify.table(), Some(&received));
                 let process = self.identify.process(subject);
                 let (is_over, end) = ends::identified(&received, self.identify.changes());
-                let item =
-                    Item { received: &received, time: None, process, user: None, is_over, end };
+                let item = Item {
+                    received: &received,
+                    time: None,
+                    process,
+                    user: None,
+                    is_over,
+                    end,
+                    details: Details::default(),
+                };
                 self.chooser.chooses(&item)
             }
             other => panic!("{other:?}"),

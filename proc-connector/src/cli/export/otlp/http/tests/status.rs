@@ -59,6 +59,33 @@ fn a_receiver_without_gzip_gets_plain_requests() {
 }
 
 #[test]
+fn a_receiver_that_does_not_know_gzip_is_recognized() {
+    for refusal in ["400 Bad Request", "415 Unsupported Media Type"] {
+        let receiver = Receiver::start(move |number, output| {
+            let status = if number == 0 { refusal } else { "200 OK" };
+            output.write_all(&answer(status, "", b"")).is_ok()
+        });
+        let mut client = client(&receiver.url(), &[]);
+        let body = gzip::compress(b"\x0a\x00 plain");
+        assert_eq!(client.deliver(&body), accepted(0, ""), "{refusal}");
+        assert_eq!(client.deliver(&body), accepted(0, ""), "{refusal}");
+        let bodies: Vec<_> = receiver.requests().into_iter().map(|request| request.body).collect();
+        assert_eq!(bodies, [&body[..], b"\x0a\x00 plain", b"\x0a\x00 plain"]);
+    }
+    // Data that it does not accept in either form is refused, and later requests are compressed.
+    let receiver = Receiver::start(|number, output| {
+        let status = if number < 2 { "400 Bad Request" } else { "200 OK" };
+        output.write_all(&answer(status, "", b"")).is_ok()
+    });
+    let mut client = client(&receiver.url(), &[]);
+    let body = gzip::compress(b"\x0a\x00 plain");
+    assert!(matches!(client.deliver(&body), Answer::Refused { .. }));
+    assert_eq!(client.deliver(&body), accepted(0, ""));
+    let bodies: Vec<_> = receiver.requests().into_iter().map(|request| request.body).collect();
+    assert_eq!(bodies, [&body[..], b"\x0a\x00 plain", &body]);
+}
+
+#[test]
 fn rejected_records_are_counted() {
     let logs = ExportLogsServiceResponse {
         partial_success: Some(ExportLogsPartialSuccess {
