@@ -31,9 +31,9 @@ impl Spool {
             self.discard_oldest()?;
         }
         if begins {
-            self.append_to_new(batch, header)?
+            self.append_to_new(batch, header)?;
         } else {
-            self.append_to_last(batch, header)?
+            self.append_to_last(batch, header)?;
         }
         self.total = self.total.saturating_add(header.records());
         self.reported.records = header.reported;

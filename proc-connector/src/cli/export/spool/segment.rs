@@ -110,13 +110,13 @@ impl Tail {
                 Some(header) => header,
                 // Too short for a header: the program ended while it wrote this batch.
                 None if bytes - offset < BatchHeader::LEN as u64 => break,
-                None => match find_header(file, number, offset + 1)? {
-                    Some((_, header)) => header,
-                    None => {
+                None => {
+                    let Some((_, header)) = find_header(file, number, offset + 1)? else {
                         tail.is_damaged = true;
                         break;
-                    }
-                },
+                    };
+                    header
+                }
             };
             let end = header.offset.saturating_add(header.len());
             if end > bytes {

@@ -48,7 +48,7 @@ pub(super) const SEGMENTS: u64 = 16;
 /// The part of the capacity that one batch may have.
 pub(super) const LARGEST: u64 = 4;
 
-/// The least capacity, in bytes. Smaller spools cannot contain every batch.
+/// The least capacity, in bytes. A smaller spool cannot contain every batch.
 pub(crate) const LEAST_CAPACITY: u64 = 32 << 20;
 
 impl Spool {

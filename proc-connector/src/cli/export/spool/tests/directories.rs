@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt, symlink};
 
-use nix::mount::{MsFlags, mount};
+use nix::mount::{MsFlags, mount, umount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -206,4 +206,6 @@ fn a_full_disk_refuses_batches_and_keeps_the_others() {
     received.drain(&mut spool);
     assert_eq!(received.records(), u64::from(next) + 1000);
     assert_eq!(spool.unreported(), NOTHING);
+    drop(spool);
+    umount(scratch.path()).unwrap();
 }

@@ -54,9 +54,9 @@ fn role() {
     let Some(directory) = std::env::var_os(DIRECTORY).map(PathBuf::from) else { return };
     let (spool, opened) = Spool::open(&directory.join("spool"), CAPACITY).unwrap();
     let received = directory.join(format!("received-{}", std::process::id()));
-    let receiver = Box::new(Receiver(File::create_new(received).unwrap()));
+    let deliver = Box::new(Receiver(File::create_new(received).unwrap()));
     let queue = Queue::new(spool);
-    let _sender = Sender::start(queue.clone(), receiver, split, Box::new(|_| {})).unwrap();
+    let _sender = Sender::start(queue.clone(), deliver, split, Box::new(|_| {})).unwrap();
     let mut next = position(&opened);
     loop {
         let numbers = next..next + 1 + next % 400;
