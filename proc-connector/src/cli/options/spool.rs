@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use nix::unistd::geteuid;
 
+use crate::cli::export::spool::LEAST_CAPACITY;
 use crate::cli::failure::Failure;
 use crate::cli::values;
 
@@ -18,8 +19,8 @@ pub(crate) struct SpoolOptions {
     spool: Option<PathBuf>,
 
     /// Discard the oldest records, and report how many, if the spool would exceed this number of
-    /// bytes, such as 64M or 2G.
-    #[arg(long, value_name = "BYTES", value_parser = values::bytes, default_value = "256M")]
+    /// bytes, such as 64M or 2G. It must be at least 32M.
+    #[arg(long, value_name = "BYTES", value_parser = capacity, default_value = "256M")]
     #[arg(allow_negative_numbers = true)]
     pub(crate) spool_size: u64,
 
@@ -55,4 +56,13 @@ impl SpoolOptions {
         })?;
         Ok(state.join("proc-connector/otlp"))
     }
+}
+
+/// Reads the capacity of a spool.
+fn capacity(text: &str) -> Result<u64, String> {
+    let bytes = values::bytes(text)?;
+    if bytes < LEAST_CAPACITY {
+        return Err(format!("the spool needs at least {}M", LEAST_CAPACITY >> 20));
+    }
+    Ok(bytes)
 }
