@@ -18,7 +18,7 @@ use crate::cli::export::otlp::positions::Positions;
 use crate::cli::export::otlp::resource::Resource;
 use crate::cli::export::otlp::split::split;
 use crate::cli::export::spool::{Batch, Unreported};
-use crate::cli::output::sink::{End, Item, Sink};
+use crate::cli::output::sink::{Details, End, Item, Sink};
 
 const BOOT: &str = "0a1b2c3d-4e5f-4071-8293-a4b5c6d7e8f9";
 
@@ -65,7 +65,15 @@ fn write(sink: &mut impl Sink, seq: u32, data: EventData<'_>, end: Option<End>) 
     };
     let time = Some(SystemTime::UNIX_EPOCH + Duration::from_nanos(1_234_567_890_123_456_789));
     let received = &Received::Event(event);
-    let item = Item { received, time, process: None, user: None, is_over: None, end };
+    let item = Item {
+        received,
+        time,
+        process: None,
+        user: None,
+        is_over: None,
+        end,
+        details: Details::default(),
+    };
     sink.write(&item).expect("memory");
 }
 
@@ -200,12 +208,20 @@ fn halves_of_a_request_have_all_records() {
         write(&mut sink, seq, data, None);
     }
     let received = &Received::Lost(Lost::new(Some(17), LossCause::Overrun));
-    let lost = Item { received, time: None, process: None, user: None, is_over: None, end: None };
+    let lost = Item {
+        received,
+        time: None,
+        process: None,
+        user: None,
+        is_over: None,
+        end: None,
+        details: Details::default(),
+    };
     sink.write(&lost).expect("memory");
     sink.finish();
     let body = kept.borrow().batches[0].body.clone();
     let [first, second] = split(&body).expect("two halves");
-    assert_eq!((first.records, second.records), (2, 2 + 17));
+    assert_eq!([(first.events, first.lost), (second.events, second.lost)], [(2, 0), (2, 17)]);
     let halves = [decode(&first.body), decode(&second.body)];
     assert_eq!(halves.concat(), decode(&body));
     let [single, _] = split(&first.body).expect("two halves");
