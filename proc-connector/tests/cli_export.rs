@@ -37,7 +37,7 @@ fn settings_that_cannot_be_used_are_rejected() {
     let spool = scratch.file("spool");
     for options in [
         &["--endpoint", "localhost"][..],
-        &["--spool-size", "0"],
+        &["--spool-size", "1M"],
         &["--batch-size", "many"],
         &["--batch-age", "1"],
         &["--header-file", "authorization"],
@@ -167,9 +167,9 @@ fn records_have_what_the_processes_did() {
         let name = end.text("process.executable.name");
         assert!(name == exe.file_name().expect("a name").to_str() || name.is_none() && is_late());
         let since = before.duration_since(std::time::UNIX_EPOCH).expect("after 1970");
-        assert!(u128::from(fork.record.time_unix_nano) + 1_000_000 >= since.as_nanos());
-        assert!(fork.record.time_unix_nano <= end.record.time_unix_nano);
-        assert!(fork.record.observed_time_unix_nano >= fork.record.time_unix_nano);
+        assert!(u128::from(fork.message.time_unix_nano) + 1_000_000 >= since.as_nanos());
+        assert!(fork.message.time_unix_nano <= end.message.time_unix_nano);
+        assert!(fork.message.observed_time_unix_nano >= fork.message.time_unix_nano);
         for exec in records.iter().filter(|record| record.is("process.exec", pid)) {
             let path = exec.text("process.executable.path");
             assert!(path == exe.to_str() || path.is_none() && is_late());
@@ -267,7 +267,7 @@ fn a_decoder_in_python_reads_the_same() {
         assert_eq!(lines.len(), records.len());
         for (line, record) in lines.iter().zip(&records) {
             assert_eq!(line["event_name"], record.name());
-            assert_eq!(line["time"], record.record.time_unix_nano);
+            assert_eq!(line["time"], record.message.time_unix_nano);
             let attributes = line["attributes"].as_object().expect("an object");
             assert_eq!(attributes.len(), record.attributes.len());
             assert_eq!(attributes["log.record.uid"], record.uid());

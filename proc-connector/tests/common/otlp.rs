@@ -151,14 +151,14 @@ fn serve(stream: &TcpStream, accept: &dyn Fn(Vec<u8>) -> u16) -> io::Result<()> 
 /// A decoded record, with its attributes and those of its resource by name.
 #[derive(Debug, Clone)]
 pub(crate) struct Record {
-    pub(crate) record: LogRecord,
+    pub(crate) message: LogRecord,
     pub(crate) attributes: HashMap<String, Value>,
     pub(crate) resource: HashMap<String, Value>,
 }
 
 impl Record {
     pub(crate) fn name(&self) -> &str {
-        &self.record.event_name
+        &self.message.event_name
     }
 
     pub(crate) fn uid(&self) -> &str {
@@ -204,9 +204,9 @@ pub(crate) fn records(body: &[u8]) -> Vec<Record> {
         let resource = by_name(resource_logs.resource.expect("a resource").attributes);
         for scope_logs in resource_logs.scope_logs {
             assert_eq!(scope_logs.scope.expect("a scope").name, "proc-connector");
-            for record in scope_logs.log_records {
-                let attributes = by_name(record.attributes.clone());
-                records.push(Record { record, attributes, resource: resource.clone() });
+            for message in scope_logs.log_records {
+                let attributes = by_name(message.attributes.clone());
+                records.push(Record { message, attributes, resource: resource.clone() });
             }
         }
     }

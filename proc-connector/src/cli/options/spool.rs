@@ -19,7 +19,7 @@ pub(crate) struct SpoolOptions {
     spool: Option<PathBuf>,
 
     /// Discard the oldest records, and report how many, if the spool would exceed this number of
-    /// bytes, such as 64M or 2G (at least 32M).
+    /// bytes, such as 64M or 2G. It must be at least 32M.
     #[arg(long, value_name = "BYTES", value_parser = capacity, default_value = "256M")]
     #[arg(allow_negative_numbers = true)]
     pub(crate) spool_size: u64,
@@ -58,12 +58,11 @@ impl SpoolOptions {
     }
 }
 
-/// Reads a capacity that every batch fits into.
+/// Reads the capacity of a spool.
 fn capacity(text: &str) -> Result<u64, String> {
-    match values::bytes(text)? {
-        bytes if bytes < LEAST_CAPACITY => {
-            Err(format!("smaller than {}M, the least capacity", LEAST_CAPACITY >> 20))
-        }
-        bytes => Ok(bytes),
+    let bytes = values::bytes(text)?;
+    if bytes < LEAST_CAPACITY {
+        return Err(format!("the spool needs at least {}M", LEAST_CAPACITY >> 20));
     }
+    Ok(bytes)
 }

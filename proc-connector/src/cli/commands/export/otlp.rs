@@ -10,6 +10,7 @@ use proc_connector::{Filter, Received, WallClock};
 
 use crate::cli::export::otlp::config::{Config, Signal};
 use crate::cli::export::otlp::http::Client;
+use crate::cli::export::otlp::notice::Notice;
 use crate::cli::export::otlp::positions::Positions;
 use crate::cli::export::otlp::resource::Resource;
 use crate::cli::export::otlp::sender::Sender;
@@ -113,7 +114,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let waiting = export.end();
     listened?.report();
     if waiting > 0 {
-        report(format_args!("{waiting} records wait in the spool for the next run"));
+        report(format_args!(
+            "{waiting} records wait in the spool for the next run, reported losses included"
+        ));
     }
     Ok(())
 }

@@ -64,7 +64,7 @@ impl<'a> Attributes<'a> {
 
     /// Appends a number. One that does not fit into the `int64` of OTLP is cut to its maximum.
     pub(super) fn number(&mut self, key: &str, value: impl Into<u64>) {
-        let value = value.into().min(i64::MAX.cast_unsigned());
+        let value = value.into().min(u64::MAX / 2);
         self.begin(key, 1 + encoded_len_varint(value));
         put_number(self.buffer, 3, value);
     }

@@ -9,7 +9,7 @@ use proc_connector::{Event, ExitStatus, Payload};
 
 use super::attributes as keys;
 use super::encode::{Attributes, put_bytes, put_fixed64, put_number};
-use super::times::Times;
+use super::times::{Times, unix_ns};
 use super::uid::Uids;
 use crate::cli::output::sink::{End, Item};
 
@@ -143,12 +143,6 @@ impl Records {
         put_number(&mut self.record, 2, severity as u64);
         put_bytes(&mut self.record, 12, name.as_bytes());
     }
-}
-
-/// Nanoseconds since 1970, as OTLP has them; 0, which stands for an unknown time, for times before.
-pub(super) fn unix_ns(time: SystemTime) -> u64 {
-    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    since.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 /// The name and the severity of an event.

@@ -7,8 +7,9 @@ use proc_connector::{LossCause, Lost, Received};
 
 use super::batch::Batch;
 use super::positions::Positions;
-use super::record::{Loss, Records, unix_ns};
+use super::record::{Loss, Records};
 use super::resource::Resource;
+use super::times::unix_ns;
 use super::uid::Uids;
 use crate::cli::export::spool::{self, Unreported};
 use crate::cli::failure::Failure;

@@ -7,8 +7,6 @@ use proc_connector::WallClock;
 use proc_connector::process::Process;
 use rustix::time::{ClockId, clock_gettime};
 
-use super::record::unix_ns;
-
 /// A larger difference between two comparisons of the clocks means that the time of day was set. Smaller
 /// ones are the time between the readings, and would give a process several creation times.
 const SET_NS: u64 = 1_000_000;
@@ -76,6 +74,12 @@ impl Times {
         self.text.extend(digits.map(char::from));
         Some(&self.text)
     }
+}
+
+/// Nanoseconds since 1970, as OTLP has them; 0, which stands for an unknown time, for times before.
+pub(super) fn unix_ns(time: SystemTime) -> u64 {
+    let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    since.as_nanos().try_into().unwrap_or(u64::MAX)
 }
 
 /// The times of day at which the two clocks were 0, in nanoseconds since 1970.
