@@ -36,7 +36,7 @@ fn main() {
     let bytes = std::fs::metadata(file).expect("a recording").len();
     for options in [&[][..], &["--json"], &["--json", "--context"], &["--json", "--who"]] {
         let mut runs: Vec<_> = (0..RUNS).map(|_| replay(file, options)).collect();
-        runs.sort_by(|(_, time), (_, other)| time.cmp(other));
+        runs.sort_by_key(|&(_, time)| time);
         let (events, time) = runs[RUNS / 2];
         let rate = events * 1_000_000_000 / time.as_nanos();
         let each = time.as_nanos() / events;

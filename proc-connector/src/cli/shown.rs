@@ -62,7 +62,7 @@ pub(super) fn show_plain_strings(strings: &[u8], line: &mut String) -> bool {
 #[inline]
 fn stand_for_themselves(bytes: &[u8], allowed: impl Fn(u8) -> bool) -> bool {
     // Without an early exit, the loop uses vector instructions.
-    let is_shown = |byte| (is_plain_byte(byte) & (byte != b'\\')) | allowed(byte);
+    let is_shown = |byte| (is_plain_byte(byte) && byte != b'\\') || allowed(byte);
     bytes.iter().fold(true, |is_plain, &byte| is_plain & is_shown(byte))
 }
 

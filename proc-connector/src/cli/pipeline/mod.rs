@@ -11,13 +11,14 @@ pub(super) mod flow;
 pub(crate) mod follow;
 pub(super) mod held;
 pub(super) mod identify;
+pub(super) mod input;
 mod lives;
 #[cfg(any(feature = "otlp", feature = "prometheus"))]
 pub(super) mod measure;
 mod read_ahead;
 pub(super) mod receive;
 pub(super) mod recording;
-pub(super) mod records;
+mod records;
 pub(super) mod stage;
 pub(super) mod summary;
 pub(super) mod tally;

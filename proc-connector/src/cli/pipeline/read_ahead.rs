@@ -73,13 +73,14 @@ pub(super) struct ReadAhead {
 
 impl ReadAhead {
     /// Starts to read. Returns the reader if no thread can be started.
-    pub(super) fn new<R: Read + Send + 'static>(reader: Reader<R>) -> Result<Self, Reader<R>> {
+    pub(super) fn new<R: Read + Send + 'static>(reader: Reader<R>) -> Result<Self, Box<Reader<R>>> {
+        let reader = Box::new(reader);
         let (sender, batches) = sync_channel(WAITING);
         let (used, returned) = sync_channel(WAITING + 2);
-        let (give, given) = sync_channel(1);
+        let (give, given) = sync_channel::<Box<Reader<R>>>(1);
         let read = move || {
             if let Ok(reader) = given.recv() {
-                read(reader, &sender, &returned);
+                read(*reader, &sender, &returned);
             }
         };
         let Ok(thread) = thread::Builder::new().name("reader".to_owned()).spawn(read) else {

@@ -9,7 +9,8 @@ use proc_connector::Received;
 use proc_connector::capture::{self, Reader};
 use proc_connector::program::Chain;
 
-use super::records::{Counts, Input, Record, Records};
+use super::input::Input;
+use super::records::{Counts, Record, Records};
 use super::stage::Stage;
 use super::summary::Summary;
 use super::waiting_input::Waiting;
