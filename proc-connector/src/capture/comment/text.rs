@@ -316,7 +316,7 @@ mod tests {
             let expected = digits[..len].parse::<u64>().ok();
             for byte in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
                 for behind in [0, 1, 7, 8, 9] {
-                    let text = [digits[..len].as_bytes(), &vec![byte; behind][..]].concat();
+                    let text = [&digits.as_bytes()[..len], &vec![byte; behind][..]].concat();
                     let mut rest = &text[..];
                     assert_eq!(take_number(&mut rest), expected, "{text:?}");
                     assert_eq!(rest.len(), behind, "{text:?}");

@@ -13,7 +13,7 @@ use crate::cli::values;
 #[derive(Debug, clap::Args)]
 pub(crate) struct SpoolOptions {
     /// Keep records in this directory until the receiver has accepted them. The default is
-    /// $STATE_DIRECTORY, or else /var/lib/proc-connector/otlp for root, and
+    /// `$STATE_DIRECTORY`, or else /var/lib/proc-connector/otlp for root, and
     /// ~/.local/state/proc-connector/otlp for others.
     #[arg(long, value_name = "DIR", value_hint = clap::ValueHint::DirPath)]
     spool: Option<PathBuf>,

@@ -10,7 +10,6 @@ use proc_connector::{Filter, Received, WallClock};
 
 use crate::cli::export::otlp::config::{Config, Signal};
 use crate::cli::export::otlp::http::Client;
-use crate::cli::export::otlp::notice::Notice;
 use crate::cli::export::otlp::positions::Positions;
 use crate::cli::export::otlp::resource::Resource;
 use crate::cli::export::otlp::sender::Sender;

@@ -6,6 +6,8 @@
 
 mod headers;
 mod proxy;
+mod setting;
+mod signal;
 mod tls;
 mod url;
 mod variables;
@@ -20,6 +22,8 @@ use ureq::http::{HeaderName, HeaderValue};
 use ureq::tls::TlsConfig;
 
 pub(crate) use self::headers::HeaderFile;
+pub(crate) use self::setting::BadSetting;
+pub(crate) use self::signal::Signal;
 pub(crate) use self::url::Url;
 pub(super) use self::url::shown_without_credentials;
 pub(crate) use self::variables::Variables;
@@ -34,34 +38,6 @@ const TIMEOUT_LIMIT_MS: u64 = 600_000;
 
 const LEAST_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What a request contains.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Logs,
-    Metrics,
-    Traces,
-}
-
-impl Signal {
-    /// The last part of a receiver's URL.
-    fn path(self) -> &'static str {
-        match self {
-            Self::Logs => "v1/logs",
-            Self::Metrics => "v1/metrics",
-            Self::Traces => "v1/traces",
-        }
-    }
-
-    /// The part of a variable's name.
-    fn infix(self) -> &'static str {
-        match self {
-            Self::Logs => "LOGS_",
-            Self::Metrics => "METRICS_",
-            Self::Traces => "TRACES_",
-        }
-    }
-}
-
 /// How to send the requests of one signal.
 #[derive(Debug, Clone)]
 pub(crate) struct Config {
@@ -73,21 +49,6 @@ pub(crate) struct Config {
     pub(super) gzip: bool,
     pub(super) tls: Option<TlsConfig>,
     pub(super) proxy: Option<Proxy>,
-}
-
-/// A setting that cannot be used.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("{setting}: {problem}")]
-pub(crate) struct BadSetting {
-    /// The variable or option.
-    setting: String,
-    problem: String,
-}
-
-impl BadSetting {
-    fn new(setting: impl Into<String>, problem: impl Into<String>) -> Self {
-        Self { setting: setting.into(), problem: problem.into() }
-    }
 }
 
 /// Settings of the command line, which have priority over variables.

@@ -1,5 +1,6 @@
 //! Sending requests by OTLP/HTTP.
 
+mod answer;
 mod error;
 mod retry_after;
 mod status;
@@ -8,38 +9,19 @@ mod status;
 mod tests;
 
 use std::fmt;
-use std::io::{self, Read};
 use std::time::Duration;
 
-use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE, DATE, LOCATION, RETRY_AFTER};
-use ureq::http::{HeaderName, Response, StatusCode};
-use ureq::{Agent, Body};
+use ureq::Agent;
+use ureq::http::StatusCode;
+use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
+pub(crate) use self::answer::Answer;
+use self::answer::{PROTOBUF, Received};
 use super::config::Config;
 use super::gzip;
 
-/// The content type of requests and answers.
-const PROTOBUF: &str = "application/x-protobuf";
-
-/// Answers are small: a number and a message.
-const ANSWER_LIMIT: u64 = 64 << 10;
-
 /// How long an idle connection stays open.
 const IDLE: Duration = Duration::from_secs(60);
-
-/// The answer of a receiver to a request, as far as it matters to the sender.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Answer {
-    /// The receiver has the request, except for this number of rejected records.
-    Accepted { rejected: u64, message: String },
-    /// The request may succeed later: no connection, a time limit, 429, 502, 503, 504, and refusals that
-    /// do not concern the data, such as 401, 404 and redirects.
-    Retry { after: Option<Duration>, reason: String },
-    /// The receiver will never accept this request.
-    Refused { reason: String },
-    /// The request is larger than the receiver permits (413).
-    TooLarge,
-}
 
 /// Sends requests to one address of a receiver.
 pub(crate) trait Deliver: Send {
@@ -61,17 +43,6 @@ impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("url", &self.config.url).finish_non_exhaustive()
     }
-}
-
-/// An answer that has been read.
-struct Received {
-    status: StatusCode,
-    content_type: String,
-    retry_after: Option<Duration>,
-    location: Option<String>,
-    /// The first bytes of the body, and whether more follow.
-    body: Vec<u8>,
-    is_cut: bool,
 }
 
 impl Client {
@@ -165,36 +136,4 @@ impl Deliver for Client {
             }
         }
     }
-}
-
-impl Received {
-    fn read(mut response: Response<Body>) -> Result<Self, ureq::Error> {
-        let text = |name: HeaderName| {
-            let value = response.headers().get(name)?;
-            Some(String::from_utf8_lossy(value.as_bytes()).into_owned())
-        };
-        let date = text(DATE);
-        let mut received = Self {
-            status: response.status(),
-            content_type: text(CONTENT_TYPE).unwrap_or_default().to_ascii_lowercase(),
-            retry_after: text(RETRY_AFTER)
-                .and_then(|value| retry_after::parse(&value, date.as_deref())),
-            location: text(LOCATION),
-            body: Vec::new(),
-            is_cut: false,
-        };
-        match read_bounded(response.body_mut(), &mut received.body) {
-            Ok(is_cut) => received.is_cut = is_cut,
-            // The status of other answers is enough.
-            Err(_) if !received.status.is_success() => received.is_cut = true,
-            Err(error) => return Err(error.into()),
-        }
-        Ok(received)
-    }
-}
-
-/// Reads a body up to a limit. Returns whether more follows, which an answer that never ends can have.
-fn read_bounded(body: &mut Body, bytes: &mut Vec<u8>) -> io::Result<bool> {
-    let read = body.as_reader().take(ANSWER_LIMIT + 1).read_to_end(bytes)?;
-    Ok(read as u64 > ANSWER_LIMIT)
 }

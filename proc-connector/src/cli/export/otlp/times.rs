@@ -65,7 +65,6 @@ impl Times {
         }
         let mut digits = *b".000000Z";
         for digit in digits[1..7].iter_mut().rev() {
-            #[expect(clippy::cast_possible_truncation, reason = "a digit")]
             let value = (micros % 10) as u8;
             *digit += value;
             micros /= 10;

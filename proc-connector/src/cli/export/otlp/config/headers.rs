@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use ureq::http::{HeaderName, HeaderValue};
 
-use super::{BadSetting, Signal, Variables};
+use super::setting::BadSetting;
+use super::signal::Signal;
+use super::variables::Variables;
 use crate::cli::shown::shown;
 
 /// The systemd credential with a header on each line.

@@ -2,7 +2,9 @@
 
 use ureq::Proxy;
 
-use super::{BadSetting, Url, Variables};
+use super::setting::BadSetting;
+use super::url::Url;
+use super::variables::Variables;
 
 /// Finds the proxy for a URL. A receiver on this machine is never reached through a proxy.
 pub(super) fn find(url: &Url, variables: &Variables) -> Result<Option<Proxy>, BadSetting> {

@@ -8,7 +8,9 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::{ClientConfig, RootCertStore};
 use ureq::tls::{Certificate, ClientCert, PemItem, PrivateKey, RootCerts, TlsConfig, parse_pem};
 
-use super::{BadSetting, Signal, Variables};
+use super::setting::BadSetting;
+use super::signal::Signal;
+use super::variables::Variables;
 use crate::cli::shown::shown;
 
 const FILE_LIMIT: u64 = 4 << 20;

@@ -5,7 +5,9 @@ use std::fmt;
 use ureq::http::Uri;
 use ureq::http::uri::Scheme;
 
-use super::{BadSetting, Signal, Variables};
+use super::setting::BadSetting;
+use super::signal::Signal;
+use super::variables::Variables;
 use crate::cli::shown::shown;
 
 const DEFAULT: &str = "http://localhost:4318";

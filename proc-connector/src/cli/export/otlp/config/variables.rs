@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::fmt;
 
-use super::{BadSetting, Signal};
+use super::setting::BadSetting;
+use super::signal::Signal;
 
 /// Returns the value of a variable.
 type Read = dyn Fn(&str) -> Option<OsString>;

@@ -8,7 +8,7 @@ use opentelemetry_proto::tonic::collector::logs::v1::{
 use prost::Message;
 use ureq::http::{StatusCode, Uri};
 
-use super::{Answer, PROTOBUF, Received};
+use super::answer::{Answer, PROTOBUF, Received};
 use crate::cli::export::otlp::config::{Url, shown_without_credentials};
 use crate::cli::shown::shown;
 

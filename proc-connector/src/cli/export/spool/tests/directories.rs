@@ -154,6 +154,7 @@ fn without_a_directory_batches_are_refused_until_it_can_be_created() {
 }
 
 /// Mounts a small file system, visible for this thread alone. Returns whether that is permitted.
+#[expect(clippy::print_stderr, reason = "the test says why it is skipped")]
 fn mount_small(scratch: &Scratch) -> bool {
     fs::create_dir(scratch.path()).unwrap();
     if let Err(error) = unshare(CloneFlags::CLONE_NEWNS) {

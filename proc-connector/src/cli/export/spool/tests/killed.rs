@@ -38,6 +38,7 @@ impl Deliver for Receiver {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "the type is `Split`")]
 fn split(body: &[u8]) -> Option<[Part; 2]> {
     let (lost, numbers) = parse(body);
     let middle = numbers.start + (numbers.end - numbers.start) / 2;
