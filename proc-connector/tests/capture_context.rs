@@ -3,6 +3,8 @@
 
 mod captures;
 
+use std::fs;
+
 use captures::{Order, at, blocks, option};
 use proc_connector::capture::{Note, Reader, Writer};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
@@ -94,6 +96,7 @@ fn comments(file: &[u8]) -> Vec<Vec<String>> {
 
 #[derive(Debug, PartialEq)]
 enum Seen {
+    Host(Vec<u8>),
     Note(u32, Vec<u8>),
     Event(u32, Option<(Option<u64>, Option<Vec<u8>>)>),
     Lost(Option<u64>),
@@ -110,8 +113,11 @@ fn read(file: &[u8], filter: Filter) -> (Vec<Seen>, u64) {
     let mut seen = Vec::new();
     while let Some(recorded) = reader.next().expect("no damage") {
         for note in recorded.notes {
-            let (uid, name) = note.user().expect("a user");
-            seen.push(Seen::Note(uid, name.to_vec()));
+            seen.push(match (note.host(), note.user()) {
+                (Some(name), None) => Seen::Host(name.to_vec()),
+                (None, Some((uid, name))) => Seen::Note(uid, name.to_vec()),
+                other => panic!("{other:?}"),
+            });
         }
         seen.push(match recorded.received {
             Received::Event(event) => Seen::Event(event.what(), context(&event)),
@@ -119,6 +125,15 @@ fn read(file: &[u8], filter: Filter) -> (Vec<Seen>, u64) {
         });
     }
     (seen, reader.unread_comments())
+}
+
+/// The name of this machine, which the section of a recording has.
+fn host() -> String {
+    fs::read_to_string("/proc/sys/kernel/hostname").expect("a name").trim_end().to_owned()
+}
+
+fn this_host() -> Seen {
+    Seen::Host(host().into_bytes())
 }
 
 fn fork() -> Seen {
@@ -143,6 +158,7 @@ fn contexts_and_notes_are_comments() {
 #[test]
 fn contexts_and_notes_are_read_in_their_order() {
     let expected = [
+        this_host(),
         fork(),
         Seen::Note(0, b"root".to_vec()),
         Seen::Lost(Some(3)),
@@ -158,6 +174,7 @@ fn contexts_and_notes_are_read_in_their_order() {
 fn notes_are_read_although_their_event_is_excluded() {
     let (seen, _) = read(&recording(), Filter::new(EventMask::EXEC));
     let expected = [
+        this_host(),
         Seen::Note(0, b"root".to_vec()),
         Seen::Lost(Some(3)),
         Seen::Note(1000, b"j\xf6rg".to_vec()),
@@ -196,7 +213,7 @@ fn an_edited_comment_loses_only_the_context() {
         ("", None, 0),
     ] {
         let (seen, unread) = read(&edited(comment), Filter::default());
-        assert_eq!(seen, [Seen::Event(2, context)], "{comment}");
+        assert_eq!(seen, [this_host(), Seen::Event(2, context)], "{comment}");
         assert_eq!(unread, expected, "{comment}");
     }
 }
@@ -221,7 +238,10 @@ fn a_copy_has_the_same_contexts() {
         writer.write(&recorded.received, time).expect("memory");
     }
     writer.finish().expect("memory");
-    assert_eq!(comments(&copy), comments(&file));
+    let mut expected = comments(&file);
+    // The name in the section of the copy is that of the machine that copies.
+    expected[0].insert(0, format!("pc1 host={}", host()));
+    assert_eq!(comments(&copy), expected);
 }
 
 /// `editcap -d` keeps one of several packets with the same bytes, and ignores their comments.
