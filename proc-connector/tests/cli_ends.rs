@@ -156,6 +156,7 @@ fn a_second_signal_ends_immediately() {
     let file = ScratchFile::containing("long.pcapng", &DEMO.repeat(200));
     let mut replay = Running::start(&mut program(&["replay", "--json", file.path()]));
     replay.line();
+    wait_until_asleep(replay.child.id());
     // The program now waits for a reader.
     replay.send(Signal::SIGTERM);
     std::thread::sleep(Duration::from_millis(1_200));
@@ -163,6 +164,23 @@ fn a_second_signal_ends_immediately() {
     replay.send(Signal::SIGTERM);
     let status = replay.child.wait().expect("an exit status");
     assert_eq!(status.signal(), Some(Signal::SIGTERM as i32));
+}
+
+/// Waits until a process has slept for a moment, without any wake-up.
+fn wait_until_asleep(pid: u32) {
+    let deadline = common::Deadline::new();
+    let mut before = None;
+    loop {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).expect("a process");
+        let switches = status.lines().find(|line| line.starts_with("voluntary_ctxt_switches"));
+        let now = switches.filter(|_| status.contains("State:\tS")).map(str::to_owned);
+        if now.is_some() && now == before {
+            return;
+        }
+        assert!(deadline.left().is_some(), "it runs");
+        before = now;
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 fn a_trace_blocked_on_its_output_can_be_interrupted() {
