@@ -13,7 +13,7 @@
 //! | [`losses`] | how losses are reported and avoided |
 //! | [`containers`] | permissions, namespaces, cgroups |
 //! | [`processes`] | the stream and the table of processes, waiting for exits |
-//! | [`pipelines`] | exporting events to telemetry pipelines |
+//! | [`pipelines`] | `export`: OTLP and Prometheus, receivers, services, many hosts |
 //! | [`captures`] | recordings: format, other programs' files, damage |
 //! | [`performance`] | figures, methods, commands that repeat them |
 //! | [`limits`] | what does not work |
