@@ -190,7 +190,9 @@ fn report_answer(answer: Answer, trouble: &mut Option<String>) {
         Answer::Retry { reason, .. } => {
             Some(format!("the receiver did not accept metrics: {reason}"))
         }
-        Answer::Refused { reason } => Some(format!("the receiver refused the metrics: {reason}")),
+        Answer::Failed { reason } | Answer::Refused { reason } => {
+            Some(format!("the receiver refused the metrics: {reason}"))
+        }
         Answer::TooLarge => {
             Some("the request is too large for the receiver: choose fewer with --groups".to_owned())
         }

@@ -8,7 +8,7 @@ use proc_connector::process::Process;
 use proc_connector::{Event, ExitStatus, Payload};
 
 use super::attributes as keys;
-use super::encode::{Attributes, put_bytes, put_fixed64, put_number};
+use super::encode::{Attributes, field_len, put_bytes, put_fixed64, put_len, put_number};
 use super::times::{Times, unix_ns};
 use super::uid::Uids;
 use crate::cli::output::sink::{End, Item};
@@ -141,6 +141,9 @@ impl Records {
             put_fixed64(&mut self.record, 1, unix_ns(time));
         }
         put_number(&mut self.record, 2, severity as u64);
+        // The name is the body, too: some receivers discard the names of events.
+        put_len(&mut self.record, 5, field_len(name.len()));
+        put_bytes(&mut self.record, 1, name.as_bytes());
         put_bytes(&mut self.record, 12, name.as_bytes());
     }
 }

@@ -32,6 +32,9 @@ impl Part {
     }
 }
 
+/// After this number of failures of the receiver (500), a part is refused.
+const FAILURES: u32 = 5;
+
 /// Splits a body in two. Returns nothing if it cannot be split.
 pub(crate) type Split = fn(&[u8]) -> Option<[Part; 2]>;
 
@@ -129,11 +132,20 @@ impl Worker {
     fn send(&mut self, handed: Handed) -> Option<u64> {
         let Handed { body, events, lost } = handed;
         let mut parts = vec![Part { body, events, lost }];
-        let mut refused = 0_u64;
+        let (mut refused, mut failures) = (0_u64, 0);
         while let Some(part) = parts.pop() {
-            let (records, reason) = match self.deliver.deliver(&part.body) {
+            let mut answer = self.deliver.deliver(&part.body);
+            if let Answer::Failed { reason } = answer {
+                failures += 1;
+                answer = if failures < FAILURES {
+                    Answer::Retry { after: None, reason }
+                } else {
+                    Answer::Refused { reason }
+                };
+            }
+            let (records, reason) = match answer {
                 Answer::Accepted { rejected, message } => (part.lost_by(rejected), message),
-                Answer::Refused { reason } => (part.records(), reason),
+                Answer::Refused { reason } | Answer::Failed { reason } => (part.records(), reason),
                 Answer::TooLarge => {
                     if let Some([first, second]) = (self.split)(&part.body) {
                         parts.extend([second, first]);
@@ -153,6 +165,7 @@ impl Worker {
                     continue;
                 }
             };
+            failures = 0;
             self.answered();
             if records > 0 && self.last_refusal.as_ref() != Some(&reason) {
                 (self.report)(&Notice::Refused { records, reason: reason.clone() });

@@ -23,6 +23,9 @@ pub(crate) enum Answer {
     /// The request may succeed later: no connection, a time limit, 429, 502, 503, 504, and refusals that
     /// do not concern the data, such as 401, 404 and redirects.
     Retry { after: Option<Duration>, reason: String },
+    /// The receiver has failed (500). The request may be the cause, so that repeating it forever would
+    /// block all that follow.
+    Failed { reason: String },
     /// The receiver will never accept this request.
     Refused { reason: String },
     /// The request is larger than the receiver permits (413).

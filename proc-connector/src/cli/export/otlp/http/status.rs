@@ -62,9 +62,12 @@ pub(super) fn answer(received: &Received, url: &Url) -> Answer {
         StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_EARLY => {
             retry(received, reason("it may accept the request later"))
         }
-        // The specification lists 502, 503 and 504. 500 is final: the Collector answers it to data that it
-        // can never process.
-        status if status.is_server_error() && status != StatusCode::INTERNAL_SERVER_ERROR => {
+        // For the Collector, 500 means data that it can never process; for Vector, a sink that failed.
+        StatusCode::INTERNAL_SERVER_ERROR => {
+            Answer::Failed { reason: reason("the cause should be in its log") }
+        }
+        // The specification lists 502, 503 and 504.
+        status if status.is_server_error() => {
             retry(received, reason("it is overloaded or not ready; check its log"))
         }
         _ => Answer::Refused { reason: format!("{url_text} answers {code} to a request{said}") },

@@ -103,6 +103,23 @@ fn a_batch_is_sent_until_it_is_accepted_and_trouble_is_reported_once() {
 }
 
 #[test]
+fn a_batch_at_which_the_receiver_always_fails_does_not_block_others() {
+    let fixture = Fixture::new("sender-failing");
+    let failed = || Answer::Failed { reason: "500".to_owned() };
+    for (body, failures) in [(b"abc", 4), (b"def", 5)] {
+        fixture.append(body, 0);
+        (0..failures).for_each(|_| fixture.answer(body, failed()));
+        if failures < 5 {
+            fixture.answer(body, accepted());
+        }
+    }
+    fixture.append(b"ghi", 0);
+    fixture.answer(b"ghi", accepted());
+    let (left, _, queue) = fixture.finish(LONG);
+    assert_eq!((left, queue.discards().refused), (0, 3));
+}
+
+#[test]
 fn refused_records_are_counted_and_their_reasons_are_reported_once() {
     let fixture = Fixture::new("sender-refused");
     for (body, answer) in [

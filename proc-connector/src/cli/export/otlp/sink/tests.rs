@@ -139,6 +139,10 @@ fn records_have_the_values_of_events() {
     assert_eq!((batch.content.events, batch.content.lost), (4, 0));
     let records = decode(&batch.body);
     let names: Vec<&str> = records.iter().map(|record| &*record.event_name).collect();
+    for record in &records {
+        let body = record.body.as_ref().and_then(|body| body.value.as_ref());
+        assert_eq!(body, Some(&Value::StringValue(record.event_name.clone())));
+    }
     assert_eq!(names, ["process.fork", "thread.fork", "thread.exit", "process.exit"]);
     for (record, seq) in records.iter().zip(0x1f..) {
         assert_eq!(record.time_unix_nano, 1_234_567_890_123_456_789);

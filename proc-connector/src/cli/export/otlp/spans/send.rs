@@ -100,7 +100,9 @@ impl Sender<'_> {
                     }
                     return true;
                 }
-                Answer::Refused { reason } => return self.give_up(spans.len(), reason, true),
+                Answer::Failed { reason } | Answer::Refused { reason } => {
+                    return self.give_up(spans.len(), reason, true);
+                }
                 Answer::TooLarge if spans.len() > 1 => {
                     let mut first = spans;
                     let second = first.split_off(first.len() / 2);

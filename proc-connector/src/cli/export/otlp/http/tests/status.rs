@@ -202,12 +202,19 @@ fn data_that_is_never_accepted_is_refused() {
         ("400 Bad Request", PROTOBUF, partial.encode_to_vec(), "400 to a request"),
         ("400 Bad Request", JSON, br#"{"code":3,"message":"no"}"#.to_vec(), "\"no\""),
         ("422 Unprocessable", TEXT, b"two\nlines".to_vec(), "\"two\\nlines\""),
-        ("500 Internal Server Error", "", b"".to_vec(), "500"),
     ] {
         match deliver_to(answer(line, headers, &body)) {
             Answer::Refused { reason } => assert_says(&reason, &[part, "http://127.0.0.1"]),
             other => panic!("{line}: {other:?}"),
         }
+    }
+}
+
+#[test]
+fn a_failure_of_the_receiver_differs_from_a_refusal() {
+    match deliver_to(answer("500 Internal Server Error", TEXT, b"sink failed")) {
+        Answer::Failed { reason } => assert_says(&reason, &["500", "sink failed", "log"]),
+        other => panic!("{other:?}"),
     }
 }
 
