@@ -4,19 +4,20 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::io::Read;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode, Output, Stdio};
 
 use common::helper_process::command;
 use common::program::{PROGRAM, program, run, text};
+use common::roles::{
+    continue_the_tracer, die_by_9, exit_0, exit_3, family, have_a_failing_child, pause,
+    stop_the_tracer,
+};
 use common::scratch::Scratch;
 use common::spans::{Receiver, attributes, hex, number, texts};
 use common::tracing::{printed_ids, trace};
 use common::{named, transport, transport_name};
-use nix::sys::signal::{Signal, kill, raise};
-use nix::unistd::getppid;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use proc_connector::Transport;
 use proc_connector::testing::behaviour as sys;
@@ -56,35 +57,6 @@ fn main() -> ExitCode {
         overrun_the_tracer,
     ];
     common::main_with(&roles, &everywhere, &live)
-}
-
-fn exit_0() {}
-
-fn exit_3() {
-    std::process::exit(3)
-}
-
-fn die_by_9() {
-    raise(Signal::SIGKILL).expect("a signal");
-}
-
-/// Two children: one whose own child fails, one that is killed. Prints their process ids.
-fn family() {
-    for role in ["die_by_9", "have_a_failing_child"] {
-        let mut child = command(role).spawn().expect("a child");
-        println!("{role} {}", child.id());
-        child.wait().expect("an exit status");
-    }
-    println!("own {}", std::process::id());
-    // The kernel reports an exit after the parent can reap the process. On a busy machine, that is late.
-    std::thread::sleep(std::time::Duration::from_millis(200));
-    std::process::exit(7)
-}
-
-fn have_a_failing_child() {
-    let mut failing = command("exit_3").spawn().expect("a child");
-    println!("failing {}", failing.id());
-    failing.wait().expect("an exit status");
 }
 
 fn execute_twice() {
@@ -132,20 +104,10 @@ fn leave_one_behind() {
     println!("left {}", child.expect("a child").id());
 }
 
-fn pause() {
-    let _ = std::io::stdin().read(&mut [0]);
-}
-
-/// Exceeds the tracer's buffer while it is stopped.
 fn overrun_the_tracer() {
-    kill(getppid(), Signal::SIGSTOP).expect("a parent");
-    // A process that runs on another CPU stops later.
-    let stat = format!("/proc/{}/stat", getppid());
-    while !fs::read_to_string(&stat).expect("a parent").contains(") T ") {
-        std::thread::yield_now();
-    }
+    stop_the_tracer();
     common::load::threads(3_000);
-    kill(getppid(), Signal::SIGCONT).expect("a parent");
+    continue_the_tracer();
 }
 
 /// Traces a role, and sends its spans to a receiver.

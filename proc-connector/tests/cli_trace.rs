@@ -10,10 +10,14 @@ use std::process::{Child, Command, ExitCode, Stdio};
 
 use common::helper_process::command;
 use common::program::{run, text};
+use common::roles::{
+    continue_the_tracer, die_by_9, exit_0, exit_3, family, have_a_failing_child, pause,
+    stop_the_tracer,
+};
 use common::scratch::Scratch;
 use common::tracing::{depth, line_of, printed_ids, run_traced, trace};
 use common::{named, transport};
-use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getppid, setsid};
 use proc_connector::Transport;
 use serde_json::Value;
@@ -57,33 +61,6 @@ fn main() -> ExitCode {
         pause,
     ];
     common::main(&roles, &live)
-}
-
-fn exit_0() {}
-
-fn exit_3() {
-    std::process::exit(3)
-}
-
-fn die_by_9() {
-    raise(Signal::SIGKILL).expect("a signal");
-}
-
-/// Two children: one whose own child fails, one that is killed. Prints their process ids.
-fn family() {
-    for role in ["die_by_9", "have_a_failing_child"] {
-        let mut child = command(role).spawn().expect("a child");
-        println!("{role} {}", child.id());
-        child.wait().expect("an exit status");
-    }
-    println!("own {}", std::process::id());
-    std::process::exit(7)
-}
-
-fn have_a_failing_child() {
-    let mut failing = command("exit_3").spawn().expect("a child");
-    println!("failing {}", failing.id());
-    failing.wait().expect("an exit status");
 }
 
 /// A grandchild in its own session, whose parent ends first.
@@ -175,24 +152,15 @@ fn echo() {
 
 /// Exceeds the tracer's buffer while it is stopped; creates a child in the middle.
 fn overrun_the_tracer() {
-    kill(getppid(), Signal::SIGSTOP).expect("a parent");
-    // A process that runs on another CPU stops later.
-    let stat = format!("/proc/{}/stat", getppid());
-    while !fs::read_to_string(&stat).expect("a parent").contains(") T ") {
-        std::thread::yield_now();
-    }
+    stop_the_tracer();
     common::load::threads(3_000);
     let mut child = command("pause").stdin(Stdio::piped()).spawn().expect("a child");
-    kill(getppid(), Signal::SIGCONT).expect("a parent");
+    continue_the_tracer();
     println!("child {}", child.id());
     // Time for a scan of `/proc`, which is delayed by at most a second while events are being lost.
     std::thread::sleep(std::time::Duration::from_millis(1_500));
     drop(child.stdin.take());
     child.wait().expect("an exit status");
-}
-
-fn pause() {
-    let _ = std::io::stdin().read(&mut [0]);
 }
 
 fn the_exit_status_is_that_of_the_command() {

@@ -23,6 +23,7 @@ pub(crate) mod program;
 pub(crate) mod prometheus;
 pub(crate) mod raw;
 pub(crate) mod recorder;
+pub(crate) mod roles;
 #[cfg(feature = "prometheus")]
 pub(crate) mod scrape;
 pub(crate) mod scratch;
