@@ -71,12 +71,17 @@ fn completion(shell: Shell) -> String {
     }
 }
 
+/// A command and all of its subcommands.
+fn with_subcommands(command: &Command) -> Vec<&Command> {
+    let below = command.get_subcommands().flat_map(with_subcommands);
+    std::iter::once(command).chain(below).collect()
+}
+
 /// A man page for the program and one for each subcommand, by name.
 fn pages() -> io::Result<Vec<(String, Vec<u8>)>> {
     let mut program = definition().disable_help_subcommand(true);
     program.build();
-    let commands: Vec<&Command> =
-        std::iter::once(&program).chain(program.get_subcommands()).collect();
+    let commands = with_subcommands(&program);
     let names: Vec<&str> = commands.iter().map(|&command| name(command)).collect();
     let page = |(&command, &own): (&&Command, &&str)| {
         let mut others = names.clone();

@@ -132,26 +132,32 @@ fn completes(shell: &str, arguments: &[&str]) {
 }
 
 /// The documented statuses, and the commands that document them.
-const DOCUMENTED: [(&str, &[&str]); 6] = [
+const DOCUMENTED: &[(&str, &[&str])] = &[
     ("watch", &["0", "1", "2"]),
     ("record", &["0", "1", "2"]),
     ("replay", &["0", "1", "2"]),
     ("trace", &["*", "128+n", "127", "126", "1", "2"]),
     ("stats", &["0", "1", "2"]),
     ("doctor", &["0", "1", "2"]),
+    #[cfg(feature = "otlp")]
+    ("export otlp", &["0", "1", "2"]),
+    #[cfg(feature = "prometheus")]
+    ("export prometheus", &["0", "1", "2"]),
 ];
 
 fn help_and_man_pages_document_the_same_statuses() {
-    for (command, statuses) in DOCUMENTED {
+    for &(command, statuses) in DOCUMENTED {
+        let words: Vec<&str> = command.split(' ').collect();
         for option in ["-h", "--help"] {
-            let output = run(&[command, option]);
+            let output = run(&[&*words, &[option]].concat());
             assert_eq!(output.status.code(), Some(0));
             let help = text(&output.stdout).split_once("Exit status:\n").expect("statuses").1;
             let documented: Vec<&str> =
                 help.lines().filter_map(|line| line.split_whitespace().next()).collect();
             assert_eq!(documented, statuses, "{command}");
         }
-        let page = fs::read_to_string(written().join(format!("man/proc-connector-{command}.1")));
+        let page =
+            fs::read_to_string(written().join(format!("man/proc-connector-{}.1", words.join("-"))));
         let page = page.expect("a man page");
         let (before, section) = page.split_once("\n.SH \"EXIT STATUS\"\n").expect("a section");
         assert!(!before.contains("Exit status"), "{command} documents its statuses twice");

@@ -7,6 +7,7 @@ pub(crate) mod otlp_metrics;
 #[cfg(feature = "prometheus")]
 pub(crate) mod prometheus;
 
+use crate::cli::exit_status;
 use crate::cli::failure::Failure;
 
 #[derive(Debug, clap::Args)]
@@ -19,12 +20,15 @@ pub(crate) struct Args {
 enum Target {
     /// Send each event as a log record by OTLP/HTTP.
     #[cfg(feature = "otlp")]
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Otlp(otlp::Args),
     /// Send counts of events and of the resources of ended processes by OTLP/HTTP.
     #[cfg(feature = "otlp")]
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     OtlpMetrics(otlp_metrics::Args),
     /// Serve counts of events and of the resources of ended processes to Prometheus.
     #[cfg(feature = "prometheus")]
+    #[command(after_help = exit_status::help(exit_status::LISTENING))]
     Prometheus(prometheus::Args),
 }
 
