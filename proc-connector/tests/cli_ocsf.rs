@@ -518,6 +518,15 @@ fn ids_that_were_left_out_stay_unknown() {
         assert!(keys.iter().all(|key| line["process"].get(key).is_none()), "{line}");
         assert!(line["actor"].get("user").is_none(), "{line}");
     }
+    let output = run(&["replay", file.path(), "--json", "--who"]);
+    for line in json_lines(&output.stdout) {
+        for key in ["ruid", "euid", "user", "rgid", "egid"] {
+            assert_eq!(line["process"][key], Value::Null, "{line}");
+        }
+    }
+    let output = run(&["replay", file.path(), "--threads"]);
+    let shown = text(&output.stdout);
+    assert!(shown.contains("changed") && !shown.contains(&none.to_string()), "{shown}");
 }
 
 /// A shell that forks, executes, fails, crashes, and changes its session, as words for `sh -c`.

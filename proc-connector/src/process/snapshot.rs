@@ -18,6 +18,13 @@ pub struct Ids {
     pub effective: u32,
 }
 
+impl Ids {
+    /// The ids of an event. No task has the id -1, which the events of an anonymous recording have.
+    pub(super) fn known(real: u32, effective: u32) -> Option<Self> {
+        (real != u32::MAX && effective != u32::MAX).then_some(Self { real, effective })
+    }
+}
+
 /// The program that a process runs, and its arguments.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Image {

@@ -1,6 +1,6 @@
 //! Events as text: one line each, in columns.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 use std::time::{Duration, SystemTime};
 
@@ -240,11 +240,11 @@ fn describe(event: &Event<'_>, detail: &mut String) -> (Style, &'static str, u32
             (color, "exit", pid, written)
         }
         Payload::Uid(e) => {
-            let written = write!(detail, "real {}, effective {}", e.ruid(), e.euid());
+            let written = write_ids(detail, e.ruid(), e.euid());
             (AnsiColor::Yellow, "uid", e.process_pid(), written)
         }
         Payload::Gid(e) => {
-            let written = write!(detail, "real {}, effective {}", e.rgid(), e.egid());
+            let written = write_ids(detail, e.rgid(), e.egid());
             (AnsiColor::Yellow, "gid", e.process_pid(), written)
         }
         Payload::Sid(e) => {
@@ -277,4 +277,12 @@ fn describe(event: &Event<'_>, detail: &mut String) -> (Style, &'static str, u32
         }
     };
     (color.on_default(), kind, id)
+}
+
+fn write_ids(detail: &mut String, real: u32, effective: u32) -> fmt::Result {
+    // No task has the id -1, which the events of an anonymous recording have.
+    if real == u32::MAX || effective == u32::MAX {
+        return detail.write_str("changed");
+    }
+    write!(detail, "real {real}, effective {effective}")
 }

@@ -35,16 +35,16 @@ impl ProcessTable {
             // Each thread has its own ids and name. Those of the first thread represent the
             // process.
             Payload::Uid(uid) if uid.process_pid() == uid.process_tgid() => {
-                let ids = Ids { real: uid.ruid(), effective: uid.euid() };
+                let ids = Ids::known(uid.ruid(), uid.euid());
                 self.change(uid.process_tgid(), ns, ChangeKind::UserChanged, |process| {
-                    process.uid = Some(ids);
+                    process.uid = ids;
                     process.stale -= Stale::USER;
                 });
             }
             Payload::Gid(gid) if gid.process_pid() == gid.process_tgid() => {
-                let ids = Ids { real: gid.rgid(), effective: gid.egid() };
+                let ids = Ids::known(gid.rgid(), gid.egid());
                 self.change(gid.process_tgid(), ns, ChangeKind::GroupChanged, |process| {
-                    process.gid = Some(ids);
+                    process.gid = ids;
                     process.stale -= Stale::GROUP;
                 });
             }
