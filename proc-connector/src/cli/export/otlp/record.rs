@@ -92,13 +92,13 @@ impl Records {
                 None => status(&mut to, exit.status()),
             },
             Payload::Uid(uid) => {
-                to.number(keys::USER_ID, uid.euid());
-                to.number(keys::REAL_USER_ID, uid.ruid());
+                put_id(&mut to, keys::USER_ID, uid.euid());
+                put_id(&mut to, keys::REAL_USER_ID, uid.ruid());
                 owner(&mut to, item);
             }
             Payload::Gid(gid) => {
-                to.number(keys::GROUP_ID, gid.egid());
-                to.number(keys::REAL_GROUP_ID, gid.rgid());
+                put_id(&mut to, keys::GROUP_ID, gid.egid());
+                put_id(&mut to, keys::REAL_GROUP_ID, gid.rgid());
             }
             Payload::Ptrace(ptrace) => to.number(keys::TRACER_PID, ptrace.tracer_tgid()),
             Payload::Comm(comm) => to.lossy(keys::THREAD_NAME, comm.name()),
@@ -145,6 +145,13 @@ impl Records {
         put_len(&mut self.record, 5, field_len(name.len()));
         put_bytes(&mut self.record, 1, name.as_bytes());
         put_bytes(&mut self.record, 12, name.as_bytes());
+    }
+}
+
+/// The id of a user or a group. With `--anonymous` it is -1, which no task has.
+fn put_id(to: &mut Attributes<'_>, key: &str, id: u32) {
+    if id != u32::MAX {
+        to.number(key, id);
     }
 }
 

@@ -165,6 +165,29 @@ fn records_have_the_values_of_events() {
 }
 
 #[test]
+fn ids_that_are_left_out_have_no_attribute() {
+    let (mut sink, kept) = sink(100);
+    let (process_pid, process_tgid) = (50, 50);
+    for (seq, id) in [(1, 1000), (2, u32::MAX)] {
+        let user = EventData::Uid { process_pid, process_tgid, ruid: id, euid: id };
+        let group = EventData::Gid { process_pid, process_tgid, rgid: id, egid: id };
+        write(&mut sink, seq, user, None);
+        write(&mut sink, seq, group, None);
+    }
+    sink.finish();
+    let records = decode(&kept.borrow().batches[0].body);
+    let keys = ["process.user.id", "process.real_user.id", "proc_connector.group.id"];
+    let known = records.iter().map(|record| keys.map(|key| number(record, key)));
+    let expected = [
+        [Some(1000), Some(1000), None],
+        [None, None, Some(1000)],
+        [None, None, None],
+        [None, None, None],
+    ];
+    assert_eq!(known.collect::<Vec<_>>(), expected);
+}
+
+#[test]
 fn discarded_and_failed_records_are_reported_once() {
     let (mut sink, kept) = sink(2);
     let mut seq = 0;
