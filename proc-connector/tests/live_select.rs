@@ -162,8 +162,8 @@ fn gets_the_id() {
 
 fn a_tree_has_all_its_events_and_no_others() {
     const CREATED: usize = 9;
-    let mut family = HelperProcess::start("family");
-    let mut helper = HelperProcess::start("gets_the_id");
+    let mut family = HelperProcess::start_paused("family");
+    let mut helper = HelperProcess::start_paused("gets_the_id");
     let mut all = open_filtered(&Filter::default());
     let mut chosen = open_filtered(&tree(family.pid()));
     assert_eq!(chosen.stats().user_space_filter, transport() == Transport::Socket);
@@ -208,7 +208,7 @@ fn a_tree_has_all_its_events_and_no_others() {
 }
 
 fn many_short_trees_are_complete() {
-    let mut root = HelperProcess::start("makes_trees");
+    let mut root = HelperProcess::start_paused("makes_trees");
     let mut chosen = open_filtered(&tree(root.pid()));
     let flood = [Flood::start(), Flood::start()];
     root.resume();
@@ -273,7 +273,7 @@ fn acts() {
 fn events_of_acts(filter: &Filter, settings: &[(&str, &str)]) -> (Vec<Sign>, u32, u32) {
     let mut role = command("acts");
     role.envs(settings.iter().copied());
-    let mut acting = HelperProcess::spawn(role);
+    let mut acting = HelperProcess::spawn(role).paused();
     let mut chosen = open_filtered(filter);
     let mut all = open_filtered(&Filter::default());
     let flood = [Flood::start(), Flood::start()];
@@ -367,7 +367,7 @@ fn cgroups_include_those_below() {
 }
 
 fn the_kinds_of_a_filter_do_not_change_its_trees() {
-    let mut root = HelperProcess::start("family");
+    let mut root = HelperProcess::start_paused("family");
     let filter = Filter::new(EventMask::EXIT).descendants_of(&[TreeRoot::new(root.pid())]);
     let mut chosen = open_filtered(&filter.expect("one"));
     let flood = [Flood::start(), Flood::start()];
@@ -383,7 +383,7 @@ fn the_kinds_of_a_filter_do_not_change_its_trees() {
 }
 
 fn a_new_filter_follows_another_tree() {
-    let [mut first, mut second] = ["acts", "acts"].map(HelperProcess::start);
+    let [mut first, mut second] = ["acts", "acts"].map(HelperProcess::start_paused);
     let mut chosen = open_filtered(&tree(first.pid()));
     first.resume();
     let ids = [first.read_number(), first.read_number()];

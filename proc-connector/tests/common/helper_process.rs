@@ -40,6 +40,23 @@ impl HelperProcess {
         Self::spawn(command)
     }
 
+    /// Starts a role that begins with a [pause], and waits until it pauses.
+    pub(crate) fn start_paused(role: &str) -> Self {
+        Self::start(role).paused()
+    }
+
+    /// Waits until the process pauses. The kernel reports the exec of a process after this one has
+    /// learned that it succeeded.
+    pub(crate) fn paused(self) -> Self {
+        let deadline = super::Deadline::long();
+        let stat = format!("/proc/{}/stat", self.pid());
+        while !std::fs::read_to_string(&stat).expect("a process").contains(") S ") {
+            assert!(deadline.left().is_some(), "it does not pause");
+            std::thread::yield_now();
+        }
+        self
+    }
+
     /// Starts a [`command`].
     pub(crate) fn spawn(mut command: Command) -> Self {
         let mut child = command
