@@ -224,12 +224,10 @@ fn an_unreadable_comment_of_an_excluded_event_is_not_counted() {
     assert_eq!((seen.len(), unread), (0, 0));
 }
 
-#[test]
-fn a_copy_has_the_same_contexts() {
-    let file = recording();
+fn copied(file: &[u8]) -> Vec<u8> {
     let mut copy = Vec::new();
     let mut writer = Writer::new(&mut copy).expect("memory");
-    let mut reader = Reader::new(&file[..]).expect("a capture");
+    let mut reader = Reader::new(file).expect("a capture");
     while let Some(recorded) = reader.next().expect("no damage") {
         let time = recorded.time.expect("a time");
         for note in recorded.notes {
@@ -238,6 +236,13 @@ fn a_copy_has_the_same_contexts() {
         writer.write(&recorded.received, time).expect("memory");
     }
     writer.finish().expect("memory");
+    copy
+}
+
+#[test]
+fn a_copy_has_the_same_contexts() {
+    let file = recording();
+    let copy = copied(&file);
     let mut expected = comments(&file);
     // The name in the section of the copy is that of the machine that copies.
     expected[0].insert(0, format!("pc1 host={}", host()));
@@ -261,4 +266,15 @@ fn packets_without_events_differ() {
     assert!(data.len() > 20, "{}", data.len());
     let different: std::collections::HashSet<&[u8]> = data.iter().map(Vec::as_slice).collect();
     assert_eq!(different.len(), data.len());
+}
+
+/// The section of a copy names the machine, and so does the note that was copied.
+#[test]
+fn the_name_of_the_machine_is_reported_once() {
+    let mut file = recording();
+    for _ in 0..2 {
+        let copy = copied(&file);
+        assert_eq!(read(&copy, Filter::default()), read(&recording(), Filter::default()));
+        file = copy;
+    }
 }

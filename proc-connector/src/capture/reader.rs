@@ -62,6 +62,8 @@ pub struct Reader<R> {
     context: Vec<u8>,
     /// The notes before the current item.
     notes: Vec<Note>,
+    /// The name of the machine in the last note of it.
+    host: Option<Vec<u8>>,
     skipped: u64,
     cut: u64,
     unread_comments: u64,
@@ -117,6 +119,7 @@ impl<R: Read> Reader<R> {
             native: Vec::new(),
             context: Vec::new(),
             notes: Vec::new(),
+            host: None,
             skipped: 0,
             cut: 0,
             unread_comments: 0,
@@ -186,7 +189,8 @@ impl<R: Read> Reader<R> {
                 self.skipped += u64::from(packet.is_unrelated);
                 self.unread_comments += u64::from(packet.unread_comments);
                 if !packet.notes.is_empty() && self.notes.len() < MAX_NOTES {
-                    self.notes.append(&mut packet.notes);
+                    let Self { notes, host, .. } = self;
+                    notes.extend(packet.notes.drain(..).filter(|note| is_news(note, host)));
                 }
                 self.packet = Some(packet);
                 self.read = 0;
@@ -363,6 +367,17 @@ fn find<'a, O: ByteOrder + 'static>(
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether a note is to be reported. A copy of a recording names the machine in its section, and again
+/// in the note that was copied.
+fn is_news(note: &Note, host: &mut Option<Vec<u8>>) -> bool {
+    let Some(name) = note.host() else { return true };
+    if host.as_deref() == Some(name) {
+        return false;
+    }
+    *host = Some(name.to_vec());
+    true
 }
 
 /// Whether a message is a request, which listeners send to the kernel.
