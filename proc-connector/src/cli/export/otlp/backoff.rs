@@ -48,7 +48,7 @@ mod tests {
         let mut backoff = Backoff::default();
         let longest = [500, 1000, 2000, 4000, 8000, 16000, 32000, 60000, 60000];
         for longest in longest.map(Duration::from_millis) {
-            let nanoseconds = u64::try_from(longest.as_nanos()).unwrap();
+            let nanoseconds = u64::try_from(longest.as_nanos()).expect("a short time");
             assert_eq!(backoff.clone().after_failure(None, nanoseconds), longest);
             assert_eq!(backoff.after_failure(None, nanoseconds + 1), LEAST);
         }
