@@ -135,6 +135,28 @@ fn watch_until(arguments: &[&str], is_last: impl Fn(&str) -> bool) -> Vec<String
     lines
 }
 
+/// Runs a `watch` until a process exits whose exec it showed and that is wanted. Returns the lines
+/// from the exec to the exit.
+///
+/// A process that started before `watch` may be among its first lines, with fewer values.
+fn watch_one_life(arguments: &[&str], is_wanted: impl Fn(u32, &str) -> bool) -> Vec<String> {
+    let executed = RefCell::new(HashSet::new());
+    let mut lines = watch_until(arguments, |line| match columns(line) {
+        Some(("exec", pid, _)) => {
+            executed.borrow_mut().insert(pid);
+            false
+        }
+        Some(("exit", pid, rest)) => executed.borrow().contains(&pid) && is_wanted(pid, rest),
+        _ => false,
+    });
+    let ended = lines.last().and_then(|line| columns(line)).map(|(_, pid, _)| pid);
+    let is_start = |line: &String| {
+        columns(line).map(|(kind, pid, _)| (kind, pid)) == ended.map(|pid| ("exec", pid))
+    };
+    let start = lines.iter().rposition(is_start).expect("its exec");
+    lines.split_off(start)
+}
+
 /// The kind, the process, and the rest of a line.
 fn columns(line: &str) -> Option<(&str, u32, &str)> {
     let (_, line) = line.split_once(' ')?;
@@ -228,10 +250,8 @@ fn a_tree_can_be_named() {
     let scratch = links();
     let root = HelperProcess::start_in("has_children", scratch.directory());
     let repeated = RepeatedRole::start_children_of(root);
-    let lines = watch_until(&["--tree", "between"], is_exit_of(&repeated));
-    let (first, last) = (lines.first().expect("a line"), lines.last().expect("a line"));
-    let (kind, pid, _) = columns(first).expect("columns");
-    assert_eq!((kind, repeated.created(pid)), ("exec", true), "{first}");
+    let lines = watch_one_life(&["--tree", "between"], |pid, _| repeated.created(pid));
+    let last = lines.last().expect("a line");
     assert!(last.ends_with("between"), "{last}");
     assert!(lines.iter().any(|line| line.ends_with("/some/where/below a word")), "{lines:#?}");
 }
@@ -244,8 +264,7 @@ fn names_can_contain_patterns() {
     let root = HelperProcess::start_in("has_children", scratch.directory());
     let repeated = RepeatedRole::start_children_of(root);
     let elsewhere = RepeatedRole::start("exits_3", |_| {});
-    let shown = |line: &str| line.ends_with("below a word") && line.contains("exit 3");
-    let lines = watch_until(&["--comm", "b[ef]low"], shown);
+    let lines = watch_one_life(&["--comm", "b[ef]low"], |_, rest| rest.contains(" exit 3 "));
     for line in &lines {
         let (_, pid, rest) = columns(line).expect("columns");
         assert!(rest.ends_with("below a word") && !elsewhere.created(pid), "{line}");
