@@ -137,9 +137,14 @@ fn a_compilation_is_recorded_once() {
         gcc -c b.c c.c
         gcc -E d.c
         gcc -o prog a.o
-        clang -c e.c && printf '%s' '-c \"f 1.c\"' > rsp && clang @rsp && rm rsp";
+        clang -c e.c && printf '%s' '-c \"f 1.c\"' > rsp && clang @rsp
+        clang -c @removed";
     let (entries, errors) = entries(&scratch, &[], script);
-    assert_eq!(errors, "");
+    assert_eq!(
+        errors,
+        "proc-connector: 1 compilation is missing from compile_commands.json: 1: a response file that could \
+         not be read (was it removed?)\n"
+    );
     let directory = fs::canonicalize(scratch.directory()).expect("a directory");
     let directory = directory.to_str().expect("UTF-8");
     let found: Vec<_> = entries.iter().map(|entry| (&entry["file"], &entry["arguments"])).collect();

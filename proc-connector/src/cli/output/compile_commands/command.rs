@@ -142,6 +142,13 @@ impl<'a> Command<'a> {
         self.compiles && (!self.sources.is_empty() || !self.links)
     }
 
+    /// Whether the files to compile may be in a response file. A driver whose output is not an object file
+    /// probably links.
+    pub(super) fn sources_may_be_in_a_file(&self) -> bool {
+        let is_object = self.output.is_none_or(|output| output.ends_with(b".o"));
+        self.compiles && self.sources.is_empty() && (!self.links || is_object)
+    }
+
     /// The arguments, the file and the output for one of the sources. `None` if they are not UTF-8.
     pub(super) fn of_source(
         &self,

@@ -58,6 +58,8 @@ struct Missing {
     cut: usize,
     /// The kernel recorded no arguments or no working directory.
     unrecorded: usize,
+    /// A response file could not be read: a build may remove it after use.
+    unread: usize,
     /// JSON cannot represent the arguments or the directory.
     not_utf8: usize,
 }
@@ -112,13 +114,15 @@ impl CompileCommands {
                 cwd.components().flat_map(|name| [b"/", name]).flatten().copied().collect();
             if names.is_empty() { b"/".to_vec() } else { names }
         });
-        let words = match &cwd {
+        let (words, is_partial) = match &cwd {
             Some(cwd) => response::expanded(&words, Path::new(bytes(cwd))),
-            None => words.iter().map(|word| word.to_vec()).collect(),
+            None => (words.iter().map(|word| word.to_vec()).collect(), false),
         };
         let command = Command::parse(&words);
         if args.is_cut() {
             self.missing.cut += usize::from(command.may_compile());
+        } else if is_partial && command.sources_may_be_in_a_file() {
+            self.missing.unread += 1;
         } else if !command.compiles() {
             // It links, or only preprocesses.
         } else if let Some(cwd) = cwd {
@@ -198,8 +202,8 @@ fn bytes(path: &[u8]) -> &OsStr {
 
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { cut, unrecorded, not_utf8 } = *self;
-        let count = cut + unrecorded + not_utf8;
+        let Self { cut, unrecorded, unread, not_utf8 } = *self;
+        let count = cut + unrecorded + unread + not_utf8;
         let s = if count == 1 { " is" } else { "s are" };
         write!(f, "{count} compilation{s} missing from {FILE_NAME}:")?;
         let reasons = [
@@ -208,6 +212,7 @@ impl fmt::Display for Missing {
                 "arguments exceed the 32 KiB that the kernel's program records (use a response file)",
             ),
             (unrecorded, "no arguments or working directory recorded"),
+            (unread, "a response file that could not be read (was it removed?)"),
             (not_utf8, "text that is not UTF-8, which JSON cannot represent"),
         ];
         let mut separator = "";

@@ -13,28 +13,30 @@ use nix::fcntl::OFlag;
 const MAX_LEN: u64 = 4 << 20;
 const MAX_DEPTH: usize = 8;
 
-/// The arguments, with the contents of response files. A file that cannot be read is kept as `@FILE`: a
-/// build may have removed it.
-pub(super) fn expanded(words: &[&[u8]], directory: &Path) -> Vec<Vec<u8>> {
-    let mut all = Vec::new();
+/// The arguments, with the contents of response files, and whether some could not be read. Such a file is
+/// kept as `@FILE`: a build may have removed it.
+pub(super) fn expanded(words: &[&[u8]], directory: &Path) -> (Vec<Vec<u8>>, bool) {
+    let (mut all, mut is_partial) = (Vec::new(), false);
     for word in words {
-        add(word, directory, MAX_DEPTH, &mut all);
+        is_partial |= !add(word, directory, MAX_DEPTH, &mut all);
     }
-    all
+    (all, is_partial)
 }
 
-fn add(word: &[u8], directory: &Path, depth: usize, all: &mut Vec<Vec<u8>>) {
+/// Returns whether all response files could be read.
+fn add(word: &[u8], directory: &Path, depth: usize, all: &mut Vec<Vec<u8>>) -> bool {
     let contents = word.strip_prefix(b"@").filter(|_| depth > 0).and_then(|name| {
         // An absolute name replaces the directory.
         read(&directory.join(OsStr::from_bytes(name)))
     });
     match contents {
-        None => all.push(word.to_vec()),
-        Some(contents) => {
-            for word in split(&contents) {
-                add(&word, directory, depth - 1, all);
-            }
+        None => {
+            all.push(word.to_vec());
+            !word.starts_with(b"@")
         }
+        Some(contents) => split(&contents)
+            .iter()
+            .fold(true, |is_whole, word| add(word, directory, depth - 1, all) && is_whole),
     }
 }
 

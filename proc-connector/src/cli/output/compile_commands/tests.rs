@@ -216,12 +216,32 @@ fn response_files_are_read_in_the_directory() {
     fs::write(directory.join("one"), "-c @two @missing @.").expect("a file");
     fs::write(directory.join("two"), "'a b.c' @two").expect("a file");
     let found = expanded(&[b"cc", b"@one"], &directory);
+    let whole = expanded(&[b"cc", b"-c", b"a@two"], &directory);
     fs::remove_dir_all(&directory).expect("a directory");
     let mut expected: Vec<&[u8]> = vec![b"cc", b"-c"];
     // A file that leads to itself is read a limited number of times.
     expected.extend([&b"a b.c"[..]; 7]);
     expected.extend([&b"@two"[..], b"@missing", b"@."]);
-    assert_eq!(found, expected);
+    assert_eq!(found, (expected.into_iter().map(<[u8]>::to_vec).collect(), true));
+    assert_eq!(whole, (vec![b"cc".to_vec(), b"-c".to_vec(), b"a@two".to_vec()], false));
+}
+
+#[test]
+fn a_call_may_have_its_sources_in_a_response_file() {
+    for (args, expected) in [
+        ("cc @all", true),
+        ("cc -c @all", true),
+        ("cc -o a.o @all", true),
+        ("cc -S -o a @all", true),
+        // The source is known. The entry keeps the name of the file.
+        ("cc -c a.c @flags", false),
+        // These link, or only preprocess.
+        ("cc -o prog @objects", false),
+        ("cc -E @all", false),
+    ] {
+        let words: Vec<Vec<u8>> = words(args).into_iter().map(<[u8]>::to_vec).collect();
+        assert_eq!(Command::parse(&words).sources_may_be_in_a_file(), expected, "{args}");
+    }
 }
 
 #[test]
@@ -236,12 +256,12 @@ fn paths_begin_at_the_root() {
 
 #[test]
 fn missing_compilations_are_counted_by_reason() {
-    let missing = Missing { cut: 2, unrecorded: 0, not_utf8: 1 };
+    let missing = Missing { cut: 2, unrecorded: 0, unread: 1, not_utf8: 1 };
     assert_eq!(
         missing.to_string(),
-        "3 compilations are missing from compile_commands.json: 2: arguments exceed the 32 KiB that the \
-         kernel's program records (use a response file); 1: text that is not UTF-8, which JSON cannot \
-         represent"
+        "4 compilations are missing from compile_commands.json: 2: arguments exceed the 32 KiB that the \
+         kernel's program records (use a response file); 1: a response file that could not be read (was \
+         it removed?); 1: text that is not UTF-8, which JSON cannot represent"
     );
 }
 
