@@ -235,8 +235,10 @@ fn proc_row(tgid: u32) -> Option<Row> {
     };
     let number = |name: &str, place: usize| field(name)[place].parse().expect("a number");
     let is_over = field("State:")[0] == "Z" && number("Threads:", 0) <= 1;
-    // All kernel threads are children of the same process.
-    let is_kernel = [tgid, number("PPid:", 0)].contains(&2);
+    // All kernel threads are children of the same process, and so are programs that the kernel starts. Only the
+    // latter have memory.
+    let has_memory = status.lines().any(|line| line.starts_with("VmSize:"));
+    let is_kernel = [tgid, number("PPid:", 0)].contains(&2) && !has_memory;
     let comm = fs::read(directory.join("comm")).ok()?;
     let cgroups = fs::read_to_string(directory.join("cgroup")).ok()?;
     let cgroup = cgroups.lines().find_map(|line| line.strip_prefix("0::"));
