@@ -69,15 +69,17 @@ fn record(file: &Path) {
     let output = std::fs::File::create(file).expect("a file");
     let mut writer = Writer::with_origin(output, &Origin::default()).expect("a recording");
     let mut now = START;
-    let mut write = |data, context: &RawContext| {
+    let mut write = |data, context: RawContext, mut extension: RawExtension| {
         now += 10_000;
+        // The kernel's program reads this clock after the connector has read the other one.
+        extension.task.boot_ns = (now + 3_000).into();
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let record = EventRecord { seq: 1, cpu: 0, timestamp_ns: now, data };
         record.encode_native(&mut datagram).expect("a known kind");
         let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
             panic!("an event")
         };
-        let context = context.bytes();
+        let context = context.with_extension(extension).bytes();
         let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(1_700_000_000_000_000_000 + now);
         writer.write(&Received::Event(event.with_context(&context)), time).expect("a file");
     };
@@ -99,7 +101,7 @@ fn identity(number: u32) -> (u32, u64) {
     (1_000 + number % (PID_MAX - 1_000), START + u64::from(number) * 30_000)
 }
 
-fn start(number: u32, write: &mut impl FnMut(EventData<'static>, &RawContext)) {
+fn start(number: u32, write: &mut impl FnMut(EventData<'static>, RawContext, RawExtension)) {
     let (tgid, start) = identity(number);
     let fork = EventData::Fork {
         parent_pid: MAKE.0,
@@ -108,7 +110,7 @@ fn start(number: u32, write: &mut impl FnMut(EventData<'static>, &RawContext)) {
         child_tgid: tgid,
     };
     let make = RawContext::of_process(MAKE, (1, 1)).with_child_start(start);
-    write(fork, &make.with_extension(task(MAKE.0, *b"make\0\0\0\0\0\0\0\0\0\0\0\0")));
+    write(fork, make, task(MAKE.0, *b"make\0\0\0\0\0\0\0\0\0\0\0\0"));
     let args =
         format!("gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/file{number}.c\0-o\0build/file{number}.o\0");
     let parts = [
@@ -126,11 +128,11 @@ fn start(number: u32, write: &mut impl FnMut(EventData<'static>, &RawContext)) {
         ..ExecHdr::default()
     };
     let compiler = task(tgid, *b"gcc\0\0\0\0\0\0\0\0\0\0\0\0\0").with_exec(exec, parts);
-    let context = RawContext::of_process((tgid, start), MAKE).with_extension(compiler);
-    write(EventData::Exec { process_pid: tgid, process_tgid: tgid }, &context);
+    let context = RawContext::of_process((tgid, start), MAKE);
+    write(EventData::Exec { process_pid: tgid, process_tgid: tgid }, context, compiler);
 }
 
-fn end(number: u32, write: &mut impl FnMut(EventData<'static>, &RawContext)) {
+fn end(number: u32, write: &mut impl FnMut(EventData<'static>, RawContext, RawExtension)) {
     let (tgid, start) = identity(number);
     let exit = EventData::Exit {
         process_pid: tgid,
@@ -154,7 +156,7 @@ fn end(number: u32, write: &mut impl FnMut(EventData<'static>, &RawContext)) {
     let mut compiler = task(tgid, *b"gcc\0\0\0\0\0\0\0\0\0\0\0\0\0");
     (compiler.usage, compiler.process_usage) = (Some(usage), Some(usage));
     let context = RawContext::of_process((tgid, start), MAKE).with_end(Some(0));
-    write(exit, &context.with_extension(compiler));
+    write(exit, context, compiler);
 }
 
 /// What the ring records of a task at each event.
@@ -162,7 +164,6 @@ fn task(tgid: u32, comm: [u8; 16]) -> RawExtension {
     let pair = |number: u32| (u64::from(number) << 32 | u64::from(number)).into();
     let task = TaskHdr {
         comm,
-        boot_ns: (START + 5_000).into(),
         cgroup_id: 4711.into(),
         pid_tgid: pair(tgid),
         uid_gid: pair(1000),
@@ -174,6 +175,7 @@ fn task(tgid: u32, comm: [u8; 16]) -> RawExtension {
         ns_tgid: tgid.into(),
         pid_ns: 4_026_531_836.into(),
         css_set: 0xffff_8880_1234_5678.into(),
+        ..TaskHdr::default()
     };
     let mut extension = RawExtension { task, ..RawExtension::default() };
     extension.recorded = Recorded::from_bits_truncate(0xfff | Recorded::CSS_SET.bits())

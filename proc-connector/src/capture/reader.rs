@@ -60,6 +60,7 @@ pub struct Reader<R> {
     native: Vec<u8>,
     /// The context of the current event.
     context: Vec<u8>,
+    ids: comment::context::TaskIds,
     /// The notes before the current item.
     notes: Vec<Note>,
     /// The name of the machine in the last note of it.
@@ -118,6 +119,7 @@ impl<R: Read> Reader<R> {
             current: Current::Native(0),
             native: Vec::new(),
             context: Vec::new(),
+            ids: comment::context::TaskIds::default(),
             notes: Vec::new(),
             host: None,
             skipped: 0,
@@ -275,7 +277,7 @@ impl<R: Read> Reader<R> {
         }
         let comment = std::mem::take(&mut packet.context);
         let comment = self.input.bytes().get(comment).unwrap_or_default();
-        if comment::context::read(comment, time, &mut self.context).is_none() {
+        if comment::context::read(comment, time, &mut self.ids, &mut self.context).is_none() {
             self.context.clear();
             self.unread_comments += 1;
         }

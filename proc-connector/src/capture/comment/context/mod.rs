@@ -4,10 +4,12 @@
 //! text, so that other programs can show it, and the reader restores the headers.
 
 mod read;
+mod task_ids;
 #[cfg(test)]
 mod tests;
 mod value;
 mod write;
 
 pub(in crate::capture) use self::read::read;
+pub(in crate::capture) use self::task_ids::TaskIds;
 pub(in crate::capture) use self::write::write;

@@ -7,16 +7,28 @@ use zerocopy::IntoBytes;
 
 use super::super::VERSION;
 use super::super::text::read_bytes;
+use super::task_ids::{self, TaskIds};
 use super::value::{Place, Value, key as key_of};
 
 /// Replaces `out` by the bytes of the context that a comment has, for
 /// [`Event::with_context`](proc_connector_core::Event::with_context). `None` if the comment is damaged.
 #[inline]
-pub(in crate::capture) fn read(comment: &[u8], timestamp_ns: u64, out: &mut Vec<u8>) -> Option<()> {
+pub(in crate::capture) fn read(
+    comment: &[u8],
+    timestamp_ns: u64,
+    ids: &mut TaskIds,
+    out: &mut Vec<u8>,
+) -> Option<()> {
     let mut parts = Parts::default();
     let mut value = Value::new(comment.get(VERSION.len()..)?);
     while let Some(key) = value.take_key() {
-        parts.set(key, &mut value, timestamp_ns)?;
+        if key != task_ids::FIRST || task_ids::among(parts.recorded) != 0 {
+            parts.set(key, &mut value, timestamp_ns)?;
+        } else if ids.skip_words(&mut value) {
+            parts.recorded |= ids.restore(parts.identity.tgid.get(), &mut parts.task);
+        } else {
+            parts.set_ids(&mut value, timestamp_ns, ids)?;
+        }
     }
     out.clear();
     parts.restore(out)
@@ -29,6 +41,7 @@ struct Parts<'a> {
     identity: IdentityHdr,
     recorded: u32,
     task: TaskHdr,
+    has_own_ns_tgid: bool,
     usage: [u64; 10],
     /// Numbers that are left out are those of the thread.
     process_usage: [Option<u64>; 10],
@@ -41,16 +54,46 @@ struct Parts<'a> {
 }
 
 impl<'a> Parts<'a> {
-    /// Sets the value of a key. An unknown key has no effect.
+    /// Sets the user, the ids that follow, and the value of the next other key. Keeps the ids.
+    #[cold]
+    fn set_ids(
+        &mut self,
+        value: &mut Value<'a>,
+        timestamp_ns: u64,
+        ids: &mut TaskIds,
+    ) -> Option<()> {
+        let words = value.rest();
+        let (mut key, mut left) = (task_ids::FIRST, words.len());
+        let mut recorded = 0;
+        loop {
+            let part = self.set(key, value, timestamp_ns)?;
+            let is_id = task_ids::contains(part);
+            if is_id {
+                left = value.rest().len();
+                recorded |= part.bits();
+            }
+            let next = if is_id { value.take_key() } else { None };
+            let Some(next) = next else { break };
+            key = next;
+        }
+        if task_ids::among(self.recorded) == recorded {
+            let words = &words[..words.len() - left];
+            ids.keep(words, recorded, &self.task, self.has_own_ns_tgid);
+        }
+        Some(())
+    }
+
+    /// Sets the value of a key, and returns the parts of the context that it is. An unknown key has no
+    /// effect.
     #[inline]
-    fn set(&mut self, key: u64, value: &mut Value<'a>, timestamp_ns: u64) -> Option<()> {
+    fn set(&mut self, key: u64, value: &mut Value<'a>, timestamp_ns: u64) -> Option<Recorded> {
         let part = self.read_value(key, value, timestamp_ns)?;
         self.recorded |= part.bits();
         if !value.is_at_end() {
             // More numbers, of a later version.
             value.text();
         }
-        Some(())
+        Some(part)
     }
 
     /// Reads a value. Returns the parts of the context that it is.
@@ -90,7 +133,7 @@ impl<'a> Parts<'a> {
         const EXE: u64 = key_of(b"exe");
         const CWD: u64 = key_of(b"cwd");
         const ENV: u64 = key_of(b"env");
-        let Self { identity, task, exec, .. } = self;
+        let Self { identity, task, exec, has_own_ns_tgid, .. } = self;
         Some(match key {
             P => {
                 self.has_identity = true;
@@ -149,8 +192,9 @@ impl<'a> Parts<'a> {
             }
             NS => {
                 task.pid_ns = value.next32()?.into();
+                *has_own_ns_tgid = value.is_at_end();
                 task.ns_tgid =
-                    if value.is_at_end() { identity.tgid } else { value.next32()?.into() };
+                    if *has_own_ns_tgid { identity.tgid } else { value.next32()?.into() };
                 Recorded::PID_NS
             }
             CG => {

@@ -6,7 +6,7 @@ use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::{Context, Event, EventData, EventRecord, Notification, Notifications};
 use proptest::prelude::*;
 
-use super::{read, write};
+use super::{TaskIds, read, write};
 
 const TIME: u64 = 1_000_000_007;
 
@@ -42,6 +42,11 @@ fn text(data: EventData<'_>, context: &[u8]) -> Option<String> {
     found
 }
 
+/// Reads a comment as if it were the first one of a recording.
+fn read_alone(text: &str, timestamp_ns: u64, out: &mut Vec<u8>) -> Option<()> {
+    read(text.as_bytes(), timestamp_ns, &mut TaskIds::default(), out)
+}
+
 /// All values of a context, independent of its bytes.
 fn values(context: &Context<'_>) -> Vec<String> {
     fn all<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
@@ -68,7 +73,7 @@ fn values(context: &Context<'_>) -> Vec<String> {
 fn check(data: EventData<'_>, context: &[u8]) {
     let text = text(data, context).expect("a context");
     let mut bytes = Vec::new();
-    read(text.as_bytes(), TIME, &mut bytes).unwrap_or_else(|| panic!("unreadable: {text}"));
+    read_alone(&text, TIME, &mut bytes).unwrap_or_else(|| panic!("unreadable: {text}"));
     with_event(data, context, |event| {
         let expected = values(&event.context().expect("a context"));
         let found = values(&event.with_context(&bytes).context().expect("a context"));
@@ -177,7 +182,7 @@ fn arguments_that_do_not_fit_are_cut() {
     let text = text(EXEC, &context).expect("a context");
     assert!(text.len() < usize::from(u16::MAX), "{}", text.len());
     let mut bytes = Vec::new();
-    read(text.as_bytes(), TIME, &mut bytes).expect("a context");
+    read_alone(&text, TIME, &mut bytes).expect("a context");
     let context = Context::parse(2, &bytes).expect("a context");
     let read = context.args().expect("arguments");
     assert!(read.is_cut() && args.starts_with(read.bytes()) && read.bytes().len() > 10_000);
@@ -187,7 +192,7 @@ fn arguments_that_do_not_fit_are_cut() {
 #[test]
 fn unknown_keys_are_skipped_and_damage_is_noticed() {
     let mut bytes = Vec::new();
-    let mut is_readable = |text: &str| read(text.as_bytes(), TIME, &mut bytes).is_some();
+    let mut is_readable = |text: &str| read_alone(text, TIME, &mut bytes).is_some();
     assert!(is_readable("pc1 p=7:70 later=1:2 flag x=%"));
     for damaged in [
         "pc1 ",
@@ -279,6 +284,27 @@ proptest! {
 
     #[test]
     fn any_comment_is_read_without_a_panic(text in "pc1 ([a-z]{1,4}=[0-9:,%/a-f]{0,12} ){0,6}") {
-        let _ = read(text.as_bytes(), u64::MAX, &mut Vec::new());
+        let _ = read_alone(&text, u64::MAX, &mut Vec::new());
+    }
+    #[test]
+    fn ids_that_are_kept_are_those_that_are_read(
+        comments in proptest::collection::vec(proptest::collection::vec(0..WORDS.len(), 0..10), 2..8),
+    ) {
+        let mut ids = TaskIds::default();
+        let (mut found, mut expected) = (Vec::new(), Vec::new());
+        for words in comments {
+            let words: Vec<&str> = words.into_iter().map(|word| WORDS[word]).collect();
+            for text in [format!("pc1 p=7:70 {}", words.join(" ")), format!("pc1 p=9:9 {}", words.join(" "))] {
+                let is_read = read(text.as_bytes(), TIME, &mut ids, &mut found);
+                prop_assert_eq!(is_read, read_alone(&text, TIME, &mut expected), "{}", text);
+                prop_assert!(is_read.is_none() || found == expected, "{}", text);
+            }
+        }
     }
 }
+
+/// Words of which comments consist, the ids of tasks above all.
+const WORDS: [&str; 20] = [
+    "u=1:1", "u=1:12", "u=2:2:3", "e", "e=3:3", "s=4", "s=41", "tty=1:2", "au=:", "au=1:2", "ns=5",
+    "ns=5:7", "ns=5:9", "cg=1", "cs=2", "cs=2:x", "comm=x", "later=1", "p=8:8", "cs=x",
+];

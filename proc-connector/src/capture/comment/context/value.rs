@@ -72,6 +72,22 @@ impl<'a> Value<'a> {
         Some(if len > 8 { 0 } else { key })
     }
 
+    /// The rest of the comment.
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.0
+    }
+
+    /// Moves behind `words` if the rest starts with them.
+    #[inline]
+    pub(super) fn skip(&mut self, words: &[u8]) -> bool {
+        let Some(rest) = self.0.strip_prefix(words).map(Self) else { return false };
+        let is_whole = rest.is_at_end();
+        if is_whole {
+            *self = rest;
+        }
+        is_whole
+    }
+
     #[inline]
     pub(super) fn is_at_end(&self) -> bool {
         matches!(self.0, [] | [b' ', ..])
