@@ -106,7 +106,9 @@ fn lines_describe_what_processes_do() {
         }
         assert_eq!(fork["actor"]["process"]["pid"], me, "{fork}");
         assert_eq!(exec["actor"]["process"]["pid"], pid, "{exec}");
-        assert_eq!(exec["process"]["name"], "sh");
+        // Over the socket, the shell can end before its name is read.
+        let is_unread = transport() == Transport::Socket && exec["process"]["name"].is_null();
+        assert!(exec["process"]["name"] == "sh" || is_unread, "{exec}");
         // Before the exec, the process had the program of this test.
         let program = std::env::current_exe().expect("/proc");
         for actor in [fork, exec].map(|line| &line["actor"]["process"]) {
