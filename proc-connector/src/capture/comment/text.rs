@@ -219,17 +219,22 @@ pub(super) fn push_escape(byte: u8, out: &mut Vec<u8>) {
     out.extend_from_slice(&[b'%', high, low]);
 }
 
+/// Whether a byte of a comment can stand for other bytes.
+#[inline]
+pub(super) fn is_special(byte: u8) -> bool {
+    byte == b'%' || byte == SEPARATOR
+}
+
 /// Appends the bytes that `text` stands for. `None` if it is damaged.
 #[inline]
 pub(super) fn read_bytes(text: &[u8], out: &mut Vec<u8>) -> Option<()> {
     let start = out.len();
     out.extend_from_slice(text);
     let mut has_escapes = false;
+    // Without branches, many bytes are processed at once.
     for byte in &mut out[start..] {
-        if *byte == SEPARATOR {
-            *byte = 0;
-        }
         has_escapes |= *byte == b'%';
+        *byte = if *byte == SEPARATOR { 0 } else { *byte };
     }
     if has_escapes { resolve_escapes(start, out) } else { Some(()) }
 }

@@ -6,7 +6,7 @@ use proc_connector_core::context::layout::{
 use zerocopy::IntoBytes;
 
 use super::super::VERSION;
-use super::super::text::read_bytes;
+use super::super::text::{is_special, read_bytes};
 use super::task_ids::{self, TaskIds};
 use super::value::{Place, Value, key as key_of};
 
@@ -301,11 +301,10 @@ impl<'a> Parts<'a> {
         out.extend_from_slice(self.exec.as_bytes());
         let mut start = out.len();
         let mut lens = [0_u32; 5];
-        let mut path = Vec::new();
         let parts = [self.args, self.filename, self.exe, self.cwd, self.env];
         for (place, (part, len)) in parts.into_iter().zip(&mut lens).enumerate() {
             if matches!(place, 2 | 3) {
-                read_path(part, &mut path, out)?;
+                read_path(part, out)?;
             } else {
                 read_bytes(part, out)?;
             }
@@ -382,17 +381,22 @@ fn usage_header(numbers: [u64; 10]) -> UsageHdr {
 }
 
 /// Appends a path as the kernel writes it: the last name first, each with a zero byte at its end.
-fn read_path(path: &[u8], name: &mut Vec<u8>, out: &mut Vec<u8>) -> Option<()> {
+fn read_path(path: &[u8], out: &mut Vec<u8>) -> Option<()> {
     if path.is_empty() {
         return Some(());
     }
-    for component in path.rsplit(|&byte| byte == b'/') {
-        name.clear();
-        read_bytes(component, name)?;
-        if name.contains(&0) {
-            return None;
+    let is_plain = path.iter().fold(true, |is_plain, &byte| is_plain & !is_special(byte));
+    out.reserve(path.len() + 1);
+    for name in path.rsplit(|&byte| byte == b'/') {
+        let start = out.len();
+        if is_plain {
+            out.extend_from_slice(name);
+        } else {
+            read_bytes(name, out)?;
+            if out[start..].contains(&0) {
+                return None;
+            }
         }
-        out.extend_from_slice(name);
         out.push(0);
     }
     Some(())

@@ -25,14 +25,30 @@ pub(super) const fn key(name: &[u8]) -> u64 {
 /// The number of bytes before the first space or equals sign; 8 if none is among these bytes.
 #[inline]
 fn key_len(bytes: [u8; 8]) -> usize {
+    (places(bytes, b' ') | places(bytes, b'=')).trailing_zeros() as usize / 8
+}
+
+/// The number of bytes before the first space.
+#[inline]
+fn text_len(bytes: &[u8]) -> usize {
+    let mut rest = bytes;
+    while let Some((word, behind)) = rest.split_first_chunk() {
+        let found = places(*word, b' ');
+        if found != 0 {
+            return bytes.len() - rest.len() + found.trailing_zeros() as usize / 8;
+        }
+        rest = behind;
+    }
+    bytes.len() - rest.len() + rest.iter().position(|&byte| byte == b' ').unwrap_or(rest.len())
+}
+
+/// The first place of a byte: the high bit of this place is the lowest bit that is set.
+#[inline]
+fn places(bytes: [u8; 8], byte: u8) -> u64 {
     const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    let word = u64::from_le_bytes(bytes);
-    // The high bit of each byte that is equal is set. A borrow can set the bit of a later byte too.
-    let equal = |byte: u8| {
-        let zeros = word ^ (ONES * u64::from(byte));
-        zeros.wrapping_sub(ONES) & !zeros
-    };
-    ((equal(b' ') | equal(b'=')) & (ONES << 7)).trailing_zeros() as usize / 8
+    let zeros = u64::from_le_bytes(bytes) ^ (ONES * u64::from(byte));
+    // A borrow can set the bit of a later byte too.
+    zeros.wrapping_sub(ONES) & !zeros & (ONES << 7)
 }
 
 impl<'a> Value<'a> {
@@ -126,8 +142,7 @@ impl<'a> Value<'a> {
     /// The rest of the value.
     #[inline]
     pub(super) fn text(&mut self) -> &'a [u8] {
-        let end = self.0.iter().position(|&byte| byte == b' ').unwrap_or(self.0.len());
-        let (text, rest) = self.0.split_at(end);
+        let (text, rest) = self.0.split_at(text_len(self.0));
         self.0 = rest;
         text
     }
