@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         a_process_that_continues_has_no_status,
         a_loss_marks_the_span_of_the_command,
         a_receiver_that_is_busy_gets_the_spans_later,
+        a_wrong_setting_ends_the_attempts_at_once,
         a_failure_to_send_is_reported_and_keeps_the_exit_status,
     ];
     let everywhere =
@@ -378,6 +379,21 @@ fn a_receiver_that_is_busy_gets_the_spans_later() {
     assert_eq!(receiver.spans().0.len(), 1);
     let stderr = text(&output.stderr);
     assert_eq!(stderr.matches("trying for 30s to send the spans").count(), 1, "{stderr}");
+}
+
+/// The receiver would accept the second attempt.
+fn a_wrong_setting_ends_the_attempts_at_once() {
+    for (status, part) in [("401 Unauthorized", "--header-file"), ("404 Not Found", "4318")] {
+        let receiver = Receiver::refusing(1, status);
+        let output = traced(&receiver, &[], "exit_3");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(receiver.all().is_empty());
+        let last = stderr.lines().last().expect("a message");
+        assert!(last.starts_with("proc-connector: 1 of 1 spans of trace "), "{stderr}");
+        assert!(last.contains(&status[..3]) && last.contains(part), "{stderr}");
+        assert!(!stderr.contains("trying"), "{stderr}");
+    }
 }
 
 fn a_failure_to_send_is_reported_and_keeps_the_exit_status() {

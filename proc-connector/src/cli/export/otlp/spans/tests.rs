@@ -282,3 +282,13 @@ fn the_receiver_is_tried_again_for_a_bounded_time() {
     let (_, outcome, _) = sent(&wide(1, 1), Duration::from_millis(300), vec![retry(None)]);
     assert_eq!(outcome.missing, 2);
 }
+
+#[test]
+fn a_misconfiguration_ends_the_attempts_at_once() {
+    let after = Some(Duration::from_secs(1));
+    let wrong = Answer::Misconfigured { after, reason: "401".to_owned() };
+    let (receiver, outcome, reported) =
+        sent(&wide(2_499, 1), Duration::from_secs(600), vec![accepted(), wrong]);
+    assert_eq!((receiver.requests.len(), outcome.accepted, outcome.missing), (2, 1_000, 1_500));
+    assert_eq!((outcome.reason.as_deref(), reported.len()), (Some("401"), 0));
+}
