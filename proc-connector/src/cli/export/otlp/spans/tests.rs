@@ -20,7 +20,7 @@ use crate::cli::export::otlp::http::{Answer, Deliver};
 use crate::cli::export::otlp::resource::Resource;
 use crate::cli::output::chart::forest::{Details, Forest, Life, Loss, Program};
 
-const PARENT: TraceContext = TraceContext { trace_id: 0xabc, span_id: 0x123 };
+const PARENT: TraceContext = TraceContext { trace_id: 0xabc, span_id: 0x123, is_sampled: true };
 
 /// A receiver that gives answers, the last of them again and again.
 struct Receiver {
