@@ -70,7 +70,8 @@ fn the_queries_are_valid() {
     let queries = queries();
     let mut rules = "groups:\n  - name: queries\n    rules:\n".to_owned();
     for (index, query) in queries.iter().enumerate() {
-        rules += &format!("      - {{record: 'query{index}', expr: '{query}'}}\n");
+        let rule = format!("      - {{record: 'query{index}', expr: '{query}'}}\n");
+        rules.push_str(&rule);
     }
     let output = check("rules", &rules);
     let count = queries.len();

@@ -13,8 +13,8 @@ use crate::cli::values;
 #[derive(Debug, clap::Args)]
 pub(crate) struct SpanOptions {
     /// Send a span for each process to a receiver of OTLP/HTTP after the command has ended. The trace
-    /// is that of TRACEPARENT, unless that is not sampled, or a new one. The command gets TRACEPARENT
-    /// with its own span.
+    /// is that of TRACEPARENT, or a new one. If TRACEPARENT is not sampled, nothing is sent. The command
+    /// gets TRACEPARENT with its own span.
     #[arg(long)]
     otlp: bool,
 
