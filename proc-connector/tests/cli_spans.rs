@@ -31,11 +31,16 @@ fn main() -> ExitCode {
         the_command_gets_the_context_of_its_span,
         a_trace_of_the_environment_is_continued,
         an_invalid_context_is_reported_and_not_passed_on,
-        nested_traces_are_one_trace,
+        a_trace_that_is_not_sampled_is_passed_on_and_not_sent,
+        a_sampler_decides_what_is_sent,
+        nested_traces_send_each_process_once,
+        a_nested_trace_with_another_receiver_is_sent_by_itself,
+        a_trace_that_has_ended_sends_nothing_for_others,
         a_sibling_has_a_link_to_its_parent,
         a_process_that_continues_has_no_status,
         a_loss_marks_the_span_of_the_command,
         a_receiver_that_is_busy_gets_the_spans_later,
+        a_wrong_setting_ends_the_attempts_at_once,
         a_failure_to_send_is_reported_and_keeps_the_exit_status,
     ];
     let everywhere =
@@ -49,6 +54,7 @@ fn main() -> ExitCode {
         execute_twice,
         execute_once,
         print_context,
+        print_outer,
         trace_another,
         have_a_creator_of_siblings,
         create_a_sibling,
@@ -71,6 +77,12 @@ fn execute_once() {
 fn print_context() {
     for name in ["TRACEPARENT", "TRACESTATE"] {
         println!("{name}={}", std::env::var(name).unwrap_or_else(|_| "unset".to_owned()));
+    }
+}
+
+fn print_outer() {
+    for name in ["TRACEPARENT", "PROC_CONNECTOR_TRACE"] {
+        println!("{name}={}", std::env::var(name).expect("a variable"));
     }
 }
 
@@ -304,24 +316,91 @@ fn an_invalid_context_is_reported_and_not_passed_on() {
     assert!(text(&output.stdout).ends_with("TRACESTATE=unset\n"), "{}", text(&output.stdout));
 }
 
-fn nested_traces_are_one_trace() {
+/// The context of a span that is not sampled.
+fn unsampled() -> String {
+    format!("00-{TRACE}-{PARENT}-00")
+}
+
+fn a_trace_that_is_not_sampled_is_passed_on_and_not_sent() {
+    let receiver = Receiver::start(0);
+    let mut traced = trace(&["--otlp", "--endpoint", &receiver.url], "print_context");
+    traced.env("TRACEPARENT", unsampled()).env("TRACESTATE", "a=1");
+    let output = traced.output().expect("the program runs");
+    assert_eq!(text(&output.stdout), format!("TRACEPARENT={}\nTRACESTATE=a=1\n", unsampled()));
+    assert!(receiver.all().is_empty());
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.matches("proc-connector: ").count(), 1, "{stderr}");
+    assert!(stderr.starts_with("proc-connector: no spans are sent: the trace of "), "{stderr}");
+}
+
+fn a_sampler_decides_what_is_sent() {
+    let new = "of a new trace";
+    let sampled = format!("00-{TRACE}-{PARENT}-01");
+    for (sampler, parent, is_sent, part) in [
+        ("always_on", Some(unsampled()), true, " sent to "),
+        ("always_on", None, true, " sent to "),
+        ("always_off", Some(sampled.clone()), false, "no spans are sent: OTEL_TRACES_SAMPLER"),
+        ("always_off", None, false, "no spans are sent: OTEL_TRACES_SAMPLER is always_off"),
+        ("parentbased_always_off", Some(sampled), true, " sent to "),
+        ("xray", Some(unsampled()), false, "the sampler xray is not supported"),
+        ("xray", None, true, "the sampler xray is not supported"),
+    ] {
+        let receiver = Receiver::start(0);
+        let mut traced = trace(&["--otlp", "--endpoint", &receiver.url], "print_context");
+        traced.env("OTEL_TRACES_SAMPLER", sampler).env_remove("TRACEPARENT");
+        traced.envs(parent.as_ref().map(|parent| ("TRACEPARENT", parent)));
+        let output = traced.output().expect("the program runs");
+        let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+        let about = format!("{sampler} {}: {stderr}", parent.as_deref().unwrap_or(new));
+        assert_eq!(receiver.all().len(), usize::from(is_sent), "{about}");
+        assert!(stderr.contains(part), "{about}");
+        let context = stdout.lines().next().expect("a context");
+        assert!(context.ends_with(if is_sent { "-01" } else { "-00" }), "{about}{context}");
+        assert_eq!(context.contains(TRACE), parent.is_some(), "{about}{context}");
+    }
+}
+
+fn nested_traces_send_each_process_once() {
     let receiver = Receiver::start(0);
     let mut outer = trace(&["--otlp"], "trace_another");
     outer.env("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url).env_remove("TRACEPARENT");
     let output = outer.output().expect("the program runs");
-    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
-    let spans = receiver.all();
-    // The inner trace is sent before the outer one ends.
-    let inner = &spans[0];
-    let outer = spans.iter().find(|span| span.parent_span_id.is_empty()).expect("a root");
-    assert!(spans.iter().all(|span| span.trace_id == outer.trace_id), "{spans:?}");
-    assert_eq!(inner.parent_span_id, outer.span_id);
-    let context = format!("00-{}-{}-01", hex(&outer.trace_id), hex(&inner.span_id));
+    let stderr = text(&output.stderr);
+    assert_eq!(output.status.code(), Some(0), "{stderr}");
+    let spans = receiver.spans();
+    assert_eq!(spans.0.len(), 3, "{spans:?}");
+    let root = spans.root();
+    let inner = stderr.lines().find_map(|line| line.strip_prefix("inner "));
+    let inner = inner.expect("a process id").parse().expect("a number");
+    assert_eq!(spans.of(inner).parent_span_id, root.span_id);
+    assert!(spans.0.keys().any(|&pid| spans.parent_of(pid) == Some(inner)), "{spans:?}");
+    let context = format!("00-{}-{}-01", hex(&root.trace_id), hex(&root.span_id));
     assert!(text(&output.stdout).starts_with(&format!("TRACEPARENT={context}\n")));
-    let ids: BTreeSet<&Vec<u8>> = spans.iter().map(|span| &span.span_id).collect();
-    assert_eq!(ids.len(), spans.len());
-    let roots = spans.iter().filter(|span| !ids.contains(&span.parent_span_id)).count();
-    assert_eq!(roots, 1, "{spans:?}");
+}
+
+fn a_nested_trace_with_another_receiver_is_sent_by_itself() {
+    let [outer, inner] = [(); 2].map(|()| Receiver::start(0));
+    let mut traced = trace(&["--otlp", "--endpoint", &outer.url], "trace_another");
+    traced.env("OTEL_EXPORTER_OTLP_ENDPOINT", &inner.url).env_remove("TRACEPARENT");
+    let output = traced.output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let (outer, inner) = (outer.spans(), inner.spans());
+    assert_eq!((outer.0.len(), inner.0.len()), (3, 1));
+    assert_eq!(inner.root().parent_span_id, outer.root().span_id);
+}
+
+/// The variables outlive the program that has set them, for example in a server that it started.
+fn a_trace_that_has_ended_sends_nothing_for_others() {
+    let receiver = Receiver::start(0);
+    let output = traced(&receiver, &[], "print_outer");
+    let mut later = trace(&["--otlp", "--endpoint", &receiver.url], "exit_0");
+    let variables: Vec<(&str, &str)> =
+        text(&output.stdout).lines().filter_map(|line| line.split_once('=')).collect();
+    assert!(variables[1].1.ends_with(&format!(" {}/v1/traces", receiver.url)), "{variables:?}");
+    later.envs(variables);
+    let output = later.output().expect("the program runs");
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    assert_eq!(receiver.spans().0.len(), 2);
 }
 
 fn a_sibling_has_a_link_to_its_parent() {
@@ -378,6 +457,21 @@ fn a_receiver_that_is_busy_gets_the_spans_later() {
     assert_eq!(receiver.spans().0.len(), 1);
     let stderr = text(&output.stderr);
     assert_eq!(stderr.matches("trying for 30s to send the spans").count(), 1, "{stderr}");
+}
+
+/// The receiver would accept the second attempt.
+fn a_wrong_setting_ends_the_attempts_at_once() {
+    for (status, part) in [("401 Unauthorized", "--header-file"), ("404 Not Found", "4318")] {
+        let receiver = Receiver::refusing(1, status);
+        let output = traced(&receiver, &[], "exit_3");
+        let stderr = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(3), "{stderr}");
+        assert!(receiver.all().is_empty());
+        let last = stderr.lines().last().expect("a message");
+        assert!(last.starts_with("proc-connector: 1 of 1 spans of trace "), "{stderr}");
+        assert!(last.contains(&status[..3]) && last.contains(part), "{stderr}");
+        assert!(!stderr.contains("trying"), "{stderr}");
+    }
 }
 
 fn a_failure_to_send_is_reported_and_keeps_the_exit_status() {

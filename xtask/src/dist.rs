@@ -1,17 +1,17 @@
-//! `cargo xtask dist`: writes shell completions and man pages to `target/dist/`, and builds the Debian
-//! package.
+//! `cargo xtask dist`: writes shell completions, man pages and the notices of dependencies to
+//! `target/dist/`, and builds the Debian package.
 
 use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-use crate::command;
 use crate::workspace::{self, Metadata, cargo};
+use crate::{command, third_party};
 
 const PACKAGE: &str = "--package=proc-connector";
 
-/// Write shell completions and man pages to target/dist/
+/// Write shell completions, man pages and the notices of dependencies to target/dist/
 #[derive(clap::Args, Debug, Default)]
 pub(crate) struct Args {
     /// Also build a Debian package of these files and the program
@@ -26,8 +26,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         fs::remove_dir_all(&directory)
             .with_context(|| format!("cannot remove {}", directory.display()))?;
     }
+    third_party::write(&directory.join("third-party"))?;
     write(&directory)?;
-    for (kind, least) in [("completions", 5), ("man", 2)] {
+    for (kind, least) in [("third-party", 2), ("completions", 5), ("man", 2)] {
         let files = list(&directory.join(kind))?;
         ensure!(files.len() >= least, "{kind} are missing: only {files:?} were written");
         println!("{}: {}", directory.join(kind).display(), files.join(" "));

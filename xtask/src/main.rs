@@ -19,6 +19,7 @@ mod no_std;
 mod package;
 mod pypi;
 mod targets;
+mod third_party;
 mod vm_test;
 mod workspace;
 

@@ -57,6 +57,17 @@ impl Metadata {
         Ok(features)
     }
 
+    /// The features of the program in the Debian package of `package`.
+    pub(crate) fn deb_features(&self, package: &str) -> Result<Vec<String>> {
+        let features = self.package(package)?["metadata"]["deb"]["features"].as_array();
+        let features =
+            features.with_context(|| format!("no features of a package of {package}"))?;
+        features
+            .iter()
+            .map(|feature| feature.as_str().map(str::to_owned).context("a feature is not a string"))
+            .collect()
+    }
+
     fn package(&self, name: &str) -> Result<&Value> {
         self.0["packages"]
             .as_array()

@@ -22,14 +22,21 @@ pub(crate) fn check_with_promtool(metrics: &str) {
         eprintln!("skipped: this part needs promtool");
         return;
     }
+    promtool(&["check", "metrics"], metrics);
+}
+
+/// Runs `promtool` with this input. It must succeed without a complaint. Returns its output.
+pub(crate) fn promtool(arguments: &[&str], input: &str) -> String {
     let mut promtool = Command::new("promtool");
-    promtool.args(["check", "metrics"]).stdin(Stdio::piped()).stderr(Stdio::piped());
+    promtool.args(arguments);
+    promtool.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut promtool = promtool.spawn().expect("promtool runs");
     let mut stdin = promtool.stdin.take().expect("a pipe");
-    stdin.write_all(metrics.as_bytes()).expect("promtool reads");
+    stdin.write_all(input.as_bytes()).expect("promtool reads");
     drop(stdin);
     let output = promtool.wait_with_output().expect("an exit status");
     assert!(output.status.success() && output.stderr.is_empty(), "{}", text(&output.stderr));
+    text(&output.stdout).to_owned()
 }
 
 /// A server that scrapes one target every second as the job `test`.

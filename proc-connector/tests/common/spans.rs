@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 
-/// A receiver of OTLP/HTTP that first refuses a number of requests with 503.
+/// A receiver of OTLP/HTTP that first refuses a number of requests.
 #[derive(Debug)]
 pub(crate) struct Receiver {
     pub(crate) url: String,
@@ -21,7 +21,13 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
+    /// One that first answers 503 to this number of requests.
     pub(crate) fn start(refusals: usize) -> Self {
+        Self::refusing(refusals, "503 Service Unavailable")
+    }
+
+    /// One that first answers this number of requests with another status than success.
+    pub(crate) fn refusing(refusals: usize, status: &'static str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let requests = Arc::<Mutex<Vec<_>>>::default();
@@ -29,7 +35,8 @@ impl Receiver {
         thread::spawn(move || {
             let mut refusals = refusals;
             for stream in listener.incoming() {
-                serve(&stream.expect("a connection"), &mut refusals, &received);
+                let stream = stream.expect("a connection");
+                serve(&stream, (&mut refusals, status), &received);
             }
         });
         Self { url, requests }
@@ -59,7 +66,7 @@ impl Receiver {
 
 fn serve(
     stream: &TcpStream,
-    refusals: &mut usize,
+    (refusals, status): (&mut usize, &str),
     received: &Mutex<Vec<ExportTraceServiceRequest>>,
 ) {
     let mut input = BufReader::new(stream);
@@ -79,7 +86,7 @@ fn serve(
         input.read_exact(&mut body).expect("a body");
         let answer = if *refusals > 0 {
             *refusals -= 1;
-            "HTTP/1.1 503 Service Unavailable\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n"
+            &*format!("HTTP/1.1 {status}\r\nRetry-After: 0\r\nContent-Length: 0\r\n\r\n")
         } else {
             let mut request = Vec::new();
             GzDecoder::new(&*body).read_to_end(&mut request).expect("gzip");

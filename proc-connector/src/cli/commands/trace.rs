@@ -103,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let redactor = args.redact.redactor();
     let identify = Identify::live_redacted(redactor.as_ref())?;
     #[cfg(feature = "otlp")]
-    let spans = args.spans.begin()?;
+    let spans = args.spans.begin(args.quiet)?;
     #[cfg(feature = "otlp")]
     let variables = spans.as_ref().map(Spans::variables).into_iter().flatten().collect();
     #[cfg(not(feature = "otlp"))]
@@ -118,7 +118,9 @@ pub(crate) fn run(args: &Args) -> Result<ExitCode, Failure> {
     let child = Child { tgid: running.id(), parent: process::id(), start_ns, program };
     let follower = Follower::for_child(&child);
     #[cfg(feature = "otlp")]
-    let follower = if spans.is_some() { follower.with_details() } else { follower };
+    let has_spans = spans.as_ref().is_some_and(Spans::are_sent_here);
+    #[cfg(feature = "otlp")]
+    let follower = if has_spans { follower.with_details() } else { follower };
     let mut trace = Trace::new(identify, follower, files, u64::MAX);
     trace = trace.redacting(redactor);
     let received = begun.and_then(|()| receive::receive(&mut events, None, &mut trace));

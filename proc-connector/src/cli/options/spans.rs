@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::cli::export::otlp::config::Signal;
+use crate::cli::export::otlp::config::{Signal, Variables};
 use crate::cli::export::otlp::spans::{Outcome, Trace};
 use crate::cli::failure::Failure;
 use crate::cli::options::receiver::ReceiverOptions;
@@ -13,7 +13,8 @@ use crate::cli::values;
 #[derive(Debug, clap::Args)]
 pub(crate) struct SpanOptions {
     /// Send a span for each process to a receiver of OTLP/HTTP after the command has ended. The trace
-    /// is that of TRACEPARENT, or a new one. The command gets TRACEPARENT with its own span.
+    /// is that of TRACEPARENT, or a new one. If TRACEPARENT is not sampled, nothing is sent. The command
+    /// gets TRACEPARENT with its own span.
     #[arg(long)]
     otlp: bool,
 
@@ -34,12 +35,13 @@ pub(crate) struct Spans {
 }
 
 impl SpanOptions {
-    /// Begins a trace, if its spans are to be sent.
+    /// Begins a trace, if its spans are to be sent. Reports why they are not; if an outer program sends
+    /// them, unless `quiet`.
     ///
     /// # Errors
     ///
     /// A variable or option has a value that cannot be used.
-    pub(crate) fn begin(&self) -> Result<Option<Spans>, Failure> {
+    pub(crate) fn begin(&self, quiet: bool) -> Result<Option<Spans>, Failure> {
         if !self.otlp {
             return if self.receiver.are_default() {
                 Ok(None)
@@ -51,22 +53,34 @@ impl SpanOptions {
             complain("no spans are sent: OTEL_SDK_DISABLED is true");
             return Ok(None);
         };
-        let (trace, problem) = Trace::new(config);
-        if let Some(problem) = problem {
-            complain(problem);
+        let (trace, problems) = Trace::new(config, &Variables::of_this_process())
+            .map_err(|error| Failure::Setting(error.to_string()))?;
+        problems.into_iter().for_each(complain);
+        if let Some(reason) = trace.unsampled() {
+            complain(format_args!("no spans are sent: {reason}"));
+        } else if let Some(pid) = trace.sent_by().filter(|_| !quiet) {
+            report(format_args!("the outer trace --otlp (process {pid}) sends the spans"));
         }
         Ok(Some(Spans { trace, grace: self.grace }))
     }
 }
 
 impl Spans {
-    /// The variables of the command: each with its value, or `None` if it must be unset.
-    pub(crate) fn variables(&self) -> [(&'static str, Option<String>); 2] {
+    /// The variables of the command that change: each with its value, or `None` if it must be unset.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, Option<String>)> {
         self.trace.variables()
     }
 
-    /// Sends the spans, and reports those that are missing. Reports success unless `quiet`.
+    /// Whether this program sends the spans.
+    pub(crate) fn are_sent_here(&self) -> bool {
+        self.trace.unsampled().is_none() && self.trace.sent_by().is_none()
+    }
+
+    /// Sends the spans if [`Self::are_sent_here`], and reports those that are missing. Reports success unless `quiet`.
     pub(crate) fn send(self, forest: &Forest, quiet: bool) {
+        if !self.are_sent_here() {
+            return;
+        }
         let Self { trace, grace } = self;
         let (id, url) = (trace.shown_id(), trace.shown_url().to_owned());
         let mut on_trouble = |reason: &str| {

@@ -187,7 +187,7 @@ fn report_answer(answer: Answer, trouble: &mut Option<String>) {
         Answer::Accepted { rejected, message } => {
             Some(format!("the receiver rejected {rejected} data points: {message}"))
         }
-        Answer::Retry { reason, .. } => {
+        Answer::Retry { reason, .. } | Answer::Misconfigured { reason, .. } => {
             Some(format!("the receiver did not accept metrics: {reason}"))
         }
         Answer::Failed { reason } | Answer::Refused { reason } => {

@@ -132,7 +132,12 @@ impl Deliver for Client {
         match result {
             Ok(received) => status::answer(&received, &self.config.url),
             Err(error) => {
-                Answer::Retry { after: None, reason: error::reason(&error, &self.config) }
+                let (after, reason) = (None, error::reason(&error, &self.config));
+                if error::is_misconfiguration(&error) {
+                    Answer::Misconfigured { after, reason }
+                } else {
+                    Answer::Retry { after, reason }
+                }
             }
         }
     }

@@ -153,7 +153,8 @@ impl Worker {
                     }
                     (part.records(), "a record is too large for the receiver".to_owned())
                 }
-                Answer::Retry { after, reason } => {
+                // An administrator may correct a setting while the service runs.
+                Answer::Retry { after, reason } | Answer::Misconfigured { after, reason } => {
                     if self.trouble_since.is_none() {
                         self.trouble_since = Some(Instant::now());
                         (self.report)(&Notice::Trouble { reason });

@@ -35,7 +35,7 @@ impl Variables {
     }
 
     /// The value of a variable. An empty variable counts as unset.
-    pub(super) fn value(&self, name: &str) -> Result<Option<String>, BadSetting> {
+    pub(crate) fn value(&self, name: &str) -> Result<Option<String>, BadSetting> {
         let Some(value) = (self.0)(name) else { return Ok(None) };
         let value = value.into_string().map_err(|_| {
             BadSetting::new(name, "the value is not valid UTF-8: set it again as plain text")

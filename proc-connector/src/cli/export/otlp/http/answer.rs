@@ -20,9 +20,11 @@ const ANSWER_LIMIT: u64 = 64 << 10;
 pub(crate) enum Answer {
     /// The receiver has the request, except for this number of rejected records.
     Accepted { rejected: u64, message: String },
-    /// The request may succeed later: no connection, a time limit, 429, 502, 503, 504, and refusals that
-    /// do not concern the data, such as 401, 404 and redirects.
+    /// The request may succeed later: no connection, a time limit, 429, 502, 503 and 504.
     Retry { after: Option<Duration>, reason: String },
+    /// The request may succeed after a change of settings here or at the receiver: refusals that do not
+    /// concern the data, such as 401, 404 and redirects, and failures of TLS.
+    Misconfigured { after: Option<Duration>, reason: String },
     /// The receiver has failed (500). The request may be the cause, so that repeating it forever would
     /// block all that follow.
     Failed { reason: String },

@@ -23,6 +23,15 @@ fn is_disconnect_kind(kind: io::ErrorKind) -> bool {
     )
 }
 
+/// Whether only a change of settings, here or at the receiver, can help.
+pub(super) fn is_misconfiguration(error: &ureq::Error) -> bool {
+    match error {
+        ureq::Error::Rustls(_) => true,
+        ureq::Error::Io(error) => rustls_error(error).is_some(),
+        _ => false,
+    }
+}
+
 /// One sentence that names the URL, the problem and the remedy.
 pub(super) fn reason(error: &ureq::Error, config: &Config) -> String {
     let url = &config.url;

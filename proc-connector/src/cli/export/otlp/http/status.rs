@@ -18,7 +18,7 @@ pub(super) fn answer(received: &Received, url: &Url) -> Answer {
     if received.status.is_success() {
         return match accepted(received) {
             Ok(answer) => answer,
-            Err(problem) => retry(received, format!("{}: {problem}", url.shown())),
+            Err(problem) => misconfigured(received, format!("{}: {problem}", url.shown())),
         };
     }
     let said = quoted(&message(received));
@@ -27,19 +27,19 @@ pub(super) fn answer(received: &Received, url: &Url) -> Answer {
     let reason = |remedy: &str| format!("{url_text} answers {}{said}; {remedy}", received.status);
     match received.status {
         StatusCode::PAYLOAD_TOO_LARGE => Answer::TooLarge,
-        status if status.is_redirection() => retry(received, redirect(received, url)),
-        StatusCode::BAD_REQUEST if is_plain_on_tls(received, url) => retry(
+        status if status.is_redirection() => misconfigured(received, redirect(received, url)),
+        StatusCode::BAD_REQUEST if is_plain_on_tls(received, url) => misconfigured(
             received,
             format!("{url_text} expects TLS on this port; write https:// instead of http://"),
         ),
-        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => retry(
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => misconfigured(
             received,
             reason(
                 "set the header that it requires with --header-file or OTEL_EXPORTER_OTLP_HEADERS",
             ),
         ),
         StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-            retry(received, reason("set user and password in the proxy's URL"))
+            misconfigured(received, reason("set user and password in the proxy's URL"))
         }
         StatusCode::NOT_FOUND
         | StatusCode::METHOD_NOT_ALLOWED
@@ -47,11 +47,11 @@ pub(super) fn answer(received: &Received, url: &Url) -> Answer {
         | StatusCode::MISDIRECTED_REQUEST
         | StatusCode::UPGRADE_REQUIRED
         | StatusCode::NOT_IMPLEMENTED
-        | StatusCode::HTTP_VERSION_NOT_SUPPORTED => retry(
+        | StatusCode::HTTP_VERSION_NOT_SUPPORTED => misconfigured(
             received,
             reason("check that the URL names a receiver of OTLP/HTTP, whose port is usually 4318"),
         ),
-        StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE => retry(
+        StatusCode::NOT_ACCEPTABLE | StatusCode::UNSUPPORTED_MEDIA_TYPE => misconfigured(
             received,
             reason("set OTEL_EXPORTER_OTLP_COMPRESSION=none, or enable protobuf in the receiver"),
         ),
@@ -76,6 +76,10 @@ pub(super) fn answer(received: &Received, url: &Url) -> Answer {
 
 fn retry(received: &Received, reason: String) -> Answer {
     Answer::Retry { after: received.retry_after, reason }
+}
+
+fn misconfigured(received: &Received, reason: String) -> Answer {
+    Answer::Misconfigured { after: received.retry_after, reason }
 }
 
 /// Decodes an answer with a status of success. Web servers other than receivers answer with success too,

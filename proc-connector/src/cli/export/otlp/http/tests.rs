@@ -17,9 +17,19 @@ fn client(endpoint: &str, variables: &[(&str, &str)]) -> Client {
 }
 
 /// The reason to try again later.
+#[track_caller]
 fn retry(answer: Answer) -> String {
     match answer {
         Answer::Retry { reason, .. } => reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The reason to change a setting.
+#[track_caller]
+fn misconfigured(answer: Answer) -> String {
+    match answer {
+        Answer::Misconfigured { reason, .. } => reason,
         other => panic!("{other:?}"),
     }
 }

@@ -93,6 +93,8 @@ fn a_batch_is_sent_until_it_is_accepted_and_trouble_is_reported_once() {
     fixture.append(b"de", 0);
     fixture.answer(b"abc", retry("no\nconnection"));
     fixture.answer(b"abc", retry("503"));
+    let after = Some(Duration::ZERO);
+    fixture.answer(b"abc", Answer::Misconfigured { after, reason: "401".to_owned() });
     fixture.answer(b"abc", accepted());
     fixture.answer(b"de", accepted());
     let (left, notices, _) = fixture.finish(LONG);

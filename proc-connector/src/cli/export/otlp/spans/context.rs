@@ -11,12 +11,15 @@ const STATE_LIMIT: usize = 512;
 pub(super) struct TraceContext {
     pub(super) trace_id: u128,
     pub(super) span_id: u64,
+    /// Whether the span is recorded.
+    pub(super) is_sampled: bool,
 }
 
-/// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`. The flag says that the span is recorded.
+/// `00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01`.
 impl fmt::Display for TraceContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "00-{:032x}-{:016x}-01", self.trace_id, self.span_id)
+        let Self { trace_id, span_id, is_sampled } = *self;
+        write!(f, "00-{trace_id:032x}-{span_id:016x}-{:02x}", u8::from(is_sampled))
     }
 }
 
@@ -26,11 +29,11 @@ impl TraceContext {
         let (version, rest) = field(text, 2)?;
         let (trace_id, rest) = field(rest.strip_prefix('-')?, 32)?;
         let (span_id, rest) = field(rest.strip_prefix('-')?, 16)?;
-        let (_flags, rest) = field(rest.strip_prefix('-')?, 2)?;
+        let (flags, rest) = field(rest.strip_prefix('-')?, 2)?;
         let is_complete = rest.is_empty() || (version != 0 && rest.starts_with('-'));
         let span_id = u64::try_from(span_id).ok()?;
         let is_valid = version != 0xff && trace_id != 0 && span_id != 0;
-        (is_complete && is_valid).then_some(Self { trace_id, span_id })
+        (is_complete && is_valid).then_some(Self { trace_id, span_id, is_sampled: flags & 1 == 1 })
     }
 }
 
@@ -92,10 +95,10 @@ impl Origin {
     }
 
     /// The span that is the parent of the command's span.
-    pub(super) fn parent(&self) -> Option<u64> {
+    pub(super) fn parent(&self) -> Option<TraceContext> {
         match self {
             Self::New { .. } => None,
-            Self::Continued { parent, .. } => Some(parent.span_id),
+            Self::Continued { parent, .. } => Some(*parent),
         }
     }
 
@@ -126,9 +129,16 @@ mod tests {
         assert_eq!(context.span_id, 0x00f0_67aa_0ba9_02b7);
         assert_eq!(context.to_string(), EXAMPLE);
         let later = EXAMPLE.replacen("00", "cc", 1);
-        for text in [&*later, &format!("{later}-what-the-future"), &EXAMPLE.replace("-01", "-00")] {
+        for text in [&*later, &format!("{later}-what-the-future"), &EXAMPLE.replace("-01", "-03")] {
             assert_eq!(TraceContext::parse(text), Some(context), "{text}");
         }
+        assert!(context.is_sampled);
+        let unsampled = EXAMPLE.replace("-01", "-00");
+        let context = TraceContext { is_sampled: false, ..context };
+        for text in [&*unsampled, &EXAMPLE.replace("-01", "-fe")] {
+            assert_eq!(TraceContext::parse(text), Some(context), "{text}");
+        }
+        assert_eq!(context.to_string(), unsampled);
     }
 
     #[test]
@@ -160,7 +170,7 @@ mod tests {
     fn the_state_of_a_trace_is_kept() {
         let (continued, problem) = origin(Some(EXAMPLE), Some("rojo=00f067,congo=t61"));
         assert_eq!((continued.state(), problem), ("rojo=00f067,congo=t61", None));
-        assert_eq!(continued.parent(), Some(0x00f0_67aa_0ba9_02b7));
+        assert_eq!(continued.parent(), TraceContext::parse(EXAMPLE));
         for state in ["x".repeat(513), "a=\u{e4}".to_owned(), "a=\n".to_owned()] {
             let (continued, problem) = origin(Some(EXAMPLE), Some(&state));
             assert_eq!(continued.state(), "");

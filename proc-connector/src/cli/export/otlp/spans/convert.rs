@@ -38,7 +38,7 @@ impl Converter<'_> {
         let life = &self.forest.lives[index];
         let is_root = index == 0;
         let parent = if is_root {
-            self.origin.parent()
+            self.origin.parent().map(|parent| parent.span_id)
         } else {
             // Without a known creator, a process is below the command.
             Some(self.ids.id(life.creator.unwrap_or(0)))

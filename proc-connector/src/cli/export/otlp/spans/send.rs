@@ -103,6 +103,10 @@ impl Sender<'_> {
                 Answer::Failed { reason } | Answer::Refused { reason } => {
                     return self.give_up(spans.len(), reason, true);
                 }
+                // Nothing changes while the user waits, and the rest would fail alike.
+                Answer::Misconfigured { reason, .. } => {
+                    return self.give_up(spans.len(), reason, false);
+                }
                 Answer::TooLarge if spans.len() > 1 => {
                     let mut first = spans;
                     let second = first.split_off(first.len() / 2);

@@ -20,7 +20,7 @@ use crate::cli::export::otlp::http::{Answer, Deliver};
 use crate::cli::export::otlp::resource::Resource;
 use crate::cli::output::chart::forest::{Details, Forest, Life, Loss, Program};
 
-const PARENT: TraceContext = TraceContext { trace_id: 0xabc, span_id: 0x123 };
+const PARENT: TraceContext = TraceContext { trace_id: 0xabc, span_id: 0x123, is_sampled: true };
 
 /// A receiver that gives answers, the last of them again and again.
 struct Receiver {
@@ -281,4 +281,14 @@ fn the_receiver_is_tried_again_for_a_bounded_time() {
     assert_eq!((receiver.requests.len(), outcome.missing, reported.len()), (1, 2, 0));
     let (_, outcome, _) = sent(&wide(1, 1), Duration::from_millis(300), vec![retry(None)]);
     assert_eq!(outcome.missing, 2);
+}
+
+#[test]
+fn a_misconfiguration_ends_the_attempts_at_once() {
+    let after = Some(Duration::from_secs(1));
+    let wrong = Answer::Misconfigured { after, reason: "401".to_owned() };
+    let (receiver, outcome, reported) =
+        sent(&wide(2_499, 1), Duration::from_secs(600), vec![accepted(), wrong]);
+    assert_eq!((receiver.requests.len(), outcome.accepted, outcome.missing), (2, 1_000, 1_500));
+    assert_eq!((outcome.reason.as_deref(), reported.len()), (Some("401"), 0));
 }

@@ -3,7 +3,7 @@ use std::net::TcpListener;
 use std::time::{Duration, Instant};
 
 use super::receiver::{PROTOBUF, Receiver, answer};
-use super::{Answer, Deliver, accepted, assert_says, client, retry};
+use super::{Answer, Deliver, accepted, assert_says, client, misconfigured, retry};
 
 /// A time limit for requests that are to reach it.
 const SHORT: (&str, &str) = ("OTEL_EXPORTER_OTLP_TIMEOUT", "400");
@@ -101,7 +101,7 @@ fn an_answer_that_never_ends_is_bounded() {
             false
         })
     };
-    let reason = retry(client(&endless("200 OK").url(), &[]).deliver(b""));
+    let reason = misconfigured(client(&endless("200 OK").url(), &[]).deliver(b""));
     assert_says(&reason, &["does not end", "check that the URL"]);
     let refused = client(&endless("400 Bad Request").url(), &[]).deliver(b"");
     assert!(matches!(refused, Answer::Refused { .. }), "{refused:?}");

@@ -9,7 +9,7 @@ use opentelemetry_proto::tonic::collector::trace::v1::{
 use prost::Message;
 
 use super::receiver::{PROTOBUF, Receiver, answer};
-use super::{Answer, Deliver, accepted, assert_says, client, retry};
+use super::{Answer, Deliver, accepted, assert_says, client, misconfigured, retry};
 use crate::cli::export::otlp::gzip;
 
 const HTML: &str = "Content-Type: text/html; charset=utf-8\r\n";
@@ -123,7 +123,7 @@ fn a_success_of_another_server_is_no_success() {
         (PROTOBUF, "\x0a\x7f cut", "damaged"),
         (JSON, "{", "damaged"),
     ] {
-        let reason = retry(deliver_to(answer("200 OK", headers, body.as_bytes())));
+        let reason = misconfigured(deliver_to(answer("200 OK", headers, body.as_bytes())));
         assert_says(&reason, &[part, "/v1/logs", "check"]);
     }
 }
@@ -160,12 +160,15 @@ fn refusals_that_do_not_concern_the_data_name_the_setting() {
         ("404 Not Found", HTML, ["404", "4318"]),
         ("405 Method Not Allowed", "", ["405", "4318"]),
         ("407 Proxy Authentication Required", "", ["407", "proxy"]),
-        ("408 Request Timeout", "", ["408", "later"]),
         ("415 Unsupported Media Type", "", ["415", "OTEL_EXPORTER_OTLP_COMPRESSION=none"]),
         ("501 Not Implemented", "", ["501", "4318"]),
-        ("507 Insufficient Storage", "", ["507", "log"]),
     ] {
-        assert_says(&retry(deliver_to(answer(status, headers, b"<p>no</p>"))), &parts);
+        assert_says(&misconfigured(deliver_to(answer(status, headers, b"<p>no</p>"))), &parts);
+    }
+    for (status, parts) in
+        [("408 Request Timeout", ["408", "later"]), ("507 Insufficient Storage", ["507", "log"])]
+    {
+        assert_says(&retry(deliver_to(answer(status, "", b""))), &parts);
     }
 }
 
@@ -180,7 +183,7 @@ fn redirects_are_not_followed() {
         ("", ["302", "check that the URL"]),
     ] {
         let receiver = Receiver::answering(answer("302 Found", location, b""));
-        let reason = retry(client(&receiver.url(), &[]).deliver(b"\x0a\x00"));
+        let reason = misconfigured(client(&receiver.url(), &[]).deliver(b"\x0a\x00"));
         assert_says(&reason, &parts);
         assert!(!reason.contains("secret"), "{reason}");
         assert_eq!(receiver.requests().len(), 1);
@@ -226,7 +229,7 @@ fn a_large_request_is_to_be_split() {
 #[test]
 fn a_server_that_expects_tls_is_recognized() {
     let body = b"Client sent an HTTP request to an HTTPS server.\n";
-    let reason = retry(deliver_to(answer("400 Bad Request", TEXT, body)));
+    let reason = misconfigured(deliver_to(answer("400 Bad Request", TEXT, body)));
     assert_says(&reason, &["TLS", "https://"]);
 }
 
