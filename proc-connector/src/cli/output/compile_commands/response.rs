@@ -34,9 +34,13 @@ fn add(word: &[u8], directory: &Path, depth: usize, all: &mut Vec<Vec<u8>>) -> b
             all.push(word.to_vec());
             !word.starts_with(b"@")
         }
-        Some(contents) => split(&contents)
-            .iter()
-            .fold(true, |is_whole, word| add(word, directory, depth - 1, all) && is_whole),
+        Some(contents) => {
+            let mut is_whole = true;
+            for word in split(&contents) {
+                is_whole &= add(&word, directory, depth - 1, all);
+            }
+            is_whole
+        }
     }
 }
 

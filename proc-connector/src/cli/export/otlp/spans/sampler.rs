@@ -124,9 +124,9 @@ mod tests {
         ] {
             let (sampler, problem) = sampler(name, argument);
             assert_eq!(problem, None, "{name}");
-            let sampled =
+            let outcome =
                 [None, Some(false), Some(true)].map(|parent| sampler.refuses(7, parent).is_none());
-            assert_eq!(sampled, expected, "{name} {argument}");
+            assert_eq!(outcome, expected, "{name} {argument}");
         }
     }
 
