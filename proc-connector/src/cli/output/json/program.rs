@@ -38,7 +38,13 @@ impl Serialize for Device {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let (mut major, mut minor) = (itoa::Buffer::new(), itoa::Buffer::new());
         let parts = [major.format(self.major), ":", minor.format(self.minor)];
-        serializer.serialize_str(&parts.concat())
+        // Two numbers of up to 10 digits.
+        let (mut text, mut len) = ([0; 21], 0);
+        for part in parts {
+            text[len..len + part.len()].copy_from_slice(part.as_bytes());
+            len += part.len();
+        }
+        serializer.serialize_str(std::str::from_utf8(&text[..len]).unwrap_or_default())
     }
 }
 

@@ -28,11 +28,22 @@ pub(super) fn are_kept(text: &[u8]) -> bool {
         let is_kept = |word: &[u8]| word.try_into().is_ok_and(|&word| is_word_kept(word));
         return is_word_kept(*last) && text.chunks_exact(8).all(is_kept);
     }
-    let mut word = [b' '; 8];
-    for (place, &byte) in word.iter_mut().zip(text) {
-        *place = byte;
+    is_word_kept(short_word(text))
+}
+
+/// A word with all bytes of a text of less than 8 bytes. Some may be in it twice, and spaces.
+fn short_word(text: &[u8]) -> [u8; 8] {
+    const S: u8 = b' ';
+    match *text {
+        [a, b, c, d, ..] => {
+            let [.., e, f, g, h] = *text else { return [S; 8] };
+            [a, b, c, d, e, f, g, h]
+        }
+        [a, b, c] => [a, b, c, S, S, S, S, S],
+        [a, b] => [a, b, S, S, S, S, S, S],
+        [a] => [a, S, S, S, S, S, S, S],
+        [] => [S; 8],
     }
-    is_word_kept(word)
 }
 
 /// Whether each of these bytes is an ASCII character that stands for itself.
