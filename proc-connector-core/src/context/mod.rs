@@ -381,6 +381,7 @@ impl<'a> Parts<'a> {
         Some(parts)
     }
 
+    #[inline]
     fn extend(&mut self, bytes: &'a [u8]) -> Option<()> {
         let (extension, rest) = layout::ExtensionHdr::ref_from_prefix(bytes).ok()?;
         let (task, mut rest) = layout::TaskHdr::ref_from_prefix(rest).ok()?;

@@ -137,5 +137,7 @@ fn option(code: u16, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> bool
 #[inline]
 fn pad(start: usize, out: &mut Vec<u8>) {
     let len = (out.len() - start).next_multiple_of(4);
-    out.resize(start + len, 0);
+    // Appending a fixed length is cheaper.
+    out.extend_from_slice(&[0; 3]);
+    out.truncate(start + len);
 }

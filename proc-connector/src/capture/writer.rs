@@ -15,15 +15,16 @@ use pcap_file::pcapng::blocks::section_header::{SectionHeaderBlock, SectionHeade
 use pcap_file::{DataLink, Endianness, PcapError};
 use proc_connector_core::Event;
 
-use super::css_sets::CssSets;
+use super::comment::context::ContextWriter;
+use super::loss;
 use super::note::Note;
 use super::origin::{Origin, RECORDED_ON};
 use super::packet_block::{self, PacketBlock};
-use super::{comment, loss};
 use crate::stream::{Lost, Received};
 
-/// The number of bytes collected before they are written.
-const BUFFER: usize = 64 << 10;
+/// The number of bytes collected before they are written: more than a batch of a busy machine, because
+/// two writes cost more than one of the same length.
+const BUFFER: usize = 128 << 10;
 
 /// The number of bytes of notes that a packet has. Readers have limits for packets.
 const MAX_NOTES: usize = 32 << 10;
@@ -74,7 +75,7 @@ pub struct Writer<W: Write> {
     has_list: bool,
     /// The number of packets without an event.
     empty_packets: u32,
-    css_sets: CssSets,
+    contexts: ContextWriter,
     events: u64,
     lost: u64,
     /// The number of bytes that the output received.
@@ -110,7 +111,7 @@ impl<W: Write> Writer<W> {
             notes: Vec::new(),
             has_list: false,
             empty_packets: 0,
-            css_sets: CssSets::default(),
+            contexts: ContextWriter::default(),
             events: 0,
             lost: 0,
             written: 0,
@@ -212,10 +213,11 @@ impl<W: Write> Writer<W> {
         if let Some((lost, _)) = self.pending.take() {
             add_loss_options(&mut block, &lost);
         }
-        block.options(&self.notes);
-        self.notes.clear();
-        let css_sets = &mut self.css_sets;
-        block.comment(|out| comment::context::write(event, |set| css_sets.number(set), out));
+        if !self.notes.is_empty() {
+            block.options(&self.notes);
+            self.notes.clear();
+        }
+        block.comment(|out| self.contexts.write(event, out));
         block.finish();
         self.events += 1;
         Ok(())
@@ -346,6 +348,7 @@ fn text(text: &str) -> Cow<'static, str> {
     text[..fits.unwrap_or_default()].to_owned().into()
 }
 
+#[inline]
 fn since_epoch(time: SystemTime) -> Duration {
     time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default()
 }

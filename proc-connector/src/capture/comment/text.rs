@@ -1,43 +1,68 @@
 //! Numbers and bytes in comments.
 
-/// The numbers from 0 to 99, each with two digits.
-const PAIRS: [u8; 200] = {
-    let (mut pairs, mut number) = ([0; 200], 0);
-    while number < 100_u8 {
-        let at = number as usize * 2;
-        pairs[at] = b'0' + number / 10;
-        pairs[at + 1] = b'0' + number % 10;
-        number += 1;
-    }
-    pairs
-};
-
 /// Appends a decimal number.
 #[inline]
-pub(super) fn push_number(mut number: u64, out: &mut Vec<u8>) {
+pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
+    const EIGHT: u64 = 100_000_000;
     if number < 10 {
         #[expect(clippy::cast_possible_truncation, reason = "a digit")]
         out.push(b'0' + number as u8);
+    } else if number < EIGHT {
+        push_first_digits(number, out);
+    } else {
+        push_long_number(number, out);
+    }
+}
+
+fn push_long_number(number: u64, out: &mut Vec<u8>) {
+    const EIGHT: u64 = 100_000_000;
+    let (high, low) = (number / EIGHT, eight_digits(number % EIGHT));
+    if high >= EIGHT {
+        push_first_digits(high / EIGHT, out);
+        out.extend_from_slice(&eight_digits(high % EIGHT).to_le_bytes());
+        out.extend_from_slice(&low.to_le_bytes());
         return;
     }
-    // The text of up to 20 digits ends in the middle.
-    let (mut digits, mut start) = ([0; 40], 20);
-    while number >= 10 {
-        let at = (number % 100) as usize * 2;
-        number /= 100;
-        start -= 2;
-        digits[start..start + 2].copy_from_slice(&PAIRS[at..at + 2]);
-    }
-    if number > 0 {
-        start -= 1;
-        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
-        let digit = number as u8;
-        digits[start] = b'0' + digit;
-    }
-    // The fixed length makes the copy cheap.
-    let len = out.len() + 20 - start;
-    out.extend_from_slice(&digits[start..start + 20]);
+    let high = eight_digits(high);
+    let zeros = leading_zeros(high);
+    let digits = (u128::from(low) << 64 | u128::from(high)) >> (8 * zeros);
+    push_prefix(digits.to_le_bytes(), 16 - zeros, out);
+}
+
+/// Appends a number of up to 8 digits.
+#[inline]
+fn push_first_digits(number: u64, out: &mut Vec<u8>) {
+    let digits = eight_digits(number);
+    let zeros = leading_zeros(digits);
+    push_prefix((digits >> (8 * zeros)).to_le_bytes(), 8 - zeros, out);
+}
+
+/// Appends the first `len` bytes. A copy of a fixed length is cheap.
+#[inline]
+fn push_prefix<const N: usize>(bytes: [u8; N], len: usize, out: &mut Vec<u8>) {
+    let len = out.len() + len;
+    out.extend_from_slice(&bytes);
     out.truncate(len);
+}
+
+/// The number of zeros before the first of 8 digits that is not zero, except for the last digit.
+#[inline]
+fn leading_zeros(digits: u64) -> usize {
+    // The high half of each digit is 3.
+    ((digits & 0x0f0f_0f0f_0f0f_0f0f).trailing_zeros() / 8).min(7) as usize
+}
+
+/// The 8 digits of a number, with the first in the lowest byte: halves, then pairs, then digits, all at
+/// once.
+#[inline]
+fn eight_digits(number: u64) -> u64 {
+    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    // A product of the reciprocal, which is exact for these numbers.
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | (fours - hundreds * 100) << 16;
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    (tens | (pairs - tens * 10) << 8) + ZEROS
 }
 
 /// Reads a decimal number that fills `text`.
@@ -158,19 +183,61 @@ impl<'a> Numbers<'a> {
 /// The byte that stands for the zero byte, which separates strings.
 const SEPARATOR: u8 = b',';
 
-/// Which bytes stand for themselves.
-const PLAIN: [bool; 256] = {
-    let (mut plain, mut byte) = ([false; 256], 0x21);
-    while byte < 0x7f {
-        plain[byte] = byte != b'%' as usize && byte != SEPARATOR as usize;
-        byte += 1;
-    }
-    plain
-};
+/// Whether a byte stands for itself.
+#[inline]
+const fn is_plain(byte: u8) -> bool {
+    byte.wrapping_sub(0x21) < 0x7f - 0x21 && byte != b'%' && byte != SEPARATOR
+}
 
 /// Appends bytes: a zero byte as `,`, printable characters as they are, and others as `%` and two
 /// digits.
+#[inline]
 pub(super) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
+    let start = out.len();
+    out.extend_from_slice(bytes);
+    let mut needs_no_escape = true;
+    // Without branches, so that many bytes are handled at once.
+    for byte in &mut out[start..] {
+        let is_zero = *byte == 0;
+        needs_no_escape &= is_plain(*byte) || is_zero;
+        *byte = if is_zero { SEPARATOR } else { *byte };
+    }
+    if !needs_no_escape {
+        out.truncate(start);
+        push_with_escapes(bytes, out);
+    }
+}
+
+/// Appends the bytes before the first zero byte.
+#[inline]
+pub(super) fn push_name(name: [u8; 16], out: &mut Vec<u8>) {
+    const ONES: u128 = u128::from_ne_bytes([1; 16]);
+    let bytes = u128::from_le_bytes(name);
+    // The high bit of the first byte that is zero is set, and of no byte before.
+    let zeros = bytes.wrapping_sub(ONES) & !bytes & (ONES << 7);
+    let len = zeros.trailing_zeros() as usize / 8;
+    let mut is_plain_name = true;
+    for byte in name {
+        is_plain_name &= is_plain(byte) || byte == 0;
+    }
+    if is_plain_name {
+        push_prefix(name, len, out);
+    } else {
+        push_bytes(&name[..len], out);
+    }
+}
+
+/// Whether no byte of these names, which zero bytes separate, needs an escape or is a slash.
+#[inline]
+pub(super) fn has_plain_names(names: &[u8]) -> bool {
+    let mut are_plain = true;
+    for &byte in names {
+        are_plain &= (is_plain(byte) || byte == 0) && byte != b'/';
+    }
+    are_plain
+}
+
+fn push_with_escapes(bytes: &[u8], out: &mut Vec<u8>) {
     if bytes.is_ascii() {
         push_ascii(bytes, out);
         return;
@@ -199,7 +266,7 @@ pub(super) fn push_bytes(bytes: &[u8], out: &mut Vec<u8>) {
 fn push_ascii(mut bytes: &[u8], out: &mut Vec<u8>) {
     out.reserve(bytes.len());
     loop {
-        let plain = bytes.iter().position(|&byte| !PLAIN[usize::from(byte)]);
+        let plain = bytes.iter().position(|&byte| !is_plain(byte));
         let (run, rest) = bytes.split_at(plain.unwrap_or(bytes.len()));
         out.extend_from_slice(run);
         let [special, after @ ..] = rest else { return };
@@ -288,6 +355,22 @@ mod tests {
     }
 
     #[test]
+    fn a_name_ends_at_its_first_zero_byte() {
+        for len in 0..=16 {
+            for byte in [b'a', b' ', b'%', 1, 0x80, 0xff] {
+                for after in [0, 1, b'b', 0xff] {
+                    let mut name = [after; 16];
+                    name[..len].fill(byte);
+                    name[len..].iter_mut().take(1).for_each(|end| *end = 0);
+                    let mut text = b"x".to_vec();
+                    push_name(name, &mut text);
+                    assert_eq!(text, format!("x{}", written(&name[..len])).as_bytes(), "{name:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn all_bytes_are_read_again() {
         let all: Vec<u8> = (0..=255).chain((0..=255).rev()).collect();
         assert_eq!(read(written(&all).as_bytes()), Some(all));
@@ -302,11 +385,15 @@ mod tests {
 
     #[test]
     fn numbers_are_decimal() {
-        for expected in [0, 9, 10, 4_294_967_295, 9_999_999_999_999_999_999, u64::MAX] {
-            let mut text = Vec::new();
+        let powers = (0..20).map(|exponent| 10_u64.pow(exponent));
+        let near_powers = powers.flat_map(|power| [power - 1, power, power + 1, power / 4 * 7]);
+        // All halves of 8 digits.
+        let halves = (0..10_000).map(|half| half * 10_000 + 9_999 - half);
+        for expected in near_powers.chain(halves).chain([u64::from(u32::MAX), u64::MAX]) {
+            let mut text = b"x".to_vec();
             push_number(expected, &mut text);
-            assert_eq!(text, expected.to_string().as_bytes());
-            assert_eq!(number(&text), Some(expected));
+            assert_eq!(text, format!("x{expected}").as_bytes());
+            assert_eq!(number(&text[1..]), Some(expected));
         }
         for text in ["", "-1", "+1", " 1", "1a", "18446744073709551616", "+8446744073709551615"] {
             assert_eq!(number(text.as_bytes()), None, "{text}");

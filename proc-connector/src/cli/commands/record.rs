@@ -2,10 +2,11 @@
 
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::capture::Origin;
 use proc_connector::process::Survey;
-use proc_connector::{Filter, ProcConnector};
+use proc_connector::{Filter, ProcConnector, Received};
 
 use crate::cli::blocks::Format;
 use crate::cli::failure::Failure;
@@ -13,12 +14,12 @@ use crate::cli::options::events::EventOptions;
 use crate::cli::options::listen::ListenOptions;
 use crate::cli::options::processes::ProcessOptions;
 use crate::cli::output::capture::{Capture, Output, Raw};
-use crate::cli::output::sink::Sink;
+use crate::cli::output::sink::{Details, Item, Sink};
 use crate::cli::output::unwritten::CountUnwritten;
 use crate::cli::output_file;
 use crate::cli::pipeline::choose::{Chooser, ProcessChooser};
 use crate::cli::pipeline::conditions::Conditions;
-use crate::cli::pipeline::flow::{Direct, Identified};
+use crate::cli::pipeline::flow::Identified;
 use crate::cli::pipeline::identify::{Identify, is_permanent};
 use crate::cli::pipeline::stage::Stage;
 use crate::cli::pipeline::summary::Summary;
@@ -146,12 +147,63 @@ fn listen<S: Sink>(
         }
         return Ok((flow.sink.finish()?, summary?));
     }
-    let mut flow = Direct::new(sink, count).redacting(redactor);
+    let mut flow = Unidentified { sink, redactor, recorded: 0, wanted: count };
     let summary = receive::listen(events, duration, &mut flow);
     if flow.sink.has_failed() {
         count_rest(events, &mut flow);
     }
     Ok((flow.sink.finish()?, summary?))
+}
+
+/// Records all events that the source delivers. A recording needs neither the process of an event nor its
+/// end: a replay finds them again.
+#[derive(Debug)]
+struct Unidentified<S> {
+    sink: S,
+    redactor: Option<Redactor>,
+    recorded: u64,
+    /// The number of events after which the recording ends.
+    wanted: u64,
+}
+
+impl<S: Sink> Unidentified<S> {
+    fn write(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<(), Failure> {
+        let (process, user, is_over, end) = (None, None, None, None);
+        let details = Details::default();
+        self.sink.write(&Item { received, time, process, user, is_over, end, details })
+    }
+}
+
+impl<S: Sink> Stage for Unidentified<S> {
+    fn take(&mut self, received: &Received<'_>, time: Option<SystemTime>) -> Result<bool, Failure> {
+        match self.redactor.take() {
+            None => self.write(received, time)?,
+            Some(mut redactor) => {
+                let written = self.write(&redactor.apply(received), time);
+                self.redactor = Some(redactor);
+                written?;
+            }
+        }
+        self.recorded += u64::from(matches!(received, Received::Event(_)));
+        Ok(self.recorded < self.wanted)
+    }
+
+    fn due_in(&self) -> Option<Duration> {
+        self.sink.due_in()
+    }
+
+    fn after_batch(&mut self, _: Instant) -> Result<bool, Failure> {
+        self.sink.flush()?;
+        Ok(self.recorded < self.wanted)
+    }
+
+    fn finish(&mut self) -> Result<(), Failure> {
+        self.sink.flush()
+    }
+
+    fn shown(&self) -> u64 {
+        self.recorded
+    }
 }
 
 /// Counts the queued events that cannot be written any more.

@@ -1,7 +1,5 @@
 //! The ends of processes, which exits of threads report.
 
-use std::collections::{HashSet, VecDeque};
-
 use proc_connector::process::{Change, ChangeKind, Changes, Process};
 use proc_connector::{Event, Payload, Received};
 
@@ -23,10 +21,9 @@ pub(crate) struct OtherEnd {
 /// these exits is lost.
 #[derive(Debug, Default)]
 pub(crate) struct NotedEnds {
-    /// The processes that ended last, by their ids and creation times.
-    recent: HashSet<(u32, u64)>,
-    /// The same in the order of their ends.
-    order: VecDeque<(u32, u64)>,
+    /// The processes that ended last: the id and the creation time of one for each remainder of an id.
+    /// Ids are assigned in order, so processes that end at the same time seldom have the same remainder.
+    recent: Vec<(u32, u64)>,
 }
 
 /// The number of ended processes that are remembered. A thread can report the end late, because it
@@ -57,16 +54,11 @@ impl NotedEnds {
 
     /// Returns whether the process is new.
     fn remember(&mut self, process: (u32, u64)) -> bool {
-        if !self.recent.insert(process) {
-            return false;
+        if self.recent.is_empty() {
+            self.recent.resize(RECENT, (0, 0));
         }
-        self.order.push_back(process);
-        if self.order.len() > RECENT {
-            if let Some(oldest) = self.order.pop_front() {
-                self.recent.remove(&oldest);
-            }
-        }
-        true
+        let recent = &mut self.recent[process.0 as usize % RECENT];
+        std::mem::replace(recent, process) != process
     }
 }
 
@@ -171,13 +163,18 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_ends_is_bounded() {
+    fn many_ends_are_remembered_in_bounded_memory() {
         let mut ends = NotedEnds::default();
-        for start in 1..=2 * RECENT as u64 {
-            assert!(exit(&mut ends, 100, &process(start).with_end(Some(0))).1.is_some());
-        }
-        assert_eq!((ends.recent.len(), ends.order.len()), (RECENT, RECENT));
-        let last = process(2 * RECENT as u64).with_end(Some(0));
-        assert_eq!(exit(&mut ends, 100, &last), (Some(true), None));
+        let last = u32::try_from(RECENT).expect("a small number");
+        let mut is_first = |tgid, start| {
+            let over = RawContext::of_process((tgid, start), (1, 1)).with_end(Some(0));
+            exit(&mut ends, tgid, &over).1.is_some()
+        };
+        assert!((1..=last).all(|tgid| is_first(tgid, 5)));
+        assert!(!(1..=last).any(|tgid| is_first(tgid, 5)));
+        // Later processes replace them.
+        assert!((1..=last).all(|tgid| is_first(last + tgid, 9)));
+        assert!(!(1..=last).any(|tgid| is_first(last + tgid, 9)));
+        assert_eq!(ends.recent.len(), RECENT);
     }
 }

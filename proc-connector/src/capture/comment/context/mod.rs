@@ -3,6 +3,11 @@
 //! A context has binary headers, which are those of the ring transport. The comment has their values as
 //! text, so that other programs can show it, and the reader restores the headers.
 
+use proc_connector_core::context::layout::Recorded;
+
+mod common;
+mod numbers;
+mod process_texts;
 mod read;
 mod task_ids;
 #[cfg(test)]
@@ -12,4 +17,18 @@ mod write;
 
 pub(in crate::capture) use self::read::read;
 pub(in crate::capture) use self::task_ids::TaskIds;
-pub(in crate::capture) use self::write::write;
+pub(in crate::capture) use self::write::ContextWriter;
+
+/// The ids that consecutive tasks often share: their words follow each other in a comment.
+const COMMON: Recorded = Recorded::UID_GID
+    .union(Recorded::EUID_EGID)
+    .union(Recorded::SESSION)
+    .union(Recorded::TTY)
+    .union(Recorded::AUDIT)
+    .union(Recorded::PID_NS)
+    .union(Recorded::CGROUP_ID)
+    .union(Recorded::CSS_SET);
+
+/// The inode of the initial pid namespace: `PROC_PID_INIT_INO` in the kernel's
+/// `include/linux/proc_ns.h`. It is not written.
+const INITIAL_PID_NS: u32 = 0xefff_fffc;

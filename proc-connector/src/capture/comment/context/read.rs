@@ -7,6 +7,7 @@ use zerocopy::IntoBytes;
 
 use super::super::VERSION;
 use super::super::text::{is_special, read_bytes};
+use super::INITIAL_PID_NS;
 use super::task_ids::{self, TaskIds};
 use super::value::{Place, Value, key as key_of};
 
@@ -48,6 +49,8 @@ struct Parts<'a> {
     exec: ExecHdr,
     args: &'a [u8],
     filename: &'a [u8],
+    /// Whether the file name is the path of the program.
+    is_direct: bool,
     exe: &'a [u8],
     cwd: &'a [u8],
     env: &'a [u8],
@@ -130,6 +133,7 @@ impl<'a> Parts<'a> {
         const ARGS: u64 = key_of(b"args");
         const CUT: u64 = key_of(b"cut");
         const FILENAME: u64 = key_of(b"filename");
+        const DIRECT: u64 = key_of(b"direct");
         const EXE: u64 = key_of(b"exe");
         const CWD: u64 = key_of(b"cwd");
         const ENV: u64 = key_of(b"env");
@@ -178,7 +182,7 @@ impl<'a> Parts<'a> {
                 Recorded::SESSION
             }
             TTY => {
-                task.tty = device(value)?.into();
+                task.tty = if value.is_at_end() { 0 } else { device(value)? }.into();
                 Recorded::TTY
             }
             AU => {
@@ -191,7 +195,8 @@ impl<'a> Parts<'a> {
                 Recorded::AUDIT
             }
             NS => {
-                task.pid_ns = value.next32()?.into();
+                let pid_ns = if value.is_at_end() { INITIAL_PID_NS } else { value.next32()? };
+                task.pid_ns = pid_ns.into();
                 *has_own_ns_tgid = value.is_at_end();
                 task.ns_tgid =
                     if *has_own_ns_tgid { identity.tgid } else { value.next32()?.into() };
@@ -237,8 +242,15 @@ impl<'a> Parts<'a> {
                 Recorded::EXEC | Recorded::FILENAME
             }
             EXE => {
-                self.exe = value.text().strip_prefix(b"/")?;
+                self.exe = value.text();
+                if !self.exe.starts_with(b"/") {
+                    return None;
+                }
                 Recorded::EXEC | Recorded::EXE
+            }
+            DIRECT => {
+                self.is_direct = true;
+                Recorded::EXEC | Recorded::FILENAME
             }
             CWD => {
                 self.cwd = value.text().strip_prefix(b"/")?;
@@ -301,7 +313,13 @@ impl<'a> Parts<'a> {
         out.extend_from_slice(self.exec.as_bytes());
         let mut start = out.len();
         let mut lens = [0_u32; 5];
-        let parts = [self.args, self.filename, self.exe, self.cwd, self.env];
+        if self.is_direct {
+            // Without a path, the comment is damaged.
+            self.exe.first()?;
+            self.filename = self.exe;
+        }
+        let exe = self.exe.get(1..).unwrap_or_default();
+        let parts = [self.args, self.filename, exe, self.cwd, self.env];
         for (place, (part, len)) in parts.into_iter().zip(&mut lens).enumerate() {
             if matches!(place, 2 | 3) {
                 read_path(part, out)?;
@@ -323,10 +341,11 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// The user id in the lower half, the group id in the upper.
+/// The user id in the lower half, the group id in the upper. They are equal if there is one number.
 #[inline]
 fn id_pair(value: &mut Value<'_>) -> Option<u64> {
-    let [uid, gid] = [value.next32()?, value.next32()?];
+    let uid = value.next32()?;
+    let gid = if value.is_at_end() { uid } else { value.next32()? };
     Some(u64::from(gid) << 32 | u64::from(uid))
 }
 

@@ -1,21 +1,12 @@
-//! The ids that most tasks of a recording share: those of the user, session, terminal, namespace and cgroup.
+//! The ids that consecutive tasks often share: of the user, session, terminal, namespace and cgroup.
 
 use proc_connector_core::context::layout::{Recorded, TaskHdr};
 
+use super::COMMON;
 use super::value::{Value, key as key_of};
 
 /// The first key of these ids in a comment.
 pub(super) const FIRST: u64 = key_of(b"u");
-
-/// The values with these ids.
-const ALL: Recorded = Recorded::UID_GID
-    .union(Recorded::EUID_EGID)
-    .union(Recorded::SESSION)
-    .union(Recorded::TTY)
-    .union(Recorded::AUDIT)
-    .union(Recorded::PID_NS)
-    .union(Recorded::CGROUP_ID)
-    .union(Recorded::CSS_SET);
 
 /// The ids of the last event, and their words. An event with the same words has the same ids, which need
 /// not be read again.
@@ -67,11 +58,11 @@ impl TaskIds {
 /// Whether a part of a context is one of these ids.
 #[inline]
 pub(super) fn contains(part: Recorded) -> bool {
-    !part.is_empty() && ALL.contains(part)
+    !part.is_empty() && COMMON.contains(part)
 }
 
 /// The parts of a context that are these ids.
 #[inline]
 pub(super) fn among(recorded: u32) -> u32 {
-    recorded & ALL.bits()
+    recorded & COMMON.bits()
 }

@@ -6,7 +6,7 @@ use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::{Context, Event, EventData, EventRecord, Notification, Notifications};
 use proptest::prelude::*;
 
-use super::{TaskIds, read, write};
+use super::{ContextWriter, INITIAL_PID_NS, TaskIds, read};
 
 const TIME: u64 = 1_000_000_007;
 
@@ -33,10 +33,15 @@ const EXIT: EventData<'_> = EventData::Exit {
 };
 
 fn text(data: EventData<'_>, context: &[u8]) -> Option<String> {
+    text_after(&mut ContextWriter::default(), data, context)
+}
+
+/// The same by a writer that has written others.
+fn text_after(writer: &mut ContextWriter, data: EventData<'_>, context: &[u8]) -> Option<String> {
     let mut text = Vec::new();
     let mut found = None;
     with_event(data, context, |event| {
-        let is_written = write(&event, |css_set| css_set, &mut text);
+        let is_written = writer.write(&event, &mut text);
         found = is_written.then(|| String::from_utf8(text.clone()).expect("a comment is UTF-8"));
     });
     found
@@ -63,7 +68,8 @@ fn values(context: &Context<'_>) -> Vec<String> {
         format!("{:?} {:?}", context.uid().zip(context.gid()), context.euid().zip(context.egid())),
         format!("{:?} {:?} {:?}", context.session(), context.tty(), context.cgroup_id()),
         format!("{:?} {:?}", context.login_uid(), context.audit_session()),
-        format!("{:?} {:?} {:?}", context.ns_tgid(), context.pid_ns(), context.css_set()),
+        // A comment has another number for the set.
+        format!("{:?} {:?} {}", context.ns_tgid(), context.pid_ns(), context.css_set().is_some()),
         format!("{:?} {:?} {args:?}", context.program(), context.filename()),
         format!("{paths:?} {:?}", context.env().map(|env| env.bytes())),
     ]
@@ -142,10 +148,47 @@ fn an_exec_is_readable() {
     let parts = [&b"cc\0-c\0a b.c\0"[..], b"/bin/cc", b"gcc\0bin\0usr\0", b"", b"LANG=C\0"];
     let context = RawContext::of_process((7, 70), (1, 10)).with_extension(exec(parts)).bytes();
     let expected = "pc1 p=7:70 pp=1:10 t=8:7 comm=make u=1000:100 e=0:100 s=17 tty=136:5 \
-                    au=1000: ns=19 cg=12 cs=3 boot=250 file=8:1:21:1700000000:9:1 deleted \
+                    au=1000: ns=19 cg=12 cs=1 boot=250 file=8:1:21:1700000000:9:1 deleted \
                     exe=/usr/bin/gcc cwd=/ filename=/bin/cc args=cc,-c,a%20b.c, env=LANG=C,";
     assert_eq!(text(EXEC, &context).as_deref(), Some(expected));
     check(EXEC, &context);
+}
+
+#[test]
+fn values_that_most_processes_have_are_short() {
+    type Change = fn(&mut RawExtension);
+    let with = |change: Change| {
+        let parts = [&b""[..], b"/usr/bin/cc", b"cc\0bin\0usr\0", b"", b""];
+        let mut extension = exec(parts);
+        extension.recorded = Recorded::UID_GID | Recorded::EUID_EGID | Recorded::TTY;
+        extension.recorded |= Recorded::AUDIT | Recorded::PID_NS | Recorded::EXEC | Recorded::EXE;
+        extension.recorded |= Recorded::FILENAME;
+        (extension.task.uid_gid, extension.task.euid_egid) = (0.into(), 0.into());
+        extension.task.tty = 0.into();
+        extension.task.login_uid = u32::MAX.into();
+        extension.task.pid_ns = INITIAL_PID_NS.into();
+        change(&mut extension);
+        RawContext::of_process((7, 70), (1, 10)).with_extension(extension).bytes()
+    };
+    let cases: [(Change, &str); 9] = [
+        (|_| (), "u=0 e tty au ns exe=/usr/bin/cc direct"),
+        (|it| it.task.uid_gid = 5.into(), "u=5:0 e=0 tty au ns exe=/usr/bin/cc direct"),
+        (|it| it.task.euid_egid = (5 << 32).into(), "u=0 e=0:5 tty au ns exe=/usr/bin/cc direct"),
+        (|it| it.task.tty = 5.into(), "u=0 e tty=0:5 au ns exe=/usr/bin/cc direct"),
+        (|it| it.task.audit_session = 5.into(), "u=0 e tty au=:5 ns exe=/usr/bin/cc direct"),
+        (|it| it.task.login_uid = 5.into(), "u=0 e tty au=5: ns exe=/usr/bin/cc direct"),
+        (|it| it.task.pid_ns = 5.into(), "u=0 e tty au ns=5 exe=/usr/bin/cc direct"),
+        (|it| it.task.ns_tgid = 0.into(), "u=0 e tty au ns=4026531836:0 exe=/usr/bin/cc direct"),
+        (|it| it.tail[0] = b'.', "u=0 e tty au ns exe=/usr/bin/cc filename=.usr/bin/cc"),
+    ];
+    let mut writer = ContextWriter::default();
+    for (change, expected) in cases {
+        let context = with(change);
+        let expected = format!("pc1 p=7:70 pp=1:10 {expected}");
+        // The writer knows the text of the last context.
+        assert_eq!(text_after(&mut writer, EXEC, &context), Some(expected));
+        check(EXEC, &context);
+    }
 }
 
 #[test]
@@ -201,7 +244,9 @@ fn unknown_keys_are_skipped_and_damage_is_noticed() {
         "pc1 p=7",
         "pc1 p=seven:70",
         "pc1 p=4294967296:70",
-        "pc1 p=7:70 u=1000",
+        "pc1 p=7:70 u=",
+        "pc1 p=7:70 tty=136",
+        "pc1 p=7:70 direct",
         "pc1 p=7:70 args=%4",
         "pc1 p=7:70 comm=12345678901234567",
         "pc1 p=7:70 exe=bin",
@@ -209,6 +254,62 @@ fn unknown_keys_are_skipped_and_damage_is_noticed() {
         "pc1 p=7:70 ru=1:x",
     ] {
         assert!(!is_readable(damaged), "{damaged}");
+    }
+}
+
+/// Holds recordings of earlier versions, which wrote all values, against the short forms.
+#[test]
+fn long_forms_are_read() {
+    let restored = |comment: &str| {
+        let mut bytes = Vec::new();
+        read_alone(comment, TIME, &mut bytes).map(|()| bytes)
+    };
+    for (long, short) in [
+        ("u=0:0 e", "u=0 e"),
+        ("u=5:0 e=7:7", "u=5:0 e=7"),
+        ("tty=0:0", "tty"),
+        ("au=:", "au"),
+        ("ns=4026531836", "ns"),
+        ("exe=/bin/cc cwd=/ filename=/bin/cc", "exe=/bin/cc cwd=/ direct"),
+    ] {
+        let long = restored(&format!("pc1 p=7:70 {long}"));
+        assert!(long.is_some());
+        assert_eq!(long, restored(&format!("pc1 p=7:70 {short}")), "{short}");
+    }
+}
+
+#[test]
+fn a_text_that_is_kept_belongs_to_equal_values() {
+    // The ids have the same place.
+    let processes = [(7, 70), (7, 71), (134, 70), (7, 70), (0, 0)];
+    let changes: [fn(&mut TaskHdr); 10] = [
+        |_| (),
+        |it| it.uid_gid = 1.into(),
+        |it| it.euid_egid = 1.into(),
+        |it| it.session = 1.into(),
+        |it| it.tty = 1.into(),
+        |it| it.login_uid = 1.into(),
+        |it| it.audit_session = 1.into(),
+        |it| it.pid_ns = 1.into(),
+        |it| it.ns_tgid = 134.into(),
+        |it| it.cgroup_id = 1.into(),
+    ];
+    let parts = Recorded::all() - Recorded::EXEC - Recorded::USAGE - Recorded::PROCESS_USAGE;
+    let mut writer = ContextWriter::default();
+    for change in changes {
+        for process in processes {
+            for parent in processes {
+                for recorded in [parts, parts - Recorded::TTY] {
+                    let mut task = task();
+                    change(&mut task);
+                    let extension = RawExtension { recorded, task, ..RawExtension::default() };
+                    let context = RawContext::of_process(process, parent);
+                    let context = context.with_extension(extension).bytes();
+                    let expected = text(FORK, &context);
+                    assert_eq!(text_after(&mut writer, FORK, &context), expected);
+                }
+            }
+        }
     }
 }
 
@@ -304,7 +405,8 @@ proptest! {
 }
 
 /// Words of which comments consist, the ids of tasks above all.
-const WORDS: [&str; 20] = [
-    "u=1:1", "u=1:12", "u=2:2:3", "e", "e=3:3", "s=4", "s=41", "tty=1:2", "au=:", "au=1:2", "ns=5",
-    "ns=5:7", "ns=5:9", "cg=1", "cs=2", "cs=2:x", "comm=x", "later=1", "p=8:8", "cs=x",
+const WORDS: [&str; 22] = [
+    "u=1", "u=1:1", "u=1:12", "u=2:2:3", "e", "e=3:3", "s=4", "s=41", "tty=1:2", "au=:", "au=1:2",
+    "ns", "ns=5", "ns=5:7", "ns=5:9", "cg=1", "cs=2", "cs=2:x", "comm=x", "later=1", "p=8:8",
+    "cs=x",
 ];

@@ -1,30 +1,85 @@
 //! Writes the context of an event as a comment.
 
-use proc_connector_core::Event;
 use proc_connector_core::context::layout::{
     ExtensionHdr, IdentityHdr, Recorded, TaskHdr, UsageHdr,
 };
-use proc_connector_core::{Args, KernelPath};
+use proc_connector_core::{Args, Context, Event, KernelPath};
 use zerocopy::FromBytes;
-use zerocopy::byteorder::{NativeEndian, U64};
+use zerocopy::byteorder::U64;
 
-use super::super::text::{push_bytes, push_escape, push_number};
+use super::super::text::{has_plain_names, push_bytes, push_escape, push_name, push_number};
 use super::super::{MAX_LEN, VERSION};
+use super::common::CommonText;
+use super::numbers::{halves, put};
+use super::process_texts::ProcessTexts;
 
-/// Appends the comment with the context of an event. Returns whether the event has a context.
-///
-/// `css_set` converts the number of a set of cgroups, which is an address of the kernel and must not be
-/// written.
-pub(in crate::capture) fn write(
-    event: &Event<'_>,
-    css_set: impl FnOnce(u64) -> u64,
-    out: &mut Vec<u8>,
-) -> bool {
-    let Some(context) = event.context() else { return false };
-    let Ok((identity, rest)) = IdentityHdr::ref_from_prefix(context.bytes()) else { return false };
-    let start = out.len();
-    out.extend_from_slice(VERSION);
-    write_identity(identity, out);
+/// Writes the contexts of consecutive events.
+#[derive(Debug, Default)]
+pub(in crate::capture) struct ContextWriter {
+    processes: ProcessTexts,
+    common: CommonText,
+}
+
+impl ContextWriter {
+    /// Appends the comment with the context of an event. Returns whether the event has a context.
+    pub(in crate::capture) fn write(&mut self, event: &Event<'_>, out: &mut Vec<u8>) -> bool {
+        let Some(context) = event.context() else { return false };
+        let Ok((identity, rest)) = IdentityHdr::ref_from_prefix(context.bytes()) else {
+            return false;
+        };
+        let start = out.len();
+        self.write_identity(identity, out);
+        write_detail(&context, out);
+        let Ok((extension, rest)) = ExtensionHdr::ref_from_prefix(rest) else { return true };
+        let recorded = Recorded::from_bits_retain(extension.recorded.get());
+        if let Ok((task, rest)) = TaskHdr::ref_from_prefix(rest) {
+            let own_tgid = identity.tgid.get();
+            write_thread(recorded, task, own_tgid, out);
+            out.extend_from_slice(self.common.of(recorded, task, own_tgid));
+            if recorded.contains(Recorded::BOOT_NS) {
+                // Normally, the time that the machine was suspended, and a few microseconds.
+                let offset = task.boot_ns.get().wrapping_sub(event.timestamp_ns());
+                put(out, b" boot=", [offset]);
+            }
+            write_usage(recorded, rest, out);
+        }
+        if recorded.contains(Recorded::EXEC) {
+            write_program(&context, start, out);
+        }
+        true
+    }
+
+    #[inline]
+    fn write_identity(&mut self, identity: &IdentityHdr, out: &mut Vec<u8>) {
+        out.extend_from_slice(VERSION);
+        out.extend_from_slice(b"p=");
+        self.processes.write(identity.tgid.get(), identity.start_boottime.get(), out);
+        let parent = (identity.parent_tgid.get(), identity.parent_start_boottime.get());
+        if parent != (0, 0) {
+            out.extend_from_slice(b" pp=");
+            self.processes.write(parent.0, parent.1, out);
+        }
+    }
+}
+
+#[inline]
+fn write_thread(recorded: Recorded, task: &TaskHdr, own_tgid: u32, out: &mut Vec<u8>) {
+    if recorded.contains(Recorded::PID_TGID) {
+        let [tgid, pid] = halves(task.pid_tgid);
+        if (pid, tgid) == (own_tgid, own_tgid) {
+            out.extend_from_slice(b" t");
+        } else {
+            put(out, b" t=", [pid.into(), tgid.into()]);
+        }
+    }
+    if recorded.contains(Recorded::COMM) {
+        out.extend_from_slice(b" comm=");
+        push_name(task.comm, out);
+    }
+}
+
+/// Writes the child of a fork, or how far the process of an exit is.
+fn write_detail(context: &Context<'_>, out: &mut Vec<u8>) {
     if let Some(is_over) = context.is_over() {
         let status = context.process_status();
         match (is_over, status) {
@@ -35,13 +90,10 @@ pub(in crate::capture) fn write(
     } else if let Some(child) = context.child_start_boottime_ns() {
         put(out, b" child=", [child]);
     }
-    if let Ok((extension, rest)) = ExtensionHdr::ref_from_prefix(rest) {
-        let recorded = Recorded::from_bits_retain(extension.recorded.get());
-        if let Ok((task, rest)) = TaskHdr::ref_from_prefix(rest) {
-            write_task(recorded, task, identity, event.timestamp_ns(), css_set, out);
-            write_usage(recorded, rest, out);
-        }
-    }
+}
+
+/// Writes the program of an exec, its arguments and its environment. The comment begins at `start`.
+fn write_program(context: &Context<'_>, start: usize, out: &mut Vec<u8>) {
     let fixed = out.len();
     if let Some(file) = context.program() {
         let ctime = u64::from_ne_bytes(file.ctime_sec.to_ne_bytes());
@@ -54,19 +106,30 @@ pub(in crate::capture) fn write(
             }
         }
     }
-    for (key, path) in [(&b" exe="[..], context.exe()), (b" cwd=", context.cwd())] {
-        if let Some(path) = path {
-            out.extend_from_slice(key);
-            push_path(path, out);
-        }
+    let mut exe = None;
+    if let Some(path) = context.exe() {
+        out.extend_from_slice(b" exe=");
+        let from = out.len();
+        push_path(path, out);
+        exe = Some(from..out.len());
+    }
+    if let Some(path) = context.cwd() {
+        out.extend_from_slice(b" cwd=");
+        push_path(path, out);
     }
     if let Some(filename) = context.filename() {
+        let before = out.len();
         out.extend_from_slice(b" filename=");
+        let from = out.len();
         push_bytes(filename, out);
+        if exe.is_some_and(|exe| out[exe] == out[from..]) {
+            out.truncate(before);
+            out.extend_from_slice(b" direct");
+        }
     }
     if out.len() - start > MAX_LEN {
         out.truncate(fixed);
-        return true;
+        return;
     }
     if let Some(args) = context.args() {
         push_args(args, start + MAX_LEN, out);
@@ -78,100 +141,6 @@ pub(in crate::capture) fn write(
         if out.len() - start > MAX_LEN {
             out.truncate(before);
         }
-    }
-    true
-}
-
-/// Appends a key and a list of numbers.
-#[inline]
-fn put<const K: usize, const N: usize>(out: &mut Vec<u8>, key: &[u8; K], numbers: [u64; N]) {
-    out.extend_from_slice(key);
-    for (place, number) in numbers.into_iter().enumerate() {
-        if place > 0 {
-            out.push(b':');
-        }
-        push_number(number, out);
-    }
-}
-
-fn write_identity(identity: &IdentityHdr, out: &mut Vec<u8>) {
-    put(out, b"p=", [identity.tgid.get().into(), identity.start_boottime.get()]);
-    if identity.parent_tgid.get() != 0 || identity.parent_start_boottime.get() != 0 {
-        let start = identity.parent_start_boottime.get();
-        put(out, b" pp=", [identity.parent_tgid.get().into(), start]);
-    }
-}
-
-fn write_task(
-    recorded: Recorded,
-    task: &TaskHdr,
-    identity: &IdentityHdr,
-    timestamp_ns: u64,
-    css_set: impl FnOnce(u64) -> u64,
-    out: &mut Vec<u8>,
-) {
-    let has = |part| recorded.contains(part);
-    let own_tgid = identity.tgid.get();
-    if has(Recorded::PID_TGID) {
-        let [tgid, pid] = halves(task.pid_tgid);
-        if (pid, tgid) == (own_tgid, own_tgid) {
-            out.extend_from_slice(b" t");
-        } else {
-            put(out, b" t=", [pid.into(), tgid.into()]);
-        }
-    }
-    if has(Recorded::COMM) {
-        out.extend_from_slice(b" comm=");
-        let len = task.comm.iter().position(|&byte| byte == 0).unwrap_or(task.comm.len());
-        push_bytes(&task.comm[..len], out);
-    }
-    if has(Recorded::UID_GID) {
-        let [gid, uid] = halves(task.uid_gid);
-        put(out, b" u=", [uid.into(), gid.into()]);
-    }
-    if has(Recorded::EUID_EGID) {
-        let [gid, uid] = halves(task.euid_egid);
-        if has(Recorded::UID_GID) && task.euid_egid == task.uid_gid {
-            out.extend_from_slice(b" e");
-        } else {
-            put(out, b" e=", [uid.into(), gid.into()]);
-        }
-    }
-    if has(Recorded::SESSION) {
-        put(out, b" s=", [task.session.get().into()]);
-    }
-    if has(Recorded::TTY) {
-        let tty = task.tty.get();
-        put(out, b" tty=", [(tty >> 20).into(), (tty & 0xf_ffff).into()]);
-    }
-    if has(Recorded::AUDIT) {
-        let ids = [task.login_uid.get(), task.audit_session.get()];
-        out.extend_from_slice(b" au=");
-        for (id, end) in ids.into_iter().zip([&b":"[..], b""]) {
-            // The value without a login is left out.
-            if id != u32::MAX {
-                push_number(id.into(), out);
-            }
-            out.extend_from_slice(end);
-        }
-    }
-    if has(Recorded::PID_NS) {
-        put(out, b" ns=", [task.pid_ns.get().into()]);
-        let ns_tgid = task.ns_tgid.get();
-        if ns_tgid != own_tgid {
-            put(out, b":", [ns_tgid.into()]);
-        }
-    }
-    if has(Recorded::CGROUP_ID) {
-        put(out, b" cg=", [task.cgroup_id.get()]);
-    }
-    if has(Recorded::CSS_SET) {
-        put(out, b" cs=", [css_set(task.css_set.get())]);
-    }
-    if has(Recorded::BOOT_NS) {
-        // Normally, the time that the machine was suspended, and a few microseconds.
-        let offset = task.boot_ns.get().wrapping_sub(timestamp_ns);
-        put(out, b" boot=", [offset]);
     }
 }
 
@@ -205,26 +174,40 @@ fn write_usage(recorded: Recorded, mut rest: &[u8], out: &mut Vec<u8>) {
         rest = after;
         let numbers = usage_numbers(usage);
         out.extend_from_slice(key);
-        let mut end = out.len();
+        let mut written = 0;
         for (place, (number, default)) in numbers.into_iter().zip(default).enumerate() {
-            if place > 0 {
-                out.push(b':');
-            }
             if number != default {
+                out.extend_from_slice(&b":::::::::"[..place - written]);
                 push_number(number, out);
-                end = out.len();
+                written = place;
             }
         }
-        out.truncate(end);
         default = numbers;
     }
 }
 
 /// Appends a path. A slash in a name, which only names of anonymous files have, is escaped.
 fn push_path(path: KernelPath<'_>, out: &mut Vec<u8>) {
-    let mut is_root = true;
+    let names = path.bytes().strip_suffix(&[0]).unwrap_or(path.bytes());
+    if names.is_empty() {
+        out.push(b'/');
+    } else if has_plain_names(names) {
+        let mut rest = names;
+        while let Some(at) = rest.iter().rposition(|&byte| byte == 0) {
+            out.push(b'/');
+            out.extend_from_slice(&rest[at + 1..]);
+            rest = &rest[..at];
+        }
+        out.push(b'/');
+        out.extend_from_slice(rest);
+    } else {
+        push_other_path(path, out);
+    }
+}
+
+/// The same for names in which bytes may need an escape.
+fn push_other_path(path: KernelPath<'_>, out: &mut Vec<u8>) {
     for name in path.components() {
-        is_root = false;
         out.push(b'/');
         for (place, part) in name.split(|&byte| byte == b'/').enumerate() {
             if place > 0 {
@@ -232,9 +215,6 @@ fn push_path(path: KernelPath<'_>, out: &mut Vec<u8>) {
             }
             push_bytes(part, out);
         }
-    }
-    if is_root {
-        out.push(b'/');
     }
 }
 
@@ -253,11 +233,4 @@ fn push_args(args: Args<'_>, limit: usize, out: &mut Vec<u8>) {
         out.truncate(before);
         (bytes, is_cut) = (&bytes[..bytes.len() / 2], true);
     }
-}
-
-/// The upper and the lower half.
-fn halves(pair: U64<NativeEndian>) -> [u32; 2] {
-    let pair = pair.get();
-    #[expect(clippy::cast_possible_truncation, reason = "these are the halves")]
-    [(pair >> 32) as u32, pair as u32]
 }
