@@ -33,17 +33,16 @@ pub(super) fn are_kept(text: &[u8]) -> bool {
 
 /// A word with all bytes of a text of less than 8 bytes. Some may be in it twice, and spaces.
 fn short_word(text: &[u8]) -> [u8; 8] {
-    const S: u8 = b' ';
-    match *text {
-        [a, b, c, d, ..] => {
-            let [.., e, f, g, h] = *text else { return [S; 8] };
-            [a, b, c, d, e, f, g, h]
-        }
-        [a, b, c] => [a, b, c, S, S, S, S, S],
-        [a, b] => [a, b, S, S, S, S, S, S],
-        [a] => [a, S, S, S, S, S, S, S],
-        [] => [S; 8],
+    let mut word = [b' '; 8];
+    if let (Some(first), Some(last)) = (text.first_chunk::<4>(), text.last_chunk::<4>()) {
+        word[..4].copy_from_slice(first);
+        word[4..].copy_from_slice(last);
+    } else if let [first, .., last] = text {
+        word[..3].copy_from_slice(&[*first, text[1], *last]);
+    } else if let [only] = text {
+        word[0] = *only;
     }
+    word
 }
 
 /// Whether each of these bytes is an ASCII character that stands for itself.
