@@ -155,10 +155,10 @@ fn start(url: &str) -> (HelperProcess, Child) {
     let mut helper = HelperProcess::start("makes_processes");
     helper.read_number();
     let tree = helper.pid().to_string();
-    let arguments = ["export", "otlp-metrics", "--duration", "60s", "--interval", "50ms"];
+    let arguments = ["export", "otlp-metrics", "--duration", "60s"];
     let more = ["--endpoint", url, "--transport", transport_name(), "--tree", &tree];
     let mut command = program(&[&arguments[..], &more].concat());
-    command.stdout(Stdio::null()).env("NO_PROXY", "*");
+    command.stdout(Stdio::null()).env("NO_PROXY", "*").env("OTEL_METRIC_EXPORT_INTERVAL", "50");
     (helper, listening(command))
 }
 

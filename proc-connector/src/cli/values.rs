@@ -37,6 +37,15 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, String> {
     }
 }
 
+/// Reads the length of an interval.
+pub(super) fn interval(text: &str) -> Result<Duration, String> {
+    let interval = duration(text)?;
+    if interval < Duration::from_millis(10) {
+        return Err("an interval must be 10ms or longer".to_owned());
+    }
+    Ok(interval)
+}
+
 /// Reads a count of at least 1.
 pub(super) fn count(text: &str) -> Result<u64, String> {
     match text.parse() {

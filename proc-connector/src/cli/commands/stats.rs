@@ -33,7 +33,7 @@ pub(crate) struct Args {
     json: bool,
 
     /// Set the length of an interval, such as 1s or 500ms.
-    #[arg(long, value_name = "TIME", value_parser = parse_interval, default_value = "1s")]
+    #[arg(long, value_name = "TIME", value_parser = values::interval, default_value = "1s")]
     interval: Duration,
 
     /// Stop after this many intervals.
@@ -53,14 +53,6 @@ pub(crate) struct Args {
 
     #[command(flatten)]
     listen: ListenOptions,
-}
-
-fn parse_interval(text: &str) -> Result<Duration, String> {
-    let interval = values::duration(text)?;
-    if interval < Duration::from_millis(10) {
-        return Err("an interval must be 10ms or longer".to_owned());
-    }
-    Ok(interval)
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {

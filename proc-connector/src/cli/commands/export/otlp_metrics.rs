@@ -8,7 +8,7 @@ use proc_connector::{Filter, Received};
 
 use super::otlp::boot_id;
 use crate::cli::export::metrics::Metrics;
-use crate::cli::export::otlp::config::{Config, Signal};
+use crate::cli::export::otlp::config::{Config, Signal, Variables, metric_interval};
 use crate::cli::export::otlp::http::{Answer, Client, Deliver};
 use crate::cli::export::otlp::metrics::request;
 use crate::cli::export::otlp::resource::Resource;
@@ -31,9 +31,10 @@ const GRACE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Set the time between two requests, such as 10s.
-    #[arg(long, value_name = "TIME", value_parser = values::positive_duration, default_value = "60s")]
-    interval: Duration,
+    /// Set the time between two requests, such as 10s. The default is OTEL_METRIC_EXPORT_INTERVAL in
+    /// milliseconds, or 60s.
+    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    interval: Option<Duration>,
 
     #[command(flatten)]
     metrics: MetricsOptions,
@@ -55,6 +56,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         report("nothing to do: OTEL_SDK_DISABLED is true");
         return Ok(());
     };
+    let interval = match interval {
+        Some(interval) => *interval,
+        None => metric_interval(&Variables::of_this_process())
+            .map_err(|error| Failure::Setting(error.to_string()))?,
+    };
     let boot_id = boot_id()?;
     let mut events = connect::open(listen, &conditions.filter(Filter::default())?, true)?;
     connect::report_user_space(&events);
@@ -67,7 +73,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut export = Export {
         measured: &measured,
         stage: measured.stage(),
-        interval: *interval,
+        interval,
         next: None,
         started,
         resource: Resource::of_this_machine(Some(boot_id)),

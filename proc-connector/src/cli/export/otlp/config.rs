@@ -15,6 +15,7 @@ mod variables;
 #[cfg(test)]
 mod tests;
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ureq::Proxy;
@@ -35,6 +36,12 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A time limit in milliseconds: a request without a limit would block all that follow.
 const TIMEOUT_LIMIT_MS: u64 = 600_000;
+
+/// The time between two requests with metrics, unless a variable or an option sets it.
+const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A day.
+const METRIC_INTERVAL_LIMIT_MS: u64 = 86_400_000;
 
 const LEAST_TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -123,13 +130,39 @@ fn timeout(signal: Signal, variables: &Variables) -> Result<Duration, BadSetting
     let Some((name, value)) = variables.for_signal(signal, "TIMEOUT")? else {
         return Ok(DEFAULT_TIMEOUT);
     };
+    milliseconds(&name, &value, "a time limit", 1..=TIMEOUT_LIMIT_MS)
+}
+
+/// The time between two requests with metrics, as the SDKs of OpenTelemetry read it.
+///
+/// # Errors
+///
+/// The variable has a value that cannot be used.
+pub(crate) fn metric_interval(variables: &Variables) -> Result<Duration, BadSetting> {
+    let name = "OTEL_METRIC_EXPORT_INTERVAL";
+    match variables.value(name)? {
+        None => Ok(DEFAULT_METRIC_INTERVAL),
+        Some(value) => milliseconds(name, &value, "an interval", 10..=METRIC_INTERVAL_LIMIT_MS),
+    }
+}
+
+fn milliseconds(
+    name: &str,
+    value: &str,
+    what: &str,
+    range: RangeInclusive<u64>,
+) -> Result<Duration, BadSetting> {
     match value.parse() {
-        Ok(milliseconds @ 1..=TIMEOUT_LIMIT_MS) => Ok(Duration::from_millis(milliseconds)),
+        Ok(milliseconds) if range.contains(&milliseconds) => {
+            Ok(Duration::from_millis(milliseconds))
+        }
         _ => Err(BadSetting::new(
             name,
             format!(
-                "{} is not a time limit: set a number of milliseconds from 1 to {TIMEOUT_LIMIT_MS}",
-                shown(&value)
+                "{} is not {what}: set a number of milliseconds from {} to {}",
+                shown(value),
+                range.start(),
+                range.end()
             ),
         )),
     }

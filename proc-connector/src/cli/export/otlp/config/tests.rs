@@ -1,7 +1,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::{BadSetting, Chosen, Config, HeaderFile, Signal, Variables};
+use super::{BadSetting, Chosen, Config, HeaderFile, Signal, Variables, metric_interval};
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const LOGS_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_LOGS_ENDPOINT";
@@ -306,4 +306,18 @@ fn proxies_are_used_only_where_the_environment_says() {
     assert_eq!(uses("http://collector", &[]), None);
     let text = bad(&[(ENDPOINT, "http://collector"), ("http_proxy", "socks5://secret@s")]);
     assert!(text.starts_with("http_proxy: ") && !text.contains("secret"), "{text}");
+}
+
+#[test]
+fn the_interval_of_metrics_is_a_number_of_milliseconds() {
+    let name = "OTEL_METRIC_EXPORT_INTERVAL";
+    let interval = |value| metric_interval(&Variables::of(&[(name, value)]));
+    for (value, seconds) in [("", 60), ("15000", 15), ("86400000", 86_400)] {
+        assert_eq!(interval(value), Ok(Duration::from_secs(seconds)), "{value}");
+    }
+    for value in ["0", "9", "86400001", "60s", "-1", "1.5"] {
+        let message = interval(value).expect_err("a bad setting").to_string();
+        assert!(message.starts_with(name), "{message}");
+        assert!(message.contains("set a number of milliseconds from 10 to 86400000"), "{message}");
+    }
 }
