@@ -13,18 +13,21 @@ use std::time::{Duration, Instant};
 
 use common::flood::{Flood, floods_with_pauses};
 use common::helper_process::{HelperProcess, command, exec_role, pause};
+use common::listening::listening;
 use common::load::OnDrop;
 use common::named;
 use common::otlp::{Receiver, Record, store_requests, stored_records, write_body};
 use common::program::{Running, program, run, text};
 use common::scratch::Scratch;
-use nix::sys::signal::{Signal, raise};
+use nix::sys::signal::{self, Signal, raise};
+use nix::unistd::Pid;
 
 fn main() -> ExitCode {
     let roles = named![exits_3, is_killed, executes, receives, floods_with_pauses];
     let live = named![
         records_have_what_the_processes_did,
         arguments_are_sent_on_request_and_redacted,
+        requests_of_few_records_are_small,
         records_wait_for_a_receiver_and_for_the_next_run,
         a_decoder_in_python_reads_the_same,
         nothing_is_lost_unreported_if_either_side_is_killed,
@@ -209,6 +212,34 @@ fn arguments_are_sent_on_request_and_redacted() {
     match arguments {
         None => assert!(is_late()),
         Some(arguments) => assert_eq!(arguments[1..], ["--password", "***", "a b"]),
+    }
+}
+
+/// The bytes of the headers of a request, as a receiver on loopback counted them.
+const HEADERS: usize = 170;
+
+fn requests_of_few_records_are_small() {
+    for (processes, limit) in [(2, 200), (5, 100), (17, 60), (167, 45)] {
+        let (receiver, scratch) = (Receiver::start(), Scratch::new("small"));
+        let (tree, spool) = (std::process::id().to_string(), scratch.file("spool"));
+        let (url, transport) = (receiver.url(), common::transport_name());
+        let mut exporter = program(&["export", "otlp", "--processes", "--batch-age", "60s"]);
+        exporter.args(["--tree", &tree, "--endpoint", &url, "--spool", &spool]);
+        exporter.args(["--transport", transport]);
+        let exporter = listening(exporter);
+        for _ in 0..processes {
+            assert!(exit(Command::new("true")).1.success());
+        }
+        let pid = exporter.id().try_into().expect("a pid");
+        signal::kill(Pid::from_raw(pid), Signal::SIGINT).expect("a child that runs");
+        let output = exporter.wait_with_output().expect("an exit status");
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let [body] = &*receiver.bodies() else { panic!("{} requests", receiver.bodies().len()) };
+        let records = common::otlp::records(body).len();
+        assert_eq!(records, processes * 3, "a fork, an exec and an exit each");
+        let size = (body.len() + HEADERS).div_ceil(records);
+        println!("{records} events in a request: {size} bytes an event, with headers");
+        assert!(size <= limit, "{records} events: {size} bytes an event");
     }
 }
 
