@@ -30,7 +30,7 @@ pub(crate) struct SpoolOptions {
     pub(crate) batch_size: u64,
 
     /// Send a batch this long after its first record, even if it is not full.
-    #[arg(long, value_name = "TIME", value_parser = values::positive_duration, default_value = "1s")]
+    #[arg(long, value_name = "TIME", value_parser = values::positive_duration, default_value = "5s")]
     pub(crate) batch_age: Duration,
 }
 

@@ -9,6 +9,19 @@ use super::record::OBSERVED_LEN;
 /// The level of compression. Higher levels cost more CPU time than they save in bytes.
 const LEVEL: u32 = 1;
 
+/// The level for batches of up to [`SMALL`] bytes that are complete by age. Events are rare then, so that
+/// saving a tenth to a fifth of the bytes for up to 2 ms of CPU time is worthwhile.
+const LEVEL_OF_SMALL: u32 = 6;
+const SMALL: usize = 256 << 10;
+
+/// Why a batch is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Completed {
+    Full,
+    /// Or because of the end of the program.
+    ByAge,
+}
+
 /// The name of the instrumentation scope, which is this program.
 const SCOPE: &str = "proc-connector";
 
@@ -80,7 +93,7 @@ impl Batch {
     }
 
     /// Encodes and compresses the request, and removes the records.
-    pub(super) fn take(&mut self) -> Vec<u8> {
+    pub(super) fn take(&mut self, completed: Completed) -> Vec<u8> {
         let Self { resource, scope, schema, records, compress, longest, .. } = self;
         let scope_logs = scope.len() + records.len() + schema.len();
         let resource_logs = resource.len() + field_len(scope_logs) + schema.len();
@@ -92,6 +105,10 @@ impl Batch {
         // Both messages end with their schema.
         let tail = [&**schema, &**schema].concat();
         let mut body = Vec::with_capacity(*longest);
+        let is_rare = completed == Completed::ByAge && records.len() <= SMALL;
+        let level = if is_rare { LEVEL_OF_SMALL } else { LEVEL };
+        // Changing the level fails only in the middle of a stream.
+        let _ = compress.set_level(Compression::new(level));
         for (part, flush) in [
             (&head, FlushCompress::None),
             (records, FlushCompress::None),
@@ -122,6 +139,51 @@ fn compress_part(compress: &mut Compress, part: &[u8], flush: FlushCompress, bod
         match compress.compress_vec(rest, body, flush) {
             Ok(Status::StreamEnd) | Err(_) => return,
             Ok(Status::Ok | Status::BufError) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+
+    use flate2::Compression;
+    use flate2::read::GzDecoder;
+    use flate2::write::GzEncoder;
+
+    use super::Completed::{ByAge, Full};
+    use super::{Batch, LEVEL, LEVEL_OF_SMALL, OBSERVED_LEN, SMALL};
+
+    /// The length of the data, compressed by an encoder of its own.
+    fn compressed_len(data: &[u8], level: u32) -> usize {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::new(level));
+        encoder.write_all(data).expect("memory");
+        encoder.finish().expect("memory").len()
+    }
+
+    #[test]
+    fn small_batches_of_rare_events_are_compressed_more() {
+        let mut batch = Batch::new(b"");
+        let count = SMALL / 100;
+        for (records, completed, level, other) in [
+            (count / 2, ByAge, LEVEL_OF_SMALL, LEVEL),
+            (count * 2, ByAge, LEVEL, LEVEL_OF_SMALL),
+            (1, ByAge, LEVEL_OF_SMALL, LEVEL),
+            (count / 2, Full, LEVEL, LEVEL_OF_SMALL),
+            (count / 3, ByAge, LEVEL_OF_SMALL, LEVEL),
+        ] {
+            for number in 0..records {
+                let mut record = vec![b' '; OBSERVED_LEN];
+                record.extend(format!("{:x}, process {number:90}", number * 7_919).into_bytes());
+                batch.push(&record);
+            }
+            let body = batch.take(completed);
+            let mut request = Vec::new();
+            GzDecoder::new(&*body).read_to_end(&mut request).expect("gzip");
+            let [own, theirs] = [level, other].map(|level| compressed_len(&request, level));
+            // The encoder gets the data in one part.
+            assert!(body.len().abs_diff(own) < 20, "{records}: {}, not {own}", body.len());
+            assert!(records == 1 || own.abs_diff(theirs) > 100, "{records}: {own}, {theirs}");
         }
     }
 }

@@ -12,6 +12,7 @@ use std::fmt;
 use std::time::Duration;
 
 use ureq::Agent;
+use ureq::config::AutoHeaderValue;
 use ureq::http::StatusCode;
 use ureq::http::header::{CONTENT_ENCODING, CONTENT_TYPE};
 
@@ -53,7 +54,8 @@ impl Client {
             .max_redirects(0)
             .proxy(config.proxy.clone())
             .user_agent(concat!("proc-connector/", env!("CARGO_PKG_VERSION")))
-            .accept(PROTOBUF)
+            // The answer has the type of the request, by the specification.
+            .accept(AutoHeaderValue::None)
             .timeout_resolve(Some(connect_limit))
             .timeout_connect(Some(connect_limit))
             .timeout_global(Some(config.timeout))

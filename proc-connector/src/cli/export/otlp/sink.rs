@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 use proc_connector::process::BootId;
 use proc_connector::{LossCause, Lost, Received};
 
-use super::batch::Batch;
+use super::batch::{Batch, Completed};
 use super::positions::Positions;
 use super::record::{Loss, Records};
 use super::resource::Resource;
@@ -102,12 +102,12 @@ impl<S: Store> Otlp<S> {
     /// Passes the batch on if it is full.
     fn complete_if_full(&mut self) {
         if self.batch.len() >= self.limits.records || self.batch.size() >= MAX_SIZE {
-            self.complete();
+            self.complete(Completed::Full);
         }
     }
 
     /// Passes the batch on, with a report of all records that were discarded before.
-    fn complete(&mut self) {
+    fn complete(&mut self, completed: Completed) {
         let discarded = self.store.unreported();
         if discarded.records > 0 {
             self.write_loss(&Loss::of_all(Some(discarded.records), "discarded"), None);
@@ -124,7 +124,8 @@ impl<S: Store> Otlp<S> {
         }
         self.batch.observed(unix_ns(SystemTime::now()));
         self.content.positions = self.positions.reached();
-        let batch = spool::Batch { body: self.batch.take(), content: self.content.clone() };
+        let batch =
+            spool::Batch { body: self.batch.take(completed), content: self.content.clone() };
         self.failed = if self.store.append(&batch, discarded) {
             0
         } else {
@@ -137,7 +138,7 @@ impl<S: Store> Otlp<S> {
 
     /// Passes the rest on.
     pub(crate) fn finish(&mut self) {
-        self.complete();
+        self.complete(Completed::ByAge);
     }
 }
 
@@ -171,7 +172,7 @@ impl<S: Store> Sink for Otlp<S> {
         self.batch.observed(unix_ns(SystemTime::now()));
         self.records.compare_clocks();
         if self.begun.is_some_and(|begun| begun.elapsed() >= self.limits.age) {
-            self.complete();
+            self.complete(Completed::ByAge);
         }
         Ok(())
     }

@@ -40,6 +40,7 @@ fn a_request_has_the_path_the_headers_and_the_body() {
     ] {
         assert!(compressed.head.contains(part), "{} lacks {part:?}", compressed.head);
     }
+    assert!(!compressed.head.contains("\r\naccept"), "{}", compressed.head);
     assert_eq!(compressed.body, body);
     assert!(!plain.head.contains("content-encoding"), "{}", plain.head);
     // The connection stays open.
