@@ -1,9 +1,11 @@
 //! Numbers and bytes in comments.
 
+/// The first number of more than 8 digits.
+const EIGHT: u64 = 100_000_000;
+
 /// Appends a decimal number.
 #[inline]
 pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
-    const EIGHT: u64 = 100_000_000;
     if number < 10 {
         #[expect(clippy::cast_possible_truncation, reason = "a digit")]
         out.push(b'0' + number as u8);
@@ -15,7 +17,6 @@ pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
 }
 
 fn push_long_number(number: u64, out: &mut Vec<u8>) {
-    const EIGHT: u64 = 100_000_000;
     let (high, low) = (number / EIGHT, eight_digits(number % EIGHT));
     if high >= EIGHT {
         push_first_digits(high / EIGHT, out);
@@ -23,18 +24,16 @@ fn push_long_number(number: u64, out: &mut Vec<u8>) {
         out.extend_from_slice(&low.to_le_bytes());
         return;
     }
-    let high = eight_digits(high);
-    let zeros = leading_zeros(high);
-    let digits = (u128::from(low) << 64 | u128::from(high)) >> (8 * zeros);
-    push_prefix(digits.to_le_bytes(), 16 - zeros, out);
+    let (len, high) = (digit_count(number), eight_digits(high));
+    let digits = (u128::from(low) << 64 | u128::from(high)) >> (8 * (16 - len));
+    push_prefix(digits.to_le_bytes(), len, out);
 }
 
 /// Appends a number of up to 8 digits.
 #[inline]
 fn push_first_digits(number: u64, out: &mut Vec<u8>) {
-    let digits = eight_digits(number);
-    let zeros = leading_zeros(digits);
-    push_prefix((digits >> (8 * zeros)).to_le_bytes(), 8 - zeros, out);
+    let len = digit_count(number);
+    push_prefix((eight_digits(number) >> (8 * (8 - len))).to_le_bytes(), len, out);
 }
 
 /// Appends the first `len` bytes. A copy of a fixed length is cheap.
@@ -45,11 +44,22 @@ fn push_prefix<const N: usize>(bytes: [u8; N], len: usize, out: &mut Vec<u8>) {
     out.truncate(len);
 }
 
-/// The number of zeros before the first of 8 digits that is not zero, except for the last digit.
+/// The number of digits of a number of up to 16 digits. It does not wait for the digits, so that the
+/// processor converts several numbers at a time.
 #[inline]
-fn leading_zeros(digits: u64) -> usize {
-    // The high half of each digit is 3.
-    ((digits & 0x0f0f_0f0f_0f0f_0f0f).trailing_zeros() / 8).min(7) as usize
+fn digit_count(number: u64) -> usize {
+    const POWERS: [u64; 17] = {
+        let (mut powers, mut place) = ([1; 17], 1);
+        while place < powers.len() {
+            powers[place] = powers[place - 1] * 10;
+            place += 1;
+        }
+        powers
+    };
+    // The logarithm to the base 2, divided by that of 10. It is at most one too small.
+    let bits = 63 - (number | 1).leading_zeros();
+    let log = ((bits + 1) * 1233 >> 12) as usize;
+    log + usize::from(POWERS.get(log).is_some_and(|&power| number >= power))
 }
 
 /// The 8 digits of a number, with the first in the lowest byte: halves, then pairs, then digits, all at
