@@ -57,8 +57,8 @@ fn digit_count(number: u64) -> usize {
         powers
     };
     // The logarithm to the base 2, divided by that of 10. It is at most one too small.
-    let bits = 63 - (number | 1).leading_zeros();
-    let log = ((bits + 1) * 1233 >> 12) as usize;
+    let bits = (number | 1).ilog2();
+    let log = (((bits + 1) * 1233) >> 12) as usize;
     log + usize::from(POWERS.get(log).is_some_and(|&power| number >= power))
 }
 

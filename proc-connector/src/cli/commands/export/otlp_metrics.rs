@@ -29,11 +29,14 @@ use crate::cli::values;
 /// How long the last request may take at the end.
 const GRACE: Duration = Duration::from_secs(5);
 
+const INTERVAL_HELP: &str = "\
+Set the time between two requests, such as 10s. The default is OTEL_METRIC_EXPORT_INTERVAL in \
+milliseconds, or 60s";
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Set the time between two requests, such as 10s. The default is OTEL_METRIC_EXPORT_INTERVAL in
-    /// milliseconds, or 60s.
-    #[arg(long, value_name = "TIME", value_parser = values::interval)]
+    // The name of the variable in a comment would need marks, which the help would show.
+    #[arg(long, value_name = "TIME", value_parser = values::interval, help = INTERVAL_HELP)]
     interval: Option<Duration>,
 
     #[command(flatten)]
