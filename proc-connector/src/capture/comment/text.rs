@@ -56,10 +56,10 @@ fn digit_count(number: u64) -> usize {
         }
         powers
     };
-    // The logarithm to the base 2, divided by that of 10. It is at most one too small.
-    let bits = 63 - (number | 1).leading_zeros();
-    let log = ((bits + 1) * 1233 >> 12) as usize;
-    log + usize::from(POWERS.get(log).is_some_and(|&power| number >= power))
+    // The number of binary digits, multiplied by the logarithm of 2: the number of digits, or one less.
+    let least = (((number | 1).ilog2() + 1) * 1233) >> 12;
+    let least = least as usize;
+    least + usize::from(POWERS.get(least).is_some_and(|&power| number >= power))
 }
 
 /// The 8 digits of a number, with the first in the lowest byte: halves, then pairs, then digits, all at
