@@ -1,39 +1,9 @@
 //! Numbers and bytes in comments.
 
-/// The first number of more than 8 digits.
-const EIGHT: u64 = 100_000_000;
-
 /// Appends a decimal number.
 #[inline]
 pub(super) fn push_number(number: u64, out: &mut Vec<u8>) {
-    if number < 10 {
-        #[expect(clippy::cast_possible_truncation, reason = "a digit")]
-        out.push(b'0' + number as u8);
-    } else if number < EIGHT {
-        push_first_digits(number, out);
-    } else {
-        push_long_number(number, out);
-    }
-}
-
-fn push_long_number(number: u64, out: &mut Vec<u8>) {
-    let (high, low) = (number / EIGHT, eight_digits(number % EIGHT));
-    if high >= EIGHT {
-        push_first_digits(high / EIGHT, out);
-        out.extend_from_slice(&eight_digits(high % EIGHT).to_le_bytes());
-        out.extend_from_slice(&low.to_le_bytes());
-        return;
-    }
-    let (len, high) = (digit_count(number), eight_digits(high));
-    let digits = (u128::from(low) << 64 | u128::from(high)) >> (8 * (16 - len));
-    push_prefix(digits.to_le_bytes(), len, out);
-}
-
-/// Appends a number of up to 8 digits.
-#[inline]
-fn push_first_digits(number: u64, out: &mut Vec<u8>) {
-    let len = digit_count(number);
-    push_prefix((eight_digits(number) >> (8 * (8 - len))).to_le_bytes(), len, out);
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
 }
 
 /// Appends the first `len` bytes. A copy of a fixed length is cheap.
@@ -42,37 +12,6 @@ fn push_prefix<const N: usize>(bytes: [u8; N], len: usize, out: &mut Vec<u8>) {
     let len = out.len() + len;
     out.extend_from_slice(&bytes);
     out.truncate(len);
-}
-
-/// The number of digits of a number of up to 16 digits. It does not wait for the digits, so that the
-/// processor converts several numbers at a time.
-#[inline]
-fn digit_count(number: u64) -> usize {
-    const POWERS: [u64; 17] = {
-        let (mut powers, mut place) = ([1; 17], 1);
-        while place < powers.len() {
-            powers[place] = powers[place - 1] * 10;
-            place += 1;
-        }
-        powers
-    };
-    // The logarithm to the base 2, divided by that of 10. It is at most one too small.
-    let bits = (number | 1).ilog2();
-    let log = (((bits + 1) * 1233) >> 12) as usize;
-    log + usize::from(POWERS.get(log).is_some_and(|&power| number >= power))
-}
-
-/// The 8 digits of a number, with the first in the lowest byte: halves, then pairs, then digits, all at
-/// once.
-#[inline]
-fn eight_digits(number: u64) -> u64 {
-    const ZEROS: u64 = u64::from_ne_bytes([b'0'; 8]);
-    let fours = (number / 10_000) | ((number % 10_000) << 32);
-    // A product of the reciprocal, which is exact for these numbers.
-    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds | (fours - hundreds * 100) << 16;
-    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
-    (tens | (pairs - tens * 10) << 8) + ZEROS
 }
 
 /// Reads a decimal number that fills `text`.

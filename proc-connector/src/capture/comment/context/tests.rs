@@ -296,19 +296,25 @@ fn a_text_that_is_kept_belongs_to_equal_values() {
     ];
     let parts = Recorded::all() - Recorded::EXEC - Recorded::USAGE - Recorded::PROCESS_USAGE;
     let mut writer = ContextWriter::default();
+    let mut check = |recorded, process, parent, change: fn(&mut TaskHdr)| {
+        let mut task = task();
+        change(&mut task);
+        let extension = RawExtension { recorded, task, ..RawExtension::default() };
+        let context = RawContext::of_process(process, parent).with_extension(extension).bytes();
+        assert_eq!(text_after(&mut writer, FORK, &context), text(FORK, &context));
+    };
+    // Only one value differs from those before.
     for change in changes {
-        for process in processes {
-            for parent in processes {
-                for recorded in [parts, parts - Recorded::TTY] {
-                    let mut task = task();
-                    change(&mut task);
-                    let extension = RawExtension { recorded, task, ..RawExtension::default() };
-                    let context = RawContext::of_process(process, parent);
-                    let context = context.with_extension(extension).bytes();
-                    let expected = text(FORK, &context);
-                    assert_eq!(text_after(&mut writer, FORK, &context), expected);
-                }
-            }
+        check(parts, processes[0], processes[1], changes[0]);
+        check(parts, processes[0], processes[1], change);
+        check(parts - Recorded::TTY, processes[0], processes[1], change);
+    }
+    // In the namespace, neither has the id of the context.
+    check(parts, processes[0], processes[1], |it| it.ns_tgid = 134.into());
+    check(parts, processes[0], processes[1], |it| it.ns_tgid = 135.into());
+    for process in processes {
+        for parent in processes {
+            check(parts, process, parent, changes[0]);
         }
     }
 }
