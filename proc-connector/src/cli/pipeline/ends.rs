@@ -1,7 +1,10 @@
 //! The ends of processes, which exits of threads report.
 
+use std::collections::{HashSet, VecDeque};
+
 use proc_connector::process::{Change, ChangeKind, Changes, Process};
 use proc_connector::{Event, Payload, Received};
+use rustc_hash::FxBuildHasher;
 
 use super::identify::Subject;
 use crate::cli::output::sink::End;
@@ -21,9 +24,10 @@ pub(crate) struct OtherEnd {
 /// these exits is lost.
 #[derive(Debug, Default)]
 pub(crate) struct NotedEnds {
-    /// The processes that ended last: the id and the creation time of one for each remainder of an id.
-    /// Ids are assigned in order, so processes that end at the same time seldom have the same remainder.
-    recent: Vec<(u32, u64)>,
+    /// The processes that ended last, by their ids and creation times.
+    recent: HashSet<(u32, u64), FxBuildHasher>,
+    /// The same in the order of their ends.
+    order: VecDeque<(u32, u64)>,
 }
 
 /// The number of ended processes that are remembered. A thread can report the end late, because it
@@ -54,11 +58,16 @@ impl NotedEnds {
 
     /// Returns whether the process is new.
     fn remember(&mut self, process: (u32, u64)) -> bool {
-        if self.recent.is_empty() {
-            self.recent.resize(RECENT, (0, 0));
+        if !self.recent.insert(process) {
+            return false;
         }
-        let recent = &mut self.recent[process.0 as usize % RECENT];
-        std::mem::replace(recent, process) != process
+        self.order.push_back(process);
+        if self.order.len() > RECENT {
+            if let Some(oldest) = self.order.pop_front() {
+                self.recent.remove(&oldest);
+            }
+        }
+        true
     }
 }
 
@@ -172,9 +181,10 @@ mod tests {
         };
         assert!((1..=last).all(|tgid| is_first(tgid, 5)));
         assert!(!(1..=last).any(|tgid| is_first(tgid, 5)));
-        // Later processes replace them.
+        // Later processes replace them, in the order of their ends.
         assert!((1..=last).all(|tgid| is_first(last + tgid, 9)));
         assert!(!(1..=last).any(|tgid| is_first(last + tgid, 9)));
-        assert_eq!(ends.recent.len(), RECENT);
+        assert!(is_first(1, 5) && !is_first(last + 2, 9) && is_first(last + 1, 9));
+        assert_eq!((ends.recent.len(), ends.order.len()), (RECENT, RECENT));
     }
 }
