@@ -6,13 +6,13 @@ use std::io::Read;
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use common::helper_process::run_to_end;
 use common::program::{Running, program, run, start_watch, text};
 use common::scratch::ScratchFile;
-use common::{named, transport};
+use common::{load, named, transport};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
@@ -49,22 +49,21 @@ fn pause_forever() {
 
 /// Starts children that exit with 3 until a line about one of them matches.
 fn line_of_exit_3(watch: &mut Running, is_wanted: impl Fn(&str, u32) -> bool) -> String {
-    let failing = std::thread::spawn(|| {
-        // The program may not listen yet; extra children are harmless.
-        (0..200).map(|_| run_to_end("exit_3")).collect::<Vec<u32>>()
-    });
-    let mut lines = Vec::new();
-    while !failing.is_finished() {
-        lines.push(watch.line());
-    }
-    let failed = failing.join().expect("a list");
-    loop {
-        let found = lines.iter().find(|line| failed.iter().any(|&pid| is_wanted(line, pid)));
-        if let Some(line) = found {
-            return line.clone();
+    let failed = Mutex::new(Vec::new());
+    // The program may not listen yet.
+    let fail = || {
+        let pid = run_to_end("exit_3");
+        failed.lock().expect("no thread panicked").push(pid);
+    };
+    load::repeat_during(fail, || {
+        loop {
+            let line = watch.line();
+            let failed = failed.lock().expect("no thread panicked");
+            if failed.iter().any(|&pid| is_wanted(&line, pid)) {
+                return line;
+            }
         }
-        lines = vec![watch.line()];
-    }
+    })
 }
 
 fn bad_usage_exits_with_2_and_suggests_valid_values() {
@@ -197,13 +196,10 @@ fn a_failed_exit_is_described_in_words() {
 }
 
 fn only_the_selected_events_are_shown() {
-    let load = std::thread::spawn(|| {
-        for _ in 0..100 {
-            run_to_end("exit_3");
-        }
+    let fail = || _ = run_to_end("exit_3");
+    let output = load::repeat_during(fail, || {
+        run(&["watch", "--json", "--events", "exec", "--count", "20", "--duration", "60s"])
     });
-    let output = run(&["watch", "--json", "--events", "exec", "--count", "20"]);
-    load.join().expect("an exit status");
     assert_eq!(output.status.code(), Some(0));
     let lines: Vec<&str> = text(&output.stdout).lines().collect();
     assert_eq!(lines.len(), 20);
@@ -223,16 +219,7 @@ fn ctrl_c_ends_with_a_summary() {
 
 fn events_before_the_interrupt_are_shown() {
     let mut watch = start_watch(&["--json", "--events", "exec", "--coalesce", "2s"]);
-    let is_shown = AtomicBool::new(false);
-    std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !is_shown.load(Relaxed) {
-                run_to_end("exit_3");
-            }
-        });
-        watch.line();
-        is_shown.store(true, Relaxed);
-    });
+    load::repeat_during(|| _ = run_to_end("exit_3"), || watch.line());
     // The program now collects events for up to two seconds.
     let ended: Vec<u32> = (0..20).map(|_| run_to_end("exit_3")).collect();
     let (rest, output) = watch.end_by(Signal::SIGINT);

@@ -122,13 +122,10 @@ fn time(line: &Value) -> u64 {
 }
 
 fn a_recording_to_a_closed_pipe_ends() {
-    let load = std::thread::spawn(|| {
-        for _ in 0..100 {
-            run_to_end("exit_3");
-        }
+    let fail = || _ = run_to_end("exit_3");
+    let output = common::load::repeat_during(fail, || {
+        run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"])
     });
-    let output = run(&["record", "-", "--anonymous", "--events", "exec", "--count", "20"]);
-    load.join().expect("an exit status");
     assert_eq!(output.status.code(), Some(0));
     assert!(text(&output.stderr).starts_with("20 events, 0 lost"), "{}", text(&output.stderr));
     let host = fs::read_to_string("/proc/sys/kernel/hostname").expect("/proc is mounted");

@@ -213,13 +213,10 @@ fn secrets_are_in_no_output() {
     let listen = ["--duration", "2s", "--transport", transport_name()];
     let mut watch =
         program(&[&["watch", "--json", "--who", "--context"], &listen[..], &redact].concat());
-    let watch = watch.spawn().expect("the program runs");
-    std::thread::spawn(|| {
-        for _ in 0..40 {
-            run_with_secret();
-        }
-    });
-    let shown = watch.wait_with_output().expect("an exit status").stdout;
+    let shown = common::load::repeat_during(
+        || _ = run_with_secret(),
+        || watch.output().expect("the program runs").stdout,
+    );
     assert!(!contains(&shown, SECRET));
     assert!(contains(&shown, "\"--token\",\"***\""), "{}", text(&shown));
 

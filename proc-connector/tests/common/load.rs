@@ -1,5 +1,6 @@
 //! Creates events.
 
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::thread;
 
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
@@ -52,4 +53,19 @@ impl<F: Fn()> Drop for OnDrop<F> {
     fn drop(&mut self) {
         self.0();
     }
+}
+
+/// Repeats an action in another thread while a function runs, which may take any time until it sees the
+/// first result.
+pub(crate) fn repeat_during<T>(mut action: impl FnMut() + Send, run: impl FnOnce() -> T) -> T {
+    let is_over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let _stop = OnDrop(|| is_over.store(true, Relaxed));
+        scope.spawn(|| {
+            while !is_over.load(Relaxed) {
+                action();
+            }
+        });
+        run()
+    })
 }
