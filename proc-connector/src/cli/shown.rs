@@ -126,8 +126,7 @@ impl<W: Write> Screened<W> {
 
     /// Writes a line from a buffer, to which this adds a line feed.
     pub(super) fn write_line(&mut self, line: &mut String) -> io::Result<()> {
-        // Many durations contain a micro sign.
-        if !is_plain(line) && !line.split('µ').all(is_plain) {
+        if !is_plain(line) {
             *line = screened(line, self.styles);
         }
         line.push('\n');
@@ -217,22 +216,31 @@ fn escape(letter: char, shown: &mut String) {
     }
 }
 
-/// Whether a text is visible ASCII, like most text. This is much cheaper than testing characters.
-fn is_plain(text: &str) -> bool {
-    // Without an early exit, the loop uses vector instructions.
-    text.bytes().fold(true, |plain, byte| plain & is_plain_byte(byte))
-}
-
 fn is_plain_byte(byte: u8) -> bool {
     matches!(byte, b' '..=b'~')
+}
+
+/// The two bytes of the micro sign, which many durations contain.
+const MICRO: [u8; 2] = {
+    let mut bytes = [0; 2];
+    'µ'.encode_utf8(&mut bytes);
+    bytes
+};
+
+/// Whether a text is visible ASCII with micro signs, like most text. This is much cheaper than testing
+/// characters. No other character consists of the two bytes of the sign.
+fn is_plain(text: &str) -> bool {
+    let [first, second] = MICRO;
+    // Without an early exit, the loop uses vector instructions.
+    text.bytes()
+        .fold(true, |plain, byte| plain & (is_plain_byte(byte) || byte == first || byte == second))
 }
 
 /// The number of columns that a text occupies.
 pub(super) fn width(text: &str) -> usize {
     if is_plain(text) {
-        text.len()
-    } else if text.split('µ').all(is_plain) {
-        text.chars().count()
+        // A micro sign has one column.
+        text.len() - text.bytes().filter(|&byte| byte == MICRO[0]).count()
     } else {
         UnicodeWidthStr::width(text)
     }

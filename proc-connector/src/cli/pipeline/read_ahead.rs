@@ -15,10 +15,10 @@ use super::records::{Counts, Record, Records};
 
 /// The size of a batch, in bytes of events: large enough that passing it on costs little for an event,
 /// and small enough that a batch stays in the processor's cache.
-const BATCH: usize = 48 << 10;
+const BATCH: usize = 128 << 10;
 
 /// The number of items of a batch. Those that are not events have no bytes.
-const MAX_ITEMS: usize = 1024;
+const MAX_ITEMS: usize = 2048;
 
 /// The number of batches that may wait for the thread that shows them.
 const WAITING: usize = 4;
