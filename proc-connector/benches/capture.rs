@@ -5,6 +5,9 @@
 
 #![allow(missing_docs, reason = "criterion's macros make public functions")]
 
+#[path = "common/compiler.rs"]
+mod compiler;
+
 use std::hint::black_box;
 use std::io;
 use std::time::{Duration, SystemTime};
@@ -13,8 +16,7 @@ use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use proc_connector::capture::{Origin, Reader, Writer};
 use proc_connector::parser::{Notification, Notifications};
 use proc_connector::{EventMask, Filter, ProcEvent, Received};
-use proc_connector_core::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
-use proc_connector_core::testing::context::{RawContext, RawExtension};
+use proc_connector_core::testing::context::RawContext;
 use proc_connector_core::testing::mixed::{self, EVENTS};
 
 const COUNT: u32 = 1_000_000;
@@ -27,60 +29,18 @@ fn messages() -> Vec<u8> {
 /// The context of an event, with the parts that the ring records at an event of this kind.
 fn context(what: u32) -> Vec<u8> {
     const START: u64 = 354_711_123_456_789;
-    let number = |pair: [u64; 2]| (pair[0] << 32 | pair[1]).into();
-    let task = TaskHdr {
-        comm: *b"x86_64-linux-gnu",
-        boot_ns: (START + 5_000_000).into(),
-        cgroup_id: 4711.into(),
-        pid_tgid: number([123_456, 123_456]),
-        uid_gid: number([1000, 1000]),
-        euid_egid: number([1000, 1000]),
-        session: 120_000.into(),
-        tty: (136 << 20 | 5).into(),
-        login_uid: 1000.into(),
-        audit_session: 3.into(),
-        ns_tgid: 123_456.into(),
-        pid_ns: 4_026_531_836.into(),
-        css_set: 0xffff_8880_1234_5678.into(),
-    };
-    let usage = UsageHdr {
-        cpu_ns: 12_345_678.into(),
-        utime: 8_000_000.into(),
-        stime: 4_000_000.into(),
-        nvcsw: 12.into(),
-        nivcsw: 3.into(),
-        min_flt: 1234.into(),
-        write_bytes: 40_960.into(),
-        max_rss: 23_456_768.into(),
-        ..UsageHdr::default()
-    };
-    let mut extension = RawExtension { task, ..RawExtension::default() };
-    extension.recorded = Recorded::from_bits_truncate(0xfff | Recorded::CSS_SET.bits())
-        - Recorded::ARGS
-        - Recorded::ARGS_CUT;
+    let mut extension = compiler::task(123_456, b"x86_64-linux-gnu");
+    extension.task.boot_ns = (START + 5_000_000).into();
     let context = RawContext::of_process((123_456, START), (120_000, START - 7_000_000_000));
     let context = match what {
         1 => context.with_child_start(START + 4_000_000),
         0x8000_0000 => {
-            (extension.usage, extension.process_usage) = (Some(usage), Some(usage));
+            extension = compiler::ended(extension);
             context.with_end(Some(0))
         }
         2 => {
-            let parts = [
-                &b"gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/main.c\0-o\0build/main.o\0"[..],
-                b"/usr/bin/gcc",
-                b"x86_64-linux-gnu-gcc-12\0bin\0usr\0",
-                b"project\0user\0home\0",
-            ];
-            let exec = ExecHdr {
-                ino: 1_234_567.into(),
-                ctime_sec: 1_700_000_000.into(),
-                ctime_nsec: 123_456_789.into(),
-                dev: (254 << 20).into(),
-                nlink: 1.into(),
-                ..ExecHdr::default()
-            };
-            extension = extension.with_exec(exec, parts);
+            let args = b"gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/main.c\0-o\0build/main.o\0";
+            extension = compiler::executed(extension, args);
             context
         }
         _ => context,

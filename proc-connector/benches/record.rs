@@ -8,6 +8,9 @@
 
 #![allow(missing_docs, reason = "a bench has no API")]
 
+#[path = "common/compiler.rs"]
+mod compiler;
+
 use std::hint::black_box;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -17,9 +20,10 @@ use std::time::{Duration, Instant, SystemTime};
 use nix::time::{ClockId, clock_gettime};
 use proc_connector::Received;
 use proc_connector::capture::{Origin, Reader, Writer};
-use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
 use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{Event, EventData, EventRecord, Notification, Notifications};
+
+const START: u64 = 354_711_123_456_789;
 
 /// The number of processes in memory. Each has three events: a fork, an exec and an exit.
 const PROCESSES: u32 = 100_000;
@@ -133,10 +137,7 @@ fn event(datagram: &[u8]) -> Event<'_> {
 
 /// The fork, the exec and the exit of a compiler, each with its context.
 fn life() -> [Item; 3] {
-    const START: u64 = 354_711_123_456_789;
     let (make, gcc) = ((120_000, START - 7_000_000_000), (123_456, START));
-    let (make_name, gcc_name) =
-        (*b"make\0\0\0\0\0\0\0\0\0\0\0\0", *b"gcc\0\0\0\0\0\0\0\0\0\0\0\0\0");
     let fork = EventData::Fork {
         parent_pid: make.0,
         parent_tgid: make.0,
@@ -145,20 +146,7 @@ fn life() -> [Item; 3] {
     };
     let of_fork = RawContext::of_process(make, (1, 10_000_000)).with_child_start(START);
     let exec = EventData::Exec { process_pid: gcc.0, process_tgid: gcc.0 };
-    let parts = [
-        &b"gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/main.c\0-o\0build/main.o\0"[..],
-        b"/usr/bin/gcc",
-        b"x86_64-linux-gnu-gcc-12\0bin\0usr\0",
-        b"project\0user\0home\0",
-    ];
-    let header = ExecHdr {
-        ino: 1_234_567.into(),
-        ctime_sec: 1_700_000_000.into(),
-        ctime_nsec: 123_456_789.into(),
-        dev: (254 << 20).into(),
-        nlink: 1.into(),
-        ..ExecHdr::default()
-    };
+    let args = b"gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/main.c\0-o\0build/main.o\0";
     let exit = EventData::Exit {
         process_pid: gcc.0,
         process_tgid: gcc.0,
@@ -167,24 +155,11 @@ fn life() -> [Item; 3] {
         parent_pid: make.0,
         parent_tgid: make.0,
     };
-    let usage = UsageHdr {
-        cpu_ns: 12_345_678.into(),
-        utime: 8_000_000.into(),
-        stime: 4_000_000.into(),
-        nvcsw: 12.into(),
-        nivcsw: 3.into(),
-        min_flt: 1234.into(),
-        write_bytes: 40_960.into(),
-        max_rss: 23_456_768.into(),
-        ..UsageHdr::default()
-    };
-    let mut used = task(gcc.0, gcc_name);
-    (used.usage, used.process_usage) = (Some(usage), Some(usage));
     let of_gcc = RawContext::of_process(gcc, make);
     [
-        (fork, of_fork.with_extension(task(make.0, make_name))),
-        (exec, of_gcc.clone().with_extension(task(gcc.0, gcc_name).with_exec(header, parts))),
-        (exit, of_gcc.with_end(Some(0)).with_extension(used)),
+        (fork, of_fork.with_extension(task(make.0, b"make"))),
+        (exec, of_gcc.clone().with_extension(compiler::executed(task(gcc.0, b"gcc"), args))),
+        (exit, of_gcc.with_end(Some(0)).with_extension(compiler::ended(task(gcc.0, b"gcc")))),
     ]
     .map(|(data, context)| {
         let record = EventRecord { seq: 1, cpu: 0, timestamp_ns: START, data };
@@ -195,28 +170,13 @@ fn life() -> [Item; 3] {
     })
 }
 
-/// What the ring records of a task at each event, as on a machine without logins and terminals.
-fn task(tgid: u32, comm: [u8; 16]) -> RawExtension {
-    let pair = |number: u32| (u64::from(number) << 32 | u64::from(number)).into();
-    let task = TaskHdr {
-        comm,
-        boot_ns: (354_711_123_456_789 + 5_000).into(),
-        cgroup_id: 4711.into(),
-        pid_tgid: pair(tgid),
-        uid_gid: pair(1000),
-        euid_egid: pair(1000),
-        session: 400.into(),
-        tty: 0.into(),
-        login_uid: u32::MAX.into(),
-        audit_session: u32::MAX.into(),
-        ns_tgid: tgid.into(),
-        pid_ns: 4_026_531_836.into(),
-        css_set: 0xffff_8880_1234_5678.into(),
-    };
-    let mut extension = RawExtension { task, ..RawExtension::default() };
-    extension.recorded = Recorded::from_bits_truncate(0xfff | Recorded::CSS_SET.bits())
-        - Recorded::ARGS
-        - Recorded::ARGS_CUT;
+/// What the ring records of a task, as on a machine without logins and terminals.
+fn task(tgid: u32, comm: &[u8]) -> RawExtension {
+    let mut extension = compiler::task(tgid, comm);
+    let task = &mut extension.task;
+    task.boot_ns = (START + 5_000).into();
+    task.tty = 0.into();
+    (task.login_uid, task.audit_session) = (u32::MAX.into(), u32::MAX.into());
     extension
 }
 

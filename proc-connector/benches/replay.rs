@@ -5,13 +5,15 @@
 
 #![allow(missing_docs, reason = "a bench has no API")]
 
+#[path = "common/compiler.rs"]
+mod compiler;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
 use proc_connector::Received;
 use proc_connector::capture::{Origin, Writer};
-use proc_connector::parser::context::layout::{ExecHdr, Recorded, TaskHdr, UsageHdr};
 use proc_connector::parser::testing::context::{RawContext, RawExtension};
 use proc_connector::parser::{EventData, EventRecord, Notification, Notifications};
 
@@ -110,24 +112,10 @@ fn start(number: u32, write: &mut impl FnMut(EventData<'static>, RawContext, Raw
         child_tgid: tgid,
     };
     let make = RawContext::of_process(MAKE, (1, 1)).with_child_start(start);
-    write(fork, make, task(MAKE.0, *b"make\0\0\0\0\0\0\0\0\0\0\0\0"));
+    write(fork, make, compiler::task(MAKE.0, b"make"));
     let args =
         format!("gcc\0-O2\0-Wall\0-Iinclude\0-c\0src/file{number}.c\0-o\0build/file{number}.o\0");
-    let parts = [
-        args.as_bytes(),
-        b"/usr/bin/gcc",
-        b"x86_64-linux-gnu-gcc-12\0bin\0usr\0",
-        b"project\0user\0home\0",
-    ];
-    let exec = ExecHdr {
-        ino: 1_234_567.into(),
-        ctime_sec: 1_700_000_000.into(),
-        ctime_nsec: 123_456_789.into(),
-        dev: (254 << 20).into(),
-        nlink: 1.into(),
-        ..ExecHdr::default()
-    };
-    let compiler = task(tgid, *b"gcc\0\0\0\0\0\0\0\0\0\0\0\0\0").with_exec(exec, parts);
+    let compiler = compiler::executed(compiler::task(tgid, b"gcc"), args.as_bytes());
     let context = RawContext::of_process((tgid, start), MAKE);
     write(EventData::Exec { process_pid: tgid, process_tgid: tgid }, context, compiler);
 }
@@ -142,44 +130,7 @@ fn end(number: u32, write: &mut impl FnMut(EventData<'static>, RawContext, RawEx
         parent_pid: MAKE.0,
         parent_tgid: MAKE.0,
     };
-    let usage = UsageHdr {
-        cpu_ns: 12_345_678.into(),
-        utime: 8_000_000.into(),
-        stime: 4_000_000.into(),
-        nvcsw: 12.into(),
-        nivcsw: 3.into(),
-        min_flt: 1234.into(),
-        write_bytes: 40_960.into(),
-        max_rss: 23_456_768.into(),
-        ..UsageHdr::default()
-    };
-    let mut compiler = task(tgid, *b"gcc\0\0\0\0\0\0\0\0\0\0\0\0\0");
-    (compiler.usage, compiler.process_usage) = (Some(usage), Some(usage));
+    let compiler = compiler::ended(compiler::task(tgid, b"gcc"));
     let context = RawContext::of_process((tgid, start), MAKE).with_end(Some(0));
     write(exit, context, compiler);
-}
-
-/// What the ring records of a task at each event.
-fn task(tgid: u32, comm: [u8; 16]) -> RawExtension {
-    let pair = |number: u32| (u64::from(number) << 32 | u64::from(number)).into();
-    let task = TaskHdr {
-        comm,
-        cgroup_id: 4711.into(),
-        pid_tgid: pair(tgid),
-        uid_gid: pair(1000),
-        euid_egid: pair(1000),
-        session: 400.into(),
-        tty: (136 << 20 | 5).into(),
-        login_uid: 1000.into(),
-        audit_session: 3.into(),
-        ns_tgid: tgid.into(),
-        pid_ns: 4_026_531_836.into(),
-        css_set: 0xffff_8880_1234_5678.into(),
-        ..TaskHdr::default()
-    };
-    let mut extension = RawExtension { task, ..RawExtension::default() };
-    extension.recorded = Recorded::from_bits_truncate(0xfff | Recorded::CSS_SET.bits())
-        - Recorded::ARGS
-        - Recorded::ARGS_CUT;
-    extension
 }
