@@ -80,6 +80,7 @@ fn lines_describe_what_processes_do() {
     let first = shells.iter().position(|shell| sees(shell, "Fork")).expect("a start");
     let last = shells.iter().rposition(|shell| sees(shell, "Terminate")).expect("an end");
     assert!(last > first + 2, "{shells:?}");
+    let mut named = 0;
     for shell in &shells[first + 1..last] {
         let ([host, boot, _], pid) = (shell, pid_of(shell));
         let of = |pid: u64| lines.iter().filter(move |line| line["process"]["pid"] == pid);
@@ -109,6 +110,7 @@ fn lines_describe_what_processes_do() {
         // Over the socket, the shell can end before its name is read.
         let is_unread = transport() == Transport::Socket && exec["process"]["name"].is_null();
         assert!(exec["process"]["name"] == "sh" || is_unread, "{exec}");
+        named += usize::from(!is_unread);
         // Before the exec, the process had the program of this test.
         let program = std::env::current_exe().expect("/proc");
         for actor in [fork, exec].map(|line| &line["actor"]["process"]) {
@@ -139,6 +141,7 @@ fn lines_describe_what_processes_do() {
         let typed = "sh -c 'sleep 0.1; exit 4' marked 'two words'";
         assert!(of(new).any(|line| line["process"]["cmd_line"] == typed), "{typed}");
     }
+    assert!(named > 0, "no name was read of {} shells", last - first - 1);
 }
 
 /// All events that both have are equal, in every attribute.

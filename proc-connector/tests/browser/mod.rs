@@ -1,6 +1,8 @@
 //! A page in headless Chromium, over the `DevTools` protocol: messages in JSON that end with a zero byte,
 //! on the descriptors 3 and 4 of the browser.
 
+#![allow(dead_code, reason = "every test of a page uses a part of it")]
+
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
@@ -220,4 +222,19 @@ impl Drop for Page {
         let _ = self.browser.kill();
         let _ = self.browser.wait();
     }
+}
+
+/// The size of the window in pixels.
+pub(crate) const WINDOW: [u32; 2] = [1_280, 800];
+
+/// The process id in the selected row of the table.
+pub(crate) fn selected_row(page: &mut Page) -> Value {
+    page.read(
+        "document.querySelector('#table tr[aria-selected=true]')?.children[1].textContent ?? null",
+    )
+}
+
+/// The page has reported no error.
+pub(crate) fn assert_quiet(page: &Page) {
+    assert!(page.complaints.is_empty(), "{:?}", page.complaints);
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::process::Output;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -12,6 +13,14 @@ use opentelemetry_proto::tonic::common::v1::KeyValue;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
+
+use super::tracing::trace;
+
+/// Traces a role, and sends its spans to a receiver.
+pub(crate) fn traced(receiver: &Receiver, options: &[&str], role: &str) -> Output {
+    let all = [&["--otlp", "--endpoint", &*receiver.url], options].concat();
+    trace(&all, role).env_remove("TRACEPARENT").output().expect("the program runs")
+}
 
 /// A receiver of OTLP/HTTP that first refuses a number of requests.
 #[derive(Debug)]
