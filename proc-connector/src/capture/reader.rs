@@ -60,7 +60,7 @@ pub struct Reader<R> {
     native: Vec<u8>,
     /// The context of the current event.
     context: Vec<u8>,
-    ids: comment::context::TaskIds,
+    ids: comment::context::CommonIds,
     /// The notes before the current item.
     notes: Vec<Note>,
     /// The name of the machine in the last note of it.
@@ -119,7 +119,7 @@ impl<R: Read> Reader<R> {
             current: Current::Native(0),
             native: Vec::new(),
             context: Vec::new(),
-            ids: comment::context::TaskIds::default(),
+            ids: comment::context::CommonIds::default(),
             notes: Vec::new(),
             host: None,
             skipped: 0,

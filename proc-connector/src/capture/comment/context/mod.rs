@@ -5,18 +5,18 @@
 
 use proc_connector_core::context::layout::Recorded;
 
-mod common;
+mod common_ids;
+mod common_text;
 mod numbers;
 mod process_texts;
 mod read;
-mod task_ids;
 #[cfg(test)]
 mod tests;
 mod value;
 mod write;
 
+pub(in crate::capture) use self::common_ids::CommonIds;
 pub(in crate::capture) use self::read::read;
-pub(in crate::capture) use self::task_ids::TaskIds;
 pub(in crate::capture) use self::write::ContextWriter;
 
 /// The ids that consecutive tasks often share: their words follow each other in a comment.

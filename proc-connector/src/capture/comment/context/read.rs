@@ -8,7 +8,7 @@ use zerocopy::IntoBytes;
 use super::super::VERSION;
 use super::super::text::{is_special, read_bytes};
 use super::INITIAL_PID_NS;
-use super::task_ids::{self, TaskIds};
+use super::common_ids::{self, CommonIds};
 use super::value::{Place, Value, key as key_of};
 
 /// Replaces `out` by the bytes of the context that a comment has, for
@@ -17,13 +17,13 @@ use super::value::{Place, Value, key as key_of};
 pub(in crate::capture) fn read(
     comment: &[u8],
     timestamp_ns: u64,
-    ids: &mut TaskIds,
+    ids: &mut CommonIds,
     out: &mut Vec<u8>,
 ) -> Option<()> {
     let mut parts = Parts::default();
     let mut value = Value::new(comment.get(VERSION.len()..)?);
     while let Some(key) = value.take_key() {
-        if key != task_ids::FIRST || task_ids::among(parts.recorded) != 0 {
+        if key != common_ids::FIRST || common_ids::among(parts.recorded) != 0 {
             parts.set(key, &mut value, timestamp_ns)?;
         } else if ids.skip_words(&mut value) {
             parts.recorded |= ids.restore(parts.identity.tgid.get(), &mut parts.task);
@@ -63,14 +63,14 @@ impl<'a> Parts<'a> {
         &mut self,
         value: &mut Value<'a>,
         timestamp_ns: u64,
-        ids: &mut TaskIds,
+        ids: &mut CommonIds,
     ) -> Option<()> {
         let words = value.rest();
-        let (mut key, mut left) = (task_ids::FIRST, words.len());
+        let (mut key, mut left) = (common_ids::FIRST, words.len());
         let mut recorded = 0;
         loop {
             let part = self.set(key, value, timestamp_ns)?;
-            let is_id = task_ids::contains(part);
+            let is_id = common_ids::contains(part);
             if is_id {
                 left = value.rest().len();
                 recorded |= part.bits();
@@ -79,7 +79,7 @@ impl<'a> Parts<'a> {
             let Some(next) = next else { break };
             key = next;
         }
-        if task_ids::among(self.recorded) == recorded {
+        if common_ids::among(self.recorded) == recorded {
             let words = &words[..words.len() - left];
             ids.keep(words, recorded, &self.task, self.has_own_ns_tgid);
         }

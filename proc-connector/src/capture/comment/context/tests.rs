@@ -6,7 +6,7 @@ use proc_connector_core::testing::context::{RawContext, RawExtension};
 use proc_connector_core::{Context, Event, EventData, EventRecord, Notification, Notifications};
 use proptest::prelude::*;
 
-use super::{ContextWriter, INITIAL_PID_NS, TaskIds, read};
+use super::{CommonIds, ContextWriter, INITIAL_PID_NS, read};
 
 const TIME: u64 = 1_000_000_007;
 
@@ -49,7 +49,7 @@ fn text_after(writer: &mut ContextWriter, data: EventData<'_>, context: &[u8]) -
 
 /// Reads a comment as if it were the first one of a recording.
 fn read_alone(text: &str, timestamp_ns: u64, out: &mut Vec<u8>) -> Option<()> {
-    read(text.as_bytes(), timestamp_ns, &mut TaskIds::default(), out)
+    read(text.as_bytes(), timestamp_ns, &mut CommonIds::default(), out)
 }
 
 /// All values of a context, independent of its bytes.
@@ -397,7 +397,7 @@ proptest! {
     fn ids_that_are_kept_are_those_that_are_read(
         comments in proptest::collection::vec(proptest::collection::vec(0..WORDS.len(), 0..10), 2..8),
     ) {
-        let mut ids = TaskIds::default();
+        let mut ids = CommonIds::default();
         let (mut found, mut expected) = (Vec::new(), Vec::new());
         for words in comments {
             let words: Vec<&str> = words.into_iter().map(|word| WORDS[word]).collect();

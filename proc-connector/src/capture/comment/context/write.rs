@@ -9,7 +9,7 @@ use zerocopy::byteorder::U64;
 
 use super::super::text::{has_plain_names, push_bytes, push_escape, push_name, push_number};
 use super::super::{MAX_LEN, VERSION};
-use super::common::CommonText;
+use super::common_text::CommonText;
 use super::numbers::{halves, put};
 use super::process_texts::ProcessTexts;
 

@@ -11,7 +11,7 @@ pub(super) const FIRST: u64 = key_of(b"u");
 /// The ids of the last event, and their words. An event with the same words has the same ids, which need
 /// not be read again.
 #[derive(Debug, Default)]
-pub(in crate::capture) struct TaskIds {
+pub(in crate::capture) struct CommonIds {
     words: Vec<u8>,
     recorded: u32,
     task: TaskHdr,
@@ -19,7 +19,7 @@ pub(in crate::capture) struct TaskIds {
     has_own_ns_tgid: bool,
 }
 
-impl TaskIds {
+impl CommonIds {
     /// Whether the words at the start of `value` are those of the last event. Moves `value` behind them.
     #[inline]
     pub(super) fn skip_words(&self, value: &mut Value<'_>) -> bool {
