@@ -72,6 +72,8 @@ fn bad_usage_exits_with_2_and_suggests_valid_values() {
         (&["watch", "--duration", "soon"], "10s"),
         (&["watch", "--pid", "init"], "--pid"),
         (&["listen"], "--help"),
+        // An unknown option is not the command to run.
+        (&["trace", "--outptu", "x.svg", "--", "true"], "--output"),
         (&[], "Usage"),
     ] {
         let output = run(arguments);

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue};
 use clap::{Parser, Subcommand};
 
 #[cfg(any(feature = "otlp", feature = "prometheus"))]
@@ -61,7 +62,50 @@ pub(super) fn parse(words: &[OsString]) -> Result<Args, clap::Error> {
         Ok(args) => return Ok(args),
         Err(error) => error,
     };
+    let unknown = [ContextKind::InvalidSubcommand, ContextKind::InvalidArg];
+    for word in unknown.into_iter().filter_map(|kind| error.get(kind)) {
+        let ContextValue::String(word) = word else { continue };
+        let (otlp, prometheus) = (cfg!(feature = "otlp"), cfg!(feature = "prometheus"));
+        if let Some(features) = missing_features(word, otlp, prometheus) {
+            let message = format!(
+                "this program was built without {word}: build it with --features cli,{features}\n"
+            );
+            return Err(clap::Error::raw(error.kind(), message));
+        }
+    }
     let shown = words.iter().map(|word| shown(word.as_encoded_bytes()));
     // If the escaped words are valid, the error was invalid UTF-8, and its message quotes nothing.
     Err(Args::try_parse_from(shown).err().unwrap_or(error))
+}
+
+/// The features that a command or an option requires, if it is left out of a program with these.
+fn missing_features(word: &str, otlp: bool, prometheus: bool) -> Option<&'static str> {
+    match word {
+        "export" if !otlp && !prometheus => Some("otlp,prometheus"),
+        "otlp" | "otlp-metrics" | "--otlp" if !otlp => Some("otlp"),
+        "prometheus" if !prometheus => Some("prometheus"),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::missing_features;
+
+    #[test]
+    fn what_is_left_out_is_named_with_its_feature() {
+        for (word, otlp, prometheus, expected) in [
+            ("export", false, false, Some("otlp,prometheus")),
+            ("export", true, false, None),
+            ("otlp", false, true, Some("otlp")),
+            ("otlp-metrics", false, true, Some("otlp")),
+            ("--otlp", false, false, Some("otlp")),
+            ("prometheus", true, false, Some("prometheus")),
+            ("prometheus", true, true, None),
+            ("--otlp", true, false, None),
+            ("listen", false, false, None),
+        ] {
+            assert_eq!(missing_features(word, otlp, prometheus), expected, "{word}");
+        }
+    }
 }

@@ -73,7 +73,7 @@ pub(crate) struct Args {
     receive: ReceiveOptions,
 
     /// Run this command, with these arguments.
-    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(required = true, trailing_var_arg = true)]
     #[arg(value_hint = clap::ValueHint::CommandWithArguments)]
     command: Vec<OsString>,
 }
