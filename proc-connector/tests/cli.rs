@@ -236,7 +236,7 @@ fn events_before_the_interrupt_are_shown() {
 fn a_service_manager_is_notified_when_it_listens() {
     let scratch = ScratchFile::new("notify");
     let manager = UnixDatagram::bind(scratch.path()).expect("a socket");
-    manager.set_read_timeout(Some(Duration::from_secs(10))).expect("a socket");
+    manager.set_read_timeout(Some(common::PATIENCE)).expect("a socket");
     let mut command = program(&["watch", "--json", "--events", "exec", "--duration", "60s"]);
     let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
     let mut notification = [0; 100];

@@ -195,7 +195,7 @@ fn a_trace_blocked_on_its_output_can_be_interrupted() {
     let reader = fs::File::open(&fifo).expect("it writes");
     traced.stdin.take().expect("a pipe").write_all(b"go\n").expect("it reads");
     let pid = Pid::from_raw(traced.id().try_into().expect("a pid"));
-    let deadline = common::Deadline::long();
+    let deadline = common::Deadline::new();
     let status = loop {
         std::thread::sleep(Duration::from_millis(1_500));
         if let Some(status) = traced.try_wait().expect("its state") {

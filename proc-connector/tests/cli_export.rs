@@ -379,7 +379,7 @@ fn nothing_is_lost_unreported_if_either_side_is_killed() {
         }
         drop(flood);
         let marks = RefCell::new(Vec::new());
-        let deadline = common::Deadline::long();
+        let deadline = common::Deadline::new();
         loop {
             marks.borrow_mut().push(exit(command("exits_3")).0);
             let records = stored_records(&requests);

@@ -261,7 +261,7 @@ fn labels_are_bounded_and_no_counter_decreases() {
     let all = f64::from(NAMES * RUNS);
     let mut before = exporter.scrape();
     let mut scrapes = 0;
-    let deadline = common::Deadline::long();
+    let deadline = common::Deadline::new();
     while ended(&before) < all {
         let now = exporter.scrape();
         assert!(lost(&now) < 1.0, "the buffer is too small");
@@ -339,7 +339,7 @@ fn an_idle_exporter_does_not_wake_up() {
         tasks.map(number).sum()
     };
     // Other listeners that start or end at this time cause wake-ups: the kernel answers to all.
-    let deadline = common::Deadline::long();
+    let deadline = common::Deadline::new();
     loop {
         let before = switches();
         std::thread::sleep(Duration::from_secs(2));
@@ -382,7 +382,7 @@ fn prometheus_reads_every_metric() {
     let samples = exporter.scrape_until(|samples| ended(samples) >= made);
     let server = Prometheus::start(exporter.address);
     let query = |query: &str| server.query(query);
-    let deadline = common::Deadline::long();
+    let deadline = common::Deadline::new();
     while query("up{job=\"test\"}") != Some(1.0) {
         assert!(deadline.left().is_some(), "{:?}", query("up"));
         std::thread::sleep(Duration::from_millis(100));

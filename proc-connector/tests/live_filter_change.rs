@@ -14,8 +14,8 @@ use std::time::Duration;
 use common::raw::{RawSocket, Stamp, Witnessed};
 use common::recorder::{Delivered, Recorder, catch_up, receive_events_before_acknowledgements};
 use common::{
-    CAP_NET_ADMIN, Deadline, builder, load, named, open_filtered, open_live, require_capability,
-    skip, strangers, transport,
+    CAP_NET_ADMIN, Deadline, PATIENCE, builder, load, named, open_filtered, open_live,
+    require_capability, skip, strangers, transport,
 };
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::socket::setsockopt;
@@ -203,7 +203,7 @@ fn a_refused_filter_change_has_no_effect() {
     assert!(unfiltered.stats().missing.is_some(), "it was never filtered");
     let mut recorder = Recorder::default();
     while forks_of(&recorder, thread) == 0 {
-        recorder.record(&mut filtered, Duration::from_secs(10));
+        recorder.record(&mut filtered, PATIENCE);
     }
     assert!(recorder.stamps().all(|stamp| stamp.what == FORK), "{recorder:?}");
 }

@@ -86,7 +86,7 @@ fn an_event_before_the_acknowledgement_is_delivered_on_one_cpu() {
         let open_until_interrupted = || {
             let _stop = load::OnDrop(|| done.store(true, Relaxed));
             load::stay_on(cpu);
-            let deadline = Deadline::long();
+            let deadline = Deadline::new();
             loop {
                 if deadline.left().is_none() {
                     return false;

@@ -154,7 +154,7 @@ impl Observer {
 
     /// Compares the table with `/proc`, until no other process changes during the comparison.
     fn assert_equals_proc(&mut self) {
-        let deadline = Deadline::long();
+        let deadline = Deadline::new();
         loop {
             self.take(Duration::from_millis(50));
             let (mut observer, found) = (rows(&self.table), proc_rows());

@@ -7,12 +7,13 @@ use std::future::Future;
 use std::os::fd::AsFd;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed};
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
 use common::helper_process::{HelperProcess, pause, print_number, run_to_end};
-use common::{Deadline, builder, large_buffer, load, named};
+use common::{Deadline, PATIENCE, builder, large_buffer, load, named};
 use futures_lite::StreamExt;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use proc_connector::process::{
@@ -140,7 +141,10 @@ fn is_readable(stream: &ProcessStream, timeout: PollTimeout) -> bool {
 }
 
 fn wait_readable(stream: &ProcessStream) {
-    assert!(is_readable(stream, PollTimeout::from(10_000_u16)), "it becomes readable");
+    assert!(
+        is_readable(stream, PollTimeout::try_from(PATIENCE).expect("less than a month")),
+        "it becomes readable"
+    );
 }
 
 /// The change of an item, if it is of this process.
@@ -247,28 +251,36 @@ fn after_a_loss_every_way_to_read_yields_what_vanished() {
         let stream = ProcessStream::new(connector.expect("a connector")).expect("/proc");
         let helper = HelperProcess::start("pauses");
         let pid = helper.pid();
-        let mut has_appeared = false;
         load::threads(1_000);
-        let mut has_lost = false;
-        let (reached, deadline) = (mpsc::channel(), Deadline::new());
-        let killer = thread::spawn(move || {
-            // Once the helper has been found, ends it during a further loss.
-            reached.1.recv().expect("a message");
-            drop(helper);
-            load::threads(1_000);
-        });
-        read(stream, &mut |item| {
-            assert!(deadline.left().is_some(), "{way}: no end");
-            has_lost |= matches!(item, ProcessItem::Lost(_));
-            let Some(change) = change_of(item, pid) else { return false };
-            has_appeared |= change.process.is_alive();
-            if has_appeared {
-                let _ = reached.0.send(());
+        let (has_appeared, losses) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (mut helper, mut before) = (Some(helper), 0);
+        // Once the helper has been found, ends it, and creates events until a loss is read. A reader
+        // that is fast enough loses nothing at first.
+        let end_it = || {
+            if has_appeared.load(Relaxed) && helper.take().is_some() {
+                before = losses.load(Relaxed);
             }
-            change.kind == ChangeKind::Vanished
+            if helper.is_none() && losses.load(Relaxed) == before {
+                load::threads(1_000);
+            } else {
+                thread::sleep(Duration::from_millis(1));
+            }
+        };
+        let deadline = Deadline::new();
+        load::repeat_during(end_it, || {
+            read(stream, &mut |item| {
+                assert!(deadline.left().is_some(), "{way}: no end");
+                if matches!(item, ProcessItem::Lost(_)) {
+                    losses.fetch_add(1, Relaxed);
+                }
+                let Some(change) = change_of(item, pid) else { return false };
+                if change.process.is_alive() {
+                    has_appeared.store(true, Relaxed);
+                }
+                change.kind == ChangeKind::Vanished
+            });
         });
-        killer.join().expect("no panic");
-        assert!(has_lost && has_appeared, "{way}");
+        assert!(losses.load(Relaxed) > 0, "{way}");
     }
 }
 

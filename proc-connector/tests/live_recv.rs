@@ -13,7 +13,9 @@ use common::load::this_task;
 use common::raw::{RawSocket, Witnessed};
 use common::recorder::{Delivered, Recorder, catch_up};
 use common::wire::EVENT_LEN;
-use common::{CAP_NET_ADMIN, Deadline, builder, load, named, open_live, require_capability};
+use common::{
+    CAP_NET_ADMIN, Deadline, PATIENCE, builder, load, named, open_live, require_capability,
+};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::parser::{Notification, Notifications};
@@ -44,18 +46,16 @@ type Receive = fn(&ProcConnector, &mut [u8]) -> Result<Option<ProcEvent>>;
 
 const WAYS: [(&str, Receive); 4] = [
     ("recv", |connector, buffer| connector.recv(buffer).map(Some)),
-    ("recv_timeout", |connector, buffer| connector.recv_timeout(buffer, LONG)),
+    ("recv_timeout", |connector, buffer| connector.recv_timeout(buffer, PATIENCE)),
     ("recv_raw", |connector, buffer| {
         let len = connector.recv_raw(buffer)?;
         parse_netlink_message(buffer, len)
     }),
     ("recv_raw_timeout", |connector, buffer| {
-        let Some(len) = connector.recv_raw_timeout(buffer, LONG)? else { return Ok(None) };
+        let Some(len) = connector.recv_raw_timeout(buffer, PATIENCE)? else { return Ok(None) };
         parse_netlink_message(buffer, len)
     }),
 ];
-
-const LONG: Duration = Duration::from_secs(10);
 
 fn every_receive_call_reports_the_life_of_a_child() {
     for (name, receive) in WAYS {
@@ -126,7 +126,8 @@ fn a_small_buffer_is_rejected_without_losing_events() {
 
 /// Records the next datagram.
 fn record(connector: &ProcConnector, buffer: &mut [u8], recorder: &mut Recorder) {
-    let len = connector.recv_raw_timeout(buffer, LONG).expect("a datagram").expect("one in time");
+    let len =
+        connector.recv_raw_timeout(buffer, PATIENCE).expect("a datagram").expect("one in time");
     recorder.delivered.extend(event_of(&buffer[..len]));
 }
 
@@ -201,7 +202,7 @@ fn a_signal_interrupts_without_losing_events() {
     let mut recorder = Recorder::default();
     let (mut interrupted, mut threads) = (0, Vec::new());
     let done = AtomicBool::new(false);
-    let deadline = Deadline::long();
+    let deadline = Deadline::new();
     thread::scope(|scope| {
         let loader = scope.spawn(|| {
             let mut threads = Vec::new();
@@ -218,7 +219,7 @@ fn a_signal_interrupts_without_losing_events() {
         let stop = load::OnDrop(|| done.store(true, Relaxed));
         let mut buffer = [0; EVENT_LEN];
         while interrupted < 50 && deadline.left().is_some() {
-            match connector.recv_raw_timeout(&mut buffer, LONG) {
+            match connector.recv_raw_timeout(&mut buffer, PATIENCE) {
                 Ok(Some(len)) => recorder.delivered.extend(event_of(&buffer[..len])),
                 Err(Error::Interrupted) => interrupted += 1,
                 other => panic!("{other:?}"),

@@ -72,7 +72,7 @@ fn receive_until(
     connector: &mut ProcConnector,
     is_last: impl Fn(&OwnedEvent) -> bool,
 ) -> Vec<OwnedEvent> {
-    let deadline = Deadline::long();
+    let deadline = Deadline::new();
     let mut events: Vec<OwnedEvent> = Vec::new();
     let mut searched = 0;
     while !events[searched..].iter().any(&is_last) {

@@ -66,7 +66,7 @@ impl Received {
         connector: &mut ProcConnector,
         mut is_met: impl FnMut(&Self, &ProcConnector) -> bool,
     ) {
-        let deadline = Deadline::long();
+        let deadline = Deadline::new();
         while !is_met(self, connector) {
             assert!(deadline.left().is_some(), "{} events", self.events.len());
             self.take(connector, Duration::from_millis(10));

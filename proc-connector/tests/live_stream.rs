@@ -11,7 +11,9 @@ use std::time::Duration;
 
 use common::raw::{RawSocket, Witnessed};
 use common::recorder::{Delivered, Recorder};
-use common::{CAP_NET_ADMIN, Deadline, builder, load, named, open_live, require_capability};
+use common::{
+    CAP_NET_ADMIN, Deadline, PATIENCE, builder, load, named, open_live, require_capability,
+};
 use nix::sys::pthread::{pthread_kill, pthread_self};
 use nix::sys::signal::Signal;
 use proc_connector::{Error, EventMask, Filter, ProcConnector};
@@ -174,7 +176,7 @@ fn the_first_event_arrives_immediately() {
         }
     };
     sender.send(()).expect("it waits");
-    let first = connector.recv_batch_timeout(Duration::from_secs(10)).expect("a batch");
+    let first = connector.recv_batch_timeout(PATIENCE).expect("a batch");
     assert!(first.count() > 0);
     assert!(connector.stats().wake_ups > 0, "it slept though nothing had come");
     later.join().expect("a thread that ends");
@@ -230,7 +232,7 @@ fn a_handle_ends_a_blocked_receive() {
     thread::sleep(Duration::from_millis(5));
     shutdown.clone().shutdown().expect("a write to the event descriptor");
     for _ in 0..2 {
-        let ended = receiver.recv_timeout(Duration::from_secs(10));
+        let ended = receiver.recv_timeout(PATIENCE);
         ended.expect("the shutdown ends the wait");
     }
     reader.join().expect("the reader's own assertions hold");

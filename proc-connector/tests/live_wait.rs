@@ -300,7 +300,7 @@ fn changes_beyond_the_capacity_of_the_queue_are_a_loss() {
         helper.write_number(3);
         helper
     });
-    stream.wait_for_exit(pid, Deadline::long().left()).expect("a process").expect("an end");
+    stream.wait_for_exit(pid, Deadline::new().left()).expect("a process").expect("an end");
     busy.join().expect("no panic");
     let (mut changes, mut dropped) = (0, 0);
     while let Some(item) = stream.try_next().expect("no error") {

@@ -12,7 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use common::wire::EVENT_LEN;
-use common::{Deadline, builder, load, named, open_live};
+use common::{Deadline, PATIENCE, builder, load, named, open_live};
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{SockType, getsockopt, sockopt};
@@ -193,7 +193,7 @@ fn a_loss_at_the_end_of_the_queue_is_readable() {
 fn on_tokio(test: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     runtime.expect("a runtime").block_on(async {
-        tokio::time::timeout(Duration::from_secs(30), test).await.expect("no wake-up was missed");
+        tokio::time::timeout(PATIENCE, test).await.expect("no wake-up was missed");
     });
 }
 
@@ -257,7 +257,7 @@ fn async_fd_with_a_batch_per_readiness_receives_all() {
 
 fn a_thread_that_stops_receiving_lets_others_wake_up() {
     let connector = open_live();
-    let deadline = Deadline::long();
+    let deadline = Deadline::new();
     for round in 0..300 {
         if deadline.left().is_none() {
             break;
@@ -278,7 +278,7 @@ fn a_thread_that_stops_receiving_lets_others_wake_up() {
                 load::threads(1);
             }
             for _ in 0..2 {
-                if all_done.recv_timeout(Duration::from_secs(10)).is_err() {
+                if all_done.recv_timeout(PATIENCE).is_err() {
                     let received = received.load(Relaxed);
                     eprintln!("round {round}: {received} of 2 receives returned");
                     std::process::exit(1);
@@ -305,7 +305,7 @@ fn four_threads_in_recv_receive_all() {
                 }
             })
         });
-        let deadline = Deadline::long();
+        let deadline = Deadline::new();
         for made in 1..=count {
             let start = Instant::now();
             load::threads(1);

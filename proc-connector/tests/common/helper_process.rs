@@ -48,7 +48,7 @@ impl HelperProcess {
     /// Waits until the process pauses. The kernel reports the exec of a process after this one has
     /// learned that it succeeded.
     pub(crate) fn paused(self) -> Self {
-        let deadline = super::Deadline::long();
+        let deadline = super::Deadline::new();
         let stat = format!("/proc/{}/stat", self.pid());
         while !std::fs::read_to_string(&stat).expect("a process").contains(") S ") {
             assert!(deadline.left().is_some(), "it does not pause");

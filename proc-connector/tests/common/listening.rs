@@ -2,7 +2,6 @@
 
 use std::os::unix::net::UnixDatagram;
 use std::process::{Child, Command};
-use std::time::Duration;
 
 use super::scratch::ScratchFile;
 
@@ -10,7 +9,7 @@ use super::scratch::ScratchFile;
 pub(crate) fn listening(mut command: Command) -> Child {
     let scratch = ScratchFile::new("notify");
     let manager = UnixDatagram::bind(scratch.path()).expect("a socket");
-    manager.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+    manager.set_read_timeout(Some(super::PATIENCE)).expect("a socket");
     let child = command.env("NOTIFY_SOCKET", scratch.path()).spawn().expect("the program runs");
     manager.recv(&mut [0; 100]).expect("a notification that it listens");
     child

@@ -7,7 +7,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use proc_connector::Transport;
 
-use super::{Deadline, transport};
+use super::{load, transport};
 
 /// The option that selects the transport of this test.
 pub(crate) fn transport_option() -> &'static str {
@@ -37,14 +37,10 @@ impl LiveOutput {
         let mut child = command.spawn().expect("the program runs");
         let stdout = child.stdout.take().expect("a pipe");
         let mut output = Self { child, lines: BufReader::new(stdout).lines() };
-        let deadline = Deadline::new();
-        let busy = std::thread::spawn(move || {
-            while deadline.left().is_some_and(|left| left.as_secs() > 8) {
-                Command::new("true").status().expect("a program of every system");
-            }
-        });
-        output.next();
-        busy.join().expect("a thread without a panic");
+        let create = || {
+            Command::new("true").status().expect("a program of every system");
+        };
+        load::repeat_during(create, || output.next());
         output
     }
 

@@ -191,18 +191,17 @@ pub(crate) const CAP_NET_ADMIN: u32 = 12;
 pub(crate) const CAP_SYS_ADMIN: u32 = 21;
 pub(crate) const CAP_PERFMON: u32 = 38;
 
-/// Limits the wait for an expected event, far beyond the time that the slowest machine needs.
+/// The limit of a wait for an expected event. The slowest emulated machines need a sixth of it: two
+/// scans of `/proc`, each after a pause of 5 s.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Limits a wait to [`PATIENCE`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline(Instant);
 
 impl Deadline {
     pub(crate) fn new() -> Self {
-        Self(Instant::now() + Duration::from_secs(10))
-    }
-
-    /// The same for an event that depends on chance.
-    pub(crate) fn long() -> Self {
-        Self(Instant::now() + Duration::from_secs(60))
+        Self(Instant::now() + PATIENCE)
     }
 
     /// The remaining time; `None` after the deadline.

@@ -69,7 +69,7 @@ impl Receiver {
 
     /// Waits until the accepted records satisfy a condition.
     pub(crate) fn wait_for(&self, is_enough: impl Fn(&[Record]) -> bool) -> Vec<Record> {
-        let deadline = Deadline::long();
+        let deadline = Deadline::new();
         loop {
             let records = self.records();
             if is_enough(&records) {

@@ -205,7 +205,7 @@ pub(crate) fn receive_events_before_acknowledgements(
             }
         });
         let _stop = load::OnDrop(|| done.store(true, Relaxed));
-        let deadline = Deadline::long();
+        let deadline = Deadline::new();
         let (mut rounds, mut early) = (0, 0);
         while rounds < 50 || (early < 3 && can_be_early) {
             assert!(deadline.left().is_some(), "{early} early events in {rounds} rounds");

@@ -75,7 +75,7 @@ impl Exporter {
 
     pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.address).expect("a server");
-        stream.set_read_timeout(Some(Duration::from_secs(30))).expect("a socket");
+        stream.set_read_timeout(Some(super::PATIENCE)).expect("a socket");
         stream
     }
 

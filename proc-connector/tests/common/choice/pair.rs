@@ -125,7 +125,7 @@ impl Comparison {
         // The kernel sends an event to one listener after the other. When this one has received the
         // second of two events of a CPU, all have received the first.
         for cpu in [load::cpus(), load::cpus()].concat() {
-            let (thread, deadline) = (load::thread_on(cpu), Deadline::long());
+            let (thread, deadline) = (load::thread_on(cpu), Deadline::new());
             while !self.exited.contains(&thread) {
                 assert!(deadline.left().is_some(), "the exit of a thread is missing");
                 self.take(Duration::from_millis(1));

@@ -62,7 +62,7 @@ impl Tree {
     /// Receives all events that were sent until now. Other connectors have received them, too.
     pub(crate) fn catch_up(&mut self) {
         for cpu in [load::cpus(), load::cpus()].concat() {
-            let (thread, deadline) = (load::thread_on(cpu), Deadline::long());
+            let (thread, deadline) = (load::thread_on(cpu), Deadline::new());
             while !self.exited.contains(&thread) {
                 assert!(deadline.left().is_some(), "the exit of a thread is missing");
                 self.take(Duration::from_millis(1));
