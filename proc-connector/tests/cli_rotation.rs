@@ -20,6 +20,7 @@ fn main() -> ExitCode {
         old_files_are_removed,
         files_of_a_killed_recording_are_kept,
         a_full_disk_keeps_whole_events,
+        a_redirected_recording_on_a_full_disk_keeps_whole_events,
         events_that_do_not_fit_are_counted,
         a_directory_that_vanishes_is_reported,
         two_recordings_in_one_file_are_refused,
@@ -201,6 +202,40 @@ fn a_full_disk_keeps_whole_events() {
         let events = events(&file);
         assert!(events.len() > 100, "{}", events.len());
         assert_none_is_missing(&events);
+        drop(disk);
+    }
+}
+
+fn a_redirected_recording_on_a_full_disk_keeps_whole_events() {
+    require_capability(CAP_SYS_ADMIN, "CAP_SYS_ADMIN");
+    for (is_appended, options) in [(false, &[][..]), (true, &[]), (false, &["--raw"])] {
+        let scratch = Scratch::new("redirected");
+        let directory = directory(&scratch);
+        let disk = SmallDisk::new(&directory);
+        let path = format!("{directory}/events");
+        let mut open = fs::File::options();
+        let open = open.create(true).write(true).append(is_appended);
+        let file = open.open(&path).expect("a file");
+        let start = |more: &[&str]| {
+            let always = ["record", "-", "--buffer", "100000", "--transport", transport_name()];
+            let mut command = program(&[&always, options, more].concat());
+            command.stdout(file.try_clone().expect("a descriptor"));
+            command.spawn().expect("the program runs")
+        };
+        // The second recording continues the file of the first.
+        let mut first = start(&["--count", "5"]);
+        run_until(|| first.try_wait().expect("a child").is_some());
+        let before = fs::metadata(&path).expect("a file").len();
+        assert!(first.wait().expect("a child").success() && before >= 5 * 76);
+        let mut second = start(&["--duration", "60s"]);
+        run_until(|| second.try_wait().expect("a child").is_some());
+        let output = second.wait_with_output().expect("an exit status");
+        assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).contains("No space left"), "{}", text(&output.stderr));
+        let len = fs::metadata(&path).expect("a file").len();
+        assert!((DISK - 4096..=DISK).contains(&len), "{len}");
+        assert!(events(&path).len() > 100);
+        drop(file);
         drop(disk);
     }
 }

@@ -4,17 +4,18 @@ use std::error::Error;
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom, Write};
+use std::os::unix::fs::FileTypeExt;
 
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg};
+use nix::fcntl::{FcntlArg, Flock, FlockArg, OFlag, fcntl};
 
 /// A file that contains whole blocks only.
 #[derive(Debug)]
 pub(crate) struct Blocks {
     file: Flock<File>,
     format: Format,
-    /// The length of the blocks. `None` for a pipe or a device.
-    len: Option<u64>,
+    /// Where the next block begins. `None` for a pipe or a device.
+    end: Option<u64>,
     /// Whether a block is missing, so that no other may follow.
     is_cut: bool,
 }
@@ -39,9 +40,35 @@ impl Blocks {
     /// Takes a file for this recording, before its contents are changed. Fails if another recording
     /// has it.
     pub(crate) fn lock(file: File, format: Format) -> io::Result<Self> {
-        let len = file.metadata()?.is_file().then_some(0);
-        match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => Ok(Self { file, format, len, is_cut: false }),
+        let is_file = file.metadata()?.is_file();
+        Self::lock_at(is_file.then_some(0), file, format)
+    }
+
+    /// Takes an open file, which the recording continues where the last program that wrote to it stopped.
+    pub(crate) fn continuing(mut file: File, format: Format) -> io::Result<Self> {
+        let metadata = file.metadata()?;
+        let is_file = metadata.is_file();
+        let is_appending = is_file
+            && OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?).contains(OFlag::O_APPEND);
+        let end = match is_file {
+            false => None,
+            true if is_appending => Some(metadata.len()),
+            true => Some(file.stream_position()?),
+        };
+        Self::lock_at(end, file, format)
+    }
+
+    /// `end` is where the first block begins in a regular file.
+    fn lock_at(end: Option<u64>, file: File, format: Format) -> io::Result<Self> {
+        // Several recordings may write to the same device, such as `/dev/null`.
+        let kind = file.metadata()?.file_type();
+        let lock = if kind.is_char_device() {
+            FlockArg::LockSharedNonblock
+        } else {
+            FlockArg::LockExclusiveNonblock
+        };
+        match Flock::lock(file, lock) {
+            Ok(file) => Ok(Self { file, format, end, is_cut: false }),
             Err((_, Errno::EWOULDBLOCK)) => {
                 let text = "another recording writes to this file: choose another name";
                 Err(io::Error::new(io::ErrorKind::WouldBlock, text))
@@ -67,7 +94,7 @@ impl Write for Blocks {
         let mut file = &*self.file;
         let (written, failure) = write_most(&mut file, bytes);
         let Some(error) = failure else {
-            self.len = self.len.map(|len| len + bytes.len() as u64);
+            self.end = self.end.map(|end| end + bytes.len() as u64);
             return Ok(bytes.len());
         };
         self.is_cut = true;
@@ -75,10 +102,9 @@ impl Write for Blocks {
         while let Some(block) = self.format.first(&bytes[whole..written]) {
             whole += block.len();
         }
-        if let Some(len) = self.len {
-            let len = len + whole as u64;
+        if let Some(end) = self.end {
             // The error is the one to report.
-            let _ = file.set_len(len).and_then(|()| file.seek(SeekFrom::Start(len)));
+            let _ = cut(file, end + written as u64, end + whole as u64);
         }
         let events = self.format.events(&bytes[whole..]);
         Err(io::Error::new(error.kind(), Unwritten { error, events }))
@@ -87,6 +113,15 @@ impl Write for Blocks {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Shortens a file from this length to another, unless another program has written to it, too.
+fn cut(mut file: &File, from: u64, to: u64) -> io::Result<()> {
+    if file.metadata()?.len() == from {
+        file.set_len(to)?;
+        file.seek(SeekFrom::Start(to))?;
+    }
+    Ok(())
 }
 
 /// Writes until an error. Returns the number of written bytes.
@@ -162,4 +197,30 @@ impl Error for Unwritten {}
 /// Empties a file; a pipe or a device has no length.
 pub(crate) fn empty(file: &File) -> io::Result<()> {
     if file.metadata()?.is_file() { file.set_len(0) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_data_of_another_program_is_not_cut() {
+        let path = std::env::temp_dir().join(format!("blocks-{}", std::process::id()));
+        let mut file = File::create(&path).expect("a file");
+        std::fs::remove_file(&path).expect("a file");
+        file.write_all(b"block, part").expect("a disk");
+        let len = |file: &File| file.metadata().expect("a file").len();
+        cut(&file, 10, 5).expect("no error");
+        assert_eq!(len(&file), 11);
+        cut(&file, 11, 5).expect("no error");
+        assert_eq!((len(&file), file.stream_position().expect("a file")), (5, 5));
+    }
+
+    #[test]
+    fn several_recordings_may_write_to_a_device() {
+        let open = || File::options().write(true).open("/dev/null").expect("a device");
+        let first = Blocks::lock(open(), Format::Pcapng).expect("no conflict");
+        Blocks::lock(open(), Format::Pcapng).expect("no conflict");
+        drop(first);
+    }
 }

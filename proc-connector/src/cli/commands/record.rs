@@ -1,6 +1,7 @@
 //! `record`: writes events to a capture file.
 
 use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -8,7 +9,7 @@ use proc_connector::capture::Origin;
 use proc_connector::process::Survey;
 use proc_connector::{Filter, ProcConnector, Received};
 
-use crate::cli::blocks::Format;
+use crate::cli::blocks::{Blocks, Format};
 use crate::cli::failure::Failure;
 use crate::cli::options::events::EventOptions;
 use crate::cli::options::listen::ListenOptions;
@@ -58,6 +59,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    let format = if args.raw { Format::Messages } else { Format::Pcapng };
     if standard::is_dash(&args.file) {
         if args.rotation.is_given() {
             let error = io::Error::new(
@@ -70,7 +72,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         if output.is_terminal() {
             return Err(Failure::BinaryToTerminal);
         }
-        return record(args, || Ok((Box::new(output), None)));
+        let open = || Blocks::continuing(output.as_fd().try_clone_to_owned()?.into(), format);
+        return record(args, || Ok((Box::new(open()?), None)));
     }
     let in_file = |error| Failure::File { path: args.file.clone(), error };
     let recorded = if args.rotation.is_given() {
@@ -81,7 +84,6 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     } else {
         // Opening a pipe waits for its reader. A signal still ends the program here.
         let place = output_file::find(&args.file).map_err(in_file)?;
-        let format = if args.raw { Format::Messages } else { Format::Pcapng };
         let open = || place.open_for_recording(format).map_err(in_file);
         record(args, || Ok((Box::new(open()?), None)))
     };
