@@ -96,7 +96,10 @@ fn lines_describe_what_processes_do() {
             assert_eq!(line["process"]["parent_process"]["pid"], me, "{line}");
             let time = line["time"].as_u64().expect("a time");
             assert!((ms(before)..=ms(after)).contains(&time), "{line}");
-            assert_eq!(line["process"]["created_time"], fork["time"], "{line}");
+            // The system can adjust its clock between the lines.
+            let created = line["process"]["created_time"].as_u64().expect("a time");
+            let forked = fork["time"].as_u64().expect("a time");
+            assert!(created.abs_diff(forked) <= 1, "{line} {fork}");
             if transport() == Transport::Ring {
                 assert_eq!(line["process"]["uid"], fork["process"]["uid"]);
                 assert!(line["process"]["uid"].as_str().is_some_and(|uid| uid.starts_with(boot)));

@@ -182,6 +182,7 @@ impl Stage for Export<'_> {
         self.check_sender()?;
         let wants_more = self.flow.after_batch(now);
         self.flow.sink.set_holding(self.flow.is_holding());
+        self.flow.sink.after_batch();
         wants_more
     }
 
@@ -219,10 +220,10 @@ fn positions(
     match &opened.last {
         None => Positions::default(),
         Some(last) if last.boot_id == boot_id.to_bytes() => {
-            Positions::after(&last.positions, since, is_filtered)
+            Positions::after(&last.positions, last.ahead, since, is_filtered)
         }
         // The kernel has counted anew since.
-        Some(_) => Positions::after(&[], since, is_filtered),
+        Some(_) => Positions::after(&[], 0, since, is_filtered),
     }
 }
 

@@ -25,6 +25,13 @@ pub(crate) struct Positions {
     is_filtered: bool,
     /// Whether there was a predecessor, and no event has been received since.
     is_resuming: bool,
+    /// The events of reported losses that no gap of the sequence numbers has shown yet. Negative while the
+    /// loss that explains a gap is still to be reported.
+    ahead: i64,
+    /// The same of the predecessor, without those that a gap after its last positions has shown.
+    previous_ahead: u64,
+    /// Whether an event was received since the last [`after_batch`](Self::after_batch).
+    has_received: bool,
 }
 
 /// The last events of a CPU.
@@ -36,14 +43,17 @@ struct Position {
 
 impl Positions {
     /// Continues after a predecessor. Its positions are empty if the machine was started since. With
-    /// `is_filtered`, some of the events in between were not selected.
+    /// `is_filtered`, some of the events in between were not selected. `ahead` is what its
+    /// [`ahead`](Self::ahead) was.
     pub(crate) fn after(
         previous: &[(u32, u32)],
+        ahead: u64,
         since: Option<SystemTime>,
         is_filtered: bool,
     ) -> Self {
         Self {
             previous: previous.to_vec(),
+            previous_ahead: ahead,
             since,
             is_filtered,
             is_resuming: true,
@@ -57,23 +67,45 @@ impl Positions {
     /// The kernel counts events only while any program listens. If it has not counted any before the
     /// first event, then none did, and the number is unknown.
     pub(super) fn received(&mut self, cpu: u32, seq: u32) -> Option<Loss> {
+        self.has_received = true;
+        let between = |last: u32| seq.wrapping_sub(last).wrapping_sub(1);
         let position = self.position(cpu)?;
-        if position.received.replace(seq).is_some() {
+        if let Some(last) = position.received.replace(seq) {
+            let gap = between(last);
+            if gap <= MOST {
+                self.ahead = self.ahead.saturating_sub(gap.into());
+            }
             return None;
         }
         position.written = Some(seq.wrapping_sub(1));
         let is_first = std::mem::take(&mut self.is_resuming);
-        let last = self.take_previous(cpu);
-        let missing = last.map_or(0, |last| seq.wrapping_sub(last).wrapping_sub(1));
+        let gap = self.take_previous(cpu).map_or(0, between);
+        let reported = u32::try_from(self.previous_ahead).unwrap_or(u32::MAX).min(gap);
+        self.previous_ahead -= u64::from(reported);
+        let missing = gap - reported;
         // The acknowledgement to this exporter is counted, too.
-        let is_unknown = is_first && missing <= 1 || missing > MOST;
+        let is_unknown = is_first && missing <= 1 || gap > MOST;
         (missing > 0 || is_unknown).then(|| Loss {
             count: Some(missing.into()).filter(|_| !is_unknown),
             is_upper_limit: self.is_filtered,
             reason: "not_running",
-            cpu: Some(cpu).filter(|_| !is_unknown),
+            // The reported events may be from any CPU.
+            cpu: Some(cpu).filter(|_| !is_unknown && reported == 0),
             since: self.since,
         })
+    }
+
+    /// Notes that the loss of this number of events was reported.
+    pub(super) fn lost(&mut self, count: u64) {
+        self.ahead = self.ahead.saturating_add_unsigned(count);
+    }
+
+    /// Notes the end of a batch. If it was empty, every loss so far was reported. Gaps that no loss
+    /// explains are then acknowledgements.
+    pub(super) fn after_batch(&mut self) {
+        if !std::mem::take(&mut self.has_received) && !self.is_holding {
+            self.ahead = self.ahead.max(0);
+        }
     }
 
     fn take_previous(&mut self, cpu: u32) -> Option<u32> {
@@ -111,6 +143,11 @@ impl Positions {
         }
         positions
     }
+
+    /// How many events after the reached positions are part of reported losses, at least.
+    pub(super) fn ahead(&self) -> u64 {
+        u64::try_from(self.ahead).unwrap_or(0).saturating_add(self.previous_ahead)
+    }
 }
 
 #[cfg(test)]
@@ -119,7 +156,7 @@ mod tests {
 
     #[test]
     fn the_first_event_of_each_cpu_shows_what_is_missing() {
-        let mut positions = Positions::after(&[(0, 7), (1, u32::MAX), (2, 5)], None, false);
+        let mut positions = Positions::after(&[(0, 7), (1, u32::MAX), (2, 5)], 0, None, false);
         let gap = positions.received(0, 10).expect("two are missing");
         assert_eq!((gap.count, gap.cpu), (Some(2), Some(0)));
         assert_eq!(positions.received(0, 20), None);
@@ -134,7 +171,7 @@ mod tests {
         for (previous, seq) in
             [(vec![(0, 7)], 8), (vec![(0, 7)], 9), (vec![(0, 7)], 7), (vec![], 5)]
         {
-            let mut positions = Positions::after(&previous, None, false);
+            let mut positions = Positions::after(&previous, 0, None, false);
             let gap = positions.received(0, seq).expect("a loss");
             assert_eq!((gap.count, gap.cpu), (None, None), "{previous:?} {seq}");
             assert_eq!(positions.received(1, 5), None);
@@ -152,5 +189,59 @@ mod tests {
         assert_eq!(positions.reached(), [(0, 10), (1, 2)]);
         positions.set_holding(false);
         assert_eq!(positions.reached(), [(0, 11), (1, 3)]);
+    }
+
+    #[test]
+    fn reported_losses_are_not_reported_again() {
+        let mut positions = Positions::default();
+        positions.received(0, 10);
+        positions.received(1, 70);
+        positions.lost(6);
+        assert_eq!(positions.ahead(), 6);
+        positions.received(0, 13);
+        assert_eq!(positions.ahead(), 4);
+        let (reached, ahead) = (positions.reached(), positions.ahead());
+        // Four of the nine were reported.
+        let mut next = Positions::after(&reached, ahead, None, false);
+        let first = next.received(0, 20).expect("a loss");
+        assert_eq!((first.count, first.cpu, next.ahead()), (Some(2), None, 0));
+        let second = next.received(1, 74).expect("a loss");
+        assert_eq!((second.count, second.cpu), (Some(3), Some(1)));
+        // The reported ones can be all that the kernel has counted.
+        let mut next = Positions::after(&reached, ahead, None, false);
+        let first = next.received(1, 74).expect("a loss");
+        assert_eq!((first.count, next.ahead()), (None, 1));
+        let second = next.received(0, 20).expect("a loss");
+        assert_eq!((second.count, next.ahead()), (Some(5), 0));
+    }
+
+    #[test]
+    fn a_gap_can_precede_the_report_of_its_loss() {
+        let mut positions = Positions::default();
+        positions.received(0, 10);
+        positions.received(0, 13);
+        positions.after_batch();
+        positions.lost(2);
+        assert_eq!(positions.ahead(), 0);
+        // An acknowledgement, which is not lost.
+        positions.received(0, 15);
+        for _ in 0..2 {
+            positions.after_batch();
+        }
+        positions.lost(7);
+        assert_eq!(positions.ahead(), 7);
+    }
+
+    #[test]
+    fn a_gap_is_kept_while_its_loss_waits_to_be_written() {
+        let mut positions = Positions::default();
+        positions.received(0, 10);
+        positions.received(0, 13);
+        positions.set_holding(true);
+        for _ in 0..2 {
+            positions.after_batch();
+        }
+        positions.lost(2);
+        assert_eq!(positions.ahead(), 0);
     }
 }

@@ -91,6 +91,11 @@ impl<S: Store> Otlp<S> {
         self.positions.set_holding(is_holding);
     }
 
+    /// Notes the end of a batch of received events.
+    pub(crate) fn after_batch(&mut self) {
+        self.positions.after_batch();
+    }
+
     /// Adds the record of a loss.
     fn write_loss(&mut self, loss: &Loss, time: Option<SystemTime>) {
         self.content.lost += loss.count.unwrap_or(0);
@@ -124,6 +129,7 @@ impl<S: Store> Otlp<S> {
         }
         self.batch.observed(unix_ns(SystemTime::now()));
         self.content.positions = self.positions.reached();
+        self.content.ahead = self.positions.ahead();
         let batch =
             spool::Batch { body: self.batch.take(completed), content: self.content.clone() };
         self.failed = if self.store.append(&batch, discarded) {
@@ -158,7 +164,11 @@ impl<S: Store> Sink for Otlp<S> {
                     self.begun = Some(Instant::now());
                 }
             }
-            Received::Lost(lost) => self.write_loss(&Loss::from(lost), item.time),
+            Received::Lost(lost) => {
+                let loss = Loss::from(lost);
+                self.positions.lost(loss.count.unwrap_or(0));
+                self.write_loss(&loss, item.time);
+            }
         }
         self.complete_if_full();
         Ok(())

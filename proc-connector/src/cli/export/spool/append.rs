@@ -42,7 +42,7 @@ impl Spool {
     }
 
     fn header(&self, batch: &Batch, report: Unreported) -> Result<BatchHeader, Error> {
-        let Content { events, lost, boot_id, ref positions } = batch.content;
+        let Content { events, lost, boot_id, ref positions, ahead } = batch.content;
         let limit = (self.capacity / LARGEST).min(u64::from(MAX_BODY));
         let bytes = batch.body.len() as u64 + positions.len() as u64 * 8;
         let too_large = Error::TooLarge { bytes, limit };
@@ -62,6 +62,7 @@ impl Spool {
             reported: self.reported.records.saturating_add(report.records),
             damages_reported: self.reported.damages.saturating_add(report.damages),
             discarded: self.stored.records,
+            ahead,
             boot_id,
             positions: count,
             positions_crc: crc32fast::hash(&positions_bytes),

@@ -18,6 +18,8 @@ pub(crate) struct Content {
     pub(crate) boot_id: [u8; 16],
     /// The last sequence number of each CPU, of this batch and all before it.
     pub(crate) positions: Vec<(u32, u32)>,
+    /// The events after these positions that are part of losses that were reported already.
+    pub(crate) ahead: u64,
 }
 
 /// Discarded records that no batch has reported yet.

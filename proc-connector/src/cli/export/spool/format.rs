@@ -107,6 +107,8 @@ pub(super) struct BatchHeader {
     pub(super) damages_reported: u64,
     /// The records that were discarded before this batch was appended.
     pub(super) discarded: u64,
+    /// The events after the positions that are part of losses that were reported already.
+    pub(super) ahead: u64,
     pub(super) boot_id: [u8; 16],
     pub(super) positions: u32,
     pub(super) positions_crc: u32,
@@ -115,7 +117,7 @@ pub(super) struct BatchHeader {
 }
 
 impl BatchHeader {
-    pub(super) const LEN: usize = 8 + 8 * 8 + 16 + 4 * 4;
+    pub(super) const LEN: usize = 8 + 9 * 8 + 16 + 4 * 4;
     pub(super) const MAGIC: [u8; 4] = *b"\xd1Bt\xe7";
 
     /// The records of the batch.
@@ -146,6 +148,7 @@ impl BatchHeader {
             self.reported,
             self.damages_reported,
             self.discarded,
+            self.ahead,
         ] {
             bytes.extend(number.to_le_bytes());
         }
@@ -173,6 +176,7 @@ impl BatchHeader {
             reported: fields.u64()?,
             damages_reported: fields.u64()?,
             discarded: fields.u64()?,
+            ahead: fields.u64()?,
             boot_id: fields.array()?,
             positions: fields.u32()?,
             positions_crc: fields.u32()?,
@@ -197,6 +201,6 @@ pub(super) fn content(header: &BatchHeader, positions: &[u8]) -> Option<Content>
     }
     let mut fields = Fields(positions);
     let positions = std::iter::from_fn(|| Some((fields.u32()?, fields.u32()?))).collect();
-    let BatchHeader { events, lost, boot_id, .. } = *header;
-    Some(Content { events, lost, boot_id, positions })
+    let BatchHeader { events, lost, boot_id, ahead, .. } = *header;
+    Some(Content { events, lost, boot_id, positions, ahead })
 }

@@ -32,6 +32,7 @@
 //! | 8 | discarded records that this batch and all before it report |
 //! | 8 | damaged places that this batch and all before it report |
 //! | 8 | discarded records in the state, when the batch was written |
+//! | 8 | events after the positions that are part of losses that were reported already |
 //! | 16 | boot id of the machine |
 //! | 4 | number of positions |
 //! | 4 | CRC of the positions |
@@ -67,7 +68,8 @@
 //! - A batch is accepted and its refused records are discarded by one change of the state.
 //!
 //! After a `kill`, an incomplete batch at the end is removed. Its events are in the gap between the
-//! positions of the last batch and the next event, which the exporter counts. The last segment remains when
+//! positions of the last batch and the next event, which the exporter counts, without those that a loss has
+//! reported already. The last segment remains when
 //! all batches are accepted, because it has these positions.
 //!
 //! Damage within the spool is counted by the totals. Damage at the end, or of the state, is counted as a
