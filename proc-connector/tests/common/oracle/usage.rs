@@ -4,7 +4,7 @@ use proc_connector::parser::Usage;
 
 use super::judge::{Judged, Verdict, compare, wrong};
 use crate::behaviour::sys;
-use crate::common::kernel_is_at_least;
+use crate::common::is_cpu_time;
 
 /// Judges the CPU time, the peak memory, the faults and the context switches, under these names.
 pub(crate) fn judge_usage(
@@ -28,14 +28,8 @@ pub(crate) fn judge_usage(
     judged.extend(fields.into_iter().zip(verdicts));
 }
 
-/// Within 1 % and 1 ms. Older kernels run in an emulator, which can need any time between the event
-/// and the end of the thread.
 fn cpu(reported: u64, actual: u64) -> Verdict {
-    let limit = actual / 100 + 1_000_000;
-    let is_emulated = !kernel_is_at_least(6, 18);
-    let is_right =
-        if is_emulated { reported <= actual + limit } else { reported.abs_diff(actual) <= limit };
-    if is_right { Verdict::Right } else { wrong(&reported, &actual) }
+    if is_cpu_time(reported, actual) { Verdict::Right } else { wrong(&reported, &actual) }
 }
 
 /// The event precedes the last switch of the thread, after which it never runs again.

@@ -1,5 +1,6 @@
 //! Events as log records of OTLP.
 
+mod ahead;
 mod attributes;
 mod backoff;
 mod batch;

@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use super::ahead::Ahead;
 use super::record::Loss;
 
 /// More than the most CPUs of a kernel (`NR_CPUS` in `arch/x86/Kconfig`).
@@ -25,13 +26,8 @@ pub(crate) struct Positions {
     is_filtered: bool,
     /// Whether there was a predecessor, and no event has been received since.
     is_resuming: bool,
-    /// The events of reported losses that no gap of the sequence numbers has shown yet. Negative while the
-    /// loss that explains a gap is still to be reported.
-    ahead: i64,
-    /// The same of the predecessor, without those that a gap after its last positions has shown.
-    previous_ahead: u64,
-    /// Whether an event was received since the last [`after_batch`](Self::after_batch).
-    has_received: bool,
+    /// The events after these positions that are part of reported losses.
+    ahead: Ahead,
 }
 
 /// The last events of a CPU.
@@ -53,7 +49,7 @@ impl Positions {
     ) -> Self {
         Self {
             previous: previous.to_vec(),
-            previous_ahead: ahead,
+            ahead: Ahead::after(ahead),
             since,
             is_filtered,
             is_resuming: true,
@@ -67,21 +63,21 @@ impl Positions {
     /// The kernel counts events only while any program listens. If it has not counted any before the
     /// first event, then none did, and the number is unknown.
     pub(super) fn received(&mut self, cpu: u32, seq: u32) -> Option<Loss> {
-        self.has_received = true;
         let between = |last: u32| seq.wrapping_sub(last).wrapping_sub(1);
         let position = self.position(cpu)?;
         if let Some(last) = position.received.replace(seq) {
-            let gap = between(last);
-            if gap <= MOST {
-                self.ahead = self.ahead.saturating_sub(gap.into());
-            }
+            self.ahead.received_after(between(last));
             return None;
         }
         position.written = Some(seq.wrapping_sub(1));
         let is_first = std::mem::take(&mut self.is_resuming);
-        let gap = self.take_previous(cpu).map_or(0, between);
-        let reported = u32::try_from(self.previous_ahead).unwrap_or(u32::MAX).min(gap);
-        self.previous_ahead -= u64::from(reported);
+        let (gap, reported) = match self.take_previous(cpu).map(between) {
+            Some(gap) => (gap, self.ahead.resumed_after(gap)),
+            None => {
+                self.ahead.began();
+                (0, 0)
+            }
+        };
         let missing = gap - reported;
         // The acknowledgement to this exporter is counted, too.
         let is_unknown = is_first && missing <= 1 || gap > MOST;
@@ -97,15 +93,12 @@ impl Positions {
 
     /// Notes that the loss of this number of events was reported.
     pub(super) fn lost(&mut self, count: u64) {
-        self.ahead = self.ahead.saturating_add_unsigned(count);
+        self.ahead.lost(count);
     }
 
-    /// Notes the end of a batch. If it was empty, every loss so far was reported. Gaps that no loss
-    /// explains are then acknowledgements.
+    /// Notes the end of a batch, which may be empty.
     pub(super) fn after_batch(&mut self) {
-        if !std::mem::take(&mut self.has_received) && !self.is_holding {
-            self.ahead = self.ahead.max(0);
-        }
+        self.ahead.after_batch(self.is_holding);
     }
 
     fn take_previous(&mut self, cpu: u32) -> Option<u32> {
@@ -146,7 +139,7 @@ impl Positions {
 
     /// How many events after the reached positions are part of reported losses, at least.
     pub(super) fn ahead(&self) -> u64 {
-        u64::try_from(self.ahead).unwrap_or(0).saturating_add(self.previous_ahead)
+        self.ahead.count()
     }
 }
 
@@ -213,35 +206,5 @@ mod tests {
         assert_eq!((first.count, next.ahead()), (None, 1));
         let second = next.received(0, 20).expect("a loss");
         assert_eq!((second.count, next.ahead()), (Some(5), 0));
-    }
-
-    #[test]
-    fn a_gap_can_precede_the_report_of_its_loss() {
-        let mut positions = Positions::default();
-        positions.received(0, 10);
-        positions.received(0, 13);
-        positions.after_batch();
-        positions.lost(2);
-        assert_eq!(positions.ahead(), 0);
-        // An acknowledgement, which is not lost.
-        positions.received(0, 15);
-        for _ in 0..2 {
-            positions.after_batch();
-        }
-        positions.lost(7);
-        assert_eq!(positions.ahead(), 7);
-    }
-
-    #[test]
-    fn a_gap_is_kept_while_its_loss_waits_to_be_written() {
-        let mut positions = Positions::default();
-        positions.received(0, 10);
-        positions.received(0, 13);
-        positions.set_holding(true);
-        for _ in 0..2 {
-            positions.after_batch();
-        }
-        positions.lost(2);
-        assert_eq!(positions.ahead(), 0);
     }
 }

@@ -165,9 +165,9 @@ impl<S: Store> Sink for Otlp<S> {
                 }
             }
             Received::Lost(lost) => {
-                let loss = Loss::from(lost);
-                self.positions.lost(loss.count.unwrap_or(0));
-                self.write_loss(&loss, item.time);
+                let record = Loss::from(lost);
+                self.positions.lost(record.count.unwrap_or(0));
+                self.write_loss(&record, item.time);
             }
         }
         self.complete_if_full();
