@@ -27,22 +27,20 @@ impl Ahead {
         self.own = self.own.saturating_sub(gap.into());
     }
 
-    /// Notes the first event of a CPU, and the number of events that are missing since the predecessor.
-    /// Returns how many of them were reported.
-    pub(super) fn resumed_after(&mut self, gap: u32) -> u32 {
+    /// Notes the first event of a CPU, and the number of events that are missing since the predecessor, if it
+    /// has received from this CPU. Returns how many of them were reported.
+    pub(super) fn began_after(&mut self, gap: Option<u32>) -> u32 {
         self.has_received = true;
+        let Some(gap) = gap else {
+            // Any reported loss may have been before this event.
+            (self.own, self.previous) = (self.own.min(0), 0);
+            return 0;
+        };
         let reported = u32::try_from(self.count()).unwrap_or(u32::MAX).min(gap);
         let of_previous = u64::from(reported).min(self.previous);
         self.previous -= of_previous;
         self.own = self.own.saturating_sub_unsigned(u64::from(reported) - of_previous);
         reported
-    }
-
-    /// Notes the first event of a CPU that the predecessor has not received from. Any reported loss may have
-    /// been before it.
-    pub(super) fn began(&mut self) {
-        self.has_received = true;
-        (self.own, self.previous) = (self.own.min(0), 0);
     }
 
     /// Notes that the loss of this number of events was reported.
@@ -87,9 +85,9 @@ mod tests {
     fn what_may_be_explained_is_not_ahead() {
         let mut ahead = Ahead::after(3);
         ahead.lost(4);
-        assert_eq!((ahead.resumed_after(5), ahead.count()), (5, 2));
-        ahead.began();
-        assert_eq!((ahead.resumed_after(5), ahead.count()), (0, 0));
+        assert_eq!((ahead.began_after(Some(5)), ahead.count()), (5, 2));
+        assert_eq!((ahead.began_after(None), ahead.count()), (0, 0));
+        assert_eq!((ahead.began_after(Some(5)), ahead.count()), (0, 0));
     }
 
     #[test]

@@ -71,13 +71,9 @@ impl Positions {
         }
         position.written = Some(seq.wrapping_sub(1));
         let is_first = std::mem::take(&mut self.is_resuming);
-        let (gap, reported) = match self.take_previous(cpu).map(between) {
-            Some(gap) => (gap, self.ahead.resumed_after(gap)),
-            None => {
-                self.ahead.began();
-                (0, 0)
-            }
-        };
+        let gap = self.take_previous(cpu).map(between);
+        let reported = self.ahead.began_after(gap);
+        let gap = gap.unwrap_or(0);
         let missing = gap - reported;
         // The acknowledgement to this exporter is counted, too.
         let is_unknown = is_first && missing <= 1 || gap > MOST;
