@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdout, Command, ExitCode, Output};
 
 use common::helper_process::{HelperProcess, command, pause, print_number};
 use common::program::program;
+use common::scratch::Scratch;
 use common::{named, transport, transport_name};
 use nix::pty::{Winsize, openpty};
 use nix::sys::resource::{UsageWho, getrusage};
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
     let everywhere = named![bad_usage_exits_with_2];
     let live = named![
         events_are_counted_by_name_and_user,
+        forks_right_after_an_exec_are_named,
         processes_that_no_longer_match_are_not_running,
         what_short_processes_used_adds_up,
         intervals_add_up_to_the_summary,
@@ -174,6 +176,31 @@ fn events_are_counted_by_name_and_user() {
     let (ended, short) = (sum(&reports, "ended"), sum(&reports, "short_lived"));
     assert!(ended >= 50, "{ended}");
     assert!(short <= ended - 10, "{short} of {ended}, of which ten slept for 50 ms");
+}
+
+/// Over the socket, the name of the shell is certain only after its forks.
+fn forks_right_after_an_exec_are_named() {
+    const SHELLS: u64 = 50;
+    let scratch = Scratch::new("shell");
+    let name = format!("shell-{}", std::process::id());
+    let shell = scratch.file(&name);
+    fs::copy("/bin/sh", &shell).expect("a shell");
+    let mut stats = Stats::start(&[]);
+    for _ in 0..SHELLS {
+        Command::new(&shell).args(["-c", "(exit 3); (exit 4); :"]).status().expect("a shell");
+    }
+    let of_name = |reports: &[Value], list: &str, name: Value| listed(reports, list, "name", &name);
+    stats.read_until(|reports| {
+        let [named, others] =
+            [name.as_str().into(), Value::Null].map(|name| of_name(reports, "forks_by_name", name));
+        named + others >= 2 * SHELLS && sum(reports, "ended") >= 3 * SHELLS
+    });
+    let (reports, _) = stats.end();
+    let forks = of_name(&reports, "forks_by_name", name.as_str().into());
+    let execs = of_name(&reports, "execs_by_name", name.as_str().into());
+    // A shell whose name could not be read has no name at its forks, either.
+    let least = if transport() == Transport::Socket { 2 * execs } else { 2 * SHELLS };
+    assert!(execs > SHELLS / 2 && (least..=2 * SHELLS).contains(&forks), "{forks} of {execs}");
 }
 
 fn processes_that_no_longer_match_are_not_running() {

@@ -47,13 +47,13 @@ impl Blocks {
     /// Takes an open file, which the recording continues where the last program that wrote to it stopped.
     pub(crate) fn continuing(mut file: File, format: Format) -> io::Result<Self> {
         let metadata = file.metadata()?;
-        let is_file = metadata.is_file();
-        let is_appending = is_file
-            && OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?).contains(OFlag::O_APPEND);
-        let end = match is_file {
-            false => None,
-            true if is_appending => Some(metadata.len()),
-            true => Some(file.stream_position()?),
+        let flags = OFlag::from_bits_retain(fcntl(&file, FcntlArg::F_GETFL)?);
+        let end = if !metadata.is_file() {
+            None
+        } else if flags.contains(OFlag::O_APPEND) {
+            Some(metadata.len())
+        } else {
+            Some(file.stream_position()?)
         };
         Self::lock_at(end, file, format)
     }

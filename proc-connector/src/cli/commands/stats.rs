@@ -14,6 +14,7 @@ use crate::cli::output::statistics::block::{self, View};
 use crate::cli::output::statistics::report::Report;
 use crate::cli::output::statistics::screen::Screen;
 use crate::cli::output::statistics::table::By;
+use crate::cli::pipeline::actions::Actions;
 use crate::cli::pipeline::choose::ProcessChooser;
 use crate::cli::pipeline::conditions::Conditions;
 use crate::cli::pipeline::identify::Identify;
@@ -75,6 +76,7 @@ struct Counting<'a> {
     identify: Identify,
     chooser: ProcessChooser<'a>,
     output: Output,
+    actions: Actions,
     tally: Tally,
     transport: Transport,
     /// The start of the interval, and its end.
@@ -93,12 +95,13 @@ impl<'a> Counting<'a> {
         output: Output,
         transport: Transport,
     ) -> Self {
-        let (tally, since) = (Tally::default(), Instant::now());
+        let (actions, tally, since) = (Actions::default(), Tally::default(), Instant::now());
         Self {
             args,
             identify,
             chooser,
             output,
+            actions,
             tally,
             transport,
             since,
@@ -134,7 +137,7 @@ impl Stage for Counting<'_> {
     }
 
     fn take(&mut self, received: &Received<'_>, _: Option<SystemTime>) -> Result<bool, Failure> {
-        let Self { identify, chooser, tally, .. } = self;
+        let Self { identify, chooser, actions, tally, .. } = self;
         let subject = identify.apply(received);
         let table = identify.table();
         chooser.follow(table, Some(received));
@@ -149,7 +152,7 @@ impl Stage for Counting<'_> {
             details: Details::default(),
         };
         if chooser.chooses(&item) {
-            tally.count(received, table);
+            actions.each(received, table, |action| tally.add(&action));
         }
         Ok(true)
     }
@@ -161,7 +164,8 @@ impl Stage for Counting<'_> {
 
     fn after_batch(&mut self, now: Instant) -> Result<bool, Failure> {
         if self.identify.rescan_if_due().is_some() {
-            self.tally.count_deferred(self.identify.changes());
+            let Self { identify, actions, tally, .. } = self;
+            actions.each_deferred(identify.changes(), |action| tally.add(&action));
             self.chooser.follow(self.identify.table(), None);
         }
         if self.next.is_some_and(|next| next <= now) {
@@ -175,6 +179,8 @@ impl Stage for Counting<'_> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
+        let Self { actions, tally, .. } = self;
+        actions.rest(|action| tally.add(&action));
         self.report(Instant::now())
     }
 

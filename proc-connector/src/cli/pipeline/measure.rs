@@ -8,7 +8,7 @@ use std::time::{Duration, Instant, SystemTime};
 use proc_connector::process::Process;
 use proc_connector::{Payload, Received, Transport};
 
-use super::actions::{self, Action};
+use super::actions::{Action, Actions};
 use super::choose::ProcessChooser;
 use super::identify::Identify;
 use super::stage::Stage;
@@ -37,6 +37,7 @@ pub(crate) struct Measured<'a> {
 struct State<'a> {
     identify: Identify,
     chooser: ProcessChooser<'a>,
+    actions: Actions,
     metrics: Metrics,
 }
 
@@ -47,7 +48,7 @@ impl<'a> Measured<'a> {
         metrics: Metrics,
         transport: Transport,
     ) -> Self {
-        let state = Mutex::new(State { identify, chooser, metrics });
+        let state = Mutex::new(State { identify, chooser, actions: Actions::default(), metrics });
         Self { state, waiting: AtomicUsize::new(0), transport }
     }
 
@@ -56,7 +57,7 @@ impl<'a> Measured<'a> {
         self.waiting.fetch_add(1, Ordering::Relaxed);
         let state = self.lock();
         self.waiting.fetch_sub(1, Ordering::Relaxed);
-        let State { identify, chooser, metrics } = &*state;
+        let State { identify, chooser, metrics, .. } = &*state;
         let table = identify.table();
         metrics.families(Now {
             processes: chooser.running(table),
@@ -108,7 +109,9 @@ impl Stage for Measure<'_, '_> {
     }
 
     fn finish(&mut self) -> Result<(), Failure> {
-        self.locked = None;
+        let mut state = self.locked.take().unwrap_or_else(|| self.measured.lock());
+        let State { actions, metrics, .. } = &mut *state;
+        actions.rest(|action| add(metrics, &action));
         Ok(())
     }
 
@@ -119,7 +122,7 @@ impl Stage for Measure<'_, '_> {
 
 impl State<'_> {
     fn take(&mut self, received: &Received<'_>) {
-        let Self { identify, chooser, metrics } = self;
+        let Self { identify, chooser, actions, metrics } = self;
         let subject = identify.apply(received);
         let table = identify.table();
         chooser.follow(table, Some(received));
@@ -136,13 +139,13 @@ impl State<'_> {
                 }
             }
         }
-        actions::each(received, table, |action| add(metrics, &action));
+        actions.each(received, table, |action| add(metrics, &action));
     }
 
     fn rescan_if_due(&mut self) {
-        let Self { identify, chooser, metrics } = self;
+        let Self { identify, chooser, actions, metrics } = self;
         if identify.rescan_if_due().is_some() {
-            actions::each_deferred(identify.changes(), |action| add(metrics, &action));
+            actions.each_deferred(identify.changes(), |action| add(metrics, &action));
             chooser.follow(identify.table(), None);
         }
     }

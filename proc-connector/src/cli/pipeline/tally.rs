@@ -7,13 +7,13 @@ mod keys;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use proc_connector::process::{Changes, Process, ProcessTable};
-use proc_connector::{Received, Transport};
+use proc_connector::Transport;
+use proc_connector::process::Process;
 
 use self::ended::Ended;
 use self::groups::Groups;
 use self::keys::{name, user};
-use super::actions::{self, Action};
+use super::actions::Action;
 use crate::cli::output::names::{Comm, comm};
 use crate::cli::output::statistics::report::{Kinds, Report};
 use crate::cli::output::statistics::rows::{Count, Row, User};
@@ -46,17 +46,7 @@ struct Actors {
 }
 
 impl Tally {
-    /// Counts an event or a loss that was just applied to the table.
-    pub(crate) fn count(&mut self, received: &Received<'_>, table: &ProcessTable) {
-        actions::each(received, table, |action| self.add(&action));
-    }
-
-    /// Counts the execs that the table has reported without an event.
-    pub(crate) fn count_deferred(&mut self, changes: Changes<'_>) {
-        actions::each_deferred(changes, |action| self.add(&action));
-    }
-
-    fn add(&mut self, action: &Action<'_>) {
+    pub(crate) fn add(&mut self, action: &Action<'_>) {
         match *action {
             Action::Event(kind) => self.kinds.count(kind),
             Action::Lost(lost) => {

@@ -49,11 +49,7 @@ impl ProcessTable {
                 });
             }
             Payload::Comm(comm) if comm.process_pid() == comm.process_tgid() => {
-                let name = Name::new(comm.name());
-                self.change(comm.process_tgid(), ns, ChangeKind::Renamed, |process| {
-                    process.comm = Some(name);
-                    process.stale -= Stale::NAME;
-                });
+                self.renamed(comm.process_tgid(), ns, Name::new(comm.name()));
             }
             Payload::Sid(sid) => {
                 let tgid = sid.process_tgid();
@@ -378,6 +374,19 @@ impl ProcessTable {
         let orphans: Vec<u32> = self.population.children(tgid).collect();
         for orphan in orphans {
             self.update_parent(orphan);
+        }
+    }
+
+    /// Updates the name, unless `/proc` was read after the event. An exec that was received after the
+    /// reading makes the name unknown, though; the next event has it then.
+    fn renamed(&mut self, tgid: u32, ns: u64, name: Name) {
+        self.ensure_known(tgid, ns);
+        let Some(process) = self.population.live.get_mut(tgid) else { return };
+        let is_unknown = process.comm.is_none() && process.exec_ns < ns;
+        if !process.start.is_after(ns) && (process.seen_ns < ns || is_unknown) {
+            process.comm = Some(name);
+            process.stale -= Stale::NAME;
+            self.push(ChangeKind::Renamed, Key::Live(tgid));
         }
     }
 

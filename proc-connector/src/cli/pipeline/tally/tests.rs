@@ -12,11 +12,13 @@ use super::{Interval, Tally};
 use crate::cli::host::users::Users;
 use crate::cli::output::statistics::report::Report;
 use crate::cli::output::statistics::rows::{Ends, Key};
+use crate::cli::pipeline::actions::Actions;
 
 const MS: u64 = 1_000_000;
 
 /// A tally and its table.
 struct Counting {
+    actions: Actions,
     tally: Tally,
     table: ProcessTable,
 }
@@ -24,7 +26,7 @@ struct Counting {
 impl Counting {
     fn new() -> Self {
         let table = ProcessTable::without_proc().keep_ended(8, Duration::from_secs(1));
-        Self { tally: Tally::default(), table }
+        Self { actions: Actions::default(), tally: Tally::default(), table }
     }
 
     fn event(&mut self, timestamp_ns: u64, data: EventData<'_>) {
@@ -45,7 +47,8 @@ impl Counting {
 
     fn take(&mut self, received: &Received<'_>) {
         self.table.apply(received);
-        self.tally.count(received, &self.table);
+        let Self { actions, tally, table } = self;
+        actions.each(received, table, |action| tally.add(&action));
     }
 
     fn name(&mut self, ns: u64, tgid: u32, name: &[u8]) {
