@@ -181,9 +181,9 @@ fn events_are_counted_by_name_and_user() {
 /// Over the socket, the name of the shell is certain only after its first forks. It waits at the end, so that
 /// the name can be read.
 fn forks_right_after_an_exec_are_named() {
-    const SCRIPT: &str = "(exit 3); (exit 4); sleep 0.02; :";
+    const SCRIPT: &str = "(exit 3); (exit 4); sleep 0.1; :";
     const FORKS: u64 = 3;
-    const SHELLS: u64 = 50;
+    const SHELLS: u64 = 30;
     let scratch = Scratch::new("shell");
     let name = format!("shell-{}", std::process::id());
     let shell = scratch.file(&name);
@@ -203,7 +203,10 @@ fn forks_right_after_an_exec_are_named() {
     let execs = of_name(&reports, "execs_by_name", name.as_str().into());
     // A shell whose name could not be read has no name at its forks, either.
     let least = if transport() == Transport::Socket { execs } else { SHELLS };
-    assert!(execs > 0 && (FORKS * least..=FORKS * SHELLS).contains(&forks), "{forks} of {execs}");
+    assert!(
+        execs > SHELLS / 2 && (FORKS * least..=FORKS * SHELLS).contains(&forks),
+        "{forks} of {execs}"
+    );
 }
 
 fn processes_that_no_longer_match_are_not_running() {

@@ -49,7 +49,15 @@ impl ProcessTable {
                 });
             }
             Payload::Comm(comm) if comm.process_pid() == comm.process_tgid() => {
-                self.renamed(comm.process_tgid(), ns, Name::new(comm.name()));
+                let name = Name::new(comm.name());
+                // An exec that was received after the reading of `/proc` has made the name unknown.
+                let is_news = |process: &Process| {
+                    process.seen_ns < ns || process.comm.is_none() && process.exec_ns < ns
+                };
+                self.change_if(is_news, comm.process_tgid(), ns, ChangeKind::Renamed, |process| {
+                    process.comm = Some(name);
+                    process.stale -= Stale::NAME;
+                });
             }
             Payload::Sid(sid) => {
                 let tgid = sid.process_tgid();
@@ -377,24 +385,23 @@ impl ProcessTable {
         }
     }
 
-    /// Updates the name, unless `/proc` was read after the event. An exec that was received after the
-    /// reading makes the name unknown, though; the next event has it then.
-    fn renamed(&mut self, tgid: u32, ns: u64, name: Name) {
-        self.ensure_known(tgid, ns);
-        let Some(process) = self.population.live.get_mut(tgid) else { return };
-        let is_unknown = process.comm.is_none() && process.exec_ns < ns;
-        if !process.start.is_after(ns) && (process.seen_ns < ns || is_unknown) {
-            process.comm = Some(name);
-            process.stale -= Stale::NAME;
-            self.push(ChangeKind::Renamed, Key::Live(tgid));
-        }
-    }
-
     /// Updates one field, unless `/proc` was read after the event.
     fn change(&mut self, tgid: u32, ns: u64, kind: ChangeKind, change: impl FnOnce(&mut Process)) {
+        self.change_if(|process| process.seen_ns < ns, tgid, ns, kind, change);
+    }
+
+    /// Updates one field if the event is news about the process.
+    fn change_if(
+        &mut self,
+        is_news: impl FnOnce(&Process) -> bool,
+        tgid: u32,
+        ns: u64,
+        kind: ChangeKind,
+        change: impl FnOnce(&mut Process),
+    ) {
         self.ensure_known(tgid, ns);
         let Some(process) = self.population.live.get_mut(tgid) else { return };
-        if !process.start.is_after(ns) && process.seen_ns < ns {
+        if !process.start.is_after(ns) && is_news(process) {
             change(process);
             self.push(kind, Key::Live(tgid));
         }

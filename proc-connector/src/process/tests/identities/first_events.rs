@@ -3,7 +3,7 @@
 use proc_connector_core::EventData;
 use proc_connector_core::testing::context::RawContext;
 
-use super::{A, FakeProc, INIT, Stream, program};
+use super::{A, B, FakeProc, INIT, Stream, program, tick};
 use crate::process::snapshot::Ids;
 
 /// A process changes its user at 1,001 ns. Its `/proc` is read after that event was received, at
@@ -43,4 +43,26 @@ fn the_program_is_known_once_no_exec_can_precede_it() {
     let process = stream.table.get(A.0).expect("it lives");
     assert_eq!(process.args().map(|args| args.bytes()), Some(&b"later\0"[..]));
     assert_eq!(process.comm(), Some(&b"ls"[..]));
+}
+
+#[test]
+fn a_name_that_follows_an_exec_is_known_although_proc_was_read_later() {
+    let (mut stream, proc) = Stream::with_proc(&[INIT]);
+    proc.set(&[INIT, A, B]);
+    proc.show("program\0", tick(61, 0));
+    stream.now_ns = tick(60, 0);
+    let rename = |tgid: u32| {
+        let comm = *b"renamed\0\0\0\0\0\0\0\0\0";
+        EventData::Comm { process_pid: tgid, process_tgid: tgid, comm }
+    };
+    stream.apply_bare(EventData::Exec { process_pid: A.0, process_tgid: A.0 });
+    stream.apply_bare(rename(A.0));
+    let name = |stream: &Stream, tgid: u32| {
+        let name = stream.table.get(tgid).expect("it lives").comm();
+        name.map(|name| String::from_utf8_lossy(name).into_owned())
+    };
+    assert_eq!(name(&stream, A.0).as_deref(), Some("renamed"));
+    // Without an exec, the name that was read is the newer one.
+    stream.apply_bare(rename(B.0));
+    assert_eq!(name(&stream, B.0).as_deref(), Some("read"));
 }

@@ -33,6 +33,15 @@ impl Stream {
     }
 
     pub(super) fn apply(&mut self, data: EventData<'_>, context: &RawContext) -> Vec<Reported> {
+        self.apply_with(data, &context.bytes())
+    }
+
+    /// Applies an event without a context, as the socket receives it.
+    pub(super) fn apply_bare(&mut self, data: EventData<'_>) -> Vec<Reported> {
+        self.apply_with(data, &[])
+    }
+
+    fn apply_with(&mut self, data: EventData<'_>, context: &[u8]) -> Vec<Reported> {
         self.now_ns += 1;
         let mut datagram = [0; EventRecord::MAX_KERNEL_LEN];
         let record = EventRecord { seq: 0, cpu: 0, timestamp_ns: self.now_ns, data };
@@ -40,8 +49,7 @@ impl Stream {
         let Some(Ok(Notification::Event(event))) = Notifications::new(&datagram).next() else {
             panic!("an event")
         };
-        let context = context.bytes();
-        let changes = self.table.apply(&Received::Event(event.with_context(&context)));
+        let changes = self.table.apply(&Received::Event(event.with_context(context)));
         let row = |process: &Process| (process.tgid(), process.start_boottime_ns());
         changes
             .map(|change| (change.kind, row(change.process)))

@@ -77,6 +77,20 @@ fn write(sink: &mut impl Sink, seq: u32, data: EventData<'_>, end: Option<End>) 
     sink.write(&item).expect("memory");
 }
 
+fn write_loss(sink: &mut impl Sink, count: u64) {
+    let received = &Received::Lost(Lost::new(Some(count), LossCause::Overrun));
+    let item = Item {
+        received,
+        time: None,
+        process: None,
+        user: None,
+        is_over: None,
+        end: None,
+        details: Details::default(),
+    };
+    sink.write(&item).expect("memory");
+}
+
 fn fork(seq: u32, child_pid: u32, child_tgid: u32) -> (u32, EventData<'static>) {
     (seq, EventData::Fork { parent_pid: 41, parent_tgid: 40, child_pid, child_tgid })
 }
@@ -234,17 +248,7 @@ fn halves_of_a_request_have_all_records() {
         let (seq, data) = fork(seq, 50, 50);
         write(&mut sink, seq, data, None);
     }
-    let received = &Received::Lost(Lost::new(Some(17), LossCause::Overrun));
-    let lost = Item {
-        received,
-        time: None,
-        process: None,
-        user: None,
-        is_over: None,
-        end: None,
-        details: Details::default(),
-    };
-    sink.write(&lost).expect("memory");
+    write_loss(&mut sink, 17);
     sink.finish();
     let body = kept.borrow().batches[0].body.clone();
     let [first, second] = split(&body).expect("two halves");
@@ -254,4 +258,14 @@ fn halves_of_a_request_have_all_records() {
     let [single, _] = split(&first.body).expect("two halves");
     assert_eq!(split(&single.body), None);
     assert_eq!(split(b"not a request"), None);
+}
+
+#[test]
+fn a_loss_that_no_event_follows_is_stored_beside_the_batch() {
+    let (mut sink, kept) = sink(100);
+    let (seq, data) = fork(1, 50, 50);
+    write(&mut sink, seq, data, None);
+    write_loss(&mut sink, 17);
+    sink.finish();
+    assert_eq!(kept.borrow().batches[0].content.ahead, 17);
 }

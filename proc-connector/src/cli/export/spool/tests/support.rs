@@ -84,7 +84,7 @@ pub(crate) fn batch(numbers: Range<u32>, lost: u64) -> Batch {
             lost,
             boot_id: [7; 16],
             positions: vec![(0, numbers.end), (3, 9)],
-            ahead: lost,
+            ahead: u64::from(numbers.end) + 7,
         },
     }
 }
